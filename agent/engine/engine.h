@@ -1,0 +1,214 @@
+/*
+ * engine.h - the database seam of the agent: what every engine must be able to do, as one vtable.
+ *
+ * All work is asynchronous: start(op) takes an operation, and exactly one result comes back for it through the sink,
+ * whatever happens (also after cancel and close). The core asks for capabilities, never for a name.
+ *
+ * Lanes. Operations of one lane run one after the other in the order in which they were started; lanes do not wait for
+ * each other. Lane 0 is the control lane: connect, journal, accept, signals. Lane 1 + slot is the work of one
+ * migration: inspect and run. A lane has a database session of its own, opened when it is first needed.
+ *
+ * Fencing (protocol 3, rule 8). Everything that changes the database on behalf of a migration ends with
+ *   UPDATE zdm.migration SET … WHERE migration AND epoch AND generation AND step AND cursor are as the core believes
+ * in the same transaction, and a row count other than 1 rolls all of it back: AGENT_FENCED. What cannot be in a
+ * transaction (concurrent index builds) checks the fence just before, and looks afterwards.
+ *
+ * Who may call: start, cancel and close from one thread. The sink is called from any thread, never from inside start.
+ */
+#ifndef AGENT_ENGINE_ENGINE_H
+#define AGENT_ENGINE_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/plan/directive.h"
+#include "common/plan/plan.h"
+#include "common/plan/report.h"
+
+enum agent_capability {
+    AGENT_CAN_TRANSACTIONAL_DDL = 1, /* DDL and journal in one transaction */
+    AGENT_CAN_NOWAIT = 2,            /* a lock request that never queues */
+    AGENT_CAN_CONCURRENT_INDEX = 4,
+    AGENT_CAN_HIDE_BY_RENAME = 8,
+    AGENT_CAN_HIDE_BY_INVISIBLE = 16
+};
+
+/* How far a migration is on this node: one row of zdm.migration. Everything below step `step` was journalled as done. */
+struct agent_journal {
+    char migration[ZDM_NAME_MAX + 1];
+    struct zdm_hash plan_hash;
+    struct zdm_fence accepted;
+    struct zdm_hash digest;          /* of the directive's signed bytes */
+    struct zdm_envelope directive;   /* as accepted; verified again by the driver */
+    struct zdm_envelope plan;        /* from zdm.plan; verified again by the driver */
+    uint32_t step;                   /* ordinal of the first step that is not journalled as done */
+    char *cursor;                    /* canonical text of the last key done in that step; NULL before the first batch */
+    char *bound;                     /* text of the last key of the walk; NULL before it is fixed */
+    bool walked;                     /* the walk of that step is at its end */
+    uint64_t rows_done, rows_total;
+    uint32_t failed_attempt;         /* STOPPED is durable; 0: not stopped */
+    uint32_t failed_step;
+    enum zdm_code failed_code;
+    char failed_text[ZDM_TEXT_MAX + 1];
+    uint32_t trust_version;          /* highest ever seen by this shard's journal */
+};
+
+void agent_journal_fini(struct agent_journal *journal);
+
+enum agent_op_kind {
+    AGENT_OP_CONNECT = 1, /* opens (or opens anew) all sessions; makes or upgrades the journal on a writable node */
+    AGENT_OP_STORE_PLAN,  /* plan: envelope, one transaction, idempotent */
+    AGENT_OP_ACCEPT,      /* accept the directive: insert or compare-and-set of the migration's row */
+    AGENT_OP_INSPECT,     /* look at one step; changes nothing */
+    AGENT_OP_RUN,         /* one action of one step */
+    AGENT_OP_SIGNALS      /* role, identity, and the signals of the pacing */
+};
+
+enum agent_run {
+    AGENT_RUN_NONE = 0,
+    AGENT_RUN_DDL,                /* add column, add check, set not null, drop constraint: short class */
+    AGENT_RUN_INSTALL_SYNC,       /* validates the derivation against the catalogue first */
+    AGENT_RUN_REMOVE_SYNC,
+    AGENT_RUN_BOUND,              /* fixes the walk: last key, estimate of rows; for backfills and compare checks */
+    AGENT_RUN_BATCH,              /* the next rows behind the cursor */
+    AGENT_RUN_VALIDATE,           /* long class */
+    AGENT_RUN_INDEX_BUILD,        /* long class */
+    AGENT_RUN_INDEX_DROP_INVALID,
+    AGENT_RUN_CHECK_CHUNK,        /* compare: the next rows; query: all of it */
+    AGENT_RUN_HIDE,
+    AGENT_RUN_UNHIDE,
+    AGENT_RUN_PURGE,
+    AGENT_RUN_UNDO_DDL,
+    AGENT_RUN_SPEND_APPROVALS,
+    AGENT_RUN_STEP_DONE,          /* journal only: the step is proven, go to the next (cursor, bound, rows cleared) */
+    AGENT_RUN_STEP_BACK,          /* journal only: step := the given one (regression, undo) */
+    AGENT_RUN_STOP                /* journal only: failed_attempt and the error */
+};
+
+/* An operation. Strings and pointers are borrowed by start(), which copies what it keeps; plan is shared by reference. */
+struct agent_op {
+    uint64_t id; /* never 0, never twice */
+    unsigned lane;
+    enum agent_op_kind kind;
+    enum agent_run run;
+    struct zdm_plan *plan;         /* start() takes a reference of its own */
+    uint32_t step;                 /* ordinal */
+    struct zdm_fence fence;        /* accepted: what the compare-and-set expects */
+    char migration[ZDM_NAME_MAX + 1];
+    uint32_t journal_step;         /* step of the journal row as the core believes */
+    const char *cursor;            /* cursor as the core believes; NULL: none */
+    const char *bound;
+    uint32_t rows;                 /* BATCH, CHECK_CHUNK: rows to walk */
+    uint32_t lock_wait_ms;         /* short class: 0 is NOWAIT, else the budget over the sum of locks */
+    uint32_t time_limit_ms;        /* the attempt ends after this; 0: none (long class) */
+    bool locked_form;              /* BATCH: lock the rows in key order first (after deadlocks, database.md 21) */
+    uint32_t attempt;              /* STOP: the attempt that failed */
+    enum zdm_code failed_code;     /* STOP */
+    const char *failed_text;       /* STOP */
+    const struct zdm_directive *directive; /* ACCEPT */
+    const struct zdm_envelope *envelope;   /* ACCEPT: of the directive; STORE_PLAN: of the plan */
+    struct zdm_hash digest;        /* ACCEPT: of the directive; STORE_PLAN: the plan's hash */
+    uint32_t max_replica_lag_ms;   /* SIGNALS: limits to judge by */
+};
+
+enum agent_outcome {
+    AGENT_OK = 1,
+    AGENT_ALREADY, /* was so before: also a success */
+    AGENT_ABSENT,  /* what the operation needs is not there */
+    AGENT_RETRY,   /* deadlock, serialization, connection refused: the same again may work */
+    AGENT_LOCK,    /* the lock was not got; blocker says who holds it */
+    AGENT_FENCED,  /* the compare-and-set found another owner: nothing was changed */
+    AGENT_UNKNOWN, /* the answer was lost: it may or may not have happened */
+    AGENT_FAIL,    /* refused by the database or by a rule; a person decides */
+    AGENT_BUG
+};
+
+enum agent_proof {
+    AGENT_PROOF_NONE = 0,
+    AGENT_PROOF_DONE,
+    AGENT_PROOF_NOT_DONE,
+    AGENT_PROOF_LEFTOVER, /* an invalid index of ours is in the way */
+    AGENT_PROOF_FOREIGN,  /* an object of that name is there that is not this migration's: error says which */
+    AGENT_PROOF_UNKNOWN
+};
+
+struct agent_result {
+    uint64_t op;
+    unsigned lane;
+    enum agent_op_kind kind;
+    enum agent_run run;
+    enum agent_outcome outcome;
+    struct zdm_error error;            /* for LOCK, RETRY, FAIL, UNKNOWN, BUG */
+    char blocker[ZDM_TEXT_MAX + 1];    /* LOCK: "pid 4242 app@shop, idle in transaction for 12 s: UPDATE …" */
+    bool blocker_is_autovacuum;        /* an ordinary one: the next attempt may make it give way */
+
+    /* CONNECT and SIGNALS */
+    bool connected, writable;
+    enum zdm_engine engine;
+    unsigned capabilities;
+    char identity[64];
+    uint64_t timeline;
+    char server_version[32];
+    struct zdm_signal signals[ZDM_SIGNALS_MAX];
+    size_t n_signals;
+    struct agent_journal *journals;    /* CONNECT: every migration of this shard; owned by the result */
+    size_t n_journals;
+
+    /* INSPECT */
+    enum agent_proof proof;
+
+    /* RUN */
+    bool journal_valid;                /* the row below is what the database holds now */
+    uint32_t journal_step;
+    char *cursor;                      /* after BOUND, BATCH, CHECK_CHUNK, STEP_*; owned by the result */
+    char *bound;
+    bool walked;
+    uint64_t rows_done, rows_total;
+    uint32_t rows_walked;              /* of this batch */
+    uint32_t rows_changed;
+    uint32_t elapsed_ms;
+};
+
+void agent_result_free(struct agent_result *result);
+
+/* Takes the result. Called from any thread. */
+struct agent_engine_sink {
+    void (*op_done)(void *ctx, struct agent_result *result);
+    void *ctx;
+};
+
+struct agent_engine_ops {
+    const char *name;
+    /* Takes the operation or refuses it at once (ZDM_FULL: too many in the lane); a taken one gets its result. */
+    enum zdm_code (*start)(void *self, const struct agent_op *op, struct zdm_error *err);
+    /* Asks a running or waiting operation to end soon (its result is AGENT_RETRY with ZDM_CANCELLED, unless it was
+     * quicker). Unknown ids are ignored. Never blocks. */
+    void (*cancel)(void *self, uint64_t op);
+    /* Cancels everything, waits for the results to be delivered, frees. */
+    void (*close)(void *self);
+};
+
+struct agent_engine {
+    const struct agent_engine_ops *ops;
+    void *self;
+};
+
+/* What an engine is opened with. */
+struct agent_engine_config {
+    const char *dsn;               /* libpq conninfo without password, or with passfile/service */
+    const char *application_name;  /* "zdm-agent shard-1" */
+    uint32_t connect_timeout_ms;
+    struct agent_engine_sink sink;
+};
+
+/* The PostgreSQL engine (agent/engine/postgresql). Opens no connection yet. */
+enum zdm_code agent_postgresql_open(const struct agent_engine_config *config, struct agent_engine *out_engine,
+                                    struct zdm_error *err) ZDM_CHECKED;
+
+const char *agent_outcome_name(enum agent_outcome outcome);
+const char *agent_run_name(enum agent_run run);
+const char *agent_proof_name(enum agent_proof proof);
+
+#endif

@@ -1,0 +1,63 @@
+# zdm_library(NAME SOURCES… [LINK …]), zdm_program(NAME SOURCES… [LINK …]) and zdm_test(NAME SOURCES… [LINK …]):
+# every target of ours gets the same warnings, hardening and sanitizers, and includes headers by their path from
+# the top of the tree ("common/base/error.h"), so that a reader always sees which layer a name comes from.
+
+set(zdm_warnings
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wformat=2
+  -Wswitch-enum -Wundef -Wvla -Wimplicit-fallthrough -Werror)
+set(zdm_hardening -fstack-protector-strong -fstack-clash-protection -fcf-protection)
+
+function(zdm_target_options target)
+  target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE HASH_FUNCTION=HASH_OAT HASH_NONFATAL_OOM=1)
+  target_compile_options(${target} PRIVATE ${zdm_warnings} -fno-omit-frame-pointer)
+  if(ZDM_SANITIZE STREQUAL "address")
+    target_compile_options(${target} PUBLIC -fsanitize=address,undefined -fno-sanitize-recover=all)
+    target_link_options(${target} PUBLIC -fsanitize=address,undefined)
+  elseif(ZDM_SANITIZE STREQUAL "thread")
+    target_compile_options(${target} PUBLIC -fsanitize=thread)
+    target_link_options(${target} PUBLIC -fsanitize=thread)
+  else()
+    target_compile_options(${target} PRIVATE ${zdm_hardening})
+    if(CMAKE_BUILD_TYPE MATCHES "Rel")
+      target_compile_definitions(${target} PRIVATE _FORTIFY_SOURCE=2)
+    endif()
+    target_link_options(${target} PUBLIC -Wl,-z,relro,-z,now)
+  endif()
+endfunction()
+
+function(zdm_library target)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${target} STATIC ${arg_SOURCES})
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  zdm_target_options(${target})
+  target_link_libraries(${target} PUBLIC ${arg_LINK})
+endfunction()
+
+function(zdm_program target)
+  cmake_parse_arguments(arg "" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${target} ${arg_SOURCES})
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+  zdm_target_options(${target})
+  target_link_libraries(${target} PRIVATE ${arg_LINK})
+  target_compile_definitions(${target} PRIVATE ZDM_VERSION="${PROJECT_VERSION}")
+endfunction()
+
+# zdm_test(unit.base SOURCES test_base.c LINK zdm_base [TIMEOUT 60] [LABELS unit])
+# The test's name is its path; the label is the first part of the name unless stated.
+function(zdm_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;LINK;LABELS" ${ARGN})
+  string(REPLACE "." "_" target "test_${name}")
+  add_executable(${target} ${arg_SOURCES})
+  zdm_target_options(${target})
+  target_link_libraries(${target} PRIVATE ${arg_LINK} PkgConfig::cmocka)
+  target_compile_definitions(${target} PRIVATE ZDM_SOURCE_DIR="${CMAKE_SOURCE_DIR}" ZDM_BUILD_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${target})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  if(NOT arg_LABELS)
+    string(REGEX REPLACE "[.].*" "" arg_LABELS ${name})
+  endif()
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+endfunction()

@@ -1,0 +1,223 @@
+/*
+ * plan.h - the migration model: a runbook compiled, as everybody after the compiler sees it.
+ *
+ * A plan is made once, by zdmctl, and encoded once (proto/plan_codec.h); its bytes are hashed, signed and sent as they
+ * are. Everything here is what those bytes say and nothing else: prose, positions and findings live in struct
+ * zdm_notes (notes.h), which is shown and never executed (protocol 2).
+ *
+ * SQL in a plan comes in two shapes: whole statements (`sql`), sent as they are, and fragments, which the agent puts
+ * into fixed templates of its own. Fragments name columns of the row as t."col" (batch), NEW."col" and OLD."col"
+ * (trigger); the compiler writes all three so that nobody after it has to parse SQL.
+ *
+ * Ownership: a plan owns all it points to; it is immutable after it was built and may be shared (zdm_plan_ref).
+ */
+#ifndef ZDM_PLAN_PLAN_H
+#define ZDM_PLAN_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/id.h"
+#include "common/base/limits.h"
+
+enum { ZDM_PLAN_FORMAT = 1 };
+
+enum zdm_phase_class {
+    ZDM_PHASE_EXPAND = 1,
+    ZDM_PHASE_MIGRATE = 2,
+    ZDM_PHASE_SWITCH = 3,
+    ZDM_PHASE_CONTRACT = 4,
+    ZDM_PHASE_PURGE = 5
+};
+
+/* Engine bits. A step for all engines of the fleet has ZDM_ENGINE_ANY. MySQL includes MariaDB. */
+enum zdm_engine { ZDM_ENGINE_ANY = 0, ZDM_ENGINE_POSTGRESQL = 1, ZDM_ENGINE_MYSQL = 2 };
+
+/* What limits a step's wait for locks (design 5). */
+enum zdm_lock_class {
+    ZDM_LOCK_NONE = 0,  /* row locks of short batches, or reads */
+    ZDM_LOCK_SHORT = 1, /* lock_timeout around 100 ms, retried with jitter, never queued in front of traffic */
+    ZDM_LOCK_LONG = 2   /* waits for old snapshots; must not be killed by a short timeout */
+};
+
+enum zdm_step_kind {
+    ZDM_STEP_DDL = 1,
+    ZDM_STEP_INDEX = 2,
+    ZDM_STEP_VALIDATE = 3,
+    ZDM_STEP_SYNC = 4,
+    ZDM_STEP_BACKFILL = 5,
+    ZDM_STEP_CHECK = 6,
+    ZDM_STEP_REBUILD = 7,
+    ZDM_STEP_HIDE = 8,
+    ZDM_STEP_PURGE = 9,
+    ZDM_STEP_GATE = 10
+};
+
+/* What exactly a step does; it decides how the agent proves in the catalogue that it is done. The comment says which
+ * fields of struct zdm_step it uses besides table, and the proof. */
+enum zdm_action {
+    ZDM_ACTION_ADD_COLUMN = 1,      /* column, sql; the column exists with an owner comment */
+    ZDM_ACTION_ADD_CHECK = 2,       /* object (constraint), column, sql; CHECK … NOT VALID exists */
+    ZDM_ACTION_SET_NOT_NULL = 3,    /* column, sql; attnotnull */
+    ZDM_ACTION_DROP_CONSTRAINT = 4, /* object, sql; no such constraint */
+    ZDM_ACTION_VALIDATE = 5,        /* object, sql; the constraint is validated */
+    ZDM_ACTION_CREATE_INDEX = 6,    /* object (index), sql; a valid index of that name on the table */
+    ZDM_ACTION_SYNC_INSTALL = 7,    /* derivation; the triggers exist, enabled always, with the function's hash */
+    ZDM_ACTION_SYNC_REMOVE = 8,     /* sync_step; no trigger or function of that sync */
+    ZDM_ACTION_BACKFILL = 9,        /* derivation; the journal's cursor stands at the end */
+    ZDM_ACTION_CHECK_QUERY = 10,    /* sql; returned no row (journal) */
+    ZDM_ACTION_CHECK_COMPARE = 11,  /* derivation; every row's target is identical to f(row) (journal) */
+    ZDM_ACTION_HIDE_COLUMN = 12,    /* column, object (hidden name), sync_step or 0; only the hidden name exists */
+    ZDM_ACTION_PURGE_COLUMN = 13,   /* column, object (hidden name), sync_step or 0; neither name exists */
+    ZDM_ACTION_GATE_FLAG = 14       /* flag; carried out by the coordinator, nothing to prove on the shard */
+};
+
+struct zdm_table {
+    char *schema; /* never NULL: the compiler fills in the default */
+    char *name;
+};
+
+/* target := expr, for one column. */
+struct zdm_assignment {
+    char *target;
+    char *expr;      /* over t."col" */
+    char *expr_new;  /* the same over NEW."col"; NULL when no trigger is derived */
+    char *copy_of;   /* the source column when expr is just that column, else NULL */
+    char *initial;   /* SQL literal that the target held before anybody wrote it; NULL means SQL NULL */
+    bool added;      /* the target was added by this migration */
+    bool fill_once;  /* volatile expr or now(): written only where the target is identical to initial */
+};
+
+/* One UPDATE, taken apart as database.md 3 says. */
+struct zdm_derivation {
+    struct zdm_assignment *assignments;
+    size_t n_assignments;
+    char **sources; /* columns read by the expressions and the filter, without the targets */
+    size_t n_sources;
+    char *guard;      /* terms that name only targets, over t.; NULL for none; batch only */
+    char *filter;     /* terms that name only other columns, over t.; NULL for none; batch and trigger */
+    char *filter_new; /* the filter over NEW. and OLD. */
+    char *filter_old;
+    bool both_ways;  /* a pure copy: sync in both directions */
+    bool idempotent; /* the batch may add "target is not identical to expr"; false for n = n + 1 */
+};
+
+struct zdm_flag {
+    char *key;
+    char **rollout; /* "internal", "1%", … in order */
+    size_t n_rollout;
+    int64_t soak_ms;
+};
+
+enum zdm_inverse_kind {
+    ZDM_INVERSE_NONE = 0,     /* nothing to undo */
+    ZDM_INVERSE_HIDE = 1,     /* what was added is hidden, then purged: a rollback never drops */
+    ZDM_INVERSE_UNHIDE = 2,
+    ZDM_INVERSE_SQL = 3,      /* inverse_sql */
+    ZDM_INVERSE_REMOVE = 4,   /* sync: remove the triggers */
+    ZDM_INVERSE_INSTALL = 5,  /* sync removed: install again */
+    ZDM_INVERSE_IMAGES = 6,   /* write the before-images back */
+    ZDM_INVERSE_IMPOSSIBLE = 7 /* destructive: needs approval */
+};
+
+struct zdm_step {
+    uint32_t ordinal;       /* 1, 2, … over the whole plan; what the journal and reports count in */
+    char id[24];            /* "2.1": phase and place; fence's name= in front where given: "fill" */
+    enum zdm_step_kind kind;
+    enum zdm_action action;
+    enum zdm_engine engine;
+    enum zdm_lock_class lock;
+    uint32_t superseded_by; /* ordinal of the step after which this one's proof is no longer asked for; 0: never */
+    uint32_t sync_step;     /* ordinal of the sync step concerned, 0 for none */
+    struct zdm_table table;
+    char *column;
+    char *object;
+    char *sql;
+    struct zdm_derivation *derivation; /* NULL where the action has none */
+    struct zdm_flag *flag;
+    uint32_t batch_rows;    /* upper bound of rows in a batch; 0: the agent's own */
+    bool exact_inverse;
+    enum zdm_inverse_kind inverse;
+    char *inverse_sql;
+};
+
+struct zdm_phase {
+    uint32_t number; /* 1, 2, … */
+    enum zdm_phase_class class;
+    bool destructive;       /* some step has no exact inverse */
+    uint32_t approvals;     /* signatures that entering asks for, before the trust file's minimum is applied */
+    struct zdm_step *steps;
+    size_t n_steps;
+    struct zdm_hash digest; /* BLAKE2b-256 of the phase's bytes; filled by the codec */
+};
+
+/* One wave: shards matching a selector, or the first `percent` of the remaining fleet. */
+struct zdm_wave {
+    char *selector; /* NULL when it is a percentage */
+    uint32_t percent;
+};
+
+/* Zero means the agent's default. */
+struct zdm_throttle {
+    uint32_t batch_target_ms;
+    uint32_t duty_percent;       /* share of time that batches may take, 1 to 100; 100 is no pacing */
+    uint32_t max_replica_lag_ms;
+};
+
+struct zdm_plan {
+    uint32_t format;
+    char compiler[24]; /* release that made it */
+    char id[ZDM_NAME_MAX + 1];
+    char *selector; /* "" for every shard */
+    struct zdm_wave *waves;
+    size_t n_waves; /* at least 1 */
+    int64_t wave_soak_ms;
+    uint32_t max_parallel;   /* 0: no limit */
+    uint32_t failure_budget; /* failed shards that are tolerated before the migration halts */
+    struct zdm_throttle throttle;
+    int64_t grace_ms; /* from hide to purge */
+    struct zdm_table *tables; /* that the plan touches */
+    size_t n_tables;
+    struct zdm_phase *phases;
+    size_t n_phases;
+    struct zdm_hash hash; /* filled by the codec; what people compare */
+    unsigned refs;        /* see zdm_plan_ref; used by one thread at a time or atomically by the functions below */
+};
+
+/* A zeroed plan with one reference, or NULL. The builder fills it with malloc'd parts. */
+struct zdm_plan *zdm_plan_new(void);
+/* Shares and releases; the last release frees. Atomic. NULL is allowed. */
+struct zdm_plan *zdm_plan_ref(struct zdm_plan *plan);
+void zdm_plan_unref(struct zdm_plan *plan);
+void zdm_plan_unrefp(struct zdm_plan **plan);
+
+/* The step with that ordinal, or NULL; its phase number. Borrowed. */
+const struct zdm_step *zdm_plan_step(const struct zdm_plan *plan, uint32_t ordinal);
+const struct zdm_phase *zdm_plan_phase(const struct zdm_plan *plan, uint32_t number);
+uint32_t zdm_plan_phase_of(const struct zdm_plan *plan, uint32_t ordinal);
+uint32_t zdm_plan_n_steps(const struct zdm_plan *plan);
+/* The number of the last phase. */
+uint32_t zdm_plan_last_phase(const struct zdm_plan *plan);
+bool zdm_step_is_for(const struct zdm_step *step, enum zdm_engine engine);
+/* Does the plan touch a table of the other? NULL, or the first such table of a. */
+const struct zdm_table *zdm_plan_common_table(const struct zdm_plan *a, const struct zdm_plan *b);
+
+/* Is the plan whole: numbers in order, every action with its fields, superseded_by and sync_step pointing at steps
+ * that exist, bounds kept? Everybody who decodes a plan calls it before anything else. ZDM_INVALID says what is wrong. */
+enum zdm_code zdm_plan_validate(const struct zdm_plan *plan, struct zdm_error *err) ZDM_CHECKED;
+
+/* Frees one step's or derivation's parts (for builders that fail half way). */
+void zdm_step_fini(struct zdm_step *step);
+void zdm_derivation_free(struct zdm_derivation *derivation);
+
+/* Texts as people and JSON see them: "expand", "backfill", "short", "postgresql". "?" for an unknown number. */
+const char *zdm_phase_class_name(enum zdm_phase_class class);
+const char *zdm_step_kind_name(enum zdm_step_kind kind);
+const char *zdm_action_name(enum zdm_action action);
+const char *zdm_engine_name(enum zdm_engine engine);
+const char *zdm_lock_class_name(enum zdm_lock_class lock);
+const char *zdm_inverse_name(enum zdm_inverse_kind kind);
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * report.h - what an agent says of its shard: the same structure on the wire, in the coordinator's view and in status.
+ */
+#ifndef ZDM_PLAN_REPORT_H
+#define ZDM_PLAN_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/plan/directive.h"
+
+/* The agent's state in one migration (protocol 10). */
+enum zdm_agent_state {
+    ZDM_AGENT_BLIND = 1,     /* no database */
+    ZDM_AGENT_ASKING = 2,    /* waits for a live session to confirm the directive (protocol 3, rule 6) */
+    ZDM_AGENT_OBSERVING = 3, /* not the actor, or read-only */
+    ZDM_AGENT_RESTING = 4,   /* goal proven */
+    ZDM_AGENT_LOOKING = 5,   /* inspecting a step */
+    ZDM_AGENT_WORKING = 6,   /* one operation in flight */
+    ZDM_AGENT_WAITING = 7,   /* back-off, throttle, lock, lease: see reason */
+    ZDM_AGENT_PAUSED = 8,
+    ZDM_AGENT_STOPPED = 9,   /* failed; durable; works again only for a higher attempt */
+    ZDM_AGENT_UNSURE = 10    /* looked three times and does not know */
+};
+
+/* Why an agent waits. */
+enum zdm_wait {
+    ZDM_WAIT_NONE = 0,
+    ZDM_WAIT_BACKOFF = 1,  /* after a retryable error */
+    ZDM_WAIT_THROTTLE = 2, /* a signal holds it back: throttled_by */
+    ZDM_WAIT_LOCK = 3,     /* a session holds the lock: blocked_by */
+    ZDM_WAIT_LEASE = 4,    /* the coordinator has not been heard for too long */
+    ZDM_WAIT_PLAN = 5      /* the plan is being fetched */
+};
+
+enum zdm_signal_state { ZDM_SIGNAL_OK = 1, ZDM_SIGNAL_BAD = 2, ZDM_SIGNAL_STALE = 3 };
+
+/* One thing that the pacing listens to: "replica_lag", value and limit in the unit that the name ends with (ms). */
+struct zdm_signal {
+    char name[32];
+    enum zdm_signal_state state;
+    int64_t value;
+    int64_t limit;
+    int64_t since_ms; /* how long it has been in this state */
+};
+
+struct zdm_progress {
+    uint64_t rows_done;
+    uint64_t rows_total; /* estimate; 0: not known */
+    uint32_t rows_per_s;
+    uint32_t batch_rows; /* size of the last batch */
+    uint32_t batch_ms;   /* time it took */
+};
+
+/* Of one migration on this shard. */
+struct zdm_migration_report {
+    char migration[ZDM_NAME_MAX + 1];
+    struct zdm_fence accepted;
+    enum zdm_agent_state state;
+    enum zdm_wait wait;
+    bool proven;           /* every step up to proven_phase was looked at since the last connect: proven_phase counts */
+    uint32_t proven_phase; /* the highest phase whose steps are all proven done; falls after a loss */
+    uint32_t step;         /* ordinal of the step at hand, 0 for none */
+    uint32_t failed_attempt; /* the attempt that STOPPED belongs to */
+    bool undone;           /* mode undo: the goal is reached backwards */
+    bool equivocation;     /* two orders of one pair were seen: an alarm that stays */
+    struct zdm_progress progress;
+    char throttled_by[64]; /* "replica_lag 5200 ms > 5000 ms for 12 s"; "" for none */
+    char blocked_by[ZDM_TEXT_MAX + 1]; /* "pid 4242 (app@shop): SELECT …"; "" for none */
+    enum zdm_code error_code;          /* ZDM_OK: none */
+    char error_sqlstate[6];
+    char error[ZDM_TEXT_MAX + 1];
+    struct zdm_hash evidence; /* digest of what was seen, kept in the log with shard_reached */
+};
+
+struct zdm_report {
+    uint64_t number; /* 1, 2, … in one process life; what an ack names */
+    bool connected;  /* the database can be reached */
+    bool writable;   /* its node is a primary that takes writes */
+    enum zdm_engine engine;
+    char server_version[32];
+    char identity[64];  /* what changes when the database restarts or is another one */
+    uint64_t timeline;  /* PostgreSQL's timeline; 0 elsewhere */
+    uint32_t trust_version;
+    char release[24];
+    char db_error[ZDM_TEXT_MAX + 1]; /* why not connected */
+    struct zdm_signal signals[ZDM_SIGNALS_MAX];
+    size_t n_signals;
+    struct zdm_migration_report *migrations;
+    size_t n_migrations;
+};
+
+void zdm_report_fini(struct zdm_report *report);
+/* Deep copy; false without memory. */
+bool zdm_report_copy(struct zdm_report *out, const struct zdm_report *report);
+
+const char *zdm_agent_state_name(enum zdm_agent_state state);
+const char *zdm_wait_name(enum zdm_wait wait);
+const char *zdm_signal_state_name(enum zdm_signal_state state);
+
+#endif
