@@ -36,7 +36,7 @@ const char *zdm_code_text(enum zdm_code code)
 }
 
 /* Notes in err that a text was cut: the reader of a message must know that it is not whole. */
-static void print_into(struct zdm_error *err, char *out, size_t size, const char *fmt, va_list args)
+ZDM_PRINTF(4, 0) static void print_into(struct zdm_error *err, char *out, size_t size, const char *fmt, va_list args)
 {
     int n = vsnprintf(out, size, fmt, args);
     if (n < 0)
