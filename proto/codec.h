@@ -141,7 +141,7 @@ struct zdm_frame {
         struct {
             uint32_t id;
             bool last;
-            enum zdm_code code;          /* not ZDM_OK: message instead of bytes */
+            enum zdm_code code; /* not ZDM_OK: message instead of bytes */
             char message[ZDM_TEXT_MAX + 1];
             const uint8_t *bytes; /* borrowed from the decoded buffer; a piece of JSON text */
             size_t n;

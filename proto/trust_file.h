@@ -2,9 +2,9 @@
  * trust_file.h - the trust file: the chain of signed trust versions, verified, with look-ups by key (protocol 6).
  *
  * A version of the trust file is a body (codec.h) signed by at least root_threshold roots: one envelope per root, all
- * with the same body, one after the other (zdm_envelope_flatten). A file holds the versions in order from 1. The hash of
- * a version is BLAKE2b-256 of its body; the fleet's id is the first 16 bytes of version 1's hash. Version n + 1 is valid
- * iff signed by root_threshold of the roots of n and of n + 1.
+ * with the same body, one after the other (zdm_envelope_flatten). A file holds the versions in order from 1. The hash
+ * of a version is BLAKE2b-256 of its body; the fleet's id is the first 16 bytes of version 1's hash. Version n + 1 is
+ * valid iff signed by root_threshold of the roots of n and of n + 1.
  */
 #ifndef ZDM_PROTO_TRUST_FILE_H
 #define ZDM_PROTO_TRUST_FILE_H
@@ -15,8 +15,8 @@
 
 struct zdm_trust_chain {
     struct zdm_id fleet;
-    struct zdm_trust trust; /* the newest version */
-    struct zdm_hash hash;   /* its hash */
+    struct zdm_trust trust;         /* the newest version */
+    struct zdm_hash hash;           /* its hash */
     struct zdm_envelope *envelopes; /* of all versions, in order */
     size_t n_envelopes;
 };

@@ -26,16 +26,16 @@ struct agent_core;
 
 struct agent_core_config {
     char shard[ZDM_NAME_MAX + 1];
-    struct zdm_id key_id;         /* this agent's: compared with a directive's actor */
-    uint32_t batch_target_ms;     /* 20 */
-    uint32_t duty_percent;        /* 20: batches take at most this share of time */
+    struct zdm_id key_id;                    /* this agent's: compared with a directive's actor */
+    uint32_t batch_target_ms;                /* 20 */
+    uint32_t duty_percent;                   /* 20: batches take at most this share of time */
     uint32_t batch_rows_min, batch_rows_max; /* 50, 50000 */
-    uint32_t max_replica_lag_ms;  /* 5000 */
-    uint32_t lock_wait_ms;        /* 50: short class, when it queues at all */
-    uint32_t nowait_attempts;     /* 80: NOWAIT tries, 100 ms apart, before the first attempt that queues */
-    uint32_t report_idle_ms;      /* 10000 */
-    uint32_t report_working_ms;   /* 1000 */
-    uint32_t signals_ms;          /* 1000: how often signals are asked for; older than 3 times this is stale */
+    uint32_t max_replica_lag_ms;             /* 5000 */
+    uint32_t lock_wait_ms;                   /* 50: short class, when it queues at all */
+    uint32_t nowait_attempts;                /* 80: NOWAIT tries, 100 ms apart, before the first attempt that queues */
+    uint32_t report_idle_ms;                 /* 10000 */
+    uint32_t report_working_ms;              /* 1000 */
+    uint32_t signals_ms; /* 1000: how often signals are asked for; older than 3 times this is stale */
 };
 
 /* The numbers in the comments above. */
@@ -44,10 +44,10 @@ void agent_core_config_default(struct agent_core_config *config);
 enum agent_input_kind {
     AGENT_IN_STARTED = 1,
     AGENT_IN_OP_DONE,
-    AGENT_IN_ORDER,       /* a directive whose signature, fleet, shard and signer were checked by the driver */
-    AGENT_IN_PLAN_READY,  /* a plan whose hash, signature and selector were checked by the driver */
-    AGENT_IN_PLAN_REFUSED,/* its hash is right but signature, role or selector is not */
-    AGENT_IN_LINK_UP,     /* a session with a coordinator is open */
+    AGENT_IN_ORDER,        /* a directive whose signature, fleet, shard and signer were checked by the driver */
+    AGENT_IN_PLAN_READY,   /* a plan whose hash, signature and selector were checked by the driver */
+    AGENT_IN_PLAN_REFUSED, /* its hash is right but signature, role or selector is not */
+    AGENT_IN_LINK_UP,      /* a session with a coordinator is open */
     AGENT_IN_LINK_DOWN,
     AGENT_IN_ACKED,
     AGENT_IN_TICK
@@ -66,7 +66,7 @@ struct agent_input {
             struct zdm_hash digest;
         } order;
         struct {
-            struct zdm_plan *plan; /* the core takes a reference of its own */
+            struct zdm_plan *plan;               /* the core takes a reference of its own */
             const struct zdm_envelope *envelope; /* borrowed */
         } plan_ready;
         struct {
@@ -86,7 +86,7 @@ struct agent_input {
 enum agent_effect_kind {
     AGENT_DO_START_OP = 1,
     AGENT_DO_CANCEL_OP,
-    AGENT_DO_REPORT,     /* send a report now: agent_core_report() */
+    AGENT_DO_REPORT, /* send a report now: agent_core_report() */
     AGENT_DO_FETCH_PLAN
 };
 

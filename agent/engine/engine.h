@@ -35,24 +35,25 @@ enum agent_capability {
     AGENT_CAN_HIDE_BY_INVISIBLE = 16
 };
 
-/* How far a migration is on this node: one row of zdm.migration. Everything below step `step` was journalled as done. */
+/* How far a migration is on this node: one row of zdm.migration. Everything below step `step` was journalled as done.
+ */
 struct agent_journal {
     char migration[ZDM_NAME_MAX + 1];
     struct zdm_hash plan_hash;
     struct zdm_fence accepted;
-    struct zdm_hash digest;          /* of the directive's signed bytes */
-    struct zdm_envelope directive;   /* as accepted; verified again by the driver */
-    struct zdm_envelope plan;        /* from zdm.plan; verified again by the driver */
-    uint32_t step;                   /* ordinal of the first step that is not journalled as done */
-    char *cursor;                    /* canonical text of the last key done in that step; NULL before the first batch */
-    char *bound;                     /* text of the last key of the walk; NULL before it is fixed */
-    bool walked;                     /* the walk of that step is at its end */
+    struct zdm_hash digest;        /* of the directive's signed bytes */
+    struct zdm_envelope directive; /* as accepted; verified again by the driver */
+    struct zdm_envelope plan;      /* from zdm.plan; verified again by the driver */
+    uint32_t step;                 /* ordinal of the first step that is not journalled as done */
+    char *cursor;                  /* canonical text of the last key done in that step; NULL before the first batch */
+    char *bound;                   /* text of the last key of the walk; NULL before it is fixed */
+    bool walked;                   /* the walk of that step is at its end */
     uint64_t rows_done, rows_total;
-    uint32_t failed_attempt;         /* STOPPED is durable; 0: not stopped */
+    uint32_t failed_attempt; /* STOPPED is durable; 0: not stopped */
     uint32_t failed_step;
     enum zdm_code failed_code;
     char failed_text[ZDM_TEXT_MAX + 1];
-    uint32_t trust_version;          /* highest ever seen by this shard's journal */
+    uint32_t trust_version; /* highest ever seen by this shard's journal */
 };
 
 void agent_journal_fini(struct agent_journal *journal);
@@ -68,49 +69,50 @@ enum agent_op_kind {
 
 enum agent_run {
     AGENT_RUN_NONE = 0,
-    AGENT_RUN_DDL,                /* add column, add check, set not null, drop constraint: short class */
-    AGENT_RUN_INSTALL_SYNC,       /* validates the derivation against the catalogue first */
+    AGENT_RUN_DDL,          /* add column, add check, set not null, drop constraint: short class */
+    AGENT_RUN_INSTALL_SYNC, /* validates the derivation against the catalogue first */
     AGENT_RUN_REMOVE_SYNC,
-    AGENT_RUN_BOUND,              /* fixes the walk: last key, estimate of rows; for backfills and compare checks */
-    AGENT_RUN_BATCH,              /* the next rows behind the cursor */
-    AGENT_RUN_VALIDATE,           /* long class */
-    AGENT_RUN_INDEX_BUILD,        /* long class */
+    AGENT_RUN_BOUND,       /* fixes the walk: last key, estimate of rows; for backfills and compare checks */
+    AGENT_RUN_BATCH,       /* the next rows behind the cursor */
+    AGENT_RUN_VALIDATE,    /* long class */
+    AGENT_RUN_INDEX_BUILD, /* long class */
     AGENT_RUN_INDEX_DROP_INVALID,
-    AGENT_RUN_CHECK_CHUNK,        /* compare: the next rows; query: all of it */
+    AGENT_RUN_CHECK_CHUNK, /* compare: the next rows; query: all of it */
     AGENT_RUN_HIDE,
     AGENT_RUN_UNHIDE,
     AGENT_RUN_PURGE,
     AGENT_RUN_UNDO_DDL,
     AGENT_RUN_SPEND_APPROVALS,
-    AGENT_RUN_STEP_DONE,          /* journal only: the step is proven, go to the next (cursor, bound, rows cleared) */
-    AGENT_RUN_STEP_BACK,          /* journal only: step := the given one (regression, undo) */
-    AGENT_RUN_STOP                /* journal only: failed_attempt and the error */
+    AGENT_RUN_STEP_DONE, /* journal only: the step is proven, go to the next (cursor, bound, rows cleared) */
+    AGENT_RUN_STEP_BACK, /* journal only: step := the given one (regression, undo) */
+    AGENT_RUN_STOP       /* journal only: failed_attempt and the error */
 };
 
-/* An operation. Strings and pointers are borrowed by start(), which copies what it keeps; plan is shared by reference. */
+/* An operation. Strings and pointers are borrowed by start(), which copies what it keeps; plan is shared by reference.
+ */
 struct agent_op {
     uint64_t id; /* never 0, never twice */
     unsigned lane;
     enum agent_op_kind kind;
     enum agent_run run;
-    struct zdm_plan *plan;         /* start() takes a reference of its own */
-    uint32_t step;                 /* ordinal */
-    struct zdm_fence fence;        /* accepted: what the compare-and-set expects */
+    struct zdm_plan *plan;  /* start() takes a reference of its own */
+    uint32_t step;          /* ordinal */
+    struct zdm_fence fence; /* accepted: what the compare-and-set expects */
     char migration[ZDM_NAME_MAX + 1];
-    uint32_t journal_step;         /* step of the journal row as the core believes */
-    const char *cursor;            /* cursor as the core believes; NULL: none */
+    uint32_t journal_step; /* step of the journal row as the core believes */
+    const char *cursor;    /* cursor as the core believes; NULL: none */
     const char *bound;
-    uint32_t rows;                 /* BATCH, CHECK_CHUNK: rows to walk */
-    uint32_t lock_wait_ms;         /* short class: 0 is NOWAIT, else the budget over the sum of locks */
-    uint32_t time_limit_ms;        /* the attempt ends after this; 0: none (long class) */
-    bool locked_form;              /* BATCH: lock the rows in key order first (after deadlocks, database.md 21) */
-    uint32_t attempt;              /* STOP: the attempt that failed */
-    enum zdm_code failed_code;     /* STOP */
-    const char *failed_text;       /* STOP */
+    uint32_t rows;             /* BATCH, CHECK_CHUNK: rows to walk */
+    uint32_t lock_wait_ms;     /* short class: 0 is NOWAIT, else the budget over the sum of locks */
+    uint32_t time_limit_ms;    /* the attempt ends after this; 0: none (long class) */
+    bool locked_form;          /* BATCH: lock the rows in key order first (after deadlocks, database.md 21) */
+    uint32_t attempt;          /* STOP: the attempt that failed */
+    enum zdm_code failed_code; /* STOP */
+    const char *failed_text;   /* STOP */
     const struct zdm_directive *directive; /* ACCEPT */
     const struct zdm_envelope *envelope;   /* ACCEPT: of the directive; STORE_PLAN: of the plan */
-    struct zdm_hash digest;        /* ACCEPT: of the directive; STORE_PLAN: the plan's hash */
-    uint32_t max_replica_lag_ms;   /* SIGNALS: limits to judge by */
+    struct zdm_hash digest;                /* ACCEPT: of the directive; STORE_PLAN: the plan's hash */
+    uint32_t max_replica_lag_ms;           /* SIGNALS: limits to judge by */
 };
 
 enum agent_outcome {
@@ -140,9 +142,9 @@ struct agent_result {
     enum agent_op_kind kind;
     enum agent_run run;
     enum agent_outcome outcome;
-    struct zdm_error error;            /* for LOCK, RETRY, FAIL, UNKNOWN, BUG */
-    char blocker[ZDM_TEXT_MAX + 1];    /* LOCK: "pid 4242 app@shop, idle in transaction for 12 s: UPDATE …" */
-    bool blocker_is_autovacuum;        /* an ordinary one: the next attempt may make it give way */
+    struct zdm_error error;         /* for LOCK, RETRY, FAIL, UNKNOWN, BUG */
+    char blocker[ZDM_TEXT_MAX + 1]; /* LOCK: "pid 4242 app@shop, idle in transaction for 12 s: UPDATE …" */
+    bool blocker_is_autovacuum;     /* an ordinary one: the next attempt may make it give way */
 
     /* CONNECT and SIGNALS */
     bool connected, writable;
@@ -153,20 +155,20 @@ struct agent_result {
     char server_version[32];
     struct zdm_signal signals[ZDM_SIGNALS_MAX];
     size_t n_signals;
-    struct agent_journal *journals;    /* CONNECT: every migration of this shard; owned by the result */
+    struct agent_journal *journals; /* CONNECT: every migration of this shard; owned by the result */
     size_t n_journals;
 
     /* INSPECT */
     enum agent_proof proof;
 
     /* RUN */
-    bool journal_valid;                /* the row below is what the database holds now */
+    bool journal_valid; /* the row below is what the database holds now */
     uint32_t journal_step;
-    char *cursor;                      /* after BOUND, BATCH, CHECK_CHUNK, STEP_*; owned by the result */
+    char *cursor; /* after BOUND, BATCH, CHECK_CHUNK, STEP_*; owned by the result */
     char *bound;
     bool walked;
     uint64_t rows_done, rows_total;
-    uint32_t rows_walked;              /* of this batch */
+    uint32_t rows_walked; /* of this batch */
     uint32_t rows_changed;
     uint32_t elapsed_ms;
 };
@@ -197,8 +199,8 @@ struct agent_engine {
 
 /* What an engine is opened with. */
 struct agent_engine_config {
-    const char *dsn;               /* libpq conninfo without password, or with passfile/service */
-    const char *application_name;  /* "zdm-agent shard-1" */
+    const char *dsn;              /* libpq conninfo without password, or with passfile/service */
+    const char *application_name; /* "zdm-agent shard-1" */
     uint32_t connect_timeout_ms;
     struct agent_engine_sink sink;
 };

@@ -65,9 +65,9 @@ enum { ZDM_MESSAGE_MAX = 512, ZDM_DETAIL_MAX = 512, ZDM_HINT_MAX = 512 };
 
 struct zdm_error {
     enum zdm_code code;
-    int sys_errno;             /* errno where a system call failed, else 0 */
-    bool truncated;            /* a text did not fit */
-    char sqlstate[6];          /* where a database answered, else "" */
+    int sys_errno;    /* errno where a system call failed, else 0 */
+    bool truncated;   /* a text did not fit */
+    char sqlstate[6]; /* where a database answered, else "" */
     char message[ZDM_MESSAGE_MAX];
     char detail[ZDM_DETAIL_MAX];
     char hint[ZDM_HINT_MAX];

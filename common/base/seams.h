@@ -53,7 +53,7 @@ enum { ZDM_SIGNATURE_SIZE = 64, ZDM_SEAL_OVERHEAD = 16 };
 
 /* An Ed25519 signing key. Wiped by whoever holds it (zdm_crypto_wipe). */
 struct zdm_signing_key {
-    struct zdm_id id;           /* BLAKE2b-128 of public_key */
+    struct zdm_id id; /* BLAKE2b-128 of public_key */
     struct zdm_hash public_key;
     uint8_t secret[64];
 };
@@ -76,8 +76,8 @@ struct zdm_session_keys {
  */
 struct zdm_crypto {
     /* signature[64] = Ed25519 detached over n bytes. */
-    void (*sign)(void *self, uint8_t signature[ZDM_SIGNATURE_SIZE], const struct zdm_signing_key *key, const void *bytes,
-                 size_t n);
+    void (*sign)(void *self, uint8_t signature[ZDM_SIGNATURE_SIZE], const struct zdm_signing_key *key,
+                 const void *bytes, size_t n);
     bool (*verify)(void *self, const uint8_t signature[ZDM_SIGNATURE_SIZE], const struct zdm_hash *public_key,
                    const void *bytes, size_t n);
     /* An X25519 pair from the given random seam's 32 bytes. */
@@ -91,8 +91,8 @@ struct zdm_crypto {
     bool (*open)(void *self, uint8_t *plain, const void *sealed, size_t sealed_n, uint64_t counter,
                  const uint8_t key[32]);
     /* BLAKE2b of `size` (16 or 32) bytes, keyed when key is not NULL (32 bytes), over the parts in order. */
-    void (*hash)(void *self, void *out, size_t size, const uint8_t *key, const void *const *parts, const size_t *lengths,
-                 size_t n_parts);
+    void (*hash)(void *self, void *out, size_t size, const uint8_t *key, const void *const *parts,
+                 const size_t *lengths, size_t n_parts);
     /* Overwrites n bytes in a way that the compiler keeps. */
     void (*wipe)(void *self, void *bytes, size_t n);
     void *self;

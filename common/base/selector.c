@@ -104,8 +104,7 @@ bool zdm_selector_matches(const char *selector, const char *shard, const struct 
     struct term term;
     int found;
     while ((found = next_term(&selector, &term)) == 1) {
-        const char *value =
-            strcmp(term.label.key, "shard") == 0 ? shard : zdm_labels_get(labels, term.label.key);
+        const char *value = strcmp(term.label.key, "shard") == 0 ? shard : zdm_labels_get(labels, term.label.key);
         bool equal = value != NULL && strcmp(value, term.label.value) == 0;
         bool holds = false;
         switch (term.kind) {

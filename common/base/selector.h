@@ -24,7 +24,8 @@ struct zdm_labels {
 };
 
 /* Adds key=value; refuses invalid names, a second value for a key, too many labels, and the reserved key "shard". */
-enum zdm_code zdm_labels_add(struct zdm_labels *labels, const char *key_equals_value, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code zdm_labels_add(struct zdm_labels *labels, const char *key_equals_value,
+                             struct zdm_error *err) ZDM_CHECKED;
 /* The value of a key, or NULL. */
 const char *zdm_labels_get(const struct zdm_labels *labels, const char *key);
 

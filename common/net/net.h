@@ -6,8 +6,9 @@
  *
  * Contract. Upcalls come from zdm_net_poll only, on the thread that calls it: nng's callbacks just enqueue. An upcall
  * may call send and close, also of the connection at hand. `closed` comes exactly once per connection for which
- * `opened` came (also after close()), and is the last upcall with that connection; a dial that never opens gets `closed`
- * without `opened`. A connection's number is never used again. Bytes given to an upcall are borrowed until it returns.
+ * `opened` came (also after close()), and is the last upcall with that connection; a dial that never opens gets
+ * `closed` without `opened`. A connection's number is never used again. Bytes given to an upcall are borrowed until it
+ * returns.
  */
 #ifndef ZDM_NET_NET_H
 #define ZDM_NET_NET_H

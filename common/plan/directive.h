@@ -75,10 +75,10 @@ bool zdm_fence_equal(const struct zdm_fence *a, const struct zdm_fence *b); /* a
 
 /* What an agent does with a directive whose signature, fleet, shard, plan and key are right (protocol 3, rule 4). */
 enum zdm_acceptance {
-    ZDM_ACCEPT,       /* newer: accept */
-    ZDM_REPEAT,       /* the one accepted already: same answer, nothing to do */
-    ZDM_STALE,        /* older: refused, silently but counted */
-    ZDM_EQUIVOCATION  /* equal pair with other content, or equal epoch with another instance: an alarm */
+    ZDM_ACCEPT,      /* newer: accept */
+    ZDM_REPEAT,      /* the one accepted already: same answer, nothing to do */
+    ZDM_STALE,       /* older: refused, silently but counted */
+    ZDM_EQUIVOCATION /* equal pair with other content, or equal epoch with another instance: an alarm */
 };
 /* accepted and accepted_digest: what the journal holds (fence all zero: nothing). digest: BLAKE2b-256 of the signed
  * bytes of the directive at hand. */

@@ -35,8 +35,8 @@ struct zdm_step_notes {
 };
 
 struct zdm_notes {
-    char *file;  /* base name of the runbook */
-    char *title; /* of the level-1 heading, "" for none */
+    char *file;                     /* base name of the runbook */
+    char *title;                    /* of the level-1 heading, "" for none */
     struct zdm_phase_notes *phases; /* as many as the plan has phases */
     size_t n_phases;
     struct zdm_step_notes *steps; /* by ordinal - 1 */

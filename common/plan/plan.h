@@ -82,12 +82,12 @@ struct zdm_table {
 /* target := expr, for one column. */
 struct zdm_assignment {
     char *target;
-    char *expr;      /* over t."col" */
-    char *expr_new;  /* the same over NEW."col"; NULL when no trigger is derived */
-    char *copy_of;   /* the source column when expr is just that column, else NULL */
-    char *initial;   /* SQL literal that the target held before anybody wrote it; NULL means SQL NULL */
-    bool added;      /* the target was added by this migration */
-    bool fill_once;  /* volatile expr or now(): written only where the target is identical to initial */
+    char *expr;     /* over t."col" */
+    char *expr_new; /* the same over NEW."col"; NULL when no trigger is derived */
+    char *copy_of;  /* the source column when expr is just that column, else NULL */
+    char *initial;  /* SQL literal that the target held before anybody wrote it; NULL means SQL NULL */
+    bool added;     /* the target was added by this migration */
+    bool fill_once; /* volatile expr or now(): written only where the target is identical to initial */
 };
 
 /* One UPDATE, taken apart as database.md 3 says. */
@@ -112,19 +112,19 @@ struct zdm_flag {
 };
 
 enum zdm_inverse_kind {
-    ZDM_INVERSE_NONE = 0,     /* nothing to undo */
-    ZDM_INVERSE_HIDE = 1,     /* what was added is hidden, then purged: a rollback never drops */
+    ZDM_INVERSE_NONE = 0, /* nothing to undo */
+    ZDM_INVERSE_HIDE = 1, /* what was added is hidden, then purged: a rollback never drops */
     ZDM_INVERSE_UNHIDE = 2,
-    ZDM_INVERSE_SQL = 3,      /* inverse_sql */
-    ZDM_INVERSE_REMOVE = 4,   /* sync: remove the triggers */
-    ZDM_INVERSE_INSTALL = 5,  /* sync removed: install again */
-    ZDM_INVERSE_IMAGES = 6,   /* write the before-images back */
+    ZDM_INVERSE_SQL = 3,       /* inverse_sql */
+    ZDM_INVERSE_REMOVE = 4,    /* sync: remove the triggers */
+    ZDM_INVERSE_INSTALL = 5,   /* sync removed: install again */
+    ZDM_INVERSE_IMAGES = 6,    /* write the before-images back */
     ZDM_INVERSE_IMPOSSIBLE = 7 /* destructive: needs approval */
 };
 
 struct zdm_step {
-    uint32_t ordinal;       /* 1, 2, … over the whole plan; what the journal and reports count in */
-    char id[24];            /* "2.1": phase and place; fence's name= in front where given: "fill" */
+    uint32_t ordinal; /* 1, 2, … over the whole plan; what the journal and reports count in */
+    char id[24];      /* "2.1": phase and place; fence's name= in front where given: "fill" */
     enum zdm_step_kind kind;
     enum zdm_action action;
     enum zdm_engine engine;
@@ -137,7 +137,7 @@ struct zdm_step {
     char *sql;
     struct zdm_derivation *derivation; /* NULL where the action has none */
     struct zdm_flag *flag;
-    uint32_t batch_rows;    /* upper bound of rows in a batch; 0: the agent's own */
+    uint32_t batch_rows; /* upper bound of rows in a batch; 0: the agent's own */
     bool exact_inverse;
     enum zdm_inverse_kind inverse;
     char *inverse_sql;
@@ -146,8 +146,8 @@ struct zdm_step {
 struct zdm_phase {
     uint32_t number; /* 1, 2, … */
     enum zdm_phase_class class;
-    bool destructive;       /* some step has no exact inverse */
-    uint32_t approvals;     /* signatures that entering asks for, before the trust file's minimum is applied */
+    bool destructive;   /* some step has no exact inverse */
+    uint32_t approvals; /* signatures that entering asks for, before the trust file's minimum is applied */
     struct zdm_step *steps;
     size_t n_steps;
     struct zdm_hash digest; /* BLAKE2b-256 of the phase's bytes; filled by the codec */
@@ -162,7 +162,7 @@ struct zdm_wave {
 /* Zero means the agent's default. */
 struct zdm_throttle {
     uint32_t batch_target_ms;
-    uint32_t duty_percent;       /* share of time that batches may take, 1 to 100; 100 is no pacing */
+    uint32_t duty_percent; /* share of time that batches may take, 1 to 100; 100 is no pacing */
     uint32_t max_replica_lag_ms;
 };
 
@@ -177,7 +177,7 @@ struct zdm_plan {
     uint32_t max_parallel;   /* 0: no limit */
     uint32_t failure_budget; /* failed shards that are tolerated before the migration halts */
     struct zdm_throttle throttle;
-    int64_t grace_ms; /* from hide to purge */
+    int64_t grace_ms;         /* from hide to purge */
     struct zdm_table *tables; /* that the plan touches */
     size_t n_tables;
     struct zdm_phase *phases;
@@ -205,7 +205,8 @@ bool zdm_step_is_for(const struct zdm_step *step, enum zdm_engine engine);
 const struct zdm_table *zdm_plan_common_table(const struct zdm_plan *a, const struct zdm_plan *b);
 
 /* Is the plan whole: numbers in order, every action with its fields, superseded_by and sync_step pointing at steps
- * that exist, bounds kept? Everybody who decodes a plan calls it before anything else. ZDM_INVALID says what is wrong. */
+ * that exist, bounds kept? Everybody who decodes a plan calls it before anything else. ZDM_INVALID says what is wrong.
+ */
 enum zdm_code zdm_plan_validate(const struct zdm_plan *plan, struct zdm_error *err) ZDM_CHECKED;
 
 /* Frees one step's or derivation's parts (for builders that fail half way). */

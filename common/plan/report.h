@@ -21,8 +21,8 @@ enum zdm_agent_state {
     ZDM_AGENT_WORKING = 6,   /* one operation in flight */
     ZDM_AGENT_WAITING = 7,   /* back-off, throttle, lock, lease: see reason */
     ZDM_AGENT_PAUSED = 8,
-    ZDM_AGENT_STOPPED = 9,   /* failed; durable; works again only for a higher attempt */
-    ZDM_AGENT_UNSURE = 10    /* looked three times and does not know */
+    ZDM_AGENT_STOPPED = 9, /* failed; durable; works again only for a higher attempt */
+    ZDM_AGENT_UNSURE = 10  /* looked three times and does not know */
 };
 
 /* Why an agent waits. */
@@ -64,10 +64,10 @@ struct zdm_migration_report {
     uint32_t proven_phase; /* the highest phase whose steps are all proven done; falls after a loss */
     uint32_t step;         /* ordinal of the step at hand, 0 for none */
     uint32_t failed_attempt; /* the attempt that STOPPED belongs to */
-    bool undone;           /* mode undo: the goal is reached backwards */
-    bool equivocation;     /* two orders of one pair were seen: an alarm that stays */
+    bool undone;             /* mode undo: the goal is reached backwards */
+    bool equivocation;       /* two orders of one pair were seen: an alarm that stays */
     struct zdm_progress progress;
-    char throttled_by[64]; /* "replica_lag 5200 ms > 5000 ms for 12 s"; "" for none */
+    char throttled_by[64];             /* "replica_lag 5200 ms > 5000 ms for 12 s"; "" for none */
     char blocked_by[ZDM_TEXT_MAX + 1]; /* "pid 4242 (app@shop): SELECT …"; "" for none */
     enum zdm_code error_code;          /* ZDM_OK: none */
     char error_sqlstate[6];
@@ -81,8 +81,8 @@ struct zdm_report {
     bool writable;   /* its node is a primary that takes writes */
     enum zdm_engine engine;
     char server_version[32];
-    char identity[64];  /* what changes when the database restarts or is another one */
-    uint64_t timeline;  /* PostgreSQL's timeline; 0 elsewhere */
+    char identity[64]; /* what changes when the database restarts or is another one */
+    uint64_t timeline; /* PostgreSQL's timeline; 0 elsewhere */
     uint32_t trust_version;
     char release[24];
     char db_error[ZDM_TEXT_MAX + 1]; /* why not connected */

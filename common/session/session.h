@@ -63,7 +63,8 @@ enum zdm_session_role zdm_session_role_of(const struct zdm_session *session);
 typedef bool (*zdm_session_find_key)(void *ctx, const struct zdm_id *key_id, struct zdm_hash *out_public_key);
 
 /* Dialler: takes the welcome, checks it (unless joining), and gives the sealed auth frame to send (out has room for
- * ZDM_AUTH_SIZE + ZDM_SEAL_OVERHEAD). The session is then open. ZDM_AUTH for an unknown coordinator or a bad signature. */
+ * ZDM_AUTH_SIZE + ZDM_SEAL_OVERHEAD). The session is then open. ZDM_AUTH for an unknown coordinator or a bad signature.
+ */
 enum zdm_code zdm_session_take_welcome(struct zdm_session *session, const uint8_t *bytes, size_t n,
                                        zdm_session_find_key find, void *ctx,
                                        uint8_t out_auth[ZDM_AUTH_SIZE + ZDM_SEAL_OVERHEAD],

@@ -31,7 +31,7 @@ struct coord_input {
     int64_t now_ms;
     union {
         struct {
-            uint64_t reply_to; /* the driver's handle for the answer */
+            uint64_t reply_to;                   /* the driver's handle for the answer */
             const struct zdm_request *request;   /* all pointers are borrowed for the call */
             const struct zdm_envelope *envelope; /* of the request */
             struct zdm_id key;
@@ -73,24 +73,24 @@ struct coord_input {
 enum coord_effect_kind {
     COORD_DO_SEND_DIRECTIVE = 1, /* to every connected agent of the shard: coord_directive() */
     COORD_DO_SEND_ACK,
-    COORD_DO_ANSWER,  /* to a person */
-    COORD_DO_JOINED,  /* to a joining agent: enrolled; the envelope is state->enrolments' */
+    COORD_DO_ANSWER, /* to a person */
+    COORD_DO_JOINED, /* to a joining agent: enrolled; the envelope is state->enrolments' */
     COORD_DO_RUN_GATE,
     COORD_DO_CLOSE_AGENT,
-    COORD_DO_NOTIFY,  /* something that watchers see has changed */
+    COORD_DO_NOTIFY, /* something that watchers see has changed */
     COORD_DO_STEP_DOWN
 };
 
 struct coord_effect {
     enum coord_effect_kind kind;
     char migration[ZDM_NAME_MAX + 1];
-    uint32_t shard;          /* SEND_DIRECTIVE: index in the migration */
-    struct zdm_id agent;     /* SEND_ACK, CLOSE_AGENT; SEND_DIRECTIVE: only this one, zero for all of the shard */
-    uint64_t number;         /* SEND_ACK: of the report */
-    uint32_t lease_ms;       /* SEND_ACK */
-    uint64_t reply_to;       /* ANSWER, JOINED */
-    struct zdm_error answer; /* ANSWER: code ZDM_OK with a message of what was done, or the refusal. JOINED: ditto */
-    struct zdm_id enrolment; /* JOINED: nonce */
+    uint32_t shard;            /* SEND_DIRECTIVE: index in the migration */
+    struct zdm_id agent;       /* SEND_ACK, CLOSE_AGENT; SEND_DIRECTIVE: only this one, zero for all of the shard */
+    uint64_t number;           /* SEND_ACK: of the report */
+    uint32_t lease_ms;         /* SEND_ACK */
+    uint64_t reply_to;         /* ANSWER, JOINED */
+    struct zdm_error answer;   /* ANSWER: code ZDM_OK with a message of what was done, or the refusal. JOINED: ditto */
+    struct zdm_id enrolment;   /* JOINED: nonce */
     uint32_t phase, step, run; /* RUN_GATE */
     char why[ZDM_TEXT_MAX + 1];
 };
@@ -115,34 +115,35 @@ void coord_decide(const struct coord_state *state, const struct coord_view *view
 
 /* The mutator. Total: an event that the log holds is applied, whatever it says; an event about something unknown is
  * ZDM_CORRUPT. Takes what it needs out of the event by copy. header (seq, epoch, at_ms, hash) must be filled. */
-enum zdm_code coord_apply(struct coord_state *state, const struct coord_event *event, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code coord_apply(struct coord_state *state, const struct coord_event *event,
+                          struct zdm_error *err) ZDM_CHECKED;
 
 /* ---- releasable() ---- */
 
 enum coord_hold {
-    COORD_HOLD_NONE = 0,    /* it may go, or is going, or has nothing to do */
-    COORD_HOLD_ADVANCE,     /* waits for an operator's advance */
-    COORD_HOLD_GATE,        /* waits for a flag: advance when it is done */
-    COORD_HOLD_WAVE,        /* an earlier wave has not finished */
-    COORD_HOLD_SOAK,        /* the wave before soaks: until */
-    COORD_HOLD_PARALLEL,    /* max_parallel are moving */
-    COORD_HOLD_BARRIER,     /* others have not finished the phase before */
-    COORD_HOLD_APPROVALS,   /* signatures are missing */
-    COORD_HOLD_NO_AGENT,    /* no writable primary has been seen */
+    COORD_HOLD_NONE = 0,  /* it may go, or is going, or has nothing to do */
+    COORD_HOLD_ADVANCE,   /* waits for an operator's advance */
+    COORD_HOLD_GATE,      /* waits for a flag: advance when it is done */
+    COORD_HOLD_WAVE,      /* an earlier wave has not finished */
+    COORD_HOLD_SOAK,      /* the wave before soaks: until */
+    COORD_HOLD_PARALLEL,  /* max_parallel are moving */
+    COORD_HOLD_BARRIER,   /* others have not finished the phase before */
+    COORD_HOLD_APPROVALS, /* signatures are missing */
+    COORD_HOLD_NO_AGENT,  /* no writable primary has been seen */
     COORD_HOLD_HALTED,
     COORD_HOLD_FROZEN,
     COORD_HOLD_FENCED,
-    COORD_HOLD_STATUS,      /* held, failed, unsure, excluded: its own status says it */
-    COORD_HOLD_UNAVAILABLE  /* the phase needs what this release cannot do */
+    COORD_HOLD_STATUS,     /* held, failed, unsure, excluded: its own status says it */
+    COORD_HOLD_UNAVAILABLE /* the phase needs what this release cannot do */
 };
 
 struct coord_release {
-    enum coord_hold hold;  /* NONE: the shard is to be released into at + 1 */
-    uint32_t count, of;    /* BARRIER: shards missing, of how many; APPROVALS: given, needed; PARALLEL: moving, limit */
-    int64_t until_ms;      /* SOAK */
-    uint32_t wave;         /* WAVE, SOAK: the wave that is waited for */
+    enum coord_hold hold; /* NONE: the shard is to be released into at + 1 */
+    uint32_t count, of;   /* BARRIER: shards missing, of how many; APPROVALS: given, needed; PARALLEL: moving, limit */
+    int64_t until_ms;     /* SOAK */
+    uint32_t wave;        /* WAVE, SOAK: the wave that is waited for */
     char shard[ZDM_NAME_MAX + 1]; /* BARRIER, WAVE: one of those that are missing */
-    struct zdm_id actor;   /* when released: the agent that shall act */
+    struct zdm_id actor;          /* when released: the agent that shall act */
 };
 
 /* For each shard of the migration (out has n_shards rows): may it enter its next phase now, and if not, why not.
@@ -185,11 +186,11 @@ enum coord_stimulus {
 };
 
 struct coord_rule {
-    unsigned number;     /* as in protocol 9: 10, 11, … */
-    unsigned from;       /* bits: 1u << enum coord_status */
+    unsigned number; /* as in protocol 9: 10, 11, … */
+    unsigned from;   /* bits: 1u << enum coord_status */
     enum coord_stimulus on;
-    const char *guard;   /* in words */
-    const char *does;    /* events, in words */
+    const char *guard;    /* in words */
+    const char *does;     /* events, in words */
     enum coord_status to; /* 0: the same */
 };
 

@@ -127,9 +127,9 @@ struct coord_event {
             struct zdm_envelope signed_enrolment;
         } enrolment_issued;
         struct {
-            struct zdm_plan *plan;               /* decoded from the envelope's body */
+            struct zdm_plan *plan; /* decoded from the envelope's body */
             struct zdm_envelope plan_envelope;
-            uint8_t *notes;                      /* encoded notes, kept as they came */
+            uint8_t *notes; /* encoded notes, kept as they came */
             size_t n_notes;
             struct coord_submitted_shard *shards;
             size_t n_shards;
@@ -169,7 +169,7 @@ struct coord_event {
             enum zdm_mode mode;
             bool set_actor;
             struct zdm_id actor;
-            bool next_attempt; /* attempt + 1 */
+            bool next_attempt;              /* attempt + 1 */
             struct zdm_envelope undo_order; /* empty unless mode is undo */
             char why[ZDM_TEXT_MAX + 1];
         } directed;

@@ -34,17 +34,17 @@ struct coord_shard {
     uint32_t wave;
     enum coord_status status;
     enum coord_status resume_to;
-    uint32_t at;   /* phases proven */
+    uint32_t at; /* phases proven */
     uint32_t goal;
     enum zdm_mode mode;
     uint32_t attempt;
-    struct zdm_id actor;          /* zero: none yet */
-    uint64_t generation;          /* position of the event that last changed the desired state; 0: none yet */
-    struct zdm_hash anchor;       /* chain hash there */
-    uint64_t run_generation;      /* generation of the last directive in mode run or undo */
-    int64_t entered_at_ms;        /* when it took this status */
-    int64_t reached_at_ms;        /* when it last reached a phase */
-    char *failure;                /* text, NULL for none */
+    struct zdm_id actor;     /* zero: none yet */
+    uint64_t generation;     /* position of the event that last changed the desired state; 0: none yet */
+    struct zdm_hash anchor;  /* chain hash there */
+    uint64_t run_generation; /* generation of the last directive in mode run or undo */
+    int64_t entered_at_ms;   /* when it took this status */
+    int64_t reached_at_ms;   /* when it last reached a phase */
+    char *failure;           /* text, NULL for none */
     uint32_t failed_step;
     bool failed_back;
 };
@@ -81,10 +81,10 @@ struct coord_migration {
     enum coord_end outcome;
     uint32_t opened_phase; /* 0: none */
     int64_t opened_at_ms;
-    uint32_t opened_wave;  /* of the opened phase: the highest wave opened */
-    uint32_t barrier_phase; /* highest phase whose barrier was opened (audit) */
+    uint32_t opened_wave;                    /* of the opened phase: the highest wave opened */
+    uint32_t barrier_phase;                  /* highest phase whose barrier was opened (audit) */
     struct coord_gate gates[ZDM_PHASES_MAX]; /* one flag gate a phase at most; by phase - 1; state 0: none started */
-    struct zdm_throttle throttle; /* set by operators over the plan's; 0: as the plan says */
+    struct zdm_throttle throttle;            /* set by operators over the plan's; 0: as the plan says */
     struct coord_approval *approvals;
     size_t n_approvals, cap_approvals;
     struct coord_shard *shards; /* sorted by wave, then name: the order in which they are released */
@@ -157,9 +157,9 @@ long coord_find_shard(const struct coord_migration *migration, const char *name)
 struct coord_heard {
     struct zdm_id agent;
     char shard[ZDM_NAME_MAX + 1];
-    bool connected;        /* a session is open */
+    bool connected; /* a session is open */
     int64_t heard_at_ms;
-    int64_t gone_at_ms;    /* when the session ended; 0 while connected */
+    int64_t gone_at_ms;       /* when the session ended; 0 while connected */
     struct zdm_report report; /* owned copy of the last one */
 };
 

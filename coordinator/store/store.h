@@ -10,6 +10,7 @@
 #ifndef COORDINATOR_STORE_STORE_H
 #define COORDINATOR_STORE_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,9 @@ struct store_record {
 struct store_head {
     uint64_t seq; /* 0: empty */
     struct zdm_hash hash;
-    uint64_t epoch; /* highest acquired; 0: none */
+    uint64_t epoch;      /* highest acquired; 0: none */
+    uint64_t backup_seq; /* this is a backup, made when the head was here; 0: it is not. While equal to seq nothing was
+                            appended since, and whoever opens it must start fenced (protocol 7) */
 };
 
 enum store_result {
@@ -68,8 +71,16 @@ struct store {
  * another one's is STORE_CORRUPT. */
 enum store_result store_sqlite_open(const char *path, const struct zdm_id *fleet, struct store *out_store,
                                     struct zdm_error *err);
-/* The reference; lives as long as the struct. Copies share nothing. */
+/* Bounds the file to so many bytes (rounded to pages, never below what it holds); appends beyond are STORE_FULL.
+ * 0: only the disk bounds it. */
+void store_sqlite_set_limit(const struct store *store, uint64_t bytes);
+
+/* The reference; lives until it is closed. */
 enum store_result store_memory_open(struct store *out_store, struct zdm_error *err);
+/* An independent copy of a memory store as it is now: a file that somebody copied. STORE_IO without memory. */
+enum store_result store_memory_copy(const struct store *from, struct store *out_store, struct zdm_error *err);
+/* The same as a backup of it: opens with head.backup_seq set. */
+enum store_result store_memory_backup(const struct store *from, struct store *out_store, struct zdm_error *err);
 
 const char *store_result_name(enum store_result result);
 
