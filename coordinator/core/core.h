@@ -185,13 +185,17 @@ enum coord_stimulus {
     COORD_ON_OTHER_REPORT
 };
 
+struct coord_case; /* one shard, one stimulus: coordinator/core/machine.h */
+
 struct coord_rule {
     unsigned number; /* as in protocol 9: 10, 11, … */
     unsigned from;   /* bits: 1u << enum coord_status */
     enum coord_stimulus on;
-    const char *guard;    /* in words */
-    const char *does;     /* events, in words */
-    enum coord_status to; /* 0: the same */
+    const char *guard;                         /* in words */
+    const char *does;                          /* events, in words */
+    enum coord_status to;                      /* 0: the same */
+    bool (*holds)(const struct coord_case *c); /* the guard; NULL: always */
+    void (*act)(struct coord_case *c);         /* NULL: nothing */
 };
 
 /* All rows in order; *out_n rows. */

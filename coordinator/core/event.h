@@ -73,6 +73,13 @@ struct coord_submitted_shard {
     uint32_t wave; /* 0, 1, … */
 };
 
+/* A set of the migration's shards, as a bitmap: bit (i - first), lowest bit of a byte first. */
+struct coord_shard_bits {
+    uint8_t *bytes;
+    size_t n_bytes;
+    uint32_t first; /* a multiple of 8 */
+};
+
 struct coord_event {
     /* Header. seq, epoch and at_ms are given by the driver; hash is the chain's hash at this event:
      * BLAKE2b-256(hash of the event before || bytes). */
@@ -147,6 +154,7 @@ struct coord_event {
         struct {
             uint32_t phase;
             char by[ZDM_NAME_MAX + 1];
+            struct coord_shard_bits only; /* the shards that may enter it; empty: every shard */
         } phase_opened;
         struct {
             uint32_t phase;
@@ -162,9 +170,11 @@ struct coord_event {
             char detail[ZDM_TEXT_MAX + 1];
         } gate; /* started, passed, vetoed */
         struct {
-            uint8_t *shards; /* bitmap over the migration's shards, (n + 7) / 8 bytes */
+            uint8_t *shards; /* bitmap over the migration's shards: bit (i - first), lowest bit of a byte first */
             size_t n_bytes;
-            bool set_goal; /* false: each shard keeps its goal */
+            uint32_t first;   /* index of the shard that bit 0 stands for; a multiple of 8 */
+            bool keep_status; /* only the orders change: the shard stays unsure, excluded, or what it was */
+            bool set_goal;    /* false: each shard keeps its goal */
             uint32_t goal;
             enum zdm_mode mode;
             bool set_actor;
@@ -229,6 +239,12 @@ struct coord_event {
         } fenced; /* fenced, recovered */
     } u;
 };
+
+/* Is shard i in a bitmap of n bytes that begins at shard `first`? */
+static inline bool coord_bits_have(const uint8_t *bytes, size_t n_bytes, uint32_t first, uint32_t i)
+{
+    return i >= first && (i - first) / 8 < n_bytes && (bytes[(i - first) / 8] >> ((i - first) % 8) & 1U) != 0;
+}
 
 /* Frees what the event owns; the structure is the caller's. */
 void coord_event_fini(struct coord_event *event);

@@ -14,7 +14,11 @@
 #include "common/plan/report.h"
 #include "coordinator/core/event.h"
 
-enum { COORD_VIEW_SETTLE_MS = 30000, COORD_SILENT_MS = 15000 };
+enum {
+    COORD_VIEW_SETTLE_MS = 30000,
+    COORD_SILENT_MS = 15000,
+    COORD_WAVES_MAX = ZDM_WAVES_MAX + 1 /* one more for shards that no wave of the plan names */
+};
 
 /* Protocol 9. */
 enum coord_status {
@@ -92,17 +96,25 @@ struct coord_migration {
     struct zdm_envelope undo_order; /* the last one accepted */
 };
 
+/* Positions of something by its 16-byte id, O(1). */
+struct coord_index {
+    struct coord_index_slot *slots;
+    size_t n_slots, used;
+};
+
 struct coord_agent {
     struct zdm_id id;
     struct zdm_hash public_key;
     char shard[ZDM_NAME_MAX + 1];
     bool revoked;
     int64_t enrolled_at_ms;
+    uint32_t next_of_shard; /* position + 1 of the next agent of the same shard; 0: none */
 };
 
 struct coord_fleet_shard {
     char name[ZDM_NAME_MAX + 1];
-    struct zdm_labels labels;
+    struct zdm_labels *labels; /* owned; never NULL. Apart, because most shards have few and the array is searched */
+    uint32_t first_agent;      /* position + 1 in state->agents; 0: none */
 };
 
 struct coord_enrolment {
@@ -116,6 +128,12 @@ struct coord_request_mark {
     struct zdm_id request_id;
     uint64_t seq;
     enum zdm_verb verb;
+};
+
+/* Where the log directed shards: what an agent's anchor is compared with. */
+struct coord_anchor {
+    uint64_t seq;
+    struct zdm_hash hash;
 };
 
 struct coord_state {
@@ -141,6 +159,9 @@ struct coord_state {
     size_t n_migrations, cap_migrations;
     struct coord_request_mark *requests;
     size_t n_requests, cap_requests;
+    struct coord_anchor *anchors; /* rising */
+    size_t n_anchors, cap_anchors;
+    struct coord_index agents_by_id, requests_by_id;
 };
 
 struct coord_state *coord_state_new(void);
@@ -151,6 +172,9 @@ struct coord_migration *coord_find_migration(const struct coord_state *state, co
 const struct coord_agent *coord_find_agent(const struct coord_state *state, const struct zdm_id *id);
 const struct coord_fleet_shard *coord_find_fleet_shard(const struct coord_state *state, const char *name);
 long coord_find_shard(const struct coord_migration *migration, const char *name);
+const struct coord_request_mark *coord_find_request(const struct coord_state *state, const struct zdm_id *id);
+/* The chain's hash at the position of an event that directed shards; NULL for any other position. */
+const struct zdm_hash *coord_anchor_at(const struct coord_state *state, uint64_t seq);
 
 /* ---- The view ---- */
 
@@ -167,6 +191,7 @@ struct coord_view {
     int64_t started_at_ms;
     struct coord_heard *heard; /* one per agent */
     size_t n_heard, cap_heard;
+    struct coord_index by_agent;
 };
 
 void coord_view_init(struct coord_view *view, int64_t now_ms);
