@@ -3,7 +3,8 @@
  *
  * SIGMA-I over X25519 and Ed25519: hello (96 bytes) and welcome (176 bytes) agree on keys, the dialler's first sealed
  * frame (112 bytes of plaintext) proves who it is. After that every frame is XChaCha20-Poly1305 with a counter per
- * direction that must be exactly the next one. Any error is final: the owner closes the connection and says nothing.
+ * direction that must be exactly the next one. Any error caused by what came in is final: the session is then closed,
+ * and the owner closes the connection and says nothing.
  *
  * A dialler that joins (enrolment) does not know the coordinator's key yet: it holds the welcome back
  * (zdm_session_confirm_peer) until the trust file that its token vouches for has arrived, and its own public key stands
@@ -72,10 +73,14 @@ enum zdm_code zdm_session_take_welcome(struct zdm_session *session, const uint8_
 /* Joining dialler: checks the welcome that was held back. ZDM_AUTH: not the coordinator that the trust file names. */
 enum zdm_code zdm_session_confirm_peer(struct zdm_session *session, zdm_session_find_key find, void *ctx,
                                        struct zdm_error *err) ZDM_CHECKED;
+/* Is it proven whom the dialler talks to? Always true when open, but for a joining dialler before confirm_peer: it
+ * sends no secret, the token's included, before that. */
+bool zdm_session_peer_is_proven(const struct zdm_session *session);
 
 /* Listener: takes the sealed auth frame. out_key_id: who it claims to be. When `find` knows the key, the signature is
- * checked with it and *out_joining is false; else the key in the frame itself is taken, *out_joining is true and
- * *out_public_key holds it: the caller allows nothing but joining in that session. ZDM_AUTH, ZDM_PROTOCOL. */
+ * checked with it and *out_joining is false; else the key in the frame itself is taken and *out_joining is true: the
+ * caller allows nothing but joining in that session. *out_public_key is the key either way. Whether that key may have
+ * the role of the hello is for the caller to check (in `find`, for one). ZDM_AUTH, ZDM_PROTOCOL. */
 enum zdm_code zdm_session_take_auth(struct zdm_session *session, const uint8_t *bytes, size_t n,
                                     zdm_session_find_key find, void *ctx, struct zdm_id *out_key_id,
                                     struct zdm_hash *out_public_key, bool *out_joining,
