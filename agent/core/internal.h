@@ -1,0 +1,232 @@
+/*
+ * internal.h - what the files of agent/core share: the state of the reconciler. Nobody outside includes it.
+ *
+ *   core.c   the one function: dispatches an input, drives what follows from it, plans reports and the next wake-up
+ *   order.c  directives: judging, holding, storing the plan, accepting
+ *   link.c   the database as a whole: connecting, reading the journal, role and identity, signals
+ *   path.c   one migration's way: which step is looked at or run next, and with which limits
+ *   react.c  what follows from an operation's outcome: one table
+ *   state.c  which of the ten states a migration is in: one table; reports
+ */
+#ifndef AGENT_CORE_INTERNAL_H
+#define AGENT_CORE_INTERNAL_H
+
+#include "agent/core/core.h"
+#include "agent/core/pacing.h"
+
+/* In every build: an agent that breaks a rule of its own ends, and asks before it acts when it is started again. */
+#define AGENT_REQUIRE(condition)                                                                                       \
+    do {                                                                                                               \
+        if (!(condition))                                                                                              \
+            __builtin_trap();                                                                                          \
+    } while (0)
+
+enum {
+    AGENT_MIGRATIONS_MAX = 256, /* known at once, those that have ended included */
+    AGENT_REPORTED_MAX = 32,    /* in one report: it must fit a frame */
+    AGENT_SLOTS = ZDM_MIGRATIONS_ACTIVE_MAX,
+    AGENT_SENT_MAX = 64, /* reports whose sending time is remembered */
+    AGENT_UNKNOWNS_MAX = 3,
+    AGENT_FUTILE_MAX = 3,
+    AGENT_DEADLOCKS_MAX = 3
+};
+
+/* An order of a live session that is not in the journal yet. */
+struct agent_order {
+    bool set;
+    struct zdm_directive directive;
+    struct zdm_envelope envelope;
+    struct zdm_hash digest;
+    struct zdm_plan *plan; /* NULL: to be fetched */
+    struct zdm_envelope plan_envelope;
+    bool plan_stored;
+    bool plan_refused;
+    int64_t fetch_at_ms; /* when to ask for the plan (again) */
+};
+
+/* The order that the journal holds. */
+struct agent_standing {
+    bool set;
+    struct zdm_fence fence;
+    struct zdm_hash digest;
+    struct zdm_id actor;
+    uint32_t goal_phase;
+    enum zdm_mode mode;
+    uint32_t attempt;
+    struct zdm_throttle throttle;
+};
+
+struct agent_flight {
+    uint64_t op; /* 0: nothing is in flight */
+    enum agent_op_kind kind;
+    enum agent_run run;
+    uint32_t step;
+    uint32_t rows;
+    int64_t started_ms;
+    uint64_t connection; /* of which CONNECT its session is */
+    bool cancelled;
+};
+
+struct agent_migration {
+    char id[ZDM_NAME_MAX + 1];
+    int slot; /* -1: none */
+
+    /* As journalled. */
+    struct agent_standing accepted;
+    struct zdm_plan *plan;
+    uint32_t step;
+    char *cursor, *bound;
+    bool walked;
+    uint64_t rows_done, rows_total;
+    uint32_t failed_attempt;
+    enum zdm_code failed_code; /* not ZDM_OK: stopped, unless the accepted attempt is higher */
+
+    /* Orders under way. */
+    struct agent_order accepting; /* its ACCEPT is in flight */
+    struct agent_order pending;   /* the newest */
+    bool hold;                    /* a stop order acts before it is journalled */
+    int64_t hold_since_ms;
+    int64_t accept_at_ms;
+    unsigned accept_failures;
+    bool asking;
+    bool equivocation;
+
+    /* What was looked at since the last change of identity. */
+    uint32_t looked; /* the first ordinal that was not */
+    bool proven;
+    uint32_t proven_phase;
+    uint32_t regress_to;    /* 0, or the step to go back to */
+    uint32_t phase_checked; /* this phase's steps can all be done by this release */
+    enum agent_proof proof; /* of the step at hand; NONE: look first */
+    bool ran;               /* its run succeeded, the proof is outstanding */
+    bool unsure;
+    bool stop_wanted; /* a failure is to be journalled */
+    uint32_t stop_step;
+    struct zdm_error stop_error;
+
+    struct agent_flight flight;
+    int64_t next_ms; /* nothing is started before */
+    bool backing_off;
+    unsigned failures; /* in a row */
+    unsigned unknowns, futile, deadlocks;
+    bool locked_form;
+    struct agent_lock_pacing lock;
+    char blocked_by[ZDM_TEXT_MAX + 1];
+    uint32_t batch_rows; /* size of the next batch; 0: not walked yet */
+    struct zdm_progress progress;
+    struct agent_rate rate;
+    bool throttled;
+    struct zdm_error error;
+};
+
+struct agent_control {
+    struct agent_flight flight;
+    char migration[ZDM_NAME_MAX + 1]; /* STORE_PLAN, ACCEPT */
+};
+
+struct agent_core {
+    struct agent_core_config config;
+    int64_t now_ms;
+    uint64_t random;
+    struct agent_effects *out; /* during a step */
+    uint64_t last_op;
+
+    bool connected, writable;
+    bool connect_wanted;
+    int64_t connect_at_ms;
+    unsigned connect_failures;
+    uint64_t connection; /* counts successful CONNECTs */
+    enum zdm_engine engine;
+    unsigned capabilities;
+    char identity[64];
+    uint64_t timeline;
+    char server_version[32];
+    char db_error[ZDM_TEXT_MAX + 1];
+    struct zdm_signal signals[ZDM_SIGNALS_MAX];
+    size_t n_signals;
+    bool signals_known;
+    int64_t signals_ms, signals_asked_ms;
+    struct agent_control control;
+
+    bool link_up;
+    int64_t lease_until_ms; /* 0: never had one */
+    uint64_t report_number;
+    struct {
+        uint64_t number;
+        int64_t at_ms;
+    } sent[AGENT_SENT_MAX];
+    int64_t reported_ms;
+    bool report_soon;
+    uint64_t reported_view; /* digest of what the last report said */
+
+    struct agent_migration *migrations[AGENT_MIGRATIONS_MAX];
+    size_t n_migrations;
+};
+
+/* core.c */
+uint64_t agent_random(struct agent_core *core);
+void agent_wake_at(struct agent_core *core, int64_t at_ms);
+struct agent_effect *agent_effect_add(struct agent_core *core, enum agent_effect_kind kind);
+/* Starts an operation: gives it a number and notes it in the flight. NULL without room. */
+struct agent_op *agent_op_start(struct agent_core *core, struct agent_flight *flight, enum agent_op_kind kind,
+                                unsigned lane);
+void agent_cancel(struct agent_core *core, struct agent_flight *flight);
+struct agent_migration *agent_find(const struct agent_core *core, const char *id);
+/* Finds or makes it; NULL without room. */
+struct agent_migration *agent_make(struct agent_core *core, const char *id);
+void agent_forget(struct agent_core *core, size_t index);
+
+/* order.c */
+void agent_order_drop(struct agent_order *order);
+void agent_on_order(struct agent_core *core, const struct agent_input *input);
+void agent_on_plan_ready(struct agent_core *core, const struct agent_input *input);
+void agent_on_plan_refused(struct agent_core *core, const struct agent_input *input);
+void agent_fetch_plans_anew(struct agent_core *core);
+void agent_drive_orders(struct agent_core *core);
+void agent_on_accept_done(struct agent_core *core, const struct agent_result *result);
+/* The pending order's plan is in the journal only if the journal says so. */
+void agent_order_plan_anew(struct agent_migration *m);
+/* Judges orders under way against a journal row that was just read. */
+void agent_rejudge(struct agent_core *core, struct agent_migration *m);
+bool agent_is_actor(const struct agent_core *core, const struct agent_migration *m);
+
+/* link.c */
+void agent_connection_lost(struct agent_core *core, const struct zdm_error *error);
+void agent_reload(struct agent_core *core, int64_t delay_ms);
+void agent_drive_control(struct agent_core *core);
+void agent_drive_signals(struct agent_core *core);
+void agent_on_connect_done(struct agent_core *core, const struct agent_input *input);
+void agent_on_signals_done(struct agent_core *core, const struct agent_result *result);
+bool agent_usable(const struct agent_core *core);
+bool agent_leased(const struct agent_core *core);
+enum agent_brake { AGENT_BRAKE_NONE, AGENT_BRAKE_QUIET /* an answer is due any moment */, AGENT_BRAKE_ON };
+/* Do the signals allow bulk work? text (64 bytes) says what holds it back. */
+enum agent_brake agent_braked(const struct agent_core *core, char text[64]);
+
+/* path.c */
+void agent_path_reset(struct agent_migration *m);
+void agent_step_reset(struct agent_migration *m);
+void agent_step_at_hand_reset(struct agent_migration *m);
+bool agent_goal_reached(const struct agent_migration *m);
+uint32_t agent_complete_phase(const struct zdm_plan *plan, uint32_t before_ordinal);
+void agent_regress(struct agent_migration *m, uint32_t ordinal);
+void agent_want_stop(struct agent_migration *m, uint32_t step, const struct zdm_error *error);
+void agent_drive_path(struct agent_core *core, struct agent_migration *m);
+struct zdm_throttle agent_throttle_now(const struct agent_core *core, const struct agent_migration *m);
+struct agent_batch_limits agent_limits_now(const struct agent_core *core, const struct agent_migration *m,
+                                           const struct zdm_step *step);
+
+/* react.c */
+void agent_on_work_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
+/* Takes step, cursor and the rest of a journal row that a result carries. */
+void agent_take_journal(struct agent_migration *m, const struct agent_result *result);
+
+/* state.c */
+enum zdm_agent_state agent_state_of(const struct agent_core *core, const struct agent_migration *m,
+                                    enum zdm_wait *out_wait);
+bool agent_is_stopped(const struct agent_migration *m);
+bool agent_is_paused(const struct agent_migration *m);
+bool agent_is_busy(const struct agent_core *core);
+uint64_t agent_view_digest(const struct agent_core *core);
+
+#endif

@@ -1,0 +1,372 @@
+/*
+ * order.c - directives: judged by protocol 3 rule 4, held at once when they stop something, accepted by the journal
+ * before they start something.
+ *
+ * An order is first `pending`, then `accepting` while its ACCEPT is in flight, then the standing one. A newer order
+ * replaces a pending one that was never journalled; what that one stopped stays stopped until an order that lets it go
+ * on is journalled.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/core/internal.h"
+#include "common/base/backoff.h"
+#include "common/base/buffer.h"
+
+enum { FETCH_AGAIN_MS = 10000, ACCEPT_BACKOFF_MS = 200, ACCEPT_BACKOFF_CAP_MS = 10000 };
+
+void agent_order_drop(struct agent_order *order)
+{
+    zdm_directive_fini(&order->directive);
+    zdm_envelope_fini(&order->envelope);
+    zdm_envelope_fini(&order->plan_envelope);
+    zdm_plan_unref(order->plan);
+    memset(order, 0, sizeof *order);
+}
+
+static bool copy_directive(struct zdm_directive *out, const struct zdm_directive *in)
+{
+    *out = *in;
+    out->approvals = NULL;
+    out->n_approvals = 0;
+    out->undo_order = NULL;
+    if (in->n_approvals > 0) {
+        out->approvals = calloc(in->n_approvals, sizeof *out->approvals);
+        if (out->approvals == NULL)
+            return false;
+    }
+    for (size_t i = 0; i < in->n_approvals; i++, out->n_approvals++)
+        if (!zdm_envelope_copy(&out->approvals[i], &in->approvals[i]))
+            return false;
+    if (in->undo_order == NULL)
+        return true;
+    out->undo_order = calloc(1, sizeof *out->undo_order);
+    return out->undo_order != NULL && zdm_envelope_copy(out->undo_order, in->undo_order);
+}
+
+static bool order_take(struct agent_order *out, const struct agent_input *input)
+{
+    memset(out, 0, sizeof *out);
+    out->set = true;
+    out->digest = input->u.order.digest;
+    if (copy_directive(&out->directive, input->u.order.directive) &&
+        zdm_envelope_copy(&out->envelope, input->u.order.envelope))
+        return true;
+    agent_order_drop(out);
+    return false;
+}
+
+static enum zdm_acceptance judge(const struct agent_migration *m, const struct zdm_fence *fence,
+                                 const struct zdm_hash *digest)
+{
+    const struct agent_order *newest = m->pending.set ? &m->pending : &m->accepting;
+    if (newest->set)
+        return zdm_directive_judge(&newest->directive.fence, &newest->digest, fence, digest);
+    return zdm_directive_judge(&m->accepted.fence, &m->accepted.digest, fence, digest);
+}
+
+/* Does the order take away the right to go on? */
+static bool stops(const struct agent_core *core, const struct zdm_directive *d)
+{
+    return d->mode != ZDM_MODE_RUN || !zdm_id_equal(&d->actor, &core->config.key_id);
+}
+
+static void begin_hold(struct agent_core *core, struct agent_migration *m)
+{
+    if (!m->hold)
+        m->hold_since_ms = core->now_ms;
+    m->hold = true;
+}
+
+/* The plan of an order that is at hand already: of the standing order, or of the order that it replaces. */
+static void find_plan(struct agent_migration *m, struct agent_order *order, struct agent_order *former)
+{
+    if (m->plan != NULL && zdm_hash_equal(&m->plan->hash, &order->directive.plan_hash)) {
+        order->plan = zdm_plan_ref(m->plan);
+        order->plan_stored = true;
+    } else if (former->plan != NULL && zdm_hash_equal(&former->plan->hash, &order->directive.plan_hash)) {
+        order->plan = zdm_plan_ref(former->plan);
+        order->plan_stored = former->plan_stored;
+        if (!former->plan_stored && !zdm_envelope_copy(&order->plan_envelope, &former->plan_envelope)) {
+            zdm_plan_unref(order->plan);
+            order->plan = NULL;
+        }
+    } else if (former->plan_refused && zdm_hash_equal(&former->directive.plan_hash, &order->directive.plan_hash)) {
+        order->plan_refused = true;
+    }
+}
+
+static void take_newer(struct agent_core *core, struct agent_migration *m, const struct agent_input *input)
+{
+    struct agent_order order;
+    if (!order_take(&order, input))
+        return;
+    find_plan(m, &order, m->pending.set ? &m->pending : &m->accepting);
+    agent_order_drop(&m->pending);
+    m->pending = order;
+    m->accept_at_ms = core->now_ms;
+    m->accept_failures = 0;
+    if (stops(core, &order.directive))
+        begin_hold(core, m);
+}
+
+void agent_on_order(struct agent_core *core, const struct agent_input *input)
+{
+    const struct zdm_directive *d = input->u.order.directive;
+    if (strcmp(d->shard, core->config.shard) != 0)
+        return;
+    struct agent_migration *m = agent_make(core, d->migration);
+    if (m == NULL)
+        return;
+    switch (judge(m, &d->fence, &input->u.order.digest)) {
+    case ZDM_ACCEPT:
+        take_newer(core, m, input);
+        break;
+    case ZDM_REPEAT:
+        if (core->connected && !m->pending.set && !m->accepting.set)
+            m->asking = false;
+        core->report_soon = true;
+        break;
+    case ZDM_STALE:
+        core->report_soon = true;
+        break;
+    case ZDM_EQUIVOCATION:
+        m->equivocation = true;
+        break;
+    }
+}
+
+void agent_on_plan_ready(struct agent_core *core, const struct agent_input *input)
+{
+    struct zdm_plan *plan = input->u.plan_ready.plan;
+    for (size_t i = 0; i < core->n_migrations; i++) {
+        struct agent_migration *m = core->migrations[i];
+        struct agent_order *order = &m->pending;
+        if (!order->set || order->plan != NULL || !zdm_hash_equal(&order->directive.plan_hash, &plan->hash))
+            continue;
+        if (strcmp(plan->id, m->id) != 0) {
+            order->plan_refused = true;
+            (void)zdm_error_set(&m->error, ZDM_REFUSED, "plan is of migration %s", plan->id);
+        } else if (zdm_envelope_copy(&order->plan_envelope, input->u.plan_ready.envelope)) {
+            order->plan = zdm_plan_ref(plan);
+        }
+    }
+}
+
+void agent_on_plan_refused(struct agent_core *core, const struct agent_input *input)
+{
+    for (size_t i = 0; i < core->n_migrations; i++) {
+        struct agent_migration *m = core->migrations[i];
+        if (!m->pending.set || m->pending.plan != NULL ||
+            !zdm_hash_equal(&m->pending.directive.plan_hash, &input->u.plan_refused.hash))
+            continue;
+        m->pending.plan_refused = true;
+        (void)zdm_error_set(&m->error, ZDM_REFUSED, "plan refused: %s", input->u.plan_refused.why);
+    }
+}
+
+void agent_fetch_plans_anew(struct agent_core *core)
+{
+    for (size_t i = 0; i < core->n_migrations; i++)
+        core->migrations[i]->pending.fetch_at_ms = core->now_ms;
+}
+
+static void fetch_plan(struct agent_core *core, struct agent_order *order)
+{
+    if (!core->link_up || order->plan_refused)
+        return;
+    if (core->now_ms >= order->fetch_at_ms) {
+        /* Room is left for the operations of every lane. */
+        if (core->out->n >= AGENT_EFFECTS_MAX / 2) {
+            agent_wake_at(core, core->now_ms);
+            return;
+        }
+        struct agent_effect *effect = agent_effect_add(core, AGENT_DO_FETCH_PLAN);
+        effect->plan_hash = order->directive.plan_hash;
+        order->fetch_at_ms = core->now_ms + FETCH_AGAIN_MS;
+    }
+    agent_wake_at(core, order->fetch_at_ms);
+}
+
+static void start_store(struct agent_core *core, struct agent_migration *m)
+{
+    struct agent_op *op = agent_op_start(core, &core->control.flight, AGENT_OP_STORE_PLAN, 0);
+    if (op == NULL)
+        return;
+    op->plan = m->pending.plan;
+    op->envelope = &m->pending.plan_envelope;
+    op->digest = m->pending.directive.plan_hash;
+    zdm_copy_text(op->migration, sizeof op->migration, m->id);
+    zdm_copy_text(core->control.migration, sizeof core->control.migration, m->id);
+}
+
+static void start_accept(struct agent_core *core, struct agent_migration *m)
+{
+    struct agent_op *op = agent_op_start(core, &core->control.flight, AGENT_OP_ACCEPT, 0);
+    if (op == NULL)
+        return;
+    m->accepting = m->pending;
+    memset(&m->pending, 0, sizeof m->pending);
+    op->plan = m->accepting.plan;
+    op->directive = &m->accepting.directive;
+    op->envelope = &m->accepting.envelope;
+    op->digest = m->accepting.digest;
+    op->fence = m->accepted.fence;
+    op->journal_step = m->step;
+    op->cursor = m->cursor;
+    zdm_copy_text(op->migration, sizeof op->migration, m->id);
+    zdm_copy_text(core->control.migration, sizeof core->control.migration, m->id);
+}
+
+/* The row is the migration's own: an ACCEPT beside a running batch would fence that batch. Only a concurrent index
+ * build, which checks the fence before and looks afterwards, may go on for hours beside it. */
+static bool row_is_in_use(const struct agent_migration *m)
+{
+    return m->flight.op != 0 && m->flight.run != AGENT_RUN_INDEX_BUILD;
+}
+
+static void drive_order(struct agent_core *core, struct agent_migration *m)
+{
+    if (!m->pending.set || m->accepting.set)
+        return;
+    if (m->pending.plan == NULL) {
+        fetch_plan(core, &m->pending);
+        return;
+    }
+    if (core->control.flight.op != 0 || row_is_in_use(m))
+        return;
+    if (core->now_ms < m->accept_at_ms)
+        agent_wake_at(core, m->accept_at_ms);
+    else if (!m->pending.plan_stored)
+        start_store(core, m);
+    else
+        start_accept(core, m);
+}
+
+void agent_drive_orders(struct agent_core *core)
+{
+    if (!core->writable)
+        return;
+    for (size_t i = 0; i < core->n_migrations; i++)
+        drive_order(core, core->migrations[i]);
+}
+
+/* The order stands. Only now may it let go on what was held. */
+static void settle(struct agent_core *core, struct agent_migration *m)
+{
+    const struct zdm_directive *d = &m->accepting.directive;
+    bool looks_anew = m->unsure || m->plan == NULL;
+    uint32_t attempt = m->accepted.attempt;
+    m->accepted = (struct agent_standing){.set = true,
+                                          .fence = d->fence,
+                                          .digest = m->accepting.digest,
+                                          .actor = d->actor,
+                                          .goal_phase = d->goal_phase,
+                                          .mode = d->mode,
+                                          .attempt = d->attempt,
+                                          .throttle = d->throttle};
+    if (m->plan == NULL || !zdm_hash_equal(&m->plan->hash, &m->accepting.plan->hash)) {
+        looks_anew = true;
+        zdm_plan_unref(m->plan);
+        m->plan = zdm_plan_ref(m->accepting.plan);
+    }
+    if (d->attempt > attempt)
+        m->stop_wanted = false;
+    m->asking = false;
+    m->hold = m->pending.set && stops(core, &m->pending.directive);
+    agent_order_drop(&m->accepting);
+    zdm_error_clear(&m->error);
+    agent_step_reset(m);
+    if (looks_anew)
+        agent_path_reset(m);
+}
+
+/* Not accepted: a newer order replaces it, else it is tried again. */
+static void unsettle(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
+{
+    if (m->accepting.set) {
+        if (m->pending.set)
+            agent_order_drop(&m->accepting);
+        else
+            m->pending = m->accepting;
+        memset(&m->accepting, 0, sizeof m->accepting);
+    }
+    if (result->outcome != AGENT_FENCED)
+        m->error = result->error;
+    m->accept_failures++;
+    m->accept_at_ms =
+        core->now_ms + zdm_backoff_ms(m->accept_failures, ACCEPT_BACKOFF_MS, ACCEPT_BACKOFF_CAP_MS, agent_random(core));
+}
+
+static void on_stored(struct agent_migration *m)
+{
+    m->accept_failures = 0;
+    if (!m->pending.set || m->pending.plan == NULL)
+        return;
+    m->pending.plan_stored = true;
+    zdm_envelope_fini(&m->pending.plan_envelope);
+    memset(&m->pending.plan_envelope, 0, sizeof m->pending.plan_envelope);
+}
+
+void agent_on_accept_done(struct agent_core *core, const struct agent_result *result)
+{
+    struct agent_migration *m = agent_find(core, core->control.migration);
+    if (m == NULL)
+        return;
+    if (result->outcome == AGENT_OK || result->outcome == AGENT_ALREADY) {
+        if (m->accepting.set) {
+            settle(core, m);
+            if (result->journal_valid)
+                agent_take_journal(m, result);
+        } else {
+            on_stored(m);
+        }
+        return;
+    }
+    unsettle(core, m, result);
+    if (result->outcome == AGENT_FENCED || result->outcome == AGENT_UNKNOWN)
+        agent_reload(core, 0);
+    else if (result->error.code == ZDM_CLOSED || result->error.code == ZDM_UNAVAILABLE)
+        agent_connection_lost(core, &result->error);
+}
+
+void agent_order_plan_anew(struct agent_migration *m)
+{
+    struct agent_order *order = &m->pending;
+    struct agent_order none = {.set = false};
+    if (!order->set || (order->plan != NULL && !order->plan_stored))
+        return;
+    zdm_plan_unref(order->plan);
+    order->plan = NULL;
+    order->plan_stored = false;
+    find_plan(m, order, &none);
+}
+
+void agent_rejudge(struct agent_core *core, struct agent_migration *m)
+{
+    agent_order_plan_anew(m);
+    if (!m->pending.set) {
+        m->hold = m->accepting.set && stops(core, &m->accepting.directive);
+        return;
+    }
+    switch (
+        zdm_directive_judge(&m->accepted.fence, &m->accepted.digest, &m->pending.directive.fence, &m->pending.digest)) {
+    case ZDM_ACCEPT:
+        return;
+    case ZDM_REPEAT:
+        m->asking = false;
+        break;
+    case ZDM_EQUIVOCATION:
+        m->equivocation = true;
+        break;
+    case ZDM_STALE:
+        break;
+    }
+    agent_order_drop(&m->pending);
+    m->hold = false;
+}
+
+bool agent_is_actor(const struct agent_core *core, const struct agent_migration *m)
+{
+    return m->accepted.set && zdm_id_equal(&m->accepted.actor, &core->config.key_id);
+}

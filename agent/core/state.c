@@ -1,0 +1,299 @@
+/*
+ * state.c - which of the ten states a migration is in: one table, first match wins; and what a report says.
+ *
+ * The state is not stored: it is read off from what is known, so that it cannot disagree with it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/core/internal.h"
+#include "common/base/buffer.h"
+
+enum { RATE_FORGOTTEN_MS = 10000 };
+
+bool agent_is_stopped(const struct agent_migration *m)
+{
+    return m->failed_code != ZDM_OK && m->accepted.attempt <= m->failed_attempt;
+}
+
+bool agent_is_paused(const struct agent_migration *m)
+{
+    return m->hold || (m->accepted.set && m->accepted.mode == ZDM_MODE_PAUSE);
+}
+
+static bool is_blind(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)m;
+    return !core->connected;
+}
+
+static bool is_read_only(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)m;
+    return !core->writable;
+}
+
+static bool is_asking(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return m->asking && m->accepted.set;
+}
+
+static bool is_watching(const struct agent_core *core, const struct agent_migration *m)
+{
+    return m->accepted.set && !agent_is_actor(core, m);
+}
+
+static bool has_stopped(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return agent_is_stopped(m);
+}
+
+static bool is_unsure(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return m->unsure;
+}
+
+static bool lacks_plan(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return !m->accepted.set && m->pending.set && m->pending.plan == NULL;
+}
+
+static bool cannot_accept(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return !m->accepted.set && m->accept_failures > 0;
+}
+
+static bool is_accepting(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return !m->accepted.set;
+}
+
+static bool has_paused(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return agent_is_paused(m);
+}
+
+static bool rests(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return m->accepted.mode == ZDM_MODE_RUN && m->proven && m->regress_to == 0 && m->looked == m->step &&
+           agent_goal_reached(m);
+}
+
+static bool lacks_lease(const struct agent_core *core, const struct agent_migration *m)
+{
+    return m->flight.op == 0 && !agent_leased(core);
+}
+
+static bool waits_for_lock(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return m->lock.tries > 0;
+}
+
+static bool is_throttled(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return m->throttled;
+}
+
+static bool backs_off(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return m->backing_off;
+}
+
+static bool looks(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    if (m->flight.op != 0)
+        return m->flight.kind == AGENT_OP_INSPECT;
+    return m->looked < m->step || m->proof == AGENT_PROOF_NONE;
+}
+
+static bool always(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    (void)m;
+    return true;
+}
+
+static const struct {
+    bool (*when)(const struct agent_core *core, const struct agent_migration *m);
+    enum zdm_agent_state state;
+    enum zdm_wait wait;
+} state_rows[] = {
+    {is_blind, ZDM_AGENT_BLIND, ZDM_WAIT_NONE},         {is_read_only, ZDM_AGENT_OBSERVING, ZDM_WAIT_NONE},
+    {is_asking, ZDM_AGENT_ASKING, ZDM_WAIT_NONE},       {is_watching, ZDM_AGENT_OBSERVING, ZDM_WAIT_NONE},
+    {has_stopped, ZDM_AGENT_STOPPED, ZDM_WAIT_NONE},    {is_unsure, ZDM_AGENT_UNSURE, ZDM_WAIT_NONE},
+    {lacks_plan, ZDM_AGENT_WAITING, ZDM_WAIT_PLAN},     {cannot_accept, ZDM_AGENT_WAITING, ZDM_WAIT_BACKOFF},
+    {is_accepting, ZDM_AGENT_WORKING, ZDM_WAIT_NONE},   {has_paused, ZDM_AGENT_PAUSED, ZDM_WAIT_NONE},
+    {rests, ZDM_AGENT_RESTING, ZDM_WAIT_NONE},          {lacks_lease, ZDM_AGENT_WAITING, ZDM_WAIT_LEASE},
+    {waits_for_lock, ZDM_AGENT_WAITING, ZDM_WAIT_LOCK}, {is_throttled, ZDM_AGENT_WAITING, ZDM_WAIT_THROTTLE},
+    {backs_off, ZDM_AGENT_WAITING, ZDM_WAIT_BACKOFF},   {looks, ZDM_AGENT_LOOKING, ZDM_WAIT_NONE},
+    {always, ZDM_AGENT_WORKING, ZDM_WAIT_NONE},
+};
+
+enum zdm_agent_state agent_state_of(const struct agent_core *core, const struct agent_migration *m,
+                                    enum zdm_wait *out_wait)
+{
+    size_t i = 0;
+    while (!state_rows[i].when(core, m))
+        i++;
+    *out_wait = state_rows[i].wait;
+    return state_rows[i].state;
+}
+
+static bool is_quiet(enum zdm_agent_state state)
+{
+    return state != ZDM_AGENT_LOOKING && state != ZDM_AGENT_WORKING && state != ZDM_AGENT_WAITING;
+}
+
+bool agent_is_busy(const struct agent_core *core)
+{
+    enum zdm_wait wait;
+    for (size_t i = 0; i < core->n_migrations; i++)
+        if (!is_quiet(agent_state_of(core, core->migrations[i], &wait)))
+            return true;
+    return false;
+}
+
+static uint32_t step_shown(const struct agent_migration *m)
+{
+    if (m->flight.op != 0)
+        return m->flight.step;
+    if (m->plan == NULL || m->step > zdm_plan_n_steps(m->plan) || agent_goal_reached(m))
+        return 0;
+    return m->step;
+}
+
+/* ---- What has changed since the last report ---- */
+
+static void mix(uint64_t *digest, const void *bytes, size_t n)
+{
+    const unsigned char *in = bytes;
+    for (size_t i = 0; i < n; i++)
+        *digest = (*digest ^ in[i]) * 0x100000001b3u;
+}
+
+static void mix_number(uint64_t *digest, uint64_t number)
+{
+    mix(digest, &number, sizeof number);
+}
+
+static void mix_migration(const struct agent_core *core, const struct agent_migration *m, uint64_t *digest)
+{
+    enum zdm_wait wait;
+    enum zdm_agent_state state = agent_state_of(core, m, &wait);
+    mix(digest, m->id, strlen(m->id));
+    mix_number(digest, (uint64_t)state << 8 | (uint64_t)wait);
+    mix(digest, &m->accepted.digest, sizeof m->accepted.digest);
+    mix_number(digest, (uint64_t)m->proven << 63 | (uint64_t)m->proven_phase << 32 | step_shown(m));
+    mix_number(digest, (uint64_t)m->failed_attempt << 8 | (uint64_t)m->equivocation);
+    mix_number(digest, (uint64_t)m->error.code);
+    mix(digest, m->blocked_by, strlen(m->blocked_by));
+}
+
+uint64_t agent_view_digest(const struct agent_core *core)
+{
+    uint64_t digest = 0xcbf29ce484222325u;
+    mix_number(&digest, (uint64_t)core->connected << 1 | (uint64_t)core->writable);
+    mix(&digest, core->identity, strlen(core->identity));
+    mix(&digest, core->db_error, strlen(core->db_error));
+    for (size_t i = 0; i < core->n_migrations; i++)
+        mix_migration(core, core->migrations[i], &digest);
+    return digest;
+}
+
+/* ---- The report ---- */
+
+static void fill_progress(const struct agent_core *core, const struct agent_migration *m, struct zdm_progress *out)
+{
+    bool fresh = m->rate.at_ms > 0 && core->now_ms - m->rate.at_ms < RATE_FORGOTTEN_MS;
+    *out = m->progress;
+    out->rows_done = m->rows_done;
+    out->rows_total = m->rows_total;
+    out->rows_per_s = fresh ? (uint32_t)(m->rate.per_s + 0.5) : 0;
+}
+
+static void fill_error(const struct agent_migration *m, struct zdm_migration_report *out)
+{
+    out->error_code = m->error.code;
+    if (m->error.code == ZDM_OK)
+        return;
+    const char *text = m->error.message[0] != '\0' ? m->error.message : zdm_code_text(m->error.code);
+    zdm_copy_text(out->error, sizeof out->error, text);
+    zdm_copy_text(out->error_sqlstate, sizeof out->error_sqlstate, m->error.sqlstate);
+}
+
+static void fill_migration(const struct agent_core *core, const struct agent_migration *m,
+                           struct zdm_migration_report *out)
+{
+    zdm_copy_text(out->migration, sizeof out->migration, m->id);
+    out->accepted = m->accepted.fence;
+    out->state = agent_state_of(core, m, &out->wait);
+    out->proven = m->proven;
+    out->proven_phase = m->proven_phase;
+    out->step = step_shown(m);
+    out->failed_attempt = m->failed_code != ZDM_OK ? m->failed_attempt : 0;
+    out->equivocation = m->equivocation;
+    fill_progress(core, m, &out->progress);
+    if (out->wait == ZDM_WAIT_THROTTLE)
+        (void)agent_braked(core, out->throttled_by);
+    if (out->wait == ZDM_WAIT_LOCK)
+        zdm_copy_text(out->blocked_by, sizeof out->blocked_by, m->blocked_by);
+    fill_error(m, out);
+    /* What was proven is what that phase says: its digest, signed with the plan. */
+    const struct zdm_phase *phase = m->proven && m->plan != NULL ? zdm_plan_phase(m->plan, m->proven_phase) : NULL;
+    if (phase != NULL)
+        out->evidence = phase->digest;
+}
+
+static void fill_migrations(const struct agent_core *core, struct zdm_report *out)
+{
+    enum zdm_wait wait;
+    for (int quiet = 0; quiet <= 1; quiet++)
+        for (size_t i = 0; i < core->n_migrations && out->n_migrations < AGENT_REPORTED_MAX; i++) {
+            const struct agent_migration *m = core->migrations[i];
+            if (is_quiet(agent_state_of(core, m, &wait)) == (quiet == 1))
+                fill_migration(core, m, &out->migrations[out->n_migrations++]);
+        }
+}
+
+static void fill_server(const struct agent_core *core, struct zdm_report *out)
+{
+    out->connected = core->connected;
+    out->writable = core->connected && core->writable;
+    out->engine = core->engine;
+    out->timeline = core->timeline;
+    zdm_copy_text(out->server_version, sizeof out->server_version, core->server_version);
+    zdm_copy_text(out->identity, sizeof out->identity, core->identity);
+    zdm_copy_text(out->db_error, sizeof out->db_error, core->db_error);
+    out->n_signals = core->n_signals;
+    memcpy(out->signals, core->signals, core->n_signals * sizeof core->signals[0]);
+    for (size_t i = 0; i < out->n_signals; i++)
+        out->signals[i].since_ms += core->now_ms - core->signals_ms;
+}
+
+bool agent_core_report(struct agent_core *core, int64_t now_ms, struct zdm_report *out)
+{
+    size_t n = core->n_migrations < AGENT_REPORTED_MAX ? core->n_migrations : AGENT_REPORTED_MAX;
+    memset(out, 0, sizeof *out);
+    if (n > 0 && (out->migrations = calloc(n, sizeof *out->migrations)) == NULL)
+        return false;
+    if (now_ms > core->now_ms)
+        core->now_ms = now_ms;
+    out->number = ++core->report_number;
+    core->sent[out->number % AGENT_SENT_MAX].number = out->number;
+    core->sent[out->number % AGENT_SENT_MAX].at_ms = now_ms;
+    fill_server(core, out);
+    fill_migrations(core, out);
+    return true;
+}
