@@ -52,20 +52,22 @@ struct zdm_net {
 
 struct zdm_net_nng;
 
-/* The real network. handshake_slots: unauthenticated incoming connections allowed at once, per_address of them from one
- * address; each for handshake_ms; a new one evicts the oldest. NULL without memory. */
+/* The real network; at most 1 MiB waits on a connection before send says FULL. handshake_slots: unauthenticated
+ * incoming connections allowed at once, per_address of them from one address (an IPv6 /64 counts as one; unix sockets
+ * have none); each for handshake_ms; a new one evicts the oldest. NULL without memory. */
 struct zdm_net_gate {
     unsigned handshake_slots; /* 64 */
     unsigned per_address;     /* 16 */
     unsigned handshake_ms;    /* 5000 */
 };
 struct zdm_net_nng *zdm_net_nng_new(const struct zdm_net_gate *gate, const struct zdm_net_upcalls *upcalls);
-/* Stops listening, closes all, waits for nng's callbacks, frees. */
+/* Stops listening, closes all, waits for nng's callbacks, frees; makes no upcalls. */
 void zdm_net_nng_free(struct zdm_net_nng *net);
 struct zdm_net zdm_net_nng_seam(struct zdm_net_nng *net);
 /* Tells the gate that a connection is authenticated: it leaves the gate's slots and time limit. */
 void zdm_net_nng_admit(struct zdm_net_nng *net, zdm_conn conn);
-/* Delivers what has come, waiting at most timeout_ms (-1: until something comes or zdm_net_nng_wake). */
+/* Delivers what has come, waiting at most timeout_ms (-1: until something comes or zdm_net_nng_wake). It may return
+ * earlier, with nothing delivered. */
 void zdm_net_nng_poll(struct zdm_net_nng *net, int timeout_ms);
 /* Makes a poll return; from any thread. */
 void zdm_net_nng_wake(struct zdm_net_nng *net);
