@@ -28,6 +28,8 @@ void coord_event_fini(struct coord_event *event)
     else if (event->type == COORD_EVENT_APPROVAL_ADDED) {
         zdm_approval_fini(&event->u.approval_added.approval);
         zdm_envelope_fini(&event->u.approval_added.signed_approval);
+    } else if (event->type == COORD_EVENT_PHASE_OPENED) {
+        free(event->u.phase_opened.only.bytes);
     } else if (event->type == COORD_EVENT_SHARDS_DIRECTED) {
         free(event->u.directed.shards);
         zdm_envelope_fini(&event->u.directed.undo_order);
