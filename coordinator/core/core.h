@@ -121,7 +121,7 @@ enum zdm_code coord_apply(struct coord_state *state, const struct coord_event *e
 /* ---- releasable() ---- */
 
 enum coord_hold {
-    COORD_HOLD_NONE = 0,  /* it may go, or is going, or has nothing to do */
+    COORD_HOLD_NONE = 0,  /* it may go (actor is set), or is going, or has nothing to do */
     COORD_HOLD_ADVANCE,   /* waits for an operator's advance */
     COORD_HOLD_GATE,      /* waits for a flag: advance when it is done */
     COORD_HOLD_WAVE,      /* an earlier wave has not finished */
@@ -138,12 +138,14 @@ enum coord_hold {
 };
 
 struct coord_release {
-    enum coord_hold hold; /* NONE: the shard is to be released into at + 1 */
+    enum coord_hold hold; /* NONE with an actor: the shard is to be released into at + 1 */
     uint32_t count, of;   /* BARRIER: shards missing, of how many; APPROVALS: given, needed; PARALLEL: moving, limit */
     int64_t until_ms;     /* SOAK */
     uint32_t wave;        /* WAVE, SOAK: the wave that is waited for */
     char shard[ZDM_NAME_MAX + 1]; /* BARRIER, WAVE: one of those that are missing */
-    struct zdm_id actor;          /* when released: the agent that shall act */
+    struct zdm_id actor;          /* the agent that shall act; zero unless the shard is to be released */
+    uint32_t phase;               /* that it waits to enter; 0: none is left */
+    enum coord_status status;
 };
 
 /* For each shard of the migration (out has n_shards rows): may it enter its next phase now, and if not, why not.

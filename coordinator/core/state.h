@@ -38,7 +38,10 @@ struct coord_shard {
     uint32_t wave;
     enum coord_status status;
     enum coord_status resume_to;
-    uint32_t at; /* phases proven */
+    uint32_t at;     /* phases proven */
+    uint32_t high;   /* the highest `at` it ever had: what a loss does not take away from the barrier's history */
+    uint32_t opened; /* the highest phase that an advance let it into */
+    bool late;       /* included again after others had gone on: the barrier did not wait for it */
     uint32_t goal;
     enum zdm_mode mode;
     uint32_t attempt;
@@ -85,10 +88,15 @@ struct coord_migration {
     enum coord_end outcome;
     uint32_t opened_phase; /* 0: none */
     int64_t opened_at_ms;
-    uint32_t opened_wave;                    /* of the opened phase: the highest wave opened */
-    uint32_t barrier_phase;                  /* highest phase whose barrier was opened (audit) */
-    struct coord_gate gates[ZDM_PHASES_MAX]; /* one flag gate a phase at most; by phase - 1; state 0: none started */
-    struct zdm_throttle throttle;            /* set by operators over the plan's; 0: as the plan says */
+    uint64_t moved_seq;   /* last event that changed what people decide on (phases, gates, mode, plan): what a request's
+                             expect_generation must not be older than */
+    uint32_t opened_wave; /* of the opened phase: the highest wave opened */
+    uint32_t wave_of[ZDM_PHASES_MAX]; /* by phase - 1: the highest wave that was let in */
+    int64_t wave_reached_ms[ZDM_PHASES_MAX]
+                           [COORD_WAVES_MAX]; /* last shard_reached there; 0: none: soak counts from it */
+    uint32_t barrier_phase;                   /* highest phase whose barrier was opened (audit) */
+    struct coord_gate gates[ZDM_PHASES_MAX];  /* one flag gate a phase at most; by phase - 1; state 0: none started */
+    struct zdm_throttle throttle;             /* set by operators over the plan's; 0: as the plan says */
     struct coord_approval *approvals;
     size_t n_approvals, cap_approvals;
     struct coord_shard *shards; /* sorted by wave, then name: the order in which they are released */
@@ -183,6 +191,7 @@ struct coord_heard {
     char shard[ZDM_NAME_MAX + 1];
     bool connected; /* a session is open */
     int64_t heard_at_ms;
+    bool fresh;               /* its last report was the first of a session */
     int64_t gone_at_ms;       /* when the session ended; 0 while connected */
     struct zdm_report report; /* owned copy of the last one */
 };

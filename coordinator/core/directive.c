@@ -1,0 +1,59 @@
+/*
+ * directive.c - a directive, derived from the state when it is sent and never stored (protocol 3, rule 1).
+ *
+ * It is a function of the state at the shard's generation: see the rule at the top of apply_migration.c.
+ */
+#include <string.h>
+
+#include "common/base/buffer.h"
+#include "coordinator/core/core.h"
+
+static uint32_t over(uint32_t set, uint32_t planned)
+{
+    return set != 0 ? set : planned;
+}
+
+static struct zdm_throttle throttle_of(const struct coord_migration *m)
+{
+    const struct zdm_throttle *plan = &m->plan->throttle, *set = &m->throttle;
+    return (struct zdm_throttle){.batch_target_ms = over(set->batch_target_ms, plan->batch_target_ms),
+                                 .duty_percent = over(set->duty_percent, plan->duty_percent),
+                                 .max_replica_lag_ms = over(set->max_replica_lag_ms, plan->max_replica_lag_ms)};
+}
+
+static bool covers(const struct zdm_approval *approval, const char *shard)
+{
+    for (size_t i = 0; i < approval->n_shards; i++)
+        if (strcmp(approval->shards[i], shard) == 0)
+            return true;
+    return approval->n_shards == 0;
+}
+
+bool coord_directive(const struct coord_state *state, const struct coord_migration *migration, uint32_t shard,
+                     struct zdm_envelope approvals[ZDM_APPROVALS_MAX], struct zdm_directive *out)
+{
+    if (shard >= migration->n_shards)
+        return false;
+    struct coord_shard *s = &migration->shards[shard];
+    if (s->generation == 0 || zdm_id_is_zero(&s->actor))
+        return false;
+    *out = (struct zdm_directive){
+        .plan_hash = migration->plan->hash,
+        .actor = s->actor,
+        .fence = {.epoch = state->epoch, .instance = state->instance, .generation = s->generation, .anchor = s->anchor},
+        .goal_phase = s->goal,
+        .mode = s->mode,
+        .attempt = s->attempt,
+        .throttle = throttle_of(migration),
+        .approvals = approvals};
+    zdm_copy_text(out->migration, sizeof out->migration, migration->id);
+    zdm_copy_text(out->shard, sizeof out->shard, s->name);
+    for (size_t i = 0; i < migration->n_approvals && out->n_approvals < ZDM_APPROVALS_MAX; i++) {
+        const struct coord_approval *a = &migration->approvals[i];
+        if (!a->revoked && a->approval.phase == s->goal && covers(&a->approval, s->name))
+            approvals[out->n_approvals++] = a->envelope; /* borrowed */
+    }
+    if (s->mode == ZDM_MODE_UNDO && migration->undo_order.len > 0)
+        out->undo_order = (struct zdm_envelope *)&migration->undo_order;
+    return true;
+}
