@@ -1,0 +1,104 @@
+/*
+ * rig.h - the reconciler on a bench: a clock that the test turns, a coordinator that the test speaks for, and a
+ * database small enough to be read at a glance, whose next answer can be replaced.
+ *
+ * The database keeps one migration's journal row and which steps are done; it checks fence, step and cursor as the real
+ * one does. Answers come only when rig_answer is called, so that a test can look at what is in flight.
+ */
+#ifndef TESTS_UNIT_AGENT_CORE_RIG_H
+#define TESTS_UNIT_AGENT_CORE_RIG_H
+
+#include "agent/core/core.h"
+
+enum { RIG_OPS_MAX = 16, RIG_STEPS = 9 };
+
+/* The steps of rig_plan(). */
+enum {
+    STEP_COLUMN = 1,
+    STEP_MYSQL = 2, /* of the other engine */
+    STEP_SYNC = 3,
+    STEP_BACKFILL = 4, /* phase 2 */
+    STEP_COMPARE = 5,
+    STEP_INDEX = 6,
+    STEP_VALIDATE = 7,
+    STEP_FLAG = 8, /* phase 3 */
+    STEP_HIDE = 9  /* phase 4 */
+};
+
+struct rig {
+    struct agent_core *core;
+    struct agent_core_config config;
+    struct agent_effects out;
+    int64_t now_ms;
+    uint64_t random;
+    struct zdm_plan *plan;
+
+    struct agent_op ops[RIG_OPS_MAX]; /* in flight */
+    size_t n_ops;
+    uint64_t cancelled; /* the last operation that was cancelled */
+    unsigned fetches, reports;
+    struct zdm_report report; /* the last one; owned */
+    bool acks;                /* every report is acknowledged with lease_ms */
+    uint32_t lease_ms;
+
+    /* The database. */
+    bool up, writable;
+    char identity[64];
+    bool has_row;
+    struct zdm_directive row_order;
+    struct zdm_hash row_digest;
+    uint32_t row_step;
+    int row_cursor, row_bound; /* -1: NULL */
+    bool row_walked;
+    uint32_t row_failed_attempt;
+    enum zdm_code row_failed_code;
+    bool done[RIG_STEPS + 1];
+    bool leftover; /* an invalid index is in the way */
+    int rows;      /* of the table */
+    double ms_per_row, ms_per_batch;
+    struct zdm_signal signal;
+    bool has_signal;
+    unsigned runs[AGENT_RUN_STOP + 1]; /* how often each was carried out */
+    unsigned nowaits, queued;          /* attempts under a short lock */
+
+    /* Replaces the next answers to this kind of work (run NONE: inspect). */
+    struct {
+        enum agent_op_kind kind;
+        enum agent_run run;
+        enum agent_outcome outcome;
+        enum agent_proof proof;
+        enum zdm_code code;
+        bool applied; /* UNKNOWN: it happened */
+        bool autovacuum;
+        unsigned times;
+    } fault;
+    /* Called for each operation that is started; may be NULL. */
+    void (*watch)(struct rig *rig, const struct agent_op *op);
+};
+
+struct rig *rig_new(void);
+void rig_free(struct rig *rig);
+struct zdm_plan *rig_plan(void);
+
+void rig_input(struct rig *rig, struct agent_input *input);
+void rig_started(struct rig *rig);
+void rig_link(struct rig *rig, bool up);
+/* Lets time pass with a tick at its end. */
+void rig_wait(struct rig *rig, int64_t ms);
+/* An order of the session at hand; `content` makes the digest. */
+struct zdm_directive rig_order(uint64_t epoch, uint64_t generation, enum zdm_mode mode, uint32_t goal);
+void rig_send(struct rig *rig, const struct zdm_directive *order, uint8_t content);
+void rig_plan_ready(struct rig *rig);
+/* Answers the oldest operation in flight; false when there is none. */
+bool rig_answer(struct rig *rig);
+/* Answers everything and turns the clock to each wake-up until `ms` have passed. */
+void rig_run(struct rig *rig, int64_t ms);
+/* Started, linked, leased, the plan stored and the order (1, 1, mode, goal) accepted, nothing in flight but work. */
+void rig_ready(struct rig *rig, enum zdm_mode mode, uint32_t goal);
+
+struct agent_core_look rig_look(const struct rig *rig);
+const struct zdm_migration_report *rig_said(struct rig *rig);
+const struct agent_op *rig_in_flight(const struct rig *rig, enum agent_run run);
+extern const struct zdm_id rig_us, rig_other;
+
+#endif
