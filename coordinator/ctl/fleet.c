@@ -1,0 +1,109 @@
+/*
+ * fleet.c - which migration and which shards are meant. See fleet.h.
+ */
+#include "coordinator/ctl/fleet.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/ctl/json.h"
+
+static void take(struct ctl_target *out, const json_t *migration)
+{
+    zdm_copy_text(out->migration, sizeof out->migration, ctl_json_text(migration, "id"));
+    out->phase = ctl_json_int(migration, "phase", 0);
+    out->generation = (uint64_t)ctl_json_int(migration, "generation", 0);
+}
+
+static enum zdm_code find_named(const json_t *migrations, const char *named, struct ctl_target *out,
+                                struct zdm_error *err)
+{
+    const json_t *migration, *found = NULL;
+    size_t index;
+    json_array_foreach(migrations, index, migration)
+    {
+        bool ended = strcmp(ctl_json_text(migration, "mode"), "ended") == 0;
+        if (strcmp(ctl_json_text(migration, "id"), named) == 0 && (found == NULL || !ended))
+            found = migration;
+    }
+    if (found == NULL) {
+        zdm_error_set(err, ZDM_NOT_FOUND, "there is no migration \"%s\"", named);
+        return zdm_error_hint(err, "zdmctl history says what was submitted.");
+    }
+    take(out, found);
+    return ZDM_OK;
+}
+
+static enum zdm_code find_active(const json_t *migrations, struct ctl_target *out, struct zdm_error *err)
+{
+    const json_t *migration;
+    struct zdm_buffer names = ZDM_BUFFER_INIT;
+    size_t index, n = 0;
+    enum zdm_code code = ZDM_OK;
+    json_array_foreach(migrations, index, migration)
+    {
+        if (strcmp(ctl_json_text(migration, "mode"), "ended") == 0)
+            continue;
+        take(out, migration);
+        zdm_buffer_printf(&names, "%s%s", n > 0 ? ", " : "", out->migration);
+        n++;
+    }
+    if (n == 0) {
+        zdm_error_set(err, ZDM_NOT_FOUND, "no migration is active");
+        code = zdm_error_hint(err, "Submit one first: zdmctl submit RUNBOOK.");
+    } else if (n > 1) {
+        zdm_error_set(err, ZDM_INVALID, "%zu migrations are active: %.400s", n, zdm_buffer_text(&names));
+        code = zdm_error_hint(err, "Write which one is meant, right behind the command.");
+    }
+    zdm_buffer_fini(&names);
+    return code;
+}
+
+enum zdm_code ctl_target_find(const json_t *fleet, const char *named, struct ctl_target *out, struct zdm_error *err)
+{
+    const json_t *migrations = json_object_get(fleet, "migrations");
+    struct ctl_target found = {.phase = 0};
+    enum zdm_code code =
+        named != NULL ? find_named(migrations, named, &found, err) : find_active(migrations, &found, err);
+    if (code == ZDM_OK)
+        *out = found;
+    return code;
+}
+
+static const json_t *labels_of(const json_t *fleet, const char *shard)
+{
+    const json_t *shards = json_object_get(fleet, "shards"), *row;
+    size_t index;
+    json_array_foreach(shards, index,
+                       row) if (strcmp(ctl_json_text(row, "shard"), shard) == 0) return json_object_get(row, "labels");
+    return NULL;
+}
+
+static bool matches(const char *selector, const char *shard, const json_t *fleet)
+{
+    ZDM_CLEANUP(zdm_freep) struct zdm_labels *labels = calloc(1, sizeof *labels);
+    json_t *json = (json_t *)(uintptr_t)labels_of(fleet, shard), *value;
+    const char *key;
+    if (labels == NULL)
+        return false;
+    json_object_foreach(json, key, value)
+    {
+        struct zdm_label *label = &labels->items[labels->n];
+        if (labels->n == ZDM_LABELS_MAX || !json_is_string(value))
+            continue;
+        zdm_copy_text(label->key, sizeof label->key, key);
+        zdm_copy_text(label->value, sizeof label->value, json_string_value(value));
+        labels->n++;
+    }
+    return zdm_selector_matches(selector, shard, labels);
+}
+
+bool ctl_selection_has(const struct zdm_selection *selection, const char *shard, const json_t *fleet)
+{
+    if (selection->all)
+        return true;
+    for (size_t i = 0; i < selection->n_names; i++)
+        if (strcmp(selection->names[i], shard) == 0)
+            return true;
+    return selection->selector != NULL && matches(selection->selector, shard, fleet);
+}

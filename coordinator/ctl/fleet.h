@@ -1,0 +1,29 @@
+/*
+ * fleet.h - what a command has to know of the fleet before it acts: which migration is meant, how far it is, labels.
+ */
+#ifndef COORDINATOR_CTL_FLEET_H
+#define COORDINATOR_CTL_FLEET_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "common/base/error.h"
+#include "common/base/limits.h"
+#include "common/plan/trust.h"
+#include "coordinator/ctl/client.h"
+
+struct ctl_target {
+    char migration[ZDM_NAME_MAX + 1];
+    int64_t phase;       /* opened */
+    uint64_t generation; /* log position of its last change */
+};
+
+/* Finds the migration in a `fleet` answer: the one named, or the only one that has not ended. ZDM_NOT_FOUND,
+ * ZDM_INVALID when it is not clear which one. */
+enum zdm_code ctl_target_find(const json_t *fleet, const char *named, struct ctl_target *out,
+                              struct zdm_error *err) ZDM_CHECKED;
+
+/* Is a shard of a `status` meant by the selection? labels: the `fleet` answer, needed for selectors only. */
+bool ctl_selection_has(const struct zdm_selection *selection, const char *shard, const json_t *fleet);
+
+#endif

@@ -1,0 +1,189 @@
+/*
+ * shard_state.c - what one shard is doing, in one word. See shard_state.h.
+ */
+#include "coordinator/ctl/shard_state.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "coordinator/ctl/json.h"
+
+static const struct {
+    const char *text;
+    enum ctl_style style;
+} words[CTL_SHARD_WORDS] = {
+    [CTL_SHARD_FAILED] = {"FAILED", CTL_BAD},      [CTL_SHARD_UNSURE] = {"UNSURE", CTL_BAD},
+    [CTL_SHARD_NO_DATABASE] = {"no db", CTL_BAD},  [CTL_SHARD_AWAY] = {"away", CTL_BAD},
+    [CTL_SHARD_BLOCKED] = {"blocked", CTL_WARN},   [CTL_SHARD_PARKED] = {"parked", CTL_WARN},
+    [CTL_SHARD_RETRYING] = {"retrying", CTL_WARN}, [CTL_SHARD_THROTTLED] = {"throttled", CTL_WARN},
+    [CTL_SHARD_UNDOING] = {"undoing", CTL_BUSY},   [CTL_SHARD_WORKING] = {"working", CTL_BUSY},
+    [CTL_SHARD_PAUSING] = {"pausing", CTL_WARN},   [CTL_SHARD_PAUSED] = {"paused", CTL_WARN},
+    [CTL_SHARD_WAITING] = {"waiting", CTL_DIM},    [CTL_SHARD_FINISHED] = {"finished", CTL_GOOD},
+    [CTL_SHARD_EXCLUDED] = {"excluded", CTL_DIM},  [CTL_SHARD_UNDONE] = {"undone", CTL_GOOD},
+    [CTL_SHARD_DONE] = {"done", CTL_GOOD},
+};
+
+const char *ctl_shard_word_text(enum ctl_shard_word word)
+{
+    return word < CTL_SHARD_WORDS ? words[word].text : "?";
+}
+
+static bool is(const json_t *object, const char *key, const char *value)
+{
+    return strcmp(ctl_json_text(object, key), value) == 0;
+}
+
+bool ctl_shard_reached(const json_t *shard, int64_t phase)
+{
+    const json_t *desired = ctl_json_object(shard, "desired");
+    const json_t *observed = ctl_json_object(shard, "observed");
+    int64_t goal = ctl_json_int(desired, "phase", 0);
+    if (is(shard, "status", "done"))
+        return true;
+    if (is(shard, "status", "undone") || is(shard, "status", "undoing") || is(shard, "status", "unsure"))
+        return phase == 0;
+    if (goal > phase) /* a goal is at most one phase ahead of what is proven */
+        return true;
+    if (is(shard, "status", "ready"))
+        return goal >= phase;
+    if (is(shard, "status", "held") && goal == phase)
+        return ctl_json_int(observed, "phase", -1) >= phase;
+    return false;
+}
+
+bool ctl_shard_is_paused(const json_t *shard)
+{
+    static const char *const still[] = {"paused", "resting", "stopped", "unsure", "observing"};
+    const json_t *observed = ctl_json_object(shard, "observed");
+    if (!is(shard, "status", "held"))
+        return false;
+    for (size_t i = 0; i < sizeof still / sizeof still[0]; i++)
+        if (is(observed, "state", still[i]))
+            return true;
+    return false;
+}
+
+static enum ctl_shard_word word_of_wait(const json_t *observed)
+{
+    if (is(observed, "wait", "throttle"))
+        return CTL_SHARD_THROTTLED;
+    if (is(observed, "wait", "lock"))
+        return CTL_SHARD_BLOCKED;
+    if (is(observed, "wait", "lease"))
+        return CTL_SHARD_PARKED;
+    return is(observed, "wait", "backoff") ? CTL_SHARD_RETRYING : CTL_SHARD_WORKING;
+}
+
+/* What a shard that was told to move does, judged by what its agent said last. */
+static enum ctl_shard_word word_of_moving(const struct ctl_shard *s, const json_t *shard)
+{
+    const json_t *observed = ctl_json_object(shard, "observed");
+    const json_t *agent = ctl_json_object(shard, "agent");
+    if (agent == NULL || !ctl_json_true(agent, "connected") || s->heard_ms > CTL_HEARD_LATE_MS)
+        return CTL_SHARD_AWAY;
+    if (observed == NULL)
+        return CTL_SHARD_WORKING;
+    if (is(observed, "state", "blind") || json_is_false(json_object_get(observed, "connected")))
+        return CTL_SHARD_NO_DATABASE;
+    if (is(observed, "state", "waiting"))
+        return word_of_wait(observed);
+    return is(observed, "state", "asking") ? CTL_SHARD_PARKED : CTL_SHARD_WORKING;
+}
+
+static enum ctl_shard_word judge(const struct ctl_shard *s, const json_t *shard, int64_t phase)
+{
+    static const struct {
+        const char *status;
+        enum ctl_shard_word word;
+    } final[] = {
+        {"failed", CTL_SHARD_FAILED}, {"unsure", CTL_SHARD_UNSURE}, {"excluded", CTL_SHARD_EXCLUDED},
+        {"undone", CTL_SHARD_UNDONE}, {"done", CTL_SHARD_DONE},     {"undoing", CTL_SHARD_UNDOING},
+    };
+    for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)
+        if (is(shard, "status", final[i].status))
+            return final[i].word;
+    if (is(shard, "status", "held"))
+        return ctl_shard_is_paused(shard) ? CTL_SHARD_PAUSED : CTL_SHARD_PAUSING;
+    if (is(shard, "status", "moving"))
+        return word_of_moving(s, shard);
+    return phase > 0 && ctl_shard_reached(shard, phase) ? CTL_SHARD_FINISHED : CTL_SHARD_WAITING;
+}
+
+static void add_reason(struct ctl_shard *s, const char *before, const char *text)
+{
+    size_t used = strlen(s->reason);
+    if (text[0] == '\0' || strstr(s->reason, text) != NULL)
+        return;
+    int n = snprintf(s->reason + used, sizeof s->reason - used, "%s%s%s", used > 0 ? "; " : "", before, text);
+    if (n < 0)
+        s->reason[used] = '\0';
+}
+
+static void explain(struct ctl_shard *s, const json_t *shard)
+{
+    const json_t *observed = ctl_json_object(shard, "observed");
+    char since[32], text[64];
+    if (s->word == CTL_SHARD_DONE || s->word == CTL_SHARD_UNDONE)
+        return;
+    add_reason(s, "", ctl_json_text(shard, "reason"));
+    if (s->word == CTL_SHARD_FAILED || s->word == CTL_SHARD_RETRYING || s->word == CTL_SHARD_NO_DATABASE ||
+        s->word == CTL_SHARD_BLOCKED || s->word == CTL_SHARD_UNSURE)
+        add_reason(s, "", ctl_json_text(observed, "error"));
+    if (s->word == CTL_SHARD_BLOCKED)
+        add_reason(s, "waits for a lock held by ", ctl_json_text(observed, "blocked_by"));
+    if (s->word == CTL_SHARD_THROTTLED)
+        add_reason(s, "held back by ", ctl_json_text(observed, "throttled_by"));
+    if (s->word == CTL_SHARD_PAUSING)
+        add_reason(s, "", "its agent has not said that it stopped");
+    if (s->word == CTL_SHARD_PARKED)
+        add_reason(s, "", "its agent waits for the coordinator to confirm the order");
+    if (s->word == CTL_SHARD_AWAY && s->reason[0] == '\0')
+        add_reason(s, "", "its agent is not connected");
+    if (s->word == CTL_SHARD_NO_DATABASE && s->reason[0] == '\0')
+        add_reason(s, "", "its agent cannot reach the database");
+    if (s->heard_ms > CTL_HEARD_LATE_MS) {
+        ctl_seconds_text(since, sizeof since, s->heard_ms / 1000);
+        snprintf(text, sizeof text, "last heard of %s ago", since);
+        add_reason(s, "", text);
+    }
+}
+
+static void read_progress(struct ctl_shard *s, const json_t *observed)
+{
+    s->rows_done = (uint64_t)ctl_json_int(observed, "rows_done", 0);
+    s->rows_total = (uint64_t)ctl_json_int(observed, "rows_total", 0);
+    s->rows_per_s = (uint64_t)ctl_json_int(observed, "rows_per_s", 0);
+    s->eta_s = ctl_json_int(observed, "eta_s", -1);
+    if (s->rows_total > 0) {
+        uint64_t permille = s->rows_done >= s->rows_total ? 1000 : s->rows_done * 1000 / s->rows_total;
+        s->permille = (int)permille;
+    }
+}
+
+static void read_step(struct ctl_shard *s, const json_t *observed)
+{
+    const char *step = ctl_json_text(observed, "step");
+    const char *kind = ctl_json_text(observed, "step_kind");
+    if (step[0] != '\0')
+        snprintf(s->step, sizeof s->step, "%.24s%s%.20s", step, kind[0] != '\0' ? " " : "", kind);
+}
+
+void ctl_shard_read(struct ctl_shard *out, const json_t *shard, int64_t phase)
+{
+    const json_t *observed = ctl_json_object(shard, "observed");
+    struct ctl_shard s = {.name = ctl_json_text(shard, "shard"), .permille = -1, .eta_s = -1};
+    s.heard_ms = ctl_json_int(observed, "heard_ms", ctl_json_int(ctl_json_object(shard, "agent"), "heard_ms", -1));
+    s.word = judge(&s, shard, phase);
+    s.style = words[s.word].style;
+    if (s.word <= CTL_SHARD_PAUSED) {
+        read_step(&s, observed);
+        read_progress(&s, observed);
+    } else if (s.word == CTL_SHARD_FINISHED || s.word == CTL_SHARD_DONE) {
+        s.permille = 1000;
+    } else if (s.word == CTL_SHARD_WAITING) {
+        s.permille = 0;
+    }
+    explain(&s, shard);
+    *out = s;
+}

@@ -1,0 +1,252 @@
+/*
+ * view_lists.c - history, agents, versions and the trust file for people. See view_lists.h.
+ */
+#include "coordinator/ctl/view_lists.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "coordinator/ctl/json.h"
+#include "coordinator/ctl/table.h"
+
+enum { NAMES_SHOWN = 4, SHORT_ID = 12, TIME_COLUMNS = 10 };
+
+/* ---- History ---- */
+
+/* "  (shard-1, shard-2 and 5 more)", unless the sentence names the only one. */
+static void put_names(struct zdm_buffer *line, const json_t *shards, const char *sentence)
+{
+    const json_t *shard;
+    size_t index, n = json_array_size(shards);
+    const char *only = json_string_value(json_array_get(shards, 0));
+    if (n == 0 || (n == 1 && only != NULL && strstr(sentence, only) != NULL))
+        return;
+    zdm_buffer_puts(line, " (");
+    json_array_foreach(shards, index, shard)
+    {
+        const char *name = json_string_value(shard);
+        if (index == NAMES_SHOWN && n > NAMES_SHOWN + 1) {
+            zdm_buffer_printf(line, " and %zu more", n - index);
+            break;
+        }
+        zdm_buffer_printf(line, "%s%s", index > 0 ? ", " : "", name != NULL ? name : "?");
+    }
+    zdm_buffer_puts(line, ")");
+}
+
+static enum ctl_style style_of(const char *type)
+{
+    static const struct {
+        const char *type;
+        enum ctl_style style;
+    } styles[] = {
+        {"shard_failed", CTL_BAD},     {"shard_unsure", CTL_BAD},     {"migration_halted", CTL_BAD},
+        {"fenced", CTL_BAD},           {"gate_vetoed", CTL_BAD},      {"shard_reached", CTL_GOOD},
+        {"shard_regressed", CTL_WARN}, {"fleet_frozen", CTL_WARN},    {"migration_ended", CTL_GOOD},
+        {"operator_acted", CTL_BOLD},  {"phase_opened", CTL_BOLD},    {"migration_submitted", CTL_BOLD},
+        {"epoch_started", CTL_DIM},    {"features_enabled", CTL_DIM}, {"log_opened", CTL_DIM},
+        {"barrier_opened", CTL_DIM},   {"wave_opened", CTL_DIM},
+    };
+    for (size_t i = 0; i < sizeof styles / sizeof styles[0]; i++)
+        if (strcmp(type, styles[i].type) == 0)
+            return styles[i].style;
+    return CTL_PLAIN;
+}
+
+static void put_event(struct zdm_buffer *out, const struct ctl_look *look, const json_t *event, bool one_migration)
+{
+    struct zdm_buffer line = ZDM_BUFFER_INIT;
+    const char *at = ctl_json_text(event, "at"), *text = ctl_json_text(event, "text");
+    const char *by = ctl_json_text(event, "by"), *migration = ctl_json_text(event, "migration");
+    char clock[16] = "";
+    if (strlen(at) >= 19)
+        snprintf(clock, sizeof clock, "%.8s", at + 11);
+    ctl_cell(out, look, CTL_DIM, clock, TIME_COLUMNS, false);
+    if (text[0] == '\0')
+        text = ctl_json_text(event, "type");
+    if (by[0] != '\0' && strstr(text, by) == NULL)
+        zdm_buffer_printf(&line, "%s: ", by);
+    zdm_buffer_puts(&line, text);
+    put_names(&line, json_object_get(event, "shards"), text);
+    if (!one_migration && migration[0] != '\0' && strstr(text, migration) == NULL)
+        zdm_buffer_printf(&line, " [%s]", migration);
+    ctl_wrap(out, look, style_of(ctl_json_text(event, "type")), zdm_buffer_text(&line), TIME_COLUMNS, TIME_COLUMNS);
+    zdm_buffer_fini(&line);
+}
+
+void ctl_view_history(struct zdm_buffer *out, const struct ctl_look *look, const json_t *history, bool one_migration)
+{
+    const json_t *events = json_object_get(history, "events"), *event;
+    char day[16] = "";
+    size_t index;
+    if (json_array_size(events) == 0)
+        zdm_buffer_puts(out, "nothing has happened yet\n");
+    json_array_foreach(events, index, event)
+    {
+        const char *at = ctl_json_text(event, "at");
+        if (strlen(at) >= 10 && strncmp(day, at, 10) != 0) {
+            snprintf(day, sizeof day, "%.10s", at);
+            zdm_buffer_puts(out, index > 0 ? "\n" : "");
+            ctl_put(out, look, CTL_BOLD, day);
+            zdm_buffer_puts(out, " (UTC)\n");
+        }
+        put_event(out, look, event, one_migration);
+    }
+}
+
+/* ---- Agents ---- */
+
+static void labels_text(char *out, size_t size, const json_t *labels)
+{
+    struct zdm_buffer text = ZDM_BUFFER_INIT;
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)labels, key, value)
+    {
+        const char *v = json_string_value(value);
+        zdm_buffer_printf(&text, "%s%s=%s", text.len > 0 ? "," : "", key, v != NULL ? v : "");
+    }
+    zdm_copy_text(out, size, zdm_buffer_text(&text));
+    zdm_buffer_fini(&text);
+}
+
+static void seen_text(char *out, size_t size, const json_t *agent)
+{
+    int64_t heard_ms = ctl_json_int(agent, "heard_ms", -1);
+    char ago[32];
+    ctl_seconds_text(ago, sizeof ago, heard_ms / 1000);
+    if (ctl_json_true(agent, "revoked"))
+        snprintf(out, size, "revoked");
+    else if (ctl_json_true(agent, "connected"))
+        snprintf(out, size, "connected");
+    else if (heard_ms >= 0)
+        snprintf(out, size, "gone %s", ago);
+    else
+        snprintf(out, size, "not seen");
+}
+
+static void database_text(char *out, size_t size, const json_t *agent)
+{
+    const char *engine = ctl_json_text(agent, "engine"), *state = ctl_json_text(agent, "database");
+    if (strcmp(state, "connected") == 0)
+        snprintf(out, size, "%.16s %.24s%s", engine, ctl_json_text(agent, "server_version"),
+                 ctl_json_true(agent, "writable") ? "" : ", read-only");
+    else
+        snprintf(out, size, "%.16s%s%.24s", engine, engine[0] != '\0' ? " " : "",
+                 state[0] != '\0' ? state : "not known");
+}
+
+static void put_agent(struct ctl_table *table, const json_t *agent)
+{
+    char id[SHORT_ID + 1], seen[48], database[80], labels[256], trust[24] = "";
+    int64_t version = ctl_json_int(agent, "trust_version", 0);
+    snprintf(id, sizeof id, "%.*s", (int)SHORT_ID, ctl_json_text(agent, "agent"));
+    seen_text(seen, sizeof seen, agent);
+    database_text(database, sizeof database, agent);
+    labels_text(labels, sizeof labels, json_object_get(agent, "labels"));
+    if (version > 0)
+        snprintf(trust, sizeof trust, "%" PRId64, version);
+    const char *const cells[] = {ctl_json_text(agent, "shard"),   id,    seen,  database,
+                                 ctl_json_text(agent, "release"), trust, labels};
+    ctl_table_row(table, cells);
+}
+
+/* What is wrong with an agent, below the table: a signal that holds batches back, an error of its database. */
+static void put_troubles(struct zdm_buffer *out, const struct ctl_look *look, const json_t *agent)
+{
+    const json_t *signals = json_object_get(agent, "signals"), *signal;
+    const char *shard = ctl_json_text(agent, "shard"), *error = ctl_json_text(agent, "error");
+    char line[256];
+    size_t index;
+    if (error[0] != '\0') {
+        ctl_put(out, look, CTL_BAD, shard);
+        zdm_buffer_puts(out, ": ");
+        ctl_wrap(out, look, CTL_PLAIN, error, ctl_columns(look, shard) + 2, 4);
+    }
+    json_array_foreach(signals, index, signal)
+    {
+        const char *state = ctl_json_text(signal, "state");
+        if (strcmp(state, "ok") == 0)
+            continue;
+        snprintf(line, sizeof line, "signal %.40s is %.16s: %" PRId64 ", limit %" PRId64, ctl_json_text(signal, "name"),
+                 state, ctl_json_int(signal, "value", 0), ctl_json_int(signal, "limit", 0));
+        ctl_put(out, look, CTL_WARN, shard);
+        zdm_buffer_puts(out, ": ");
+        ctl_wrap(out, look, CTL_PLAIN, line, ctl_columns(look, shard) + 2, 4);
+    }
+}
+
+void ctl_view_agents(struct zdm_buffer *out, const struct ctl_look *look, const json_t *agents)
+{
+    static const struct ctl_column columns[] = {
+        {"SHARD", CTL_COLUMN_TEXT},    {"AGENT", CTL_COLUMN_TEXT},   {"SEEN", CTL_COLUMN_TEXT},
+        {"DATABASE", CTL_COLUMN_TEXT}, {"RELEASE", CTL_COLUMN_TEXT}, {"TRUST", CTL_COLUMN_RIGHT},
+        {"LABELS", CTL_COLUMN_CUT},
+    };
+    const json_t *list = json_object_get(agents, "agents"), *agent;
+    size_t index;
+    if (json_array_size(list) == 0) {
+        zdm_buffer_puts(out,
+                        "no agent has joined yet\n\nnext: zdmctl enroll SHARD, then zdm-agent join with the token\n");
+        return;
+    }
+    struct ctl_table *table = ctl_table_new(look, columns, sizeof columns / sizeof columns[0], true);
+    json_array_foreach(list, index, agent) put_agent(table, agent);
+    ctl_table_put(table, out);
+    json_array_foreach(list, index, agent) put_troubles(out, look, agent);
+}
+
+/* ---- Version and trust ---- */
+
+void ctl_view_version(struct zdm_buffer *out, const struct ctl_look *look, const char *client, const json_t *version)
+{
+    char up[32];
+    zdm_buffer_printf(out, "zdmctl release %s\n", client);
+    if (version == NULL)
+        return;
+    ctl_seconds_text(up, sizeof up, ctl_json_int(version, "uptime_s", 0));
+    zdm_buffer_puts(out, "coordinator release ");
+    ctl_put(out, look, CTL_PLAIN, ctl_json_text(version, "release"));
+    zdm_buffer_printf(out, ", up %s, epoch %" PRId64 ", %" PRId64 " events in ", up, ctl_json_int(version, "epoch", 0),
+                      ctl_json_int(version, "events", 0));
+    ctl_put(out, look, CTL_PLAIN, ctl_json_text(version, "store"));
+    zdm_buffer_puts(out, "\n");
+}
+
+static void put_key(struct ctl_table *table, const struct zdm_crypto *crypto, const char *what, const char *name,
+                    const char *roles, const struct zdm_hash *key)
+{
+    struct zdm_id id = zdm_key_id(crypto, key);
+    char hex[ZDM_ID_HEX_SIZE];
+    zdm_hex(hex, id.bytes, sizeof id.bytes);
+    const char *const cells[] = {what, name, hex, roles};
+    ctl_table_row(table, cells);
+}
+
+void ctl_view_trust(struct zdm_buffer *out, const struct ctl_look *look, const struct zdm_crypto *crypto,
+                    const struct zdm_trust_chain *chain)
+{
+    static const struct ctl_column columns[] = {
+        {"WHO", CTL_COLUMN_TEXT}, {"NAME", CTL_COLUMN_TEXT}, {"KEY", CTL_COLUMN_TEXT}, {"ROLES", CTL_COLUMN_WRAP}};
+    const struct zdm_trust *trust = &chain->trust;
+    char fleet[ZDM_ID_HEX_SIZE], hash[ZDM_HASH_HEX_SIZE], roles[64];
+    zdm_hex(fleet, chain->fleet.bytes, sizeof chain->fleet.bytes);
+    zdm_hex(hash, chain->hash.bytes, sizeof chain->hash.bytes);
+    zdm_buffer_puts(out, "fleet ");
+    ctl_put(out, look, CTL_BOLD, trust->fleet_name);
+    zdm_buffer_printf(out, ", id %s\nversion %" PRIu32 ", hash %.*s...\n", fleet, trust->version, 32, hash);
+    zdm_buffer_printf(out,
+                      "a new version needs %" PRIu32 " of %zu roots; a destructive phase %" PRIu32 " approval%s%s\n\n",
+                      trust->root_threshold, trust->n_roots, trust->approvals_min, trust->approvals_min == 1 ? "" : "s",
+                      trust->four_eyes ? ", none by who submitted the plan" : "");
+    struct ctl_table *table = ctl_table_new(look, columns, sizeof columns / sizeof columns[0], true);
+    for (size_t i = 0; i < trust->n_people; i++) {
+        zdm_roles_text(roles, sizeof roles, trust->people[i].roles);
+        put_key(table, crypto, "person", trust->people[i].name, roles, &trust->people[i].public_key);
+    }
+    for (size_t i = 0; i < trust->n_coordinators; i++)
+        put_key(table, crypto, "coordinator", "", "", &trust->coordinators[i]);
+    for (size_t i = 0; i < trust->n_roots; i++)
+        put_key(table, crypto, "root", "", "", &trust->roots[i]);
+    ctl_table_put(table, out);
+}
