@@ -20,7 +20,13 @@
 static const char secret_prefix[] = "zdm-secret-key-v1 ";
 static const char public_prefix[] = "zdm-public-key-v1 ";
 
-enum { SEED_SIZE = 32, KEY_TEXT_SIZE = ZDM_BASE64_SIZE(32), COMMENT_MAX = 128, LINE_SIZE = 256 };
+enum {
+    SEED_SIZE = 32,
+    KEY_TEXT_SIZE = ZDM_BASE64_SIZE(32),
+    KEY_DIGITS = (32 * 8 + 5) / 6, /* of base64url without padding */
+    COMMENT_MAX = 128,
+    LINE_SIZE = 256
+};
 
 static void wipe(void *bytes, size_t n)
 {
@@ -182,17 +188,17 @@ enum zdm_code zdm_public_key_parse(const char *text, struct zdm_hash *out_key, c
     rest += strspn(rest, " \t");
     size_t rest_n = strcspn(rest, "\r\n");
     bool one_line = strspn(rest + rest_n, "\r\n") == strlen(rest + rest_n);
-    if (n == KEY_TEXT_SIZE - 1) {
+    if (n == KEY_DIGITS) {
         memcpy(digits, start, n);
         digits[n] = '\0';
     }
-    if (!one_line || n != KEY_TEXT_SIZE - 1 ||
+    if (!one_line || n != KEY_DIGITS ||
         zdm_unbase64url(key.bytes, sizeof key.bytes, digits) != (long)sizeof key.bytes) {
         zdm_error_set(err, ZDM_INVALID, "text is not a public key");
         if (strncmp(text, secret_prefix, sizeof secret_prefix - 1) == 0)
             return zdm_error_hint(err, "This is a secret key. Keep it to yourself and give the .pub file.");
         return zdm_error_hint(err, "A public key is the line of a .pub file, or its %d characters of base64url.",
-                              KEY_TEXT_SIZE - 1);
+                              KEY_DIGITS);
     }
     *out_key = key;
     if (comment != NULL && size > 0) {
