@@ -1,0 +1,261 @@
+/*
+ * assemble.c - from the phases as written to the plan: the last check of each migrate phase, the end of every sync, the
+ * purge of what was hidden, ordinals, and the two structures that leave the compiler.
+ *
+ * superseded_by says until when a step's proof is asked for: triggers are no longer looked for once a later step has
+ * removed them, a hidden name no longer once it was purged.
+ */
+#include "common/runbook/compile.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Changes whenever the same runbook gives other bytes. */
+static const char compiler_version[] = "zdm-runbook 1";
+
+/* ---- what nobody wrote ---- */
+
+static bool has_comparable(const struct zdm_derivation *d)
+{
+    for (size_t i = 0; i < d->n_assignments; i++) {
+        if (!d->assignments[i].fill_once)
+            return true;
+    }
+    return false;
+}
+
+static struct rb_step *add_implicit(struct rb *rb, struct rb_phase *phase, enum zdm_step_kind kind,
+                                    enum zdm_action action, enum zdm_lock_class lock, const struct zdm_table *table,
+                                    const char *lock_text)
+{
+    struct rb_step *step = rb_step_add(rb, phase, NULL, kind, action, lock);
+    step->step.table = (struct zdm_table){rb_dup(table->schema), rb_dup(table->name)};
+    step->note.rewritten = true;
+    free(step->note.lock);
+    step->note.lock = rb_dup(lock_text);
+    return step;
+}
+
+static void add_compare(struct rb *rb, struct rb_sync *sync)
+{
+    const struct zdm_step *install = &sync->install->step;
+    if (!has_comparable(install->derivation))
+        return;
+    sync->compare = add_implicit(rb, sync->phase, ZDM_STEP_CHECK, ZDM_ACTION_CHECK_COMPARE, ZDM_LOCK_NONE,
+                                 &install->table, "none; reads");
+    sync->compare->step.derivation = rb_derivation_copy(install->derivation);
+    sync->compare->sync = sync->install;
+    rb_step_does(sync->compare, "compare %s with what it is filled from, byte for byte, in every row",
+                 install->derivation->assignments[0].target);
+}
+
+static struct rb_phase *contract_phase(struct rb *rb, struct rb_place at)
+{
+    for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        if (phase->class == ZDM_PHASE_CONTRACT)
+            return phase;
+    }
+    rb_note(rb, "finish-phase", at,
+            "Write a contract phase where the old column shall go: ALTER TABLE … DROP COLUMN ….",
+            "a contract phase \"Finish\" is added at the end: it removes the triggers");
+    return rb_phase_add(rb, ZDM_PHASE_CONTRACT, "Finish", "", (struct rb_place){0, 0});
+}
+
+static void end_sync(struct rb *rb, struct rb_sync *sync)
+{
+    if (sync->install->superseded == NULL) {
+        const struct zdm_step *install = &sync->install->step;
+        struct rb_step *remove =
+            add_implicit(rb, contract_phase(rb, sync->at), ZDM_STEP_SYNC, ZDM_ACTION_SYNC_REMOVE, ZDM_LOCK_SHORT,
+                         &install->table, "ACCESS EXCLUSIVE, at most 100 ms, retried");
+        remove->sync = sync->install;
+        remove->step.inverse = ZDM_INVERSE_INSTALL;
+        rb_step_does(remove, "remove the triggers that fill %s: from here on the application alone writes it",
+                     install->derivation->assignments[0].target);
+        sync->install->superseded = remove;
+    }
+    if (sync->compare != NULL)
+        sync->compare->superseded = sync->install->superseded;
+}
+
+static void add_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *hide)
+{
+    struct rb_step *step = add_implicit(rb, purge, ZDM_STEP_PURGE, ZDM_ACTION_PURGE_COLUMN, ZDM_LOCK_SHORT,
+                                        &hide->step.table, "ACCESS EXCLUSIVE, at most 100 ms, retried");
+    step->step.column = rb_dup(hide->step.column);
+    step->step.object = rb_dup(hide->step.object);
+    step->step.inverse = ZDM_INVERSE_IMPOSSIBLE;
+    step->step.exact_inverse = false;
+    if (hide->step.exact_inverse)
+        step->sync = hide->sync;
+    hide->superseded = step;
+    rb_step_does(step, "really drop %s%s", hide->step.column,
+                 step->sync != NULL ? ", and the triggers that still write into it" : "");
+}
+
+static void number_steps(struct rb *rb)
+{
+    uint32_t ordinal = 0, number = 0;
+    for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        uint32_t place = 0;
+        number++;
+        for (struct rb_step *step = phase->first; step != NULL; step = step->next) {
+            const char *name = step->fence == NULL ? NULL : step->fence->name;
+            size_t alike = 0, before = 0;
+            step->step.ordinal = ++ordinal;
+            place++;
+            for (const struct rb_step *other = phase->first; name != NULL && other != NULL; other = other->next) {
+                alike += other->fence == step->fence;
+                before +=
+                    other->fence == step->fence && other->step.ordinal != 0 && other->step.ordinal < step->step.ordinal;
+            }
+            int n = name == NULL ? snprintf(step->step.id, sizeof step->step.id, "%u.%u", number, place)
+                    : alike == 1 ? snprintf(step->step.id, sizeof step->step.id, "%s", name)
+                                 : snprintf(step->step.id, sizeof step->step.id, "%s.%zu", name, before + 1);
+            if (n < 0)
+                step->step.id[0] = '\0';
+        }
+    }
+}
+
+static void judge_sizes(struct rb *rb)
+{
+    if (rb->n_steps > ZDM_STEPS_MAX)
+        rb_error(rb, "too-many-steps", (struct rb_place){0, 0}, "Split it into several migrations.",
+                 "the plan has %zu steps, more than %d", rb->n_steps, ZDM_STEPS_MAX);
+}
+
+void rb_finish(struct rb *rb)
+{
+    struct rb_phase *purge = NULL;
+    for (struct rb_sync *sync = rb->syncs; sync != NULL; sync = sync->next)
+        add_compare(rb, sync);
+    for (struct rb_sync *sync = rb->syncs; sync != NULL; sync = sync->next)
+        end_sync(rb, sync);
+    for (struct rb_phase *phase = rb->phases; phase != NULL && phase != purge; phase = phase->next) {
+        for (struct rb_step *step = phase->first; step != NULL; step = step->next) {
+            if (step->step.action != ZDM_ACTION_HIDE_COLUMN)
+                continue;
+            if (purge == NULL)
+                purge = rb_phase_add(rb, ZDM_PHASE_PURGE, "Purge", "", (struct rb_place){0, 0});
+            add_purge(rb, purge, step);
+        }
+    }
+    judge_sizes(rb);
+    number_steps(rb);
+}
+
+/* ---- the plan ---- */
+
+static uint32_t approvals_of(const struct rb *rb, enum zdm_phase_class class, bool destructive)
+{
+    const int *stated = rb->front.approvals;
+    int n = stated[class];
+    if (class == ZDM_PHASE_PURGE && n < 0)
+        n = stated[ZDM_PHASE_CONTRACT];
+    if (n < 0)
+        n = 0;
+    return destructive && n == 0 ? 1 : (uint32_t)n;
+}
+
+static void make_phase(struct rb *rb, const struct rb_phase *from, uint32_t number, struct zdm_phase *out)
+{
+    size_t n = 0;
+    for (const struct rb_step *step = from->first; step != NULL; step = step->next)
+        n++;
+    out->number = number;
+    out->class = from->class;
+    out->steps = rb_heap((n + 1) * sizeof *out->steps);
+    for (struct rb_step *step = from->first; step != NULL; step = step->next) {
+        step->step.superseded_by = step->superseded == NULL ? 0 : step->superseded->step.ordinal;
+        step->step.sync_step = step->sync == NULL ? 0 : step->sync->step.ordinal;
+        out->destructive = out->destructive || !step->step.exact_inverse;
+        out->steps[out->n_steps++] = step->step;
+    }
+    out->approvals = approvals_of(rb, from->class, out->destructive);
+}
+
+static void add_table(struct zdm_plan *plan, const struct zdm_table *table)
+{
+    if (table->name == NULL)
+        return;
+    for (size_t i = 0; i < plan->n_tables; i++) {
+        if (strcmp(plan->tables[i].schema, table->schema) == 0 && strcmp(plan->tables[i].name, table->name) == 0)
+            return;
+    }
+    plan->tables[plan->n_tables++] = (struct zdm_table){rb_dup(table->schema), rb_dup(table->name)};
+}
+
+static void forget_parts(struct rb *rb)
+{
+    for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        for (struct rb_step *step = phase->first; step != NULL; step = step->next)
+            step->step = (struct zdm_step){.ordinal = step->step.ordinal};
+    }
+}
+
+struct zdm_plan *rb_make_plan(struct rb *rb)
+{
+    const struct rb_front *front = &rb->front;
+    struct zdm_plan *plan = zdm_plan_new();
+    if (plan == NULL)
+        abort(); /* out of memory: see runbook.h */
+    plan->format = ZDM_PLAN_FORMAT;
+    memcpy(plan->compiler, compiler_version, sizeof compiler_version);
+    (void)zdm_copy_text(plan->id, sizeof plan->id, front->id);
+    plan->selector = rb_dup(front->selector);
+    plan->waves = rb_heap(front->n_waves * sizeof *plan->waves);
+    for (size_t i = 0; i < front->n_waves; i++)
+        plan->waves[plan->n_waves++] = (struct zdm_wave){rb_dup(front->waves[i].selector), front->waves[i].percent};
+    plan->wave_soak_ms = front->soak_ms;
+    plan->max_parallel = front->max_parallel;
+    plan->failure_budget = front->failure_budget;
+    plan->throttle = front->throttle;
+    plan->grace_ms = front->grace_ms;
+    size_t n = 0;
+    for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next)
+        n++;
+    plan->phases = rb_heap((n + 1) * sizeof *plan->phases);
+    plan->tables = rb_heap((rb->n_steps + 1) * sizeof *plan->tables);
+    for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        struct zdm_phase *out = &plan->phases[plan->n_phases++];
+        make_phase(rb, phase, (uint32_t)plan->n_phases, out);
+        for (size_t i = 0; i < out->n_steps; i++)
+            add_table(plan, &out->steps[i].table);
+    }
+    forget_parts(rb);
+    return plan;
+}
+
+/* ---- the notes ---- */
+
+static void make_step_notes(struct rb *rb, struct zdm_notes *notes)
+{
+    size_t n = 0;
+    for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next)
+        n++;
+    notes->phases = rb_heap((n + 1) * sizeof *notes->phases);
+    notes->steps = rb_heap((rb->n_steps + 1) * sizeof *notes->steps);
+    for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        notes->phases[notes->n_phases++] = (struct zdm_phase_notes){rb_dup(phase->title), rb_dup(phase->prose)};
+        for (struct rb_step *step = phase->first; step != NULL; step = step->next) {
+            notes->steps[notes->n_steps++] = step->note;
+            step->note = (struct zdm_step_notes){.line = 0};
+        }
+    }
+}
+
+struct zdm_notes *rb_make_notes(struct rb *rb, bool with_steps)
+{
+    struct zdm_notes *notes = rb_heap(sizeof *notes);
+    notes->file = rb_dup(rb->file);
+    notes->title = rb_dup(rb->title == NULL ? "" : rb->title);
+    if (with_steps)
+        make_step_notes(rb, notes);
+    notes->findings = rb->findings;
+    notes->n_findings = rb->n_findings;
+    rb->findings = NULL;
+    rb->n_findings = 0;
+    return notes;
+}

@@ -1,0 +1,327 @@
+/*
+ * expr.c - expressions over one row: what they read, whether a plan may hold them, and how they are written again.
+ *
+ * The rules are database.md's: the same text runs in the agent's batches and in triggers inside the application's
+ * transactions, under search_path = pg_catalog and pinned settings. So what depends on who asks (session, user,
+ * transaction) or on anything but the row is refused; what differs each time is marked.
+ *
+ * Writing: each column is replaced by a marker that is a plain identifier, the tree is deparsed (and proven equal to
+ * what it came from), and the markers are replaced token by token. Text inside string constants is never touched.
+ */
+#include "common/runbook/tree.h"
+
+#include <string.h>
+
+static const char marker[] = "zdm0column";
+
+struct examination {
+    struct rb_statement *s;
+    const PgQuery__RangeVar *table;
+    const char *what;
+    struct rb_expr *out;
+    bool failed;
+};
+
+static void fail(struct examination *e, const char *rule, int location, const char *hint, const char *message)
+{
+    rb_error(e->s->rb, rule, rb_at(e->s, location), hint, "%s %s", e->what, message);
+    e->failed = true;
+}
+
+bool rb_expr_reads(const struct rb_expr *expr, const char *column)
+{
+    for (size_t i = 0; i < expr->n_columns; i++) {
+        if (strcmp(expr->columns[i], column) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_column(struct rb *rb, struct rb_expr *expr, const char *column)
+{
+    if (rb_expr_reads(expr, column))
+        return;
+    if (expr->n_columns == expr->columns_cap) {
+        const char **grown = rb_alloc(rb, (2 * expr->columns_cap + 4) * sizeof *grown);
+        if (expr->n_columns > 0)
+            memcpy(grown, expr->columns, expr->n_columns * sizeof *grown);
+        expr->columns = grown;
+        expr->columns_cap = 2 * expr->columns_cap + 4;
+    }
+    expr->columns[expr->n_columns++] = column;
+}
+
+static bool is_system_column(const char *name)
+{
+    static const char *const names[] = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void examine_column(struct examination *e, const PgQuery__ColumnRef *ref)
+{
+    const PgQuery__Node *last = ref->fields[ref->n_fields - 1];
+    if (last->node_case != PG_QUERY__NODE__NODE_STRING) {
+        fail(e, "whole-row", ref->location, "Name the columns one by one.", "reads the whole row");
+        return;
+    }
+    const char *alias = e->table->alias != NULL ? e->table->alias->aliasname : e->table->relname;
+    bool own = ref->n_fields == 1 || (ref->n_fields == 2 && strcmp(rb_string(ref->fields[0]), alias) == 0) ||
+               (ref->n_fields == 3 && e->table->alias == NULL &&
+                strcmp(rb_string(ref->fields[0]), e->table->schemaname) == 0 &&
+                strcmp(rb_string(ref->fields[1]), e->table->relname) == 0);
+    if (!own)
+        fail(e, "other-table", ref->location,
+             "Read columns of the updated table only; copy what another table holds in a step of its own.",
+             rb_format(e->s->rb, "reads %s, which is not the updated table", rb_string(ref->fields[0])));
+    else if (is_system_column(rb_string(last)))
+        fail(e, "system-column", ref->location, "Read columns of the application only.",
+             rb_format(e->s->rb, "reads the system column %s", rb_string(last)));
+    else
+        add_column(e->s->rb, e->out, rb_string(last));
+}
+
+/* The name of a function or operator; NULL with a finding when it is not in pg_catalog. */
+static const char *catalog_name(struct examination *e, PgQuery__Node *const *names, size_t n, int location,
+                                const char *kind)
+{
+    if (n > 1 && strcmp(rb_string(names[0]), "pg_catalog") != 0) {
+        fail(e, "function-schema", location,
+             "The trigger runs inside the application's own statements, whose role may not be allowed to use that "
+             "schema. Write the expression with functions of pg_catalog.",
+             rb_format(e->s->rb, "uses the %s %s.%s, which is outside pg_catalog", kind, rb_string(names[0]),
+                       rb_string(names[n - 1])));
+        return NULL;
+    }
+    return n == 0 ? "" : rb_string(names[n - 1]);
+}
+
+static void examine_function(struct examination *e, const PgQuery__FuncCall *call)
+{
+    struct rb *rb = e->s->rb;
+    const char *name = catalog_name(e, call->funcname, call->n_funcname, call->location, "function");
+    if (name == NULL)
+        return;
+    bool aggregated = call->over != NULL || call->agg_filter != NULL || call->n_agg_order > 0 || call->agg_star ||
+                      call->agg_distinct || call->agg_within_group;
+    enum rb_function_kind kind = aggregated ? RB_FUNCTION_AGGREGATE : rb_function_kind(name);
+    switch (kind) {
+    case RB_FUNCTION_AGGREGATE:
+        fail(e, "aggregate", call->location, "Each row gets its value from its own columns only.",
+             rb_format(rb, "uses %s() over many rows", name));
+        break;
+    case RB_FUNCTION_SET:
+        fail(e, "set-returning", call->location, "Use an expression that gives one value for a row.",
+             rb_format(rb, "uses %s(), which gives many rows", name));
+        break;
+    case RB_FUNCTION_SESSION:
+        fail(e, "session-function", call->location,
+             "The batch and the application run in different sessions, so that their values would differ. Write a "
+             "constant, or compute the value from columns.",
+             rb_format(rb, "uses %s(), which depends on the session", name));
+        break;
+    case RB_FUNCTION_SEQUENCE:
+        fail(e, "sequence", call->location, "Give the column a default in the application's own schema instead.",
+             rb_format(rb, "uses %s() of a sequence", name));
+        break;
+    case RB_FUNCTION_UNKNOWN:
+        fail(e, "function-unknown", call->location,
+             "Only functions of pg_catalog over a row's own values may be used (docs/RUNBOOKS.md lists what is "
+             "refused and why).",
+             rb_format(rb, "uses %s(), which is not known as a function of pg_catalog", name));
+        break;
+    case RB_FUNCTION_NOW:
+        e->out->is_now = true;
+        break;
+    case RB_FUNCTION_VOLATILE:
+        e->out->is_volatile = true;
+        break;
+    case RB_FUNCTION_STABLE:
+        e->out->uses_zone = true;
+        if (strcmp(name, "age") == 0 && call->n_args == 1)
+            e->out->is_now = true;
+        break;
+    case RB_FUNCTION_IMMUTABLE:
+        if (strcmp(name, "date_trunc") == 0 || strcmp(name, "date_part") == 0 || strcmp(name, "extract") == 0 ||
+            strcmp(name, "date") == 0)
+            e->out->uses_zone = true;
+        break;
+    }
+}
+
+static void examine_value_function(struct examination *e, const PgQuery__SQLValueFunction *f)
+{
+    bool time = f->op >= PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_DATE &&
+                f->op <= PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_LOCALTIMESTAMP_N;
+    if (time)
+        e->out->is_now = true;
+    else
+        fail(e, "session-function", f->location,
+             "The batch and the application run as different users. Write a constant, or compute the value from "
+             "columns.",
+             "depends on who is connected");
+}
+
+static void examine_cast(struct examination *e, const PgQuery__TypeCast *cast)
+{
+    static const char *const zoned[] = {"date", "time", "timetz", "timestamp", "timestamptz"};
+    static const char *const moments[] = {"now", "today", "tomorrow", "yesterday"};
+    const PgQuery__TypeName *type = cast->type_name;
+    const char *name = type->n_names > 0 ? rb_string(type->names[type->n_names - 1]) : "";
+    const PgQuery__AConst *constant =
+        cast->arg != NULL && cast->arg->node_case == PG_QUERY__NODE__NODE_A_CONST ? cast->arg->a_const : NULL;
+    for (size_t i = 0; i < sizeof zoned / sizeof zoned[0]; i++) {
+        if (strcmp(name, zoned[i]) == 0 && constant == NULL)
+            e->out->uses_zone = true;
+    }
+    for (size_t i = 0; constant != NULL && i < sizeof moments / sizeof moments[0]; i++) {
+        if (constant->val_case == PG_QUERY__A__CONST__VAL_SVAL && strcmp(constant->sval->sval, moments[i]) == 0)
+            e->out->is_now = true;
+    }
+}
+
+static void examine(const ProtobufCMessage *m, void *ctx)
+{
+    static const ProtobufCMessageDescriptor *const plain[] = {
+        &pg_query__node__descriptor,           &pg_query__string__descriptor,
+        &pg_query__integer__descriptor,        &pg_query__float__descriptor,
+        &pg_query__boolean__descriptor,        &pg_query__bit_string__descriptor,
+        &pg_query__a__const__descriptor,       &pg_query__type_name__descriptor,
+        &pg_query__bool_expr__descriptor,      &pg_query__null_test__descriptor,
+        &pg_query__boolean_test__descriptor,   &pg_query__case_expr__descriptor,
+        &pg_query__case_when__descriptor,      &pg_query__coalesce_expr__descriptor,
+        &pg_query__min_max_expr__descriptor,   &pg_query__collate_clause__descriptor,
+        &pg_query__a__array_expr__descriptor,  &pg_query__a__indices__descriptor,
+        &pg_query__a__indirection__descriptor, &pg_query__list__descriptor,
+        &pg_query__row_expr__descriptor,       &pg_query__named_arg_expr__descriptor,
+    };
+    struct examination *e = ctx;
+    const ProtobufCMessageDescriptor *d = m->descriptor;
+    if (d == &pg_query__column_ref__descriptor) {
+        examine_column(e, (const PgQuery__ColumnRef *)m);
+        return;
+    }
+    if (d == &pg_query__sub_link__descriptor) {
+        fail(e, "subquery", ((const PgQuery__SubLink *)m)->location,
+             "A trigger sees one row. Use columns of the row, or fill the column with several UPDATEs.",
+             "holds a subquery");
+        return;
+    }
+    bool known = d == &pg_query__func_call__descriptor || d == &pg_query__sqlvalue_function__descriptor ||
+                 d == &pg_query__type_cast__descriptor || d == &pg_query__a__expr__descriptor;
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0] && !known; i++)
+        known = d == plain[i];
+    if (!known) {
+        fail(e, "expression", -1, "Use columns, constants, operators, CASE, COALESCE and functions of pg_catalog.",
+             rb_format(e->s->rb, "holds %s, which cannot be part of a plan", d->short_name));
+        return;
+    }
+    if (d == &pg_query__func_call__descriptor)
+        examine_function(e, (const PgQuery__FuncCall *)m);
+    else if (d == &pg_query__sqlvalue_function__descriptor)
+        examine_value_function(e, (const PgQuery__SQLValueFunction *)m);
+    else if (d == &pg_query__type_cast__descriptor)
+        examine_cast(e, (const PgQuery__TypeCast *)m);
+    else if (d == &pg_query__a__expr__descriptor)
+        catalog_name(e, ((const PgQuery__AExpr *)m)->name, ((const PgQuery__AExpr *)m)->n_name,
+                     ((const PgQuery__AExpr *)m)->location, "operator");
+    rb_children(m, examine, ctx);
+}
+
+bool rb_expr_examine(struct rb_statement *s, const PgQuery__RangeVar *table, const PgQuery__Node *node,
+                     const char *what, struct rb_expr *out)
+{
+    struct examination e = {.s = s, .table = table, .what = what, .out = out};
+    examine(&node->base, &e);
+    return !e.failed;
+}
+
+const char *rb_expr_column(const PgQuery__Node *node)
+{
+    if (node->node_case != PG_QUERY__NODE__NODE_COLUMN_REF)
+        return NULL;
+    const PgQuery__ColumnRef *ref = node->column_ref;
+    return rb_string(ref->fields[ref->n_fields - 1]);
+}
+
+bool rb_is_constant(const PgQuery__Node *node)
+{
+    switch ((int)node->node_case) {
+    case PG_QUERY__NODE__NODE_A_CONST:
+        return true;
+    case PG_QUERY__NODE__NODE_TYPE_CAST:
+        return rb_is_constant(node->type_cast->arg);
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return node->a_expr->lexpr == NULL && node->a_expr->rexpr != NULL && rb_is_constant(node->a_expr->rexpr) &&
+               node->a_expr->n_name == 1 && strcmp(rb_string(node->a_expr->name[0]), "-") == 0;
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
+        for (size_t i = 0; i < node->a_array_expr->n_elements; i++) {
+            if (!rb_is_constant(node->a_array_expr->elements[i]))
+                return false;
+        }
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- writing ---- */
+
+struct columns {
+    struct rb *rb;
+    const char *names[RB_TOKENS_MAX];
+    size_t n;
+};
+
+static void mark(const ProtobufCMessage *m, void *ctx)
+{
+    struct columns *columns = ctx;
+    if (m->descriptor != &pg_query__column_ref__descriptor) {
+        rb_children(m, mark, ctx);
+        return;
+    }
+    PgQuery__ColumnRef *ref = (PgQuery__ColumnRef *)(uintptr_t)m;
+    PgQuery__Node *last = ref->fields[ref->n_fields - 1];
+    if (columns->n >= RB_TOKENS_MAX || last->node_case != PG_QUERY__NODE__NODE_STRING)
+        return;
+    columns->names[columns->n] = rb_copy(columns->rb, last->string->sval, strlen(last->string->sval));
+    for (size_t i = 0; i + 1 < ref->n_fields; i++)
+        pg_query__node__free_unpacked(ref->fields[i], NULL);
+    ref->fields[0] = last;
+    ref->n_fields = 1;
+    rb_set_string(&last->string->sval, rb_format(columns->rb, "%s%zu", marker, columns->n));
+    columns->n++;
+}
+
+const char *rb_expr_write(struct rb *rb, const PgQuery__Node *node, const char *prefix)
+{
+    struct columns *columns = rb_alloc(rb, sizeof *columns);
+    columns->rb = rb;
+    PgQuery__Node *copy = rb_node_copy(rb, node);
+    mark(&copy->base, columns);
+    const char *text = rb_deparse_expr(rb, copy);
+    struct rb_token *tokens;
+    size_t n, offset, done = 0;
+    const char *message;
+    if (text == NULL || !rb_scan(rb, text, &tokens, &n, &message, &offset))
+        return NULL;
+    struct zdm_buffer b = ZDM_BUFFER_INIT;
+    for (size_t i = 0; i < n; i++) {
+        const char *word = text + tokens[i].start;
+        uint32_t k;
+        size_t length = tokens[i].end - tokens[i].start;
+        if (tokens[i].token != PG_QUERY__TOKEN__IDENT || length < sizeof marker ||
+            strncmp(word, marker, sizeof marker - 1) != 0 ||
+            !rb_number(rb_copy(rb, word + sizeof marker - 1, length - sizeof marker + 1), (uint32_t)columns->n, &k) ||
+            k >= columns->n)
+            continue;
+        zdm_buffer_append(&b, text + done, tokens[i].start - done);
+        zdm_buffer_printf(&b, "%s.%s", prefix, rb_quote(rb, columns->names[k]));
+        done = tokens[i].end;
+    }
+    zdm_buffer_puts(&b, text + done);
+    return rb_take(rb, &b);
+}

@@ -1,0 +1,123 @@
+/*
+ * runbook.c - the order of a compilation; see runbook.h and compile.h.
+ *
+ * Every stage goes on after an error as far as it makes sense, so that one run shows all of them. A plan is made only
+ * when there is none, and is then checked as everybody who receives it will check it: what fails there is our mistake.
+ */
+#include "common/runbook/runbook.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/runbook/compile.h"
+#include "common/runbook/tree.h"
+
+static const char *base_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* expand, migrate, switch, contract: each phase at or behind the class of the one before. */
+static void judge_order(struct rb *rb)
+{
+    enum zdm_phase_class last = ZDM_PHASE_EXPAND;
+    for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        if (phase->class < last)
+            rb_error(rb, "phase-order", phase->at,
+                     "Phases go expand, migrate, switch, contract; several of a class may follow each other. Split "
+                     "what starts over into a second runbook.",
+                     "a %s phase cannot come after a %s phase", zdm_phase_class_name(phase->class),
+                     zdm_phase_class_name(last));
+        else
+            last = phase->class;
+    }
+}
+
+static void compile_phases(struct rb *rb)
+{
+    for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        for (size_t i = 0; i < phase->n_fences; i++) {
+            if (phase->fences[i]->kind == RB_FENCE_SQL)
+                rb_sql_compile(rb, phase, phase->fences[i]);
+            else
+                rb_flag_compile(rb, phase, phase->fences[i]);
+        }
+        if (phase->n_fences == 0)
+            rb_note(rb, "phase-empty", phase->at, NULL,
+                    "nothing is run in this phase: it holds the migration until advance is called");
+    }
+}
+
+static void compile(struct rb *rb)
+{
+    if (!rb_source_open(rb))
+        return;
+    rb_front_read(rb);
+    rb_markdown_read(rb);
+    judge_order(rb);
+    compile_phases(rb);
+    if (rb->n_steps == 0 && rb->n_errors == 0)
+        rb_error(rb, "no-steps", (struct rb_place){1, 1},
+                 "Write phases (## Phase 1: Expand) with sql fences in them; docs/RUNBOOKS.md shows how.",
+                 "the runbook holds nothing to run");
+    if (rb->n_errors == 0)
+        rb_finish(rb);
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct zdm_finding *left = a, *right = b;
+    if (left->line != right->line)
+        return left->line < right->line ? -1 : 1;
+    if (left->column != right->column)
+        return left->column < right->column ? -1 : 1;
+    if (left->level != right->level)
+        return left->level > right->level ? -1 : 1;
+    return strcmp(left->rule, right->rule);
+}
+
+static void drop_steps(struct rb *rb)
+{
+    for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        for (struct rb_step *step = phase->first; step != NULL; step = step->next) {
+            zdm_step_fini(&step->step);
+            free(step->note.source);
+            free(step->note.does);
+            free(step->note.lock);
+        }
+        phase->first = phase->last = NULL;
+    }
+}
+
+enum zdm_code zdm_runbook_compile(const char *file_name, const char *text, size_t n, struct zdm_plan **out_plan,
+                                  struct zdm_notes **out_notes, struct zdm_error *err)
+{
+    if (n > ZDM_RUNBOOK_MAX) {
+        zdm_error_set(err, ZDM_LIMIT, "runbook has %zu bytes, more than %d", n, ZDM_RUNBOOK_MAX);
+        return zdm_error_hint(err, "Split it into several migrations.");
+    }
+    if (n >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+        text += 3;
+        n -= 3;
+    }
+    struct rb rb = {.file = base_name(file_name), .n = n};
+    rb.text = rb_copy(&rb, text, n);
+    compile(&rb);
+    if (rb.n_findings > 1)
+        qsort(rb.findings, rb.n_findings, sizeof *rb.findings, by_place);
+    struct zdm_plan *plan = rb.n_errors == 0 ? rb_make_plan(&rb) : NULL;
+    enum zdm_code code = plan == NULL ? ZDM_OK : zdm_plan_validate(plan, err);
+    if (code == ZDM_OK) {
+        *out_notes = rb_make_notes(&rb, plan != NULL);
+        *out_plan = plan;
+    } else {
+        zdm_error_wrap(err, "the compiled plan is not whole");
+        zdm_plan_unref(plan);
+        struct zdm_notes *notes = rb_make_notes(&rb, true);
+        zdm_notes_free(notes);
+    }
+    drop_steps(&rb);
+    rb_fini(&rb);
+    return code;
+}

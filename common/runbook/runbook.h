@@ -1,0 +1,33 @@
+/*
+ * runbook.h - the compiler: a Markdown runbook -> the plan that is signed, and the notes that are shown.
+ *
+ * Pure but for memory: the same file name and text give the same plan, byte for byte, on every machine; no clock, no
+ * catalogue, no files. What only a database can tell (types, constraints, dependents) is decided by the agent before
+ * it touches anything.
+ *
+ * Threads: any number of compilations at once, each on one thread. Memory: cmark and libpg_query end the process when
+ * there is none, and so does this library.
+ */
+#ifndef ZDM_RUNBOOK_RUNBOOK_H
+#define ZDM_RUNBOOK_RUNBOOK_H
+
+#include <stddef.h>
+
+#include "common/base/error.h"
+#include "common/plan/notes.h"
+#include "common/plan/plan.h"
+
+enum { ZDM_RUNBOOK_MAX = 256 * 1024 }; /* bytes of a runbook */
+
+/*
+ * Compiles n bytes of text. file_name may have folders in front; its base name without ".md" is the migration's id when
+ * the front matter gives none.
+ *
+ * ZDM_OK: *out_notes holds the findings, sorted by position, and *out_plan the plan; where a finding is an error
+ * *out_plan is NULL, and the notes hold findings only. The plan's digests are not filled: encoding does that.
+ * ZDM_LIMIT: the text is too long to look at. Nothing is written on failure. The caller frees both.
+ */
+enum zdm_code zdm_runbook_compile(const char *file_name, const char *text, size_t n, struct zdm_plan **out_plan,
+                                  struct zdm_notes **out_notes, struct zdm_error *err) ZDM_CHECKED;
+
+#endif

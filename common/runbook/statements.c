@@ -1,0 +1,101 @@
+/*
+ * statements.c - one sql fence: split at semicolons, parse each statement alone (so that an error in one hides none in
+ * the others), hand it to its kind.
+ */
+#include "common/runbook/tree.h"
+
+#include <string.h>
+
+static void dispatch(struct rb_statement *s)
+{
+    PgQuery__Node *node = s->node;
+    if (s->fence->check) {
+        rb_compile_check(s);
+        return;
+    }
+    switch ((int)node->node_case) {
+    case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
+        rb_compile_alter(s, node->alter_table_stmt);
+        break;
+    case PG_QUERY__NODE__NODE_INDEX_STMT:
+        rb_compile_index(s, node->index_stmt);
+        break;
+    case PG_QUERY__NODE__NODE_UPDATE_STMT:
+        rb_compile_update(s, node->update_stmt);
+        break;
+    default:
+        rb_refuse(s);
+        break;
+    }
+}
+
+/* Tokens first to last of the fence are one statement. */
+static void compile_statement(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence,
+                              const struct rb_token *tokens, size_t n)
+{
+    size_t base = tokens[0].start, offset;
+    const char *message;
+    struct rb_statement s = {.rb = rb, .phase = phase, .fence = fence, .base = base, .n_tokens = n};
+    s.sql = rb_copy(rb, fence->text + base, tokens[n - 1].end - base);
+    s.tokens = rb_alloc(rb, n * sizeof *s.tokens);
+    for (size_t i = 0; i < n; i++)
+        s.tokens[i] = (struct rb_token){tokens[i].token, tokens[i].start - base, tokens[i].end - base};
+    if (n > RB_TOKENS_MAX || rb->n_statements == RB_STATEMENTS_MAX) {
+        rb_error(rb, "too-long", rb_at_start(&s), "Split it.", "%s",
+                 n > RB_TOKENS_MAX ? "the statement has more than 2000 words" : "there are more than 512 statements");
+        return;
+    }
+    rb->n_statements++;
+    PgQuery__ParseResult *parsed = rb_parse(rb, s.sql, &message, &offset);
+    if (parsed == NULL) {
+        rb_error(rb, "sql-syntax", rb_at(&s, (int)offset), "The text is read with PostgreSQL's own grammar.", "%s",
+                 message);
+        return;
+    }
+    if (parsed->n_stmts != 1 || parsed->stmts[0]->stmt == NULL)
+        return;
+    s.node = parsed->stmts[0]->stmt;
+    rb_qualify_types(&s, &s.node->base);
+    dispatch(&s);
+}
+
+static bool fence_has_backfill(const struct rb_phase *phase, const struct rb_fence *fence)
+{
+    for (const struct rb_step *step = phase->first; step != NULL; step = step->next) {
+        if (step->fence == fence && step->step.action == ZDM_ACTION_BACKFILL)
+            return true;
+    }
+    return false;
+}
+
+void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence)
+{
+    struct rb_token *tokens;
+    size_t n, offset, errors = rb->n_errors;
+    const char *message;
+    if (!rb_scan(rb, fence->text, &tokens, &n, &message, &offset)) {
+        rb_error(rb, "sql-syntax", rb_place_in_fence(rb, fence, offset), NULL, "%s", message);
+        return;
+    }
+    size_t first = 0, depth = 0, statements = 0;
+    for (size_t i = 0; i <= n; i++) {
+        int token = i < n ? tokens[i].token : ';';
+        if (token == '(')
+            depth++;
+        else if (token == ')' && depth > 0)
+            depth--;
+        if (i < n && (token != ';' || depth > 0))
+            continue;
+        if (i > first) {
+            compile_statement(rb, phase, fence, tokens + first, i - first);
+            statements++;
+        }
+        first = i + 1;
+    }
+    if (statements == 0)
+        rb_warning(rb, "fence-empty", fence->at, NULL, "the fence holds no statement");
+    else if ((fence->batch > 0 || fence->sync || fence->no_sync || fence->no_undo) && errors == rb->n_errors &&
+             !fence_has_backfill(phase, fence))
+        rb_warning(rb, "attribute-unused", fence->at, NULL,
+                   "batch, sync, no-sync and no-undo mean something for UPDATE only, and there is none in this fence");
+}

@@ -1,0 +1,125 @@
+/*
+ * tree.h - PostgreSQL's parse trees as this compiler uses them: parse, walk, find a token, write SQL again.
+ *
+ * Trees are protobuf-c messages of libpg_query; walking goes by their descriptors, so that a new kind of node in the
+ * grammar is seen (and refused) rather than overlooked.
+ */
+#ifndef ZDM_RUNBOOK_TREE_H
+#define ZDM_RUNBOOK_TREE_H
+
+#include <pg_query.h>
+#include <pg_query/pg_query.pb-c.h>
+
+#include "common/runbook/compile.h"
+
+struct rb_token {
+    int token; /* PgQuery__Token */
+    size_t start, end;
+};
+
+/* One statement inside a fence. */
+struct rb_statement {
+    struct rb *rb;
+    struct rb_phase *phase;
+    struct rb_fence *fence;
+    size_t base;     /* where its text begins in the fence */
+    const char *sql; /* its text, without the semicolon */
+    struct rb_token *tokens;
+    size_t n_tokens;
+    PgQuery__Node *node;
+};
+
+/* Parses one statement; the tree lives as long as the compilation. NULL with the error's message (memory of the
+ * compilation) and byte offset. */
+PgQuery__ParseResult *rb_parse(struct rb *rb, const char *sql, const char **out_message, size_t *out_offset);
+/* Tokens of a text, comments left out. False when it cannot be scanned (message and offset as above). */
+bool rb_scan(struct rb *rb, const char *sql, struct rb_token **out_tokens, size_t *out_n, const char **out_message,
+             size_t *out_offset);
+void rb_trees_free(struct rb *rb);
+
+/* Calls visit for each message below m (not m itself), one level deep; visit recurses itself where it wants. */
+typedef void rb_visit(const ProtobufCMessage *m, void *ctx);
+void rb_children(const ProtobufCMessage *m, rb_visit *visit, void *ctx);
+
+/* A copy that the caller may change; it lives as long as the compilation. */
+PgQuery__Node *rb_node_copy(struct rb *rb, const PgQuery__Node *node);
+/* Replaces a string field of a tree. */
+void rb_set_string(char **field, const char *value);
+/* The SQL of a whole statement, NULL when what is written does not parse to the same tree again. */
+const char *rb_deparse(struct rb *rb, PgQuery__Node *statement);
+/* The SQL of an expression, likewise. */
+const char *rb_deparse_expr(struct rb *rb, PgQuery__Node *expr);
+/* The SQL of a type. */
+const char *rb_deparse_type(struct rb *rb, PgQuery__TypeName *type);
+/* Do two nodes say the same, positions aside? */
+bool rb_same_node(struct rb *rb, const PgQuery__Node *a, const PgQuery__Node *b);
+
+/* The place of a byte offset of the statement. */
+struct rb_place rb_at(const struct rb_statement *s, int location);
+/* The place of its first token. */
+struct rb_place rb_at_start(const struct rb_statement *s);
+/* The first token at or behind byte `from` whose text is the word (keywords in any case, identifiers as PostgreSQL
+ * folds them); the statement's start when there is none. */
+struct rb_place rb_at_word(const struct rb_statement *s, size_t from, const char *word);
+/* Byte offset of the n-th command of an ALTER TABLE: behind its n-th top-level comma. */
+size_t rb_command_offset(const struct rb_statement *s, size_t n);
+size_t rb_command_end(const struct rb_statement *s, size_t n);
+bool rb_token_is(const struct rb_statement *s, const struct rb_token *token, const char *word);
+
+/* The text of a String node, "" for any other. */
+const char *rb_string(const PgQuery__Node *node);
+/* Schema and name of a relation, the runbook's schema filled in; false with a finding for what is no plain table. */
+bool rb_relation(struct rb_statement *s, const PgQuery__RangeVar *relation, struct rb_table *out);
+/* Types, operator classes and tables without a schema that are not PostgreSQL's own get the runbook's schema. */
+void rb_qualify_types(struct rb_statement *s, ProtobufCMessage *m);
+
+/* ---- expr.c ---- */
+
+struct rb_expr {
+    const char **columns; /* that it reads, each once */
+    size_t n_columns, columns_cap;
+    bool is_volatile; /* another value each time */
+    bool is_now;      /* the time of the moment */
+    bool uses_zone;   /* depends on TimeZone, DateStyle or the like */
+};
+
+/* What an expression over one row of `table` reads and whether it may be in a plan; false with findings. `what` names
+ * it for people: "the expression of full_name". */
+bool rb_expr_examine(struct rb_statement *s, const PgQuery__RangeVar *table, const PgQuery__Node *node,
+                     const char *what, struct rb_expr *out);
+bool rb_expr_reads(const struct rb_expr *expr, const char *column);
+/* Writes an examined expression with each column as prefix."column" ("t", "NEW", "OLD"); NULL when it cannot be
+ * written so that it parses to the same again. */
+const char *rb_expr_write(struct rb *rb, const PgQuery__Node *node, const char *prefix);
+/* The column when the expression is just that, else NULL. */
+const char *rb_expr_column(const PgQuery__Node *node);
+/* Is it a constant, cast or not? */
+bool rb_is_constant(const PgQuery__Node *node);
+
+/* ---- functions.c: what pg_catalog offers (PostgreSQL 15) ---- */
+enum rb_function_kind {
+    RB_FUNCTION_UNKNOWN,
+    RB_FUNCTION_IMMUTABLE,
+    RB_FUNCTION_STABLE, /* same arguments and settings, same value */
+    RB_FUNCTION_VOLATILE,
+    RB_FUNCTION_NOW,
+    RB_FUNCTION_SESSION, /* says something of session, transaction or server */
+    RB_FUNCTION_SEQUENCE,
+    RB_FUNCTION_AGGREGATE, /* window functions too */
+    RB_FUNCTION_SET
+};
+enum rb_function_kind rb_function_kind(const char *name);
+bool rb_type_is_built_in(const char *name);
+bool rb_operator_class_is_built_in(const char *name);
+
+/* ---- the kinds of statement ---- */
+void rb_compile_alter(struct rb_statement *s, PgQuery__AlterTableStmt *alter);
+void rb_compile_index(struct rb_statement *s, PgQuery__IndexStmt *index);
+void rb_compile_update(struct rb_statement *s, PgQuery__UpdateStmt *update);
+void rb_compile_check(struct rb_statement *s);
+void rb_refuse(struct rb_statement *s);
+/* Refuses one command of ALTER TABLE; `at` is where it begins. */
+void rb_refuse_command(struct rb_statement *s, const struct rb_table *table, const PgQuery__AlterTableCmd *command,
+                       size_t from);
+
+#endif

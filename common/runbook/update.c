@@ -1,0 +1,609 @@
+/*
+ * update.c - UPDATE … SET, taken apart into what a batch does and what a trigger keeps true.
+ *
+ * A derived trigger means: at every commit after the backfill, for each row whose target the new code has not written
+ * itself, the target holds what the whole UPDATE would give on a column never written before. From that follow
+ *
+ *   guard    top-level AND terms of WHERE that name only targets: for the batch, never for the trigger (a row filled
+ *            once must follow its source)
+ *   filter   terms that name only other columns: for both, over t, NEW and OLD
+ *   mixed    refused, unless it is exactly "t IS DISTINCT FROM f", which every batch checks anyway
+ *   sources  whatever the expressions and the filter read: the trigger compares all of them, not what SET names
+ *
+ * and what cannot keep that meaning is refused here. What needs the catalogue (types, NOT NULL, the key) the agent
+ * decides before it installs anything.
+ */
+#include "common/runbook/tree.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { TARGETS_MAX = 32, TERMS_MAX = 64 };
+
+struct target {
+    const char *name;
+    PgQuery__Node *value;
+    struct rb_place at;
+    struct rb_expr expr;
+    struct rb_column *column;
+    const char *copy_of;
+    bool fill_once;
+};
+
+struct update {
+    struct rb_statement *s;
+    const PgQuery__UpdateStmt *stmt;
+    struct rb_table table;
+    struct target targets[TARGETS_MAX];
+    size_t n_targets;
+    PgQuery__Node *guards[TERMS_MAX], *filters[TERMS_MAX];
+    size_t n_guards, n_filters;
+    struct rb_expr filter_expr;
+    bool derive;     /* a trigger goes with it */
+    bool idempotent; /* running a batch twice is the same as once */
+    bool both_ways;
+};
+
+static struct target *find_target(struct update *u, const char *name)
+{
+    for (size_t i = 0; i < u->n_targets; i++) {
+        if (strcmp(u->targets[i].name, name) == 0)
+            return &u->targets[i];
+    }
+    return NULL;
+}
+
+/* ---- what the statement may be ---- */
+
+static bool may_be_batched(struct update *u)
+{
+    struct rb_statement *s = u->s;
+    struct rb *rb = s->rb;
+    size_t errors = rb->n_errors;
+    if (u->stmt->with_clause != NULL)
+        rb_error(rb, "update-with", rb_at_start(s), "Compute each row's value from its own columns.",
+                 "an UPDATE with WITH cannot be done row by row");
+    if (u->stmt->n_from_clause > 0)
+        rb_error(rb, "update-from", rb_at_word(s, 0, "from"),
+                 "Compute each row's value from its own columns; first copy what another table holds, by hand.",
+                 "an UPDATE that reads another table (FROM) cannot be kept in step by a trigger on this one");
+    if (u->stmt->n_returning_list > 0)
+        rb_error(rb, "update-returning", rb_at_word(s, 0, "returning"), "Leave RETURNING out.",
+                 "nobody reads what a batch returns");
+    if (s->phase->class != ZDM_PHASE_MIGRATE)
+        rb_error(rb, "update-outside-migrate", rb_at_start(s), "Move it to a migrate phase: ## Phase 2: Migrate.",
+                 "UPDATE belongs into a migrate phase, and this is %s %s phase",
+                 s->phase->class == ZDM_PHASE_EXPAND ? "an" : "a", zdm_phase_class_name(s->phase->class));
+    return rb_relation(s, u->stmt->relation, &u->table) && errors == rb->n_errors;
+}
+
+/* The value of a target in SET (a, b) = (x, y). */
+static PgQuery__Node *value_of(const PgQuery__ResTarget *target)
+{
+    PgQuery__Node *value = target->val;
+    if (value == NULL || value->node_case != PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF)
+        return value;
+    const PgQuery__MultiAssignRef *ref = value->multi_assign_ref;
+    if (ref->source == NULL || ref->source->node_case != PG_QUERY__NODE__NODE_ROW_EXPR)
+        return ref->source; /* a subquery: refused as one */
+    const PgQuery__RowExpr *row = ref->source->row_expr;
+    return ref->colno >= 1 && (size_t)ref->colno <= row->n_args ? row->args[ref->colno - 1] : NULL;
+}
+
+static bool read_target(struct update *u, const PgQuery__ResTarget *res)
+{
+    struct rb *rb = u->s->rb;
+    struct rb_place at = rb_at(u->s, res->location);
+    struct target *target = &u->targets[u->n_targets];
+    if (u->n_targets == TARGETS_MAX || find_target(u, res->name) != NULL) {
+        rb_error(rb, "update-target", at, "Assign each column once.",
+                 u->n_targets == TARGETS_MAX ? "more than 32 columns are assigned" : "column %s is assigned twice",
+                 res->name);
+        return false;
+    }
+    if (res->n_indirection > 0) {
+        rb_error(rb, "update-part", at, "Assign the whole column.",
+                 "a part of column %s (a field or an element) cannot be assigned", res->name);
+        return false;
+    }
+    *target = (struct target){.name = res->name, .value = value_of(res), .at = at};
+    if (target->value == NULL || target->value->node_case == PG_QUERY__NODE__NODE_SET_TO_DEFAULT) {
+        rb_error(rb, "update-default", at, "Write the value.", "DEFAULT as a value is not known to the plan");
+        return false;
+    }
+    target->column = rb_column_of(rb, &u->table, res->name);
+    u->n_targets++;
+    return rb_expr_examine(u->s, u->stmt->relation, target->value, rb_format(rb, "the expression of %s", res->name),
+                           &target->expr);
+}
+
+static bool read_targets(struct update *u)
+{
+    bool ok = true;
+    for (size_t i = 0; i < u->stmt->n_target_list; i++)
+        ok = read_target(u, u->stmt->target_list[i]->res_target) && ok;
+    return ok;
+}
+
+/* Does a trigger go with it? By default for columns that this runbook added, and for no other. */
+static bool choose_sync(struct update *u)
+{
+    struct rb *rb = u->s->rb;
+    size_t added = 0;
+    for (size_t i = 0; i < u->n_targets; i++)
+        added += u->targets[i].column->added;
+    bool all = added == u->n_targets;
+    u->derive = !u->s->fence->no_sync && (all || u->s->fence->sync);
+    u->idempotent = true;
+    if (added == 0 || all || u->s->fence->sync || u->s->fence->no_sync)
+        return true;
+    rb_error(rb, "mixed-targets", rb_at_start(u->s),
+             "Write two UPDATEs, or say {sync} or {no-sync} behind the fence's sql.",
+             "some of the columns are added by this runbook and some are not: only the first get a trigger");
+    return false;
+}
+
+/* ---- expressions ---- */
+
+static bool judge_self(struct update *u, const struct target *target, const char *read)
+{
+    struct rb *rb = u->s->rb;
+    bool own = strcmp(read, target->name) == 0;
+    if (u->s->fence->no_sync) {
+        u->idempotent = false;
+        return true;
+    }
+    rb_error(rb, own ? "self-reference" : "target-read", target->at,
+             "No trigger can keep that true. Write ```sql {no-sync} to run it once for each row that exists now, or "
+             "fill a new column from this one.",
+             own ? "the new value of %s is computed from its old one"
+                 : "the value of %s is computed from another "
+                   "column that the same UPDATE changes",
+             target->name);
+    return false;
+}
+
+static bool has_null_guard(const struct update *u, const char *name)
+{
+    for (size_t i = 0; i < u->n_guards; i++) {
+        const PgQuery__Node *term = u->guards[i];
+        if (term->node_case != PG_QUERY__NODE__NODE_NULL_TEST ||
+            term->null_test->nulltesttype != PG_QUERY__NULL_TEST_TYPE__IS_NULL)
+            continue;
+        const char *column = rb_expr_column(term->null_test->arg);
+        if (column != NULL && strcmp(column, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A value that differs each time is written only where nothing was written before. */
+static bool judge_changing(struct update *u, struct target *target)
+{
+    struct rb *rb = u->s->rb;
+    if (target->expr.is_now)
+        rb_note(rb, "now", target->at, "Write the time itself where all rows shall have the same: '2026-01-01 00:00Z'.",
+                "each row of %s gets the time at which it is filled", target->name);
+    if (!target->expr.is_now && !target->expr.is_volatile)
+        return true;
+    if (target->column->added || has_null_guard(u, target->name)) {
+        target->fill_once = true;
+        return true;
+    }
+    if (u->s->fence->no_sync) {
+        u->idempotent = false;
+        return true;
+    }
+    rb_error(rb, "volatile-existing", target->at,
+             rb_format(rb,
+                       "Add AND %s IS NULL to fill only rows without a value, or write ```sql {no-sync} to give "
+                       "every row that exists now a new value once.",
+                       target->name),
+             "the value of %s is another one each time, and the column exists already", target->name);
+    return false;
+}
+
+static bool judge_expressions(struct update *u)
+{
+    bool ok = true, zone = false;
+    for (size_t i = 0; i < u->n_targets; i++) {
+        struct target *target = &u->targets[i];
+        for (size_t j = 0; j < target->expr.n_columns; j++) {
+            if (find_target(u, target->expr.columns[j]) == NULL)
+                continue;
+            ok = judge_self(u, target, target->expr.columns[j]) && ok;
+            break;
+        }
+        ok = judge_changing(u, target) && ok;
+        zone = zone || target->expr.uses_zone;
+    }
+    if (zone || u->filter_expr.uses_zone)
+        rb_note(u->s->rb, "time-zone", rb_at_start(u->s), NULL,
+                "dates and times are computed with TimeZone UTC and DateStyle ISO, in batches and in triggers");
+    return ok;
+}
+
+/* ---- WHERE ---- */
+
+/* t IS DISTINCT FROM f, or t <> f, for a target and its own expression. */
+static bool is_difference(struct update *u, const PgQuery__Node *term, bool *out_by_equality)
+{
+    if (term->node_case != PG_QUERY__NODE__NODE_A_EXPR)
+        return false;
+    const PgQuery__AExpr *e = term->a_expr;
+    const char *op = e->n_name == 1 ? rb_string(e->name[0]) : "";
+    *out_by_equality = e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP && strcmp(op, "<>") == 0;
+    if ((e->kind != PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT && !*out_by_equality) || e->lexpr == NULL)
+        return false;
+    for (size_t i = 0; i < u->n_targets; i++) {
+        const char *left = rb_expr_column(e->lexpr), *right = rb_expr_column(e->rexpr);
+        const struct target *target = &u->targets[i];
+        if ((left != NULL && strcmp(left, target->name) == 0 && rb_same_node(u->s->rb, e->rexpr, target->value)) ||
+            (right != NULL && strcmp(right, target->name) == 0 && rb_same_node(u->s->rb, e->lexpr, target->value)))
+            return true;
+    }
+    return false;
+}
+
+static int location_of(const PgQuery__Node *term)
+{
+    switch ((int)term->node_case) {
+    case PG_QUERY__NODE__NODE_COLUMN_REF:
+        return term->column_ref->location;
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return term->a_expr->lexpr != NULL ? location_of(term->a_expr->lexpr) : term->a_expr->location;
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+        return location_of(term->null_test->arg);
+    case PG_QUERY__NODE__NODE_BOOL_EXPR:
+        return term->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__NOT_EXPR ? term->bool_expr->location
+                                                                             : location_of(term->bool_expr->args[0]);
+    case PG_QUERY__NODE__NODE_FUNC_CALL:
+        return term->func_call->location;
+    case PG_QUERY__NODE__NODE_A_CONST:
+        return term->a_const->location;
+    case PG_QUERY__NODE__NODE_TYPE_CAST:
+        return location_of(term->type_cast->arg);
+    default:
+        return -1;
+    }
+}
+
+static struct rb_place place_of_term(struct update *u, const PgQuery__Node *term)
+{
+    int location = location_of(term);
+    return location >= 0 ? rb_at(u->s, location) : rb_at_word(u->s, 0, "where");
+}
+
+static void judge_guard(struct update *u, PgQuery__Node *term)
+{
+    if (u->derive && term->node_case == PG_QUERY__NODE__NODE_NULL_TEST &&
+        term->null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NOT_NULL) {
+        const char *name = rb_expr_column(term->null_test->arg);
+        struct target *target = name == NULL ? NULL : find_target(u, name);
+        if (target != NULL && target->column->initial == NULL)
+            rb_error(u->s->rb, "guard-never-true", place_of_term(u, term), "Write IS NULL, or leave the condition out.",
+                     "%s is NULL in every row before it is filled", name);
+    }
+    u->guards[u->n_guards++] = term;
+}
+
+static void judge_term(struct update *u, PgQuery__Node *term)
+{
+    struct rb *rb = u->s->rb;
+    struct rb_expr expr = {.n_columns = 0};
+    struct rb_place at = place_of_term(u, term);
+    if (u->n_guards + u->n_filters == TERMS_MAX) {
+        rb_error(rb, "condition-long", at, "Write fewer.", "the condition has more than 64 terms");
+        return;
+    }
+    if (!rb_expr_examine(u->s, u->stmt->relation, term, "the condition", &expr))
+        return;
+    bool targets = false, others = false, by_equality = false;
+    for (size_t i = 0; i < expr.n_columns; i++) {
+        bool is_target = find_target(u, expr.columns[i]) != NULL;
+        targets = targets || is_target;
+        others = others || !is_target;
+    }
+    if (expr.is_volatile || (expr.is_now && u->derive)) {
+        rb_error(rb, "condition-volatile", at, "Write the time or the value itself.",
+                 "the condition is another one each time it is evaluated");
+    } else if (targets && others && is_difference(u, term, &by_equality)) {
+        if (by_equality)
+            rb_note(rb, "condition-null", at, NULL, "rows in which the target is NULL are filled too");
+    } else if (targets && !others) {
+        judge_guard(u, term);
+    } else if (targets && u->derive) {
+        rb_error(rb, "condition-mixed", at,
+                 "Write terms that name only the filled columns and terms that name only others, with AND between "
+                 "them.",
+                 "a term of the condition names both a column that is filled and another one");
+    } else {
+        u->filters[u->n_filters++] = term;
+        (void)rb_expr_examine(u->s, u->stmt->relation, term, "the condition", &u->filter_expr);
+    }
+}
+
+static void split_where(struct update *u, PgQuery__Node *node)
+{
+    if (node->node_case == PG_QUERY__NODE__NODE_BOOL_EXPR &&
+        node->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR) {
+        for (size_t i = 0; i < node->bool_expr->n_args; i++)
+            split_where(u, node->bool_expr->args[i]);
+        return;
+    }
+    judge_term(u, node);
+}
+
+/* ---- copies, and what other parts of the plan say of the same columns ---- */
+
+static bool is_source_of_pair(struct update *u, const char *column)
+{
+    for (const struct rb_sync *sync = u->s->rb->syncs; sync != NULL; sync = sync->next) {
+        const struct zdm_step *step = &sync->install->step;
+        if (!step->derivation->both_ways || strcmp(step->table.name, u->table.name) != 0 ||
+            strcmp(step->table.schema, u->table.schema) != 0)
+            continue;
+        for (size_t i = 0; i < step->derivation->n_assignments; i++) {
+            if (strcmp(step->derivation->assignments[i].copy_of, column) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void choose_direction(struct update *u)
+{
+    struct rb *rb = u->s->rb;
+    size_t copies = 0;
+    bool clash = false;
+    for (size_t i = 0; i < u->n_targets; i++) {
+        struct target *target = &u->targets[i];
+        target->copy_of = rb_expr_column(target->value);
+        copies += target->copy_of != NULL;
+        for (size_t j = 0; target->copy_of != NULL && j < i; j++)
+            clash = clash || (u->targets[j].copy_of != NULL && strcmp(u->targets[j].copy_of, target->copy_of) == 0);
+        clash = clash || (target->copy_of != NULL && is_source_of_pair(u, target->copy_of));
+        if (u->derive && target->copy_of != NULL && target->column->initial != NULL)
+            rb_error(rb, "copy-default", target->column->at.line > 0 ? target->column->at : target->at,
+                     rb_format(rb, "Add %s without a DEFAULT.", target->name),
+                     "a default of %s cannot be told from a value that the application wrote: the copy back into %s "
+                     "would destroy data",
+                     target->name, target->copy_of);
+    }
+    u->both_ways = u->derive && copies == u->n_targets && u->n_filters == 0 && !clash;
+    if (u->derive && copies > 0 && !u->both_ways)
+        rb_note(rb, "one-way", rb_at_start(u->s),
+                copies < u->n_targets ? "Write copies and computed columns as UPDATEs of their own."
+                                      : "A copy runs both ways when it has no condition and its source no other copy.",
+                "what new code writes into the new column does not reach the old one: after the switch a rollback "
+                "loses it");
+}
+
+static bool syncs_read(struct update *u, const char *column)
+{
+    for (const struct rb_sync *sync = u->s->rb->syncs; sync != NULL; sync = sync->next) {
+        const struct zdm_step *step = &sync->install->step;
+        if (strcmp(step->table.name, u->table.name) != 0 || strcmp(step->table.schema, u->table.schema) != 0)
+            continue;
+        for (size_t i = 0; i < step->derivation->n_sources; i++) {
+            if (strcmp(step->derivation->sources[i], column) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+static void judge_source(struct update *u, const char *column, struct rb_place at)
+{
+    if (find_target(u, column) == NULL && rb_column_of(u->s->rb, &u->table, column)->sync != NULL)
+        rb_error(u->s->rb, "sync-chain", at, "Write the expression over the columns that it is filled from.",
+                 "%s is itself filled by a trigger: the two would have to run in order", column);
+}
+
+static void judge_neighbours(struct update *u)
+{
+    struct rb *rb = u->s->rb;
+    for (size_t i = 0; i < u->n_targets; i++) {
+        const struct target *target = &u->targets[i];
+        if (target->column->sync != NULL)
+            rb_error(rb, "target-twice", target->at, "Fill it with one UPDATE, using CASE.",
+                     "column %s is filled by another UPDATE already", target->name);
+        else if (u->derive && syncs_read(u, target->name))
+            rb_error(rb, "sync-chain", target->at, "Write the other expression over the columns that this one reads.",
+                     "another trigger reads %s: the two would have to run in order", target->name);
+        for (size_t j = 0; u->derive && j < target->expr.n_columns; j++)
+            judge_source(u, target->expr.columns[j], target->at);
+        for (const struct rb_index *index = rb->indexes; index != NULL; index = index->next) {
+            for (size_t j = 0; rb_same_table(&index->table, &u->table) && j < index->n_columns; j++) {
+                if (strcmp(index->columns[j], target->name) == 0)
+                    rb_error(rb, "index-before-backfill", index->at,
+                             "Put the CREATE INDEX behind the UPDATE, at the end of the migrate phase.",
+                             "the index %s would make every batch that fills %s slower and block inserts into tables "
+                             "that refer to this one",
+                             index->name, target->name);
+            }
+        }
+    }
+    for (size_t j = 0; u->derive && j < u->filter_expr.n_columns; j++)
+        judge_source(u, u->filter_expr.columns[j], rb_at_word(u->s, 0, u->filter_expr.columns[j]));
+}
+
+/* ---- the derivation ---- */
+
+static char *write(struct update *u, const PgQuery__Node *node, const char *prefix)
+{
+    const char *text = rb_expr_write(u->s->rb, node, prefix);
+    if (text == NULL) {
+        rb_error(u->s->rb, "expression", rb_at_start(u->s), "Write it more simply.",
+                 "an expression of this statement cannot be written in a plan");
+        text = "";
+    }
+    return rb_dup(text);
+}
+
+/* (a) AND (b); NULL without terms. */
+static char *join(struct update *u, PgQuery__Node *const *terms, size_t n, const char *prefix)
+{
+    const char *text = NULL;
+    for (size_t i = 0; i < n; i++) {
+        char *term = write(u, terms[i], prefix);
+        text = i == 0 ? rb_format(u->s->rb, "(%s)", term) : rb_format(u->s->rb, "%s AND (%s)", text, term);
+        free(term);
+    }
+    return rb_dup(text);
+}
+
+static void add_sources(struct update *u, struct zdm_derivation *d, const struct rb_expr *expr)
+{
+    for (size_t i = 0; i < expr->n_columns; i++) {
+        bool there = find_target(u, expr->columns[i]) != NULL;
+        for (size_t j = 0; j < d->n_sources; j++)
+            there = there || strcmp(d->sources[j], expr->columns[i]) == 0;
+        if (!there)
+            d->sources[d->n_sources++] = rb_dup(expr->columns[i]);
+    }
+}
+
+static struct zdm_derivation *derive(struct update *u)
+{
+    struct zdm_derivation *d = rb_heap(sizeof *d);
+    size_t columns = u->filter_expr.n_columns;
+    d->assignments = rb_heap(u->n_targets * sizeof *d->assignments);
+    for (size_t i = 0; i < u->n_targets; i++) {
+        const struct target *target = &u->targets[i];
+        struct zdm_assignment *a = &d->assignments[d->n_assignments++];
+        a->target = rb_dup(target->name);
+        a->expr = write(u, target->value, "t");
+        a->expr_new = u->derive ? write(u, target->value, "NEW") : NULL;
+        a->copy_of = rb_dup(target->copy_of);
+        a->initial = rb_dup(target->column->initial);
+        a->added = target->column->added;
+        a->fill_once = target->fill_once;
+        columns += target->expr.n_columns;
+    }
+    d->sources = rb_heap((columns + 1) * sizeof *d->sources);
+    for (size_t i = 0; i < u->n_targets; i++)
+        add_sources(u, d, &u->targets[i].expr);
+    add_sources(u, d, &u->filter_expr);
+    d->guard = join(u, u->guards, u->n_guards, "t");
+    d->filter = join(u, u->filters, u->n_filters, "t");
+    d->filter_new = u->derive ? join(u, u->filters, u->n_filters, "NEW") : NULL;
+    d->filter_old = u->derive ? join(u, u->filters, u->n_filters, "OLD") : NULL;
+    d->both_ways = u->both_ways;
+    d->idempotent = u->idempotent;
+    return d;
+}
+
+/* ---- steps ---- */
+
+static const char *list(struct rb *rb, char *const *names, size_t n)
+{
+    const char *text = n == 0 ? "constants" : "";
+    for (size_t i = 0; i < n; i++)
+        text = rb_format(rb, "%s%s%s", text, i == 0 ? "" : i + 1 == n ? " and " : ", ", names[i]);
+    return text;
+}
+
+static const char *target_list(const struct update *u)
+{
+    char *names[TARGETS_MAX];
+    for (size_t i = 0; i < u->n_targets; i++)
+        names[i] = (char *)(uintptr_t)u->targets[i].name;
+    return list(u->s->rb, names, u->n_targets);
+}
+
+static void describe(const struct update *u, struct rb_step *step, const char *lock)
+{
+    struct rb_place at = rb_at_start(u->s);
+    rb_step_table(step, &u->table);
+    step->note.line = at.line;
+    step->note.column = at.column;
+    step->note.rewritten = true;
+    free(step->note.source);
+    step->note.source = rb_dup(u->s->sql);
+    free(step->note.lock);
+    step->note.lock = rb_dup(lock);
+}
+
+static void add_sync(struct update *u, const struct zdm_derivation *d)
+{
+    struct rb *rb = u->s->rb;
+    struct rb_step *step =
+        rb_step_add(rb, u->s->phase, u->s->fence, ZDM_STEP_SYNC, ZDM_ACTION_SYNC_INSTALL, ZDM_LOCK_SHORT);
+    describe(u, step, "SHARE ROW EXCLUSIVE, at most 100 ms, retried");
+    step->step.derivation = rb_derivation_copy(d);
+    step->step.object = rb_dup(rb_derived_name(rb, &u->table, u->targets[0].name, ""));
+    step->step.inverse = ZDM_INVERSE_REMOVE;
+    const char *sources = list(rb, d->sources, d->n_sources);
+    if (u->both_ways)
+        rb_step_does(step, "triggers keep %s and %s equal, whichever of them the application writes", target_list(u),
+                     sources);
+    else
+        rb_step_does(step, "triggers compute %s whenever %s change, in the application's own statement", target_list(u),
+                     sources);
+    struct rb_sync *sync = rb_alloc(rb, sizeof *sync), **last = &rb->syncs;
+    *sync = (struct rb_sync){.install = step, .phase = u->s->phase, .at = rb_at_start(u->s)};
+    while (*last != NULL)
+        last = &(*last)->next;
+    *last = sync;
+    for (size_t i = 0; i < u->n_targets; i++)
+        u->targets[i].column->sync = step;
+    rb_note(rb, "insert-null", u->targets[0].at, NULL,
+            "a NULL that the application inserts into %s cannot be told from no value: it is filled", target_list(u));
+}
+
+static void add_backfill(struct update *u, struct zdm_derivation *d)
+{
+    struct rb *rb = u->s->rb;
+    const struct rb_fence *fence = u->s->fence;
+    bool added = true;
+    struct rb_step *step =
+        rb_step_add(rb, u->s->phase, u->s->fence, ZDM_STEP_BACKFILL, ZDM_ACTION_BACKFILL, ZDM_LOCK_NONE);
+    describe(u, step, "rows of one batch");
+    step->step.derivation = d;
+    step->step.batch_rows = fence->batch;
+    for (size_t i = 0; i < u->n_targets; i++) {
+        added = added && u->targets[i].column->added;
+        u->targets[i].column->filled = true;
+    }
+    if (added) {
+        step->step.inverse = ZDM_INVERSE_NONE;
+    } else if (!fence->no_undo) {
+        step->step.inverse = ZDM_INVERSE_IMAGES;
+    } else {
+        step->step.inverse = ZDM_INVERSE_IMPOSSIBLE;
+        step->step.exact_inverse = false;
+        rb_warning(rb, "no-undo", rb_at_start(u->s), "The phase needs an approval.",
+                   "no before-images are kept: the old values of %s are gone for good", target_list(u));
+    }
+    rb_step_does(step, "fill %s in throttled batches along the primary key%s", target_list(u),
+                 u->idempotent ? "" : ", each row exactly once");
+}
+
+void rb_compile_update(struct rb_statement *s, PgQuery__UpdateStmt *stmt)
+{
+    struct rb *rb = s->rb;
+    struct update *u = rb_alloc(rb, sizeof *u);
+    size_t errors = rb->n_errors;
+    u->s = s;
+    u->stmt = stmt;
+    bool ok = may_be_batched(u);
+    ok = read_targets(u) && ok;
+    if (!ok || !choose_sync(u))
+        return;
+    if (stmt->where_clause != NULL)
+        split_where(u, stmt->where_clause);
+    ok = judge_expressions(u);
+    choose_direction(u);
+    judge_neighbours(u);
+    if (!ok || errors != rb->n_errors)
+        return;
+    struct zdm_derivation *d = derive(u);
+    if (errors != rb->n_errors) {
+        zdm_derivation_free(d);
+        return;
+    }
+    if (u->derive)
+        add_sync(u, d);
+    add_backfill(u, d);
+}
