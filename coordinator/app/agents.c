@@ -1,0 +1,105 @@
+/*
+ * agents.c - what agents and joiners are told when they ask: who they are to us, the trust file, a plan in pieces.
+ */
+#include <string.h>
+
+#include "coordinator/app/private.h"
+
+void send_welcome(struct coord_driver *d, struct coord_peer *peer)
+{
+    struct zdm_frame frame = {.type = ZDM_FRAME_WELCOME};
+    if (peer->kind == COORD_PEER_JOINER && !zdm_frame_allowed(ZDM_FRAME_WELCOME, ZDM_SENDER_COORDINATOR_TO_JOINER))
+        return;
+    if (peer->kind == COORD_PEER_PERSON && !zdm_frame_allowed(ZDM_FRAME_WELCOME, ZDM_SENDER_COORDINATOR_TO_PERSON))
+        return;
+    frame.u.welcome.epoch = d->epoch;
+    frame.u.welcome.trust_version = d->chain.trust.version;
+    (void)zdm_copy_text(frame.u.welcome.name, sizeof frame.u.welcome.name, peer->name);
+    (void)zdm_copy_text(frame.u.welcome.release, sizeof frame.u.welcome.release, d->release);
+    (void)coord_hub_send(d->hub, peer, &frame);
+}
+
+/* ---- Plans ---- */
+
+static bool has_shard(const struct coord_migration *migration, const char *shard)
+{
+    return coord_find_shard(migration, shard) >= 0;
+}
+
+static const struct coord_migration *find_by_plan(const struct coord_state *state, const struct zdm_hash *hash,
+                                                  const char *shard)
+{
+    for (size_t i = state->n_migrations; i > 0; i--) {
+        const struct coord_migration *migration = state->migrations[i - 1];
+        if (zdm_hash_equal(&migration->plan->hash, hash) && has_shard(migration, shard))
+            return migration;
+    }
+    return NULL;
+}
+
+/* Copies [offset, offset + n) of the envelope as zdm_envelope_flatten would write it. */
+static void copy_flattened(uint8_t *out, const struct zdm_envelope *envelope, size_t offset, size_t n)
+{
+    size_t of_bytes = offset < envelope->len ? envelope->len - offset : 0;
+    if (of_bytes > n)
+        of_bytes = n;
+    if (of_bytes != 0)
+        memcpy(out, envelope->bytes + offset, of_bytes);
+    if (n > of_bytes)
+        memcpy(out + of_bytes, envelope->signature + (offset + of_bytes - envelope->len), n - of_bytes);
+}
+
+/* A plan that this shard has no part in is not answered: the agent's request may be older than the log's truth. */
+void answer_plan_request(struct coord_driver *d, const struct pending *pending)
+{
+    struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
+    const struct zdm_piece *asked = &pending->frame.u.piece;
+    const struct coord_migration *migration = peer != NULL ? find_by_plan(d->state, &asked->hash, peer->name) : NULL;
+    if (migration == NULL)
+        return;
+    const struct zdm_envelope *envelope = &migration->plan_envelope;
+    size_t total = envelope->len + sizeof envelope->signature;
+    if (asked->offset >= total)
+        return;
+    static const size_t most = ZDM_PIECE_MAX;
+    uint8_t bytes[ZDM_PIECE_MAX];
+    size_t n = total - asked->offset < most ? total - asked->offset : most;
+    copy_flattened(bytes, envelope, asked->offset, n);
+    const struct zdm_frame frame = {
+        .type = ZDM_FRAME_PLAN_PIECE,
+        .u.piece = {.hash = asked->hash, .total = (uint32_t)total, .offset = asked->offset, .bytes = bytes, .n = n}};
+    if (coord_hub_send(d->hub, peer, &frame) == ZDM_SEND_FULL)
+        coord_hub_close(d->hub, peer, "");
+}
+
+/* ---- Trust ---- */
+
+static uint32_t version_of(const struct zdm_envelope *envelope)
+{
+    struct zdm_trust trust;
+    struct zdm_error err;
+    size_t n = 0;
+    const uint8_t *body = zdm_signed_body(envelope, &n);
+    if (body == NULL || zdm_trust_decode(body, n, &trust, &err) != ZDM_OK)
+        return 0;
+    uint32_t version = trust.version;
+    zdm_trust_fini(&trust);
+    return version;
+}
+
+/* The versions above the one that is held, in order. */
+void answer_trust_request(struct coord_driver *d, const struct pending *pending)
+{
+    struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
+    uint32_t held = pending->frame.u.trust_request.from_version;
+    size_t first = 0;
+    if (peer == NULL)
+        return;
+    while (first < d->chain.n_envelopes && version_of(&d->chain.envelopes[first]) <= held)
+        first++;
+    const struct zdm_frame frame = {
+        .type = ZDM_FRAME_TRUST,
+        .u.envelopes = {.items = d->chain.envelopes + first, .n = d->chain.n_envelopes - first}};
+    if (coord_hub_send(d->hub, peer, &frame) == ZDM_SEND_FULL)
+        coord_hub_close(d->hub, peer, "");
+}

@@ -1,0 +1,299 @@
+/*
+ * group.c - deciding a group of inputs, committing their events, and what follows when that fails. See driver.h.
+ *
+ * After a failed append the state in memory holds events that the log does not (or may not) have. It is dropped and the
+ * log read again; then the group is taken once more:
+ *   outcome unknown   as before: a request that did get into the log is recognised by its id
+ *   no room           degraded: what would change something is refused, reports are heard and leases granted
+ * Any other failure ends the driver: a new process reads the log.
+ */
+#include <string.h>
+
+#include "coordinator/app/private.h"
+
+struct pending *group_add(struct coord_driver *d, zdm_conn conn)
+{
+    /* One pending an inbox item at most, and the turn takes COORD_GROUP_MAX of these. */
+    struct pending *pending = &d->pendings[d->n_pendings++];
+    memset(pending, 0, sizeof *pending);
+    pending->conn = conn;
+    return pending;
+}
+
+/* Forgets what was decided, keeps the inputs. */
+static void forget_decisions(struct coord_driver *d)
+{
+    coord_output_fini(&d->output);
+    coord_output_init(&d->output);
+    d->n_applied = 0;
+    d->n_records = 0;
+    zdm_buffer_reset(&d->bytes);
+}
+
+void group_clear(struct coord_driver *d)
+{
+    forget_decisions(d);
+    for (size_t i = 0; i < d->n_pendings; i++)
+        if (!d->pendings[i].gone)
+            zdm_frame_fini(&d->pendings[i].frame);
+    d->n_pendings = 0;
+}
+
+/* ---- Events into the chain ---- */
+
+static enum zdm_code absorb_one(struct coord_driver *d, struct coord_event *event, struct zdm_error *err)
+{
+    event->seq = d->state->head_seq + 1;
+    event->epoch = d->epoch;
+    event->at_ms = d->now_ms;
+    event->prev_hash = d->state->head_hash;
+    size_t before = d->bytes.len;
+    coord_event_encode(d->config.crypto, event, &d->bytes);
+    if (d->bytes.failed || !ZDM_RESERVE(d->records, d->cap_records, d->n_records + 1))
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    d->records[d->n_records++] = (struct store_record){
+        .seq = event->seq, .prev_hash = event->prev_hash, .hash = event->hash, .n = d->bytes.len - before};
+    return coord_apply(d->state, event, err);
+}
+
+enum zdm_code group_absorb(struct coord_driver *d, struct zdm_error *err)
+{
+    if (d->output.failed)
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    for (; d->n_applied < d->output.n_events; d->n_applied++) {
+        enum zdm_code code = absorb_one(d, &d->output.events[d->n_applied], err);
+        if (code != ZDM_OK)
+            return zdm_error_wrap(err, "while applying %s", coord_event_type_name(d->output.events[d->n_applied].type));
+    }
+    return ZDM_OK;
+}
+
+enum store_result group_append(struct coord_driver *d, struct zdm_error *err)
+{
+    const struct store *store = &d->config.store;
+    size_t offset = 0;
+    if (d->n_records == 0)
+        return STORE_OK;
+    for (size_t i = 0; i < d->n_records; i++) {
+        d->records[i].bytes = d->bytes.data + offset;
+        offset += d->records[i].n;
+    }
+    return store->ops->append(store->self, d->epoch, d->records, d->n_records, err);
+}
+
+/* ---- Deciding ---- */
+
+static bool is_input(const struct pending *pending)
+{
+    return pending->gone || pending->frame.type == ZDM_FRAME_REPORT || pending->frame.type == ZDM_FRAME_REQUEST ||
+           pending->frame.type == ZDM_FRAME_JOIN;
+}
+
+static uint64_t handle_of(const struct coord_driver *d, const struct pending *pending)
+{
+    return (uint64_t)(pending - d->pendings) + 1;
+}
+
+static bool fill_join(struct coord_driver *d, const struct pending *pending, struct coord_input *input)
+{
+    const struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
+    if (peer == NULL)
+        return false; /* it has gone meanwhile; its token is as good as before */
+    input->kind = COORD_IN_JOIN;
+    input->u.join.reply_to = handle_of(d, pending);
+    input->u.join.agent = pending->agent;
+    input->u.join.public_key = peer->public_key;
+    zdm_hash_bytes(d->config.crypto, input->u.join.secret_hash.bytes, sizeof input->u.join.secret_hash.bytes,
+                   pending->frame.u.join.secret, sizeof pending->frame.u.join.secret);
+    return true;
+}
+
+/* False when there is nothing to decide: refused already. */
+static bool fill_input(struct coord_driver *d, struct pending *pending, struct request_scratch *scratch,
+                       struct coord_input *input)
+{
+    struct zdm_error err;
+    if (pending->gone) {
+        input->kind = COORD_IN_AGENT_GONE;
+        input->u.agent_gone.agent = pending->agent;
+    } else if (pending->frame.type == ZDM_FRAME_REPORT) {
+        input->kind = COORD_IN_REPORT;
+        input->u.report.agent = pending->agent;
+        input->u.report.report = &pending->frame.u.report;
+    } else if (pending->frame.type == ZDM_FRAME_JOIN) {
+        return fill_join(d, pending, input);
+    } else if (request_check(d, pending, scratch, input, &err) == ZDM_OK) {
+        input->u.request.reply_to = handle_of(d, pending);
+    } else {
+        struct zdm_id none = {{0}};
+        send_refusal(d, pending->conn, scratch->have_request ? &scratch->request.request_id : &none, &err);
+        pending->answered = true;
+        return false;
+    }
+    return true;
+}
+
+static void refuse_for_room(struct coord_driver *d, struct pending *pending, const struct coord_input *input)
+{
+    struct zdm_error err;
+    zdm_error_set(&err, ZDM_FULL, "the coordinator has no room on its disk: nothing can be changed");
+    zdm_error_hint(&err, "Free space for the coordinator's data folder. Reports and status go on meanwhile.");
+    if (input->kind == COORD_IN_REQUEST)
+        send_refusal(d, pending->conn, &input->u.request.request->request_id, &err);
+    else
+        send_answer(d, pending, &err);
+    pending->answered = true;
+}
+
+/* No room: what would become an event is not decided; leases go on. */
+static void decide_degraded(struct coord_driver *d, struct pending *pending, const struct coord_input *input)
+{
+    struct coord_output scratch;
+    if (input->kind == COORD_IN_REQUEST || input->kind == COORD_IN_JOIN) {
+        refuse_for_room(d, pending, input);
+        return;
+    }
+    coord_output_init(&scratch);
+    coord_decide(d->state, &d->view, input, &scratch);
+    for (size_t i = 0; i < scratch.n_effects && !scratch.failed; i++)
+        if (scratch.n_events == 0 || scratch.effects[i].kind == COORD_DO_SEND_ACK)
+            effect_release(d, &scratch.effects[i]);
+    coord_output_fini(&scratch);
+}
+
+static enum zdm_code decide_one(struct coord_driver *d, struct pending *pending, bool degraded, struct zdm_error *err)
+{
+    struct request_scratch scratch = {.have_request = false};
+    struct coord_input input = {.now_ms = d->now_ms};
+    enum zdm_code code = ZDM_OK;
+    if (pending->answered || !is_input(pending))
+        return ZDM_OK;
+    if (fill_input(d, pending, &scratch, &input)) {
+        d->change++;
+        if (!coord_hear(d->state, &d->view, &input))
+            code = zdm_error_set(err, ZDM_NOMEM, "out of memory");
+        else if (degraded)
+            decide_degraded(d, pending, &input);
+        else {
+            coord_decide(d->state, &d->view, &input, &d->output);
+            code = group_absorb(d, err);
+        }
+    }
+    request_scratch_fini(&scratch);
+    return code;
+}
+
+static enum zdm_code decide_tick(struct coord_driver *d, struct zdm_error *err)
+{
+    const struct coord_input tick = {.kind = COORD_IN_TICK, .now_ms = d->now_ms};
+    if (!coord_hear(d->state, &d->view, &tick))
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    coord_decide(d->state, &d->view, &tick, &d->output);
+    return group_absorb(d, err);
+}
+
+static enum zdm_code decide_all(struct coord_driver *d, bool degraded, struct zdm_error *err)
+{
+    enum zdm_code code = ZDM_OK;
+    for (size_t i = 0; i < d->n_pendings && code == ZDM_OK; i++)
+        code = decide_one(d, &d->pendings[i], degraded, err);
+    return code == ZDM_OK && !degraded ? decide_tick(d, err) : code;
+}
+
+/* ---- Releasing ---- */
+
+static void tell_events(struct coord_driver *d)
+{
+    for (size_t i = 0; i < d->output.n_events && d->config.notice != NULL; i++) {
+        struct story story;
+        story_tell(d, &d->output.events[i], &story);
+        driver_notice(d, ZDM_LOG_INFO, zdm_buffer_text(&story.text), d->output.events[i].migration, "");
+        story_fini(&story);
+    }
+}
+
+static void answer_readers(struct coord_driver *d)
+{
+    for (size_t i = 0; i < d->n_pendings; i++) {
+        const struct pending *pending = &d->pendings[i];
+        if (pending->gone)
+            continue;
+        if (pending->frame.type == ZDM_FRAME_QUERY)
+            query_answer(d, pending);
+        else if (pending->frame.type == ZDM_FRAME_WATCH)
+            watch_begin(d, pending);
+        else if (pending->frame.type == ZDM_FRAME_PLAN_REQUEST)
+            answer_plan_request(d, pending);
+        else if (pending->frame.type == ZDM_FRAME_TRUST_REQUEST)
+            answer_trust_request(d, pending);
+    }
+}
+
+static void release(struct coord_driver *d)
+{
+    if (d->output.n_events != 0)
+        d->change++;
+    tell_events(d);
+    effects_release(d);
+    answer_readers(d);
+}
+
+/* ---- Failing ---- */
+
+static void note_room(struct coord_driver *d, bool full, const struct zdm_error *err)
+{
+    if (full != d->full)
+        driver_notice(d, full ? ZDM_LOG_ERROR : ZDM_LOG_INFO,
+                      full ? "no room for the log: requests are refused" : "there is room for the log again", "",
+                      full ? err->message : "");
+    d->full = full;
+    d->probe_at_ms = d->now_ms + PROBE_MS;
+}
+
+/* Drops what the failed append had decided. False: the driver has ended. */
+static bool fall_back(struct coord_driver *d, enum store_result result, int attempt, struct zdm_error *err)
+{
+    forget_decisions(d);
+    bool again = result == STORE_FULL || (result == STORE_UNKNOWN && attempt < COMMIT_ATTEMPTS);
+    if (!again || log_load(d, err) != ZDM_OK) {
+        driver_end(d, err);
+        return false;
+    }
+    if (result == STORE_FULL)
+        note_room(d, true, err);
+    else
+        driver_notice(d, ZDM_LOG_WARN, "the outcome of a commit is not known: the log was read again", "",
+                      err->message);
+    return true;
+}
+
+static void run_tries(struct coord_driver *d)
+{
+    struct zdm_error err;
+    for (int attempt = 1;; attempt++) {
+        bool degraded = d->full && d->now_ms < d->probe_at_ms;
+        if (decide_all(d, degraded, &err) != ZDM_OK) {
+            driver_end(d, &err);
+            return;
+        }
+        bool wrote = d->n_records != 0;
+        enum store_result result = group_append(d, &err);
+        if (result == STORE_OK) {
+            if (d->full && wrote)
+                note_room(d, false, &err);
+            release(d);
+            return;
+        }
+        if (!fall_back(d, result, attempt, &err))
+            return;
+    }
+}
+
+void group_run(struct coord_driver *d)
+{
+    run_tries(d);
+    group_clear(d);
+    d->next_tick_ms = coord_next_tick(d->state, &d->view, d->now_ms);
+    if (d->full && d->next_tick_ms < d->probe_at_ms)
+        d->next_tick_ms = d->probe_at_ms;
+}

@@ -1,0 +1,230 @@
+/*
+ * private.h - what the files of the driver share. driver.c has the turn, start.c the log's beginning, group.c deciding
+ * and committing, effects.c what leaves, agents.c and requests.c what comes, queries.c what is read.
+ */
+#ifndef COORDINATOR_APP_PRIVATE_H
+#define COORDINATOR_APP_PRIVATE_H
+
+#include <sys/queue.h>
+
+#include "coordinator/app/driver.h"
+#include "coordinator/core/core.h"
+#include "coordinator/log/event_codec.h"
+#include "coordinator/net/hub.h"
+#include "common/plan/notes.h"
+#include "proto/signed.h"
+#include "proto/trust_file.h"
+
+enum {
+    INBOX_ITEMS_MAX = 65536,
+    INBOX_BYTES_MAX = 64 * 1024 * 1024,
+    UPLOADS_PER_PERSON = 4,
+    UPLOAD_BYTES_MAX = 64 * 1024 * 1024, /* over all sessions */
+    QUERIES_PER_PERSON = 4,              /* answers on their way to one session */
+    DIRECTIVES_CACHED = 1024,            /* a power of two */
+    NOTES_CACHED = ZDM_MIGRATIONS_ACTIVE_MAX,
+    SWEEP_MS = 1000,
+    PROBE_MS = 5000, /* between attempts to append while there is no room */
+    PUSH_MS = 200,   /* between two pushes of status to one watcher */
+    PUSH_AT_LEAST_MS = 10000,
+    RETRY_SEND_MS = 20,  /* when a peer reads slowly */
+    COMMIT_ATTEMPTS = 3, /* of one group whose outcome was unknown */
+    ACQUIRE_ATTEMPTS = 1024
+};
+
+/* What the net said, in order. */
+enum inbox_kind { INBOX_OPENED, INBOX_FRAME, INBOX_CLOSED };
+
+struct inbox_item {
+    STAILQ_ENTRY(inbox_item) link;
+    enum inbox_kind kind;
+    zdm_conn conn;
+    size_t n;
+    uint8_t bytes[]; /* the frame, or the address */
+};
+
+/* One input of the group at hand. It is kept until the group is over, so that a group can be taken again. */
+struct pending {
+    zdm_conn conn;
+    struct zdm_id agent;    /* of a report, a join or a disconnection */
+    struct zdm_frame frame; /* owned */
+    bool gone;              /* a disconnection: no frame */
+    bool answered;
+};
+
+/* A directive as it was signed. */
+struct cached_directive {
+    uint64_t submitted_seq; /* of the migration; 0: empty */
+    uint32_t shard;
+    uint64_t epoch, generation;
+    struct zdm_envelope envelope;
+};
+
+struct cached_notes {
+    uint64_t submitted_seq;  /* 0: empty */
+    struct zdm_notes *notes; /* NULL when they could not be read */
+};
+
+struct upload {
+    struct zdm_hash hash;
+    uint32_t total, received; /* total 0: free */
+    uint8_t *bytes;
+};
+
+/* An answer in pieces. */
+struct outgoing {
+    enum zdm_frame_type type; /* ROWS or PUSH; 0: free */
+    uint32_t id;
+    char *text;
+    size_t n, sent;
+};
+
+/* What the driver keeps for a person's session (peer->user). */
+struct person {
+    struct upload uploads[UPLOADS_PER_PERSON];
+    struct outgoing outgoing[QUERIES_PER_PERSON];
+    bool watching;
+    uint32_t watch_id;
+    char watch_migration[ZDM_NAME_MAX + 1];
+    uint64_t watch_change; /* driver->change when it was last told */
+    int64_t watch_at_ms;   /* not before */
+    int64_t watched_at_ms; /* told last */
+};
+
+struct coord_driver {
+    struct coord_driver_config config;
+    char release[24], host[ZDM_NAME_MAX + 1];
+    char *urls[COORD_URLS_MAX];
+    struct zdm_trust_chain chain;
+    struct coord_state *state;
+    struct coord_view view;
+    struct coord_hub *hub; /* NULL before the start */
+    uint64_t epoch;
+    struct zdm_id instance;
+
+    /* Time: max(wall clock at the start, the log's last event), then boot time only (protocol 7). */
+    int64_t base_wall_ms, base_boot_ms;
+    int64_t now_ms; /* of this turn */
+    int64_t next_tick_ms, next_sweep_ms;
+
+    STAILQ_HEAD(, inbox_item) inbox;
+    size_t inbox_n, inbox_bytes;
+
+    /* The group. */
+    struct pending pendings[COORD_GROUP_MAX];
+    size_t n_pendings;
+    struct coord_output output;
+    size_t n_applied;             /* of output.events */
+    struct zdm_buffer bytes;      /* encoded events, one after the other */
+    struct store_record *records; /* bytes: NULL until the commit; n is known */
+    size_t n_records, cap_records;
+
+    bool full; /* no room: only reading, reports and leases go on */
+    int64_t probe_at_ms;
+    bool ended;
+    struct zdm_error end;
+
+    uint64_t change; /* counts what watchers could see */
+    size_t upload_bytes, n_persons;
+    struct cached_directive directives[DIRECTIVES_CACHED];
+    struct cached_notes notes[NOTES_CACHED];
+    size_t next_notes;
+};
+
+/* driver.c */
+void driver_notice(struct coord_driver *d, enum zdm_log_level level, const char *message, const char *subject,
+                   const char *detail);
+/* Ends the driver: nothing is answered any more. */
+void driver_end(struct coord_driver *d, const struct zdm_error *err);
+enum zdm_code store_code(enum store_result result);
+
+/* start.c: the state out of the log, anew. */
+enum zdm_code log_load(struct coord_driver *d, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code log_start(struct coord_driver *d, struct zdm_error *err) ZDM_CHECKED;
+
+/* group.c */
+struct pending *group_add(struct coord_driver *d, zdm_conn conn);
+/* Decides, commits and releases what was added; with the tick. */
+void group_run(struct coord_driver *d);
+/* Gives a place in the chain to the events that output has and that were not applied yet. */
+enum zdm_code group_absorb(struct coord_driver *d, struct zdm_error *err) ZDM_CHECKED;
+enum store_result group_append(struct coord_driver *d, struct zdm_error *err);
+void group_clear(struct coord_driver *d);
+
+/* effects.c */
+void effects_release(struct coord_driver *d);
+void effect_release(struct coord_driver *d, const struct coord_effect *effect);
+void send_answer(struct coord_driver *d, struct pending *pending, const struct zdm_error *answer);
+void send_refusal(struct coord_driver *d, zdm_conn conn, const struct zdm_id *request_id, const struct zdm_error *err);
+void directives_forget(struct coord_driver *d);
+
+/* agents.c: frames of agents and joiners that change nothing. */
+void answer_plan_request(struct coord_driver *d, const struct pending *pending);
+void answer_trust_request(struct coord_driver *d, const struct pending *pending);
+void send_welcome(struct coord_driver *d, struct coord_peer *peer);
+
+/* uploads.c */
+void upload_take(struct coord_driver *d, struct coord_peer *peer, const struct zdm_piece *piece);
+void uploads_free(struct coord_driver *d, struct person *person);
+
+/* requests.c: checks a person's request and, when it may be decided, fills the input. What it needs for the call is in
+ * *scratch, freed by request_scratch_fini. */
+struct request_scratch {
+    struct zdm_request request;
+    bool have_request;
+    struct zdm_plan *plan;
+    struct zdm_envelope plan_envelope;
+    const uint8_t *notes; /* an upload's */
+    size_t n_notes;
+    struct zdm_enrolment enrolment;
+    struct zdm_approval approval;
+    struct zdm_undo_order undo_order;
+    bool have_approval, have_undo_order;
+};
+enum zdm_code request_check(struct coord_driver *d, const struct pending *pending, struct request_scratch *scratch,
+                            struct coord_input *out, struct zdm_error *err) ZDM_CHECKED;
+void request_scratch_fini(struct request_scratch *scratch);
+
+/* queries.c */
+void query_answer(struct coord_driver *d, const struct pending *pending);
+void watch_begin(struct coord_driver *d, const struct pending *pending);
+/* Sends what waits and what has changed; the next time at which there is something to send. */
+int64_t queries_pump(struct coord_driver *d);
+void person_free(struct coord_driver *d, struct coord_peer *peer);
+
+/* Bodies of the answers: json_*.c. malloc'd text, NULL with *err set. */
+char *json_status(struct coord_driver *d, const char *migration, struct zdm_error *err);
+char *json_history(struct coord_driver *d, const char *migration, uint64_t from_seq, uint32_t limit,
+                   struct zdm_error *err);
+char *json_agents(struct coord_driver *d, struct zdm_error *err);
+char *json_version(struct coord_driver *d, struct zdm_error *err);
+char *json_fleet(struct coord_driver *d, struct zdm_error *err);
+char *json_plan(struct coord_driver *d, const char *migration, struct zdm_error *err);
+
+/* The migration that "" means: the only active one, else the one that ended last; NULL with *err set when several are
+ * active or the name is unknown; NULL with err->code ZDM_OK when the fleet has none. */
+const struct coord_migration *pick_migration(const struct coord_driver *d, const char *id, struct zdm_error *err);
+/* The notes of a migration, NULL for none. Borrowed until the next call. */
+const struct zdm_notes *notes_of(struct coord_driver *d, const struct coord_migration *migration);
+/* "Expand": the phase's title, or its class. */
+const char *phase_title(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase);
+
+/* reason.c: why a shard does not move, "" when it does. */
+void shard_reason(const struct coord_driver *d, const struct coord_migration *migration,
+                  const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size);
+/* What to type next, and why. command may come out empty. */
+void next_step(struct coord_driver *d, const struct coord_migration *migration, const struct coord_release *releases,
+               char *command, size_t command_size, char *why, size_t why_size);
+
+/* story.c: an event as a sentence; the person who caused it and the shards concerned. */
+struct story {
+    char by[ZDM_NAME_MAX + 1];
+    const char *shards[16]; /* names, borrowed from the state or the event */
+    size_t n_shards;        /* of the first ones that are in shards */
+    size_t more_shards;     /* how many more there are */
+    struct zdm_buffer text;
+};
+void story_tell(struct coord_driver *d, const struct coord_event *event, struct story *out);
+void story_fini(struct story *story);
+
+#endif
