@@ -86,6 +86,7 @@ struct agent_migration {
     struct agent_order pending;   /* the newest */
     bool hold;                    /* a stop order acts before it is journalled */
     int64_t hold_since_ms;
+    struct zdm_fence hold_fence; /* of the newest stop order: only a later one, journalled, lets go on */
     int64_t accept_at_ms;
     unsigned accept_failures;
     bool asking;

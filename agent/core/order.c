@@ -71,11 +71,12 @@ static bool stops(const struct agent_core *core, const struct zdm_directive *d)
     return d->mode != ZDM_MODE_RUN || !zdm_id_equal(&d->actor, &core->config.key_id);
 }
 
-static void begin_hold(struct agent_core *core, struct agent_migration *m)
+static void begin_hold(struct agent_core *core, struct agent_migration *m, const struct zdm_fence *fence)
 {
     if (!m->hold)
         m->hold_since_ms = core->now_ms;
     m->hold = true;
+    m->hold_fence = *fence;
 }
 
 /* The plan of an order that is at hand already: of the standing order, or of the order that it replaces. */
@@ -107,7 +108,7 @@ static void take_newer(struct agent_core *core, struct agent_migration *m, const
     m->accept_at_ms = core->now_ms;
     m->accept_failures = 0;
     if (stops(core, &order.directive))
-        begin_hold(core, m);
+        begin_hold(core, m, &order.directive.fence);
 }
 
 void agent_on_order(struct agent_core *core, const struct agent_input *input)
@@ -252,7 +253,7 @@ void agent_drive_orders(struct agent_core *core)
 }
 
 /* The order stands. Only now may it let go on what was held. */
-static void settle(struct agent_core *core, struct agent_migration *m)
+static void settle(struct agent_migration *m)
 {
     const struct zdm_directive *d = &m->accepting.directive;
     bool looks_anew = m->unsure || m->plan == NULL;
@@ -273,7 +274,8 @@ static void settle(struct agent_core *core, struct agent_migration *m)
     if (d->attempt > attempt)
         m->stop_wanted = false;
     m->asking = false;
-    m->hold = m->pending.set && stops(core, &m->pending.directive);
+    if (zdm_fence_compare(&m->accepted.fence, &m->hold_fence) >= 0)
+        m->hold = false;
     agent_order_drop(&m->accepting);
     zdm_error_clear(&m->error);
     agent_step_reset(m);
@@ -315,7 +317,7 @@ void agent_on_accept_done(struct agent_core *core, const struct agent_result *re
         return;
     if (result->outcome == AGENT_OK || result->outcome == AGENT_ALREADY) {
         if (m->accepting.set) {
-            settle(core, m);
+            settle(m);
             if (result->journal_valid)
                 agent_take_journal(m, result);
         } else {

@@ -18,6 +18,7 @@ struct world {
     struct rig *rig;
     uint64_t random;
     uint64_t generation; /* of the newest order that was sent */
+    uint64_t stop_generation; /* of the newest one that takes the right to go on away */
     struct zdm_directive newest;
     bool paused; /* by the newest order that was heard */
     bool ours;
@@ -35,7 +36,7 @@ static uint64_t roll(uint64_t n)
 /* What stands in the row is what may be acted upon. */
 static void follow_row(struct rig *rig)
 {
-    if (rig->has_row && rig->row_order.fence.generation == world->generation) {
+    if (rig->has_row && rig->row_order.fence.generation >= world->stop_generation) {
         world->paused = rig->row_order.mode != ZDM_MODE_RUN;
         world->ours = zdm_id_equal(&rig->row_order.actor, &rig_us);
     }
@@ -72,8 +73,11 @@ static void send_order(struct rig *rig)
             d.actor = rig_other;
         world->newest = d;
         /* Stop orders count from the moment at which they are heard. */
+        bool ours = zdm_id_equal(&d.actor, &rig_us);
         world->paused = world->paused || d.mode != ZDM_MODE_RUN;
-        world->ours = world->ours && zdm_id_equal(&d.actor, &rig_us);
+        world->ours = world->ours && ours;
+        if (d.mode != ZDM_MODE_RUN || !ours)
+            world->stop_generation = d.fence.generation;
     } else if (kind == 2 && rig->has_row && rig->row_order.fence.generation > 1) {
         d = rig_order(1, 1 + roll(rig->row_order.fence.generation - 1), ZDM_MODE_RUN, 4);
     }
