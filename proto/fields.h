@@ -56,6 +56,7 @@ enum zdm_field_flags {
 };
 
 struct zdm_field {
+    const char *name; /* of the member; a part of it is the field's name in the .proto, or the row stands wrongly */
     enum zdm_field_kind kind;
     unsigned flags;
     size_t offset;   /* of the member in our structure */
@@ -84,45 +85,47 @@ struct zdm_message {
 #define ZDM_AT(type, member, pointer) _Generic(&((struct type *)0)->member, pointer : offsetof(struct type, member))
 #define ZDM_SIZE(type, member)        sizeof(((struct type *)0)->member)
 #define ZDM_COUNT(type, member)       (ZDM_SIZE(type, member) / ZDM_SIZE(type, member[0]))
-#define ZDM_ROW(kind_, at, flags_, ...)                                                                                \
+#define ZDM_ROW(kind_, member, at, flags_, ...)                                                                        \
     {                                                                                                                  \
-        .kind = ZDM_FIELD_##kind_, .offset = (at), .flags = (flags_), __VA_ARGS__                                      \
+        .name = #member, .kind = ZDM_FIELD_##kind_, .offset = (at), .flags = (flags_), __VA_ARGS__                     \
     }
+/* A member of one plain type; a member in place, of whatever type; and one with a count or length. */
+#define ZDM_PLAIN(kind_, type, member, pointer, flags, bytes)                                                          \
+    ZDM_ROW(kind_, member, ZDM_AT(type, member, pointer), flags, .size = (bytes))
+#define ZDM_PLACE(kind_, type, member, flags, ...)                                                                     \
+    ZDM_ROW(kind_, member, offsetof(struct type, member), flags, __VA_ARGS__)
+#define ZDM_N(type, n_member)  .n_offset = ZDM_AT(type, n_member, size_t *)
+#define ZDM_EACH(type, member) .size = ZDM_SIZE(type, member[0])
 
-#define F_BOOL(type, member)              ZDM_ROW(BOOL, ZDM_AT(type, member, bool *), 0, .size = 0)
-#define F_U32(type, member, flags)        ZDM_ROW(U32, ZDM_AT(type, member, uint32_t *), flags, .size = 4)
-#define F_U64(type, member, flags)        ZDM_ROW(U64, ZDM_AT(type, member, uint64_t *), flags, .size = 8)
-#define F_I64(type, member, flags)        ZDM_ROW(I64, ZDM_AT(type, member, int64_t *), flags, .size = 8)
-#define F_ENUM(type, member, name, flags) ZDM_ROW(ENUM, ZDM_AT(type, member, enum name *), flags, .size = 4)
-#define F_CODE(type, member)              ZDM_ROW(CODE, ZDM_AT(type, member, enum zdm_code *), 0, .size = 4)
-#define F_TEXT(type, member, flags)       ZDM_ROW(TEXT, offsetof(struct type, member), flags, .size = ZDM_SIZE(type, member))
-#define F_TEXTS(type, member, n_member, flags)                                                                         \
-    ZDM_ROW(TEXTS, offsetof(struct type, member), flags, .n_offset = ZDM_AT(type, n_member, size_t *),                 \
-            .size = ZDM_SIZE(type, member[0]), .max = ZDM_COUNT(type, member))
-#define F_STRING(type, member, most, flags) ZDM_ROW(STRING, ZDM_AT(type, member, char **), flags, .size = (most))
+#define F_BOOL(type, member)                ZDM_PLAIN(BOOL, type, member, bool *, 0, 1)
+#define F_U32(type, member, flags)          ZDM_PLAIN(U32, type, member, uint32_t *, flags, 4)
+#define F_U64(type, member, flags)          ZDM_PLAIN(U64, type, member, uint64_t *, flags, 8)
+#define F_I64(type, member, flags)          ZDM_PLAIN(I64, type, member, int64_t *, flags, 8)
+#define F_ENUM(type, member, name, flags)   ZDM_PLAIN(ENUM, type, member, enum name *, flags, 4)
+#define F_CODE(type, member)                ZDM_PLAIN(CODE, type, member, enum zdm_code *, 0, 4)
+#define F_ID(type, member, flags)           ZDM_PLAIN(RAW, type, member, struct zdm_id *, flags, 16)
+#define F_HASH(type, member, flags)         ZDM_PLAIN(RAW, type, member, struct zdm_hash *, flags, 32)
+#define F_RAW(type, member, flags)          ZDM_PLACE(RAW, type, member, flags, .size = ZDM_SIZE(type, member))
+#define F_TEXT(type, member, flags)         ZDM_PLACE(TEXT, type, member, flags, .size = ZDM_SIZE(type, member))
+#define F_STRING(type, member, most, flags) ZDM_PLAIN(STRING, type, member, char **, flags, most)
 #define F_STRINGS(type, member, n_member, most, length, flags)                                                         \
-    ZDM_ROW(STRINGS, ZDM_AT(type, member, char ***), flags, .n_offset = ZDM_AT(type, n_member, size_t *),              \
-            .size = (length), .max = (most))
-#define F_ID(type, member, flags)   ZDM_ROW(RAW, ZDM_AT(type, member, struct zdm_id *), flags, .size = 16)
-#define F_HASH(type, member, flags) ZDM_ROW(RAW, ZDM_AT(type, member, struct zdm_hash *), flags, .size = 32)
-#define F_RAW(type, member, flags)  ZDM_ROW(RAW, offsetof(struct type, member), flags, .size = ZDM_SIZE(type, member))
-#define F_HASHES(type, member, n_member)                                                                               \
-    ZDM_ROW(RAWS, offsetof(struct type, member), 0, .n_offset = ZDM_AT(type, n_member, size_t *),                      \
-            .size = sizeof(struct zdm_hash), .max = ZDM_COUNT(type, member))
-#define F_BYTES(type, member, n_member, most, flags)                                                                   \
-    ZDM_ROW(BYTES, ZDM_AT(type, member, uint8_t **), flags, .n_offset = ZDM_AT(type, n_member, size_t *), .max = (most))
-#define F_TAIL(type, member, n_member, most)                                                                           \
-    ZDM_ROW(TAIL, ZDM_AT(type, member, const uint8_t **), 0, .n_offset = ZDM_AT(type, n_member, size_t *),             \
+    ZDM_ROW(STRINGS, member, ZDM_AT(type, member, char ***), flags, ZDM_N(type, n_member), .size = (length),           \
             .max = (most))
-#define F_MESSAGE(type, member, sub) ZDM_ROW(MESSAGE, offsetof(struct type, member), 0, .message = (sub))
-#define F_POINTER(type, member, sub)                                                                                   \
-    ZDM_ROW(POINTER, offsetof(struct type, member), 0, .size = ZDM_SIZE(type, member[0]), .message = (sub))
+#define F_TEXTS(type, member, n_member, flags)                                                                         \
+    ZDM_PLACE(TEXTS, type, member, flags, ZDM_N(type, n_member), ZDM_EACH(type, member), .max = ZDM_COUNT(type, member))
+#define F_HASHES(type, member, n_member)                                                                               \
+    ZDM_PLACE(RAWS, type, member, 0, ZDM_N(type, n_member), ZDM_EACH(type, member), .max = ZDM_COUNT(type, member))
+#define F_BYTES(type, member, n_member, most, flags)                                                                   \
+    ZDM_ROW(BYTES, member, ZDM_AT(type, member, uint8_t **), flags, ZDM_N(type, n_member), .max = (most))
+#define F_TAIL(type, member, n_member, most)                                                                           \
+    ZDM_ROW(TAIL, member, ZDM_AT(type, member, const uint8_t **), 0, ZDM_N(type, n_member), .max = (most))
+#define F_MESSAGE(type, member, sub) ZDM_PLACE(MESSAGE, type, member, 0, .message = (sub))
+#define F_POINTER(type, member, sub) ZDM_PLACE(POINTER, type, member, 0, ZDM_EACH(type, member), .message = (sub))
 #define F_ARRAY(type, member, n_member, most, sub)                                                                     \
-    ZDM_ROW(ARRAY, offsetof(struct type, member), 0, .n_offset = ZDM_AT(type, n_member, size_t *),                     \
-            .size = ZDM_SIZE(type, member[0]), .max = (most), .message = (sub))
+    ZDM_PLACE(ARRAY, type, member, 0, ZDM_N(type, n_member), ZDM_EACH(type, member), .max = (most), .message = (sub))
 #define F_FIXED(type, member, n_member, sub)                                                                           \
-    ZDM_ROW(FIXED, offsetof(struct type, member), 0, .n_offset = ZDM_AT(type, n_member, size_t *),                     \
-            .size = ZDM_SIZE(type, member[0]), .max = ZDM_COUNT(type, member), .message = (sub))
+    ZDM_PLACE(FIXED, type, member, 0, ZDM_N(type, n_member), ZDM_EACH(type, member), .max = ZDM_COUNT(type, member),   \
+              .message = (sub))
 
 /* Does the member hold a pointer (to what it owns, or borrows)? */
 static inline bool zdm_field_is_pointer(enum zdm_field_kind kind)

@@ -33,11 +33,25 @@ static const struct fit fits[] = {
     [ZDM_FIELD_FIXED] = {PROTOBUF_C_TYPE_MESSAGE, true, true},
 };
 
+/* Rows and fields meet by position: a name shows that two rows of one type did not change places. */
+static bool name_fits(const char *member, const char *name)
+{
+    size_t n = strlen(name);
+    while (*member != '\0') {
+        size_t part = strcspn(member, ".");
+        if (part == n && strncmp(member, name, n) == 0)
+            return true;
+        member += part + (member[part] == '.' ? 1 : 0);
+    }
+    return false;
+}
+
 static bool row_fits(const struct zdm_field *field, const ProtobufCFieldDescriptor *to, struct zdm_error *err)
 {
     const struct fit *fit = &fits[field->kind];
     bool repeated = to->label == PROTOBUF_C_LABEL_REPEATED;
-    if (to->type != fit->type || repeated != fit->repeated || fit->counted != (field->n_offset != 0))
+    if (!name_fits(field->name, to->name) || to->type != fit->type || repeated != fit->repeated ||
+        fit->counted != (field->n_offset != 0))
         return false;
     if (to->type != PROTOBUF_C_TYPE_MESSAGE)
         return field->message == NULL;

@@ -1,0 +1,450 @@
+/*
+ * test_codec.c - what holds for every encoded type: nothing is lost, nothing else is accepted.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "common/os/crypto.h"
+#include "proto/messages.h"
+#include "proto/utf8.h"
+#include "tests/unit/proto/golden.h"
+#include "tests/unit/proto/kinds.h"
+#include "tests/unit/proto/sample.h"
+
+static int start(void **state)
+{
+    struct zdm_error err;
+    (void)state;
+    return zdm_crypto_start(&err) == ZDM_OK ? 0 : -1;
+}
+
+static const struct zdm_message *const tables[] = {
+    &zdm_plan_header_message, &zdm_plan_phase_message, &zdm_notes_message,  &zdm_directive_message,
+    &zdm_approval_message,    &zdm_undo_order_message, &zdm_trust_message,  &zdm_request_message,
+    &zdm_enrolment_message,   &zdm_token_message,      &zdm_report_message,
+};
+
+static void every_table_fits_its_descriptor(void **state)
+{
+    (void)state;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (!zdm_message_fits(tables[i], &err))
+            fail_msg("%s", err.message);
+    for (unsigned type = 0; type < 64; type++)
+        if (zdm_frame_body_message(type) != NULL && !zdm_message_fits(zdm_frame_body_message(type), &err))
+            fail_msg("%s", err.message);
+}
+
+static void what_is_encoded_is_read_and_encodes_to_the_same_bytes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < n_kinds; i++) {
+        struct zdm_buffer bytes = ZDM_BUFFER_INIT, again = ZDM_BUFFER_INIT;
+        struct zdm_error err = ZDM_ERROR_INIT;
+        kinds[i].encode(&bytes);
+        assert_false(bytes.failed);
+        if (kinds[i].decode(bytes.data, bytes.len, &again, &err) != ZDM_OK)
+            fail_msg("%s: %s", kinds[i].name, err.message);
+        assert_int_equal(again.len, bytes.len);
+        assert_memory_equal(again.data, bytes.data, bytes.len);
+        zdm_buffer_fini(&bytes);
+        zdm_buffer_fini(&again);
+    }
+}
+
+/* ---- the samples leave no field out, or the test before this one would say little ---- */
+
+enum { SEEN_MAX = 512 };
+
+struct seen {
+    const ProtobufCFieldDescriptor *fields[SEEN_MAX];
+    size_t n;
+};
+
+static void see(struct seen *seen, const ProtobufCMessage *message);
+
+static void see_field(struct seen *seen, const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
+    static const uint8_t zero[16];
+    const uint8_t *slot = (const uint8_t *)message + field->offset;
+    bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
+    size_t n = 1;
+    const char *pointer;
+    memcpy(&pointer, slot, sizeof pointer);
+    if (repeated)
+        memcpy(&n, (const uint8_t *)message + field->quantifier_offset, sizeof n);
+    bool set;
+    if (repeated)
+        set = n > 0;
+    else if (field->type == PROTOBUF_C_TYPE_STRING)
+        set = pointer[0] != '\0';
+    else if (field->type == PROTOBUF_C_TYPE_MESSAGE || field->type == PROTOBUF_C_TYPE_BYTES)
+        set = memcmp(slot, zero, 8) != 0;
+    else
+        set = memcmp(slot, zero, 4) != 0;
+    if (!set)
+        return;
+    assert_true(seen->n < SEEN_MAX);
+    seen->fields[seen->n++] = field;
+    for (size_t i = 0; field->type == PROTOBUF_C_TYPE_MESSAGE && i < n; i++)
+        see(seen,
+            (const ProtobufCMessage *)(const void *)(repeated ? ((char *const *)(const void *)pointer)[i] : pointer));
+}
+
+static void see(struct seen *seen, const ProtobufCMessage *message)
+{
+    for (unsigned i = 0; i < message->descriptor->n_fields; i++)
+        see_field(seen, message, &message->descriptor->fields[i]);
+}
+
+static void check_seen(const struct seen *seen, const struct zdm_message *message)
+{
+    for (size_t i = 0; i < message->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &message->descriptor->fields[i];
+        bool found = false;
+        for (size_t j = 0; j < seen->n && !found; j++)
+            found = seen->fields[j] == field;
+        if (!found)
+            fail_msg("no sample sets %s of %s", field->name, message->descriptor->name);
+        if (message->fields[i].message != NULL)
+            check_seen(seen, message->fields[i].message);
+    }
+}
+
+static void see_object(struct seen *seen, const struct zdm_message *message, const void *object)
+{
+    struct zdm_arena arena = {.left = ZDM_UNPACK_MAX};
+    ProtobufCMessage *built = zdm_message_build(&arena, message, object);
+    assert_non_null(built);
+    see(seen, built);
+    zdm_arena_fini(&arena);
+}
+
+static void samples_set_every_field(void **state)
+{
+    (void)state;
+    struct seen seen = {.n = 0};
+    struct zdm_plan *plan = sample_plan();
+    see_object(&seen, &zdm_plan_header_message, plan);
+    for (size_t i = 0; i < plan->n_phases; i++)
+        see_object(&seen, &zdm_plan_phase_message, &plan->phases[i]);
+    check_seen(&seen, &zdm_plan_header_message);
+    check_seen(&seen, &zdm_plan_phase_message);
+    zdm_plan_unref(plan);
+    struct zdm_directive directive;
+    sample_directive(&directive);
+    see_object(&seen, &zdm_directive_message, &directive);
+    check_seen(&seen, &zdm_directive_message);
+    zdm_directive_fini(&directive);
+    for (unsigned type = 0; type < 64; type++) {
+        struct zdm_frame frame;
+        if (!sample_frame(type, &frame))
+            continue;
+        seen.n = 0;
+        const void *object = type == ZDM_FRAME_REPORT    ? (void *)&frame.u.report
+                             : type == ZDM_FRAME_REQUEST ? (void *)&frame.u.request
+                                                         : (void *)&frame;
+        see_object(&seen, zdm_frame_body_message(type), object);
+        check_seen(&seen, zdm_frame_body_message(type));
+        zdm_frame_fini(&frame);
+    }
+}
+
+/* ---- nothing else is accepted ---- */
+
+static void bytes_cut_at_any_length_are_refused_or_say_less(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < n_kinds; i++) {
+        struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+        struct zdm_error err = ZDM_ERROR_INIT;
+        size_t accepted = 0;
+        kinds[i].encode(&bytes);
+        for (size_t n = 0; n < bytes.len; n++) {
+            /* A copy of exactly n bytes, so that the sanitizer sees a read behind its end. */
+            uint8_t *cut = malloc(n > 0 ? n : 1);
+            memcpy(cut, bytes.data, n);
+            enum zdm_code code = kinds[i].decode(cut, n, NULL, &err);
+            accepted += code == ZDM_OK;
+            assert_true(code == ZDM_OK || code == ZDM_PROTOCOL);
+            free(cut);
+        }
+        /* What ends between two fields is a shorter message; required fields keep most of these out. */
+        assert_true(accepted < 20);
+        zdm_buffer_fini(&bytes);
+    }
+}
+
+static void a_changed_byte_is_refused_or_reads_back_as_it_is(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < n_kinds; i++) {
+        struct zdm_buffer bytes = ZDM_BUFFER_INIT, again = ZDM_BUFFER_INIT;
+        struct zdm_error err = ZDM_ERROR_INIT;
+        kinds[i].encode(&bytes);
+        for (size_t at = 0; at < bytes.len; at++) {
+            uint8_t was = bytes.data[at];
+            bytes.data[at] = (uint8_t)(was ^ (1U << (at % 8)));
+            zdm_buffer_reset(&again);
+            if (kinds[i].decode(bytes.data, bytes.len, &again, &err) == ZDM_OK) {
+                assert_int_equal(again.len, bytes.len);
+                assert_memory_equal(again.data, bytes.data, bytes.len);
+            }
+            bytes.data[at] = was;
+        }
+        zdm_buffer_fini(&bytes);
+        zdm_buffer_fini(&again);
+    }
+}
+
+static void expect_refused(const struct kind *kind, const struct zdm_buffer *bytes, const char *why)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    assert_int_equal(kind->decode(bytes->data, bytes->len, NULL, &err), ZDM_PROTOCOL);
+    if (why != NULL && strstr(err.message, why) == NULL)
+        fail_msg("%s: \"%s\" does not say \"%s\"", kind->name, err.message, why);
+}
+
+static void unknown_and_repeated_fields_are_refused(void **state)
+{
+    (void)state;
+    static const uint8_t unknown[] = {0xa0, 0x1f, 0x01}; /* field 500 */
+    for (size_t i = 0; i < n_kinds; i++) {
+        struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+        kinds[i].encode(&bytes);
+        size_t n = bytes.len;
+        zdm_buffer_append(&bytes, unknown, sizeof unknown);
+        expect_refused(&kinds[i], &bytes, "unknown field");
+        bytes.len = n;
+        uint8_t *once = zdm_memdup(bytes.data, n);
+        zdm_buffer_append(&bytes, once, n); /* every field twice */
+        expect_refused(&kinds[i], &bytes, NULL);
+        free(once);
+        zdm_buffer_fini(&bytes);
+    }
+}
+
+static const struct kind *kind_of(const char *name)
+{
+    for (size_t i = 0; i < n_kinds; i++)
+        if (strcmp(kinds[i].name, name) == 0)
+            return &kinds[i];
+    fail();
+    return NULL;
+}
+
+static void replace(struct zdm_buffer *bytes, const char *old, const char *new, size_t n)
+{
+    uint8_t *at = memmem(bytes->data, bytes->len, old, n);
+    assert_non_null(at);
+    memcpy(at, new, n);
+}
+
+static void text_with_a_nul_or_not_utf8_or_not_a_name_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind, *old, *new, *why;
+    } cases[] = {
+        {"request", "checkout", "check\0ut", NULL},
+        {"request", "checkout",
+         "check\xff"
+         "ut",
+         "reason: is not valid UTF-8"},
+        {"directive", "eu-1", "EU-1", "shard: is not a valid name"},
+        {"enrolment", "gold", "Gold", "labels: value: is not a valid name"},
+        {"notes", "Expand",
+         "Exp\xc0\x80"
+         "d",
+         "title: is not valid UTF-8"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+        kind_of(cases[i].kind)->encode(&bytes);
+        replace(&bytes, cases[i].old, cases[i].new, strlen(cases[i].old));
+        expect_refused(kind_of(cases[i].kind), &bytes, cases[i].why);
+        zdm_buffer_fini(&bytes);
+    }
+}
+
+static void utf8_is_told_from_what_is_not(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"", "a", "Größe", "…", "\xf0\x9f\x90\x98", "\xf4\x8f\xbf\xbf", "\xed\x9f\xbf"};
+    static const char *const bad[] = {"\x80",
+                                      "\xc0\x80",
+                                      "\xc3",
+                                      "\xe2\x80",
+                                      "\xed\xa0\x80",
+                                      "\xe0\x80\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xc3("};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_true(zdm_utf8_is_valid(good[i], strlen(good[i])));
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_false(zdm_utf8_is_valid(bad[i], strlen(bad[i])));
+}
+
+static void an_error_text_cut_inside_a_character_still_travels(void **state)
+{
+    (void)state;
+    struct zdm_frame frame, out;
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    sample_frame(ZDM_FRAME_REPORT, &frame);
+    zdm_copy_text(frame.u.report.db_error, sizeof frame.u.report.db_error, "Verbindung abgebrochen: G\xc3");
+    zdm_frame_encode(&frame, &bytes);
+    assert_int_equal(zdm_frame_decode(bytes.data, bytes.len, &out, &err), ZDM_OK);
+    assert_string_equal(out.u.report.db_error, "Verbindung abgebrochen: G?");
+    zdm_frame_fini(&frame);
+    zdm_frame_fini(&out);
+    zdm_buffer_fini(&bytes);
+}
+
+static void a_flood_of_empty_parts_stops_at_the_memory_budget(void **state)
+{
+    (void)state;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    size_t n = 900 * 1024;
+    uint8_t *bytes = malloc(n);
+    for (size_t i = 0; i < n; i += 2) {
+        bytes[i] = 0x2a; /* Notes.findings, empty */
+        bytes[i + 1] = 0;
+    }
+    assert_int_equal(kind_of("notes")->decode(bytes, n, NULL, &err), ZDM_PROTOCOL);
+    assert_non_null(strstr(err.message, "more memory"));
+    free(bytes);
+}
+
+static void golden_bytes_of_plan_and_directive_stay(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *kind, *hex;
+    } golden[] = {{"plan", golden_plan}, {"directive", golden_directive}};
+    for (size_t i = 0; i < 2; i++) {
+        struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+        kind_of(golden[i].kind)->encode(&bytes);
+        char *hex = malloc(2 * bytes.len + 1);
+        zdm_hex(hex, bytes.data, bytes.len);
+        assert_string_equal(hex, golden[i].hex);
+        free(hex);
+        zdm_buffer_fini(&bytes);
+    }
+}
+
+static void a_plan_hash_covers_header_and_every_phase(void **state)
+{
+    (void)state;
+    struct zdm_plan *plan = sample_plan();
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    char hex[ZDM_HASH_HEX_SIZE];
+    zdm_plan_encode(zdm_crypto_sodium(), plan, &bytes);
+    zdm_hex(hex, plan->hash.bytes, sizeof plan->hash.bytes);
+    assert_string_equal(hex, golden_plan_hash);
+    struct zdm_hash hash = plan->hash, first = plan->phases[0].digest, second = plan->phases[1].digest;
+    plan->phases[1].steps[0].batch_rows++;
+    zdm_plan_encode(zdm_crypto_sodium(), plan, &bytes);
+    assert_false(zdm_hash_equal(&hash, &plan->hash));
+    assert_true(zdm_hash_equal(&first, &plan->phases[0].digest));
+    assert_false(zdm_hash_equal(&second, &plan->phases[1].digest));
+    hash = plan->hash;
+    plan->grace_ms++;
+    zdm_plan_encode(zdm_crypto_sodium(), plan, &bytes);
+    assert_false(zdm_hash_equal(&hash, &plan->hash));
+    zdm_plan_unref(plan);
+    zdm_buffer_fini(&bytes);
+}
+
+static void a_decoded_plan_has_the_hash_and_fields_of_the_encoded(void **state)
+{
+    (void)state;
+    struct zdm_plan *plan = sample_plan(), *out = NULL;
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    zdm_plan_encode(zdm_crypto_sodium(), plan, &bytes);
+    assert_int_equal(zdm_plan_decode(zdm_crypto_sodium(), bytes.data, bytes.len, &out, &err), ZDM_OK);
+    assert_true(zdm_hash_equal(&plan->hash, &out->hash));
+    assert_string_equal(out->waves[2].selector, "");
+    assert_null(out->waves[1].selector);
+    assert_null(out->phases[2].steps[0].table.name);
+    assert_null(out->phases[2].steps[0].sql);
+    assert_string_equal(out->phases[0].steps[1].derivation->assignments[0].expr_new, "NEW.\"name\"");
+    assert_int_equal(out->phases[3].class, ZDM_PHASE_PURGE);
+    assert_int_equal(zdm_plan_phase_of(out, 3), 2);
+    zdm_plan_unref(plan);
+    zdm_plan_unref(out);
+    zdm_buffer_fini(&bytes);
+}
+
+static void a_plan_that_is_not_whole_is_refused(void **state)
+{
+    (void)state;
+    struct zdm_plan *plan = sample_plan(), *out = NULL;
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    plan->phases[1].steps[0].ordinal = 9;
+    zdm_plan_encode(zdm_crypto_sodium(), plan, &bytes);
+    assert_int_equal(zdm_plan_decode(zdm_crypto_sodium(), bytes.data, bytes.len, &out, &err), ZDM_PROTOCOL);
+    assert_string_equal(err.message, "plan: step 9 stands at place 3");
+    assert_null(out);
+    zdm_plan_unref(plan);
+    zdm_buffer_fini(&bytes);
+}
+
+static void sql_that_is_not_utf8_cannot_be_encoded(void **state)
+{
+    (void)state;
+    struct zdm_plan *plan = sample_plan();
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    plan->phases[0].steps[0].sql[0] = '\xff';
+    zdm_plan_encode(zdm_crypto_sodium(), plan, &bytes);
+    assert_true(bytes.failed);
+    zdm_plan_unref(plan);
+    zdm_buffer_fini(&bytes);
+}
+
+static void codes_keep_their_numbers_on_the_wire(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < ZDM_CODE_COUNT; i++) {
+        enum zdm_code code;
+        assert_true(zdm_code_from_wire(zdm_code_to_wire((enum zdm_code)i), &code));
+        assert_int_equal(code, i);
+    }
+    enum zdm_code code;
+    assert_false(zdm_code_from_wire(9999, &code));
+    assert_int_equal(zdm_code_to_wire(ZDM_FENCED), 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_table_fits_its_descriptor),
+        cmocka_unit_test(what_is_encoded_is_read_and_encodes_to_the_same_bytes),
+        cmocka_unit_test(samples_set_every_field),
+        cmocka_unit_test(bytes_cut_at_any_length_are_refused_or_say_less),
+        cmocka_unit_test(a_changed_byte_is_refused_or_reads_back_as_it_is),
+        cmocka_unit_test(unknown_and_repeated_fields_are_refused),
+        cmocka_unit_test(text_with_a_nul_or_not_utf8_or_not_a_name_is_refused),
+        cmocka_unit_test(utf8_is_told_from_what_is_not),
+        cmocka_unit_test(an_error_text_cut_inside_a_character_still_travels),
+        cmocka_unit_test(a_flood_of_empty_parts_stops_at_the_memory_budget),
+        cmocka_unit_test(golden_bytes_of_plan_and_directive_stay),
+        cmocka_unit_test(a_plan_hash_covers_header_and_every_phase),
+        cmocka_unit_test(a_decoded_plan_has_the_hash_and_fields_of_the_encoded),
+        cmocka_unit_test(a_plan_that_is_not_whole_is_refused),
+        cmocka_unit_test(sql_that_is_not_utf8_cannot_be_encoded),
+        cmocka_unit_test(codes_keep_their_numbers_on_the_wire),
+    };
+    return cmocka_run_group_tests(tests, start, NULL);
+}
