@@ -1,0 +1,204 @@
+/*
+ * test_property.c - thousands of random inputs: the invariants hold after each, replaying the log gives the same state,
+ * and when everybody behaves again the migration gets to its end. A failing seed is printed.
+ */
+#include "fleet.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { SEEDS = 60, STEPS = 600, SHARDS = 7 };
+
+static uint32_t draw(uint64_t *seed, uint32_t below)
+{
+    *seed = *seed * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (uint32_t)(*seed >> 33) % below;
+}
+
+/* A report that may be wrong in every way an agent's can be, short of being ahead of the log. */
+static void odd_report(struct fleet *f, uint64_t *seed)
+{
+    struct told told;
+    size_t i = draw(seed, SHARDS);
+    unsigned replica = draw(seed, 4) == 0;
+    tell(f, i, replica, draw(seed, (uint32_t)migration(f)->plan->n_phases + 1), &told);
+    told.of.state = (enum zdm_agent_state)(1 + draw(seed, ZDM_AGENT_UNSURE));
+    told.of.proven = draw(seed, 3) > 0;
+    told.of.failed_attempt = shard(f, i)->attempt - draw(seed, 2);
+    told.of.undone = draw(seed, 8) == 0;
+    told.report.writable = draw(seed, 8) > 0;
+    told.report.connected = draw(seed, 8) > 0;
+    told.report.timeline = 1 + (draw(seed, 12) == 0);
+    if (draw(seed, 6) == 0)
+        told.of.accepted = (struct zdm_fence){.epoch = 0};
+    fleet_report(f, &told);
+}
+
+static void some_request(struct fleet *f, uint64_t *seed)
+{
+    static const enum zdm_verb verbs[] = {ZDM_VERB_ADVANCE, ZDM_VERB_ADVANCE, ZDM_VERB_PAUSE,    ZDM_VERB_RESUME,
+                                          ZDM_VERB_RESUME,  ZDM_VERB_RETRY,   ZDM_VERB_THROTTLE, ZDM_VERB_FREEZE,
+                                          ZDM_VERB_THAW,    ZDM_VERB_EXCLUDE, ZDM_VERB_ROLLBACK};
+    static const char *const selectors[] = {NULL, NULL, "tier=odd", "!tier", "shard=s00002"};
+    fleet_ask(f, verbs[draw(seed, (uint32_t)(sizeof verbs / sizeof *verbs))],
+              selectors[draw(seed, (uint32_t)(sizeof selectors / sizeof *selectors))]);
+}
+
+static void step(struct fleet *f, uint64_t *seed)
+{
+    uint32_t what = draw(seed, 100);
+    struct coord_event event = {.type = COORD_EVENT_EPOCH_STARTED};
+    if (what < 50) {
+        fleet_obey(f, draw(seed, SHARDS));
+    } else if (what < 70) {
+        odd_report(f, seed);
+    } else if (what < 90) {
+        some_request(f, seed);
+    } else if (what < 96) {
+        f->now_ms += draw(seed, 20000);
+        fleet_tick(f);
+    } else if (what < 98) {
+        fleet_input(f, &(struct coord_input){.kind = COORD_IN_AGENT_GONE,
+                                             .now_ms = f->now_ms,
+                                             .u.agent_gone.agent = agent_id(draw(seed, SHARDS), 0)});
+    } else {
+        event.u.epoch_started.instance.bytes[0] = (uint8_t)draw(seed, 256);
+        fleet_event(f, &event);
+        coord_view_fini(&f->view);
+        coord_view_init(&f->view, f->now_ms);
+    }
+}
+
+static void begin(struct fleet *f, uint64_t *seed)
+{
+    static const char *const shapes[] = {"emsc", "em", "eemmsc", "s", "emc", "emscp"};
+    struct zdm_plan *plan = plan_of("m", shapes[draw(seed, (uint32_t)(sizeof shapes / sizeof *shapes))]);
+    fleet_init(f, SHARDS);
+    fleet_enroll(f, 0, 1);
+    fleet_enroll(f, 3, 1);
+    plan->waves[0].percent = 30;
+    plan->waves[1].percent = 100;
+    plan->n_waves = 1 + draw(seed, 2);
+    plan->wave_soak_ms = draw(seed, 2) * 5000;
+    plan->max_parallel = draw(seed, 4);
+    plan->failure_budget = draw(seed, 4);
+    assert_int_equal(fleet_submit(f, plan), ZDM_OK);
+}
+
+/* Everybody behaves: the one agent of each shard is its primary, people resume and retry and advance. */
+static void settle(struct fleet *f)
+{
+    for (int round = 0; round < 60 && migration(f)->mode != COORD_ENDED; round++) {
+        f->now_ms += COORD_SILENT_MS + 5000;
+        for (size_t i = 0; i < SHARDS; i++) {
+            struct told told;
+            tell(f, i, 1, 0, &told);
+            told.report.writable = false;
+            if (coord_find_agent(f->state, &told.agent) != NULL)
+                fleet_report(f, &told);
+        }
+        fleet_ask(f, ZDM_VERB_THAW, NULL);
+        fleet_ask(f, ZDM_VERB_RETRY, NULL);
+        fleet_ask(f, ZDM_VERB_RESUME, NULL);
+        fleet_obey_all(f);
+        fleet_obey_all(f);
+        fleet_ask(f, ZDM_VERB_ADVANCE, NULL);
+        fleet_obey_all(f);
+    }
+}
+
+static bool is_at_rest(struct fleet *f)
+{
+    uint32_t last = zdm_plan_last_phase(migration(f)->plan);
+    bool purge = zdm_plan_phase(migration(f)->plan, last)->class == ZDM_PHASE_PURGE;
+    for (size_t i = 0; i < SHARDS; i++)
+        if (shard(f, i)->at < last - purge)
+            return false;
+    return purge || migration(f)->mode == COORD_ENDED;
+}
+
+static void random_inputs_keep_the_invariants_fold_to_the_same_state_and_end_well(void **unused)
+{
+    (void)unused;
+    for (uint64_t n = 1; n <= SEEDS; n++) {
+        uint64_t seed = n;
+        struct fleet f;
+        begin(&f, &seed);
+        for (int i = 0; i < STEPS && migration(&f)->mode != COORD_ENDED; i++)
+            step(&f, &seed);
+        assert_false(f.state->fenced);
+        settle(&f);
+        if (!is_at_rest(&f)) {
+            for (size_t i = 0; i < SHARDS; i++)
+                print_message("%s %s at %u goal %u opened %u resume %s\n", shard(&f, i)->name,
+                              coord_status_name(shard(&f, i)->status), shard(&f, i)->at, shard(&f, i)->goal,
+                              shard(&f, i)->opened, coord_status_name(shard(&f, i)->resume_to));
+            fail_msg("seed %llu does not come to its end: mode %d, phase %u: %s", (unsigned long long)n,
+                     (int)migration(&f)->mode, migration(&f)->opened_phase, f.answer.message);
+        }
+        assert_fold_is_the_same(&f);
+        fleet_fini(&f);
+    }
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Prints figures; asserts only what no slow machine can break. */
+static void ten_thousand_shards_cost_little_per_report_and_per_tick(void **unused)
+{
+    (void)unused;
+    enum { N = 10000, TICKS = 20 };
+    struct fleet f;
+    struct told told;
+    double start = now_s();
+    fleet_init(&f, N);
+    f.check = false;
+    print_message("enrol %d: %.2f s\n", N, now_s() - start);
+    assert_int_equal(fleet_submit(&f, plan_of("m", "ems")), ZDM_OK);
+    struct coord_input input = {.kind = COORD_IN_REPORT, .now_ms = f.now_ms};
+    for (int round = 0; round < 3; round++) {
+        start = now_s();
+        for (size_t i = 0; i < N; i++) {
+            tell(&f, i, 0, shard(&f, i)->goal, &told);
+            told.report.migrations = &told.of;
+            input.u.report.agent = told.agent;
+            input.u.report.report = &told.report;
+            fleet_input(&f, &input);
+        }
+        print_message("report: %.1f us\n", (now_s() - start) / N * 1e6);
+        if (round == 2)
+            break;
+        start = now_s();
+        assert_int_equal(fleet_ask(&f, ZDM_VERB_ADVANCE, NULL), ZDM_OK);
+        unsigned ticks = 1;
+        for (; coord_next_tick(f.state, &f.view, f.now_ms) <= f.now_ms && ticks < TICKS; ticks++)
+            fleet_tick(&f);
+        print_message("release all: %.3f s in %u ticks\n", now_s() - start, ticks);
+        assert_true(ticks < TICKS);
+    }
+    start = now_s();
+    for (int i = 0; i < TICKS; i++)
+        fleet_tick(&f);
+    print_message("idle tick: %.2f ms\n", (now_s() - start) / TICKS * 1e3);
+    size_t events = f.n_log;
+    start = now_s();
+    fleet_ask(&f, ZDM_VERB_PAUSE, NULL);
+    print_message("pause all: %.2f ms, %zu events\n", (now_s() - start) * 1e3, f.n_log - events);
+    assert_int_equal(f.n_log, events + 2);
+    fleet_fini(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_inputs_keep_the_invariants_fold_to_the_same_state_and_end_well),
+        cmocka_unit_test(ten_thousand_shards_cost_little_per_report_and_per_tick),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
