@@ -1,0 +1,43 @@
+/*
+ * backfill.h - walking a table by its key (database.md 21): shared by backfill and compare.
+ *
+ * A cursor is a JSON array of the key's columns as text: canonical, since the session's settings are pinned, and bound
+ * back with the column's own type, so that the column's collation orders it. The upper bound is fixed at the start;
+ * rows that come later are the triggers' business. A walk counts rows, never distances between keys.
+ */
+#ifndef AGENT_ENGINE_POSTGRESQL_BACKFILL_H
+#define AGENT_ENGINE_POSTGRESQL_BACKFILL_H
+
+#include "agent/engine/postgresql/sync.h"
+#include "agent/engine/postgresql/work.h"
+
+/* The statements of one walk; $1 is the cursor, $2 the end of the range or the bound, $3 the number of rows. */
+struct pgsql_walk {
+    struct pgsql_table table;
+    char *walk_key;
+    char *next_first, *next;     /* where the next chunk ends and how many rows it has; without and with a cursor */
+    char *lock_first, *lock;     /* locks the rows of a range in key order */
+    char *change_first, *change; /* UPDATE of a range */
+    char *differ_first, *differ; /* key of a row in the range whose target is not what it should be */
+};
+
+/* The walk of the operation's step, from memory or built now. */
+enum zdm_code pgsql_walk_get(struct pgsql_work *w, const struct pgsql_walk **out, struct zdm_error *err) ZDM_CHECKED;
+void pgsql_walk_free(struct pgsql_walk *walk);
+
+/* Where the next chunk behind the cursor ends. */
+struct pgsql_chunk {
+    char *last; /* cursor text; NULL when there is nothing left */
+    uint32_t rows;
+};
+enum zdm_code pgsql_walk_next(struct pgsql_work *w, const struct pgsql_walk *walk, struct pgsql_chunk *out,
+                              struct zdm_error *err) ZDM_CHECKED;
+/* Runs one of the range statements over (cursor, last]. */
+enum zdm_code pgsql_walk_range(struct pgsql_work *w, const char *first, const char *later, const char *last,
+                               PGresult **out, struct zdm_error *err) ZDM_CHECKED;
+/* The transaction of a chunk: index scans only, so that rows are read and locked in key order. */
+enum zdm_code pgsql_walk_begin(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* The journal's part: cursor to the chunk's end. */
+enum zdm_code pgsql_walk_move(struct pgsql_work *w, const struct pgsql_chunk *chunk, struct zdm_error *err) ZDM_CHECKED;
+
+#endif

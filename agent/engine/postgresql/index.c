@@ -1,0 +1,244 @@
+/*
+ * index.c - CREATE INDEX CONCURRENTLY: outside a transaction, in the long class, with its leftovers cleaned up.
+ *
+ * A concurrent build cannot carry our comment from the start, nor be in one transaction with the journal. So the intent
+ * is journalled first (zdm.owned, under the fence), the build follows, and the catalogue says afterwards what became of
+ * it: valid and owned is done, invalid and owned is a leftover.
+ */
+#include "agent/engine/postgresql/index.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/engine/postgresql/classify.h"
+#include "agent/engine/postgresql/journal.h"
+
+enum { CORRUPTING_FROM = 140000, CORRUPTING_BELOW = 140004 };
+
+struct index_state {
+    bool there, of_table, valid, owned, building;
+    char builder[ZDM_TEXT_MAX + 1];
+};
+
+static enum zdm_code read_state(struct pgsql_work *w, const struct pgsql_table *table, struct index_state *out,
+                                struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT i.indrelid IS NOT NULL AND i.indrelid = $3::oid, coalesce(i.indisvalid AND i.indisready, false),"
+        " coalesce(obj_description(c.oid, 'pg_class') = $4, false) OR EXISTS (SELECT FROM zdm.owned o WHERE"
+        " o.schema_name = $1 AND o.object = $2 AND o.migration = $5),"
+        " (SELECT format('pid %s, building the index: %s', p.pid, p.phase) FROM pg_stat_progress_create_index p"
+        " WHERE p.index_relid = c.oid AND p.pid <> pg_backend_pid() LIMIT 1)"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid"
+        " WHERE n.nspname = $1 AND c.relname = $2";
+    char mark[ZDM_NAME_MAX + 8];
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    pgsql_owner_mark(mark, w->op->migration);
+    const char *params[] = {w->step->table.schema, w->step->object, table->oid, mark, w->op->migration};
+    enum zdm_code code = pgsql_query(w->s, sql, 5, params, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while looking at index %s", w->step->object);
+    }
+    *out = (struct index_state){.there = PQntuples(res) > 0};
+    if (out->there) {
+        out->of_table = pgsql_true(res, 0, 0);
+        out->valid = pgsql_true(res, 0, 1);
+        out->owned = pgsql_true(res, 0, 2);
+        out->building = pgsql_text(res, 0, 3) != NULL;
+        zdm_copy_text(out->builder, sizeof out->builder, out->building ? pgsql_text(res, 0, 3) : "");
+    }
+    return ZDM_OK;
+}
+
+static enum zdm_code set_foreign(struct pgsql_work *w, struct zdm_error *err)
+{
+    zdm_error_set(err, ZDM_EXISTS, "index %s.%s is there and was not made by this migration", w->step->table.schema,
+                  w->step->object);
+    return zdm_error_hint(err, "Rename it or drop it, or choose another name.");
+}
+
+enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
+                               struct zdm_error *err)
+{
+    struct index_state state;
+    enum zdm_code code = read_state(w, table, &state, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    if (!state.there) {
+        *out_proof = AGENT_PROOF_NOT_DONE;
+    } else if (!state.owned || !state.of_table) {
+        *out_proof = AGENT_PROOF_FOREIGN;
+        set_foreign(w, err);
+    } else {
+        *out_proof = state.valid ? AGENT_PROOF_DONE : AGENT_PROOF_LEFTOVER;
+    }
+    return ZDM_OK;
+}
+
+/* Under the fence, and only while the name is free. */
+static enum zdm_code write_intent(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "INSERT INTO zdm.owned (migration, step, schema_name, object) VALUES ($1, $2::int4, $3, $4)"
+        " ON CONFLICT (schema_name, object) DO UPDATE SET migration = excluded.migration,"
+        " step = excluded.step, since = now()";
+    char step[16];
+    snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
+    const char *params[] = {w->op->migration, step, w->step->table.schema, w->step->object};
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, sql, 4, params, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    return code == ZDM_OK ? pgsql_commit(w->s, err) : code;
+}
+
+/* A statement that may not be in a transaction, with the table's schema searched as the plan expects. */
+static enum zdm_code run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer path = ZDM_BUFFER_INIT;
+    struct zdm_error later = ZDM_ERROR_INIT;
+    zdm_buffer_puts(&path, "SET search_path = pg_catalog, ");
+    pgsql_put_name(&path, w->step->table.schema);
+    enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&path), NULL, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    code = pgsql_query(w->s, sql, 0, NULL, NULL, err);
+    if (pgsql_is_open(w->s) && pgsql_script(w->s, "SET search_path = pg_catalog", NULL, &later) != ZDM_OK) {
+        pgsql_close(w->s);
+    }
+    if (code != ZDM_OK && !pgsql_is_open(w->s)) {
+        return zdm_error_set(err, ZDM_UNKNOWN, "the connection was lost while the index was being built or dropped");
+    }
+    return code;
+}
+
+static enum zdm_code drop_concurrently(struct pgsql_work *w, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    zdm_buffer_puts(&sql, "DROP INDEX CONCURRENTLY IF EXISTS ");
+    pgsql_put_table(&sql, &(struct zdm_table){w->step->table.schema, w->step->object});
+    return run_alone(w, zdm_buffer_text(&sql), err);
+}
+
+static enum zdm_code finish(struct pgsql_work *w, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    char mark[ZDM_NAME_MAX + 8];
+    pgsql_owner_mark(mark, w->op->migration);
+    zdm_buffer_puts(&sql, "COMMENT ON INDEX ");
+    pgsql_put_table(&sql, &(struct zdm_table){w->step->table.schema, w->step->object});
+    zdm_buffer_puts(&sql, " IS ");
+    pgsql_put_literal(&sql, mark);
+    enum zdm_code code = pgsql_begin(w->s, "SET LOCAL lock_timeout = 100;", err);
+    if (code == ZDM_OK) {
+        code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_step_on(w, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+static enum zdm_code may_build(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    if (w->s->version_num >= CORRUPTING_FROM && w->s->version_num < CORRUPTING_BELOW) {
+        zdm_error_set(err, ZDM_UNSUPPORTED, "PostgreSQL %s builds damaged indexes concurrently", w->s->version);
+        return zdm_error_hint(err, "Update the server to 14.4 or newer.");
+    }
+    if (table->kind != 'r') {
+        zdm_error_set(err, ZDM_UNSUPPORTED, "%s.%s is partitioned, and the server cannot build its index concurrently",
+                      table->schema, table->name);
+        return zdm_error_hint(err, "Build the index on each partition.");
+    }
+    return ZDM_OK;
+}
+
+static enum zdm_code build(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum zdm_code code = write_intent(w, err);
+    if (code == ZDM_OK) {
+        code = run_alone(w, w->step->sql, err);
+    }
+    if (code != ZDM_OK && pgsql_is_violation(err)) {
+        /* An invalid index costs every write and will never be of use. */
+        struct zdm_error ignored = ZDM_ERROR_INIT;
+        if (drop_concurrently(w, &ignored) != ZDM_OK) {
+            zdm_error_hint(err, "Remove the duplicates; the invalid index %s is still there.", w->step->object);
+        } else {
+            zdm_error_hint(err, "Remove the duplicates, then retry the shard.");
+        }
+    }
+    return code;
+}
+
+enum zdm_code pgsql_run_index_build(struct pgsql_work *w, struct zdm_error *err)
+{
+    struct pgsql_table table;
+    enum agent_proof proof = AGENT_PROOF_NONE;
+    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    if (code == ZDM_OK) {
+        code = may_build(w, &table, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_index_look(w, &table, &proof, err);
+    }
+    if (code == ZDM_OK && proof == AGENT_PROOF_FOREIGN) {
+        return err->code;
+    }
+    if (code == ZDM_OK && proof == AGENT_PROOF_LEFTOVER) {
+        return zdm_error_set(err, ZDM_CONFLICT, "an invalid index %s is left of an earlier build", w->step->object);
+    }
+    if (code == ZDM_OK && proof == AGENT_PROOF_NOT_DONE) {
+        code = build(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = finish(w, err);
+    }
+    if (code == ZDM_OK && proof == AGENT_PROOF_DONE) {
+        w->result->outcome = AGENT_ALREADY;
+    }
+    return code;
+}
+
+static enum zdm_code check_fence(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    if (code == ZDM_OK) {
+        pgsql_rollback(w->s);
+    }
+    return code;
+}
+
+enum zdm_code pgsql_run_index_drop_invalid(struct pgsql_work *w, struct zdm_error *err)
+{
+    struct pgsql_table table;
+    struct index_state state = {0};
+    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    if (code == ZDM_OK) {
+        code = read_state(w, &table, &state, err);
+    }
+    if (code == ZDM_OK && (!state.there || (state.valid && state.owned))) {
+        w->result->outcome = AGENT_ALREADY;
+        return ZDM_OK;
+    }
+    if (code == ZDM_OK && !state.owned) {
+        return set_foreign(w, err);
+    }
+    if (code == ZDM_OK && state.building) {
+        zdm_copy_text(w->result->blocker, sizeof w->result->blocker, state.builder);
+        return zdm_error_set(err, ZDM_LOCK, "the index is still being built by %s", state.builder);
+    }
+    if (code == ZDM_OK) {
+        code = check_fence(w, err);
+    }
+    return code == ZDM_OK ? drop_concurrently(w, err) : code;
+}

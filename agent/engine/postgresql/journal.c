@@ -1,0 +1,363 @@
+/*
+ * journal.c - reading the journal, accepting a directive, and the compare-and-set that every change ends with.
+ */
+#include "agent/engine/postgresql/journal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/plan/directive.h"
+
+/* Numbers and byte strings of a fence as parameters. */
+struct fence_text {
+    char epoch[24], generation[24];
+    char instance[ZDM_ID_HEX_SIZE], anchor[ZDM_HASH_HEX_SIZE];
+};
+
+static void fence_text(struct fence_text *out, const struct zdm_fence *fence)
+{
+    snprintf(out->epoch, sizeof out->epoch, "%" PRIu64, fence->epoch);
+    snprintf(out->generation, sizeof out->generation, "%" PRIu64, fence->generation);
+    zdm_hex(out->instance, fence->instance.bytes, sizeof fence->instance.bytes);
+    zdm_hex(out->anchor, fence->anchor.bytes, sizeof fence->anchor.bytes);
+}
+
+static bool unhex_envelope(struct zdm_envelope *out, const char *bytes, const char *signature)
+{
+    if (bytes == NULL || signature == NULL || strlen(signature) != 2 * sizeof out->signature) {
+        return true; /* none */
+    }
+    size_t n = strlen(bytes) / 2;
+    out->bytes = malloc(n + 1);
+    if (out->bytes == NULL) {
+        return false;
+    }
+    out->len = n;
+    return zdm_unhex(out->bytes, n, bytes) && zdm_unhex(out->signature, sizeof out->signature, signature);
+}
+
+static uint32_t u32(const PGresult *res, int row, int col)
+{
+    return (uint32_t)pgsql_int(res, row, col);
+}
+
+static bool same_or_copy(char **out, const char *text)
+{
+    *out = zdm_strdup(text);
+    return text == NULL || *out != NULL;
+}
+
+/* In the order of load_sql. */
+static bool read_row(const PGresult *res, int row, struct agent_journal *j)
+{
+    zdm_copy_text(j->migration, sizeof j->migration, pgsql_text(res, row, 0));
+    j->accepted.epoch = (uint64_t)pgsql_int(res, row, 2);
+    j->accepted.generation = (uint64_t)pgsql_int(res, row, 4);
+    j->step = u32(res, row, 11);
+    j->walked = pgsql_true(res, row, 14);
+    j->rows_done = (uint64_t)pgsql_int(res, row, 15);
+    j->rows_total = (uint64_t)pgsql_int(res, row, 16);
+    j->failed_attempt = u32(res, row, 17);
+    j->failed_step = u32(res, row, 18);
+    j->failed_code = (enum zdm_code)pgsql_int(res, row, 19);
+    zdm_copy_text(j->failed_text, sizeof j->failed_text, pgsql_text(res, row, 20));
+    j->trust_version = u32(res, row, 21);
+    return zdm_unhex(j->plan_hash.bytes, 32, pgsql_text(res, row, 1)) &&
+           zdm_unhex(j->accepted.instance.bytes, 16, pgsql_text(res, row, 3)) &&
+           zdm_unhex(j->accepted.anchor.bytes, 32, pgsql_text(res, row, 5)) &&
+           zdm_unhex(j->digest.bytes, 32, pgsql_text(res, row, 6)) &&
+           unhex_envelope(&j->directive, pgsql_text(res, row, 7), pgsql_text(res, row, 8)) &&
+           unhex_envelope(&j->plan, pgsql_text(res, row, 9), pgsql_text(res, row, 10)) &&
+           same_or_copy(&j->cursor, pgsql_text(res, row, 12)) && same_or_copy(&j->bound, pgsql_text(res, row, 13));
+}
+
+static const char load_sql[] =
+    "SELECT migration, encode(m.plan_hash, 'hex'), epoch, encode(instance, 'hex'), generation, encode(anchor, 'hex'),"
+    " encode(digest, 'hex'), encode(directive, 'hex'), encode(directive_signature, 'hex'),"
+    " encode(p.envelope, 'hex'), encode(p.signature, 'hex'), step, cursor, bound, walked, rows_done, rows_total,"
+    " failed_attempt, failed_step, failed_code, failed_text, trust_version"
+    " FROM zdm.migration m LEFT JOIN zdm.plan p ON p.plan_hash = m.plan_hash ORDER BY migration";
+
+enum zdm_code pgsql_journal_load(struct pgsql_session *s, struct agent_result *result, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *there = NULL;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(s, "SELECT to_regclass('zdm.migration') IS NOT NULL", 0, NULL, &there, err);
+    if (code != ZDM_OK || !pgsql_true(there, 0, 0)) {
+        return code;
+    }
+    code = pgsql_query(s, load_sql, 0, NULL, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while reading the journal");
+    }
+    size_t n = (size_t)PQntuples(res);
+    result->journals = calloc(n == 0 ? 1 : n, sizeof *result->journals);
+    if (result->journals == NULL) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    result->n_journals = n;
+    for (size_t i = 0; i < n; i++) {
+        if (!read_row(res, (int)i, &result->journals[i])) {
+            return zdm_error_set(err, ZDM_CORRUPT, "zdm.migration holds a damaged row for %s",
+                                 result->journals[i].migration);
+        }
+    }
+    return ZDM_OK;
+}
+
+static char *hex_of(const void *bytes, size_t n)
+{
+    char *text = malloc(2 * n + 1);
+    if (text != NULL) {
+        zdm_hex(text, bytes, n);
+    }
+    return text;
+}
+
+enum zdm_code pgsql_journal_store_plan(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "INSERT INTO zdm.plan (plan_hash, envelope, signature)"
+        " VALUES (decode($1, 'hex'), decode($2, 'hex'), decode($3, 'hex')) ON CONFLICT DO NOTHING";
+    const struct zdm_envelope *envelope = w->op->envelope;
+    char hash[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1];
+    zdm_hex(hash, w->op->digest.bytes, sizeof w->op->digest.bytes);
+    zdm_hex(signature, envelope->signature, sizeof envelope->signature);
+    ZDM_CLEANUP(zdm_freep) char *bytes = hex_of(envelope->bytes, envelope->len);
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    if (bytes == NULL) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, sql, 3, (const char *const[]){hash, bytes, signature}, &res, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_commit(w->s, err);
+    }
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while storing the plan");
+    }
+    w->result->outcome = strcmp(PQcmdTuples(res), "0") == 0 ? AGENT_ALREADY : AGENT_OK;
+    return ZDM_OK;
+}
+
+static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text *f, const char *digest,
+                                  struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT epoch = $2::int8 AND generation = $3::int8 AND instance = decode($4, 'hex')"
+        " AND anchor = decode($5, 'hex') AND digest = decode($6, 'hex') FROM zdm.migration WHERE migration = $1";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {w->op->migration, f->epoch, f->generation, f->instance, f->anchor, digest};
+    enum zdm_code code = pgsql_query(w->s, sql, 6, params, &res, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    if (PQntuples(res) == 1 && pgsql_true(res, 0, 0)) {
+        w->result->outcome = AGENT_ALREADY;
+        return ZDM_OK;
+    }
+    return zdm_error_set(err, ZDM_FENCED, "the shard's journal holds a newer or another directive");
+}
+
+/* Row comparison: (epoch, generation) must rise, and an epoch has one instance only. */
+static const char accept_sql[] =
+    "INSERT INTO zdm.migration AS j (migration, epoch, generation, instance, anchor, digest, plan_hash, directive,"
+    " directive_signature) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, 'hex'), decode($6, 'hex'),"
+    " decode($7, 'hex'), decode($8, 'hex'), decode($9, 'hex'))"
+    " ON CONFLICT (migration) DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,"
+    " instance = excluded.instance, anchor = excluded.anchor, digest = excluded.digest,"
+    " plan_hash = excluded.plan_hash, directive = excluded.directive,"
+    " directive_signature = excluded.directive_signature, changed_at = now()"
+    " WHERE (excluded.epoch, excluded.generation) > (j.epoch, j.generation)"
+    " AND (excluded.epoch <> j.epoch OR excluded.instance = j.instance)";
+
+enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
+{
+    const struct zdm_envelope *envelope = w->op->envelope;
+    struct fence_text f;
+    char digest[ZDM_HASH_HEX_SIZE], plan[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1];
+    fence_text(&f, &w->op->directive->fence);
+    zdm_hex(digest, w->op->digest.bytes, sizeof w->op->digest.bytes);
+    zdm_hex(plan, w->op->directive->plan_hash.bytes, sizeof w->op->directive->plan_hash.bytes);
+    zdm_hex(signature, envelope->signature, sizeof envelope->signature);
+    ZDM_CLEANUP(zdm_freep) char *bytes = hex_of(envelope->bytes, envelope->len);
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    if (bytes == NULL) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    const char *params[] = {w->op->migration, f.epoch, f.generation, f.instance, f.anchor,
+                            digest,           plan,    bytes,        signature};
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, accept_sql, 9, params, &res, err);
+    }
+    if (code == ZDM_OK && strcmp(PQcmdTuples(res), "1") != 0) {
+        return not_accepted(w, &f, digest, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_commit(w->s, err);
+    }
+    return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while accepting the directive");
+}
+
+/* $1 to $6: who must own the row, and where it must stand. */
+#define FENCE_WHERE                                                                                                    \
+    " WHERE migration = $1 AND epoch = $2::int8 AND instance = decode($3, 'hex') AND generation = $4::int8"
+#define PLACE_WHERE FENCE_WHERE " AND step = $5::int4 AND cursor IS NOT DISTINCT FROM $6::text"
+
+static enum zdm_code fenced(struct zdm_error *err)
+{
+    return zdm_error_set(err, ZDM_FENCED, "the journal was moved on by another directive or another agent");
+}
+
+static bool fill_result(struct pgsql_work *w, const PGresult *res)
+{
+    struct agent_result *r = w->result;
+    r->journal_step = u32(res, 0, 0);
+    r->walked = pgsql_true(res, 0, 3);
+    r->rows_done = (uint64_t)pgsql_int(res, 0, 4);
+    r->rows_total = (uint64_t)pgsql_int(res, 0, 5);
+    free(r->cursor);
+    free(r->bound);
+    r->bound = NULL;
+    return same_or_copy(&r->cursor, pgsql_text(res, 0, 1)) && same_or_copy(&r->bound, pgsql_text(res, 0, 2));
+}
+
+enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *move, struct zdm_error *err)
+{
+    static const char sql[] =
+        "UPDATE zdm.migration SET step = $7::int4, cursor = $8, bound = CASE WHEN $15::bool THEN bound ELSE $9 END,"
+        " walk_key = CASE WHEN $15::bool THEN walk_key ELSE $10 END, walked = $11::bool,"
+        " rows_done = CASE WHEN $12::bool THEN 0 ELSE rows_done END + $13::int8,"
+        " rows_total = CASE WHEN $15::bool THEN rows_total ELSE $14::int8 END, changed_at = now()" PLACE_WHERE
+        " RETURNING step, cursor, bound, walked, rows_done, rows_total";
+    struct fence_text f;
+    char at[16], to[16], added[24], total[24];
+    fence_text(&f, &w->op->fence);
+    snprintf(at, sizeof at, "%" PRIu32, w->op->journal_step);
+    snprintf(to, sizeof to, "%" PRIu32, move->step);
+    snprintf(added, sizeof added, "%" PRIu64, move->rows_added);
+    snprintf(total, sizeof total, "%" PRIu64, move->rows_total);
+    const char *params[] = {w->op->migration,
+                            f.epoch,
+                            f.instance,
+                            f.generation,
+                            at,
+                            w->op->cursor,
+                            to,
+                            move->cursor,
+                            move->bound,
+                            move->walk_key,
+                            move->walked ? "t" : "f",
+                            move->restart ? "t" : "f",
+                            added,
+                            total,
+                            move->keep_walk ? "t" : "f"};
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query_prepared(w->s, sql, 15, params, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while writing the journal");
+    }
+    if (PQntuples(res) != 1) {
+        return fenced(err);
+    }
+    return fill_result(w, res) ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
+enum zdm_code pgsql_journal_hold(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT step, cursor, bound, walked, rows_done, rows_total FROM zdm.migration" PLACE_WHERE " FOR NO KEY UPDATE";
+    struct fence_text f;
+    char at[16];
+    fence_text(&f, &w->op->fence);
+    snprintf(at, sizeof at, "%" PRIu32, w->op->journal_step);
+    const char *params[] = {w->op->migration, f.epoch, f.instance, f.generation, at, w->op->cursor};
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, sql, 6, params, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while reading the journal");
+    }
+    if (PQntuples(res) != 1) {
+        return fenced(err);
+    }
+    return fill_result(w, res) ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
+enum zdm_code pgsql_journal_step_on(struct pgsql_work *w, struct zdm_error *err)
+{
+    if (w->op->step != w->op->journal_step) {
+        return pgsql_journal_hold(w, err);
+    }
+    return pgsql_journal_move(w, &(struct pgsql_move){.step = w->op->step + 1, .restart = true}, err);
+}
+
+enum zdm_code pgsql_journal_commit(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_commit(w->s, err);
+    w->result->journal_valid = code == ZDM_OK;
+    return code;
+}
+
+static enum zdm_code journal_only(struct pgsql_work *w, uint32_t step, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_journal_move(w, &(struct pgsql_move){.step = step, .restart = true}, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+enum zdm_code pgsql_run_step_done(struct pgsql_work *w, struct zdm_error *err)
+{
+    return journal_only(w, w->op->step + 1, err);
+}
+
+enum zdm_code pgsql_run_step_back(struct pgsql_work *w, struct zdm_error *err)
+{
+    return journal_only(w, w->op->step, err);
+}
+
+enum zdm_code pgsql_run_stop(struct pgsql_work *w, struct zdm_error *err)
+{
+    /* A stop counts wherever the row stands: losing it would make an agent's restart a silent retry. */
+    static const char sql[] = "UPDATE zdm.migration SET failed_attempt = $5::int8, failed_step = $6::int4,"
+                              " failed_code = $7::int4, failed_text = $8, changed_at = now()" FENCE_WHERE
+                              " RETURNING step, cursor, bound, walked, rows_done, rows_total";
+    struct fence_text f;
+    char attempt[16], step[16], failed[16];
+    fence_text(&f, &w->op->fence);
+    snprintf(attempt, sizeof attempt, "%" PRIu32, w->op->attempt);
+    snprintf(step, sizeof step, "%" PRIu32, w->op->step);
+    snprintf(failed, sizeof failed, "%d", (int)w->op->failed_code);
+    const char *text = w->op->failed_text == NULL ? "" : w->op->failed_text;
+    const char *params[] = {w->op->migration, f.epoch, f.instance, f.generation, attempt, step, failed, text};
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, sql, 8, params, &res, err);
+    }
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while writing the journal");
+    }
+    if (PQntuples(res) != 1) {
+        return fenced(err);
+    }
+    return fill_result(w, res) ? pgsql_journal_commit(w, err) : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
+enum zdm_code pgsql_journal_place(struct pgsql_work *w, struct pgsql_place *out, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT step, walked FROM zdm.migration WHERE migration = $1";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, sql, 1, (const char *const[]){w->op->migration}, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while reading the journal");
+    }
+    *out = PQntuples(res) == 1 ? (struct pgsql_place){u32(res, 0, 0), pgsql_true(res, 0, 1)} : (struct pgsql_place){0};
+    return ZDM_OK;
+}

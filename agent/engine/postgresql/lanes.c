@@ -1,0 +1,405 @@
+/*
+ * lanes.c - the engine itself: one thread and one session per lane, a bounded queue in front of each (engine.h).
+ *
+ * A lane's thread starts with its first operation and ends with the engine. A session is opened when an operation
+ * needs it, and only on the very server that the last CONNECT saw: after a restart, a promotion or on another server
+ * the core has to ask before it acts (protocol 3, rule 6), so that such a lane answers "connect anew".
+ *
+ * Threads: `lock` guards queues, flags and the known identity; a session is touched by its lane's thread only. cancel
+ * sets the running operation's flag and wakes the thread out of poll.
+ */
+#include "agent/engine/engine.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "agent/engine/postgresql/classify.h"
+#include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/perform.h"
+#include "common/base/limits.h"
+
+enum {
+    LANES_MAX = 1 + 2 * ZDM_MIGRATIONS_ACTIVE_MAX,
+    QUEUE_MAX = 8, /* operations waiting in one lane */
+    CONNECT_TIMEOUT_MS = 5000
+};
+
+/* An operation with all that it points to. */
+struct job {
+    struct job *next;
+    struct agent_op op;
+    struct zdm_directive directive; /* only the fields that ACCEPT needs */
+    struct zdm_envelope envelope;
+    char *cursor, *bound, *failed_text;
+    struct agent_result *result; /* made first, so that an answer never fails for want of memory; goes to the sink */
+    bool cancelled;
+};
+
+struct engine;
+
+struct lane {
+    struct engine *engine;
+    unsigned number;
+    bool started;
+    pthread_t thread;
+    pthread_cond_t ready;
+    struct job *first, *last, *running;
+    unsigned waiting;
+    int wake_fd;
+    atomic_bool give_up;
+    uint64_t seen_connects; /* the CONNECT that the session belongs to */
+    struct pgsql_session session;
+    struct pgsql_memory memory;
+};
+
+struct engine {
+    struct pgsql_target target;
+    struct agent_engine_sink sink;
+    pthread_mutex_t lock;
+    bool closing;
+    uint64_t connects; /* CONNECTs that succeeded */
+    char identity[64]; /* seen by the last of them */
+    struct lane lanes[LANES_MAX];
+};
+
+static void job_free(struct job *job)
+{
+    if (job == NULL) {
+        return;
+    }
+    zdm_plan_unref(job->op.plan);
+    zdm_envelope_fini(&job->envelope);
+    free(job->cursor);
+    free(job->bound);
+    free(job->failed_text);
+    free(job);
+}
+
+static bool copy_text(const char **in_op, char **own)
+{
+    if (*in_op == NULL) {
+        return true;
+    }
+    *own = zdm_strdup(*in_op);
+    *in_op = *own;
+    return *own != NULL;
+}
+
+static struct job *job_new(const struct agent_op *op)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (job == NULL) {
+        return NULL;
+    }
+    job->op = *op;
+    job->op.plan = op->plan == NULL ? NULL : zdm_plan_ref(op->plan);
+    bool ok = copy_text(&job->op.cursor, &job->cursor) && copy_text(&job->op.bound, &job->bound) &&
+              copy_text(&job->op.failed_text, &job->failed_text);
+    if (ok && op->envelope != NULL) {
+        ok = zdm_envelope_copy(&job->envelope, op->envelope);
+        job->op.envelope = &job->envelope;
+    }
+    if (ok && op->directive != NULL) {
+        job->directive.fence = op->directive->fence;
+        job->directive.plan_hash = op->directive->plan_hash;
+        job->op.directive = &job->directive;
+    }
+    job->result = ok ? calloc(1, sizeof *job->result) : NULL;
+    if (job->result == NULL) {
+        job_free(job);
+        return NULL;
+    }
+    job->result->op = op->id;
+    job->result->lane = op->lane;
+    job->result->kind = op->kind;
+    job->result->run = op->run;
+    job->result->engine = ZDM_ENGINE_POSTGRESQL;
+    return job;
+}
+
+/* The session that the operation needs: CONNECT opens anew, others only to the server that CONNECT saw. */
+static enum zdm_code have_session(struct lane *lane, const struct agent_op *op, struct zdm_error *err)
+{
+    struct engine *engine = lane->engine;
+    char identity[sizeof engine->identity];
+    pthread_mutex_lock(&engine->lock);
+    uint64_t connects = engine->connects;
+    memcpy(identity, engine->identity, sizeof identity);
+    pthread_mutex_unlock(&engine->lock);
+    if (op->kind == AGENT_OP_CONNECT) {
+        return pgsql_open(&lane->session, err);
+    }
+    if (connects == 0) {
+        return zdm_error_set(err, ZDM_UNAVAILABLE, "the database is not connected");
+    }
+    if (pgsql_is_open(&lane->session) && lane->seen_connects == connects) {
+        return ZDM_OK;
+    }
+    enum zdm_code code = pgsql_open(&lane->session, err);
+    if (code == ZDM_OK && strcmp(lane->session.identity, identity) != 0) {
+        pgsql_close(&lane->session);
+        return zdm_error_set(err, ZDM_UNAVAILABLE, "the database was restarted or is another one; connect anew");
+    }
+    lane->seen_connects = connects;
+    return code;
+}
+
+static void note_connected(struct lane *lane)
+{
+    struct engine *engine = lane->engine;
+    pthread_mutex_lock(&engine->lock);
+    engine->connects++;
+    memcpy(engine->identity, lane->session.identity, sizeof engine->identity);
+    lane->seen_connects = engine->connects;
+    pthread_mutex_unlock(&engine->lock);
+}
+
+/* What the lane remembers holds for one step, one plan and one connection. */
+static void refresh_memory(struct lane *lane, const struct agent_op *op)
+{
+    struct pgsql_memory *m = &lane->memory;
+    bool same = op->plan != NULL && m->step == op->step && m->conn == lane->session.conn &&
+                zdm_hash_equal(&m->plan_hash, &op->plan->hash);
+    if (same) {
+        return;
+    }
+    pgsql_memory_forget(m);
+    if (op->plan != NULL) {
+        m->plan_hash = op->plan->hash;
+        m->step = op->step;
+        m->conn = lane->session.conn;
+    }
+}
+
+static void carry_out(struct lane *lane, const struct agent_op *op, struct agent_result *result)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct pgsql_session *s = &lane->session;
+    int64_t begun_ms = pgsql_now_ms();
+    s->gave_up = false;
+    s->timed_out = false;
+    s->deadline_ms = op->time_limit_ms == 0 ? INT64_MAX : begun_ms + op->time_limit_ms;
+    enum zdm_code code = have_session(lane, op, &err);
+    if (code == ZDM_OK) {
+        refresh_memory(lane, op);
+        struct pgsql_work work = {.s = s, .op = op, .result = result, .memory = &lane->memory};
+        code = pgsql_perform(&work, &err);
+        s->deadline_ms = pgsql_now_ms() + PGSQL_GRACE_MS; /* for the ROLLBACK, whatever is left of it */
+        pgsql_rollback(s);
+        result->connected = pgsql_is_open(s);
+    }
+    if (code == ZDM_OK && op->kind == AGENT_OP_CONNECT) {
+        note_connected(lane);
+    }
+    if (code != ZDM_OK) {
+        result->error = err;
+        result->outcome = pgsql_outcome(code);
+    } else if (result->outcome == 0) {
+        result->outcome = AGENT_OK;
+    }
+    result->elapsed_ms = (uint32_t)(pgsql_now_ms() - begun_ms);
+}
+
+static struct job *take(struct lane *lane)
+{
+    struct engine *engine = lane->engine;
+    uint64_t drained;
+    pthread_mutex_lock(&engine->lock);
+    while (lane->first == NULL && !engine->closing) {
+        pthread_cond_wait(&lane->ready, &engine->lock);
+    }
+    struct job *job = lane->first;
+    if (job != NULL) {
+        lane->first = job->next;
+        lane->last = lane->first == NULL ? NULL : lane->last;
+        lane->waiting--;
+        lane->running = job;
+        job->cancelled = job->cancelled || engine->closing;
+        while (read(lane->wake_fd, &drained, sizeof drained) > 0) {
+        }
+        atomic_store(&lane->give_up, false);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    return job;
+}
+
+static void deliver(struct lane *lane, struct job *job, struct agent_result *result)
+{
+    pthread_mutex_lock(&lane->engine->lock);
+    lane->running = NULL;
+    pthread_mutex_unlock(&lane->engine->lock);
+    job_free(job);
+    lane->engine->sink.op_done(lane->engine->sink.ctx, result);
+}
+
+static void *lane_main(void *arg)
+{
+    struct lane *lane = arg;
+    for (struct job *job = take(lane); job != NULL; job = take(lane)) {
+        struct agent_result *result = job->result;
+        if (job->cancelled) {
+            zdm_error_set(&result->error, ZDM_CANCELLED, "cancelled");
+            result->outcome = AGENT_RETRY;
+        } else {
+            carry_out(lane, &job->op, result);
+        }
+        deliver(lane, job, result);
+    }
+    pgsql_memory_forget(&lane->memory);
+    pgsql_close(&lane->session);
+    return NULL;
+}
+
+/* Called with the lock held. */
+static enum zdm_code begin_lane(struct lane *lane, struct zdm_error *err)
+{
+    if (lane->started) {
+        return ZDM_OK;
+    }
+    lane->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (lane->wake_fd < 0) {
+        return zdm_error_system(err, ZDM_FULL, errno, "could not make an event descriptor");
+    }
+    lane->session.target = &lane->engine->target;
+    lane->session.wake_fd = lane->wake_fd;
+    lane->session.give_up = &lane->give_up;
+    int failed = pthread_create(&lane->thread, NULL, lane_main, lane);
+    if (failed != 0) {
+        close(lane->wake_fd);
+        return zdm_error_system(err, ZDM_FULL, failed, "could not start a thread");
+    }
+    lane->started = true;
+    return ZDM_OK;
+}
+
+static enum zdm_code enqueue(struct lane *lane, struct job *job, struct zdm_error *err)
+{
+    enum zdm_code code = ZDM_OK;
+    pthread_mutex_lock(&lane->engine->lock);
+    if (lane->engine->closing) {
+        code = zdm_error_set(err, ZDM_CLOSED, "the engine is closing");
+    } else if (lane->waiting == QUEUE_MAX) {
+        code = zdm_error_set(err, ZDM_FULL, "lane %u has %d operations waiting", lane->number, QUEUE_MAX);
+    } else {
+        code = begin_lane(lane, err);
+    }
+    if (code == ZDM_OK) {
+        *(lane->last == NULL ? &lane->first : &lane->last->next) = job;
+        lane->last = job;
+        lane->waiting++;
+        pthread_cond_signal(&lane->ready);
+    }
+    pthread_mutex_unlock(&lane->engine->lock);
+    return code;
+}
+
+static enum zdm_code start(void *self, const struct agent_op *op, struct zdm_error *err)
+{
+    struct engine *engine = self;
+    if (op->lane >= LANES_MAX) {
+        return zdm_error_set(err, ZDM_LIMIT, "there is no lane %u", op->lane);
+    }
+    struct job *job = job_new(op);
+    if (job == NULL) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    enum zdm_code code = enqueue(&engine->lanes[op->lane], job, err);
+    if (code != ZDM_OK) {
+        free(job->result);
+        job_free(job);
+    }
+    return code;
+}
+
+/* Called with the lock held. */
+static void give_up(struct lane *lane)
+{
+    uint64_t one = 1;
+    atomic_store(&lane->give_up, true);
+    if (write(lane->wake_fd, &one, sizeof one) < 0) {
+        return; /* the counter is full: it is readable already */
+    }
+}
+
+static void cancel(void *self, uint64_t op)
+{
+    struct engine *engine = self;
+    pthread_mutex_lock(&engine->lock);
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        struct lane *lane = &engine->lanes[i];
+        if (lane->running != NULL && lane->running->op.id == op) {
+            give_up(lane);
+        }
+        for (struct job *job = lane->first; job != NULL; job = job->next) {
+            job->cancelled = job->cancelled || job->op.id == op;
+        }
+    }
+    pthread_mutex_unlock(&engine->lock);
+}
+
+static void engine_free(struct engine *engine)
+{
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        pthread_cond_destroy(&engine->lanes[i].ready);
+    }
+    pthread_mutex_destroy(&engine->lock);
+    free(engine->target.dsn);
+    free(engine->target.application_name);
+    free(engine);
+}
+
+static void close_engine(void *self)
+{
+    struct engine *engine = self;
+    pthread_mutex_lock(&engine->lock);
+    engine->closing = true;
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        if (engine->lanes[i].running != NULL) {
+            give_up(&engine->lanes[i]);
+        }
+        pthread_cond_signal(&engine->lanes[i].ready);
+    }
+    pthread_mutex_unlock(&engine->lock);
+    for (size_t i = 0; i < LANES_MAX; i++) {
+        if (engine->lanes[i].started) {
+            pthread_join(engine->lanes[i].thread, NULL);
+            close(engine->lanes[i].wake_fd);
+        }
+    }
+    engine_free(engine);
+}
+
+static const struct agent_engine_ops postgresql_ops = {
+    .name = "postgresql", .start = start, .cancel = cancel, .close = close_engine};
+
+enum zdm_code agent_postgresql_open(const struct agent_engine_config *config, struct agent_engine *out_engine,
+                                    struct zdm_error *err)
+{
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (engine == NULL) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    pthread_mutex_init(&engine->lock, NULL);
+    for (unsigned i = 0; i < LANES_MAX; i++) {
+        engine->lanes[i].engine = engine;
+        engine->lanes[i].number = i;
+        pthread_cond_init(&engine->lanes[i].ready, NULL);
+    }
+    engine->sink = config->sink;
+    engine->target.connect_timeout_ms =
+        config->connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : config->connect_timeout_ms;
+    engine->target.dsn = zdm_strdup(config->dsn);
+    engine->target.application_name =
+        zdm_strdup(config->application_name == NULL ? "zdm-agent" : config->application_name);
+    if (engine->target.dsn == NULL || engine->target.application_name == NULL) {
+        engine_free(engine);
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    *out_engine = (struct agent_engine){.ops = &postgresql_ops, .self = engine};
+    return ZDM_OK;
+}

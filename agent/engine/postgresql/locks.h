@@ -1,0 +1,29 @@
+/*
+ * locks.h - the short class: transactions that take strong locks for a moment and never queue in front of traffic.
+ *
+ * lock_wait_ms of the operation is 0 (LOCK TABLE … NOWAIT: nobody ever queues behind us) or the budget over the sum of
+ * all locks (database.md 14): lock_timeout counts per lock, so each gets what is left of it. deadlock_timeout is a
+ * fifth of lock_timeout where the role may set it: an autovacuum in the way is cancelled only after the waiter has
+ * waited that long (database.md 2).
+ */
+#ifndef AGENT_ENGINE_POSTGRESQL_LOCKS_H
+#define AGENT_ENGINE_POSTGRESQL_LOCKS_H
+
+#include "agent/engine/postgresql/work.h"
+
+enum pgsql_lock_mode { PGSQL_SHARE_ROW_EXCLUSIVE, PGSQL_ACCESS_EXCLUSIVE };
+
+/* One attempt; the budget runs from pgsql_short_begin. */
+struct pgsql_short {
+    struct pgsql_work *w;
+    int64_t until_ms;
+};
+
+enum zdm_code pgsql_short_begin(struct pgsql_short *attempt, struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* Locks the table and all its partitions. ZDM_LOCK: rolled back, and the result says who holds it. */
+enum zdm_code pgsql_short_lock(struct pgsql_short *attempt, const struct pgsql_table *table, enum pgsql_lock_mode mode,
+                               struct zdm_error *err) ZDM_CHECKED;
+/* Runs a whole statement of the plan, which may rely on the schema of its table being searched. */
+enum zdm_code pgsql_run_statement(struct pgsql_work *w, const char *sql, struct zdm_error *err) ZDM_CHECKED;
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * schema.c - makes schema zdm (journal.h). The format's number stands in zdm.meta; a newer one than ours is refused.
+ */
+#include "agent/engine/postgresql/journal.h"
+
+#include <stdio.h>
+
+/* Only the agent's role has rights on schema zdm: trigger functions run for the application without any (the right to
+ * execute is asked for when a trigger is made, not when it fires). */
+static const char tables[] =
+    "CREATE SCHEMA IF NOT EXISTS zdm;"
+    "CREATE TABLE IF NOT EXISTS zdm.meta (one boolean PRIMARY KEY DEFAULT true CHECK (one), format integer NOT NULL,"
+    " made_at timestamptz NOT NULL DEFAULT now());"
+    "CREATE TABLE IF NOT EXISTS zdm.plan (plan_hash bytea PRIMARY KEY, envelope bytea NOT NULL,"
+    " signature bytea NOT NULL, stored_at timestamptz NOT NULL DEFAULT now());"
+    "CREATE TABLE IF NOT EXISTS zdm.migration (migration text COLLATE \"C\" PRIMARY KEY, plan_hash bytea NOT NULL,"
+    " epoch bigint NOT NULL, instance bytea NOT NULL, generation bigint NOT NULL, anchor bytea NOT NULL,"
+    " digest bytea NOT NULL, directive bytea NOT NULL, directive_signature bytea NOT NULL,"
+    " step integer NOT NULL DEFAULT 1, cursor text, bound text, walk_key text, walked boolean NOT NULL DEFAULT false,"
+    " rows_done bigint NOT NULL DEFAULT 0, rows_total bigint NOT NULL DEFAULT 0,"
+    " failed_attempt bigint NOT NULL DEFAULT 0, failed_step integer NOT NULL DEFAULT 0,"
+    " failed_code integer NOT NULL DEFAULT 0, failed_text text NOT NULL DEFAULT '',"
+    " trust_version bigint NOT NULL DEFAULT 0, changed_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10);"
+    /* Triggers and functions of a sync step, and what their text was. */
+    "CREATE TABLE IF NOT EXISTS zdm.sync (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
+    " schema_name text NOT NULL, table_name text NOT NULL, trigger_name text NOT NULL, function_name text NOT NULL,"
+    " function_hash text NOT NULL, PRIMARY KEY (migration, step, trigger_name));"
+    /* Objects that cannot carry an owner's comment from their first moment: indexes that are being built. */
+    "CREATE TABLE IF NOT EXISTS zdm.owned (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
+    " schema_name text NOT NULL, object text NOT NULL, since timestamptz NOT NULL DEFAULT now(),"
+    " PRIMARY KEY (schema_name, object));"
+    /* What a hide took away, so that it can be brought back; hidden_at is when its grace began. */
+    "CREATE TABLE IF NOT EXISTS zdm.hidden (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
+    " schema_name text NOT NULL, table_name text NOT NULL, kind text NOT NULL, name text NOT NULL,"
+    " hidden_name text NOT NULL, definition text NOT NULL, validated boolean NOT NULL, comment text,"
+    " hidden_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (migration, step, kind, name));"
+    "INSERT INTO zdm.meta (format) VALUES (1) ON CONFLICT DO NOTHING";
+
+static enum zdm_code check_format(struct pgsql_session *s, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(s, "SELECT format FROM zdm.meta", 0, NULL, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while reading zdm.meta");
+    }
+    if (PQntuples(res) != 1 || pgsql_int(res, 0, 0) > PGSQL_JOURNAL_FORMAT) {
+        zdm_error_set(err, ZDM_UNSUPPORTED, "the journal in schema zdm was written by a newer release");
+        return zdm_error_hint(err, "Upgrade the agent on this host.");
+    }
+    return ZDM_OK;
+}
+
+static enum zdm_code exists(struct pgsql_session *s, bool *out, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(s,
+                                     "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+                                     " WHERE nspname = 'zdm' AND relname = 'meta')",
+                                     0, NULL, &res, err);
+    if (code == ZDM_OK) {
+        *out = pgsql_true(res, 0, 0);
+    }
+    return code;
+}
+
+enum zdm_code pgsql_journal_make(struct pgsql_session *s, struct zdm_error *err)
+{
+    bool there = false;
+    enum zdm_code code = exists(s, &there, err);
+    if (code != ZDM_OK || there) {
+        return code != ZDM_OK ? code : check_format(s, err);
+    }
+    /* IF NOT EXISTS alone races: two sessions may both find nothing and one gets a duplicate key. */
+    code = pgsql_begin(s, "SET LOCAL lock_timeout = '2s'; SELECT pg_advisory_xact_lock(2053401716);", err);
+    if (code == ZDM_OK) {
+        code = pgsql_script(s, tables, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_commit(s, err);
+    }
+    if (code != ZDM_OK) {
+        pgsql_rollback(s);
+        zdm_error_wrap(err, "while making the journal in schema zdm");
+        return err->code == ZDM_REFUSED
+                   ? zdm_error_hint(err, "Run deploy/sql/postgresql-grants.sql as a superuser of this database.")
+                   : err->code;
+    }
+    return check_format(s, err);
+}

@@ -1,0 +1,52 @@
+/*
+ * signals.c - who the server is now, and what the pacing listens to: the lag of the replicas.
+ */
+#include "agent/engine/postgresql/work.h"
+
+#include <string.h>
+
+static struct zdm_signal *add(struct agent_result *r, const char *name, int64_t value, int64_t limit)
+{
+    if (r->n_signals == ZDM_SIGNALS_MAX) {
+        return NULL;
+    }
+    struct zdm_signal *signal = &r->signals[r->n_signals++];
+    zdm_copy_text(signal->name, sizeof signal->name, name);
+    signal->value = value;
+    signal->limit = limit;
+    signal->state = limit > 0 && value > limit ? ZDM_SIGNAL_BAD : ZDM_SIGNAL_OK;
+    return signal;
+}
+
+/* replay_lag is NULL on a replica that has caught up and is idle. One whose state this role may not see tells nothing,
+ * and counts as stale. A base backup is no replica. */
+static enum zdm_code replica_lag(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT coalesce(max(extract(epoch FROM replay_lag) * 1000), 0)::int8, count(*) FILTER (WHERE state IS NULL)"
+        " FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, sql, 0, NULL, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while reading pg_stat_replication");
+    }
+    struct zdm_signal *signal = add(w->result, "replica_lag_ms", pgsql_int(res, 0, 0), w->op->max_replica_lag_ms);
+    if (signal != NULL && pgsql_int(res, 0, 1) > 0) {
+        signal->state = ZDM_SIGNAL_STALE;
+    }
+    return ZDM_OK;
+}
+
+enum zdm_code pgsql_signals(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_identify(w->s, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    struct agent_result *r = w->result;
+    r->writable = w->s->writable;
+    r->timeline = w->s->timeline;
+    zdm_copy_text(r->identity, sizeof r->identity, w->s->identity);
+    zdm_copy_text(r->server_version, sizeof r->server_version, w->s->version);
+    return w->s->writable ? replica_lag(w, err) : ZDM_OK;
+}
