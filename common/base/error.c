@@ -9,15 +9,42 @@
 #include <string.h>
 
 struct code_row {
-    const char *name;
     enum zdm_class class;
     const char *text;
 };
 
 static const struct code_row code_rows[ZDM_CODE_COUNT] = {
-#define X(name, class, text) [ZDM_##name] = {#name, ZDM_CLASS_##class, text},
+#define X(name, class, text) [ZDM_##name] = {ZDM_CLASS_##class, text},
     ZDM_CODES(X)
 #undef X
+};
+
+/* The preprocessor cannot make lower case of the codes; a test compares. */
+static const char *const code_names[ZDM_CODE_COUNT] = {
+    [ZDM_OK] = "ok",
+    [ZDM_INVALID] = "invalid",
+    [ZDM_UNSUPPORTED] = "unsupported",
+    [ZDM_REFUSED] = "refused",
+    [ZDM_NOT_FOUND] = "not_found",
+    [ZDM_EXISTS] = "exists",
+    [ZDM_AUTH] = "auth",
+    [ZDM_PROTOCOL] = "protocol",
+    [ZDM_CORRUPT] = "corrupt",
+    [ZDM_LIMIT] = "limit",
+    [ZDM_IO] = "io",
+    [ZDM_FULL] = "full",
+    [ZDM_CLOSED] = "closed",
+    [ZDM_TIMEOUT] = "timeout",
+    [ZDM_LOCK] = "lock",
+    [ZDM_CONFLICT] = "conflict",
+    [ZDM_UNAVAILABLE] = "unavailable",
+    [ZDM_UNKNOWN] = "unknown",
+    [ZDM_CANCELLED] = "cancelled",
+    [ZDM_DATABASE] = "database",
+    [ZDM_FENCED] = "fenced",
+    [ZDM_DEPOSED] = "deposed",
+    [ZDM_NOMEM] = "nomem",
+    [ZDM_BUG] = "bug",
 };
 
 enum zdm_class zdm_code_class(enum zdm_code code)
@@ -27,7 +54,7 @@ enum zdm_class zdm_code_class(enum zdm_code code)
 
 const char *zdm_code_name(enum zdm_code code)
 {
-    return (unsigned)code < ZDM_CODE_COUNT ? code_rows[code].name : "?";
+    return (unsigned)code < ZDM_CODE_COUNT ? code_names[code] : "?";
 }
 
 const char *zdm_code_text(enum zdm_code code)

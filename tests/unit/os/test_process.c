@@ -111,7 +111,7 @@ static void an_error_is_logged_with_its_hint(void **state)
     char text[512];
     (void)state;
     capture(speak_of_an_error, text, sizeof text);
-    assert_non_null(strstr(text, "error t: stopping code=IO error=\"could not read\" hint=\"Try again.\"\n"));
+    assert_non_null(strstr(text, "error t: stopping code=io error=\"could not read\" hint=\"Try again.\"\n"));
 }
 
 static void speak_to_the_journal(void)
