@@ -219,9 +219,11 @@ static void examine(const ProtobufCMessage *m, void *ctx)
              rb_format(e->s->rb, "holds %s, which cannot be part of a plan", d->short_name));
         return;
     }
-    if (d == &pg_query__func_call__descriptor)
+    if (d == &pg_query__func_call__descriptor) {
         examine_function(e, (const PgQuery__FuncCall *)m);
-    else if (d == &pg_query__sqlvalue_function__descriptor)
+        if (((const PgQuery__FuncCall *)m)->over != NULL)
+            return;
+    } else if (d == &pg_query__sqlvalue_function__descriptor)
         examine_value_function(e, (const PgQuery__SQLValueFunction *)m);
     else if (d == &pg_query__type_cast__descriptor)
         examine_cast(e, (const PgQuery__TypeCast *)m);

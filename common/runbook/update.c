@@ -587,13 +587,11 @@ void rb_compile_update(struct rb_statement *s, PgQuery__UpdateStmt *stmt)
     size_t errors = rb->n_errors;
     u->s = s;
     u->stmt = stmt;
-    bool ok = may_be_batched(u);
-    ok = read_targets(u) && ok;
-    if (!ok || !choose_sync(u))
+    if (!may_be_batched(u) || !read_targets(u) || !choose_sync(u))
         return;
     if (stmt->where_clause != NULL)
         split_where(u, stmt->where_clause);
-    ok = judge_expressions(u);
+    bool ok = judge_expressions(u);
     choose_direction(u);
     judge_neighbours(u);
     if (!ok || errors != rb->n_errors)

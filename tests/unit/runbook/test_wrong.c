@@ -1,0 +1,166 @@
+/*
+ * Wrong runbooks, one a file under wrong/: every error at its exact line and column, with its rule, and no other.
+ * A file says what is expected of it in comments: <!-- expect 7:30 rename-column -->.
+ */
+#include "tests/unit/runbook/support.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CASES_MIN = 40, WORDS_MAX = 4096 };
+
+static void list_expected(const char *text, char *out)
+{
+    static const char mark[] = "<!-- expect ";
+    out[0] = '\0';
+    for (const char *p = strstr(text, mark); p != NULL; p = strstr(p + 1, mark)) {
+        const char *start = p + sizeof mark - 1, *end = strstr(start, " -->");
+        assert_non_null(end);
+        size_t used = strlen(out);
+        snprintf(out + used, WORDS_MAX - used, "%.*s\n", (int)(end - start), start);
+    }
+}
+
+static void list_errors(const struct compiled *c, char *out)
+{
+    out[0] = '\0';
+    for (size_t i = 0; i < c->notes->n_findings; i++) {
+        const struct zdm_finding *f = &c->notes->findings[i];
+        size_t used = strlen(out);
+        if (f->level == ZDM_LEVEL_ERROR)
+            snprintf(out + used, WORDS_MAX - used, "%u:%u %s\n", f->line, f->column, f->rule);
+    }
+}
+
+static void every_wrong_runbook_is_refused_at_its_exact_position(void **state)
+{
+    (void)state;
+    size_t n, wrong = 0;
+    char **names = list_source("tests/unit/runbook/wrong", ".md", &n);
+    for (size_t i = 0; i < n; i++) {
+        char path[512], expected[WORDS_MAX], found[WORDS_MAX];
+        size_t length;
+        snprintf(path, sizeof path, "tests/unit/runbook/wrong/%s", names[i]);
+        char *text = read_source(path, &length);
+        struct compiled c = compile_text(names[i], text, length);
+        list_expected(text, expected);
+        list_errors(&c, found);
+        if (strcmp(expected, found) != 0) {
+            print_message("%s: expected\n%sfound\n%s", names[i], expected, found);
+            wrong++;
+        }
+        assert_null(c.plan);
+        compiled_fini(&c);
+        free(text);
+        free(names[i]);
+    }
+    free(names);
+    assert_true(n >= CASES_MIN);
+    assert_int_equal(wrong, 0);
+}
+
+static void every_error_says_what_to_do_but_those_of_syntax_and_limits(void **state)
+{
+    (void)state;
+    size_t n;
+    char **names = list_source("tests/unit/runbook/wrong", ".md", &n);
+    for (size_t i = 0; i < n; i++) {
+        char path[512];
+        size_t length;
+        snprintf(path, sizeof path, "tests/unit/runbook/wrong/%s", names[i]);
+        char *text = read_source(path, &length);
+        struct compiled c = compile_text(names[i], text, length);
+        for (size_t j = 0; j < c.notes->n_findings; j++) {
+            const struct zdm_finding *f = &c.notes->findings[j];
+            bool excused = strstr(f->rule, "syntax") != NULL || f->level != ZDM_LEVEL_ERROR;
+            if (!excused && f->hint[0] == '\0')
+                fail_msg("%s: %s has no hint", names[i], f->rule);
+        }
+        compiled_fini(&c);
+        free(text);
+        free(names[i]);
+    }
+    free(names);
+}
+
+/* The runbook inside a hint: from its first heading on. */
+static void recipe_compiles(const char *text, const char *rule)
+{
+    struct compiled c = compile_text("wrong.md", text, strlen(text));
+    const struct zdm_finding *finding = find_rule(&c, rule);
+    assert_non_null(finding);
+    const char *recipe = strstr(finding->hint, "## Phase 1");
+    assert_non_null(recipe);
+    struct compiled again = compile_good("recipe.md", recipe);
+    compiled_fini(&again);
+    compiled_fini(&c);
+}
+
+static void recipes_compile_as_they_are_printed(void **state)
+{
+    (void)state;
+    recipe_compiles("## Expand\n```sql\nALTER TABLE users RENAME COLUMN name TO full_name;\n```\n", "rename-column");
+    recipe_compiles("## Expand\n```sql\nALTER TABLE shop.users RENAME \"Name\" TO \"Full Name\";\n```\n",
+                    "rename-column");
+    recipe_compiles("## Expand\n```sql\nALTER TABLE users ALTER id TYPE bigint;\n```\n", "alter-type");
+    recipe_compiles("## Expand\n```sql\nALTER TABLE users ALTER age TYPE int USING age::int;\n```\n", "alter-type");
+    recipe_compiles("## Expand\n```sql\nALTER TABLE u ADD COLUMN t uuid DEFAULT gen_random_uuid();\n```\n",
+                    "add-column-default");
+}
+
+static void a_runbook_that_is_too_long_is_not_looked_at(void **state)
+{
+    (void)state;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct zdm_plan *plan = NULL;
+    struct zdm_notes *notes = NULL;
+    char *text = malloc(ZDM_RUNBOOK_MAX + 1);
+    assert_non_null(text);
+    memset(text, '\n', ZDM_RUNBOOK_MAX + 1);
+    assert_int_equal(zdm_runbook_compile("a.md", text, ZDM_RUNBOOK_MAX + 1, &plan, &notes, &err), ZDM_LIMIT);
+    assert_null(notes);
+    free(text);
+}
+
+static void deep_nesting_is_refused_before_it_is_parsed(void **state)
+{
+    (void)state;
+    char *text = calloc(1, 40000);
+    assert_non_null(text);
+    strcpy(text, "## Migrate\n```sql\nUPDATE t SET a = ");
+    for (int i = 0; i < 5000; i++)
+        strcat(text + 20, "NOT ");
+    strcat(text, "true;\n```\n");
+    struct compiled c = compile_text("deep.md", text, strlen(text));
+    assert_non_null(find_rule(&c, "too-long"));
+    compiled_fini(&c);
+    free(text);
+}
+
+static void bytes_that_are_no_text_are_refused_with_their_place(void **state)
+{
+    (void)state;
+    struct compiled c = compile_text("a.md", "ok\nok \xff\n", 7);
+    const struct zdm_finding *f = find_rule(&c, "utf-8");
+    assert_non_null(f);
+    assert_int_equal(f->line, 2);
+    assert_int_equal(f->column, 4);
+    compiled_fini(&c);
+    c = compile_text("a.md", "a\0b", 3);
+    assert_non_null(find_rule(&c, "utf-8"));
+    compiled_fini(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_wrong_runbook_is_refused_at_its_exact_position),
+        cmocka_unit_test(every_error_says_what_to_do_but_those_of_syntax_and_limits),
+        cmocka_unit_test(recipes_compile_as_they_are_printed),
+        cmocka_unit_test(a_runbook_that_is_too_long_is_not_looked_at),
+        cmocka_unit_test(deep_nesting_is_refused_before_it_is_parsed),
+        cmocka_unit_test(bytes_that_are_no_text_are_refused_with_their_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
