@@ -24,12 +24,24 @@ static bool can_advance(const struct coord_shard *s)
     return !coord_shard_is_final(s) && s->status != COORD_EXCLUDED;
 }
 
+/* Who saw the last move, or the newest order of any shard, is up to date: orders alone (a resume, a moved actor) do not
+ * make what was seen wrong, and a move that directed nobody yet shows in the phase. */
+static bool is_older(const struct coord_migration *m, uint64_t seen)
+{
+    uint64_t newest = 0;
+    if (seen == 0 || seen >= m->moved_seq)
+        return false;
+    for (size_t i = 0; i < m->n_shards; i++)
+        if (m->shards[i].generation > newest)
+            newest = m->shards[i].generation;
+    return seen < newest;
+}
+
 static bool moved_since(const struct coord_migration *m, const struct zdm_request *request, struct zdm_error *answer)
 {
     if (!request->has_expect)
         return false;
-    bool older = request->expect_generation != 0 && request->expect_generation < m->moved_seq;
-    if (request->expect_phase == m->opened_phase && !older)
+    if (request->expect_phase == m->opened_phase && !is_older(m, request->expect_generation))
         return false;
     zdm_error_set(answer, ZDM_REFUSED, "the migration moved since you looked");
     zdm_error_detail(answer, "Phase %u is open; you saw phase %u.", m->opened_phase, request->expect_phase);

@@ -111,6 +111,7 @@ static void advance_is_refused_when_the_migration_moved_since_the_person_looked(
     struct fleet f;
     fleet_init(&f, 2);
     fleet_submit(&f, plan_of("m", "emm"));
+    fleet_heartbeat(&f);
     struct zdm_request request = {.verb = ZDM_VERB_ADVANCE, .shards = {.all = true}, .has_expect = true};
     strcpy(request.migration, "m");
     request.expect_generation = migration(&f)->moved_seq;
