@@ -95,6 +95,9 @@ static enum coord_stimulus stimulus_of(const struct hearing *h, const struct coo
     *out_phase = s->goal;
     if (!primary || !is_acting(mr->state))
         return COORD_ON_OTHER_REPORT;
+    /* A loss that the agent does not dare to make good by itself is a loss first: it takes the shard back. */
+    if (mr->state == ZDM_AGENT_UNSURE && mr->proven && stimulus_of_proof(s, mr, out_phase) == COORD_ON_REGRESSED)
+        return COORD_ON_REGRESSED;
     if (mr->state == ZDM_AGENT_UNSURE)
         return COORD_ON_UNKNOWN;
     if (mr->state == ZDM_AGENT_STOPPED)

@@ -80,9 +80,12 @@ bool guard_undone_all(const struct coord_case *c)
     return c->current && c->phase == c->s->goal && c->phase == 0;
 }
 
-/* Expand and migrate can be done again behind anybody's back; what switched applications rely on cannot. */
+/* Expand and migrate can be done again behind anybody's back, unless the agent says that it does not know (a backfill
+ * that would count twice); what switched applications rely on cannot. */
 bool guard_lost_rows_come_back(const struct coord_case *c)
 {
+    if (c->report != NULL && c->report->state == ZDM_AGENT_UNSURE)
+        return false;
     if (!c->current || c->phase >= c->s->at || c->s->mode != ZDM_MODE_RUN)
         return false;
     for (uint32_t p = c->phase + 1; p <= c->s->at; p++) {

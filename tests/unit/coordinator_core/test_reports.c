@@ -279,6 +279,24 @@ static void lost_expand_is_done_again_and_a_lost_switch_makes_the_shard_unsure(v
     fleet_fini(&f);
 }
 
+static void loss_that_the_agent_does_not_dare_to_make_good_waits_for_a_person(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct told told;
+    begin(&f, "em");
+    fleet_obey_all(&f);
+    tell(&f, 0, 0, 0, &told);
+    told.of.state = ZDM_AGENT_UNSURE;
+    fleet_report(&f, &told);
+    assert_status(&f, 0, COORD_UNSURE);
+    assert_int_equal(shard(&f, 0)->at, 0);
+    assert_int_equal(fleet_ask(&f, ZDM_VERB_RETRY, "shard=s00000"), ZDM_OK);
+    assert_status(&f, 0, COORD_MOVING);
+    assert_int_equal(shard(&f, 0)->attempt, 1);
+    fleet_fini(&f);
+}
+
 static void agent_that_nobody_enrolled_is_closed(void **unused)
 {
     (void)unused;
@@ -306,6 +324,7 @@ int main(void)
         cmocka_unit_test(two_primaries_that_cannot_be_ranked_make_the_shard_unsure_until_one_is_left),
         cmocka_unit_test(unsure_shard_waits_for_a_person_when_only_the_phases_before_are_proven),
         cmocka_unit_test(lost_expand_is_done_again_and_a_lost_switch_makes_the_shard_unsure),
+        cmocka_unit_test(loss_that_the_agent_does_not_dare_to_make_good_waits_for_a_person),
         cmocka_unit_test(agent_that_nobody_enrolled_is_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
