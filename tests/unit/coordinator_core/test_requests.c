@@ -96,7 +96,7 @@ static void request_id_that_was_seen_is_answered_and_not_done_again(void **unuse
     fleet_init(&f, 2);
     fleet_submit(&f, plan_of("m", "em"));
     struct zdm_request request = {.verb = ZDM_VERB_ADVANCE, .shards = {.all = true}, .request_id = {{42}}};
-    strcpy(request.migration, "m");
+    zdm_copy_text(request.migration, sizeof request.migration, "m");
     assert_int_equal(fleet_request(&f, &request, NULL), ZDM_OK);
     size_t events = f.n_log;
     assert_int_equal(fleet_request(&f, &request, NULL), ZDM_OK);
@@ -113,7 +113,7 @@ static void advance_is_refused_when_the_migration_moved_since_the_person_looked(
     fleet_submit(&f, plan_of("m", "emm"));
     fleet_heartbeat(&f);
     struct zdm_request request = {.verb = ZDM_VERB_ADVANCE, .shards = {.all = true}, .has_expect = true};
-    strcpy(request.migration, "m");
+    zdm_copy_text(request.migration, sizeof request.migration, "m");
     request.expect_generation = migration(&f)->moved_seq;
     assert_int_equal(fleet_request(&f, &request, NULL), ZDM_OK);
     request.request_id = (struct zdm_id){{0}};
@@ -136,7 +136,7 @@ static void selection_that_names_an_unknown_shard_or_nothing_is_refused(void **u
     fleet_init(&f, 2);
     fleet_submit(&f, plan_of("m", "em"));
     struct zdm_request request = {.verb = ZDM_VERB_PAUSE, .shards = {.names = names, .n_names = 1}};
-    strcpy(request.migration, "m");
+    zdm_copy_text(request.migration, sizeof request.migration, "m");
     assert_int_equal(fleet_request(&f, &request, NULL), ZDM_NOT_FOUND);
     request.shards.n_names = 0;
     assert_int_equal(fleet_request(&f, &request, NULL), ZDM_INVALID);
@@ -195,7 +195,7 @@ static enum zdm_code enroll(struct fleet *f, const char *name, uint8_t secret, i
     struct zdm_envelope envelope = {.bytes = (uint8_t *)"signed", .len = 6};
     struct zdm_request request = {.verb = ZDM_VERB_ENROLL, .payload = envelope, .request_id = {{0xe0, secret}}};
     struct coord_input input = {.kind = COORD_IN_REQUEST, .now_ms = f->now_ms};
-    strcpy(enrolment.shard, name);
+    zdm_copy_text(enrolment.shard, sizeof enrolment.shard, name);
     enrolment.secret_hash.bytes[0] = enrolment.nonce.bytes[0] = secret;
     input.u.request.request = &request;
     input.u.request.envelope = &envelope;

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "common/base/buffer.h"
+
 static void migration_ends_done_when_every_shard_has_finished_the_last_phase(void **unused)
 {
     (void)unused;
@@ -82,7 +84,7 @@ static void fail_shard(struct fleet *f, size_t i)
     told.of.state = ZDM_AGENT_STOPPED;
     told.of.failed_attempt = shard(f, i)->attempt;
     told.of.error_code = ZDM_DATABASE;
-    strcpy(told.of.error, "null value in column");
+    zdm_copy_text(told.of.error, sizeof told.of.error, "null value in column");
     fleet_report(f, &told);
 }
 
@@ -155,7 +157,7 @@ static void throttle_gives_every_directed_shard_a_new_generation(void **unused)
     fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
     assert_true(coord_directive(f.state, migration(&f), 0, approvals, &before));
     struct zdm_request request = {.verb = ZDM_VERB_THROTTLE, .shards = {.all = true}, .throttle = {.duty_percent = 5}};
-    strcpy(request.migration, "m");
+    zdm_copy_text(request.migration, sizeof request.migration, "m");
     assert_int_equal(fleet_request(&f, &request, NULL), ZDM_OK);
     assert_true(coord_directive(f.state, migration(&f), 0, approvals, &after));
     assert_int_equal(after.throttle.duty_percent, 5);
