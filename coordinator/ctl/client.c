@@ -302,6 +302,8 @@ static enum zdm_code read_identity(struct ctl_client *client, const struct ctl_s
     code = split_urls(client, settings->coordinator, err);
     if (code == ZDM_OK)
         code = zdm_key_file_read(settings->key, &client->key, err);
+    if (code == ZDM_REFUSED) /* nobody's policy refused a request: there is no key to work with */
+        code = err->code = ZDM_AUTH;
     zdm_buffer_init(&bytes, TRUST_FILE_MAX);
     if (code == ZDM_OK)
         code = zdm_file_read(settings->trust, TRUST_FILE_MAX, &bytes, err);

@@ -288,7 +288,7 @@ void ctl_seconds_text(char *out, size_t size, int64_t seconds)
     else if (s < 100 * 60)
         snprintf(out, size, "%" PRId64 " min", (s + 30) / 60);
     else if (s < 48 * 3600)
-        snprintf(out, size, "%" PRId64 "h %02" PRId64 "min", s / 3600, s % 3600 / 60);
+        snprintf(out, size, "%" PRId64 "h %02" PRId64 "m", s / 3600, s % 3600 / 60);
     else
         snprintf(out, size, "%" PRId64 " d", (s + 43200) / 86400);
 }

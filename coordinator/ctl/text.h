@@ -54,7 +54,7 @@ void ctl_bar(struct zdm_buffer *out, const struct ctl_look *look, int permille, 
 
 /* 940, 12.3k, 4.56M; at most 6 columns. */
 void ctl_number_text(char *out, size_t size, uint64_t n);
-/* 8 s, 4 min, 2 h 5 min, 3 d: at most 9 columns. */
+/* 8 s, 4 min, 19h 35m, 3 d: at most 7 columns up to 99 days. */
 void ctl_seconds_text(char *out, size_t size, int64_t seconds);
 
 /* How alike two words are: insertions, deletions and replacements between them (words of at most 64 bytes). */

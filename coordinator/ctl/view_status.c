@@ -11,10 +11,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/base/limits.h"
 #include "coordinator/ctl/json.h"
 #include "coordinator/ctl/shard_state.h"
 
-enum { BAR_MIN = 6, BAR_MAX = 32, NAME_MIN = 8, STEP_MAX = 20, GAP = 2, REASON_INDENT = 4, PERCENT = 5, CELL_MAX = 48 };
+enum { BAR_MIN = 6, BAR_MAX = 32, NAME_MIN = 6, STEP_MAX = 20, GAP = 2, REASON_INDENT = 4, PERCENT = 5, CELL_MAX = 48 };
 
 struct page {
     struct zdm_buffer *out;
@@ -41,7 +42,7 @@ static const char *const phrases[CTL_SHARD_WORDS] = {
     [CTL_SHARD_BLOCKED] = "blocked",
     [CTL_SHARD_PARKED] = "parked",
     [CTL_SHARD_RETRYING] = "retrying",
-    [CTL_SHARD_THROTTLED] = "held back",
+    [CTL_SHARD_THROTTLED] = "throttled",
     [CTL_SHARD_UNDOING] = "undoing",
     [CTL_SHARD_WORKING] = "working",
     [CTL_SHARD_PAUSING] = "pausing",
@@ -341,9 +342,13 @@ static struct columns measure(const struct page *p, const struct ctl_shard *cons
         c.step = STEP_MAX;
     size_t fixed = gap(c.word) + gap(c.step) + gap(c.rows) + gap(c.rate) + gap(c.eta) + PERCENT + 1;
     size_t room = p->look->width > fixed ? p->look->width - fixed : 0;
-    if (room < gap(NAME_MIN) + BAR_MIN) { /* a terminal of 40 columns: numbers go before names do */
-        room += gap(c.rate) + gap(c.eta);
-        c.rate = c.eta = 0;
+    if (gap(c.name) + BAR_MIN > room) { /* the rate goes first: the time that is left says as much */
+        room += gap(c.rate);
+        c.rate = 0;
+    }
+    if (gap(c.name) + BAR_MIN > room) {
+        room += gap(c.step);
+        c.step = 0;
     }
     if (gap(c.name) + BAR_MIN > room)
         c.name = room > gap(NAME_MIN) + BAR_MIN ? room - BAR_MIN - GAP : NAME_MIN;
@@ -366,13 +371,44 @@ static void trim(struct zdm_buffer *out)
         out->data[--out->len] = '\0';
 }
 
+/* Beside the bar where no numbers stand and it fits, else below. */
+static void put_reason(struct page *p, const struct columns *c, const struct ctl_shard *s)
+{
+    enum ctl_style style = s->word <= CTL_SHARD_UNSURE ? CTL_BAD : CTL_DIM;
+    size_t column = c->name + gap(c->word) + gap(c->step) + c->bar + 1 + PERCENT;
+    bool beside = s->rows_total == 0 && column + GAP + ctl_columns(p->look, s->reason) <= p->look->width;
+    if (s->reason[0] != '\0' && beside) {
+        ctl_repeat(p->out, ' ', GAP + (s->permille < 0 ? PERCENT + 1 : 0));
+        ctl_put(p->out, p->look, style, s->reason);
+    }
+    zdm_buffer_puts(p->out, "\n");
+    if (s->reason[0] != '\0' && !beside) {
+        ctl_repeat(p->out, ' ', REASON_INDENT);
+        ctl_wrap(p->out, p->look, style, s->reason, REASON_INDENT, REASON_INDENT);
+    }
+}
+
+/* Names of shards differ at their end, so a long one loses its middle. */
+static void put_name(struct page *p, const char *name, size_t width)
+{
+    char text[ZDM_NAME_MAX + 8];
+    size_t n = strlen(name), tail = width / 2;
+    if (n <= width || n > ZDM_NAME_MAX) {
+        ctl_cell(p->out, p->look, CTL_PLAIN, name, width, false);
+        return;
+    }
+    snprintf(text, sizeof text, "%.*s%s%s", (int)(width - tail - 1), name, p->look->unicode ? "…" : "~",
+             name + n - tail);
+    ctl_cell(p->out, p->look, CTL_PLAIN, text, width, false);
+}
+
 static void put_shard(struct page *p, const struct columns *c, const struct ctl_shard *s)
 {
     char rows[CELL_MAX], rate[CELL_MAX], eta[CELL_MAX], percent[16] = "";
     number_cells(s, rows, rate, eta);
     if (s->permille >= 0)
         snprintf(percent, sizeof percent, "%d %%", s->permille / 10);
-    ctl_cell(p->out, p->look, CTL_PLAIN, s->name, c->name, false);
+    put_name(p, s->name, c->name);
     cell(p, s->style, ctl_shard_word_text(s->word), c->word, false);
     cell(p, CTL_PLAIN, s->step, c->step, false);
     if (c->bar >= BAR_MIN) {
@@ -385,12 +421,7 @@ static void put_shard(struct page *p, const struct columns *c, const struct ctl_
     cell(p, CTL_PLAIN, rate, c->rate, true);
     cell(p, CTL_PLAIN, eta, c->eta, true);
     trim(p->out);
-    zdm_buffer_puts(p->out, "\n");
-    if (s->reason[0] != '\0') {
-        ctl_repeat(p->out, ' ', REASON_INDENT);
-        ctl_wrap(p->out, p->look, s->word <= CTL_SHARD_UNSURE ? CTL_BAD : CTL_DIM, s->reason, REASON_INDENT,
-                 REASON_INDENT);
-    }
+    put_reason(p, c, s);
 }
 
 static void put_list(struct page *p, const struct ctl_shard *const *listed, size_t n)
@@ -420,9 +451,11 @@ static void put_groups(struct page *p, const bool *is_listed)
         const char *noun = listed[w] > 0     ? words[w].n == 1 ? "more shard" : "more shards"
                            : words[w].n == 1 ? "shard"
                                              : "shards";
+        bool moves = words[w].per_s > 0 && words[w].of > 0;
         phrase(&line, p, words[w].n, noun, (enum ctl_shard_word)w);
-        total_text(&line, &words[w], ": ");
-        if (words[w].of == 0 && words[w].reason != NULL && words[w].reason[0] != '\0')
+        if (moves)
+            total_text(&line, &words[w], ": ");
+        if (!moves && words[w].reason != NULL && words[w].reason[0] != '\0')
             zdm_buffer_printf(&line, ": %s", words[w].reason);
         ctl_wrap(p->out, p->look, CTL_PLAIN, zdm_buffer_text(&line), 0, REASON_INDENT);
         zdm_buffer_fini(&line);
@@ -543,9 +576,11 @@ void ctl_view_status(struct zdm_buffer *out, const struct ctl_look *look, const 
         text.failed = true;
     } else {
         size_t budget = view->all || p.n_shards <= CTL_STATUS_LINES_MAX ? p.n_shards : CTL_STATUS_LINES_MAX - 10;
+        if (view->max_rows > 0 && budget > view->max_rows)
+            budget = view->max_rows;
         put_page(&p, view, budget);
         while (view->max_rows > 0 && budget > 0 && ctl_rows_of(zdm_buffer_text(&text)) > view->max_rows) {
-            budget = budget > p.n_shards ? p.n_shards : budget - 1;
+            budget--;
             zdm_buffer_reset(&text);
             put_page(&p, view, budget);
         }

@@ -1,0 +1,285 @@
+/*
+ * test_status.c - the page of `status` out of fixtures: what it says, that it fits, and how a large fleet is grouped.
+ */
+#include "support.h"
+
+#include <stdlib.h>
+
+#include "coordinator/ctl/shard_state.h"
+#include "coordinator/ctl/view_status.h"
+
+static char *render(const json_t *status, const struct ctl_look *look, const struct ctl_status_view *view)
+{
+    const struct ctl_status_view usual = {.all = false};
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    ctl_view_status(&out, look, status, view != NULL ? view : &usual);
+    assert_false(out.failed);
+    return zdm_buffer_take(&out);
+}
+
+/* n shards, copies of the fixture's in turn. */
+static json_t *large(size_t n)
+{
+    json_t *status = fixture("status.json"), *shards = json_object_get(status, "shards"), *many = json_array();
+    for (size_t i = 0; i < n; i++) {
+        char name[32];
+        json_t *shard = json_deep_copy(json_array_get(shards, i % 100 < 6 ? i % 6 : i % 3 == 0 ? 0 : 1));
+        snprintf(name, sizeof name, "shop-eu-%04zu", i);
+        json_object_set_new(shard, "shard", json_string(name));
+        json_array_append_new(many, shard);
+    }
+    json_object_set_new(status, "shards", many);
+    return status;
+}
+
+static void page_is_as_the_golden_file(void **state)
+{
+    char golden[8192], path[512];
+    struct ctl_look look = look_of(80, true);
+    json_t *status = fixture("status.json");
+    (void)state;
+    char *page = render(status, &look, NULL);
+    snprintf(path, sizeof path, "%s/tests/unit/ctl/fixtures/status.txt", ZDM_SOURCE_DIR);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    golden[fread(golden, 1, sizeof golden - 1, file)] = '\0';
+    fclose(file);
+    assert_string_equal(page, golden);
+    free(page);
+    json_decref(status);
+}
+
+static void page_fits_every_width(void **state)
+{
+    json_t *few = fixture("status.json"), *many = large(120);
+    (void)state;
+    for (unsigned width = CTL_WIDTH_MIN; width <= CTL_WIDTH_MAX; width++) {
+        for (int i = 0; i < 4; i++) {
+            struct ctl_look look = look_of(width, i % 2 == 0);
+            char *page = render(i < 2 ? few : many, &look, NULL);
+            size_t columns = widest(&look, page);
+            if (columns > width)
+                fail_msg("%zu columns in a terminal of %u:\n%s", columns, width, page);
+            free(page);
+        }
+    }
+    json_decref(few);
+    json_decref(many);
+}
+
+static void page_of_ascii_has_no_other_character(void **state)
+{
+    struct ctl_look look = look_of(80, false);
+    json_t *status = fixture("status.json");
+    (void)state;
+    char *page = render(status, &look, NULL);
+    for (const char *p = page; *p != '\0'; p++)
+        assert_true(*p == '\n' || (*p >= ' ' && *p < 0x7f));
+    free(page);
+    json_decref(status);
+}
+
+static void colors_add_nothing_but_escapes_of_our_own(void **state)
+{
+    struct ctl_look plain = look_of(80, true), color = look_of(80, true);
+    json_t *status = fixture("status.json");
+    (void)state;
+    color.color = true;
+    char *a = render(status, &plain, NULL), *b = render(status, &color, NULL);
+    assert_null(strchr(a, '\033'));
+    size_t n = 0;
+    for (const char *p = b; *p != '\0'; p++) {
+        if (*p == '\033') {
+            p += strcspn(p, "m");
+            continue;
+        }
+        b[n++] = *p;
+    }
+    b[n] = '\0';
+    assert_string_equal(a, b);
+    free(a);
+    free(b);
+    json_decref(status);
+}
+
+static void every_shard_that_does_not_move_says_why(void **state)
+{
+    struct ctl_look look = look_of(100, true);
+    json_t *status = fixture("status.json");
+    (void)state;
+    char *page = render(status, &look, NULL);
+    assert_has(page, "value too long for type character varying(255)");
+    assert_has(page, "pid 4242 (app@shop");
+    assert_has(page, "its agent is not connected; last heard of 42 s ago");
+    assert_has(page, "held back by replica_lag 5200 ms > 5000 ms");
+    assert_has(page, "waits for an advance");
+    assert_has(page, "barrier: phase 3 waits until 5 of 6 shards have finished phase 2");
+    assert_has(page, "next: zdmctl retry users-full-name --shard shard-3\n      shard-3 failed");
+    free(page);
+    json_decref(status);
+}
+
+static void a_large_fleet_is_grouped(void **state)
+{
+    const struct ctl_status_view all = {.all = true};
+    struct ctl_look look = look_of(80, true);
+    json_t *status = large(120);
+    (void)state;
+    char *page = render(status, &look, NULL);
+    assert_true(ctl_rows_of(page) < 60);
+    assert_has(page, "shards finished phase 2");
+    assert_has(page, "more shards working: ");
+    char *whole = render(status, &look, &all);
+    assert_true(ctl_rows_of(whole) > 120);
+    assert_has(whole, "shop-eu-0119");
+    free(page);
+    free(whole);
+    json_decref(status);
+}
+
+static void a_page_with_a_limit_keeps_to_it(void **state)
+{
+    json_t *status = large(500);
+    (void)state;
+    for (unsigned rows = 20; rows < 80; rows += 7) {
+        const struct ctl_status_view view = {.all = true, .max_rows = rows, .footer = "watching"};
+        struct ctl_look look = look_of(80, true);
+        char *page = render(status, &look, &view);
+        assert_true(ctl_rows_of(page) <= rows);
+        assert_has(page, "watching");
+        free(page);
+    }
+    json_decref(status);
+}
+
+static void a_fleet_without_migrations_says_what_to_do(void **state)
+{
+    struct ctl_look look = look_of(80, true);
+    json_t *status = parse("{\"fleet\": \"shop\", \"migration\": null}");
+    (void)state;
+    char *page = render(status, &look, NULL);
+    assert_has(page, "no migration has been submitted");
+    assert_has(page, "zdmctl submit RUNBOOK");
+    free(page);
+    json_decref(status);
+}
+
+static void alarms_are_not_to_be_overlooked(void **state)
+{
+    struct ctl_look look = look_of(80, true);
+    json_t *status = fixture("status.json"), *coordinator = json_object_get(status, "coordinator");
+    (void)state;
+    json_object_set_new(coordinator, "fenced", json_true());
+    json_object_set_new(coordinator, "frozen", json_true());
+    json_object_set_new(status, "mode", json_string("halted"));
+    json_object_set_new(status, "halted_by", json_string("budget"));
+    char *page = render(status, &look, NULL);
+    assert_has(page, "FENCED:");
+    assert_has(page, "frozen:");
+    assert_has(page, "halted: no further shard enters a phase; cause: more shards failed");
+    free(page);
+    json_decref(status);
+}
+
+static void unknown_and_missing_fields_do_no_harm(void **state)
+{
+    static const char *const texts[] = {
+        "{}",
+        "{\"migration\": \"m\"}",
+        "{\"migration\": \"m\", \"shards\": [{}, {\"shard\": 7, \"status\": [], \"observed\": \"x\"}, null]}",
+        "{\"migration\": \"m\", \"phases\": [null, {\"number\": \"one\"}], \"next\": 5, \"barrier\": []}",
+    };
+    struct ctl_look look = look_of(80, true);
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        json_t *status = parse(texts[i]);
+        free(render(status, &look, NULL));
+        json_decref(status);
+    }
+}
+
+/* ---- One word for each shard ---- */
+
+static json_t *shard_of(const char *status, int goal, const char *observed, bool connected, int heard_ms)
+{
+    char text[1024];
+    snprintf(
+        text, sizeof text,
+        "{\"shard\": \"s\", \"status\": \"%s\", \"reason\": \"\", \"agent\": {\"connected\": %s, \"heard_ms\": %d}, "
+        "\"desired\": {\"phase\": %d, \"mode\": \"run\"}, \"observed\": %s}",
+        status, connected ? "true" : "false", heard_ms, goal, observed);
+    return parse(text);
+}
+
+static void every_situation_has_its_word(void **state)
+{
+    static const struct {
+        const char *status, *observed;
+        int goal;
+        bool connected;
+        int heard_ms;
+        enum ctl_shard_word word;
+    } rows[] = {
+        {"ready", "null", 1, true, 10, CTL_SHARD_WAITING},
+        {"ready", "null", 2, false, 99999, CTL_SHARD_FINISHED},
+        {"moving", "null", 2, true, 10, CTL_SHARD_WORKING},
+        {"moving", "{\"state\": \"working\"}", 2, true, 10, CTL_SHARD_WORKING},
+        {"moving", "{\"state\": \"looking\"}", 2, true, 10, CTL_SHARD_WORKING},
+        {"moving", "{\"state\": \"working\"}", 2, false, 10, CTL_SHARD_AWAY},
+        {"moving", "{\"state\": \"working\"}", 2, true, 16000, CTL_SHARD_AWAY},
+        {"moving", "{\"state\": \"blind\"}", 2, true, 10, CTL_SHARD_NO_DATABASE},
+        {"moving", "{\"state\": \"working\", \"connected\": false}", 2, true, 10, CTL_SHARD_NO_DATABASE},
+        {"moving", "{\"state\": \"asking\"}", 2, true, 10, CTL_SHARD_PARKED},
+        {"moving", "{\"state\": \"waiting\", \"wait\": \"lease\"}", 2, true, 10, CTL_SHARD_PARKED},
+        {"moving", "{\"state\": \"waiting\", \"wait\": \"lock\"}", 2, true, 10, CTL_SHARD_BLOCKED},
+        {"moving", "{\"state\": \"waiting\", \"wait\": \"throttle\"}", 2, true, 10, CTL_SHARD_THROTTLED},
+        {"moving", "{\"state\": \"waiting\", \"wait\": \"backoff\"}", 2, true, 10, CTL_SHARD_RETRYING},
+        {"moving", "{\"state\": \"waiting\", \"wait\": \"plan\"}", 2, true, 10, CTL_SHARD_WORKING},
+        {"held", "{\"state\": \"working\"}", 2, true, 10, CTL_SHARD_PAUSING},
+        {"held", "null", 2, true, 10, CTL_SHARD_PAUSING},
+        {"held", "{\"state\": \"paused\"}", 2, true, 10, CTL_SHARD_PAUSED},
+        {"failed", "null", 2, false, 10, CTL_SHARD_FAILED},
+        {"unsure", "null", 2, true, 10, CTL_SHARD_UNSURE},
+        {"undoing", "null", 1, true, 10, CTL_SHARD_UNDOING},
+        {"undone", "null", 0, true, 10, CTL_SHARD_UNDONE},
+        {"done", "null", 4, true, 10, CTL_SHARD_DONE},
+        {"excluded", "null", 2, true, 10, CTL_SHARD_EXCLUDED},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        json_t *json = shard_of(rows[i].status, rows[i].goal, rows[i].observed, rows[i].connected, rows[i].heard_ms);
+        struct ctl_shard shard;
+        ctl_shard_read(&shard, json, 2);
+        if (shard.word != rows[i].word)
+            fail_msg("row %zu (%s, %s) gives \"%s\"", i, rows[i].status, rows[i].observed,
+                     ctl_shard_word_text(shard.word));
+        json_decref(json);
+    }
+}
+
+static void every_word_has_a_text(void **state)
+{
+    (void)state;
+    for (int w = 0; w < CTL_SHARD_WORDS; w++)
+        assert_true(strlen(ctl_shard_word_text((enum ctl_shard_word)w)) > 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(page_is_as_the_golden_file),
+        cmocka_unit_test(page_fits_every_width),
+        cmocka_unit_test(page_of_ascii_has_no_other_character),
+        cmocka_unit_test(colors_add_nothing_but_escapes_of_our_own),
+        cmocka_unit_test(every_shard_that_does_not_move_says_why),
+        cmocka_unit_test(a_large_fleet_is_grouped),
+        cmocka_unit_test(a_page_with_a_limit_keeps_to_it),
+        cmocka_unit_test(a_fleet_without_migrations_says_what_to_do),
+        cmocka_unit_test(alarms_are_not_to_be_overlooked),
+        cmocka_unit_test(unknown_and_missing_fields_do_no_harm),
+        cmocka_unit_test(every_situation_has_its_word),
+        cmocka_unit_test(every_word_has_a_text),
+    };
+    setlocale(LC_CTYPE, "C.UTF-8");
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
