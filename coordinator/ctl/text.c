@@ -153,6 +153,7 @@ void ctl_cell(struct zdm_buffer *out, const struct ctl_look *look, enum ctl_styl
 {
     const char *ellipsis = look->unicode ? "…" : "~";
     size_t columns = ctl_columns(look, text);
+    bool cut = columns > width;
     if (right && columns < width)
         ctl_repeat(out, ' ', width - columns);
     if (style != CTL_PLAIN)
@@ -165,7 +166,7 @@ void ctl_cell(struct zdm_buffer *out, const struct ctl_look *look, enum ctl_styl
     }
     if (style != CTL_PLAIN)
         ctl_style(out, look, CTL_PLAIN);
-    if (!right && columns < width)
+    if (columns < width && (!right || cut)) /* a wide character that did not fit leaves a column */
         ctl_repeat(out, ' ', width - columns);
 }
 

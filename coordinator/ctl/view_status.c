@@ -325,6 +325,12 @@ static size_t gap(size_t width)
     return width > 0 ? width + GAP : 0;
 }
 
+/* All but the name and the bar. */
+static size_t fixed_columns(const struct columns *c)
+{
+    return gap(c->word) + gap(c->step) + gap(c->rows) + gap(c->rate) + gap(c->eta) + PERCENT + 1;
+}
+
 static struct columns measure(const struct page *p, const struct ctl_shard *const *listed, size_t n)
 {
     struct columns c = {.name = NAME_MIN};
@@ -340,16 +346,13 @@ static struct columns measure(const struct page *p, const struct ctl_shard *cons
     }
     if (c.step > STEP_MAX)
         c.step = STEP_MAX;
-    size_t fixed = gap(c.word) + gap(c.step) + gap(c.rows) + gap(c.rate) + gap(c.eta) + PERCENT + 1;
+    /* What gives way in a narrow terminal, in this order: the time that is left says as much as the rate. */
+    size_t *const droppable[] = {&c.rate, &c.step, &c.eta, &c.rows};
+    for (size_t i = 0; i < sizeof droppable / sizeof droppable[0]; i++)
+        if (fixed_columns(&c) + gap(c.name) + BAR_MIN > p->look->width)
+            *droppable[i] = 0;
+    size_t fixed = fixed_columns(&c);
     size_t room = p->look->width > fixed ? p->look->width - fixed : 0;
-    if (gap(c.name) + BAR_MIN > room) { /* the rate goes first: the time that is left says as much */
-        room += gap(c.rate);
-        c.rate = 0;
-    }
-    if (gap(c.name) + BAR_MIN > room) {
-        room += gap(c.step);
-        c.step = 0;
-    }
     if (gap(c.name) + BAR_MIN > room)
         c.name = room > gap(NAME_MIN) + BAR_MIN ? room - BAR_MIN - GAP : NAME_MIN;
     c.bar = room > gap(c.name) ? room - gap(c.name) : 0;
@@ -507,8 +510,7 @@ static void put_next(struct page *p)
     zdm_buffer_puts(p->out, "\n");
     ctl_put(p->out, p->look, CTL_DIM, "next: ");
     if (command[0] != '\0') {
-        ctl_put(p->out, p->look, CTL_BOLD, command);
-        zdm_buffer_puts(p->out, "\n");
+        ctl_wrap(p->out, p->look, CTL_BOLD, command, 6, 6);
         if (why[0] != '\0')
             ctl_repeat(p->out, ' ', 6);
     } else {
