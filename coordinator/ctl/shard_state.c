@@ -113,36 +113,44 @@ static enum ctl_shard_word judge(const struct ctl_shard *s, const json_t *shard,
 static void add_reason(struct ctl_shard *s, const char *before, const char *text)
 {
     size_t used = strlen(s->reason);
-    if (text[0] == '\0' || strstr(s->reason, text) != NULL)
+    if (text[0] == '\0')
         return;
     int n = snprintf(s->reason + used, sizeof s->reason - used, "%s%s%s", used > 0 ? "; " : "", before, text);
     if (n < 0)
         s->reason[used] = '\0';
 }
 
+/* What the fields of the status say where the coordinator gave no reason. */
+static void guess(struct ctl_shard *s, const json_t *observed)
+{
+    if (s->word == CTL_SHARD_BLOCKED)
+        add_reason(s, "waits for a lock held by ", ctl_json_text(observed, "blocked_by"));
+    else if (s->word == CTL_SHARD_THROTTLED)
+        add_reason(s, "held back by ", ctl_json_text(observed, "throttled_by"));
+    else if (s->word == CTL_SHARD_PARKED)
+        add_reason(s, "", "its agent waits for the coordinator to confirm the order");
+    else if (s->word == CTL_SHARD_AWAY)
+        add_reason(s, "", "its agent is not connected");
+    else
+        add_reason(s, "", ctl_json_text(observed, "error"));
+    if (s->word == CTL_SHARD_NO_DATABASE && s->reason[0] == '\0')
+        add_reason(s, "", "its agent cannot reach the database");
+}
+
 static void explain(struct ctl_shard *s, const json_t *shard)
 {
-    const json_t *observed = ctl_json_object(shard, "observed");
+    const json_t *agent = ctl_json_object(shard, "agent");
+    const char *reason = ctl_json_text(shard, "reason");
     char since[32], text[64];
     if (s->word == CTL_SHARD_DONE || s->word == CTL_SHARD_UNDONE)
         return;
-    add_reason(s, "", ctl_json_text(shard, "reason"));
-    if (s->word == CTL_SHARD_FAILED || s->word == CTL_SHARD_RETRYING || s->word == CTL_SHARD_NO_DATABASE ||
-        s->word == CTL_SHARD_BLOCKED || s->word == CTL_SHARD_UNSURE)
-        add_reason(s, "", ctl_json_text(observed, "error"));
-    if (s->word == CTL_SHARD_BLOCKED)
-        add_reason(s, "waits for a lock held by ", ctl_json_text(observed, "blocked_by"));
-    if (s->word == CTL_SHARD_THROTTLED)
-        add_reason(s, "held back by ", ctl_json_text(observed, "throttled_by"));
+    if (strcmp(reason, ctl_shard_word_text(s->word)) != 0) /* the word itself is no reason */
+        add_reason(s, "", reason);
+    if (s->reason[0] == '\0')
+        guess(s, ctl_json_object(shard, "observed"));
     if (s->word == CTL_SHARD_PAUSING)
         add_reason(s, "", "its agent has not said that it stopped");
-    if (s->word == CTL_SHARD_PARKED)
-        add_reason(s, "", "its agent waits for the coordinator to confirm the order");
-    if (s->word == CTL_SHARD_AWAY && s->reason[0] == '\0')
-        add_reason(s, "", "its agent is not connected");
-    if (s->word == CTL_SHARD_NO_DATABASE && s->reason[0] == '\0')
-        add_reason(s, "", "its agent cannot reach the database");
-    if (s->heard_ms > CTL_HEARD_LATE_MS) {
+    if (s->heard_ms > CTL_HEARD_LATE_MS && ctl_json_true(agent, "connected")) {
         ctl_seconds_text(since, sizeof since, s->heard_ms / 1000);
         snprintf(text, sizeof text, "last heard of %s ago", since);
         add_reason(s, "", text);
