@@ -8,7 +8,8 @@
 /* Only the agent's role has rights on schema zdm: trigger functions run for the application without any (the right to
  * execute is asked for when a trigger is made, not when it fires). */
 static const char tables[] =
-    "CREATE SCHEMA IF NOT EXISTS zdm;"
+    /* CREATE SCHEMA IF NOT EXISTS asks for the right to create one even where it is there. */
+    "DO $$BEGIN IF to_regnamespace('zdm') IS NULL THEN CREATE SCHEMA zdm; END IF; END$$;"
     "CREATE TABLE IF NOT EXISTS zdm.meta (one boolean PRIMARY KEY DEFAULT true CHECK (one), format integer NOT NULL,"
     " made_at timestamptz NOT NULL DEFAULT now());"
     "CREATE TABLE IF NOT EXISTS zdm.plan (plan_hash bytea PRIMARY KEY, envelope bytea NOT NULL,"

@@ -1,0 +1,30 @@
+-- The rights of the agent's role on one PostgreSQL shard, and nothing more. Run once per database, as a superuser:
+--
+--   psql -v agent=zdm_agent -v owner=app_owner -d shop -f postgresql-grants.sql
+--
+-- agent  the role the agent logs in with; made here when it does not exist (give it a password or a certificate yourself)
+-- owner  the role that owns the application's tables
+\set ON_ERROR_STOP on
+
+SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE', :'agent')
+WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = :'agent') \gexec
+
+-- Only an owner may alter a table, and membership in the owner is how PostgreSQL lends that. The agent runs nothing but
+-- the SQL of a plan that an operator signed, and fixed templates of its own.
+GRANT :"owner" TO :"agent";
+
+-- The journal. The application needs no right on it: its rows pass through trigger functions without any.
+CREATE SCHEMA IF NOT EXISTS zdm AUTHORIZATION :"agent";
+
+-- To name the session that holds a lock, and to see how far replicas are behind.
+GRANT pg_read_all_stats TO :"agent";
+
+-- To make an ordinary autovacuum give way to a change that needs its lock for a moment. Before PostgreSQL 15 only a
+-- superuser may set it; there such a change waits until the autovacuum is through.
+SELECT current_setting('server_version_num')::int >= 150000 AS can_grant_parameters \gset
+\if :can_grant_parameters
+GRANT SET ON PARAMETER deadlock_timeout TO :"agent";
+\endif
+
+-- Tables with row level security: either the owner's tables without FORCE ROW LEVEL SECURITY (nothing to do), or
+--   ALTER ROLE zdm_agent BYPASSRLS;

@@ -1,0 +1,464 @@
+/*
+ * rig.c - see rig.h.
+ */
+#include "tests/integration/postgresql/rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "common/base/buffer.h"
+
+enum { WAIT_S = 60 };
+
+static void ignore_notice(void *ctx, const char *message)
+{
+    (void)ctx;
+    (void)message;
+}
+
+static PGconn *connect_to(struct test_pg *pg, const char *role, const char *database)
+{
+    PGconn *conn = PQconnectdb(test_pg_dsn(pg, role, database));
+    if (PQstatus(conn) != CONNECTION_OK) {
+        fail_msg("cannot connect as %s: %s", role, PQerrorMessage(conn));
+    }
+    PQsetNoticeProcessor(conn, ignore_notice, NULL);
+    return conn;
+}
+
+void rig_exec(PGconn *conn, const char *sql)
+{
+    PGresult *res = PQexec(conn, sql);
+    ExecStatusType status = PQresultStatus(res);
+    if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK) {
+        fail_msg("%s\n%s", sql, PQerrorMessage(conn));
+    }
+    PQclear(res);
+}
+
+static struct test_pg *server;
+static unsigned n_databases;
+
+static int start_server(const struct test_pg_options *options)
+{
+    server = test_pg_start(options);
+    PGconn *conn = connect_to(server, "postgres", "postgres");
+    rig_exec(conn, "CREATE ROLE app_owner LOGIN; CREATE ROLE app_user LOGIN;");
+    rig_exec(conn, "CREATE DATABASE shop OWNER app_owner");
+    PQfinish(conn);
+    test_pg_grant(server, "shop", "zdm_agent", "app_owner");
+    conn = connect_to(server, "postgres", "shop");
+    rig_exec(conn, "GRANT ALL ON SCHEMA public TO app_owner; GRANT USAGE ON SCHEMA public TO app_user;"
+                   "ALTER DEFAULT PRIVILEGES FOR ROLE app_owner GRANT ALL ON TABLES TO app_user;"
+                   "ALTER DEFAULT PRIVILEGES FOR ROLE app_owner GRANT ALL ON SEQUENCES TO app_user;");
+    PQfinish(conn);
+    return 0;
+}
+
+int rig_group_setup(void **state)
+{
+    (void)state;
+    return start_server(NULL);
+}
+
+int rig_group_setup_durable(void **state)
+{
+    (void)state;
+    return start_server(&(struct test_pg_options){.durable = true});
+}
+
+int rig_group_teardown(void **state)
+{
+    (void)state;
+    test_pg_free(server);
+    return 0;
+}
+
+static void keep_result(void *ctx, struct agent_result *result)
+{
+    struct rig *r = ctx;
+    pthread_mutex_lock(&r->lock);
+    assert_true(r->n_results < RIG_RESULTS_MAX);
+    r->results[r->n_results++] = result;
+    pthread_cond_broadcast(&r->arrived);
+    pthread_mutex_unlock(&r->lock);
+}
+
+PGconn *rig_connect(struct rig *r, const char *role)
+{
+    return connect_to(r->pg, role, r->database);
+}
+
+void rig_connect_engine(struct rig *r)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_CONNECT, AGENT_RUN_NONE, 0, 0);
+    if (result->outcome != AGENT_OK) {
+        fail_msg("connect: %s: %s", agent_outcome_name(result->outcome), result->error.message);
+    }
+    agent_result_free(result);
+}
+
+int rig_setup(void **state)
+{
+    struct rig *r = calloc(1, sizeof *r);
+    struct zdm_error err = ZDM_ERROR_INIT;
+    char sql[128];
+    r->pg = server;
+    r->next_op = 1;
+    r->time_limit_ms = 20000;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->arrived, NULL);
+    snprintf(r->database, sizeof r->database, "t%u", ++n_databases);
+    PGconn *conn = connect_to(server, "postgres", "postgres");
+    snprintf(sql, sizeof sql, "CREATE DATABASE %s TEMPLATE shop OWNER app_owner", r->database);
+    rig_exec(conn, sql);
+    PQfinish(conn);
+    r->super = rig_connect(r, "postgres");
+    r->owner = rig_connect(r, "app_owner");
+    r->app = rig_connect(r, "app_user");
+    char dsn[512];
+    snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(server, "zdm_agent", r->database));
+    struct agent_engine_config config = {.dsn = dsn,
+                                         .application_name = "zdm-agent test",
+                                         .connect_timeout_ms = 5000,
+                                         .sink = {.op_done = keep_result, .ctx = r}};
+    assert_int_equal(agent_postgresql_open(&config, &r->engine, &err), ZDM_OK);
+    rig_connect_engine(r);
+    *state = r;
+    return 0;
+}
+
+int rig_teardown(void **state)
+{
+    struct rig *r = *state;
+    r->engine.ops->close(r->engine.self);
+    for (size_t i = 0; i < r->n_results; i++) {
+        agent_result_free(r->results[i]);
+    }
+    PQfinish(r->super);
+    PQfinish(r->owner);
+    PQfinish(r->app);
+    zdm_plan_unref(r->plan);
+    free(r->cursor);
+    free(r->bound);
+    pthread_cond_destroy(&r->arrived);
+    pthread_mutex_destroy(&r->lock);
+    free(r);
+    return 0;
+}
+
+#define FORMAT_SQL(sql, fmt)                                                                                           \
+    do {                                                                                                               \
+        va_list args;                                                                                                  \
+        va_start(args, fmt);                                                                                           \
+        vsnprintf(sql, sizeof sql, fmt, args);                                                                         \
+        va_end(args);                                                                                                  \
+    } while (0)
+
+void rig_sql(struct rig *r, const char *fmt, ...)
+{
+    char sql[8192];
+    FORMAT_SQL(sql, fmt);
+    rig_exec(r->owner, sql);
+}
+
+void rig_app(struct rig *r, const char *fmt, ...)
+{
+    char sql[8192];
+    FORMAT_SQL(sql, fmt);
+    rig_exec(r->app, sql);
+}
+
+static const char *value(struct rig *r, const char *sql)
+{
+    PGresult *res = PQexec(r->super, sql);
+    if (PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) == 0) {
+        fail_msg("%s\n%s", sql, PQerrorMessage(r->super));
+    }
+    snprintf(r->text, sizeof r->text, "%s", PQgetisnull(res, 0, 0) ? "NULL" : PQgetvalue(res, 0, 0));
+    PQclear(res);
+    return r->text;
+}
+
+const char *rig_value(struct rig *r, const char *fmt, ...)
+{
+    char sql[8192];
+    FORMAT_SQL(sql, fmt);
+    return value(r, sql);
+}
+
+long rig_number(struct rig *r, const char *fmt, ...)
+{
+    char sql[8192];
+    FORMAT_SQL(sql, fmt);
+    return strtol(value(r, sql), NULL, 10);
+}
+
+const char *rig_app_fails(struct rig *r, const char *sql)
+{
+    PGresult *res = PQexec(r->app, sql);
+    const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+    snprintf(r->text, sizeof r->text, "%s", state == NULL ? "" : state);
+    PQclear(res);
+    return r->text;
+}
+
+void rig_plan(struct rig *r, const char *table, size_t n)
+{
+    zdm_plan_unref(r->plan);
+    struct zdm_plan *plan = r->plan = zdm_plan_new();
+    static uint8_t serial;
+    plan->format = ZDM_PLAN_FORMAT;
+    snprintf(plan->id, sizeof plan->id, "m%s", r->database);
+    plan->phases = calloc(1, sizeof *plan->phases);
+    plan->n_phases = 1;
+    plan->phases[0].number = 1;
+    plan->phases[0].class = ZDM_PHASE_EXPAND;
+    plan->phases[0].steps = calloc(n, sizeof *plan->phases[0].steps);
+    plan->phases[0].n_steps = n;
+    memset(plan->hash.bytes, ++serial, sizeof plan->hash.bytes);
+    for (size_t i = 0; i < n; i++) {
+        struct zdm_step *step = &plan->phases[0].steps[i];
+        step->ordinal = (uint32_t)i + 1;
+        snprintf(step->id, sizeof step->id, "1.%zu", i + 1);
+        step->table.schema = zdm_strdup("public");
+        step->table.name = zdm_strdup(table);
+    }
+    r->journal_step = 1;
+    free(r->cursor);
+    free(r->bound);
+    r->cursor = r->bound = NULL;
+}
+
+struct zdm_step *rig_step(struct rig *r, uint32_t ordinal)
+{
+    return &r->plan->phases[0].steps[ordinal - 1];
+}
+
+struct zdm_step *rig_ddl(struct rig *r, uint32_t ordinal, enum zdm_action action, const char *column,
+                         const char *object, const char *sql)
+{
+    struct zdm_step *step = rig_step(r, ordinal);
+    step->action = action;
+    step->column = zdm_strdup(column);
+    step->object = zdm_strdup(object);
+    step->sql = zdm_strdup(sql);
+    return step;
+}
+
+struct zdm_derivation *rig_derive(struct rig *r, uint32_t ordinal, enum zdm_action action, const char *target,
+                                  const char *expr, const char *expr_new, const char *const *sources, size_t n_sources)
+{
+    struct zdm_step *step = rig_step(r, ordinal);
+    struct zdm_derivation *d = step->derivation = calloc(1, sizeof *d);
+    step->action = action;
+    d->assignments = calloc(1, sizeof *d->assignments);
+    d->n_assignments = 1;
+    d->assignments[0].target = zdm_strdup(target);
+    d->assignments[0].expr = zdm_strdup(expr);
+    d->assignments[0].expr_new = zdm_strdup(expr_new);
+    d->assignments[0].added = true;
+    d->sources = calloc(n_sources + 1, sizeof *d->sources);
+    d->n_sources = n_sources;
+    for (size_t i = 0; i < n_sources; i++) {
+        d->sources[i] = zdm_strdup(sources[i]);
+    }
+    d->idempotent = true;
+    return d;
+}
+
+struct zdm_derivation *rig_copy(struct rig *r, uint32_t ordinal, enum zdm_action action, const char *target,
+                                const char *source)
+{
+    char expr[128], expr_new[128];
+    snprintf(expr, sizeof expr, "t.\"%s\"", source);
+    snprintf(expr_new, sizeof expr_new, "NEW.\"%s\"", source);
+    struct zdm_derivation *d = rig_derive(r, ordinal, action, target, expr, expr_new, &source, 1);
+    d->assignments[0].copy_of = zdm_strdup(source);
+    d->both_ways = true;
+    return d;
+}
+
+static struct agent_op base_op(struct rig *r, enum agent_op_kind kind)
+{
+    struct agent_op op = {.id = r->next_op++, .kind = kind, .plan = r->plan, .fence = r->fence};
+    snprintf(op.migration, sizeof op.migration, "%s", r->plan == NULL ? "" : r->plan->id);
+    return op;
+}
+
+static void start(struct rig *r, const struct agent_op *op)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    if (r->engine.ops->start(r->engine.self, op, &err) != ZDM_OK) {
+        fail_msg("start: %s", err.message);
+    }
+}
+
+uint64_t rig_begin(struct rig *r, enum agent_op_kind kind, enum agent_run run, uint32_t step, uint32_t rows)
+{
+    struct agent_op op = base_op(r, kind);
+    bool control = kind == AGENT_OP_CONNECT || kind == AGENT_OP_SIGNALS;
+    op.lane = control ? 0 : 1;
+    op.run = run;
+    op.step = step;
+    op.journal_step = r->journal_step;
+    op.cursor = r->cursor;
+    op.bound = r->bound;
+    op.rows = rows;
+    op.lock_wait_ms = r->lock_wait_ms;
+    op.time_limit_ms = r->time_limit_ms;
+    op.locked_form = r->locked_form;
+    op.max_replica_lag_ms = 5000;
+    op.attempt = 1;
+    op.failed_code = ZDM_DATABASE;
+    op.failed_text = "it broke";
+    start(r, &op);
+    return op.id;
+}
+
+struct agent_result *rig_await(struct rig *r, uint64_t op)
+{
+    struct timespec until;
+    struct agent_result *found = NULL;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += WAIT_S;
+    pthread_mutex_lock(&r->lock);
+    for (int timed_out = 0; found == NULL && !timed_out;) {
+        for (size_t i = 0; i < r->n_results && found == NULL; i++) {
+            if (r->results[i]->op == op) {
+                found = r->results[i];
+                r->results[i] = r->results[--r->n_results];
+            }
+        }
+        if (found == NULL) {
+            timed_out = pthread_cond_timedwait(&r->arrived, &r->lock, &until);
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (found == NULL) {
+        fail_msg("operation %lu gave no result", (unsigned long)op);
+        return NULL;
+    }
+    if (found->journal_valid) {
+        r->journal_step = found->journal_step;
+        free(r->cursor);
+        free(r->bound);
+        r->cursor = zdm_strdup(found->cursor);
+        r->bound = zdm_strdup(found->bound);
+        r->walked = found->walked;
+    }
+    return found;
+}
+
+struct agent_result *rig_do(struct rig *r, enum agent_op_kind kind, enum agent_run run, uint32_t step, uint32_t rows)
+{
+    return rig_await(r, rig_begin(r, kind, run, step, rows));
+}
+
+struct agent_result *rig_try_accept(struct rig *r, uint64_t epoch, uint64_t generation, uint8_t instance,
+                                    uint8_t digest)
+{
+    struct zdm_envelope envelope = {.bytes = (uint8_t[]){1, 2, 3}, .len = 3};
+    struct zdm_directive directive = {.fence = {.epoch = epoch, .generation = generation}};
+    memset(directive.fence.instance.bytes, instance, 16);
+    memset(directive.fence.anchor.bytes, digest, 32);
+    directive.plan_hash = r->plan->hash;
+    struct agent_op op = base_op(r, AGENT_OP_ACCEPT);
+    op.directive = &directive;
+    op.envelope = &envelope;
+    memset(op.digest.bytes, digest, 32);
+    start(r, &op);
+    struct agent_result *result = rig_await(r, op.id);
+    if (result->outcome == AGENT_OK) {
+        r->fence = directive.fence;
+    }
+    return result;
+}
+
+void rig_accept(struct rig *r, uint64_t generation)
+{
+    struct zdm_envelope envelope = {.bytes = (uint8_t[]){9, 8, 7}, .len = 3};
+    struct agent_op op = base_op(r, AGENT_OP_STORE_PLAN);
+    op.envelope = &envelope;
+    op.digest = r->plan->hash;
+    start(r, &op);
+    struct agent_result *result = rig_await(r, op.id);
+    assert_true(result->outcome == AGENT_OK || result->outcome == AGENT_ALREADY);
+    agent_result_free(result);
+    result = rig_try_accept(r, 1, generation, 1, (uint8_t)generation);
+    assert_string_equal(agent_outcome_name(result->outcome), "ok");
+    agent_result_free(result);
+}
+
+static void expect(const struct agent_result *result, enum agent_outcome expected)
+{
+    if (result->outcome != expected) {
+        fail_msg("%s of lane %u: %s instead of %s: %s %s (%s) %s", agent_run_name(result->run), result->lane,
+                 agent_outcome_name(result->outcome), agent_outcome_name(expected), result->error.sqlstate,
+                 result->error.message, result->error.detail, result->error.hint);
+    }
+}
+
+void rig_run(struct rig *r, enum agent_run run, uint32_t step, enum agent_outcome expected)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, run, step, 1000);
+    expect(result, expected);
+    agent_result_free(result);
+}
+
+void rig_refused(struct rig *r, enum agent_run run, uint32_t step, const char *text)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, run, step, 1000);
+    expect(result, AGENT_FAIL);
+    bool says = strstr(result->error.message, text) != NULL || strstr(result->error.detail, text) != NULL ||
+                strstr(result->error.hint, text) != NULL;
+    if (!says) {
+        fail_msg("\"%s\" is not in: %s (%s) %s", text, result->error.message, result->error.detail, result->error.hint);
+    }
+    agent_result_free(result);
+}
+
+void rig_inspect(struct rig *r, uint32_t step, enum agent_proof expected)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_INSPECT, AGENT_RUN_NONE, step, 0);
+    expect(result, AGENT_OK);
+    assert_string_equal(agent_proof_name(result->proof), agent_proof_name(expected));
+    agent_result_free(result);
+}
+
+unsigned rig_walk(struct rig *r, uint32_t step, uint32_t rows)
+{
+    unsigned batches = 0;
+    bool check = rig_step(r, step)->action == ZDM_ACTION_CHECK_COMPARE;
+    rig_run(r, AGENT_RUN_BOUND, step, AGENT_OK);
+    while (!r->walked) {
+        struct agent_result *result =
+            rig_do(r, AGENT_OP_RUN, check ? AGENT_RUN_CHECK_CHUNK : AGENT_RUN_BATCH, step, rows);
+        expect(result, AGENT_OK);
+        assert_true(result->rows_walked <= rows);
+        agent_result_free(result);
+        batches++;
+    }
+    return batches;
+}
+
+void rig_reload(struct rig *r)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_CONNECT, AGENT_RUN_NONE, 0, 0);
+    expect(result, AGENT_OK);
+    for (size_t i = 0; i < result->n_journals; i++) {
+        const struct agent_journal *j = &result->journals[i];
+        if (strcmp(j->migration, r->plan->id) == 0) {
+            r->journal_step = j->step;
+            free(r->cursor);
+            free(r->bound);
+            r->cursor = zdm_strdup(j->cursor);
+            r->bound = zdm_strdup(j->bound);
+            r->walked = j->walked;
+            r->fence = j->accepted;
+        }
+    }
+    agent_result_free(result);
+}
