@@ -109,19 +109,7 @@ static void fill_answer(struct zdm_frame *frame, const struct zdm_id *request_id
     (void)zdm_copy_text(frame->u.answer.hint, sizeof frame->u.answer.hint, answer->hint);
 }
 
-void send_refusal(struct coord_driver *d, zdm_conn conn, const struct zdm_id *request_id, const struct zdm_error *err)
-{
-    struct coord_peer *peer = coord_hub_find(d->hub, conn);
-    struct zdm_frame frame;
-    if (peer == NULL)
-        return;
-    driver_notice(d, ZDM_LOG_INFO, "a request was refused", peer->name, err->message);
-    fill_answer(&frame, request_id, err);
-    if (coord_hub_send(d->hub, peer, &frame) == ZDM_SEND_FULL)
-        coord_hub_close(d->hub, peer, "");
-}
-
-/* The id of the request in a pending frame; its signature was checked when it was decided. */
+/* The id of the request in a pending frame, whether or not its signature is right; zero when it has none. */
 static struct zdm_id request_id_of(const struct pending *pending)
 {
     struct zdm_request request;
@@ -136,13 +124,32 @@ static struct zdm_id request_id_of(const struct pending *pending)
     return id;
 }
 
-static void answer_person(struct coord_driver *d, const struct pending *pending, const struct zdm_error *answer)
+/* The id is only repeated, so that the asker knows what was refused: nothing was believed because of it. A request
+ * without one was not made by a client of ours. */
+void send_refusal(struct coord_driver *d, const struct pending *pending, const struct zdm_error *err)
 {
-    struct zdm_id id = request_id_of(pending);
-    if (answer->code != ZDM_OK) {
-        send_refusal(d, pending->conn, &id, answer);
+    struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
+    struct zdm_id request_id = request_id_of(pending);
+    struct zdm_frame frame;
+    if (peer == NULL)
+        return;
+    if (zdm_id_is_zero(&request_id)) {
+        coord_hub_close(d->hub, peer, err->message);
         return;
     }
+    driver_notice(d, ZDM_LOG_INFO, "a request was refused", peer->name, err->message);
+    fill_answer(&frame, &request_id, err);
+    if (coord_hub_send(d->hub, peer, &frame) == ZDM_SEND_FULL)
+        coord_hub_close(d->hub, peer, "");
+}
+
+static void answer_person(struct coord_driver *d, const struct pending *pending, const struct zdm_error *answer)
+{
+    if (answer->code != ZDM_OK) {
+        send_refusal(d, pending, answer);
+        return;
+    }
+    struct zdm_id id = request_id_of(pending);
     struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
     struct zdm_frame frame;
     if (peer == NULL)

@@ -125,23 +125,19 @@ static bool fill_input(struct coord_driver *d, struct pending *pending, struct r
     } else if (request_check(d, pending, scratch, input, &err) == ZDM_OK) {
         input->u.request.reply_to = handle_of(d, pending);
     } else {
-        struct zdm_id none = {{0}};
-        send_refusal(d, pending->conn, scratch->have_request ? &scratch->request.request_id : &none, &err);
+        send_refusal(d, pending, &err);
         pending->answered = true;
         return false;
     }
     return true;
 }
 
-static void refuse_for_room(struct coord_driver *d, struct pending *pending, const struct coord_input *input)
+static void refuse_for_room(struct coord_driver *d, struct pending *pending)
 {
     struct zdm_error err;
     zdm_error_set(&err, ZDM_FULL, "the coordinator has no room on its disk: nothing can be changed");
     zdm_error_hint(&err, "Free space for the coordinator's data folder. Reports and status go on meanwhile.");
-    if (input->kind == COORD_IN_REQUEST)
-        send_refusal(d, pending->conn, &input->u.request.request->request_id, &err);
-    else
-        send_answer(d, pending, &err);
+    send_answer(d, pending, &err);
     pending->answered = true;
 }
 
@@ -150,7 +146,7 @@ static void decide_degraded(struct coord_driver *d, struct pending *pending, con
 {
     struct coord_output scratch;
     if (input->kind == COORD_IN_REQUEST || input->kind == COORD_IN_JOIN) {
-        refuse_for_room(d, pending, input);
+        refuse_for_room(d, pending);
         return;
     }
     coord_output_init(&scratch);

@@ -155,7 +155,7 @@ void group_clear(struct coord_driver *d);
 void effects_release(struct coord_driver *d);
 void effect_release(struct coord_driver *d, const struct coord_effect *effect);
 void send_answer(struct coord_driver *d, struct pending *pending, const struct zdm_error *answer);
-void send_refusal(struct coord_driver *d, zdm_conn conn, const struct zdm_id *request_id, const struct zdm_error *err);
+void send_refusal(struct coord_driver *d, const struct pending *pending, const struct zdm_error *err);
 void directives_forget(struct coord_driver *d);
 
 /* agents.c: frames of agents and joiners that change nothing. */

@@ -1,0 +1,107 @@
+/*
+ * world.h - a coordinator's driver and its peers in one process: real sessions, codecs and signatures over a network of
+ * queues, a clock that is turned by hand, and a store whose failures are ordered.
+ */
+#ifndef TESTS_UNIT_COORD_APP_WORLD_H
+#define TESTS_UNIT_COORD_APP_WORLD_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "common/net/net.h"
+#include "common/session/session.h"
+#include "coordinator/app/driver.h"
+#include "proto/codec.h"
+#include "proto/signed.h"
+#include "proto/trust_file.h"
+
+enum { LINKS_MAX = 32 };
+
+struct world;
+
+/* The far end of one connection. */
+struct client {
+    struct world *world;
+    zdm_conn conn;
+    bool open; /* the coordinator has not closed it */
+    const struct zdm_signing_key *key;
+    struct zdm_session *session;
+    struct zdm_buffer *waiting; /* frames from the coordinator, as bytes */
+    size_t n_waiting, cap_waiting, taken;
+    size_t room; /* frames that the net takes before it is full */
+};
+
+/* What the store does at its next append. */
+enum failing {
+    WORKS,
+    FAILS_FULL,
+    FAILS_IO,
+    LOSES_ANSWER_BEFORE, /* unknown; nothing was appended */
+    LOSES_ANSWER_AFTER,  /* unknown; it was appended */
+    FAILS_DEPOSED
+};
+
+struct world {
+    int64_t wall_ms, boot_ms;
+    struct zdm_clock clock;
+    struct zdm_signing_key root, ann, vic, coordinator, agents[4];
+    struct zdm_trust_chain chain;
+    struct zdm_buffer trust;
+    struct store memory, store; /* store wraps memory */
+    enum failing failing;
+    unsigned failing_times;
+    size_t frames_at_append; /* that had been sent to anybody when an append came last */
+    size_t frames_sent;
+    unsigned n_appends;
+    struct coord_driver *driver;
+    struct zdm_net_upcalls upcalls;
+    struct client links[LINKS_MAX];
+    size_t n_links;
+};
+
+int world_start(void **state); /* cmocka's setup: a fleet with one coordinator that runs */
+int world_stop(void **state);
+/* The process ends and starts again, on the same store. */
+void world_restart(struct world *w);
+/* Turns the driver until nothing moves; delivers closes. */
+void world_turn(struct world *w);
+void world_wait(struct world *w, int64_t ms);
+
+/* Dials and greets; NULL when the coordinator closed instead. */
+struct client *dial_raw(struct world *w);
+struct client *dial_as(struct world *w, enum zdm_session_role role, const struct zdm_signing_key *key, bool joining);
+struct client *dial_person(struct world *w, const struct zdm_signing_key *key);
+struct client *dial_agent(struct world *w, const struct zdm_signing_key *key);
+void hang_up(struct client *c);
+
+/* Frames. take: the next of the type, others before it are skipped; false when there is none. The frame's memory lives
+ * until the next take of anybody. */
+void give(struct client *c, const struct zdm_frame *frame);
+void give_bytes(struct client *c, const void *bytes, size_t n);
+bool take(struct client *c, enum zdm_frame_type type, struct zdm_frame *out);
+
+/* Requests of a person: signs, sends, turns; the answer's code and texts. request_id is given where it is zero. */
+struct zdm_frame ask(struct client *c, struct zdm_request *request);
+struct zdm_frame ask_verb(struct client *c, enum zdm_verb verb, const char *shard);
+struct zdm_envelope sign(struct world *w, const struct zdm_signing_key *key, enum zdm_signed_type type,
+                         const struct zdm_buffer *body);
+/* Uploads and submits a plan of two phases, "rename". */
+struct zdm_frame submit(struct client *c);
+void upload(struct client *c, const void *bytes, size_t n);
+/* A query's whole text; malloc'd; NULL for a refusal. */
+char *query(struct client *c, enum zdm_query_kind kind, const char *migration);
+
+/* Enrols "shard-<n>" and lets agent n join; then dials as it. */
+struct client *join(struct world *w, struct client *operator_, unsigned n);
+/* Reports as a writable primary that has proven `proven` phases of "rename", with the pair of its last orders (NULL:
+ * nothing accepted). */
+void report(struct client *agent, uint64_t number, const struct zdm_directive *orders, uint32_t proven,
+            enum zdm_agent_state state);
+/* The newest orders that came, verified; false when none came. fini is the caller's. */
+bool take_orders(struct client *agent, struct zdm_directive *out);
+
+#endif
