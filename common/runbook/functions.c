@@ -15,7 +15,7 @@
 static const char immutable[] =
     " abbrev abs acos acosd acosh area array_append array_cat array_dims array_fill array_length array_lower"
     " array_ndims array_position array_positions array_prepend array_remove array_replace array_to_tsvector"
-    " array_upper ascii asin asind asinh atan atan2 atan2d atand atanh bit bit_count bit_length bool box bpchar"
+    " array_upper ascii asin asind asinh atan atan2 atan2d atand atanh bit bit_count bit_length bool box bpchar btrim"
     " bytea cardinality cash_words cbrt ceil ceiling center char char_length character_length chr cidr circle cos"
     " cosd cosh cot cotd date date_bin date_part date_trunc datemultirange daterange decode degrees diagonal"
     " diameter div dpow encode exp extract factorial family float4 float8 floor gcd get_bit get_byte height host"

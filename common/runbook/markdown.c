@@ -10,6 +10,7 @@
 #include <cmark.h>
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 struct section {
     struct rb_place at;

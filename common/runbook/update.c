@@ -539,8 +539,7 @@ static void add_sync(struct update *u, const struct zdm_derivation *d)
         rb_step_does(step, "triggers keep %s and %s equal, whichever of them the application writes", target_list(u),
                      sources);
     else
-        rb_step_does(step, "triggers compute %s whenever %s change, in the application's own statement", target_list(u),
-                     sources);
+        rb_step_does(step, "triggers compute %s from %s, in the application's own statement", target_list(u), sources);
     struct rb_sync *sync = rb_alloc(rb, sizeof *sync), **last = &rb->syncs;
     *sync = (struct rb_sync){.install = step, .phase = u->s->phase, .at = rb_at_start(u->s)};
     while (*last != NULL)

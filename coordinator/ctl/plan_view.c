@@ -11,8 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { STEP_COLUMN = 4, TEXT_COLUMN = 28, LABEL_WIDTH = 6, ID_WIDTH = 12 };
+enum { STEP_COLUMN = 4, KIND_WIDTH = 9, LABEL_WIDTH = 6 };
 
 /* ---- what a step runs and how it is undone ---- */
 
@@ -112,6 +113,7 @@ struct view {
     const struct ctl_look *look;
     const struct zdm_plan *plan;
     const struct zdm_notes *notes;
+    size_t id_width; /* of the widest id */
     bool any_rewritten;
 };
 
@@ -152,8 +154,10 @@ static void put_head(struct view *v)
         ctl_put(v->out, v->look, CTL_DIM, hash);
         zdm_buffer_puts(v->out, "\n");
     }
-    zdm_buffer_printf(&line, "%s, in waves", plan->selector[0] == '\0' ? "every shard" : plan->selector);
-    for (size_t i = 0; i < plan->n_waves; i++) {
+    bool waves = plan->n_waves > 1;
+    zdm_buffer_printf(&line, "%s%s", plan->selector[0] == '\0' ? "every shard" : plan->selector,
+                      waves ? ", in waves" : "");
+    for (size_t i = 0; waves && i < plan->n_waves; i++) {
         const struct zdm_wave *wave = &plan->waves[i];
         if (wave->selector != NULL)
             zdm_buffer_printf(&line, "%s %s", i == 0 ? "" : ",", wave->selector);
@@ -175,16 +179,18 @@ static void put_head(struct view *v)
 
 static void put_phase_title(struct view *v, const struct zdm_phase *phase)
 {
-    const char *class = zdm_phase_class_name(phase->class);
+    const char *class = zdm_phase_class_name(phase->class), *title = title_of(v->notes, phase);
     zdm_buffer_puts(v->out, "\n");
     ctl_style(v->out, v->look, CTL_BOLD);
     zdm_buffer_printf(v->out, "Phase %u: ", phase->number);
     ctl_style(v->out, v->look, CTL_PLAIN);
-    ctl_put(v->out, v->look, CTL_BOLD, title_of(v->notes, phase));
-    ctl_put(v->out, v->look, CTL_DIM, "  ");
-    ctl_put(v->out, v->look, CTL_DIM, class);
+    ctl_put(v->out, v->look, CTL_BOLD, title);
+    if (strcasecmp(title, class) != 0) {
+        ctl_put(v->out, v->look, CTL_DIM, ", ");
+        ctl_put(v->out, v->look, CTL_DIM, class);
+    }
     if (phase->class == ZDM_PHASE_SWITCH || phase->class == ZDM_PHASE_CONTRACT)
-        ctl_put(v->out, v->look, CTL_DIM, ", when every shard is there");
+        ctl_put(v->out, v->look, CTL_DIM, ", entered when every shard is there");
     if (phase->destructive)
         ctl_put(v->out, v->look, CTL_WARN, ", destructive");
     if (phase->approvals > 0) {
@@ -223,26 +229,38 @@ static bool same_source(const struct zdm_step_notes *a, const struct zdm_step_no
 static void put_step(struct view *v, const struct zdm_step *step)
 {
     const struct zdm_step_notes *note = notes_of(v->notes, step);
+    const size_t column = STEP_COLUMN + v->id_width + 2 + KIND_WIDTH + 2;
     struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ctl_repeat(v->out, ' ', STEP_COLUMN);
-    ctl_cell(v->out, v->look, CTL_BOLD, step->id, strlen(step->id) > ID_WIDTH ? strlen(step->id) : ID_WIDTH, false);
-    zdm_buffer_puts(v->out, " ");
-    ctl_cell(v->out, v->look, CTL_PLAIN, zdm_step_kind_name(step->kind), 9, false);
+    ctl_cell(v->out, v->look, CTL_BOLD, step->id, v->id_width, false);
+    zdm_buffer_puts(v->out, "  ");
+    ctl_cell(v->out, v->look, CTL_PLAIN, zdm_step_kind_name(step->kind), KIND_WIDTH, false);
     zdm_buffer_puts(v->out, note->rewritten ? "* " : "  ");
-    ctl_wrap(v->out, v->look, CTL_PLAIN, note->does, TEXT_COLUMN, TEXT_COLUMN);
+    ctl_wrap(v->out, v->look, CTL_PLAIN, note->does, column, column);
     v->any_rewritten = v->any_rewritten || note->rewritten;
     step_sql(&sql, step);
     if (note->rewritten && sql.len > 0)
-        put_labelled(v, "sql", TEXT_COLUMN, zdm_buffer_text(&sql));
+        put_labelled(v, "sql", column, zdm_buffer_text(&sql));
     zdm_buffer_fini(&sql);
     if (step->lock != ZDM_LOCK_NONE || step->kind == ZDM_STEP_BACKFILL)
-        put_labelled(v, "lock", TEXT_COLUMN, note->lock);
+        put_labelled(v, "lock", column, note->lock);
     if (step->inverse != ZDM_INVERSE_NONE)
-        put_labelled(v, "undo", TEXT_COLUMN, undo_text(step));
+        put_labelled(v, "undo", column, undo_text(step));
+}
+
+static size_t widest_id(const struct zdm_plan *plan)
+{
+    size_t width = 0;
+    for (uint32_t i = 1; i <= zdm_plan_n_steps(plan); i++) {
+        size_t n = strlen(zdm_plan_step(plan, i)->id);
+        width = n > width ? n : width;
+    }
+    return width;
 }
 
 static void put_phases(struct view *v)
 {
+    v->id_width = widest_id(v->plan);
     for (size_t i = 0; i < v->plan->n_phases; i++) {
         const struct zdm_phase *phase = &v->plan->phases[i];
         const struct zdm_step_notes *last = NULL;
@@ -255,8 +273,10 @@ static void put_phases(struct view *v)
             put_step(v, &phase->steps[j]);
         }
     }
-    if (v->any_rewritten)
-        ctl_wrap(v->out, v->look, CTL_DIM, "\n* done otherwise than written", 0, 0);
+    if (v->any_rewritten) {
+        zdm_buffer_puts(v->out, "\n");
+        ctl_wrap(v->out, v->look, CTL_DIM, "* done otherwise than written", 0, 0);
+    }
 }
 
 static enum ctl_style style_of(enum zdm_level level)

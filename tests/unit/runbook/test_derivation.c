@@ -1,0 +1,412 @@
+/*
+ * What an UPDATE is taken apart into: the eight wrong derivations of the database review, and the rules around them.
+ * What needs the catalogue (generated columns, types, the key) the agent tests; here is what the plan must say.
+ */
+#include "tests/unit/runbook/support.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define HEAD    "## Expand\n```sql\nALTER TABLE users ADD COLUMN full_name text;\n```\n\n"
+#define MIGRATE "## Migrate\n```sql"
+#define END     "\n```\n"
+
+static const struct zdm_derivation *derivation(const struct compiled *c)
+{
+    const struct zdm_step *step = find_action(c, ZDM_ACTION_BACKFILL);
+    assert_non_null(step);
+    return step->derivation;
+}
+
+static bool reads(const struct zdm_derivation *d, const char *column)
+{
+    for (size_t i = 0; i < d->n_sources; i++) {
+        if (strcmp(d->sources[i], column) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void refused(const char *text, const char *rule)
+{
+    struct compiled c = compile_text("a.md", text, strlen(text));
+    assert_null(c.plan);
+    if (find_rule(&c, rule) == NULL)
+        fail_msg("no finding %s", rule);
+    compiled_fini(&c);
+}
+
+/* ---- the eight ---- */
+
+static void a_guard_on_the_target_is_for_the_batch_and_not_for_the_trigger(void **state)
+{
+    (void)state;
+    struct compiled c =
+        compile_good("a.md", HEAD MIGRATE "\nUPDATE users SET full_name = name WHERE full_name IS NULL;" END);
+    const struct zdm_derivation *d = derivation(&c);
+    assert_string_equal(d->guard, "(t.\"full_name\" IS NULL)");
+    assert_null(d->filter);
+    assert_null(d->filter_new);
+    assert_null(d->filter_old);
+    compiled_fini(&c);
+}
+
+static void a_trigger_is_not_bound_to_one_source_so_that_a_moved_key_is_seen(void **state)
+{
+    (void)state;
+    struct compiled c =
+        compile_good("a.md", HEAD MIGRATE "\nUPDATE users SET full_name = first || ' ' || last WHERE active;" END);
+    const struct zdm_derivation *d = derivation(&c);
+    assert_int_equal(d->n_sources, 3);
+    assert_true(reads(d, "first") && reads(d, "last") && reads(d, "active"));
+    assert_false(reads(d, "full_name"));
+    compiled_fini(&c);
+}
+
+static void a_trigger_computes_from_the_row_as_other_triggers_leave_it(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("a.md", HEAD MIGRATE "\nUPDATE users SET full_name = lower(name);" END);
+    const struct zdm_step *install = find_action(&c, ZDM_ACTION_SYNC_INSTALL);
+    assert_non_null(install);
+    assert_string_equal(install->derivation->assignments[0].expr_new, "lower(NEW.\"name\")");
+    assert_string_equal(derivation(&c)->assignments[0].expr, "lower(t.\"name\")");
+    assert_null(install->sql);
+    compiled_fini(&c);
+}
+
+static void a_default_of_the_new_column_never_overwrites_the_old_one(void **state)
+{
+    (void)state;
+    refused("## Expand\n```sql\nALTER TABLE users ADD COLUMN full_name text DEFAULT 'anon';\n```\n" MIGRATE
+            "\nUPDATE users SET full_name = name;" END,
+            "copy-default");
+    struct compiled c = compile_good(
+        "a.md", "## Expand\n```sql\nALTER TABLE users ADD COLUMN slug varchar(20) DEFAULT '-';\n```\n" MIGRATE
+                "\nUPDATE users SET slug = lower(name);" END);
+    assert_string_equal(derivation(&c)->assignments[0].initial, "'-'::varchar(20)");
+    assert_false(derivation(&c)->both_ways);
+    compiled_fini(&c);
+}
+
+static void a_generated_column_is_not_made_by_a_plan(void **state)
+{
+    (void)state;
+    refused("## Expand\n```sql\nALTER TABLE t ADD COLUMN low text GENERATED ALWAYS AS (lower(n)) STORED;\n```\n",
+            "add-column-generated");
+}
+
+static void an_automatic_key_is_not_read_on_engines_where_it_is_not_there_yet(void **state)
+{
+    (void)state;
+    refused(MIGRATE " {engine=mysql}\nUPDATE users SET code = concat('U', id);" END, "engine");
+}
+
+static void what_depends_on_the_session_s_time_zone_is_said(void **state)
+{
+    (void)state;
+    static const char *const expressions[] = {"created::date", "date_trunc('day', created)", "to_char(created, 'YYYY')",
+                                              "extract(year from created)"};
+    for (size_t i = 0; i < sizeof expressions / sizeof expressions[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, HEAD MIGRATE "\nUPDATE users SET full_name = %s;" END, expressions[i]);
+        struct compiled c = compile_good("a.md", text);
+        assert_non_null(find_rule(&c, "time-zone"));
+        compiled_fini(&c);
+    }
+}
+
+static void a_function_that_the_application_may_not_be_allowed_to_use_is_refused(void **state)
+{
+    (void)state;
+    refused(HEAD MIGRATE "\nUPDATE users SET full_name = priv.f(name);" END, "function-schema");
+    refused(HEAD MIGRATE "\nUPDATE users SET full_name = f(name);" END, "function-unknown");
+    refused(HEAD MIGRATE "\nUPDATE users SET full_name = name OPERATOR(priv.||) 'x';" END, "function-schema");
+}
+
+/* ---- around them ---- */
+
+static void a_pure_copy_runs_both_ways(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("a.md", HEAD MIGRATE "\nUPDATE users u SET full_name = u.name;" END);
+    assert_true(derivation(&c)->both_ways);
+    assert_true(derivation(&c)->idempotent);
+    assert_string_equal(derivation(&c)->assignments[0].copy_of, "name");
+    compiled_fini(&c);
+}
+
+static void a_copy_with_a_filter_runs_forward_only_and_says_so(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good(
+        "a.md", HEAD MIGRATE "\nUPDATE users SET full_name = name WHERE full_name IS NULL AND active AND id > 7;" END);
+    const struct zdm_derivation *d = derivation(&c);
+    assert_false(d->both_ways);
+    assert_string_equal(d->guard, "(t.\"full_name\" IS NULL)");
+    assert_string_equal(d->filter, "(t.\"active\") AND (t.\"id\" > 7)");
+    assert_string_equal(d->filter_new, "(NEW.\"active\") AND (NEW.\"id\" > 7)");
+    assert_string_equal(d->filter_old, "(OLD.\"active\") AND (OLD.\"id\" > 7)");
+    assert_non_null(find_rule(&c, "one-way"));
+    compiled_fini(&c);
+}
+
+static void two_copies_of_one_source_run_forward_only(void **state)
+{
+    (void)state;
+    struct compiled c =
+        compile_good("a.md", "## Expand\n```sql\nALTER TABLE users ADD COLUMN a text, ADD COLUMN b text;\n```\n" MIGRATE
+                             "\nUPDATE users SET (a, b) = (name, name);" END);
+    assert_int_equal(derivation(&c)->n_assignments, 2);
+    assert_false(derivation(&c)->both_ways);
+    compiled_fini(&c);
+}
+
+static void a_term_that_every_batch_checks_anyway_is_dropped(void **state)
+{
+    (void)state;
+    struct compiled c =
+        compile_good("a.md", HEAD MIGRATE
+                     "\nUPDATE users SET full_name = lower(name) WHERE full_name IS DISTINCT FROM lower(name);" END);
+    assert_null(derivation(&c)->guard);
+    assert_null(derivation(&c)->filter);
+    compiled_fini(&c);
+    c = compile_good("a.md",
+                     HEAD MIGRATE "\nUPDATE users SET full_name = lower(name) WHERE full_name <> lower(name);" END);
+    assert_null(derivation(&c)->filter);
+    assert_non_null(find_rule(&c, "condition-null"));
+    compiled_fini(&c);
+}
+
+static void an_existing_column_gets_no_trigger_unless_sync_is_written(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("a.md", MIGRATE "\nUPDATE users SET status = 'active' WHERE status IS NULL;" END);
+    assert_null(find_action(&c, ZDM_ACTION_SYNC_INSTALL));
+    assert_null(find_action(&c, ZDM_ACTION_CHECK_COMPARE));
+    assert_null(derivation(&c)->assignments[0].expr_new);
+    assert_int_equal(find_action(&c, ZDM_ACTION_BACKFILL)->inverse, ZDM_INVERSE_IMAGES);
+    compiled_fini(&c);
+    c = compile_good("a.md", MIGRATE " {sync}\nUPDATE users SET slug = lower(name);" END);
+    assert_non_null(find_action(&c, ZDM_ACTION_SYNC_INSTALL));
+    assert_false(derivation(&c)->assignments[0].added);
+    compiled_fini(&c);
+}
+
+static void an_update_that_counts_runs_only_without_sync_and_is_not_idempotent(void **state)
+{
+    (void)state;
+    refused(MIGRATE "\nUPDATE users SET n = n + 1;" END, "self-reference");
+    struct compiled c =
+        compile_good("a.md", MIGRATE " {no-sync batch=500 name=count}\nUPDATE users SET n = n + 1;" END);
+    const struct zdm_step *step = find_action(&c, ZDM_ACTION_BACKFILL);
+    assert_false(step->derivation->idempotent);
+    assert_string_equal(step->derivation->assignments[0].expr, "t.\"n\" + 1");
+    assert_int_equal(step->batch_rows, 500);
+    assert_string_equal(step->id, "count");
+    compiled_fini(&c);
+}
+
+static void a_value_that_differs_each_time_is_written_once(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("a.md", "## Expand\n```sql\nALTER TABLE u ADD COLUMN token uuid;\n```\n" MIGRATE
+                                             "\nUPDATE u SET token = gen_random_uuid();" END);
+    assert_true(derivation(&c)->assignments[0].fill_once);
+    assert_null(find_action(&c, ZDM_ACTION_CHECK_COMPARE));
+    compiled_fini(&c);
+    c = compile_good("a.md", MIGRATE "\nUPDATE u SET seen = now() WHERE seen IS NULL;" END);
+    assert_true(derivation(&c)->assignments[0].fill_once);
+    assert_non_null(find_rule(&c, "now"));
+    compiled_fini(&c);
+    c = compile_good("a.md", MIGRATE " {no-sync}\nUPDATE u SET token = gen_random_uuid();" END);
+    assert_false(derivation(&c)->assignments[0].fill_once);
+    assert_false(derivation(&c)->idempotent);
+    compiled_fini(&c);
+}
+
+static void names_are_quoted_and_constants_left_alone(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good(
+        "a.md", "## Expand\n```sql\nALTER TABLE \"Kunden\" ADD COLUMN \"Über \"\"name\" text;\n```\n" MIGRATE
+                "\nUPDATE \"Kunden\" SET \"Über \"\"name\" = 'zdm0column0 ' || \"Größe\" || E'\\n' || \"user\";" END);
+    const struct zdm_assignment *a = &derivation(&c)->assignments[0];
+    assert_string_equal(a->target, "Über \"name");
+    assert_string_equal(a->expr, "(('zdm0column0 ' || t.\"Größe\") || '\n') || t.\"user\"");
+    assert_string_equal(a->expr_new, "(('zdm0column0 ' || NEW.\"Größe\") || '\n') || NEW.\"user\"");
+    compiled_fini(&c);
+}
+
+static void expressions_are_written_so_that_they_parse_to_the_same(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"(a + b) * -1", "(t.\"a\" + t.\"b\") * -1"},
+        {"coalesce(nullif(trim(a), ''), 'x')", "COALESCE(NULLIF(TRIM (BOTH  FROM t.\"a\"), ''), 'x')"},
+        {"CASE a WHEN 1 THEN 'one' ELSE b END", "CASE t.\"a\" WHEN 1 THEN 'one' ELSE t.\"b\" END"},
+        {"a::numeric(10,2)", "t.\"a\"::numeric(10, 2)"},
+        {"(doc ->> 'n')::int", "CAST(t.\"doc\" ->> 'n' AS int)"},
+        {"a IN (1, 2) AND NOT b", "t.\"a\" IN (1, 2) AND NOT t.\"b\""},
+        {"tags[1]", "t.\"tags\"[1]"},
+        {"a COLLATE \"C\"", "t.\"a\" COLLATE \"C\""},
+        {"created AT TIME ZONE 'UTC'", "t.\"created\" AT TIME ZONE 'UTC'"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, HEAD MIGRATE "\nUPDATE users SET full_name = %s;" END, pairs[i][0]);
+        struct compiled c = compile_good("a.md", text);
+        assert_string_equal(derivation(&c)->assignments[0].expr, pairs[i][1]);
+        compiled_fini(&c);
+    }
+}
+
+static void a_sync_ends_where_its_source_is_hidden(void **state)
+{
+    (void)state;
+    struct compiled c =
+        compile_good("a.md", HEAD MIGRATE "\nUPDATE users SET full_name = name;" END
+                                          "## Contract\n```sql\nALTER TABLE users DROP COLUMN name;\n```\n");
+    const struct zdm_step *install = find_action(&c, ZDM_ACTION_SYNC_INSTALL);
+    const struct zdm_step *hide = find_action(&c, ZDM_ACTION_HIDE_COLUMN);
+    const struct zdm_step *purge = find_action(&c, ZDM_ACTION_PURGE_COLUMN);
+    const struct zdm_step *compare = find_action(&c, ZDM_ACTION_CHECK_COMPARE);
+    assert_int_equal(hide->sync_step, install->ordinal);
+    assert_true(hide->exact_inverse);
+    assert_int_equal(install->superseded_by, hide->ordinal);
+    assert_int_equal(compare->superseded_by, hide->ordinal);
+    assert_int_equal(hide->superseded_by, purge->ordinal);
+    assert_int_equal(purge->sync_step, install->ordinal);
+    assert_null(find_action(&c, ZDM_ACTION_SYNC_REMOVE));
+    assert_int_equal(zdm_plan_phase(c.plan, 3)->approvals, 0);
+    assert_int_equal(zdm_plan_phase(c.plan, 4)->approvals, 1);
+    assert_true(zdm_plan_phase(c.plan, 4)->destructive);
+    compiled_fini(&c);
+}
+
+static void a_sync_without_contract_phase_ends_in_a_phase_of_its_own(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("a.md", HEAD MIGRATE "\nUPDATE users SET full_name = name;" END);
+    const struct zdm_step *remove = find_action(&c, ZDM_ACTION_SYNC_REMOVE);
+    assert_non_null(remove);
+    assert_int_equal(find_action(&c, ZDM_ACTION_SYNC_INSTALL)->superseded_by, remove->ordinal);
+    assert_int_equal(zdm_plan_phase(c.plan, 3)->class, ZDM_PHASE_CONTRACT);
+    assert_string_equal(c.notes->phases[2].title, "Finish");
+    assert_non_null(find_rule(&c, "finish-phase"));
+    compiled_fini(&c);
+}
+
+static void two_syncs_of_one_hidden_source_both_end(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good(
+        "a.md", "## Expand\n```sql\nALTER TABLE u ADD COLUMN low text, ADD COLUMN full_name text;\n```\n" MIGRATE
+                "\nUPDATE u SET low = lower(name);\nUPDATE u SET full_name = name;" END
+                "## Contract\n```sql\nALTER TABLE u DROP COLUMN name;\n```\n");
+    const struct zdm_step *hide = find_action(&c, ZDM_ACTION_HIDE_COLUMN);
+    const struct zdm_step *remove = find_action(&c, ZDM_ACTION_SYNC_REMOVE);
+    assert_true(hide->exact_inverse);
+    assert_true(zdm_plan_step(c.plan, hide->sync_step)->derivation->both_ways);
+    assert_false(zdm_plan_step(c.plan, remove->sync_step)->derivation->both_ways);
+    assert_int_equal(remove->ordinal + 1, hide->ordinal);
+    compiled_fini(&c);
+}
+
+static void set_not_null_is_proven_by_a_check_first(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("a.md", HEAD MIGRATE "\nUPDATE users SET full_name = name;" END
+                                                          "## Contract\n```sql\nALTER TABLE users ALTER full_name SET "
+                                                          "NOT NULL;\n```\n");
+    const struct zdm_step *check = find_action(&c, ZDM_ACTION_ADD_CHECK);
+    const struct zdm_step *validate = find_action(&c, ZDM_ACTION_VALIDATE);
+    const struct zdm_step *set = find_action(&c, ZDM_ACTION_SET_NOT_NULL);
+    const struct zdm_step *drop = find_action(&c, ZDM_ACTION_DROP_CONSTRAINT);
+    assert_true(check->ordinal < validate->ordinal && validate->ordinal < set->ordinal && set->ordinal < drop->ordinal);
+    assert_int_equal(check->superseded_by, drop->ordinal);
+    assert_int_equal(validate->superseded_by, drop->ordinal);
+    assert_string_equal(check->object, drop->object);
+    assert_int_equal(validate->lock, ZDM_LOCK_LONG);
+    compiled_fini(&c);
+}
+
+static void an_index_without_name_gets_the_one_that_postgresql_would_choose(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"ON users (name)", "users_name_idx"},
+        {"ON users (lower(name), age DESC)", "users_lower_age_idx"},
+        {"ON users ((a + b))", "users_expr_idx"},
+        {"ON users (name) INCLUDE (age)", "users_name_age_idx"},
+        {"ON a_very_long_name_of_a_table_that_goes_on_and_on_and_on (another_long_name_of_a_column)",
+         "a_very_long_name_of_a_table_t_another_long_name_of_a_column_idx"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "## Expand\n```sql\nCREATE INDEX %s;\n```\n", pairs[i][0]);
+        struct compiled c = compile_good("a.md", text);
+        assert_string_equal(find_action(&c, ZDM_ACTION_CREATE_INDEX)->object, pairs[i][1]);
+        compiled_fini(&c);
+    }
+}
+
+static void tables_of_a_check_get_the_schema_of_the_runbook(void **state)
+{
+    (void)state;
+    struct compiled c =
+        compile_good("a.md", "---\nschema: shop\n---\n## Migrate\n```sql {check}\nWITH x AS (SELECT id FROM "
+                             "users) SELECT * FROM x, pg_class, other.t;\n```\n");
+    assert_string_equal(find_action(&c, ZDM_ACTION_CHECK_QUERY)->sql,
+                        "WITH x AS (SELECT id FROM shop.users) SELECT * FROM x, pg_class, other.t");
+    compiled_fini(&c);
+}
+
+static void a_statement_with_several_commands_becomes_several_steps(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good(
+        "a.md", "## Expand\n```sql\nALTER TABLE t ADD COLUMN a numeric(10,2) DEFAULT -1.5,\n  ADD b text COLLATE "
+                "\"C\" NOT NULL DEFAULT 'x, y', ADD c citext;\n```\n");
+    assert_int_equal(zdm_plan_n_steps(c.plan), 3);
+    assert_string_equal(zdm_plan_step(c.plan, 1)->sql,
+                        "ALTER TABLE \"public\".\"t\" ADD COLUMN \"a\" numeric(10, 2) DEFAULT -1.5");
+    assert_string_equal(zdm_plan_step(c.plan, 2)->sql,
+                        "ALTER TABLE \"public\".\"t\" ADD COLUMN \"b\" text COLLATE \"C\" DEFAULT 'x, y' NOT NULL");
+    assert_string_equal(zdm_plan_step(c.plan, 3)->sql, "ALTER TABLE \"public\".\"t\" ADD COLUMN \"c\" public.citext");
+    assert_string_equal(c.notes->steps[1].source, "ALTER TABLE t ADD b text COLLATE \"C\" NOT NULL DEFAULT 'x, y'");
+    assert_int_equal(c.notes->steps[1].line, 4);
+    assert_int_equal(c.notes->steps[1].column, 3);
+    compiled_fini(&c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_guard_on_the_target_is_for_the_batch_and_not_for_the_trigger),
+        cmocka_unit_test(a_trigger_is_not_bound_to_one_source_so_that_a_moved_key_is_seen),
+        cmocka_unit_test(a_trigger_computes_from_the_row_as_other_triggers_leave_it),
+        cmocka_unit_test(a_default_of_the_new_column_never_overwrites_the_old_one),
+        cmocka_unit_test(a_generated_column_is_not_made_by_a_plan),
+        cmocka_unit_test(an_automatic_key_is_not_read_on_engines_where_it_is_not_there_yet),
+        cmocka_unit_test(what_depends_on_the_session_s_time_zone_is_said),
+        cmocka_unit_test(a_function_that_the_application_may_not_be_allowed_to_use_is_refused),
+        cmocka_unit_test(a_pure_copy_runs_both_ways),
+        cmocka_unit_test(a_copy_with_a_filter_runs_forward_only_and_says_so),
+        cmocka_unit_test(two_copies_of_one_source_run_forward_only),
+        cmocka_unit_test(a_term_that_every_batch_checks_anyway_is_dropped),
+        cmocka_unit_test(an_existing_column_gets_no_trigger_unless_sync_is_written),
+        cmocka_unit_test(an_update_that_counts_runs_only_without_sync_and_is_not_idempotent),
+        cmocka_unit_test(a_value_that_differs_each_time_is_written_once),
+        cmocka_unit_test(names_are_quoted_and_constants_left_alone),
+        cmocka_unit_test(expressions_are_written_so_that_they_parse_to_the_same),
+        cmocka_unit_test(a_sync_ends_where_its_source_is_hidden),
+        cmocka_unit_test(a_sync_without_contract_phase_ends_in_a_phase_of_its_own),
+        cmocka_unit_test(two_syncs_of_one_hidden_source_both_end),
+        cmocka_unit_test(set_not_null_is_proven_by_a_check_first),
+        cmocka_unit_test(an_index_without_name_gets_the_one_that_postgresql_would_choose),
+        cmocka_unit_test(tables_of_a_check_get_the_schema_of_the_runbook),
+        cmocka_unit_test(a_statement_with_several_commands_becomes_several_steps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
