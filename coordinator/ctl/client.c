@@ -524,6 +524,10 @@ static enum zdm_code parse_rows(const struct inbox *box, json_t **out, struct zd
     json_error_t where;
     if (box->code != ZDM_OK) {
         zdm_error_set(err, box->code, "%s", box->message[0] != '\0' ? box->message : zdm_code_text(box->code));
+        if (box->code == ZDM_NOT_FOUND)
+            zdm_error_hint(err, "zdmctl history says what was submitted; without a name, status shows what is active.");
+        else if (box->code == ZDM_INVALID)
+            zdm_error_hint(err, "Write which one is meant, right behind the command.");
         return box->code;
     }
     if (box->text.failed)

@@ -126,9 +126,10 @@ static enum zdm_code print_version(const struct ctl *ctl, json_t *version, struc
 {
     struct zdm_buffer out = ZDM_BUFFER_INIT;
     if (ctl_wants_json(ctl)) {
-        ZDM_CLEANUP(ctl_json_free)
-        json_t *both = json_pack("{s:s, s:O?}", "client", ctl->release, "coordinator", version);
-        return both != NULL ? print_json(both, err) : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+        ZDM_CLEANUP(ctl_json_free) json_t *both = version != NULL ? json_incref(version) : json_object();
+        if (both == NULL || json_object_set_new(both, "client", json_string(ctl->release)) != 0)
+            return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+        return print_json(both, err);
     }
     ctl_view_version(&out, &ctl->look, ctl->release, version);
     enum zdm_code code = ctl_write(&out, err);

@@ -14,12 +14,12 @@ enum { NAMES_SHOWN = 4, SHORT_ID = 12, TIME_COLUMNS = 10 };
 /* ---- History ---- */
 
 /* "  (shard-1, shard-2 and 5 more)", unless the sentence names the only one. */
-static void put_names(struct zdm_buffer *line, const json_t *shards, const char *sentence)
+static void put_names(struct zdm_buffer *line, const json_t *event, const char *sentence)
 {
-    const json_t *shard;
-    size_t index, n = json_array_size(shards);
+    const json_t *shards = json_object_get(event, "shards"), *shard;
+    size_t index, n = json_array_size(shards) + (size_t)ctl_json_int(event, "more_shards", 0);
     const char *only = json_string_value(json_array_get(shards, 0));
-    if (n == 0 || (n == 1 && only != NULL && strstr(sentence, only) != NULL))
+    if (json_array_size(shards) == 0 || (n == 1 && only != NULL && strstr(sentence, only) != NULL))
         return;
     zdm_buffer_puts(line, " (");
     json_array_foreach(shards, index, shard)
@@ -67,11 +67,19 @@ static void put_event(struct zdm_buffer *out, const struct ctl_look *look, const
     if (by[0] != '\0' && strstr(text, by) == NULL)
         zdm_buffer_printf(&line, "%s: ", by);
     zdm_buffer_puts(&line, text);
-    put_names(&line, json_object_get(event, "shards"), text);
+    put_names(&line, event, text);
     if (!one_migration && migration[0] != '\0' && strstr(text, migration) == NULL)
         zdm_buffer_printf(&line, " [%s]", migration);
     ctl_wrap(out, look, style_of(ctl_json_text(event, "type")), zdm_buffer_text(&line), TIME_COLUMNS, TIME_COLUMNS);
     zdm_buffer_fini(&line);
+}
+
+/* An act and its consequence may be told in the same words: once is enough. */
+static bool is_said_again(const json_t *events, size_t index)
+{
+    const char *text = ctl_json_text(json_array_get(events, index), "text");
+    const char *next = ctl_json_text(json_array_get(events, index + 1), "text");
+    return text[0] != '\0' && strcmp(text, next) == 0;
 }
 
 void ctl_view_history(struct zdm_buffer *out, const struct ctl_look *look, const json_t *history, bool one_migration)
@@ -84,9 +92,11 @@ void ctl_view_history(struct zdm_buffer *out, const struct ctl_look *look, const
     json_array_foreach(events, index, event)
     {
         const char *at = ctl_json_text(event, "at");
+        if (is_said_again(events, index))
+            continue;
         if (strlen(at) >= 10 && strncmp(day, at, 10) != 0) {
             snprintf(day, sizeof day, "%.10s", at);
-            zdm_buffer_puts(out, index > 0 ? "\n" : "");
+            zdm_buffer_puts(out, out->len > 0 ? "\n" : "");
             ctl_put(out, look, CTL_BOLD, day);
             zdm_buffer_puts(out, " (UTC)\n");
         }

@@ -130,6 +130,9 @@ static void put_alarms(struct page *p)
         alarm_line(p, CTL_BAD, "FENCED:",
                    "this coordinator met an agent that is ahead of its log. It sends no orders. See OPERATIONS, "
                    "\"A fenced coordinator\".");
+    if (ctl_json_true(coordinator, "full"))
+        alarm_line(p, CTL_BAD,
+                   "FULL:", "the coordinator cannot write its log: it takes no requests until its disk has room");
     if (ctl_json_true(coordinator, "frozen"))
         alarm_line(p, CTL_WARN, "frozen:", "no shard enters a phase until somebody types zdmctl thaw");
     if (strcmp(mode, "halted") == 0) {
