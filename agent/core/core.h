@@ -116,6 +116,11 @@ void agent_core_step(struct agent_core *core, const struct agent_input *input, s
  * the lease counts. The driver fills trust_version and release. False without memory. */
 bool agent_core_report(struct agent_core *core, int64_t now_ms, struct zdm_report *out);
 
+/* The same without a number and without being a report: for the log of the program. */
+bool agent_core_describe(const struct agent_core *core, struct zdm_report *out);
+/* Changes when something changes that people or the coordinator act upon. */
+uint64_t agent_core_view(const struct agent_core *core);
+
 /* For the simulator and the invariants: read-only looks at one migration (NULL when unknown). */
 struct agent_core_look {
     enum zdm_agent_state state;

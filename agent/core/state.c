@@ -282,18 +282,30 @@ static void fill_server(const struct agent_core *core, struct zdm_report *out)
         out->signals[i].since_ms += core->now_ms - core->signals_ms;
 }
 
-bool agent_core_report(struct agent_core *core, int64_t now_ms, struct zdm_report *out)
+bool agent_core_describe(const struct agent_core *core, struct zdm_report *out)
 {
     size_t n = core->n_migrations < AGENT_REPORTED_MAX ? core->n_migrations : AGENT_REPORTED_MAX;
     memset(out, 0, sizeof *out);
     if (n > 0 && (out->migrations = calloc(n, sizeof *out->migrations)) == NULL)
         return false;
+    fill_server(core, out);
+    fill_migrations(core, out);
+    return true;
+}
+
+uint64_t agent_core_view(const struct agent_core *core)
+{
+    return agent_view_digest(core);
+}
+
+bool agent_core_report(struct agent_core *core, int64_t now_ms, struct zdm_report *out)
+{
     if (now_ms > core->now_ms)
         core->now_ms = now_ms;
+    if (!agent_core_describe(core, out))
+        return false;
     out->number = ++core->report_number;
     core->sent[out->number % AGENT_SENT_MAX].number = out->number;
     core->sent[out->number % AGENT_SENT_MAX].at_ms = now_ms;
-    fill_server(core, out);
-    fill_migrations(core, out);
     return true;
 }
