@@ -33,7 +33,7 @@ struct end {
     struct zdm_net_nng *nng;
     struct zdm_net net;
     char url[256];
-    bool echo, admits, closes_on_frame;
+    bool echo, admits, greets, closes_on_frame;
     int opened, closed, frames, evicted, overdue;
     size_t bytes;
     zdm_conn last_opened, last_closed;
@@ -60,6 +60,8 @@ static void on_opened(void *ctx, zdm_conn conn, bool incoming, const char *peer)
     snprintf(end->peer, sizeof end->peer, "%s", peer);
     if (end->admits)
         zdm_net_nng_admit(end->nng, conn);
+    if (end->greets)
+        end->net.ops->send(end->net.self, conn, &conn, sizeof conn);
 }
 
 static void on_frame(void *ctx, zdm_conn conn, const uint8_t *bytes, size_t n)
@@ -122,7 +124,9 @@ static void until(struct end *a, struct end *b, const int *counter, int value)
 {
     int64_t give_up = now_ms() + PATIENCE_MS;
     while (*counter < value) {
-        assert_true(now_ms() < give_up);
+        if (now_ms() >= give_up)
+            fail_msg("%d instead of %d; first end: %d opened, %d closed (%s), %d frames", *counter, value, a->opened,
+                     a->closed, a->why, a->frames);
         zdm_net_nng_poll(a->nng, 1);
         if (b != NULL)
             zdm_net_nng_poll(b->nng, 0);
@@ -202,7 +206,7 @@ static void frames_of_every_size_come_back_over_tcp(void **state)
 
 static void frames_of_every_size_come_back_over_a_unix_socket(void **state)
 {
-    char folder[] = "/tmp/zdm-net-XXXXXX", url[64], path[64];
+    char folder[] = "/tmp/zdm-net-XXXXXX", url[128], path[64];
     (void)state;
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/sock", folder);
@@ -478,6 +482,8 @@ static void the_gate_times_out_strangers_and_nobody_else(void **state)
     zdm_net_nng_free(server.nng);
 }
 
+/* The dialler speaks first, as in protocol 5. It must: where the kernel's queue of a listener overflows, the dialler
+ * sees a connection that the listener learns of only by data. */
 static void hundreds_of_connections_are_served(void **state)
 {
     static struct end server, client;
@@ -485,14 +491,10 @@ static void hundreds_of_connections_are_served(void **state)
     (void)state;
     end_init(&server, 64, 64, 5000);
     end_init(&client, 64, 64, 5000);
-    server.admits = server.echo = true;
+    server.admits = server.echo = client.greets = true;
     listen_on(&server, "tcp://127.0.0.1:0");
     for (int i = 0; i < MANY; i++)
         conns[i] = dial_to(&client, server.url);
-    until(&server, &client, &client.opened, MANY);
-    until(&server, &client, &server.opened, MANY);
-    for (int i = 0; i < MANY; i++)
-        assert_int_equal(client.net.ops->send(client.net.self, conns[i], &i, sizeof i), ZDM_SEND_OK);
     until(&server, &client, &client.frames, MANY);
     for (int i = 0; i < MANY / 2; i++)
         client.net.ops->close(client.net.self, conns[i]);
@@ -547,8 +549,11 @@ static void last_words_wait_no_longer_than_a_second(void **state)
     static uint8_t bytes[50000];
     (void)state;
     zdm_conn conn = pair_up(&server, &client, "tcp://127.0.0.1:0");
-    while (client.net.ops->send(client.net.self, conn, bytes, sizeof bytes) == ZDM_SEND_OK)
-        zdm_net_nng_poll(client.nng, 0); /* the server does not read */
+    /* The server does not read: send until the kernel's buffers stay full, not only ours. */
+    for (int full = 0; full < 100;) {
+        full = client.net.ops->send(client.net.self, conn, bytes, sizeof bytes) == ZDM_SEND_OK ? 0 : full + 1;
+        zdm_net_nng_poll(client.nng, 1);
+    }
     int64_t start = now_ms();
     client.net.ops->close_after_send(client.net.self, conn);
     while (client.closed == 0)
