@@ -2,9 +2,9 @@
  * config.h - settings of a program as a table: from a YAML file of scalars (and lists of scalars), then from
  * environment variables, then from the command line; later ones win.
  *
- * An unknown key, a key that stands twice, a wrong type and a value out of range are errors with file:line:column. A list
- * of scalars gives a TEXT setting its items joined by commas ("labels: [region=eu, tier=gold]"). A variable that is set
- * but empty counts as not set. Values of TEXT settings are never part of an error: they may be secrets.
+ * An unknown key, a key that stands twice, a wrong type and a value out of range are errors with file:line:column. A
+ * list of scalars gives a TEXT setting its items joined by commas ("labels: [region=eu, tier=gold]"). A variable that
+ * is set but empty counts as not set. Values of TEXT settings are never part of an error: they may be secrets.
  */
 #ifndef ZDM_OS_CONFIG_H
 #define ZDM_OS_CONFIG_H
