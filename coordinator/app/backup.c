@@ -13,6 +13,7 @@
 
 #include "common/os/crypto.h"
 #include "common/os/file.h"
+#include "common/os/log.h"
 #include "coordinator/app/program.h"
 
 enum { ANSWER_MAX = 4096, WAIT_STEPS = 600, WAIT_STEP_MS = 100 };
@@ -28,12 +29,13 @@ static bool path_in(char out[PATH_MAX], const char *data, const char *name)
 static void write_answer(const char *answer, const struct zdm_error *err)
 {
     struct zdm_buffer text = ZDM_BUFFER_INIT;
-    struct zdm_error ignored;
+    struct zdm_error failure;
     if (err->code == ZDM_OK)
         zdm_buffer_puts(&text, "ok\n");
     else
         zdm_buffer_printf(&text, "%s\n", err->message);
-    (void)zdm_file_write(answer, zdm_buffer_text(&text), text.len, 0600, &ignored);
+    if (zdm_file_write(answer, zdm_buffer_text(&text), text.len, 0600, &failure) != ZDM_OK)
+        zdm_log_error(ZDM_LOG_WARN, "could not answer who asked for a backup", &failure);
     zdm_buffer_fini(&text);
 }
 

@@ -290,6 +290,8 @@ void group_run(struct coord_driver *d)
     run_tries(d);
     group_clear(d);
     d->next_tick_ms = coord_next_tick(d->state, &d->view, d->now_ms);
+    if (d->next_tick_ms < d->now_ms + TICK_PAUSE_MS)
+        d->next_tick_ms = d->now_ms + TICK_PAUSE_MS;
     if (d->full && d->next_tick_ms < d->probe_at_ms)
         d->next_tick_ms = d->probe_at_ms;
 }

@@ -184,29 +184,11 @@ static json_t *observed_json(const struct coord_driver *d, const struct coord_mi
     return out;
 }
 
-/* The agent that acts; before there is one, the first of the shard that was heard. */
-static struct zdm_id agent_of(const struct coord_driver *d, const struct coord_shard *shard)
-{
-    struct zdm_id none = {{0}}, enrolled = none;
-    if (!zdm_id_is_zero(&shard->actor))
-        return shard->actor;
-    const struct coord_fleet_shard *place = coord_find_fleet_shard(d->state, shard->name);
-    for (uint32_t next = place != NULL ? place->first_agent : 0; next != 0;) {
-        const struct coord_agent *agent = &d->state->agents[next - 1];
-        if (!agent->revoked && coord_view_find(&d->view, &agent->id) != NULL)
-            return agent->id;
-        if (!agent->revoked)
-            enrolled = agent->id;
-        next = agent->next_of_shard;
-    }
-    return enrolled;
-}
-
 static json_t *shard_json(const struct coord_driver *d, const struct coord_migration *migration,
                           const struct coord_shard *shard, const struct coord_release *release)
 {
     char reason[2 * ZDM_TEXT_MAX];
-    struct zdm_id agent = agent_of(d, shard);
+    struct zdm_id agent = agent_of_shard(d, shard);
     const struct coord_heard *heard = coord_view_find(&d->view, &agent);
     json_t *out = json_object(), *desired = json_object();
     shard_reason(d, migration, shard, release, reason, sizeof reason);

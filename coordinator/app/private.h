@@ -29,7 +29,9 @@ enum {
     PUSH_AT_LEAST_MS = 10000,
     RETRY_SEND_MS = 20,  /* when a peer reads slowly */
     COMMIT_ATTEMPTS = 3, /* of one group whose outcome was unknown */
-    ACQUIRE_ATTEMPTS = 1024
+    ACQUIRE_ATTEMPTS = 1024,
+    TICK_PAUSE_MS = 10, /* between two ticks that nobody asked for */
+    FEATURE_LEVEL = 1   /* of the event types that this release writes */
 };
 
 /* What the net said, in order. */
@@ -209,7 +211,10 @@ const struct zdm_notes *notes_of(struct coord_driver *d, const struct coord_migr
 /* "Expand": the phase's title, or its class. */
 const char *phase_title(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase);
 
-/* reason.c: why a shard does not move, "" when it does. */
+/* reason.c. The agent that acts for the shard; before there is one, the first of its agents that was heard, else any
+ * that is enrolled; zero for none. */
+struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_shard *shard);
+/* Why a shard does not move, "" when it does. */
 void shard_reason(const struct coord_driver *d, const struct coord_migration *migration,
                   const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size);
 /* What to type next, and why. command may come out empty. */

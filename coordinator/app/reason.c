@@ -19,19 +19,34 @@ static bool say(char *out, size_t size, const char *what, const char *detail)
     return true;
 }
 
-/* The agent that acts, else the one enrolled for the shard (the first that was heard). */
-static const struct coord_heard *heard_of(const struct coord_driver *d, const struct coord_shard *shard)
+struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_shard *shard)
 {
+    struct zdm_id none = {{0}}, enrolled = none;
     if (!zdm_id_is_zero(&shard->actor))
-        return coord_view_find(&d->view, &shard->actor);
-    for (size_t i = 0; i < d->view.n_heard; i++)
-        if (strcmp(d->view.heard[i].shard, shard->name) == 0)
-            return &d->view.heard[i];
-    return NULL;
+        return shard->actor;
+    const struct coord_fleet_shard *place = coord_find_fleet_shard(d->state, shard->name);
+    for (uint32_t next = place != NULL ? place->first_agent : 0; next != 0;) {
+        const struct coord_agent *agent = &d->state->agents[next - 1];
+        if (!agent->revoked && coord_view_find(&d->view, &agent->id) != NULL)
+            return agent->id;
+        if (!agent->revoked)
+            enrolled = agent->id;
+        next = agent->next_of_shard;
+    }
+    return enrolled;
 }
 
-static bool agent_is_away(const struct coord_driver *d, const struct coord_heard *heard, char *out, size_t size)
+static const struct coord_heard *heard_of(const struct coord_driver *d, const struct coord_shard *shard)
 {
+    struct zdm_id agent = agent_of_shard(d, shard);
+    return coord_view_find(&d->view, &agent);
+}
+
+static bool agent_is_away(const struct coord_driver *d, const struct coord_shard *shard,
+                          const struct coord_heard *heard, char *out, size_t size)
+{
+    if (heard == NULL && coord_find_fleet_shard(d->state, shard->name) == NULL)
+        return say(out, size, "no agent has joined for this shard", "");
     if (heard == NULL) {
         int64_t up_ms = d->now_ms - d->view.started_at_ms;
         (void)snprintf(out, size, "agent away: not heard since the coordinator started %" PRId64 " s ago",
@@ -79,7 +94,7 @@ static bool agent_says(const struct coord_driver *d, const struct coord_migratio
                        const struct coord_shard *shard, char *out, size_t size)
 {
     const struct coord_heard *heard = heard_of(d, shard);
-    if (agent_is_away(d, heard, out, size))
+    if (agent_is_away(d, shard, heard, out, size))
         return true;
     const struct zdm_migration_report *report = coord_view_report(&d->view, &heard->agent, migration->id);
     if (report != NULL && report->equivocation)
@@ -114,7 +129,7 @@ static void ready_text(const struct coord_driver *d, const struct coord_migratio
     }
     coord_hold_text(out, size, migration, release, d->now_ms);
     const struct coord_heard *heard = heard_of(d, shard);
-    if (agent_is_away(d, heard, agent, sizeof agent)) {
+    if (agent_is_away(d, shard, heard, agent, sizeof agent)) {
         size_t n = strlen(out);
         (void)snprintf(out + n, size - n, "; %s", agent);
     }

@@ -100,6 +100,13 @@ static void push_opening(struct coord_driver *d)
     (void)zdm_copy_text(event->u.log_opened.release, sizeof event->u.log_opened.release, d->release);
 }
 
+static void push_features(struct coord_driver *d)
+{
+    struct coord_event *event = push_event(d, COORD_EVENT_FEATURES_ENABLED);
+    if (event != NULL)
+        event->u.features_enabled.level = FEATURE_LEVEL;
+}
+
 static void push_epoch(struct coord_driver *d)
 {
     struct coord_event *event = push_event(d, COORD_EVENT_EPOCH_STARTED);
@@ -135,6 +142,8 @@ static void push_first_group(struct coord_driver *d, const struct store_head *he
     if (d->state->head_seq == 0)
         push_opening(d);
     push_epoch(d);
+    if (d->state->head_seq == 0)
+        push_features(d); /* a log that no older release has to read */
     if (restored)
         push_fence(d);
     if (d->chain.trust.version > d->state->trust_version)

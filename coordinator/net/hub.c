@@ -117,8 +117,9 @@ unsigned coord_hub_sweep(struct coord_hub *hub, int64_t now_ms)
     unsigned n = 0;
     for (struct coord_peer *peer = hub->peers.first, *next; peer != NULL; peer = next) {
         next = peer->next;
-        if (!peer->closing && is_late(peer, now_ms)) {
-            coord_hub_close(hub, peer, "");
+        bool old = now_ms - peer->opened_at_ms > COORD_SESSION_MS;
+        if (!peer->closing && (old || is_late(peer, now_ms))) {
+            coord_hub_close(hub, peer, old ? "the session is a day old: dial again" : "");
             n++;
         }
     }

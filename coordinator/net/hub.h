@@ -23,9 +23,10 @@
 #include "proto/codec.h"
 
 enum {
-    COORD_HANDSHAKE_MS = 5000, /* from opening to auth */
-    COORD_JOIN_MS = 30000,     /* a joiner's whole visit */
-    COORD_SILENCE_MS = 25000,  /* an agent or person that is not heard for so long is gone */
+    COORD_HANDSHAKE_MS = 5000,           /* from opening to auth */
+    COORD_JOIN_MS = 30000,               /* a joiner's whole visit */
+    COORD_SILENCE_MS = 25000,            /* an agent or person that is not heard for so long is gone */
+    COORD_SESSION_MS = 24 * 3600 * 1000, /* then it must be made anew: keys do not live for ever */
     COORD_JOINERS_MAX = 64
 };
 
