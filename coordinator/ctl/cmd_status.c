@@ -116,7 +116,7 @@ static void say_lost(void *ctx, const struct zdm_error *why)
         fprintf(stderr, "zdmctl: connection to the coordinator lost (%s); trying again\n", why->message);
         return;
     }
-    zdm_buffer_printf(&line, "connection to the coordinator lost (%s); trying again ...", why->message);
+    zdm_buffer_printf(&line, "no connection to the coordinator, trying again ... (%s)", why->message);
     zdm_buffer_puts(&out, "\033[1A\r");
     ctl_cell(&out, look, CTL_WARN, zdm_buffer_text(&line), look->width - 1, false);
     zdm_buffer_puts(&out, "\033[K\n");
@@ -138,7 +138,7 @@ static enum zdm_code follow(struct ctl *ctl, struct ctl_client *client, struct z
         fputs("\033[?25l", stdout); /* hide the cursor */
     enum zdm_code code = ctl_watch_run(client, &watch, err);
     if (screen.in_place)
-        fputs("\033[?25h", stdout);
+        fputs("\r\033[K\033[?25h", stdout); /* also takes the ^C away that the terminal shows */
     fflush(stdout);
     return code == ZDM_CANCELLED ? ZDM_OK : code; /* Ctrl-C is how one stops watching */
 }

@@ -161,8 +161,10 @@ static void read_progress(struct ctl_shard *s, const json_t *observed)
 {
     s->rows_done = (uint64_t)ctl_json_int(observed, "rows_done", 0);
     s->rows_total = (uint64_t)ctl_json_int(observed, "rows_total", 0);
-    s->rows_per_s = (uint64_t)ctl_json_int(observed, "rows_per_s", 0);
-    s->eta_s = ctl_json_int(observed, "eta_s", -1);
+    if (s->word == CTL_SHARD_WORKING || s->word == CTL_SHARD_THROTTLED || s->word == CTL_SHARD_UNDOING) {
+        s->rows_per_s = (uint64_t)ctl_json_int(observed, "rows_per_s", 0); /* who stands still has no speed */
+        s->eta_s = ctl_json_int(observed, "eta_s", -1);
+    }
     if (s->rows_total > 0) {
         uint64_t permille = s->rows_done >= s->rows_total ? 1000 : s->rows_done * 1000 / s->rows_total;
         s->permille = (int)permille;

@@ -9,17 +9,17 @@
 #include "coordinator/ctl/json.h"
 #include "coordinator/ctl/table.h"
 
-enum { NAMES_SHOWN = 4, SHORT_ID = 12, TIME_COLUMNS = 10 };
+enum { NAMES_SHOWN = 4, SHORT_ID = 8, TIME_COLUMNS = 10 };
 
 /* ---- History ---- */
 
-/* "  (shard-1, shard-2 and 5 more)", unless the sentence names the only one. */
+/* " (shard-1, shard-2 and 5 more)", unless the sentence names them itself. */
 static void put_names(struct zdm_buffer *line, const json_t *event, const char *sentence)
 {
     const json_t *shards = json_object_get(event, "shards"), *shard;
     size_t index, n = json_array_size(shards) + (size_t)ctl_json_int(event, "more_shards", 0);
-    const char *only = json_string_value(json_array_get(shards, 0));
-    if (json_array_size(shards) == 0 || (n == 1 && only != NULL && strstr(sentence, only) != NULL))
+    const char *first = json_string_value(json_array_get(shards, 0));
+    if (json_array_size(shards) == 0 || (first != NULL && strstr(sentence, first) != NULL))
         return;
     zdm_buffer_puts(line, " (");
     json_array_foreach(shards, index, shard)
@@ -142,8 +142,7 @@ static void database_text(char *out, size_t size, const json_t *agent)
         snprintf(out, size, "%.16s %.24s%s", engine, ctl_json_text(agent, "server_version"),
                  ctl_json_true(agent, "writable") ? "" : ", read-only");
     else
-        snprintf(out, size, "%.16s%s%.24s", engine, engine[0] != '\0' ? " " : "",
-                 state[0] != '\0' ? state : "not known");
+        snprintf(out, size, "%.24s", state[0] != '\0' ? state : "not known");
 }
 
 static void put_agent(struct ctl_table *table, const json_t *agent)
@@ -191,7 +190,7 @@ void ctl_view_agents(struct zdm_buffer *out, const struct ctl_look *look, const 
     static const struct ctl_column columns[] = {
         {"SHARD", CTL_COLUMN_TEXT},    {"AGENT", CTL_COLUMN_TEXT},   {"SEEN", CTL_COLUMN_TEXT},
         {"DATABASE", CTL_COLUMN_TEXT}, {"RELEASE", CTL_COLUMN_TEXT}, {"TRUST", CTL_COLUMN_RIGHT},
-        {"LABELS", CTL_COLUMN_CUT},
+        {"LABELS", CTL_COLUMN_WRAP},
     };
     const json_t *list = json_object_get(agents, "agents"), *agent;
     size_t index;

@@ -334,6 +334,18 @@ static size_t fixed_columns(const struct columns *c)
     return gap(c->word) + gap(c->step) + gap(c->rows) + gap(c->rate) + gap(c->eta) + PERCENT + 1;
 }
 
+/* Without numbers a shorter bar lets the reasons stand beside it. */
+static void make_room_for_reasons(const struct page *p, const struct ctl_shard *const *listed, size_t n,
+                                  struct columns *c)
+{
+    size_t reason = 0, least = 12;
+    for (size_t i = 0; i < n; i++)
+        measure_cell(&reason, listed[i]->reason, p->look);
+    size_t used = fixed_columns(c) + c->name + GAP + reason;
+    if (reason > 0 && used + least <= p->look->width && used + c->bar > p->look->width)
+        c->bar = p->look->width - used;
+}
+
 static struct columns measure(const struct page *p, const struct ctl_shard *const *listed, size_t n)
 {
     struct columns c = {.name = NAME_MIN};
@@ -360,6 +372,8 @@ static struct columns measure(const struct page *p, const struct ctl_shard *cons
         c.name = room > gap(NAME_MIN) + BAR_MIN ? room - BAR_MIN - GAP : NAME_MIN;
     c.bar = room > gap(c.name) ? room - gap(c.name) : 0;
     c.bar = c.bar > BAR_MAX ? BAR_MAX : c.bar;
+    if (c.rows == 0)
+        make_room_for_reasons(p, listed, n, &c);
     return c;
 }
 

@@ -68,8 +68,8 @@ static void agents_and_their_troubles_are_listed(void **state)
     (void)state;
     ctl_view_agents(&out, &look, agents);
     assert_true(widest(&look, zdm_buffer_text(&out)) <= 80);
-    assert_has(zdm_buffer_text(&out), "0123456789ab");
-    assert_lacks(zdm_buffer_text(&out), "0123456789abc");
+    assert_has(zdm_buffer_text(&out), "01234567");
+    assert_lacks(zdm_buffer_text(&out), "0123456789");
     assert_has(zdm_buffer_text(&out), "postgresql 15.18");
     assert_has(zdm_buffer_text(&out), "gone 5 min");
     assert_has(zdm_buffer_text(&out), "shard-1: signal replica_lag_ms is bad: 5200, limit 5000");
