@@ -1,0 +1,204 @@
+/*
+ * command_run.c - `zdm-agent run`: binds the driver to the real clock, network and database, and turns it until
+ * SIGTERM.
+ *
+ * One thread does everything; the engine's and nng's threads only enqueue, the signal thread only wakes. The data
+ * folder is locked for the life of the process, so that one key is never used twice at once.
+ */
+#include <malloc.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/app/driver.h"
+#include "agent/app/home.h"
+#include "agent/app/identity.h"
+#include "agent/app/program.h"
+#include "agent/app/results.h"
+#include "agent/app/settings.h"
+#include "common/net/net.h"
+#include "common/os/clock.h"
+#include "common/os/crypto.h"
+#include "common/os/daemon.h"
+#include "common/os/log.h"
+
+enum { POLL_MAX_MS = 60000, CONNECT_TIMEOUT_MS = 5000, ARENAS = 1 };
+
+struct program {
+    struct agent_settings settings;
+    struct agent_home home;
+    struct agent_results *results;
+    struct agent_engine engine;
+    struct agent_driver *driver;
+    _Atomic(struct zdm_net_nng *) net;
+};
+
+/* For the signal thread: it may come at any time. Lives until the process ends. */
+static struct program program;
+
+static void wake(void *ctx)
+{
+    struct program *p = ctx;
+    struct zdm_net_nng *net = atomic_load(&p->net);
+    if (net != NULL)
+        zdm_net_nng_wake(net);
+}
+
+static void notice(void *ctx, enum zdm_log_level level, const char *message, const char *subject, const char *detail)
+{
+    (void)ctx;
+    if (subject[0] == '\0' && detail[0] == '\0')
+        zdm_log(level, message, NULL);
+    else if (detail[0] == '\0')
+        zdm_log(level, message, "of", subject, NULL);
+    else if (subject[0] == '\0')
+        zdm_log(level, message, "detail", detail, NULL);
+    else
+        zdm_log(level, message, "of", subject, "detail", detail, NULL);
+}
+
+static bool save_trust(void *ctx, const void *bytes, size_t n)
+{
+    struct program *p = ctx;
+    struct zdm_error err;
+    if (agent_home_write_trust(p->settings.data, bytes, n, &err) == ZDM_OK)
+        return true;
+    zdm_log_error(ZDM_LOG_ERROR, "could not write the trust file", &err);
+    return false;
+}
+
+static enum zdm_code start_log(const struct agent_settings *settings, struct zdm_error *err)
+{
+    enum zdm_log_level level = ZDM_LOG_INFO;
+    if (settings->log_level != NULL && !zdm_log_level_parse(settings->log_level, &level)) {
+        zdm_error_set(err, ZDM_INVALID, "log level %s is unknown", settings->log_level);
+        return zdm_error_hint(err, "Use debug, info, warn or error.");
+    }
+    zdm_log_start("zdm-agent", level);
+    return ZDM_OK;
+}
+
+static enum zdm_code open_engine(struct program *p, struct zdm_error *err)
+{
+    struct agent_identity identity;
+    char name[ZDM_NAME_MAX + 16];
+    enum zdm_code code = agent_identity_read(zdm_crypto_sodium(), p->home.trust.data, p->home.trust.len,
+                                             p->home.enrolment.data, p->home.enrolment.len, &identity, err);
+    if (code != ZDM_OK)
+        return code;
+    (void)snprintf(name, sizeof name, "zdm-agent %s", identity.enrolment.shard);
+    agent_identity_fini(&identity);
+    p->results = agent_results_new(wake, p);
+    if (p->results == NULL)
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    const struct agent_engine_config config = {.dsn = p->settings.dsn,
+                                               .application_name = name,
+                                               .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                                               .sink = agent_results_sink(p->results)};
+    return agent_postgresql_open(&config, &p->engine, err);
+}
+
+static enum zdm_code make_driver(struct program *p, struct zdm_error *err)
+{
+    struct agent_driver_config config = {.clock = zdm_clock_system(),
+                                         .random = zdm_random_system(),
+                                         .crypto = zdm_crypto_sodium(),
+                                         .key = &p->home.key,
+                                         .trust = p->home.trust.data,
+                                         .trust_n = p->home.trust.len,
+                                         .enrolment = p->home.enrolment.data,
+                                         .enrolment_n = p->home.enrolment.len,
+                                         .urls = p->home.urls,
+                                         .n_urls = p->home.n_urls,
+                                         .engine = p->engine,
+                                         .next_result = agent_results_pop,
+                                         .results = p->results,
+                                         .release = ZDM_VERSION,
+                                         .save_trust = save_trust,
+                                         .notice = notice,
+                                         .ctx = p};
+    static const struct zdm_net_gate none = {.handshake_slots = 1, .per_address = 1, .handshake_ms = 5000};
+    agent_settings_core(&p->settings, &config.core);
+    enum zdm_code code = agent_driver_new(&config, &p->driver, err);
+    if (code != ZDM_OK)
+        return code;
+    const struct zdm_net_upcalls upcalls = agent_driver_upcalls(p->driver);
+    struct zdm_net_nng *net = zdm_net_nng_new(&none, &upcalls);
+    if (net == NULL)
+        return zdm_error_set(err, ZDM_NOMEM, "could not start the network");
+    atomic_store(&p->net, net);
+    agent_driver_start(p->driver, zdm_net_nng_seam(net));
+    return ZDM_OK;
+}
+
+static void loop(struct program *p)
+{
+    while (!zdm_daemon_should_stop()) {
+        int64_t left = agent_driver_turn(p->driver) - zdm_boot_ms(zdm_clock_system());
+        int timeout = left <= 0 ? 0 : left > POLL_MAX_MS ? POLL_MAX_MS : (int)left;
+        zdm_net_nng_poll(atomic_load(&p->net), timeout);
+    }
+}
+
+/* The engine answers all it was asked before it is closed, so that the results' queue may go after it. */
+static void shut_down(struct program *p)
+{
+    struct zdm_net_nng *net = atomic_exchange(&p->net, NULL);
+    agent_driver_free(p->driver);
+    if (p->engine.ops != NULL)
+        p->engine.ops->close(p->engine.self);
+    zdm_net_nng_free(net);
+    agent_results_free(p->results);
+    agent_home_fini(&p->home);
+}
+
+static enum zdm_code check_dsn(const struct agent_settings *settings, struct zdm_error *err)
+{
+    if (settings->dsn != NULL && settings->dsn[0] != '\0')
+        return ZDM_OK;
+    zdm_error_set(err, ZDM_INVALID, "the database is missing");
+    return zdm_error_hint(err, "Give it with --dsn CONNINFO, ZDM_DSN or dsn: in the config file.");
+}
+
+static enum zdm_code begin(struct program *p, struct zdm_error *err)
+{
+    /* A small process with several threads: an arena for each would be most of its memory. */
+    (void)mallopt(M_ARENA_MAX, ARENAS);
+    enum zdm_code code = start_log(&p->settings, err);
+    if (code == ZDM_OK)
+        code = check_dsn(&p->settings, err);
+    if (code == ZDM_OK)
+        code = zdm_crypto_start(err);
+    if (code == ZDM_OK)
+        code = agent_home_read(p->settings.data, &p->home, err);
+    if (code == ZDM_OK)
+        code = agent_home_lock(p->settings.data, err);
+    if (code == ZDM_OK)
+        code = zdm_daemon_start(wake, p, err);
+    if (code == ZDM_OK)
+        code = open_engine(p, err);
+    return code == ZDM_OK ? make_driver(p, err) : code;
+}
+
+int command_run(int argc, char **argv)
+{
+    struct program *p = &program;
+    struct zdm_error err;
+    const char *argument;
+    agent_settings_init(&p->settings);
+    enum zdm_code code = agent_settings_read(&p->settings, argc, argv, &argument, &err);
+    if (code == ZDM_OK && argument != NULL)
+        code = zdm_error_set(&err, ZDM_INVALID, "run takes no argument");
+    if (code == ZDM_OK)
+        code = begin(p, &err);
+    if (code == ZDM_OK) {
+        zdm_log(ZDM_LOG_INFO, "agent started", "shard", agent_driver_shard(p->driver), "release", ZDM_VERSION, NULL);
+        zdm_daemon_notify("READY=1");
+        loop(p);
+        zdm_daemon_notify("STOPPING=1");
+        zdm_log(ZDM_LOG_INFO, "agent stopped", NULL);
+    }
+    shut_down(p);
+    agent_settings_fini(&p->settings);
+    return code == ZDM_OK ? EXIT_DONE : print_error(&err);
+}

@@ -1,0 +1,82 @@
+/*
+ * identity.c - see identity.h.
+ */
+#include "agent/app/identity.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/codec.h"
+#include "proto/signed.h"
+
+static enum zdm_code read_enrolment(const struct zdm_id *fleet, const void *bytes, size_t n, struct zdm_enrolment *out,
+                                    struct zdm_error *err)
+{
+    struct zdm_envelope envelope = {.bytes = NULL};
+    size_t body_n = 0;
+    enum zdm_code code = zdm_envelope_unflatten(bytes, n, &envelope, err);
+    if (code != ZDM_OK)
+        return code;
+    const uint8_t *body = zdm_signed_body(&envelope, &body_n);
+    /* The header: magic, type, zero, then the fleet. */
+    enum { FLEET_AT = 20 };
+    if (body == NULL || memcmp(envelope.bytes + FLEET_AT, fleet->bytes, sizeof fleet->bytes) != 0)
+        code = zdm_error_set(err, ZDM_AUTH, "enrolment is of another fleet than the trust file");
+    else
+        code = zdm_enrolment_decode(body, body_n, out, err);
+    zdm_envelope_fini(&envelope);
+    return code;
+}
+
+enum zdm_code agent_identity_read(const struct zdm_crypto *crypto, const void *trust, size_t trust_n,
+                                  const void *enrolment, size_t enrolment_n, struct agent_identity *out,
+                                  struct zdm_error *err)
+{
+    struct agent_identity identity;
+    memset(&identity, 0, sizeof identity);
+    enum zdm_code code = zdm_trust_chain_read(crypto, trust, trust_n, &identity.chain, err);
+    if (code != ZDM_OK)
+        return zdm_error_wrap(err, "while reading the trust file");
+    code = read_enrolment(&identity.chain.fleet, enrolment, enrolment_n, &identity.enrolment, err);
+    if (code != ZDM_OK) {
+        agent_identity_fini(&identity);
+        return zdm_error_wrap(err, "while reading the enrolment");
+    }
+    *out = identity;
+    return ZDM_OK;
+}
+
+void agent_identity_fini(struct agent_identity *identity)
+{
+    zdm_trust_chain_fini(&identity->chain);
+    memset(identity, 0, sizeof *identity);
+}
+
+enum zdm_code agent_identity_extend(const struct zdm_crypto *crypto, struct agent_identity *identity,
+                                    const struct zdm_envelope *envelopes, size_t n, bool *out_newer,
+                                    struct zdm_error *err)
+{
+    struct zdm_trust_chain longer;
+    size_t held = identity->chain.n_envelopes;
+    *out_newer = false;
+    if (n == 0)
+        return ZDM_OK;
+    /* Borrowed together for the check, which copies what it keeps. */
+    struct zdm_envelope *all = calloc(held + n, sizeof *all);
+    if (all == NULL)
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    memcpy(all, identity->chain.envelopes, held * sizeof *all);
+    memcpy(all + held, envelopes, n * sizeof *all);
+    enum zdm_code code = zdm_trust_chain_verify(crypto, all, held + n, &longer, err);
+    free(all);
+    if (code != ZDM_OK)
+        return code;
+    if (longer.trust.version > identity->chain.trust.version) {
+        struct zdm_trust_chain former = identity->chain;
+        identity->chain = longer;
+        longer = former;
+        *out_newer = true;
+    }
+    zdm_trust_chain_fini(&longer);
+    return ZDM_OK;
+}
