@@ -14,7 +14,8 @@ struct command {
     struct rb_statement *s;
     struct rb_table table;
     const PgQuery__AlterTableCmd *cmd;
-    size_t from; /* byte of the statement */
+    size_t from; /* byte of the statement where it begins: ALTER for the first */
+    size_t body; /* of the command itself */
     const char *source;
 };
 
@@ -230,7 +231,7 @@ static void add_column(const struct command *c)
 static bool may_set_not_null(const struct command *c, const struct rb_column *column)
 {
     struct rb *rb = c->s->rb;
-    struct rb_place at = rb_at_word(c->s, c->from, column->name);
+    struct rb_place at = rb_at_word(c->s, c->body, column->name);
     enum zdm_phase_class class = c->s->phase->class;
     if (column->hide != NULL) {
         rb_error(rb, "column-hidden", at, "Remove it.", "column %s is dropped before this", column->name);
@@ -303,18 +304,18 @@ static bool may_drop(const struct command *c, const struct rb_column *column)
 {
     struct rb *rb = c->s->rb;
     const char *name = column->name;
-    struct rb_place at = rb_at_word(c->s, c->from, name);
+    struct rb_place at = rb_at_word(c->s, c->body, name);
     if (c->s->phase->class != ZDM_PHASE_CONTRACT)
         rb_error(rb, "drop-outside-contract", at,
                  "Move it to the contract phase, when no code reads the column any more: ## Phase 4: Contract.",
                  "DROP COLUMN belongs into a contract phase, and this is %s %s phase",
                  c->s->phase->class == ZDM_PHASE_EXPAND ? "an" : "a", zdm_phase_class_name(c->s->phase->class));
     else if (c->cmd->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE)
-        rb_error(rb, "drop-cascade", rb_at_word(c->s, c->from, "cascade"),
+        rb_error(rb, "drop-cascade", rb_at_word(c->s, c->body, "cascade"),
                  "Leave CASCADE out; the agent names what depends on the column and stops there.",
                  "CASCADE would drop what the plan does not name");
     else if (c->cmd->missing_ok)
-        rb_error(rb, "drop-if-exists", rb_at_word(c->s, c->from, "if"), "Leave IF EXISTS out.",
+        rb_error(rb, "drop-if-exists", rb_at_word(c->s, c->body, "if"), "Leave IF EXISTS out.",
                  "the plan must know what it drops");
     else if (column->hide != NULL)
         rb_error(rb, "column-hidden", at, "Remove it.", "column %s is dropped twice", name);
@@ -334,7 +335,7 @@ static bool is_indexed(const struct command *c, const char *name)
     for (const struct rb_index *index = c->s->rb->indexes; index != NULL; index = index->next) {
         for (size_t i = 0; i < index->n_columns; i++) {
             if (rb_same_table(&index->table, &c->table) && strcmp(index->columns[i], name) == 0) {
-                rb_error(c->s->rb, "drop-indexed", rb_at_word(c->s, c->from, name), "Leave one of them out.",
+                rb_error(c->s->rb, "drop-indexed", rb_at_word(c->s, c->body, name), "Leave one of them out.",
                          "the index %s of this very runbook is on column %s", index->name, name);
                 return true;
             }
@@ -409,7 +410,7 @@ static void drop_column(const struct command *c)
         rb_step_does(hide, d != NULL ? "rename it out of sight and remove the triggers that read it"
                                      : "rename it out of sight; it is dropped by the purge");
     if (!exact)
-        rb_warning(rb, "hide-inexact", rb_at_word(c->s, c->from, name),
+        rb_warning(rb, "hide-inexact", rb_at_word(c->s, c->body, name),
                    "The phase needs an approval. Rows that are written after it hold NULL or a default in the old "
                    "column if it is ever brought back.",
                    "nothing writes %s once it is hidden: an undo brings back only what was there", name);
@@ -436,6 +437,7 @@ void rb_compile_alter(struct rb_statement *s, PgQuery__AlterTableStmt *alter)
         struct command c = {.s = s, .table = table, .cmd = alter->cmds[i]->alter_table_cmd};
         c.from = i == 0 ? s->tokens[0].start : rb_command_offset(s, i);
         size_t from = rb_command_offset(s, i), end = rb_command_end(s, i);
+        c.body = from;
         c.source = alter->n_cmds == 1 || end <= from ? s->sql
                                                      : rb_format(rb, "ALTER TABLE %s %.*s", rb_table_text(rb, &table),
                                                                  (int)(end - from), s->sql + from);

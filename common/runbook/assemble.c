@@ -16,10 +16,11 @@ static const char compiler_version[] = "zdm-runbook 1";
 
 /* ---- what nobody wrote ---- */
 
+/* Not what is written once, and not a column that the application filled before (its guard leaves those rows alone). */
 static bool has_comparable(const struct zdm_derivation *d)
 {
     for (size_t i = 0; i < d->n_assignments; i++) {
-        if (!d->assignments[i].fill_once)
+        if (!d->assignments[i].fill_once && (d->assignments[i].added || d->guard == NULL))
             return true;
     }
     return false;

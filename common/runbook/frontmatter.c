@@ -75,7 +75,8 @@ static void add_wave(struct rb *rb, const char *value, struct rb_place at, void 
             }
         }
         waves[rb->front.n_waves++] = (struct zdm_wave){.percent = percent};
-    } else if (value[0] != '\0' && zdm_selector_check(value, &err) == ZDM_OK) {
+    } else if (value[0] != '\0' && value[strspn(value, "0123456789")] != '\0' &&
+               zdm_selector_check(value, &err) == ZDM_OK) {
         waves[rb->front.n_waves++] = (struct zdm_wave){.selector = (char *)(uintptr_t)value};
     } else {
         rb_error(rb, "waves", at, "Write percentages and selectors: [tier=canary, 25%, 100%].",

@@ -15,7 +15,8 @@
 struct section {
     struct rb_place at;
     const char *title;
-    int class; /* 0: none in sight */
+    int class;    /* 0: none in sight */
+    bool certain; /* the heading is a phase although nothing is run in it */
     uint32_t first_line;
     struct rb_fence **fences;
     size_t n_fences, fences_cap;
@@ -132,6 +133,8 @@ static void close_section(struct reader *r, uint32_t end)
                      "\"%s\" does not say which kind of phase it is", section->title);
         return;
     }
+    if (section->n_fences == 0 && !section->certain)
+        return; /* "Release notes" is prose */
     if (r->phases == ZDM_PHASES_MAX - 2) {
         rb_error(r->rb, "too-many-phases", section->at, NULL, "there are more than %d phases", ZDM_PHASES_MAX - 2);
         return;
@@ -144,6 +147,21 @@ static void close_section(struct reader *r, uint32_t end)
     r->phases++;
 }
 
+/* "Phase 3: …", "Step 3 …": the title without that; else NULL. */
+static const char *behind_number(const char *title, unsigned *out_number)
+{
+    if (strncasecmp(title, "phase ", 6) != 0 && strncasecmp(title, "step ", 5) != 0)
+        return NULL;
+    const char *p = strchr(title, ' ') + 1, *digits = p;
+    for (*out_number = 0; isdigit((unsigned char)*p) && *out_number < 1000; p++)
+        *out_number = *out_number * 10 + (unsigned)(*p - '0');
+    if (p == digits)
+        return NULL;
+    while (*p == ':' || *p == '.' || *p == '-' || *p == ' ' || *p == ')')
+        p++;
+    return p;
+}
+
 static size_t trim_end(const char *text, size_t start, size_t end)
 {
     while (end > start && isspace((unsigned char)text[end - 1]))
@@ -154,22 +172,25 @@ static size_t trim_end(const char *text, size_t start, size_t end)
 /* "Phase 2: Fill" -> "Fill"; other titles as they are. Warns of a number that is out of order. */
 static const char *plain_title(struct reader *r, const char *title, struct rb_place at)
 {
-    const char *p = title;
-    if (strncasecmp(p, "phase ", 6) != 0 && strncasecmp(p, "step ", 5) != 0)
-        return title;
-    p = strchr(p, ' ') + 1;
-    unsigned number = 0;
-    const char *digits = p;
-    for (; isdigit((unsigned char)*p) && number < 1000; p++)
-        number = number * 10 + (unsigned)(*p - '0');
-    if (p == digits)
+    unsigned number;
+    const char *rest = behind_number(title, &number);
+    if (rest == NULL)
         return title;
     if (number != r->phases + 1)
         rb_warning(r->rb, "phase-number", at, "The plan counts phases itself, from 1.",
                    "this is phase %u of the plan, not %u", r->phases + 1, number);
-    while (*p == ':' || *p == '.' || *p == '-' || *p == ' ' || *p == ')')
-        p++;
-    return *p == '\0' ? title : p;
+    return *rest == '\0' ? title : rest;
+}
+
+/* One word, or two that count as one. */
+static bool is_short(const char *title)
+{
+    static const char *const pairs[] = {"cut over", "roll out", "clean up"};
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        if (strcasecmp(title, pairs[i]) == 0)
+            return true;
+    }
+    return strchr(title, ' ') == NULL;
 }
 
 static void read_phase_heading(struct reader *r, uint32_t line, uint32_t end_line)
@@ -197,6 +218,8 @@ static void read_phase_heading(struct reader *r, uint32_t line, uint32_t end_lin
         rb_error(r->rb, "phase-attribute", attributes.items[0].at,
                  "Write one of {expand}, {migrate}, {switch}, {contract}.", "\"%s\" is no class of phases",
                  attributes.items[0].key);
+    unsigned number;
+    section->certain = section->class != 0 || behind_number(title, &number) != NULL || is_short(title);
     if (section->class == 0)
         section->class = class_of_title(title);
     section->title = section->class == 0 ? title : plain_title(r, title, section->at);

@@ -292,6 +292,15 @@ struct rb_place rb_at_word(const struct rb_statement *s, size_t from, const char
     return from > 0 ? rb_at(s, (int)from) : rb_at_start(s);
 }
 
+struct rb_place rb_at_word_before(const struct rb_statement *s, size_t limit, const char *word)
+{
+    for (size_t i = s->n_tokens; i > 0; i--) {
+        if (s->tokens[i - 1].start < limit && rb_token_is(s, &s->tokens[i - 1], word))
+            return rb_at(s, (int)s->tokens[i - 1].start);
+    }
+    return rb_at_word(s, 0, word);
+}
+
 /* Byte offset of the first token of command n (0: where the first begins); SIZE_MAX: there is none. */
 static size_t command_start(const struct rb_statement *s, size_t n)
 {

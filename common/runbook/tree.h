@@ -61,6 +61,8 @@ struct rb_place rb_at_start(const struct rb_statement *s);
 /* The first token at or behind byte `from` whose text is the word (keywords in any case, identifiers as PostgreSQL
  * folds them); the statement's start when there is none. */
 struct rb_place rb_at_word(const struct rb_statement *s, size_t from, const char *word);
+/* The last token before byte `limit` that is the word; the first one anywhere when there is none. */
+struct rb_place rb_at_word_before(const struct rb_statement *s, size_t limit, const char *word);
 /* Byte offset of the n-th command of an ALTER TABLE: behind its n-th top-level comma. */
 size_t rb_command_offset(const struct rb_statement *s, size_t n);
 size_t rb_command_end(const struct rb_statement *s, size_t n);

@@ -55,6 +55,15 @@ static struct target *find_target(struct update *u, const char *name)
 
 /* ---- what the statement may be ---- */
 
+/* Where FROM stands: EXTRACT and SUBSTRING have a FROM of their own. */
+static struct rb_place place_of_from(const struct update *u)
+{
+    const PgQuery__Node *first = u->stmt->from_clause[0];
+    if (first->node_case != PG_QUERY__NODE__NODE_RANGE_VAR)
+        return rb_at_word(u->s, 0, "from");
+    return rb_at_word_before(u->s, (size_t)first->range_var->location, "from");
+}
+
 static bool may_be_batched(struct update *u)
 {
     struct rb_statement *s = u->s;
@@ -64,7 +73,7 @@ static bool may_be_batched(struct update *u)
         rb_error(rb, "update-with", rb_at_start(s), "Compute each row's value from its own columns.",
                  "an UPDATE with WITH cannot be done row by row");
     if (u->stmt->n_from_clause > 0)
-        rb_error(rb, "update-from", rb_at_word(s, 0, "from"),
+        rb_error(rb, "update-from", place_of_from(u),
                  "Compute each row's value from its own columns; first copy what another table holds, by hand.",
                  "an UPDATE that reads another table (FROM) cannot be kept in step by a trigger on this one");
     if (u->stmt->n_returning_list > 0)

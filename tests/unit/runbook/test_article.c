@@ -113,11 +113,27 @@ static void each_example_compiles_or_is_refused_in_its_place(void **state)
     }
 }
 
+static void headings_of_prose_are_no_phases(void **state)
+{
+    (void)state;
+    struct compiled c =
+        compile_good("x.md", "## Release notes and rollout\n\nWords.\n\n## Background\n\nWords.\n\n"
+                             "## Expand\n\n```sql\nCREATE INDEX ON t (a);\n```\n\n## Switch\n\nDeploy.\n\n"
+                             "## Phase 3: Clean up by hand\n\nWords.\n");
+    assert_int_equal(c.plan->n_phases, 3);
+    assert_string_equal(c.notes->phases[1].title, "Switch");
+    assert_string_equal(c.notes->phases[1].prose, "Deploy.\n");
+    assert_string_equal(c.notes->phases[2].title, "Clean up by hand");
+    assert_int_equal(zdm_plan_phase(c.plan, 3)->class, ZDM_PHASE_CONTRACT);
+    compiled_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_three_phases_compile_as_they_stand),
         cmocka_unit_test(the_design_s_rename_compiles),
+        cmocka_unit_test(headings_of_prose_are_no_phases),
         cmocka_unit_test(each_example_compiles_or_is_refused_in_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
