@@ -71,7 +71,7 @@ static enum zdm_code read_history(struct ctl_client *client, const char *migrati
     return ZDM_OK;
 }
 
-static enum zdm_code print_history(const struct ctl *ctl, json_t *all, bool one_migration, struct zdm_error *err)
+static enum zdm_code print_history(const struct ctl *ctl, json_t *all, struct zdm_error *err)
 {
     struct zdm_buffer out = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(ctl_json_free) json_t *history = json_pack("{s:O, s:b}", "events", all, "more", 0);
@@ -79,7 +79,7 @@ static enum zdm_code print_history(const struct ctl *ctl, json_t *all, bool one_
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     if (ctl_wants_json(ctl))
         return print_json(history, err);
-    ctl_view_history(&out, &ctl->look, history, one_migration);
+    ctl_view_history(&out, &ctl->look, history);
     enum zdm_code code = ctl_write(&out, err);
     zdm_buffer_fini(&out);
     return code;
@@ -98,7 +98,7 @@ enum zdm_code ctl_run_history(struct ctl *ctl, struct zdm_error *err)
         code = ctl_client_new(ctl, &client, err);
     if (code == ZDM_OK)
         code = read_history(client, migration, limit, all, err);
-    return code == ZDM_OK ? print_history(ctl, all, migration != NULL, err) : code;
+    return code == ZDM_OK ? print_history(ctl, all, err) : code;
 }
 
 /* ---- agents, version ---- */

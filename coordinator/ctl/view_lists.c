@@ -82,9 +82,27 @@ static bool is_said_again(const json_t *events, size_t index)
     return text[0] != '\0' && strcmp(text, next) == 0;
 }
 
-void ctl_view_history(struct zdm_buffer *out, const struct ctl_look *look, const json_t *history, bool one_migration)
+/* Do all events speak of the same migration, or of none? Then its name need not stand at each. */
+static bool is_one_migration(const json_t *events)
+{
+    const json_t *event;
+    const char *known = "";
+    size_t index;
+    json_array_foreach(events, index, event)
+    {
+        const char *name = ctl_json_text(event, "migration");
+        if (name[0] != '\0' && known[0] != '\0' && strcmp(name, known) != 0)
+            return false;
+        if (name[0] != '\0')
+            known = name;
+    }
+    return true;
+}
+
+void ctl_view_history(struct zdm_buffer *out, const struct ctl_look *look, const json_t *history)
 {
     const json_t *events = json_object_get(history, "events"), *event;
+    bool one_migration = is_one_migration(events);
     char day[16] = "";
     size_t index;
     if (json_array_size(events) == 0)

@@ -10,8 +10,8 @@
 #include "coordinator/ctl/text.h"
 #include "proto/trust_file.h"
 
-/* `history`: the last `limit` events (0: all) as a story; one_migration: its name need not be repeated. */
-void ctl_view_history(struct zdm_buffer *out, const struct ctl_look *look, const json_t *history, bool one_migration);
+/* The events as a story; where they speak of several migrations each says of which. */
+void ctl_view_history(struct zdm_buffer *out, const struct ctl_look *look, const json_t *history);
 void ctl_view_agents(struct zdm_buffer *out, const struct ctl_look *look, const json_t *agents);
 void ctl_view_version(struct zdm_buffer *out, const struct ctl_look *look, const char *client, const json_t *version);
 void ctl_view_trust(struct zdm_buffer *out, const struct ctl_look *look, const struct zdm_crypto *crypto,

@@ -223,7 +223,7 @@ static void put_gate_and_barrier(struct page *p)
     if (missing > 0) {
         int64_t number = ctl_json_int(barrier, "phase", 0);
         snprintf(text, sizeof text,
-                 "phase %" PRId64 " waits until %" PRId64 " of %" PRId64 " shards have finished phase %" PRId64, number,
+                 "phase %" PRId64 " waits for %" PRId64 " of %" PRId64 " shards to finish phase %" PRId64, number,
                  missing, ctl_json_int(barrier, "of", 0), number - 1);
         alarm_line(p, CTL_WARN, "barrier:", text);
     }
@@ -257,7 +257,9 @@ static void total_text(struct zdm_buffer *out, const struct total *t, const char
         return;
     rows_text(rows, sizeof rows, t->done, t->of);
     ctl_number_text(rate, sizeof rate, t->per_s);
-    zdm_buffer_printf(out, "%s%s rows, %s/s", separator, rows, rate);
+    zdm_buffer_printf(out, "%s%s rows", separator, rows);
+    if (t->per_s > 0)
+        zdm_buffer_printf(out, ", %s/s", rate);
     if (t->eta_s >= 0) {
         ctl_seconds_text(eta, sizeof eta, t->eta_s);
         zdm_buffer_printf(out, ", %s left", eta);

@@ -1,76 +1,10 @@
 /*
  * test_commands.c - the table of commands, and zdmctl as a whole where it needs no coordinator: exit codes, keys,
  * trust.
- *
- * Each run has its own standard output and error, in files of a scratch folder that is also the home.
  */
-#include "support.h"
+#include "run.h"
 
-#include <fcntl.h>
-#include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
-
-#include "common/os/crypto.h"
-#include "coordinator/ctl/command.h"
-
-enum { WORDS_MAX = 32, OUTPUT_MAX = 32 * 1024 };
-
-static char home[] = "/tmp/zdm-test-ctl.XXXXXX";
-static char out_text[OUTPUT_MAX], err_text[OUTPUT_MAX];
-
-static int redirect(int fd, const char *path)
-{
-    int kept = dup(fd), file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    assert_true(kept >= 0 && file >= 0);
-    dup2(file, fd);
-    close(file);
-    return kept;
-}
-
-static void restore(int fd, int kept, const char *path, char text[OUTPUT_MAX])
-{
-    dup2(kept, fd);
-    close(kept);
-    FILE *file = fopen(path, "r");
-    assert_non_null(file);
-    text[fread(text, 1, OUTPUT_MAX - 1, file)] = '\0';
-    fclose(file);
-}
-
-/* Runs "zdmctl LINE"; its exit code. */
-static int run(const char *line)
-{
-    char copy[1024];
-    char *words[WORDS_MAX] = {(char *)(uintptr_t) "zdmctl"}, *rest = NULL;
-    int n = 1;
-    assert_true(strlen(line) < sizeof copy);
-    memcpy(copy, line, strlen(line) + 1);
-    for (char *word = strtok_r(copy, " ", &rest); word != NULL; word = strtok_r(NULL, " ", &rest))
-        words[n++] = word;
-    fflush(stdout);
-    fflush(stderr);
-    int out = redirect(STDOUT_FILENO, "out"), err = redirect(STDERR_FILENO, "err");
-    int code = ctl_main(n, words, "9.9.9");
-    fflush(stdout);
-    fflush(stderr);
-    restore(STDOUT_FILENO, out, "out", out_text);
-    restore(STDERR_FILENO, err, "err", err_text);
-    return code;
-}
-
-static void expect(const char *line, int code, const char *in_out, const char *in_err)
-{
-    int got = run(line);
-    if (got != code)
-        fail_msg("\"zdmctl %s\" exits with %d, not %d: %s", line, got, code, err_text);
-    if (in_out != NULL)
-        assert_has(out_text, in_out);
-    if (in_err != NULL)
-        assert_has(err_text, in_err);
-    if (code != 0 && strncmp(err_text, "zdmctl: ", 8) != 0)
-        fail_msg("\"zdmctl %s\" says %s", line, err_text);
-}
 
 static void every_command_is_whole(void **state)
 {
@@ -216,23 +150,6 @@ static void an_absent_coordinator_exits_with_4(void **state)
            "could not reach the coordinator");
     chmod("me", 0644);
     expect("--coordinator ipc:///nosuch/socket --key me --trust trust status", 1, NULL, "chmod");
-}
-
-static int enter(void **state)
-{
-    struct zdm_error err = ZDM_ERROR_INIT;
-    (void)state;
-    if (mkdtemp(home) == NULL || chdir(home) != 0)
-        return 1;
-    setenv("HOME", home, 1);
-    setenv("COLUMNS", "80", 1);
-    unsetenv("XDG_CONFIG_HOME");
-    unsetenv("ZDM_COORDINATOR");
-    unsetenv("ZDM_KEY");
-    unsetenv("ZDM_TRUST");
-    unsetenv("ZDM_CONFIG");
-    unsetenv("ZDM_OUTPUT");
-    return zdm_crypto_start(&err) == ZDM_OK ? 0 : 1;
 }
 
 static int leave(void **state)

@@ -81,7 +81,8 @@ static void a_commands_own_option_hides_the_global_one(void **state)
     struct ctl_options o;
     struct zdm_error err = ZDM_ERROR_INIT;
     (void)state;
-    enum zdm_code code = parse_line(&o, CTL_BIT(COORDINATOR_KEY) | CTL_GLOBAL, "--coordinator a.pub --coordinator b.pub", &err);
+    enum zdm_code code =
+        parse_line(&o, CTL_BIT(COORDINATOR_KEY) | CTL_GLOBAL, "--coordinator a.pub --coordinator b.pub", &err);
     assert_int_equal(code, ZDM_OK);
     assert_int_equal(o.values[CTL_OPT_COORDINATOR_KEY].n, 2);
     assert_false(ctl_given(&o, CTL_OPT_COORDINATOR));

@@ -113,7 +113,7 @@ static void every_shard_that_does_not_move_says_why(void **state)
     assert_has(page, "agent away since 42 s");
     assert_has(page, "held back by replica_lag 5200 ms > 5000 ms");
     assert_has(page, "waits for an advance");
-    assert_has(page, "barrier: phase 3 waits until 5 of 6 shards have finished phase 2");
+    assert_has(page, "barrier: phase 3 waits for 5 of 6 shards to finish phase 2");
     assert_has(page, "next: zdmctl retry users-full-name --shard shard-3\n      shard-3 failed");
     free(page);
     json_decref(status);

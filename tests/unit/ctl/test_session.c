@@ -1,0 +1,177 @@
+/*
+ * test_session.c - zdmctl against a real coordinator on a unix socket: what is printed where, roles, strangers, and
+ * what happens when the coordinator is killed or absent meanwhile.
+ *
+ * Every test starts its own coordinator in the scratch folder; all of them share one log.
+ */
+#include "run.h"
+
+#include <dirent.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "proto/codec.h"
+
+static pid_t coordinator;
+
+static void start_coordinator(void)
+{
+    char url[128];
+    snprintf(url, sizeof url, "ipc://%s/socket", home);
+    coordinator = fork();
+    assert_true(coordinator >= 0);
+    if (coordinator == 0) {
+        int log = open("log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+        dup2(log, STDERR_FILENO);
+        execl(ZDM_BUILD_DIR "/bin/zdm-coordinator", "zdm-coordinator", "run", "--data", "data", "--listen", url,
+              "--trust", "trust", "--key", "coord", (char *)NULL);
+        _exit(127);
+    }
+}
+
+static void kill_coordinator(void)
+{
+    kill(coordinator, SIGKILL);
+    waitpid(coordinator, NULL, 0);
+    coordinator = 0;
+}
+
+static int with_coordinator(void **state)
+{
+    (void)state;
+    start_coordinator();
+    return 0;
+}
+
+static int without_coordinator(void **state)
+{
+    (void)state;
+    if (coordinator > 0)
+        kill_coordinator();
+    return 0;
+}
+
+static void both_releases_are_told(void **state)
+{
+    (void)state;
+    expect("version", 0, "zdmctl release 9.9.9\ncoordinator release ", NULL);
+    expect("version -o json", 0, "\"client\": \"9.9.9\"", NULL);
+}
+
+static void an_empty_fleet_is_no_error(void **state)
+{
+    (void)state;
+    expect("status", 0, "fleet shop: no migration has been submitted", NULL);
+    expect("status -o json", 0, "\"migration\": null", NULL);
+    expect("agents", 0, "no agent has joined yet", NULL);
+    expect("history", 0, "trust file version 1 adopted", NULL);
+    expect("advance --all-shards", 1, NULL, "no migration is active\nhint: Submit one first");
+    expect("pause nosuch --all-shards", 1, NULL, "there is no migration \"nosuch\"");
+    expect("status nosuch", 1, NULL, "there is no migration nosuch\nhint: ");
+    expect("wait --for done --timeout 1s", 1, NULL, "no migration has been submitted");
+}
+
+static void only_the_token_goes_to_stdout(void **state)
+{
+    struct zdm_token token;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    (void)state;
+    expect("enroll shard-1 --label tier=canary --url tcp://coord.example:7301", 0, "zdm1.", "zdm-agent join");
+    assert_lacks(err_text, "zdm1.");
+    out_text[strcspn(out_text, "\n")] = '\0';
+    assert_int_equal(zdm_token_read(out_text, &token, &err), ZDM_OK);
+    assert_string_equal(token.shard, "shard-1");
+    assert_string_equal(token.urls[0], "tcp://coord.example:7301");
+    assert_int_equal(token.n_urls, 1);
+    char kept[64];
+    zdm_base64url(kept, token.secret, sizeof token.secret);
+    expect("history", 0, "a join token for shard-1 was issued", NULL);
+    assert_lacks(out_text, kept);
+    expect("enroll Shard", 2, NULL, "cannot be the name of a shard");
+    expect("enroll shard-2 --label tier", 2, NULL, NULL);
+    expect("enroll shard-2 --url http://x", 2, NULL, "not a URL of a coordinator");
+}
+
+static void what_was_done_is_said_in_words_and_json(void **state)
+{
+    (void)state;
+    expect("freeze --reason audit", 0, "frozen", NULL);
+    expect("status", 0, "frozen: no shard enters a phase until somebody types zdmctl thaw", NULL);
+    expect("thaw -o json", 0, "\"verb\": \"thaw\"", NULL);
+    expect("history -n 2", 0, "you thawed the fleet", NULL);
+}
+
+static void roles_and_strangers_are_refused(void **state)
+{
+    (void)state;
+    expect("--key viewer status", 0, "fleet shop", NULL);
+    expect("--key viewer freeze", 3, NULL, "zdmctl: ");
+    expect("--key stranger status", 1, NULL, "does not know your key");
+    assert_has(err_text, "hint: Your trust file does not name it either");
+    expect("--trust other status", 4, NULL, "of the fleet \"other\" that your trust file is for?");
+}
+
+static void a_coordinator_that_comes_back_is_waited_for(void **state)
+{
+    (void)state;
+    expect("version", 0, NULL, NULL);
+    kill_coordinator();
+    start_coordinator(); /* not listening yet when zdmctl dials */
+    expect("freeze", 0, "frozen", NULL);
+    expect("thaw", 0, "thawed", NULL);
+}
+
+static int found_fleet(void **state)
+{
+    char url[128];
+    if (enter(state) != 0)
+        return 1;
+    expect("keys generate --out you", 0, NULL, NULL);
+    expect("keys generate --out viewer", 0, NULL, NULL);
+    expect("keys generate --out stranger", 0, NULL, NULL);
+    expect("keys generate --out coord", 0, NULL, NULL);
+    expect(
+        "trust init --fleet shop --person you=you.pub:operator --person eve=viewer.pub:viewer --coordinator coord.pub "
+        "--root you --out trust",
+        0, NULL, NULL);
+    expect("trust init --fleet other --person you=you.pub:operator --coordinator coord.pub --root you --out other", 0,
+           NULL, NULL);
+    snprintf(url, sizeof url, "ipc://%s/socket", home);
+    setenv("ZDM_COORDINATOR", url, 1);
+    setenv("ZDM_KEY", "you", 1);
+    setenv("ZDM_TRUST", "trust", 1);
+    return 0;
+}
+
+static void remove_files_of(const char *path)
+{
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        char file[512];
+        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        unlink(file);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
+static int clean(void **state)
+{
+    (void)state;
+    remove_files_of("data");
+    rmdir("data");
+    remove_files_of(".");
+    return rmdir(home);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define WITH(test) cmocka_unit_test_setup_teardown(test, with_coordinator, without_coordinator)
+        WITH(both_releases_are_told),          WITH(an_empty_fleet_is_no_error),
+        WITH(only_the_token_goes_to_stdout),   WITH(what_was_done_is_said_in_words_and_json),
+        WITH(roles_and_strangers_are_refused), WITH(a_coordinator_that_comes_back_is_waited_for),
+#undef WITH
+    };
+    return cmocka_run_group_tests(tests, found_fleet, clean);
+}
