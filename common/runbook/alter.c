@@ -405,7 +405,10 @@ static void drop_column(const struct command *c)
     if (column->check != NULL)
         column->check->superseded = hide;
     if (exact)
-        rb_step_does(hide, "rename it out of sight; the triggers go on into it only, so that an undo loses nothing");
+        rb_step_does(hide,
+                     "rename it out of sight; new code owns %s, and triggers copy it into the hidden column, so "
+                     "that an undo loses nothing",
+                     d->assignments[0].target);
     else
         rb_step_does(hide, d != NULL ? "rename it out of sight and remove the triggers that read it"
                                      : "rename it out of sight; it is dropped by the purge");

@@ -231,6 +231,8 @@ void rb_step_does(struct rb_step *step, const char *fmt, ...) ZDM_PRINTF(2, 3);
 bool rb_same_table(const struct rb_table *a, const struct rb_table *b);
 /* The column of the plan's model, made when it is not there yet. */
 struct rb_column *rb_column_of(struct rb *rb, const struct rb_table *table, const char *name);
+/* The name as people would write it: bare where PostgreSQL reads it so, else quoted. */
+const char *rb_plain(struct rb *rb, const char *identifier);
 /* "users", or "shop.users" when the schema is not the runbook's default: for people. */
 const char *rb_table_text(struct rb *rb, const struct rb_table *table);
 /* Quoted: "public"."users". */

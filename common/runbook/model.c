@@ -6,6 +6,7 @@
  * stands in the agent's journal and in the object's comment.
  */
 #include "common/runbook/compile.h"
+#include "common/runbook/tree.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,11 +88,23 @@ const char *rb_quote(struct rb *rb, const char *identifier)
     return rb_take(rb, &b);
 }
 
+const char *rb_plain(struct rb *rb, const char *identifier)
+{
+    struct rb_token *tokens;
+    size_t n, offset;
+    const char *message;
+    bool simple = identifier[0] != '\0' &&
+                  strspn(identifier, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(identifier) &&
+                  (identifier[0] < '0' || identifier[0] > '9');
+    bool bare = simple && rb_scan(rb, identifier, &tokens, &n, &message, &offset) && n == 1 && !tokens[0].keyword;
+    return bare ? identifier : rb_quote(rb, identifier);
+}
+
 const char *rb_table_text(struct rb *rb, const struct rb_table *table)
 {
     if (strcmp(table->schema, rb->front.schema) == 0)
-        return table->name;
-    return rb_format(rb, "%s.%s", table->schema, table->name);
+        return rb_plain(rb, table->name);
+    return rb_format(rb, "%s.%s", rb_plain(rb, table->schema), rb_plain(rb, table->name));
 }
 
 const char *rb_table_sql(struct rb *rb, const struct rb_table *table)

@@ -7,18 +7,10 @@
 
 #include <string.h>
 
-/* Quotes where PostgreSQL would fold or reject the bare word. */
-static const char *plain(struct rb *rb, const char *name)
-{
-    bool bare =
-        name[0] >= 'a' && name[0] <= 'z' && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(name);
-    return bare ? name : rb_quote(rb, name);
-}
-
 const char *rb_recipe_rename(struct rb *rb, const char *table, const char *from, const char *to, const char *type,
                              const char *expression)
 {
-    const char *old = plain(rb, from), *new = plain(rb, to);
+    const char *old = rb_plain(rb, from), *new = rb_plain(rb, to);
     const char *declared = type != NULL ? type : "text";
     const char *remark = type != NULL ? "" : rb_format(rb, " -- write the type of %s here", from);
     return rb_format(rb,
@@ -47,7 +39,7 @@ const char *rb_recipe_rename(struct rb *rb, const char *table, const char *from,
 
 const char *rb_recipe_not_null(struct rb *rb, const char *table, const char *column, const char *type)
 {
-    const char *name = plain(rb, column);
+    const char *name = rb_plain(rb, column);
     return rb_format(rb,
                      "Give it a constant default (ADD COLUMN %s %s NOT NULL DEFAULT …), or fill it first:\n"
                      "\n"
@@ -71,7 +63,7 @@ const char *rb_recipe_not_null(struct rb *rb, const char *table, const char *col
 const char *rb_recipe_default(struct rb *rb, const char *table, const char *column, const char *type,
                               const char *expression)
 {
-    const char *name = plain(rb, column);
+    const char *name = rb_plain(rb, column);
     return rb_format(rb,
                      "Add the column without it, and fill it in the migrate phase (new rows are filled by a trigger):\n"
                      "\n"

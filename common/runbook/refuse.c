@@ -162,7 +162,7 @@ static void refuse_type(struct rb_statement *s, const struct rb_table *table, co
         using = rb_deparse_expr(rb, rb_node_copy(rb, def->raw_default));
     if (type == NULL)
         type = "text";
-    expression = using != NULL ? using : rb_format(rb, "%s::%s", column, type);
+    expression = using != NULL ? using : rb_format(rb, "%s::%s", rb_plain(rb, column), type);
     rb_error(rb, "alter-type", at,
              rb_recipe_rename(rb, rb_table_text(rb, table), column, rb_format(rb, "%s_new", column), type, expression),
              "changing the type of %s may rewrite the whole table under its lock", column);

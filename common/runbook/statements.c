@@ -39,7 +39,8 @@ static void compile_statement(struct rb *rb, struct rb_phase *phase, struct rb_f
     s.sql = rb_copy(rb, fence->text + base, tokens[n - 1].end - base);
     s.tokens = rb_alloc(rb, n * sizeof *s.tokens);
     for (size_t i = 0; i < n; i++)
-        s.tokens[i] = (struct rb_token){tokens[i].token, tokens[i].start - base, tokens[i].end - base};
+        s.tokens[i] =
+            (struct rb_token){tokens[i].token, tokens[i].start - base, tokens[i].end - base, tokens[i].keyword};
     if (n > RB_TOKENS_MAX || rb->n_statements == RB_STATEMENTS_MAX) {
         rb_error(rb, "too-long", rb_at_start(&s), "Split it.", "%s",
                  n > RB_TOKENS_MAX ? "the statement has more than 2000 words" : "there are more than 512 statements");

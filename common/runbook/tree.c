@@ -89,7 +89,12 @@ bool rb_scan(struct rb *rb, const char *sql, struct rb_token **out_tokens, size_
         const PgQuery__ScanToken *token = result->tokens[i];
         if (token->token == PG_QUERY__TOKEN__SQL_COMMENT || token->token == PG_QUERY__TOKEN__C_COMMENT)
             continue;
-        tokens[n++] = (struct rb_token){(int)token->token, (size_t)token->start, (size_t)token->end};
+        tokens[n++] = (struct rb_token){
+            .token = (int)token->token,
+            .start = (size_t)token->start,
+            .end = (size_t)token->end,
+            .keyword = token->keyword_kind > PG_QUERY__KEYWORD_KIND__UNRESERVED_KEYWORD,
+        };
     }
     pg_query__scan_result__free_unpacked(result, NULL);
     *out_tokens = tokens;

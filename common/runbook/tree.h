@@ -15,6 +15,7 @@
 struct rb_token {
     int token; /* PgQuery__Token */
     size_t start, end;
+    bool keyword; /* one that cannot be a name as it stands */
 };
 
 /* One statement inside a fence. */

@@ -132,6 +132,8 @@ static void recipes_compile_as_they_are_printed(void **state)
     recipe_compiles("## Expand\n```sql\nALTER TABLE users RENAME COLUMN name TO full_name;\n```\n", "rename-column");
     recipe_compiles("## Expand\n```sql\nALTER TABLE shop.users RENAME \"Name\" TO \"Full Name\";\n```\n",
                     "rename-column");
+    recipe_compiles("## Expand\n```sql\nALTER TABLE \"order\" RENAME \"user\" TO \"Über\";\n```\n", "rename-column");
+    recipe_compiles("## Expand\n```sql\nALTER TABLE \"Kunden\" ALTER \"group\" TYPE bigint;\n```\n", "alter-type");
     recipe_compiles("## Expand\n```sql\nALTER TABLE users ALTER id TYPE bigint;\n```\n", "alter-type");
     recipe_compiles("## Expand\n```sql\nALTER TABLE users ALTER age TYPE int USING age::int;\n```\n", "alter-type");
     recipe_compiles("## Expand\n```sql\nALTER TABLE u ADD COLUMN t uuid DEFAULT gen_random_uuid();\n```\n",
