@@ -13,13 +13,28 @@ enum { NAMES_SHOWN = 4, SHORT_ID = 8, TIME_COLUMNS = 10 };
 
 /* ---- History ---- */
 
+static bool is_name_char(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+}
+
+/* Does the sentence hold the name as a word of its own? */
+static bool names(const char *sentence, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = strstr(sentence, name); n > 0 && at != NULL; at = strstr(at + 1, name))
+        if ((at == sentence || !is_name_char(at[-1])) && !is_name_char(at[n]))
+            return true;
+    return false;
+}
+
 /* " (shard-1, shard-2 and 5 more)", unless the sentence names them itself. */
 static void put_names(struct zdm_buffer *line, const json_t *event, const char *sentence)
 {
     const json_t *shards = json_object_get(event, "shards"), *shard;
     size_t index, n = json_array_size(shards) + (size_t)ctl_json_int(event, "more_shards", 0);
     const char *first = json_string_value(json_array_get(shards, 0));
-    if (json_array_size(shards) == 0 || (first != NULL && strstr(sentence, first) != NULL))
+    if (json_array_size(shards) == 0 || (first != NULL && names(sentence, first)))
         return;
     zdm_buffer_puts(line, " (");
     json_array_foreach(shards, index, shard)
@@ -64,11 +79,11 @@ static void put_event(struct zdm_buffer *out, const struct ctl_look *look, const
     ctl_cell(out, look, CTL_DIM, clock, TIME_COLUMNS, false);
     if (text[0] == '\0')
         text = ctl_json_text(event, "type");
-    if (by[0] != '\0' && strstr(text, by) == NULL)
+    if (by[0] != '\0' && !names(text, by))
         zdm_buffer_printf(&line, "%s: ", by);
     zdm_buffer_puts(&line, text);
     put_names(&line, event, text);
-    if (!one_migration && migration[0] != '\0' && strstr(text, migration) == NULL)
+    if (!one_migration && migration[0] != '\0' && !names(text, migration))
         zdm_buffer_printf(&line, " [%s]", migration);
     ctl_wrap(out, look, style_of(ctl_json_text(event, "type")), zdm_buffer_text(&line), TIME_COLUMNS, TIME_COLUMNS);
     zdm_buffer_fini(&line);
