@@ -7,7 +7,7 @@
  *   markdown.c     headings and fences                            -> struct rb_phase, struct rb_fence
  *   attributes.c   {batch=2000 name=fill} behind a fence or heading
  *   statements.c   one SQL fence: split, parse, hand each statement to its kind
- *   alter.c, index.c, update.c, check.c  the kinds                -> struct rb_step
+ *   alter.c, index.c, update.c, where.c, check.c  the kinds       -> struct rb_step
  *   refuse.c, recipes.c  every other statement: why not, and what to write instead
  *   expr.c, tree.c, functions.c  expressions: what they read, whether they are allowed, how they are written again
  *   flag.c         a flag fence                                   -> a gate

@@ -13,50 +13,15 @@
  * and what cannot keep that meaning is refused here. What needs the catalogue (types, NOT NULL, the key) the agent
  * decides before it installs anything.
  */
-#include "common/runbook/tree.h"
+#include "common/runbook/update.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TARGETS_MAX = 32, TERMS_MAX = 64 };
-
-struct target {
-    const char *name;
-    PgQuery__Node *value;
-    struct rb_place at;
-    struct rb_expr expr;
-    struct rb_column *column;
-    const char *copy_of;
-    bool fill_once;
-};
-
-struct update {
-    struct rb_statement *s;
-    const PgQuery__UpdateStmt *stmt;
-    struct rb_table table;
-    struct target targets[TARGETS_MAX];
-    size_t n_targets;
-    PgQuery__Node *guards[TERMS_MAX], *filters[TERMS_MAX];
-    size_t n_guards, n_filters;
-    struct rb_expr filter_expr;
-    bool derive;     /* a trigger goes with it */
-    bool idempotent; /* running a batch twice is the same as once */
-    bool both_ways;
-};
-
-static struct target *find_target(struct update *u, const char *name)
-{
-    for (size_t i = 0; i < u->n_targets; i++) {
-        if (strcmp(u->targets[i].name, name) == 0)
-            return &u->targets[i];
-    }
-    return NULL;
-}
-
 /* ---- what the statement may be ---- */
 
 /* Where FROM stands: EXTRACT and SUBSTRING have a FROM of their own. */
-static struct rb_place place_of_from(const struct update *u)
+static struct rb_place place_of_from(const struct rb_update *u)
 {
     const PgQuery__Node *first = u->stmt->from_clause[0];
     if (first->node_case != PG_QUERY__NODE__NODE_RANGE_VAR)
@@ -64,7 +29,7 @@ static struct rb_place place_of_from(const struct update *u)
     return rb_at_word_before(u->s, (size_t)first->range_var->location, "from");
 }
 
-static bool may_be_batched(struct update *u)
+static bool may_be_batched(struct rb_update *u)
 {
     struct rb_statement *s = u->s;
     struct rb *rb = s->rb;
@@ -99,14 +64,14 @@ static PgQuery__Node *value_of(const PgQuery__ResTarget *target)
     return ref->colno >= 1 && (size_t)ref->colno <= row->n_args ? row->args[ref->colno - 1] : NULL;
 }
 
-static bool read_target(struct update *u, const PgQuery__ResTarget *res)
+static bool read_target(struct rb_update *u, const PgQuery__ResTarget *res)
 {
     struct rb *rb = u->s->rb;
     struct rb_place at = rb_at(u->s, res->location);
-    struct target *target = &u->targets[u->n_targets];
-    if (u->n_targets == TARGETS_MAX || find_target(u, res->name) != NULL) {
+    struct rb_target *target = &u->targets[u->n_targets];
+    if (u->n_targets == RB_TARGETS_MAX || rb_update_target(u, res->name) != NULL) {
         rb_error(rb, "update-target", at, "Assign each column once.",
-                 u->n_targets == TARGETS_MAX ? "more than 32 columns are assigned" : "column %s is assigned twice",
+                 u->n_targets == RB_TARGETS_MAX ? "more than 32 columns are assigned" : "column %s is assigned twice",
                  res->name);
         return false;
     }
@@ -115,7 +80,7 @@ static bool read_target(struct update *u, const PgQuery__ResTarget *res)
                  "a part of column %s (a field or an element) cannot be assigned", res->name);
         return false;
     }
-    *target = (struct target){.name = res->name, .value = value_of(res), .at = at};
+    *target = (struct rb_target){.name = res->name, .value = value_of(res), .at = at};
     if (target->value == NULL || target->value->node_case == PG_QUERY__NODE__NODE_SET_TO_DEFAULT) {
         rb_error(rb, "update-default", at, "Write the value.", "DEFAULT as a value is not known to the plan");
         return false;
@@ -126,7 +91,7 @@ static bool read_target(struct update *u, const PgQuery__ResTarget *res)
                            &target->expr);
 }
 
-static bool read_targets(struct update *u)
+static bool read_targets(struct rb_update *u)
 {
     bool ok = true;
     for (size_t i = 0; i < u->stmt->n_target_list; i++)
@@ -135,7 +100,7 @@ static bool read_targets(struct update *u)
 }
 
 /* Does a trigger go with it? By default for columns that this runbook added, and for no other. */
-static bool choose_sync(struct update *u)
+static bool choose_sync(struct rb_update *u)
 {
     struct rb *rb = u->s->rb;
     size_t added = 0;
@@ -154,7 +119,7 @@ static bool choose_sync(struct update *u)
 
 /* ---- expressions ---- */
 
-static bool judge_self(struct update *u, const struct target *target, const char *read)
+static bool judge_self(struct rb_update *u, const struct rb_target *target, const char *read)
 {
     struct rb *rb = u->s->rb;
     bool own = strcmp(read, target->name) == 0;
@@ -172,7 +137,7 @@ static bool judge_self(struct update *u, const struct target *target, const char
     return false;
 }
 
-static bool has_null_guard(const struct update *u, const char *name)
+static bool has_null_guard(const struct rb_update *u, const char *name)
 {
     for (size_t i = 0; i < u->n_guards; i++) {
         const PgQuery__Node *term = u->guards[i];
@@ -187,7 +152,7 @@ static bool has_null_guard(const struct update *u, const char *name)
 }
 
 /* A value that differs each time is written only where nothing was written before. */
-static bool judge_changing(struct update *u, struct target *target)
+static bool judge_changing(struct rb_update *u, struct rb_target *target)
 {
     struct rb *rb = u->s->rb;
     if (target->expr.is_now)
@@ -212,13 +177,13 @@ static bool judge_changing(struct update *u, struct target *target)
     return false;
 }
 
-static bool judge_expressions(struct update *u)
+static bool judge_expressions(struct rb_update *u)
 {
     bool ok = true, zone = false;
     for (size_t i = 0; i < u->n_targets; i++) {
-        struct target *target = &u->targets[i];
+        struct rb_target *target = &u->targets[i];
         for (size_t j = 0; j < target->expr.n_columns; j++) {
-            if (find_target(u, target->expr.columns[j]) == NULL)
+            if (rb_update_target(u, target->expr.columns[j]) == NULL)
                 continue;
             ok = judge_self(u, target, target->expr.columns[j]) && ok;
             break;
@@ -232,120 +197,9 @@ static bool judge_expressions(struct update *u)
     return ok;
 }
 
-/* ---- WHERE ---- */
-
-/* t IS DISTINCT FROM f, or t <> f, for a target and its own expression. */
-static bool is_difference(struct update *u, const PgQuery__Node *term, bool *out_by_equality)
-{
-    if (term->node_case != PG_QUERY__NODE__NODE_A_EXPR)
-        return false;
-    const PgQuery__AExpr *e = term->a_expr;
-    const char *op = e->n_name == 1 ? rb_string(e->name[0]) : "";
-    *out_by_equality = e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP && strcmp(op, "<>") == 0;
-    if ((e->kind != PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT && !*out_by_equality) || e->lexpr == NULL)
-        return false;
-    for (size_t i = 0; i < u->n_targets; i++) {
-        const char *left = rb_expr_column(e->lexpr), *right = rb_expr_column(e->rexpr);
-        const struct target *target = &u->targets[i];
-        if ((left != NULL && strcmp(left, target->name) == 0 && rb_same_node(u->s->rb, e->rexpr, target->value)) ||
-            (right != NULL && strcmp(right, target->name) == 0 && rb_same_node(u->s->rb, e->lexpr, target->value)))
-            return true;
-    }
-    return false;
-}
-
-static int location_of(const PgQuery__Node *term)
-{
-    switch ((int)term->node_case) {
-    case PG_QUERY__NODE__NODE_COLUMN_REF:
-        return term->column_ref->location;
-    case PG_QUERY__NODE__NODE_A_EXPR:
-        return term->a_expr->lexpr != NULL ? location_of(term->a_expr->lexpr) : term->a_expr->location;
-    case PG_QUERY__NODE__NODE_NULL_TEST:
-        return location_of(term->null_test->arg);
-    case PG_QUERY__NODE__NODE_BOOL_EXPR:
-        return term->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__NOT_EXPR ? term->bool_expr->location
-                                                                             : location_of(term->bool_expr->args[0]);
-    case PG_QUERY__NODE__NODE_FUNC_CALL:
-        return term->func_call->location;
-    case PG_QUERY__NODE__NODE_A_CONST:
-        return term->a_const->location;
-    case PG_QUERY__NODE__NODE_TYPE_CAST:
-        return location_of(term->type_cast->arg);
-    default:
-        return -1;
-    }
-}
-
-static struct rb_place place_of_term(struct update *u, const PgQuery__Node *term)
-{
-    int location = location_of(term);
-    return location >= 0 ? rb_at(u->s, location) : rb_at_word(u->s, 0, "where");
-}
-
-static void judge_guard(struct update *u, PgQuery__Node *term)
-{
-    if (u->derive && term->node_case == PG_QUERY__NODE__NODE_NULL_TEST &&
-        term->null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NOT_NULL) {
-        const char *name = rb_expr_column(term->null_test->arg);
-        struct target *target = name == NULL ? NULL : find_target(u, name);
-        if (target != NULL && target->column->initial == NULL)
-            rb_error(u->s->rb, "guard-never-true", place_of_term(u, term), "Write IS NULL, or leave the condition out.",
-                     "%s is NULL in every row before it is filled", name);
-    }
-    u->guards[u->n_guards++] = term;
-}
-
-static void judge_term(struct update *u, PgQuery__Node *term)
-{
-    struct rb *rb = u->s->rb;
-    struct rb_expr expr = {.n_columns = 0};
-    struct rb_place at = place_of_term(u, term);
-    if (u->n_guards + u->n_filters == TERMS_MAX) {
-        rb_error(rb, "condition-long", at, "Write fewer.", "the condition has more than 64 terms");
-        return;
-    }
-    if (!rb_expr_examine(u->s, u->stmt->relation, term, "the condition", &expr))
-        return;
-    bool targets = false, others = false, by_equality = false;
-    for (size_t i = 0; i < expr.n_columns; i++) {
-        bool is_target = find_target(u, expr.columns[i]) != NULL;
-        targets = targets || is_target;
-        others = others || !is_target;
-    }
-    if (expr.is_volatile || (expr.is_now && u->derive)) {
-        rb_error(rb, "condition-volatile", at, "Write the time or the value itself.",
-                 "the condition is another one each time it is evaluated");
-    } else if (targets && others && is_difference(u, term, &by_equality)) {
-        if (by_equality)
-            rb_note(rb, "condition-null", at, NULL, "rows in which the target is NULL are filled too");
-    } else if (targets && !others) {
-        judge_guard(u, term);
-    } else if (targets && u->derive) {
-        rb_error(rb, "condition-mixed", at,
-                 "Write terms that name only the filled columns and terms that name only others, with AND between "
-                 "them.",
-                 "a term of the condition names both a column that is filled and another one");
-    } else {
-        u->filters[u->n_filters++] = term;
-        (void)rb_expr_examine(u->s, u->stmt->relation, term, "the condition", &u->filter_expr);
-    }
-}
-
-static void split_where(struct update *u, PgQuery__Node *node)
-{
-    if (node->node_case == PG_QUERY__NODE__NODE_BOOL_EXPR &&
-        node->bool_expr->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR) {
-        for (size_t i = 0; i < node->bool_expr->n_args; i++)
-            split_where(u, node->bool_expr->args[i]);
-        return;
-    }
-    judge_term(u, node);
-}
-
 /* ---- copies, and what other parts of the plan say of the same columns ---- */
 
-static bool is_source_of_pair(struct update *u, const char *column)
+static bool is_source_of_pair(struct rb_update *u, const char *column)
 {
     for (const struct rb_sync *sync = u->s->rb->syncs; sync != NULL; sync = sync->next) {
         const struct zdm_step *step = &sync->install->step;
@@ -360,13 +214,13 @@ static bool is_source_of_pair(struct update *u, const char *column)
     return false;
 }
 
-static void choose_direction(struct update *u)
+static void choose_direction(struct rb_update *u)
 {
     struct rb *rb = u->s->rb;
     size_t copies = 0;
     bool clash = false;
     for (size_t i = 0; i < u->n_targets; i++) {
-        struct target *target = &u->targets[i];
+        struct rb_target *target = &u->targets[i];
         target->copy_of = rb_expr_column(target->value);
         copies += target->copy_of != NULL;
         for (size_t j = 0; target->copy_of != NULL && j < i; j++)
@@ -388,7 +242,7 @@ static void choose_direction(struct update *u)
                 "loses it");
 }
 
-static bool syncs_read(struct update *u, const char *column)
+static bool syncs_read(struct rb_update *u, const char *column)
 {
     for (const struct rb_sync *sync = u->s->rb->syncs; sync != NULL; sync = sync->next) {
         const struct zdm_step *step = &sync->install->step;
@@ -402,18 +256,18 @@ static bool syncs_read(struct update *u, const char *column)
     return false;
 }
 
-static void judge_source(struct update *u, const char *column, struct rb_place at)
+static void judge_source(struct rb_update *u, const char *column, struct rb_place at)
 {
-    if (find_target(u, column) == NULL && rb_column_of(u->s->rb, &u->table, column)->sync != NULL)
+    if (rb_update_target(u, column) == NULL && rb_column_of(u->s->rb, &u->table, column)->sync != NULL)
         rb_error(u->s->rb, "sync-chain", at, "Write the expression over the columns that it is filled from.",
                  "%s is itself filled by a trigger: the two would have to run in order", column);
 }
 
-static void judge_neighbours(struct update *u)
+static void judge_neighbours(struct rb_update *u)
 {
     struct rb *rb = u->s->rb;
     for (size_t i = 0; i < u->n_targets; i++) {
-        const struct target *target = &u->targets[i];
+        const struct rb_target *target = &u->targets[i];
         if (target->column->sync != NULL)
             rb_error(rb, "target-twice", target->at, "Fill it with one UPDATE, using CASE.",
                      "column %s is filled by another UPDATE already", target->name);
@@ -439,7 +293,7 @@ static void judge_neighbours(struct update *u)
 
 /* ---- the derivation ---- */
 
-static char *write(struct update *u, const PgQuery__Node *node, const char *prefix)
+static char *write(struct rb_update *u, const PgQuery__Node *node, const char *prefix)
 {
     const char *text = rb_expr_write(u->s->rb, node, prefix);
     if (text == NULL) {
@@ -451,7 +305,7 @@ static char *write(struct update *u, const PgQuery__Node *node, const char *pref
 }
 
 /* (a) AND (b); NULL without terms. */
-static char *join(struct update *u, PgQuery__Node *const *terms, size_t n, const char *prefix)
+static char *join(struct rb_update *u, PgQuery__Node *const *terms, size_t n, const char *prefix)
 {
     const char *text = NULL;
     for (size_t i = 0; i < n; i++) {
@@ -462,10 +316,10 @@ static char *join(struct update *u, PgQuery__Node *const *terms, size_t n, const
     return rb_dup(text);
 }
 
-static void add_sources(struct update *u, struct zdm_derivation *d, const struct rb_expr *expr)
+static void add_sources(struct rb_update *u, struct zdm_derivation *d, const struct rb_expr *expr)
 {
     for (size_t i = 0; i < expr->n_columns; i++) {
-        bool there = find_target(u, expr->columns[i]) != NULL;
+        bool there = rb_update_target(u, expr->columns[i]) != NULL;
         for (size_t j = 0; j < d->n_sources; j++)
             there = there || strcmp(d->sources[j], expr->columns[i]) == 0;
         if (!there)
@@ -473,13 +327,13 @@ static void add_sources(struct update *u, struct zdm_derivation *d, const struct
     }
 }
 
-static struct zdm_derivation *derive(struct update *u)
+static struct zdm_derivation *derive(struct rb_update *u)
 {
     struct zdm_derivation *d = rb_heap(sizeof *d);
     size_t columns = u->filter_expr.n_columns;
     d->assignments = rb_heap(u->n_targets * sizeof *d->assignments);
     for (size_t i = 0; i < u->n_targets; i++) {
-        const struct target *target = &u->targets[i];
+        const struct rb_target *target = &u->targets[i];
         struct zdm_assignment *a = &d->assignments[d->n_assignments++];
         a->target = rb_dup(target->name);
         a->expr = write(u, target->value, "t");
@@ -513,15 +367,15 @@ static const char *list(struct rb *rb, char *const *names, size_t n)
     return text;
 }
 
-static const char *target_list(const struct update *u)
+static const char *target_list(const struct rb_update *u)
 {
-    char *names[TARGETS_MAX];
+    char *names[RB_TARGETS_MAX];
     for (size_t i = 0; i < u->n_targets; i++)
         names[i] = (char *)(uintptr_t)u->targets[i].name;
     return list(u->s->rb, names, u->n_targets);
 }
 
-static void describe(const struct update *u, struct rb_step *step, const char *lock)
+static void describe(const struct rb_update *u, struct rb_step *step, const char *lock)
 {
     struct rb_place at = rb_at_start(u->s);
     rb_step_table(step, &u->table);
@@ -534,7 +388,7 @@ static void describe(const struct update *u, struct rb_step *step, const char *l
     step->note.lock = rb_dup(lock);
 }
 
-static void add_sync(struct update *u, const struct zdm_derivation *d)
+static void add_sync(struct rb_update *u, const struct zdm_derivation *d)
 {
     struct rb *rb = u->s->rb;
     struct rb_step *step =
@@ -560,7 +414,7 @@ static void add_sync(struct update *u, const struct zdm_derivation *d)
             "a NULL that the application inserts into %s cannot be told from no value: it is filled", target_list(u));
 }
 
-static void add_backfill(struct update *u, struct zdm_derivation *d)
+static void add_backfill(struct rb_update *u, struct zdm_derivation *d)
 {
     struct rb *rb = u->s->rb;
     const struct rb_fence *fence = u->s->fence;
@@ -591,14 +445,14 @@ static void add_backfill(struct update *u, struct zdm_derivation *d)
 void rb_compile_update(struct rb_statement *s, PgQuery__UpdateStmt *stmt)
 {
     struct rb *rb = s->rb;
-    struct update *u = rb_alloc(rb, sizeof *u);
+    struct rb_update *u = rb_alloc(rb, sizeof *u);
     size_t errors = rb->n_errors;
     u->s = s;
     u->stmt = stmt;
     if (!may_be_batched(u) || !read_targets(u) || !choose_sync(u))
         return;
     if (stmt->where_clause != NULL)
-        split_where(u, stmt->where_clause);
+        rb_split_where(u, stmt->where_clause);
     bool ok = judge_expressions(u);
     choose_direction(u);
     judge_neighbours(u);
