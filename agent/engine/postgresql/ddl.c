@@ -64,14 +64,28 @@ static enum zdm_code change(struct pgsql_work *w, const struct pgsql_table *tabl
     return code == ZDM_OK ? mark_owner(w, err) : code;
 }
 
+/* What adds something is tried on a clone first, unless a look says already that there is nothing to add. */
+static enum zdm_code prove(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum agent_proof proof = AGENT_PROOF_NONE;
+    if (w->step->action != ZDM_ACTION_ADD_COLUMN && w->step->action != ZDM_ACTION_ADD_CHECK) {
+        return ZDM_OK;
+    }
+    enum zdm_code code = pgsql_look(w, &proof, err);
+    if (code != ZDM_OK || proof == AGENT_PROOF_DONE) {
+        return code;
+    }
+    return proof == AGENT_PROOF_FOREIGN ? err->code : pgsql_prove_on_clone(w, err);
+}
+
 enum zdm_code pgsql_run_ddl(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_table table;
     struct pgsql_short attempt;
     enum agent_proof proof = AGENT_PROOF_NONE;
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
-    if (code == ZDM_OK && (w->step->action == ZDM_ACTION_ADD_COLUMN || w->step->action == ZDM_ACTION_ADD_CHECK)) {
-        code = pgsql_prove_on_clone(w, err);
+    if (code == ZDM_OK) {
+        code = prove(w, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_short_begin(&attempt, w, err);

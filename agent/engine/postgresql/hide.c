@@ -72,7 +72,10 @@ static enum zdm_code trial_drop(struct pgsql_work *w, struct zdm_error *err)
         return pgsql_script(w->s, "ROLLBACK TO trial; RELEASE trial", NULL, err);
     }
     if (pgsql_is_dependency(err)) {
-        zdm_error_wrap(err, "nothing was hidden");
+        /* The names are in the detail, one a line; only the message travels to status. */
+        struct zdm_error server = *err;
+        zdm_error_set(err, ZDM_REFUSED, "column %s cannot be hidden: %.400s", w->step->column, server.detail);
+        zdm_error_detail(err, "%s", server.detail);
         return zdm_error_hint(err, "Drop or change what depends on the column first.");
     }
     return code;

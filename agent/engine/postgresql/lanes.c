@@ -183,9 +183,11 @@ static void carry_out(struct lane *lane, const struct agent_op *op, struct agent
     int64_t begun_ms = pgsql_now_ms();
     s->gave_up = false;
     s->timed_out = false;
-    s->deadline_ms = op->time_limit_ms == 0 ? INT64_MAX : begun_ms + op->time_limit_ms;
+    s->deadline_ms = begun_ms + 2 * (int64_t)s->target->connect_timeout_ms;
     enum zdm_code code = have_session(lane, op, &err);
     if (code == ZDM_OK) {
+        /* Opening a session does not count against an attempt of the short class. */
+        s->deadline_ms = op->time_limit_ms == 0 ? INT64_MAX : pgsql_now_ms() + op->time_limit_ms;
         refresh_memory(lane, op);
         struct pgsql_work work = {.s = s, .op = op, .result = result, .memory = &lane->memory};
         code = pgsql_perform(&work, &err);

@@ -57,8 +57,9 @@ static const char blockers_sql[] =
     " extract(epoch FROM clock_timestamp() - coalesce(a.xact_start, a.state_change))::int,"
     " left(regexp_replace(a.query, '\\s+', ' ', 'g'), 80)) END AS text"
     " FROM held h LEFT JOIN pg_stat_activity a ON a.pid = h.pid"
-    " LEFT JOIN pg_prepared_xacts p ON h.pid IS NULL AND p.transaction::text = split_part(h.virtualtransaction, '/', "
-    "2))"
+    " LEFT JOIN LATERAL (SELECT x.gid, x.owner FROM pg_locks l JOIN pg_prepared_xacts x ON x.transaction ="
+    " l.transactionid WHERE l.locktype = 'transactionid' AND l.granted AND l.pid IS NULL"
+    " AND l.virtualtransaction = h.virtualtransaction LIMIT 1) p ON h.pid IS NULL)"
     " SELECT text, bool_and(ordinary) OVER (), count(*) OVER () FROM who ORDER BY since NULLS LAST LIMIT 1";
 
 /* Fills blocker and blocker_is_autovacuum; what cannot be learnt stays empty. */

@@ -227,7 +227,7 @@ enum zdm_code pgsql_begin(struct pgsql_session *s, const char *settings, struct 
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    zdm_buffer_printf(&sql, "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; %s SELECT pg_is_in_recovery()",
+    zdm_buffer_printf(&sql, "BEGIN ISOLATION LEVEL READ COMMITTED; %s SELECT pg_is_in_recovery()",
                       settings == NULL ? "" : settings);
     enum zdm_code code = pgsql_script(s, zdm_buffer_text(&sql), &res, err);
     if (code == ZDM_OK && pgsql_true(res, 0, 0)) {

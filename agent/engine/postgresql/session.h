@@ -72,7 +72,7 @@ enum zdm_code pgsql_query_prepared(struct pgsql_session *s, const char *sql, siz
 /* Runs one or more statements without parameters; out gets the last answer with rows, or the last one. */
 enum zdm_code pgsql_script(struct pgsql_session *s, const char *sql, PGresult **out, struct zdm_error *err) ZDM_CHECKED;
 
-/* BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE, then the settings ("SET LOCAL …;" texts, may be NULL), then asks
+/* BEGIN ISOLATION LEVEL READ COMMITTED, then the settings ("SET LOCAL …;" texts, may be NULL), then asks
  * whether the node is still the primary: ZDM_UNAVAILABLE when it is not. */
 enum zdm_code pgsql_begin(struct pgsql_session *s, const char *settings, struct zdm_error *err) ZDM_CHECKED;
 /* READ ONLY; allowed on a standby. */

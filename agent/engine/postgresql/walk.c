@@ -264,7 +264,8 @@ enum zdm_code pgsql_walk_begin(struct pgsql_work *w, struct zdm_error *err)
 {
     char settings[256];
     uint32_t limit_ms = w->op->time_limit_ms;
-    uint32_t lock_ms = w->op->lock_wait_ms != 0 ? w->op->lock_wait_ms : limit_ms;
+    /* Shorter than the whole, so that a row held by somebody shows as what it is. */
+    uint32_t lock_ms = w->op->lock_wait_ms != 0 ? w->op->lock_wait_ms : limit_ms - limit_ms / 4;
     snprintf(settings, sizeof settings,
              "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL statement_timeout = %" PRIu32
              "; SET LOCAL lock_timeout = %" PRIu32 ";",

@@ -60,7 +60,7 @@ static int start_server(const struct test_pg_options *options)
 int rig_group_setup(void **state)
 {
     (void)state;
-    return start_server(NULL);
+    return start_server(&(struct test_pg_options){.config = "autovacuum_naptime = 1s\n"});
 }
 
 int rig_group_setup_durable(void **state)
@@ -89,6 +89,11 @@ static void keep_result(void *ctx, struct agent_result *result)
 PGconn *rig_connect(struct rig *r, const char *role)
 {
     return connect_to(r->pg, role, r->database);
+}
+
+struct agent_engine_sink rig_sink(struct rig *r)
+{
+    return (struct agent_engine_sink){.op_done = keep_result, .ctx = r};
 }
 
 void rig_connect_engine(struct rig *r)
@@ -120,10 +125,8 @@ int rig_setup(void **state)
     r->app = rig_connect(r, "app_user");
     char dsn[512];
     snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(server, "zdm_agent", r->database));
-    struct agent_engine_config config = {.dsn = dsn,
-                                         .application_name = "zdm-agent test",
-                                         .connect_timeout_ms = 5000,
-                                         .sink = {.op_done = keep_result, .ctx = r}};
+    struct agent_engine_config config = {
+        .dsn = dsn, .application_name = "zdm-agent test", .connect_timeout_ms = 5000, .sink = rig_sink(r)};
     assert_int_equal(agent_postgresql_open(&config, &r->engine, &err), ZDM_OK);
     rig_connect_engine(r);
     *state = r;

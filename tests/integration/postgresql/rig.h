@@ -88,6 +88,8 @@ void rig_run(struct rig *r, enum agent_run run, uint32_t step, enum agent_outcom
 void rig_refused(struct rig *r, enum agent_run run, uint32_t step, const char *text);
 void rig_inspect(struct rig *r, uint32_t step, enum agent_proof expected);
 void rig_connect_engine(struct rig *r);
+/* Where results of another engine of the same test go. */
+struct agent_engine_sink rig_sink(struct rig *r);
 /* Bound and batches (or check chunks) until the walk is at its end; returns the number of batches. */
 unsigned rig_walk(struct rig *r, uint32_t step, uint32_t rows);
 /* Reads the journal's row as a fresh agent would. */

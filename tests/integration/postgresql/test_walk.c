@@ -113,7 +113,7 @@ static void partitioned_table_is_walked(void **state)
     make(r, "id int PRIMARY KEY", "");
     rig_sql(r, "DROP TABLE w; CREATE TABLE w (p int, k int, a text, b text, PRIMARY KEY (p, k)) PARTITION BY LIST (p);"
                "CREATE TABLE w1 PARTITION OF w FOR VALUES IN (1); CREATE TABLE w2 PARTITION OF w FOR VALUES IN (2);"
-               "INSERT INTO w SELECT 1 + g % 2, g, 'v' FROM generate_series(1, 200) g");
+               "INSERT INTO w SELECT 1 + g %% 2, g, 'v' FROM generate_series(1, 200) g");
     walk_all(r);
 }
 

@@ -1,0 +1,170 @@
+/*
+ * test_ddl.c - the short class: what it changes, how it is proved, what it refuses, and what it leaves alone.
+ */
+#include "tests/integration/postgresql/rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void users(struct rig *r)
+{
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name text); INSERT INTO users SELECT g, 'n' || g FROM "
+               "generate_series(1, 100) g");
+}
+
+static void add_column(struct rig *r, const char *sql)
+{
+    users(r);
+    rig_plan(r, "users", 1);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "full_name", NULL, sql);
+    rig_accept(r, 1);
+}
+
+static void column_is_added_once_with_its_owner_and_the_journal(void **state)
+{
+    struct rig *r = *state;
+    add_column(r, "ALTER TABLE public.users ADD COLUMN full_name varchar(255)");
+    rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    assert_int_equal(r->journal_step, 2);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_ALREADY);
+    assert_string_equal(rig_value(r, "SELECT substr(col_description('users'::regclass, 3), 5)"), r->plan->id);
+}
+
+static void column_of_somebody_else_is_foreign(void **state)
+{
+    struct rig *r = *state;
+    add_column(r, "ALTER TABLE users ADD COLUMN full_name text DEFAULT 'x'");
+    rig_sql(r, "ALTER TABLE users ADD full_name text");
+    rig_inspect(r, 1, AGENT_PROOF_FOREIGN);
+    rig_refused(r, AGENT_RUN_DDL, 1, "was not made by this migration");
+}
+
+static void rewrite_is_refused_by_trying_a_clone(void **state)
+{
+    struct rig *r = *state;
+    add_column(r, "ALTER TABLE \"public\".\"users\" ADD COLUMN full_name float8 DEFAULT random()");
+    rig_refused(r, AGENT_RUN_DDL, 1, "would write all of public.users anew");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'clone'"), 0);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attname = 'full_name'"), 0);
+}
+
+static void statement_about_another_table_is_refused(void **state)
+{
+    struct rig *r = *state;
+    add_column(r, "ALTER TABLE public.other ADD COLUMN full_name text");
+    rig_refused(r, AGENT_RUN_DDL, 1, "no ALTER TABLE of public.users");
+}
+
+static void table_that_is_not_there_is_absent(void **state)
+{
+    struct rig *r = *state;
+    rig_plan(r, "nowhere", 1);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "c", NULL, "ALTER TABLE nowhere ADD COLUMN c int");
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_ABSENT);
+}
+
+static void ddl_under_an_old_fence_changes_nothing(void **state)
+{
+    struct rig *r = *state;
+    add_column(r, "ALTER TABLE users ADD COLUMN full_name text");
+    struct zdm_fence old = r->fence;
+    agent_result_free(rig_try_accept(r, 1, 2, 1, 2));
+    r->fence = old;
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_FENCED);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attname = 'full_name'"), 0);
+}
+
+/* The chain of SET NOT NULL. */
+static void not_null_chain(struct rig *r)
+{
+    users(r);
+    rig_plan(r, "users", 4);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_CHECK, "name", "zdm_nn",
+            "ALTER TABLE users ADD CONSTRAINT zdm_nn CHECK (name IS NOT NULL) NOT VALID");
+    rig_ddl(r, 2, ZDM_ACTION_VALIDATE, NULL, "zdm_nn", "ALTER TABLE users VALIDATE CONSTRAINT zdm_nn");
+    rig_ddl(r, 3, ZDM_ACTION_SET_NOT_NULL, "name", NULL, "ALTER TABLE users ALTER COLUMN name SET NOT NULL");
+    rig_ddl(r, 4, ZDM_ACTION_DROP_CONSTRAINT, NULL, "zdm_nn", "ALTER TABLE users DROP CONSTRAINT zdm_nn");
+    rig_accept(r, 1);
+}
+
+static void not_null_is_set_by_way_of_a_validated_check(void **state)
+{
+    struct rig *r = *state;
+    not_null_chain(r);
+    for (uint32_t i = 1; i <= 4; i++) {
+        rig_inspect(r, i, AGENT_PROOF_NOT_DONE);
+        rig_run(r, i == 2 ? AGENT_RUN_VALIDATE : AGENT_RUN_DDL, i, AGENT_OK);
+        rig_inspect(r, i, AGENT_PROOF_DONE);
+        assert_int_equal(r->journal_step, i + 1);
+    }
+    assert_string_equal(
+        rig_value(r, "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname = 'name'"),
+        "t");
+}
+
+static void set_not_null_without_a_validated_check_is_refused(void **state)
+{
+    struct rig *r = *state;
+    not_null_chain(r);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_STEP_DONE, 2, AGENT_OK);
+    rig_refused(r, AGENT_RUN_DDL, 3, "no validated CHECK");
+}
+
+static void check_that_rows_violate_is_dropped_again(void **state)
+{
+    struct rig *r = *state;
+    not_null_chain(r);
+    rig_sql(r, "UPDATE users SET name = NULL WHERE id = 50");
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    assert_string_equal(rig_app_fails(r, "INSERT INTO users VALUES (1000, NULL)"), "23514");
+    rig_refused(r, AGENT_RUN_VALIDATE, 2, "was dropped again");
+    assert_string_equal(rig_app_fails(r, "INSERT INTO users VALUES (1000, NULL)"), "");
+    assert_int_equal(r->journal_step, 1);
+    rig_sql(r, "UPDATE users SET name = '' WHERE name IS NULL");
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_VALIDATE, 2, AGENT_OK);
+}
+
+static void column_is_added_to_a_partitioned_table_and_an_oddly_named_one(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE \"We \"\"ird.\" (id int) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF \"We "
+               "\"\"ird.\" DEFAULT");
+    rig_plan(r, "We \"ird.", 1);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "c", NULL, "ALTER TABLE public . \"We \"\"ird.\" ADD COLUMN c int");
+    rig_accept(r, 1);
+    r->lock_wait_ms = 100;
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+}
+
+static void what_this_release_cannot_do_is_refused_politely(void **state)
+{
+    struct rig *r = *state;
+    add_column(r, "ALTER TABLE users ADD COLUMN full_name text");
+    rig_refused(r, AGENT_RUN_PURGE, 1, "cannot carry out purge");
+    rig_refused(r, AGENT_RUN_UNHIDE, 1, "Nothing was changed");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(column_is_added_once_with_its_owner_and_the_journal),
+        RIG_TEST(column_of_somebody_else_is_foreign),
+        RIG_TEST(rewrite_is_refused_by_trying_a_clone),
+        RIG_TEST(statement_about_another_table_is_refused),
+        RIG_TEST(table_that_is_not_there_is_absent),
+        RIG_TEST(ddl_under_an_old_fence_changes_nothing),
+        RIG_TEST(not_null_is_set_by_way_of_a_validated_check),
+        RIG_TEST(set_not_null_without_a_validated_check_is_refused),
+        RIG_TEST(check_that_rows_violate_is_dropped_again),
+        RIG_TEST(column_is_added_to_a_partitioned_table_and_an_oddly_named_one),
+        RIG_TEST(what_this_release_cannot_do_is_refused_politely),
+    };
+    return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
+}

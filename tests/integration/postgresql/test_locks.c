@@ -1,0 +1,202 @@
+/*
+ * test_locks.c - the short class against what holds a table: readers, writers, prepared transactions, vacuum; and what
+ * the application feels meanwhile.
+ */
+#include "tests/integration/postgresql/rig.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static long now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void sleep_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
+
+static void users(struct rig *r)
+{
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name text); INSERT INTO users SELECT g, 'n' FROM "
+               "generate_series(1, 2000) g");
+    rig_plan(r, "users", 2);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "full_name", NULL, "ALTER TABLE public.users ADD COLUMN full_name text");
+    rig_copy(r, 2, ZDM_ACTION_SYNC_INSTALL, "full_name", "name");
+    rig_accept(r, 1);
+}
+
+static void expect_lock(struct rig *r, enum agent_run run, uint32_t step, const char *blocker)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, run, step, 0);
+    assert_string_equal(agent_outcome_name(result->outcome), "lock");
+    if (strstr(result->blocker, blocker) == NULL) {
+        fail_msg("\"%s\" is not in \"%s\"", blocker, result->blocker);
+    }
+    agent_result_free(result);
+}
+
+static void reader_that_holds_the_table_is_named(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    rig_app(r, "BEGIN; SELECT count(*) FROM users");
+    expect_lock(r, AGENT_RUN_DDL, 1, "app_user@");
+    expect_lock(r, AGENT_RUN_DDL, 1, "idle in transaction for 0 s: BEGIN; SELECT count(*) FROM users");
+    r->lock_wait_ms = 60;
+    expect_lock(r, AGENT_RUN_DDL, 1, "app_user@");
+    rig_app(r, "COMMIT");
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+}
+
+static void reader_does_not_keep_triggers_away_but_a_writer_does(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_app(r, "BEGIN; UPDATE users SET name = 'x' WHERE id = 1");
+    expect_lock(r, AGENT_RUN_INSTALL_SYNC, 2, "UPDATE users SET name");
+    rig_app(r, "COMMIT; BEGIN; SELECT count(*) FROM users");
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 2, AGENT_OK);
+    rig_app(r, "COMMIT");
+}
+
+static void prepared_transaction_is_named(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    rig_app(r, "BEGIN; INSERT INTO users VALUES (9999, 'x'); PREPARE TRANSACTION 'forgotten %s'", r->database);
+    expect_lock(r, AGENT_RUN_DDL, 1, "prepared transaction 'forgotten");
+    rig_app(r, "ROLLBACK PREPARED 'forgotten %s'", r->database);
+}
+
+/* Ours fails at once each time, and nobody else waits longer than it takes to say no. */
+static void attempts_without_waiting_stall_nobody(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    PGconn *reader = rig_connect(r, "app_user");
+    rig_exec(reader, "BEGIN; SELECT count(*) FROM users");
+    long worst = 0;
+    for (int i = 0; i < 10; i++) {
+        uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+        long begun = now_ms();
+        rig_app(r, "UPDATE users SET name = 'y' WHERE id = %d", i);
+        long took = now_ms() - begun;
+        worst = took > worst ? took : worst;
+        struct agent_result *result = rig_await(r, op);
+        assert_string_equal(agent_outcome_name(result->outcome), "lock");
+        assert_true(result->elapsed_ms < 1000);
+        agent_result_free(result);
+    }
+    assert_true(worst < 500);
+    rig_exec(reader, "COMMIT");
+    PQfinish(reader);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+}
+
+/* lock_timeout counts per lock; ours counts over all of them (database.md 14). */
+static void budget_is_for_the_sum_of_all_partitions(void **state)
+{
+    enum { PARTITIONS = 4 };
+    struct rig *r = *state;
+    PGconn *holders[PARTITIONS];
+    rig_sql(r, "CREATE TABLE users (id int, name text, PRIMARY KEY (id)) PARTITION BY RANGE (id)");
+    for (int i = 0; i < PARTITIONS; i++) {
+        rig_sql(r, "CREATE TABLE u%d PARTITION OF users FOR VALUES FROM (%d) TO (%d)", i, i * 10, i * 10 + 10);
+    }
+    rig_plan(r, "users", 1);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "full_name", NULL, "ALTER TABLE public.users ADD COLUMN full_name text");
+    rig_accept(r, 1);
+    for (int i = 0; i < PARTITIONS; i++) {
+        char sql[64];
+        holders[i] = rig_connect(r, "app_user");
+        snprintf(sql, sizeof sql, "BEGIN; SELECT count(*) FROM u%d", i);
+        rig_exec(holders[i], sql);
+    }
+    r->lock_wait_ms = 400;
+    uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+    for (int i = 0; i < PARTITIONS; i++) {
+        sleep_ms(200);
+        rig_exec(holders[i], "COMMIT");
+        PQfinish(holders[i]);
+    }
+    struct agent_result *result = rig_await(r, op);
+    assert_string_equal(agent_outcome_name(result->outcome), "lock");
+    assert_true(result->elapsed_ms < 750);
+    agent_result_free(result);
+}
+
+/* An autovacuum is made to give way by waiting longer than our deadlock_timeout, which the grants let us shorten. */
+static void autovacuum_in_the_way_gives_way(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    rig_sql(r, "ALTER TABLE users SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+               " autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0);"
+               "INSERT INTO users SELECT g, repeat('x', 200) FROM generate_series(3000, 40000) g; DELETE FROM users "
+               "WHERE id %% 2 = 0");
+    long until = now_ms() + 20000;
+    while (rig_number(r, "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'users'::regclass") == 0) {
+        if (now_ms() > until) {
+            skip();
+        }
+        sleep_ms(50);
+    }
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+    assert_string_equal(agent_outcome_name(result->outcome), "lock");
+    assert_true(result->blocker_is_autovacuum);
+    assert_non_null(strstr(result->blocker, "autovacuum: VACUUM"));
+    agent_result_free(result);
+    r->lock_wait_ms = 100;
+    long begun = now_ms();
+    do {
+        result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+        bool locked = result->outcome == AGENT_LOCK;
+        agent_result_free(result);
+        if (!locked) {
+            break;
+        }
+    } while (now_ms() - begun < 5000);
+    assert_int_equal(r->journal_step, 2);
+    assert_true(now_ms() - begun < 5000);
+}
+
+/* A VACUUM that a person runs is nobody's to cancel. */
+static void vacuum_by_hand_is_named_and_waited_for(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    rig_app(r, "BEGIN");
+    PGconn *holder = rig_connect(r, "app_owner");
+    rig_exec(holder, "BEGIN; LOCK TABLE users IN SHARE UPDATE EXCLUSIVE MODE");
+    r->lock_wait_ms = 100;
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+    assert_string_equal(agent_outcome_name(result->outcome), "lock");
+    assert_false(result->blocker_is_autovacuum);
+    assert_non_null(strstr(result->blocker, "app_owner@"));
+    agent_result_free(result);
+    PQfinish(holder);
+    rig_app(r, "COMMIT");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(reader_that_holds_the_table_is_named),
+        RIG_TEST(reader_does_not_keep_triggers_away_but_a_writer_does),
+        RIG_TEST(prepared_transaction_is_named),
+        RIG_TEST(attempts_without_waiting_stall_nobody),
+        RIG_TEST(budget_is_for_the_sum_of_all_partitions),
+        RIG_TEST(autovacuum_in_the_way_gives_way),
+        RIG_TEST(vacuum_by_hand_is_named_and_waited_for),
+    };
+    return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
+}
