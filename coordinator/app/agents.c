@@ -8,10 +8,6 @@
 void send_welcome(struct coord_driver *d, struct coord_peer *peer)
 {
     struct zdm_frame frame = {.type = ZDM_FRAME_WELCOME};
-    if (peer->kind == COORD_PEER_JOINER && !zdm_frame_allowed(ZDM_FRAME_WELCOME, ZDM_SENDER_COORDINATOR_TO_JOINER))
-        return;
-    if (peer->kind == COORD_PEER_PERSON && !zdm_frame_allowed(ZDM_FRAME_WELCOME, ZDM_SENDER_COORDINATOR_TO_PERSON))
-        return;
     frame.u.welcome.epoch = d->epoch;
     frame.u.welcome.trust_version = d->chain.trust.version;
     (void)zdm_copy_text(frame.u.welcome.name, sizeof frame.u.welcome.name, peer->name);

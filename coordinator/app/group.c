@@ -33,9 +33,14 @@ static void forget_decisions(struct coord_driver *d)
 void group_clear(struct coord_driver *d)
 {
     forget_decisions(d);
-    for (size_t i = 0; i < d->n_pendings; i++)
-        if (!d->pendings[i].gone)
-            zdm_frame_fini(&d->pendings[i].frame);
+    for (size_t i = 0; i < d->n_pendings; i++) {
+        struct zdm_frame *frame = &d->pendings[i].frame;
+        if (d->pendings[i].gone)
+            continue;
+        if (frame->type == ZDM_FRAME_JOIN)
+            d->config.crypto->wipe(d->config.crypto->self, frame->u.join.secret, sizeof frame->u.join.secret);
+        zdm_frame_fini(frame);
+    }
     d->n_pendings = 0;
 }
 

@@ -422,97 +422,6 @@ static void who_does_not_authenticate_is_closed_after_five_seconds(void **state)
     assert_false(raw->open);
 }
 
-static void a_watcher_is_pushed_what_changed_and_not_more_than_five_times_a_second(void **state)
-{
-    struct world *w = *state;
-    struct scene s;
-    struct zdm_frame frame = {.type = ZDM_FRAME_WATCH};
-    open_scene(w, &s);
-    struct client *vic = dial_person(w, &w->vic);
-    frame.u.query.kind = ZDM_QUERY_STATUS;
-    frame.u.query.id = 9;
-    give(vic, &frame);
-    assert_true(take(vic, ZDM_FRAME_PUSH, &frame));
-    assert_int_equal(frame.u.rows.id, 9);
-    unsigned pushes = 0;
-    for (uint64_t i = 0; i < 50; i++) {
-        report(s.agent, 2 + i, &s.orders, 0, ZDM_AGENT_WORKING);
-        w->boot_ms += 20;
-        world_turn(w);
-    }
-    while (take(vic, ZDM_FRAME_PUSH, &frame))
-        pushes++;
-    assert_in_range(pushes, 4, 6);
-    world_wait(w, 40000);
-    assert_true(vic->open);
-    close_scene(&s);
-}
-
-static void a_large_answer_waits_for_a_slow_reader(void **state)
-{
-    struct world *w = *state;
-    struct scene s;
-    open_scene(w, &s);
-    for (int i = 0; i < 300; i++) {
-        struct zdm_frame answer = ask_verb(s.ann, i % 2 == 0 ? ZDM_VERB_PAUSE : ZDM_VERB_RESUME, NULL);
-        expect_ok(answer);
-    }
-    struct client *vic = dial_person(w, &w->vic);
-    struct zdm_frame frame = {.type = ZDM_FRAME_QUERY};
-    struct zdm_buffer text = ZDM_BUFFER_INIT;
-    frame.u.query.kind = ZDM_QUERY_HISTORY;
-    frame.u.query.limit = 1000;
-    vic->room = 1;
-    give(vic, &frame);
-    bool last = false;
-    for (int i = 0; i < 200 && !last; i++) {
-        while (take(vic, ZDM_FRAME_ROWS, &frame)) {
-            zdm_buffer_append(&text, frame.u.rows.bytes, frame.u.rows.n);
-            last = frame.u.rows.last;
-        }
-        world_wait(w, 100);
-    }
-    assert_true(last);
-    assert_true(text.len > 2 * (size_t)ZDM_PIECE_MAX);
-    expect_in(zdm_buffer_text(&text), "ann paused all shards: too slow");
-    expect_in(zdm_buffer_text(&text), "\"more\":false}");
-    zdm_buffer_fini(&text);
-    close_scene(&s);
-}
-
-static void every_query_is_answered(void **state)
-{
-    struct world *w = *state;
-    struct scene s;
-    open_scene(w, &s);
-    static const struct {
-        enum zdm_query_kind kind;
-        const char *words;
-    } rows[] = {{ZDM_QUERY_STATUS, "\"command\":"},
-                {ZDM_QUERY_HISTORY, "ann submitted rename"},
-                {ZDM_QUERY_AGENTS, "\"server_version\":\"15.3\""},
-                {ZDM_QUERY_VERSION, "\"store\":\"memory\""},
-                {ZDM_QUERY_FLEET, "tcp://127.0.0.1:7301"},
-                {ZDM_QUERY_PLAN, "\"plan\":\"emRtLXNpZ25lZC12MQ"}};
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        char *text = query(s.ann, rows[i].kind, "");
-        expect_in(text, rows[i].words);
-        free(text);
-    }
-    assert_null(query(s.ann, ZDM_QUERY_STATUS, "no-such"));
-    close_scene(&s);
-}
-
-static void a_fleet_without_migrations_has_a_status(void **state)
-{
-    struct world *w = *state;
-    struct client *ann = dial_person(w, &w->ann);
-    char *status = query(ann, ZDM_QUERY_STATUS, "");
-    expect_in(status, "\"migration\":null");
-    expect_in(status, "zdmctl submit RUNBOOK");
-    free(status);
-}
-
 /* ---- Failing stores ---- */
 
 static void a_full_store_refuses_requests_while_reports_go_on(void **state)
@@ -643,10 +552,6 @@ int main(void)
         WORLD(a_new_session_of_an_agent_replaces_the_old_one),
         WORLD(a_silent_connection_is_closed_and_the_agent_is_away),
         WORLD(who_does_not_authenticate_is_closed_after_five_seconds),
-        WORLD(a_watcher_is_pushed_what_changed_and_not_more_than_five_times_a_second),
-        WORLD(a_large_answer_waits_for_a_slow_reader),
-        WORLD(every_query_is_answered),
-        WORLD(a_fleet_without_migrations_has_a_status),
         WORLD(a_full_store_refuses_requests_while_reports_go_on),
         WORLD(a_commit_that_happened_though_its_answer_was_lost_is_done_once),
         WORLD(a_commit_that_did_not_happen_is_done_again),

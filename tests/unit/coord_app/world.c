@@ -543,8 +543,8 @@ struct client *join(struct world *w, struct client *operator_, unsigned n)
     return c;
 }
 
-void report(struct client *agent, uint64_t number, const struct zdm_directive *orders, uint32_t proven,
-            enum zdm_agent_state state)
+static void send_report(struct client *agent, uint64_t number, const struct zdm_directive *orders, uint32_t proven,
+                        enum zdm_agent_state state, void (*change)(struct zdm_report *, struct zdm_migration_report *))
 {
     struct zdm_migration_report migration = {.migration = "rename",
                                              .state = state,
@@ -566,7 +566,21 @@ void report(struct client *agent, uint64_t number, const struct zdm_directive *o
         frame.u.report.migrations = &migration;
         frame.u.report.n_migrations = 1;
     }
+    if (change != NULL)
+        change(&frame.u.report, &migration);
     give(agent, &frame);
+}
+
+void report(struct client *agent, uint64_t number, const struct zdm_directive *orders, uint32_t proven,
+            enum zdm_agent_state state)
+{
+    send_report(agent, number, orders, proven, state, NULL);
+}
+
+void report_changed(struct client *agent, uint64_t number, const struct zdm_directive *orders,
+                    void (*change)(struct zdm_report *, struct zdm_migration_report *))
+{
+    send_report(agent, number, orders, 0, ZDM_AGENT_WORKING, change);
 }
 
 bool take_orders(struct client *agent, struct zdm_directive *out)

@@ -19,7 +19,7 @@
 #include "proto/signed.h"
 #include "proto/trust_file.h"
 
-enum { LINKS_MAX = 32 };
+enum { LINKS_MAX = 128 };
 
 struct world;
 
@@ -101,6 +101,9 @@ struct client *join(struct world *w, struct client *operator_, unsigned n);
  * nothing accepted). */
 void report(struct client *agent, uint64_t number, const struct zdm_directive *orders, uint32_t proven,
             enum zdm_agent_state state);
+/* The same, changed before it is sent. */
+void report_changed(struct client *agent, uint64_t number, const struct zdm_directive *orders,
+                    void (*change)(struct zdm_report *, struct zdm_migration_report *));
 /* The newest orders that came, verified; false when none came. fini is the caller's. */
 bool take_orders(struct client *agent, struct zdm_directive *out);
 
