@@ -432,6 +432,9 @@ static void add_backfill(struct rb_update *u, struct zdm_derivation *d)
         step->step.inverse = ZDM_INVERSE_NONE;
     } else if (!fence->no_undo) {
         step->step.inverse = ZDM_INVERSE_IMAGES;
+        rb_warning(rb, "before-images", rb_at_start(u->s), "Fill a new column where you may want to go back.",
+                   "%s existed before, and this release does not keep the old values: no rollback brings them back",
+                   target_list(u));
     } else {
         step->step.inverse = ZDM_INVERSE_IMPOSSIBLE;
         step->step.exact_inverse = false;

@@ -34,7 +34,7 @@ static const char *undo_text(const struct zdm_step *step)
     case ZDM_INVERSE_INSTALL:
         return "the triggers are installed again";
     case ZDM_INVERSE_IMAGES:
-        return "the old values are written back from before-images";
+        return "from before-images, which this release does not keep: see the warning below";
     case ZDM_INVERSE_IMPOSSIBLE:
         return "impossible";
     }
