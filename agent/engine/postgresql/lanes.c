@@ -201,6 +201,9 @@ static void carry_out(struct lane *lane, const struct agent_op *op, struct agent
     if (code != ZDM_OK) {
         result->error = err;
         result->outcome = pgsql_outcome(code);
+        if (result->outcome == AGENT_LOCK && result->blocker[0] == '\0') {
+            zdm_copy_text(result->blocker, sizeof result->blocker, err.message);
+        }
     } else if (result->outcome == 0) {
         result->outcome = AGENT_OK;
     }
