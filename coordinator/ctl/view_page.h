@@ -1,0 +1,35 @@
+/*
+ * view_page.h - what the two halves of the page of `status` share: the page under construction. Private to them.
+ */
+#ifndef COORDINATOR_CTL_VIEW_PAGE_H
+#define COORDINATOR_CTL_VIEW_PAGE_H
+
+#include <jansson.h>
+
+#include "coordinator/ctl/shard_state.h"
+#include "coordinator/ctl/text.h"
+
+enum { CTL_PAGE_INDENT = 4 }; /* of lines that go on */
+
+struct ctl_page {
+    struct zdm_buffer *out;
+    const struct ctl_look *look;
+    const json_t *status;
+    int64_t phase; /* opened */
+    struct ctl_shard *shards;
+    size_t n_shards;
+};
+
+static inline const char *ctl_dot(const struct ctl_look *look)
+{
+    return look->unicode ? " · " : " - ";
+}
+
+/* "4 shards: 2 working, 2 finished phase 1 · 230k/800k rows, 36k/s, 22 s left" */
+void ctl_page_summary(struct ctl_page *p);
+/* One line for each shard, and why it does not move. */
+void ctl_page_all(struct ctl_page *p);
+/* Lists at most `budget` shards, those that need attention first, then those at work; the rest in groups. */
+void ctl_page_grouped(struct ctl_page *p, size_t budget);
+
+#endif
