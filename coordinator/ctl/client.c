@@ -1,22 +1,20 @@
 /*
- * client.c - a person's session with the coordinator. See client.h.
+ * client.c - a person's session with the coordinator: made, kept, lost. See client.h.
  *
- * One struct holds what has arrived; the upcalls of the network fill it, and pump() runs them until a condition holds.
- * So every call reads as a straight line: send, pump until the answer is there, the connection is gone or time is up.
+ * One struct holds what has arrived; the upcalls of the network fill it, and ctl_client_pump() runs them until a
+ * condition holds. So every call reads as a straight line: send, pump until the answer is there, the connection is gone
+ * or time is up.
  */
-#include "coordinator/ctl/client.h"
+#include "coordinator/ctl/client_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/backoff.h"
-#include "common/net/net.h"
 #include "common/os/clock.h"
 #include "common/os/crypto.h"
 #include "common/os/daemon.h"
 #include "common/os/file.h"
-#include "common/session/session.h"
-#include "proto/signed.h"
 
 enum {
     TRUST_FILE_MAX = 4 * 1024 * 1024,
@@ -25,42 +23,6 @@ enum {
     BACKOFF_CAP_MS = 1000,
     REFUSALS_MAX = 3, /* sessions closed right after our proof before we believe that we are not known */
     NOTICE_MS = 1500  /* silence before a person at a terminal is told what takes so long */
-};
-
-enum stage { STAGE_NONE, STAGE_DIALLING, STAGE_HELLO_SENT, STAGE_AUTH_SENT, STAGE_OPEN };
-
-/* JSON text that arrives in pieces. */
-struct inbox {
-    uint32_t id; /* 0: nothing is expected */
-    bool complete;
-    enum zdm_code code;
-    struct zdm_buffer text;
-    char message[ZDM_TEXT_MAX + 1];
-};
-
-struct ctl_client {
-    const struct zdm_crypto *crypto;
-    const struct zdm_random *random;
-    struct zdm_signing_key key;
-    struct zdm_trust_chain chain;
-    char *urls[CTL_URLS_MAX];
-    size_t n_urls, url_at;
-    char leader[ZDM_TEXT_MAX + 1]; /* where a coordinator that is not the leader sent us */
-    struct zdm_net_nng *nng;
-    struct zdm_net net;
-
-    zdm_conn conn;
-    struct zdm_session *session;
-    enum stage stage;
-    enum stage broke_at;  /* how far the last connection came */
-    struct zdm_error why; /* why it ended */
-    char release[24];
-    bool quiet;
-    uint32_t last_id;
-    struct inbox rows, push;
-    bool answered;
-    struct zdm_id asked;
-    struct ctl_answer answer;
 };
 
 int64_t ctl_now(void)
@@ -76,13 +38,13 @@ static bool find_coordinator(void *ctx, const struct zdm_id *key_id, struct zdm_
     return zdm_trust_coordinator(client->crypto, &client->chain.trust, key_id, out_public_key);
 }
 
-static void drop(struct ctl_client *client)
+void ctl_client_drop(struct ctl_client *client)
 {
     zdm_conn conn = client->conn;
-    if (client->stage != STAGE_NONE)
+    if (client->stage != CTL_STAGE_NONE)
         client->broke_at = client->stage;
     client->conn = 0;
-    client->stage = STAGE_NONE;
+    client->stage = CTL_STAGE_NONE;
     zdm_session_free(client->session);
     client->session = NULL;
     client->rows.id = 0;
@@ -100,7 +62,7 @@ static void on_opened(void *ctx, zdm_conn conn, bool incoming, const char *peer)
     if (conn != client->conn)
         return;
     zdm_session_hello(client->session, hello);
-    client->stage = STAGE_HELLO_SENT;
+    client->stage = CTL_STAGE_HELLO_SENT;
     client->net.ops->send(client->net.self, conn, hello, sizeof hello);
 }
 
@@ -110,14 +72,14 @@ static void take_welcome(struct ctl_client *client, const uint8_t *bytes, size_t
     enum zdm_code code =
         zdm_session_take_welcome(client->session, bytes, n, find_coordinator, client, auth, &client->why);
     if (code != ZDM_OK) {
-        drop(client);
+        ctl_client_drop(client);
         return;
     }
-    client->stage = STAGE_AUTH_SENT;
+    client->stage = CTL_STAGE_AUTH_SENT;
     client->net.ops->send(client->net.self, client->conn, auth, sizeof auth);
 }
 
-static void take_piece(struct inbox *box, const struct zdm_frame *frame)
+static void take_piece(struct ctl_inbox *box, const struct zdm_frame *frame)
 {
     if (box->id == 0 || frame->u.rows.id != box->id || box->complete)
         return;
@@ -148,7 +110,7 @@ static void take_bye(struct ctl_client *client, const struct zdm_frame *frame)
     zdm_error_set(&client->why, ZDM_CLOSED, "the coordinator ended the session: %s",
                   frame->u.bye.why[0] != '\0' ? frame->u.bye.why : "no reason given");
     zdm_copy_text(client->leader, sizeof client->leader, frame->u.bye.leader_url);
-    drop(client);
+    ctl_client_drop(client);
 }
 
 static void take_frame(struct ctl_client *client, const struct zdm_frame *frame)
@@ -156,10 +118,10 @@ static void take_frame(struct ctl_client *client, const struct zdm_frame *frame)
     if (!zdm_frame_allowed(frame->type, ZDM_SENDER_COORDINATOR_TO_PERSON)) {
         zdm_error_set(&client->why, ZDM_PROTOCOL, "the coordinator sent an unexpected %s",
                       zdm_frame_type_name(frame->type));
-        drop(client);
+        ctl_client_drop(client);
     } else if (frame->type == ZDM_FRAME_WELCOME) {
         zdm_copy_text(client->release, sizeof client->release, frame->u.welcome.release);
-        client->stage = STAGE_OPEN;
+        client->stage = CTL_STAGE_OPEN;
     } else if (frame->type == ZDM_FRAME_ROWS) {
         take_piece(&client->rows, frame);
     } else if (frame->type == ZDM_FRAME_PUSH) {
@@ -180,7 +142,7 @@ static void take_sealed(struct ctl_client *client, const uint8_t *bytes, size_t 
         zdm_error_set(&client->why, ZDM_NOMEM, "out of memory");
     if (plain == NULL || zdm_session_open(client->session, bytes, n, plain, &plain_n, &client->why) != ZDM_OK ||
         zdm_frame_decode(plain, plain_n, &frame, &client->why) != ZDM_OK) {
-        drop(client);
+        ctl_client_drop(client);
         return;
     }
     take_frame(client, &frame);
@@ -192,7 +154,7 @@ static void on_frame(void *ctx, zdm_conn conn, const uint8_t *bytes, size_t n)
     struct ctl_client *client = ctx;
     if (conn != client->conn)
         return;
-    if (client->stage == STAGE_HELLO_SENT)
+    if (client->stage == CTL_STAGE_HELLO_SENT)
         take_welcome(client, bytes, n);
     else
         take_sealed(client, bytes, n);
@@ -205,20 +167,19 @@ static void on_closed(void *ctx, zdm_conn conn, const char *why)
         return;
     zdm_error_set(&client->why, ZDM_CLOSED, "%s", why != NULL && why[0] != '\0' ? why : "connection closed");
     client->conn = 0;
-    drop(client);
+    ctl_client_drop(client);
 }
 
 /* ---- Waiting ---- */
 
-/* Runs the network until done() holds, the connection is gone (unless `alone`), or the deadline. */
-static enum zdm_code pump(struct ctl_client *client, bool (*done)(const struct ctl_client *), bool alone,
-                          int64_t deadline_ms, struct zdm_error *err)
+enum zdm_code ctl_client_pump(struct ctl_client *client, bool (*done)(const struct ctl_client *), bool alone,
+                              int64_t deadline_ms, struct zdm_error *err)
 {
     for (;;) {
         int64_t left = deadline_ms - ctl_now();
         if (done != NULL && done(client))
             return ZDM_OK;
-        if (!alone && client->stage == STAGE_NONE) {
+        if (!alone && client->stage == CTL_STAGE_NONE) {
             *err = client->why;
             err->code = ZDM_CLOSED;
             return ZDM_CLOSED;
@@ -233,22 +194,7 @@ static enum zdm_code pump(struct ctl_client *client, bool (*done)(const struct c
 
 static bool is_open(const struct ctl_client *client)
 {
-    return client->stage == STAGE_OPEN;
-}
-
-static bool has_rows(const struct ctl_client *client)
-{
-    return client->rows.complete;
-}
-
-static bool has_push(const struct ctl_client *client)
-{
-    return client->push.complete;
-}
-
-static bool has_answer(const struct ctl_client *client)
-{
-    return client->answered;
+    return client->stage == CTL_STAGE_OPEN;
 }
 
 void ctl_client_quiet(struct ctl_client *client)
@@ -345,7 +291,7 @@ void ctl_client_free(struct ctl_client *client)
     if (client == NULL)
         return;
     if (client->nng != NULL) {
-        drop(client);
+        ctl_client_drop(client);
         zdm_net_nng_free(client->nng);
     }
     for (size_t i = 0; i < client->n_urls; i++)
@@ -382,19 +328,19 @@ const char *ctl_client_peer_release(const struct ctl_client *client)
 static enum zdm_code dial(struct ctl_client *client, const char *url, int64_t deadline_ms, struct zdm_error *err)
 {
     const struct zdm_id any = {{0}};
-    client->broke_at = STAGE_NONE;
+    client->broke_at = CTL_STAGE_NONE;
     zdm_error_clear(&client->why);
     client->session = zdm_session_dial(client->crypto, client->random, ZDM_SESSION_PERSON, &client->key,
                                        &client->chain.fleet, &any, false);
     if (client->session == NULL)
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
-    client->stage = STAGE_DIALLING;
+    client->stage = CTL_STAGE_DIALLING;
     enum zdm_code code = client->net.ops->dial(client->net.self, url, &client->conn, err);
     if (code == ZDM_OK)
-        code = pump(client, is_open, false, deadline_ms, err);
+        code = ctl_client_pump(client, is_open, false, deadline_ms, err);
     if (code == ZDM_OK)
         return ZDM_OK;
-    drop(client);
+    ctl_client_drop(client);
     /* pump says CLOSED for every end of a connection; that the other side is not who we trust will not mend itself */
     if (code == ZDM_CLOSED && client->why.code == ZDM_AUTH)
         code = err->code = ZDM_AUTH;
@@ -406,7 +352,7 @@ static enum zdm_code explain(const struct ctl_client *client, const char *url, s
 {
     char last[ZDM_MESSAGE_MAX];
     zdm_copy_text(last, sizeof last, err->message);
-    if (client->broke_at == STAGE_AUTH_SENT) {
+    if (client->broke_at == CTL_STAGE_AUTH_SENT) {
         const struct zdm_person *me = zdm_trust_person(client->crypto, &client->chain.trust, &client->key.id);
         char id[ZDM_ID_HEX_SIZE];
         zdm_hex(id, client->key.id.bytes, sizeof client->key.id.bytes);
@@ -416,7 +362,7 @@ static enum zdm_code explain(const struct ctl_client *client, const char *url, s
         return zdm_error_hint(err, "Your trust file names it (%s); the coordinator may use another version of it.",
                               me->name);
     }
-    if (client->broke_at == STAGE_HELLO_SENT) {
+    if (client->broke_at == CTL_STAGE_HELLO_SENT) {
         zdm_error_set(err, ZDM_UNAVAILABLE, "%.200s hung up before the handshake: %.200s", url, last);
         return zdm_error_hint(err, "Is it a zdm-coordinator, and of the fleet \"%s\" that your trust file is for?",
                               client->chain.trust.fleet_name);
@@ -450,7 +396,7 @@ enum zdm_code ctl_client_connect(struct ctl_client *client, int64_t deadline_ms,
     int64_t began = ctl_now();
     unsigned failures = 0, refusals = 0;
     bool told = client->quiet;
-    if (client->stage == STAGE_OPEN)
+    if (client->stage == CTL_STAGE_OPEN)
         return ZDM_OK;
     for (;;) {
         const char *url = next_url(client, leader, sizeof leader);
@@ -463,235 +409,13 @@ enum zdm_code ctl_client_connect(struct ctl_client *client, int64_t deadline_ms,
             return zdm_error_hint(err, "Its key is not in your trust file: is it the right --coordinator and --trust?");
         }
         failures++;
-        refusals += client->broke_at == STAGE_AUTH_SENT ? 1 : 0;
+        refusals += client->broke_at == CTL_STAGE_AUTH_SENT ? 1 : 0;
         int64_t pause = zdm_backoff_ms(failures, BACKOFF_MS, BACKOFF_CAP_MS, zdm_random_u64(client->random));
         if (refusals >= REFUSALS_MAX || ctl_now() + pause >= deadline_ms)
             return explain(client, url, err);
         notice(&told, began, url);
-        code = pump(client, NULL, true, ctl_now() + pause, err);
+        code = ctl_client_pump(client, NULL, true, ctl_now() + pause, err);
         if (code == ZDM_CANCELLED)
-            return code;
-    }
-}
-
-/* ---- Asking ---- */
-
-static enum zdm_code send_frame(struct ctl_client *client, const struct zdm_frame *frame, int64_t deadline_ms,
-                                struct zdm_error *err)
-{
-    struct zdm_buffer plain;
-    enum zdm_code code = ZDM_OK;
-    enum zdm_send sent = ZDM_SEND_FULL;
-    if (client->stage != STAGE_OPEN)
-        return zdm_error_set(err, ZDM_CLOSED, "connection closed");
-    zdm_buffer_init(&plain, ZDM_FRAME_MAX - ZDM_SEAL_OVERHEAD);
-    zdm_frame_encode(frame, &plain);
-    ZDM_CLEANUP(zdm_freep) uint8_t *sealed = malloc(plain.len + ZDM_SEAL_OVERHEAD);
-    if (plain.failed || sealed == NULL)
-        code = zdm_error_set(err, ZDM_LIMIT, "the %s does not fit into a frame", zdm_frame_type_name(frame->type));
-    if (code == ZDM_OK)
-        code = zdm_session_seal(client->session, plain.data, plain.len, sealed, err);
-    while (code == ZDM_OK) {
-        sent = client->net.ops->send(client->net.self, client->conn, sealed, plain.len + ZDM_SEAL_OVERHEAD);
-        if (sent != ZDM_SEND_FULL)
-            break;
-        zdm_net_nng_poll(client->nng, 10);
-        if (client->stage != STAGE_OPEN)
-            sent = ZDM_SEND_CLOSED;
-        else if (ctl_now() > deadline_ms)
-            code = zdm_error_set(err, ZDM_TIMEOUT, "the coordinator did not take the %s in time",
-                                 zdm_frame_type_name(frame->type));
-        if (sent == ZDM_SEND_CLOSED)
-            break;
-    }
-    if (code == ZDM_OK && sent == ZDM_SEND_CLOSED)
-        code = zdm_error_set(err, ZDM_CLOSED, "connection closed");
-    zdm_buffer_fini(&plain);
-    return code;
-}
-
-static void expect_rows(struct ctl_client *client, struct inbox *box)
-{
-    box->id = ++client->last_id;
-    box->complete = false;
-    box->code = ZDM_OK;
-    box->message[0] = '\0';
-    zdm_buffer_reset(&box->text);
-}
-
-static enum zdm_code parse_rows(const struct inbox *box, json_t **out, struct zdm_error *err)
-{
-    json_error_t where;
-    if (box->code != ZDM_OK) {
-        zdm_error_set(err, box->code, "%s", box->message[0] != '\0' ? box->message : zdm_code_text(box->code));
-        if (box->code == ZDM_NOT_FOUND)
-            zdm_error_hint(err, "zdmctl history says what was submitted; without a name, status shows what is active.");
-        else if (box->code == ZDM_INVALID)
-            zdm_error_hint(err, "Write which one is meant, right behind the command.");
-        return box->code;
-    }
-    if (box->text.failed)
-        return zdm_error_set(err, ZDM_LIMIT, "the coordinator's answer is too large");
-    json_t *json = json_loadb((const char *)box->text.data, box->text.len, 0, &where);
-    if (json == NULL)
-        return zdm_error_set(err, ZDM_PROTOCOL, "the coordinator's answer is not JSON: %s", where.text);
-    *out = json;
-    return ZDM_OK;
-}
-
-enum zdm_code ctl_client_query(struct ctl_client *client, const struct ctl_query *query, int64_t deadline_ms,
-                               json_t **out, struct zdm_error *err)
-{
-    struct zdm_frame frame = {.type = ZDM_FRAME_QUERY};
-    expect_rows(client, &client->rows);
-    frame.u.query.kind = query->kind;
-    frame.u.query.id = client->rows.id;
-    frame.u.query.from_seq = query->from_seq;
-    frame.u.query.limit = query->limit;
-    if (query->migration != NULL)
-        zdm_copy_text(frame.u.query.migration, sizeof frame.u.query.migration, query->migration);
-    enum zdm_code code = send_frame(client, &frame, deadline_ms, err);
-    if (code == ZDM_OK)
-        code = pump(client, has_rows, false, deadline_ms, err);
-    if (code == ZDM_TIMEOUT)
-        drop(client);
-    if (code == ZDM_OK)
-        code = parse_rows(&client->rows, out, err);
-    client->rows.id = 0;
-    return code;
-}
-
-enum zdm_code ctl_client_watch(struct ctl_client *client, const char *migration, struct zdm_error *err)
-{
-    struct zdm_frame frame = {.type = ZDM_FRAME_WATCH};
-    expect_rows(client, &client->push);
-    frame.u.query.kind = ZDM_QUERY_STATUS;
-    frame.u.query.id = client->push.id;
-    if (migration != NULL)
-        zdm_copy_text(frame.u.query.migration, sizeof frame.u.query.migration, migration);
-    return send_frame(client, &frame, ctl_now() + CTL_DIAL_MS, err);
-}
-
-enum zdm_code ctl_client_push(struct ctl_client *client, int64_t deadline_ms, json_t **out, struct zdm_error *err)
-{
-    enum zdm_code code = pump(client, has_push, false, deadline_ms, err);
-    if (code != ZDM_OK)
-        return code;
-    code = parse_rows(&client->push, out, err);
-    client->push.complete = false;
-    client->push.code = ZDM_OK;
-    zdm_buffer_reset(&client->push.text);
-    return code;
-}
-
-/* ---- Acting ---- */
-
-void ctl_errand_fini(struct ctl_errand *errand)
-{
-    zdm_request_fini(&errand->request);
-    for (size_t i = 0; i < errand->n_uploads; i++)
-        zdm_buffer_fini(&errand->uploads[i]);
-    *errand = (struct ctl_errand){.n_uploads = 0};
-}
-
-static enum zdm_code upload(struct ctl_client *client, const struct zdm_buffer *bytes, int64_t deadline_ms,
-                            struct zdm_error *err)
-{
-    struct zdm_frame frame = {.type = ZDM_FRAME_UPLOAD};
-    enum zdm_code code = ZDM_OK;
-    zdm_hash_bytes(client->crypto, frame.u.piece.hash.bytes, sizeof frame.u.piece.hash.bytes, bytes->data, bytes->len);
-    frame.u.piece.total = (uint32_t)bytes->len;
-    for (size_t at = 0; code == ZDM_OK && at < bytes->len; at += frame.u.piece.n) {
-        size_t left = bytes->len - at;
-        frame.u.piece.offset = (uint32_t)at;
-        frame.u.piece.bytes = bytes->data + at;
-        frame.u.piece.n = left < ZDM_PIECE_MAX ? left : ZDM_PIECE_MAX;
-        code = send_frame(client, &frame, deadline_ms, err);
-    }
-    return code;
-}
-
-static enum zdm_code send_request(struct ctl_client *client, struct zdm_request *request, int64_t deadline_ms,
-                                  struct zdm_error *err)
-{
-    struct zdm_frame frame = {.type = ZDM_FRAME_REQUEST};
-    struct zdm_buffer body;
-    zdm_buffer_init(&body, ZDM_FRAME_MAX);
-    request->session = zdm_session_transcript(client->session);
-    zdm_request_encode(request, &body);
-    enum zdm_code code = body.failed ? zdm_error_set(err, ZDM_LIMIT, "the request is too large") : ZDM_OK;
-    if (code == ZDM_OK)
-        code = zdm_signed_make(client->crypto, &client->key, &client->chain.fleet, ZDM_SIGNED_REQUEST, body.data,
-                               body.len, &frame.u.request, err);
-    if (code == ZDM_OK) {
-        code = send_frame(client, &frame, deadline_ms, err);
-        zdm_envelope_fini(&frame.u.request);
-    }
-    zdm_buffer_fini(&body);
-    return code;
-}
-
-enum zdm_code ctl_client_request(struct ctl_client *client, struct ctl_errand *errand, int64_t deadline_ms,
-                                 struct ctl_answer *out, struct zdm_error *err)
-{
-    enum zdm_code code = ZDM_OK;
-    if (client->stage != STAGE_OPEN)
-        return zdm_error_set(err, ZDM_CLOSED, "connection closed");
-    client->answered = false;
-    client->asked = errand->request.request_id;
-    for (size_t i = 0; code == ZDM_OK && i < errand->n_uploads; i++)
-        code = upload(client, &errand->uploads[i], deadline_ms, err);
-    if (code == ZDM_OK)
-        code = send_request(client, &errand->request, deadline_ms, err);
-    if (code == ZDM_OK)
-        code = pump(client, has_answer, false, deadline_ms, err);
-    if (code == ZDM_TIMEOUT)
-        drop(client);
-    if (code == ZDM_OK)
-        *out = client->answer;
-    return code;
-}
-
-enum zdm_code ctl_ask(struct ctl_client *client, const struct ctl_query *query, json_t **out, struct zdm_error *err)
-{
-    int64_t deadline = ctl_now() + CTL_PATIENCE_MS;
-    for (;;) {
-        enum zdm_code code = ctl_client_connect(client, deadline, err);
-        if (code != ZDM_OK)
-            return code;
-        code = ctl_client_query(client, query, deadline, out, err);
-        if (code == ZDM_TIMEOUT)
-            return zdm_error_set(err, ZDM_TIMEOUT, "the coordinator did not answer within %d s",
-                                 CTL_PATIENCE_MS / 1000);
-        if (code != ZDM_CLOSED || ctl_now() >= deadline)
-            return code;
-    }
-}
-
-enum zdm_code ctl_act(struct ctl_client *client, struct ctl_errand *errand, struct ctl_answer *out,
-                      struct zdm_error *err)
-{
-    int64_t deadline = ctl_now() + CTL_PATIENCE_MS;
-    if (zdm_id_is_zero(&errand->request.request_id))
-        zdm_random_fill(client->random, errand->request.request_id.bytes, sizeof errand->request.request_id.bytes);
-    for (;;) {
-        enum zdm_code code = ctl_client_connect(client, deadline, err);
-        if (code != ZDM_OK)
-            return code;
-        code = ctl_client_request(client, errand, deadline, out, err);
-        if (code == ZDM_TIMEOUT || (code == ZDM_CLOSED && ctl_now() >= deadline)) {
-            zdm_error_set(err, ZDM_TIMEOUT, "the coordinator did not say whether it was done");
-            return zdm_error_hint(err, "Look before you try again: zdmctl history --limit 5.");
-        }
-        if (code == ZDM_OK && out->code != ZDM_OK) {
-            zdm_error_set(err, out->code, "%s", out->message[0] != '\0' ? out->message : zdm_code_text(out->code));
-            if (out->detail[0] != '\0')
-                zdm_error_detail(err, "%s", out->detail);
-            if (out->hint[0] != '\0')
-                zdm_error_hint(err, "%s", out->hint);
-            return out->code;
-        }
-        if (code != ZDM_CLOSED)
             return code;
     }
 }
