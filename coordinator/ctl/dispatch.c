@@ -25,7 +25,8 @@ static enum zdm_code check_operands(const struct ctl *ctl, struct zdm_error *err
                       command->usage);
     else
         return ZDM_OK;
-    return zdm_error_hint(err, "usage: zdmctl %s %s", command->name, command->usage);
+    return zdm_error_hint(err, "usage: zdmctl %s%s%s", command->name, command->usage[0] != '\0' ? " " : "",
+                          command->usage);
 }
 
 static enum zdm_code show_help(struct ctl *ctl, struct zdm_error *err)

@@ -94,9 +94,9 @@ enum zdm_code ctl_write(const struct zdm_buffer *text, struct zdm_error *err)
 {
     if (text->failed)
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
-    if (text->len > 0 && fwrite(text->data, 1, text->len, stdout) != text->len)
-        return zdm_error_system(err, ZDM_IO, errno, "could not write the output");
-    if (fflush(stdout) != 0)
-        return zdm_error_system(err, ZDM_IO, errno, "could not write the output");
-    return ZDM_OK;
+    if ((text->len == 0 || fwrite(text->data, 1, text->len, stdout) == text->len) && fflush(stdout) == 0)
+        return ZDM_OK;
+    if (errno == EPIPE) /* the reader has seen enough: nothing to report */
+        return zdm_error_set(err, ZDM_CANCELLED, "%s", "");
+    return zdm_error_system(err, ZDM_IO, errno, "could not write the output");
 }
