@@ -1,0 +1,132 @@
+/*
+ * fake_engine.c - see fake_engine.h.
+ */
+#include "tests/unit/agent_app/fake_engine.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/buffer.h"
+
+void fake_engine_init(struct fake_engine *fake)
+{
+    memset(fake, 0, sizeof *fake);
+    zdm_copy_text(fake->identity, sizeof fake->identity, "start-1");
+}
+
+void fake_engine_fini(struct fake_engine *fake)
+{
+    for (size_t i = 0; i < fake->n; i++)
+        agent_result_free(fake->results[i]);
+    agent_journal_fini(&fake->row);
+    zdm_envelope_fini(&fake->plan);
+}
+
+struct agent_result *fake_engine_next(void *ctx)
+{
+    struct fake_engine *fake = ctx;
+    if (fake->n == 0)
+        return NULL;
+    struct agent_result *first = fake->results[0];
+    memmove(fake->results, fake->results + 1, --fake->n * sizeof fake->results[0]);
+    return first;
+}
+
+static void copy_row(struct agent_journal *out, const struct agent_journal *row, const struct zdm_envelope *plan)
+{
+    *out = *row;
+    out->cursor = zdm_strdup(row->cursor);
+    out->bound = zdm_strdup(row->bound);
+    (void)zdm_envelope_copy(&out->directive, &row->directive);
+    (void)zdm_envelope_copy(&out->plan, plan);
+}
+
+static void connect_db(struct fake_engine *fake, struct agent_result *result)
+{
+    result->connected = result->writable = true;
+    result->engine = ZDM_ENGINE_POSTGRESQL;
+    result->capabilities = AGENT_CAN_TRANSACTIONAL_DDL | AGENT_CAN_NOWAIT | AGENT_CAN_CONCURRENT_INDEX;
+    zdm_copy_text(result->identity, sizeof result->identity, fake->identity);
+    zdm_copy_text(result->server_version, sizeof result->server_version, "15.20");
+    if (result->kind != AGENT_OP_CONNECT || !fake->has_row)
+        return;
+    result->journals = calloc(1, sizeof *result->journals);
+    result->n_journals = 1;
+    copy_row(&result->journals[0], &fake->row, &fake->plan);
+}
+
+static void store_plan(struct fake_engine *fake, const struct agent_op *op)
+{
+    zdm_envelope_fini(&fake->plan);
+    (void)zdm_envelope_copy(&fake->plan, op->envelope);
+}
+
+static void accept_order(struct fake_engine *fake, const struct agent_op *op)
+{
+    struct agent_journal *row = &fake->row;
+    if (!fake->has_row)
+        row->step = 1;
+    fake->has_row = true;
+    zdm_copy_text(row->migration, sizeof row->migration, op->migration);
+    row->accepted = op->directive->fence;
+    row->plan_hash = op->directive->plan_hash;
+    row->digest = op->digest;
+    zdm_envelope_fini(&row->directive);
+    (void)zdm_envelope_copy(&row->directive, op->envelope);
+}
+
+static void run(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
+{
+    fake->runs[op->run]++;
+    if (!zdm_fence_equal(&op->fence, &fake->row.accepted) || op->journal_step != fake->row.step) {
+        result->outcome = AGENT_FENCED;
+        return;
+    }
+    if (op->run == AGENT_RUN_STEP_DONE)
+        fake->row.step = op->step + 1;
+    else if (op->run == AGENT_RUN_STOP)
+        fake->row.failed_attempt = op->attempt;
+    else
+        fake->done[op->step] = true;
+    result->journal_valid = true;
+    result->journal_step = fake->row.step;
+}
+
+static enum zdm_code start(void *self, const struct agent_op *op, struct zdm_error *err)
+{
+    struct fake_engine *fake = self;
+    if (fake->refuse_starts || fake->n == FAKE_RESULTS_MAX)
+        return zdm_error_set(err, ZDM_FULL, "too much is in flight");
+    struct agent_result *result = calloc(1, sizeof *result);
+    *result =
+        (struct agent_result){.op = op->id, .lane = op->lane, .kind = op->kind, .run = op->run, .outcome = AGENT_OK};
+    if (op->kind == AGENT_OP_CONNECT || op->kind == AGENT_OP_SIGNALS)
+        connect_db(fake, result);
+    else if (op->kind == AGENT_OP_STORE_PLAN)
+        store_plan(fake, op);
+    else if (op->kind == AGENT_OP_ACCEPT)
+        accept_order(fake, op);
+    else if (op->kind == AGENT_OP_INSPECT)
+        result->proof = fake->done[op->step] ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
+    else
+        run(fake, op, result);
+    fake->results[fake->n++] = result;
+    return ZDM_OK;
+}
+
+static void cancel(void *self, uint64_t op)
+{
+    (void)self;
+    (void)op;
+}
+
+static void close_db(void *self)
+{
+    (void)self;
+}
+
+struct agent_engine fake_engine_seam(struct fake_engine *fake)
+{
+    static const struct agent_engine_ops ops = {.name = "fake", .start = start, .cancel = cancel, .close = close_db};
+    return (struct agent_engine){.ops = &ops, .self = fake};
+}

@@ -1,0 +1,89 @@
+/*
+ * test_settings.c - settings of the agent: where they come from, and that a password never stands in argv.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "agent/app/settings.h"
+
+static enum zdm_code read_words(struct agent_settings *settings, char **words, int n, struct zdm_error *err)
+{
+    const char *argument;
+    agent_settings_init(settings);
+    return agent_settings_read(settings, n, words, &argument, err);
+}
+
+static void passwords_in_connection_strings_are_found(void **state)
+{
+    (void)state;
+    assert_true(agent_dsn_has_password("host=x password=secret"));
+    assert_true(agent_dsn_has_password("host=x password = secret"));
+    assert_true(agent_dsn_has_password("PASSWORD=secret"));
+    assert_true(agent_dsn_has_password("sslpassword=secret"));
+    assert_true(agent_dsn_has_password("postgresql://me:secret@host/db"));
+    assert_true(agent_dsn_has_password("postgresql://host/db?password=secret"));
+    assert_false(agent_dsn_has_password("host=x user=me passfile=/etc/pass"));
+    assert_false(agent_dsn_has_password("postgresql://me@host:5432/db"));
+    assert_false(agent_dsn_has_password("service=shop"));
+    assert_false(agent_dsn_has_password("dbname=passwords"));
+}
+
+static void password_in_argv_is_refused_without_repeating_it(void **state)
+{
+    (void)state;
+    struct agent_settings settings;
+    struct zdm_error err;
+    char *words[] = {"--data", "x", "--dsn=host=y password=hunter2"};
+    assert_int_equal(read_words(&settings, words, 3, &err), ZDM_INVALID);
+    assert_null(strstr(err.message, "hunter2"));
+    assert_null(strstr(err.detail, "hunter2"));
+    assert_null(strstr(err.hint, "hunter2"));
+    agent_settings_fini(&settings);
+}
+
+static void options_reach_the_core(void **state)
+{
+    (void)state;
+    struct agent_settings settings;
+    struct zdm_error err;
+    struct agent_core_config core;
+    char *words[] = {"--data=x",         "--batch-target",      "50ms", "--duty=100", "--batch-rows-max=30",
+                     "--lock-wait=80ms", "--max-replica-lag=2s"};
+    assert_int_equal(read_words(&settings, words, 7, &err), ZDM_OK);
+    agent_settings_core(&settings, &core);
+    assert_int_equal(core.batch_target_ms, 50);
+    assert_int_equal(core.duty_percent, 100);
+    assert_int_equal(core.batch_rows_max, 30);
+    assert_int_equal(core.batch_rows_min, 30);
+    assert_int_equal(core.lock_wait_ms, 80);
+    assert_int_equal(core.max_replica_lag_ms, 2000);
+    agent_settings_fini(&settings);
+}
+
+static void unknown_options_and_missing_values_are_refused(void **state)
+{
+    (void)state;
+    static char *wrong[][2] = {
+        {"--data=x", "--nonsense"}, {"--data=x", "--duty"}, {"--data=x", "--duty=0"}, {"--duty=5", "join"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct agent_settings settings;
+        struct zdm_error err;
+        assert_int_equal(read_words(&settings, wrong[i], 2, &err), ZDM_INVALID);
+        agent_settings_fini(&settings);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(passwords_in_connection_strings_are_found),
+        cmocka_unit_test(password_in_argv_is_refused_without_repeating_it),
+        cmocka_unit_test(options_reach_the_core),
+        cmocka_unit_test(unknown_options_and_missing_values_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
