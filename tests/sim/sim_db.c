@@ -16,7 +16,9 @@ struct pending {
     struct agent_op op;
     char *cursor, *bound, *failed_text;
     struct zdm_envelope envelope;
-    bool pause;
+    bool pause; /* ACCEPT: of the directive */
+    struct zdm_hash plan_hash;
+    struct zdm_fence offered;
     bool cancelled;
     struct sim_engine *engine; /* NULL: its agent is dead, nobody waits for the result */
     uint64_t boots;            /* of the database when it was started */
@@ -122,7 +124,8 @@ static void describe(const struct sim_db *db, struct agent_result *result)
     result->connected = true;
     result->writable = true;
     result->engine = ZDM_ENGINE_POSTGRESQL;
-    result->capabilities = AGENT_CAN_TRANSACTIONAL_DDL | AGENT_CAN_NOWAIT | AGENT_CAN_CONCURRENT_INDEX;
+    result->capabilities =
+        AGENT_CAN_TRANSACTIONAL_DDL | AGENT_CAN_NOWAIT | AGENT_CAN_CONCURRENT_INDEX | AGENT_CAN_HIDE_BY_RENAME;
     result->timeline = 1;
     snprintf(result->identity, sizeof result->identity, "sim-%d-%llu", db->node, (unsigned long long)db->boots);
     zdm_copy_text(result->server_version, sizeof result->server_version, "15.0");
@@ -166,7 +169,7 @@ static enum agent_outcome do_accept(struct sim_db *db, const struct pending *pen
         *journal = (struct agent_journal){.step = 1};
         zdm_copy_text(journal->migration, sizeof journal->migration, pending->op.migration);
     }
-    switch (zdm_directive_judge(&journal->accepted, &journal->digest, &pending->op.fence, &pending->op.digest)) {
+    switch (zdm_directive_judge(&journal->accepted, &journal->digest, &pending->offered, &pending->op.digest)) {
     case ZDM_REPEAT:
         return AGENT_ALREADY;
     case ZDM_STALE:
@@ -175,15 +178,14 @@ static enum agent_outcome do_accept(struct sim_db *db, const struct pending *pen
     case ZDM_ACCEPT:
         break;
     }
-    if (zdm_fence_compare(&pending->op.fence, &journal->accepted) <= 0)
+    if (zdm_fence_compare(&pending->offered, &journal->accepted) <= 0)
         db->violation = "an accepted fence did not go up";
     zdm_envelope_fini(&journal->directive);
     if (!zdm_envelope_copy(&journal->directive, &pending->envelope))
         abort();
-    journal->accepted = pending->op.fence;
+    journal->accepted = pending->offered;
     journal->digest = pending->op.digest;
-    if (pending->op.plan != NULL)
-        journal->plan_hash = pending->op.plan->hash;
+    journal->plan_hash = pending->plan_hash;
     db->paused[journal - db->journals] = pending->pause;
     return AGENT_OK;
 }
@@ -501,7 +503,11 @@ static enum zdm_code engine_start(void *self, const struct agent_op *op, struct 
     pending->failed_text = zdm_strdup(op->failed_text);
     pending->op.cursor = pending->cursor;
     pending->op.bound = pending->bound;
-    pending->pause = op->directive != NULL && op->directive->mode == ZDM_MODE_PAUSE;
+    if (op->directive != NULL) {
+        pending->pause = op->directive->mode == ZDM_MODE_PAUSE;
+        pending->plan_hash = op->directive->plan_hash;
+        pending->offered = op->directive->fence;
+    }
     pending->op.directive = NULL;
     if (op->envelope != NULL && !zdm_envelope_copy(&pending->envelope, op->envelope))
         abort();

@@ -1,0 +1,23 @@
+/*
+ * cluster_private.h - between cluster.c and cluster_check.c.
+ */
+#ifndef TESTS_SIM_CLUSTER_PRIVATE_H
+#define TESTS_SIM_CLUSTER_PRIVATE_H
+
+#include "tests/sim/cluster.h"
+
+/* Makes the agent's driver with the world's seams. */
+enum zdm_code cluster_new_agent_driver(struct cluster_agent *agent, struct world_node *node, struct zdm_error *err);
+
+/* The queue between engine and driver. */
+struct agent_result *cluster_next_result(void *ctx);
+void cluster_keep_result(struct cluster_agent *agent, struct agent_result *result);
+
+/* Invariants (design 10), each checked where it can first be broken. */
+void cluster_check_coordinator(struct cluster *cluster); /* after each of its turns */
+void cluster_check_promises(struct cluster *cluster);    /* after each of its starts: nothing acknowledged is lost */
+void cluster_check_agents(struct cluster *cluster);      /* after every step of the world */
+/* Invariant 4, asked by a database when a step of a phase begins to change it. */
+bool cluster_may_enter(void *ctx, const struct sim_db *db, const struct zdm_plan *plan, uint32_t phase);
+
+#endif
