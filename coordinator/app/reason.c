@@ -49,6 +49,8 @@ static bool agent_is_away(const struct coord_driver *d, const struct coord_shard
         return say(out, size, "no agent has joined for this shard", "");
     if (heard == NULL) {
         int64_t up_ms = d->now_ms - d->view.started_at_ms;
+        if (up_ms < COORD_VIEW_SETTLE_MS)
+            return say(out, size, "no word from the agent yet", "the coordinator has just started");
         (void)snprintf(out, size, "agent away: not heard since the coordinator started %" PRId64 " s ago",
                        up_ms / 1000);
         return true;

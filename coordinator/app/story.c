@@ -113,7 +113,7 @@ static const char *past_of(enum zdm_verb verb)
                                        [ZDM_VERB_THROTTLE] = "set the throttle of",
                                        [ZDM_VERB_APPROVE] = "approved",
                                        [ZDM_VERB_REVOKE_APPROVAL] = "withdrew an approval of",
-                                       [ZDM_VERB_ENROLL] = "allowed an agent to join",
+                                       [ZDM_VERB_ENROLL] = "issued a join token for",
                                        [ZDM_VERB_REVOKE_AGENT] = "revoked an agent",
                                        [ZDM_VERB_EXCLUDE] = "excluded",
                                        [ZDM_VERB_INCLUDE] = "included",
@@ -129,6 +129,16 @@ static bool is_about_the_migration(enum zdm_verb verb)
            verb == ZDM_VERB_THROTTLE || verb == ZDM_VERB_PURGE;
 }
 
+static void put_enrolled_shard(struct story *out, const struct zdm_envelope *payload)
+{
+    struct zdm_enrolment enrolment;
+    struct zdm_error err;
+    size_t n = 0;
+    const uint8_t *body = zdm_signed_body(payload, &n);
+    if (body != NULL && zdm_enrolment_decode(body, n, &enrolment, &err) == ZDM_OK)
+        zdm_buffer_printf(&out->text, " %s", enrolment.shard);
+}
+
 static void tell_acted(const struct coord_event *event, struct story *out)
 {
     struct zdm_request request;
@@ -141,7 +151,9 @@ static void tell_acted(const struct coord_event *event, struct story *out)
     if (is_about_the_migration(verb))
         zdm_buffer_printf(&out->text, " %s", event->migration);
     if (body != NULL && zdm_request_decode(body, n, &request, &err) == ZDM_OK) {
-        if (!is_about_the_migration(verb))
+        if (verb == ZDM_VERB_ENROLL)
+            put_enrolled_shard(out, &request.payload);
+        else if (!is_about_the_migration(verb))
             put_selection(out, &request.shards);
         if (request.to_phase != 0)
             zdm_buffer_printf(&out->text, " to phase %" PRIu32, request.to_phase);
@@ -152,27 +164,36 @@ static void tell_acted(const struct coord_event *event, struct story *out)
 
 /* ---- What became of shards ---- */
 
+/* A reason that only repeats the verb is not worth a reader's time. */
+static bool is_telling(const char *why)
+{
+    static const char *const plain[] = {"released", "pause", "resume", "retry", "rollback"};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+        if (strcmp(why, plain[i]) == 0)
+            return false;
+    return true;
+}
+
 static void tell_directed(struct coord_driver *d, const struct coord_event *event,
                           const struct coord_migration *migration, struct story *out)
 {
+    bool through = event->u.directed.set_goal && event->u.directed.goal != 0;
+    const char *verb = event->u.directed.mode == ZDM_MODE_PAUSE  ? " told to pause"
+                       : event->u.directed.mode == ZDM_MODE_UNDO ? " told to go back to"
+                       : event->u.directed.next_attempt          ? " told to try again"
+                       : through                                 ? " released into"
+                                                                 : " told to go on";
     add_bits(out, migration, event->u.directed.shards, event->u.directed.n_bytes, event->u.directed.first);
     put_shards(out, migration);
-    switch (event->u.directed.mode) {
-    case ZDM_MODE_PAUSE:
-        zdm_buffer_puts(&out->text, " told to pause");
-        break;
-    case ZDM_MODE_UNDO:
-        zdm_buffer_printf(&out->text, " told to go back to phase %" PRIu32, event->u.directed.goal);
-        break;
-    case ZDM_MODE_RUN:
-        zdm_buffer_puts(&out->text, event->u.directed.next_attempt ? " told to try again" : " told to go on");
-        if (event->u.directed.set_goal && event->u.directed.goal != 0) {
-            zdm_buffer_puts(&out->text, " through ");
-            put_phase(out, d, migration, event->u.directed.goal);
-        }
-        break;
+    zdm_buffer_puts(&out->text, verb);
+    if (event->u.directed.mode == ZDM_MODE_UNDO)
+        zdm_buffer_printf(&out->text, " phase %" PRIu32, event->u.directed.goal);
+    else if (through && event->u.directed.mode == ZDM_MODE_RUN) {
+        zdm_buffer_puts(&out->text, event->u.directed.next_attempt ? " with " : " ");
+        put_phase(out, d, migration, event->u.directed.goal);
     }
-    put_reason(out, event->u.directed.why);
+    if (is_telling(event->u.directed.why))
+        put_reason(out, event->u.directed.why);
 }
 
 static void tell_reached(struct coord_driver *d, const struct coord_event *event,
@@ -379,7 +400,8 @@ static void tell(struct coord_driver *d, const struct coord_event *event, const 
         break;
     case COORD_EVENT_ENROLMENT_ISSUED:
         add_shard(out, event->u.enrolment_issued.enrolment.shard);
-        zdm_buffer_printf(&out->text, "a join token for %s was issued", event->u.enrolment_issued.enrolment.shard);
+        zdm_buffer_printf(&out->text, "%s may be joined once with that token",
+                          event->u.enrolment_issued.enrolment.shard);
         break;
     case COORD_EVENT_MIGRATION_SUBMITTED:
     case COORD_EVENT_PLAN_AMENDED:
