@@ -135,6 +135,11 @@ static enum zdm_code finish(struct pgsql_work *w, struct zdm_error *err)
     pgsql_put_table(&sql, &(struct zdm_table){w->step->table.schema, w->step->object});
     zdm_buffer_puts(&sql, " IS ");
     pgsql_put_literal(&sql, mark);
+    /* The comment says from here on what the intent said. */
+    zdm_buffer_puts(&sql, "; DELETE FROM zdm.owned WHERE schema_name = ");
+    pgsql_put_literal(&sql, w->step->table.schema);
+    zdm_buffer_puts(&sql, " AND object = ");
+    pgsql_put_literal(&sql, w->step->object);
     enum zdm_code code = pgsql_begin(w->s, "SET LOCAL lock_timeout = 100;", err);
     if (code == ZDM_OK) {
         code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);

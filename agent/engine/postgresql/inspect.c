@@ -158,7 +158,7 @@ static enum zdm_code look_at(struct look *look, struct zdm_error *err)
 enum zdm_code pgsql_look(struct pgsql_work *w, enum agent_proof *out_proof, struct zdm_error *err)
 {
     struct look look = {.w = w, .step = w->step, .proof = AGENT_PROOF_NONE};
-    bool of_a_table = w->step->table.name != NULL && w->step->action != ZDM_ACTION_GATE_FLAG;
+    bool of_a_table = w->step->action != ZDM_ACTION_GATE_FLAG && w->step->action != ZDM_ACTION_CHECK_QUERY;
     enum zdm_code code = of_a_table ? pgsql_table_find(w->s, &w->step->table, &look.table, err) : ZDM_OK;
     if (code == ZDM_OK) {
         code = look_at(&look, err);

@@ -25,7 +25,7 @@ static const char tables[] =
     /* Triggers and functions of a sync step, and what their text was. */
     "CREATE TABLE IF NOT EXISTS zdm.sync (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
     " schema_name text NOT NULL, table_name text NOT NULL, trigger_name text NOT NULL, function_name text NOT NULL,"
-    " function_hash text NOT NULL, PRIMARY KEY (migration, step, trigger_name));"
+    " function_hash text NOT NULL, PRIMARY KEY (migration, step, trigger_name), UNIQUE (function_name));"
     /* Objects that cannot carry an owner's comment from their first moment: indexes that are being built. */
     "CREATE TABLE IF NOT EXISTS zdm.owned (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
     " schema_name text NOT NULL, object text NOT NULL, since timestamptz NOT NULL DEFAULT now(),"

@@ -55,14 +55,19 @@ bool pgsql_is_open(const struct pgsql_session *s)
     return s->conn != NULL && PQstatus(s->conn) == CONNECTION_OK;
 }
 
-void pgsql_close(struct pgsql_session *s)
+void pgsql_forget_prepared(struct pgsql_session *s)
 {
-    PQfinish(s->conn);
-    s->conn = NULL;
     for (size_t i = 0; i < s->n_prepared; i++) {
         free(s->prepared[i]);
     }
     s->n_prepared = 0;
+}
+
+void pgsql_close(struct pgsql_session *s)
+{
+    PQfinish(s->conn);
+    s->conn = NULL;
+    pgsql_forget_prepared(s);
 }
 
 PGconn *pgsql_dial(struct pgsql_session *s, int64_t deadline_ms, bool listen)

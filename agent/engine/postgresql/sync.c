@@ -35,6 +35,7 @@ static enum zdm_code trigger_prefix(struct pgsql_work *w, const struct pgsql_tab
         " JOIN pg_proc p ON p.oid = t.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace"
         " WHERE t.tgrelid IN (SELECT $1::oid UNION SELECT relid FROM pg_partition_tree($1::oid::regclass))"
         " AND NOT t.tgisinternal AND t.tgtype & 2 <> 0 AND n.nspname <> 'zdm'";
+    static const char last_character[] = "\xf4\x8f\xbf\xbf"; /* U+10FFFF */
     char hash[9], lead[4 * PREFIX_TRIES + 1] = "";
     pgsql_short_name(hash, w->op->migration);
     for (int i = 0; i < PREFIX_TRIES; i++) {
@@ -44,7 +45,7 @@ static enum zdm_code trigger_prefix(struct pgsql_work *w, const struct pgsql_tab
         if (code != ZDM_OK || pgsql_true(res, 0, 0)) {
             return code;
         }
-        strcat(lead, "\xf4\x8f\xbf\xbf");
+        memcpy(lead + strlen(lead), last_character, sizeof last_character);
     }
     return zdm_error_set(err, ZDM_REFUSED, "a trigger of %s.%s has a name behind which none of ours can sort",
                          table->schema, table->name);

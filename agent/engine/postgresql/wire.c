@@ -49,18 +49,23 @@ enum pgsql_woken pgsql_wait(struct pgsql_session *s, int fd, short events, int64
     }
 }
 
-/* Asks the server to stop what this session runs, over a connection of its own; its outcome shows in our answer. */
+/* Asks the server to stop what this session runs, over a connection of its own; its outcome shows in our answer. A
+ * server that hangs is waited for no longer than the grace. */
 static void ask_to_stop(struct pgsql_session *s)
 {
+    int64_t deadline_ms = pgsql_now_ms() + PGSQL_GRACE_MS;
     char pid[16];
     snprintf(pid, sizeof pid, "%d", PQbackendPID(s->conn));
-    PGconn *conn = pgsql_dial(s, pgsql_now_ms() + PGSQL_GRACE_MS, false);
+    const char *params[] = {pid};
+    PGconn *conn = pgsql_dial(s, deadline_ms, false);
     if (conn == NULL) {
         return;
     }
-    const char *params[] = {pid};
-    if (PQstatus(conn) == CONNECTION_OK) {
-        PQclear(PQexecParams(conn, "SELECT pg_catalog.pg_cancel_backend($1::int4)", 1, NULL, params, NULL, NULL, 0));
+    bool sent =
+        PQstatus(conn) == CONNECTION_OK &&
+        PQsendQueryParams(conn, "SELECT pg_catalog.pg_cancel_backend($1::int4)", 1, NULL, params, NULL, NULL, 0) == 1;
+    while (sent && PQisBusy(conn) && pgsql_wait(s, PQsocket(conn), POLLIN, deadline_ms, false) == PGSQL_READY) {
+        sent = PQconsumeInput(conn) == 1;
     }
     PQfinish(conn);
 }
@@ -231,6 +236,14 @@ static enum zdm_code prepare(struct pgsql_session *s, const char *sql, char name
     while (i < s->n_prepared && strcmp(s->prepared[i], sql) != 0) {
         i++;
     }
+    if (i == PGSQL_PREPARED_MAX) {
+        enum zdm_code code = pgsql_script(s, "DEALLOCATE ALL", NULL, err);
+        if (code != ZDM_OK) {
+            return code;
+        }
+        pgsql_forget_prepared(s);
+        i = 0;
+    }
     snprintf(name, 16, "zdm%zu", i);
     if (i < s->n_prepared) {
         return ZDM_OK;
@@ -254,9 +267,6 @@ enum zdm_code pgsql_query_prepared(struct pgsql_session *s, const char *sql, siz
     char name[16];
     if (!usable(s, err)) {
         return err->code;
-    }
-    if (s->n_prepared == PGSQL_PREPARED_MAX) {
-        return pgsql_query(s, sql, n, params, out, err);
     }
     enum zdm_code code = prepare(s, sql, name, err);
     if (code != ZDM_OK) {

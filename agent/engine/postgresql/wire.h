@@ -14,6 +14,9 @@ enum pgsql_woken pgsql_wait(struct pgsql_session *s, int fd, short events, int64
 /* A connection, possibly a failed one (PQstatus tells); NULL without memory, when late or given up. */
 PGconn *pgsql_dial(struct pgsql_session *s, int64_t deadline_ms, bool listen);
 
+/* Forgets which statements are prepared. */
+void pgsql_forget_prepared(struct pgsql_session *s);
+
 /* The answer to what was sent. */
 enum zdm_code pgsql_await(struct pgsql_session *s, PGresult **out, struct zdm_error *err) ZDM_CHECKED;
 

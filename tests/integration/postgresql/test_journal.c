@@ -3,6 +3,7 @@
  */
 #include "tests/integration/postgresql/rig.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,30 @@ static void attempt_ends_at_its_time_limit(void **state)
     rig_run(r, AGENT_RUN_BATCH, 1, AGENT_OK);
 }
 
+/* A backend that is stopped answers nothing, not even a cancellation: it is hung up on after the grace. */
+static void server_that_hangs_is_given_up(void **state)
+{
+    struct rig *r = *state;
+    table(r);
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    pid_t pid = (pid_t)rig_number(r,
+                                  "SELECT pid FROM pg_stat_activity WHERE query LIKE '%%COMMIT%%' AND usename ="
+                                  " 'zdm_agent' AND datname = '%s' ORDER BY backend_start DESC",
+                                  r->database);
+    kill(pid, SIGSTOP);
+    r->time_limit_ms = 300;
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 10);
+    kill(pid, SIGCONT);
+    assert_string_equal(agent_outcome_name(result->outcome), "retry");
+    assert_int_equal(result->error.code, ZDM_CLOSED);
+    assert_true(result->elapsed_ms < 10000);
+    agent_result_free(result);
+    r->time_limit_ms = 10000;
+    rig_run(r, AGENT_RUN_BATCH, 1, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT rows_done FROM zdm.migration"), 100);
+}
+
 static void closing_delivers_every_result(void **state)
 {
     struct rig *r = *state;
@@ -254,6 +279,7 @@ int main(void)
         RIG_TEST(newer_journal_is_not_touched),
         RIG_TEST(running_operation_is_cancelled),
         RIG_TEST(attempt_ends_at_its_time_limit),
+        RIG_TEST(server_that_hangs_is_given_up),
         RIG_TEST(closing_delivers_every_result),
         RIG_TEST(lost_backend_is_a_retry_and_the_next_operation_reconnects),
         RIG_TEST(standby_reads_the_journal_and_refuses_work),

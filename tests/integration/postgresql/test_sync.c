@@ -28,6 +28,7 @@ static void installed_copy(struct rig *r)
     copy_of_name(r, "text NOT NULL", "text");
     rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
     assert_int_equal(r->journal_step, 2);
+    assert_string_equal(rig_value(r, "SELECT has_schema_privilege('app_user', 'zdm', 'USAGE')"), "f");
 }
 
 static void forward(struct rig *r, const char *target, const char *expr, const char *expr_new, const char *source)
