@@ -184,7 +184,7 @@ enum zdm_code ctl_run_trust_init(struct ctl *ctl, struct zdm_error *err)
     if (code == ZDM_OK)
         code = print_chain(ctl, &chain, err);
     if (code == ZDM_OK && !ctl_wants_json(ctl))
-        fprintf(stderr, "written to %s: coordinators, agents and people of the fleet all need it\n", path);
+        printf("\nwritten to %s: coordinators and people of the fleet need it\n", path);
     zdm_trust_chain_fini(&chain);
     founding_fini(&f);
     return code;

@@ -178,19 +178,33 @@ static void database_text(char *out, size_t size, const json_t *agent)
         snprintf(out, size, "%.24s", state[0] != '\0' ? state : "not known");
 }
 
-static void put_agent(struct ctl_table *table, const json_t *agent)
+/* versions: with the columns of release and trust version. */
+static void put_agent(struct ctl_table *table, const json_t *agent, bool versions)
 {
-    char id[SHORT_ID + 1], seen[48], database[80], labels[256], trust[24] = "";
-    int64_t version = ctl_json_int(agent, "trust_version", 0);
+    char id[SHORT_ID + 1], seen[48], database[80], labels[256], trust[24];
     snprintf(id, sizeof id, "%.*s", (int)SHORT_ID, ctl_json_text(agent, "agent"));
     seen_text(seen, sizeof seen, agent);
     database_text(database, sizeof database, agent);
     labels_text(labels, sizeof labels, json_object_get(agent, "labels"));
-    if (version > 0)
-        snprintf(trust, sizeof trust, "%" PRId64, version);
-    const char *const cells[] = {ctl_json_text(agent, "shard"),   id,    seen,  database,
-                                 ctl_json_text(agent, "release"), trust, labels};
-    ctl_table_row(table, cells);
+    snprintf(trust, sizeof trust, "%" PRId64, ctl_json_int(agent, "trust_version", 0));
+    const char *const all[] = {ctl_json_text(agent, "shard"),   id,    seen,  database,
+                               ctl_json_text(agent, "release"), trust, labels};
+    const char *const most[] = {all[0], all[1], all[2], all[3], all[6]};
+    ctl_table_row(table, versions ? all : most);
+}
+
+/* Do all agents that were heard run the same release with the same trust file? */
+static bool is_uniform(const json_t *list)
+{
+    const json_t *agent, *first = json_array_get(list, 0);
+    size_t index;
+    json_array_foreach(list, index, agent)
+    {
+        if (strcmp(ctl_json_text(agent, "release"), ctl_json_text(first, "release")) != 0 ||
+            ctl_json_int(agent, "trust_version", 0) != ctl_json_int(first, "trust_version", 0))
+            return false;
+    }
+    return true;
 }
 
 /* What is wrong with an agent, below the table: a signal that holds batches back, an error of its database. */
@@ -220,10 +234,14 @@ static void put_troubles(struct zdm_buffer *out, const struct ctl_look *look, co
 
 void ctl_view_agents(struct zdm_buffer *out, const struct ctl_look *look, const json_t *agents)
 {
-    static const struct ctl_column columns[] = {
+    static const struct ctl_column all[] = {
         {"SHARD", CTL_COLUMN_TEXT},    {"AGENT", CTL_COLUMN_TEXT},   {"SEEN", CTL_COLUMN_TEXT},
         {"DATABASE", CTL_COLUMN_TEXT}, {"RELEASE", CTL_COLUMN_TEXT}, {"TRUST", CTL_COLUMN_RIGHT},
         {"LABELS", CTL_COLUMN_WRAP},
+    };
+    static const struct ctl_column most[] = {
+        {"SHARD", CTL_COLUMN_TEXT},    {"AGENT", CTL_COLUMN_TEXT},  {"SEEN", CTL_COLUMN_TEXT},
+        {"DATABASE", CTL_COLUMN_TEXT}, {"LABELS", CTL_COLUMN_WRAP},
     };
     const json_t *list = json_object_get(agents, "agents"), *agent;
     size_t index;
@@ -232,9 +250,17 @@ void ctl_view_agents(struct zdm_buffer *out, const struct ctl_look *look, const 
                         "no agent has joined yet\n\nnext: zdmctl enroll SHARD, then zdm-agent join with the token\n");
         return;
     }
-    struct ctl_table *table = ctl_table_new(look, columns, sizeof columns / sizeof columns[0], true);
-    json_array_foreach(list, index, agent) put_agent(table, agent);
+    bool versions = !is_uniform(list);
+    const json_t *first = json_array_get(list, 0);
+    struct ctl_table *table = versions ? ctl_table_new(look, all, sizeof all / sizeof all[0], true)
+                                       : ctl_table_new(look, most, sizeof most / sizeof most[0], true);
+    json_array_foreach(list, index, agent) put_agent(table, agent, versions);
     ctl_table_put(table, out);
+    if (!versions && ctl_json_text(first, "release")[0] != '\0') {
+        zdm_buffer_puts(out, "all of release ");
+        ctl_put(out, look, CTL_PLAIN, ctl_json_text(first, "release"));
+        zdm_buffer_printf(out, ", trust version %" PRId64 "\n", ctl_json_int(first, "trust_version", 0));
+    }
     json_array_foreach(list, index, agent) put_troubles(out, look, agent);
 }
 

@@ -121,7 +121,7 @@ static void a_trust_file_is_made_and_shown(void **state)
     expect("trust init --fleet f --person ann=ann:operator --coordinator coord.pub --root ann", 2, NULL,
            "This is a secret key");
     expect("trust init --fleet shop --person ann=ann.pub:operator,approver --coordinator coord.pub --root ann --out t",
-           0, "fleet shop", "written to t");
+           0, "written to t", NULL);
     expect("trust init --fleet shop --person ann=ann.pub --coordinator coord.pub --root ann --out t", 3, NULL,
            "exists");
     expect("trust show t", 0, "operator, approver", NULL);
