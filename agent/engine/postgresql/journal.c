@@ -144,11 +144,27 @@ enum zdm_code pgsql_journal_store_plan(struct pgsql_work *w, struct zdm_error *e
     return ZDM_OK;
 }
 
+#define PROGRESS "step, cursor, bound, walked, rows_done, rows_total"
+
+/* Of a row that begins with the columns of PROGRESS. */
+static bool fill_result(struct pgsql_work *w, const PGresult *res)
+{
+    struct agent_result *r = w->result;
+    r->journal_step = u32(res, 0, 0);
+    r->walked = pgsql_true(res, 0, 3);
+    r->rows_done = (uint64_t)pgsql_int(res, 0, 4);
+    r->rows_total = (uint64_t)pgsql_int(res, 0, 5);
+    free(r->cursor);
+    free(r->bound);
+    r->bound = NULL;
+    return same_or_copy(&r->cursor, pgsql_text(res, 0, 1)) && same_or_copy(&r->bound, pgsql_text(res, 0, 2));
+}
+
 static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text *f, const char *digest,
                                   struct zdm_error *err)
 {
     static const char sql[] =
-        "SELECT epoch = $2::int8 AND generation = $3::int8 AND instance = decode($4, 'hex')"
+        "SELECT " PROGRESS ", epoch = $2::int8 AND generation = $3::int8 AND instance = decode($4, 'hex')"
         " AND anchor = decode($5, 'hex') AND digest = decode($6, 'hex') FROM zdm.migration WHERE migration = $1";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     const char *params[] = {w->op->migration, f->epoch, f->generation, f->instance, f->anchor, digest};
@@ -156,8 +172,9 @@ static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text 
     if (code != ZDM_OK) {
         return code;
     }
-    if (PQntuples(res) == 1 && pgsql_true(res, 0, 0)) {
+    if (PQntuples(res) == 1 && pgsql_true(res, 0, 6)) {
         w->result->outcome = AGENT_ALREADY;
+        w->result->journal_valid = fill_result(w, res);
         return ZDM_OK;
     }
     return zdm_error_set(err, ZDM_FENCED, "the shard's journal holds a newer or another directive");
@@ -173,7 +190,7 @@ static const char accept_sql[] =
     " plan_hash = excluded.plan_hash, directive = excluded.directive,"
     " directive_signature = excluded.directive_signature, changed_at = now()"
     " WHERE (excluded.epoch, excluded.generation) > (j.epoch, j.generation)"
-    " AND (excluded.epoch <> j.epoch OR excluded.instance = j.instance)";
+    " AND (excluded.epoch <> j.epoch OR excluded.instance = j.instance) RETURNING " PROGRESS;
 
 enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
 {
@@ -195,11 +212,14 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
     if (code == ZDM_OK) {
         code = pgsql_query(w->s, accept_sql, 9, params, &res, err);
     }
-    if (code == ZDM_OK && strcmp(PQcmdTuples(res), "1") != 0) {
+    if (code == ZDM_OK && PQntuples(res) != 1) {
         return not_accepted(w, &f, digest, err);
     }
+    if (code == ZDM_OK && !fill_result(w, res)) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
     if (code == ZDM_OK) {
-        code = pgsql_commit(w->s, err);
+        code = pgsql_journal_commit(w, err);
     }
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while accepting the directive");
 }
@@ -214,19 +234,6 @@ static enum zdm_code fenced(struct zdm_error *err)
     return zdm_error_set(err, ZDM_FENCED, "the journal was moved on by another directive or another agent");
 }
 
-static bool fill_result(struct pgsql_work *w, const PGresult *res)
-{
-    struct agent_result *r = w->result;
-    r->journal_step = u32(res, 0, 0);
-    r->walked = pgsql_true(res, 0, 3);
-    r->rows_done = (uint64_t)pgsql_int(res, 0, 4);
-    r->rows_total = (uint64_t)pgsql_int(res, 0, 5);
-    free(r->cursor);
-    free(r->bound);
-    r->bound = NULL;
-    return same_or_copy(&r->cursor, pgsql_text(res, 0, 1)) && same_or_copy(&r->bound, pgsql_text(res, 0, 2));
-}
-
 enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *move, struct zdm_error *err)
 {
     static const char sql[] =
@@ -234,7 +241,7 @@ enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *
         " walk_key = CASE WHEN $15::bool THEN walk_key ELSE $10 END, walked = $11::bool,"
         " rows_done = CASE WHEN $12::bool THEN 0 ELSE rows_done END + $13::int8,"
         " rows_total = CASE WHEN $15::bool THEN rows_total ELSE $14::int8 END, changed_at = now()" PLACE_WHERE
-        " RETURNING step, cursor, bound, walked, rows_done, rows_total";
+        " RETURNING " PROGRESS;
     struct fence_text f;
     char at[16], to[16], added[24], total[24];
     fence_text(&f, &w->op->fence);
@@ -270,8 +277,7 @@ enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *
 
 enum zdm_code pgsql_journal_hold(struct pgsql_work *w, struct zdm_error *err)
 {
-    static const char sql[] =
-        "SELECT step, cursor, bound, walked, rows_done, rows_total FROM zdm.migration" PLACE_WHERE " FOR NO KEY UPDATE";
+    static const char sql[] = "SELECT " PROGRESS " FROM zdm.migration" PLACE_WHERE " FOR NO KEY UPDATE";
     struct fence_text f;
     char at[16];
     fence_text(&f, &w->op->fence);
@@ -325,9 +331,9 @@ enum zdm_code pgsql_run_step_back(struct pgsql_work *w, struct zdm_error *err)
 enum zdm_code pgsql_run_stop(struct pgsql_work *w, struct zdm_error *err)
 {
     /* A stop counts wherever the row stands: losing it would make an agent's restart a silent retry. */
-    static const char sql[] = "UPDATE zdm.migration SET failed_attempt = $5::int8, failed_step = $6::int4,"
-                              " failed_code = $7::int4, failed_text = $8, changed_at = now()" FENCE_WHERE
-                              " RETURNING step, cursor, bound, walked, rows_done, rows_total";
+    static const char sql[] =
+        "UPDATE zdm.migration SET failed_attempt = $5::int8, failed_step = $6::int4,"
+        " failed_code = $7::int4, failed_text = $8, changed_at = now()" FENCE_WHERE " RETURNING " PROGRESS;
     struct fence_text f;
     char attempt[16], step[16], failed[16];
     fence_text(&f, &w->op->fence);

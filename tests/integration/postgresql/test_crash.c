@@ -55,10 +55,10 @@ static void every_row_is_changed_exactly_once_across_kills_of_the_server(void **
     plan_counter(r);
     rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
     print_message("seed %u\n", seed);
-    unsigned kills = 0, unknown = 0;
+    unsigned kills = 0, unknown = 0, batches = 0;
     while (!r->walked) {
         uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, BATCH);
-        bool kill_now = kills < KILLS && rand_r(&seed) % (ROWS / BATCH / KILLS) == 0;
+        bool kill_now = kills < KILLS && ++batches % (ROWS / BATCH / (KILLS + 1)) == 0;
         if (kill_now) {
             sleep_us(rand_r(&seed) % 6000);
             test_pg_kill(r->pg);
@@ -75,6 +75,7 @@ static void every_row_is_changed_exactly_once_across_kills_of_the_server(void **
     }
     print_message("%u kills, %u lost answers\n", kills, unknown);
     PQreset(r->super);
+    assert_int_equal(kills, KILLS);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM c WHERE n <> 1"), 0);
     assert_int_equal(rig_number(r, "SELECT rows_done FROM zdm.migration"), ROWS);
 }
