@@ -161,7 +161,8 @@ struct agent_result {
     /* INSPECT */
     enum agent_proof proof;
 
-    /* RUN */
+    /* RUN and ACCEPT. A VALIDATE that fails drops its constraint and moves the journal back to the step that added it:
+     * that FAIL has a valid journal too. */
     bool journal_valid; /* the row below is what the database holds now */
     uint32_t journal_step;
     char *cursor; /* after BOUND, BATCH, CHECK_CHUNK, STEP_*; owned by the result */
