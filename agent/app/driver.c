@@ -173,8 +173,22 @@ static void read_claims(struct agent_driver *d, const struct agent_result *resul
     }
 }
 
+/* For whoever looks closely (log level debug): what did not just work. */
+static void note_outcome(struct agent_driver *d, const struct agent_result *result)
+{
+    char what[64];
+    if (result->outcome == AGENT_OK || result->outcome == AGENT_ALREADY)
+        return;
+    snprintf(what, sizeof what, "%s: %s",
+             result->kind == AGENT_OP_RUN ? agent_run_name(result->run) : "control or look",
+             agent_outcome_name(result->outcome));
+    notice(d, ZDM_LOG_DEBUG, "operation did not succeed", what,
+           result->outcome == AGENT_LOCK ? result->blocker : result->error.message);
+}
+
 static void take_result(struct agent_driver *d, struct agent_result *result)
 {
+    note_outcome(d, result);
     struct agent_input input = {.kind = AGENT_IN_OP_DONE, .u.op_done = result};
     struct claims claims = {.directives = NULL};
     if (result->kind == AGENT_OP_CONNECT && result->n_journals > 0) {
