@@ -1,6 +1,7 @@
 /*
- * private.h - what the files of the driver share. driver.c has the turn, start.c the log's beginning, group.c deciding
- * and committing, effects.c what leaves, agents.c and requests.c what comes, queries.c what is read.
+ * private.h - what the files of the driver share: driver.c has its life and its turn, inbox.c what comes in, start.c
+ * the log's beginning, group.c deciding and committing, effects.c what leaves. agents.c, uploads.c, requests.c and
+ * queries.c know who may ask for what; reason.c, story.c and json_*.c put it into words.
  */
 #ifndef COORDINATOR_APP_PRIVATE_H
 #define COORDINATOR_APP_PRIVATE_H
@@ -18,6 +19,10 @@
 enum {
     INBOX_ITEMS_MAX = 65536,
     INBOX_BYTES_MAX = 64 * 1024 * 1024,
+    PEER_FRAMES_MAX = 256, /* of one peer in the inbox */
+    PEER_BYTES_MAX = 4 * 1024 * 1024,
+    STRANGER_FRAMES_MAX = 4, /* the same before its auth was taken: auth, and the first frames behind it */
+    STRANGER_BYTES_MAX = 256 * 1024,
     UPLOADS_PER_PERSON = 4,
     UPLOAD_BYTES_MAX = 64 * 1024 * 1024, /* over all sessions */
     QUERIES_PER_PERSON = 4,              /* answers on their way to one session */
@@ -41,6 +46,7 @@ struct inbox_item {
     STAILQ_ENTRY(inbox_item) link;
     enum inbox_kind kind;
     zdm_conn conn;
+    bool counted; /* in its peer's queued_frames and queued_bytes */
     size_t n;
     uint8_t bytes[]; /* the frame, or the address */
 };
@@ -139,6 +145,10 @@ void driver_notice(struct coord_driver *d, enum zdm_log_level level, const char 
 /* Ends the driver: nothing is answered any more. */
 void driver_end(struct coord_driver *d, const struct zdm_error *err);
 enum zdm_code store_code(enum store_result result);
+
+/* inbox.c: takes up to COORD_GROUP_MAX items; what is to be decided or answered goes into the group. */
+void inbox_take(struct coord_driver *d);
+void inbox_clear(struct coord_driver *d);
 
 /* start.c: the state out of the log, anew. */
 enum zdm_code log_load(struct coord_driver *d, struct zdm_error *err) ZDM_CHECKED;

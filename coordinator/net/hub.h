@@ -41,9 +41,10 @@ struct coord_peer {
     char address[64];
     struct zdm_hash transcript;
     int64_t opened_at_ms, heard_at_ms;
-    bool may_be_silent; /* a watcher only listens: what is sent to it shows whether it is there */
-    bool closing;       /* the hub or the driver has closed it: nothing of it counts any more */
-    void *user;         /* the driver's */
+    bool may_be_silent;                 /* a watcher only listens: what is sent to it shows whether it is there */
+    bool closing;                       /* the hub or the driver has closed it: nothing of it counts any more */
+    void *user;                         /* the driver's */
+    size_t queued_frames, queued_bytes; /* the driver's: not taken yet */
     /* The hub's own. */
     struct zdm_session *session;
     uint8_t *unsent; /* sealed, but the net had no room */

@@ -395,6 +395,27 @@ static void a_new_session_of_an_agent_replaces_the_old_one(void **state)
     assert_true(coord_view_find(coord_driver_view(w->driver), &w->agents[1].id)->connected);
 }
 
+static void who_floods_loses_its_session_and_nobody_else_does(void **state)
+{
+    struct world *w = *state;
+    static const uint8_t noise[60000];
+    struct client *ann = dial_person(w, &w->ann);
+    struct client *loud = join(w, ann, 1), *calm = join(w, ann, 2), *stranger = dial_raw(w);
+    struct zdm_frame frame;
+    world_turn(w);
+    for (int i = 0; i < 2000; i++) {
+        if (loud->open)
+            w->upcalls.frame(w->upcalls.ctx, loud->conn, noise, sizeof noise);
+        if (stranger->open)
+            w->upcalls.frame(w->upcalls.ctx, stranger->conn, noise, sizeof noise);
+    }
+    assert_false(loud->open);
+    assert_false(stranger->open);
+    report(calm, 1, NULL, 0, ZDM_AGENT_RESTING);
+    assert_true(take(calm, ZDM_FRAME_ACK, &frame));
+    assert_true(calm->open);
+}
+
 static void a_silent_connection_is_closed_and_the_agent_is_away(void **state)
 {
     struct world *w = *state;
@@ -550,6 +571,7 @@ int main(void)
         WORLD(an_upload_out_of_order_closes_the_connection),
         WORLD(a_plan_that_no_operator_signed_is_refused),
         WORLD(a_new_session_of_an_agent_replaces_the_old_one),
+        WORLD(who_floods_loses_its_session_and_nobody_else_does),
         WORLD(a_silent_connection_is_closed_and_the_agent_is_away),
         WORLD(who_does_not_authenticate_is_closed_after_five_seconds),
         WORLD(a_full_store_refuses_requests_while_reports_go_on),
