@@ -120,7 +120,6 @@ static void take_frame(struct ctl_client *client, const struct zdm_frame *frame)
                       zdm_frame_type_name(frame->type));
         ctl_client_drop(client);
     } else if (frame->type == ZDM_FRAME_WELCOME) {
-        zdm_copy_text(client->release, sizeof client->release, frame->u.welcome.release);
         client->stage = CTL_STAGE_OPEN;
     } else if (frame->type == ZDM_FRAME_ROWS) {
         take_piece(&client->rows, frame);
@@ -316,11 +315,6 @@ const struct zdm_trust_chain *ctl_client_trust(const struct ctl_client *client)
 const struct zdm_signing_key *ctl_client_key(const struct ctl_client *client)
 {
     return &client->key;
-}
-
-const char *ctl_client_peer_release(const struct ctl_client *client)
-{
-    return client->release;
 }
 
 /* ---- Connecting ---- */

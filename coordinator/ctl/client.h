@@ -34,8 +34,6 @@ void ctl_client_freep(struct ctl_client **client);
 /* Borrowed. */
 const struct zdm_trust_chain *ctl_client_trust(const struct ctl_client *client);
 const struct zdm_signing_key *ctl_client_key(const struct ctl_client *client);
-/* Release of the coordinator at the other end, "" before the first session. */
-const char *ctl_client_peer_release(const struct ctl_client *client);
 
 /* Milliseconds on the client's clock. */
 int64_t ctl_now(void);

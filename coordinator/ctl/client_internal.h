@@ -35,7 +35,6 @@ struct ctl_client {
     enum ctl_stage stage;
     enum ctl_stage broke_at; /* how far the last connection came */
     struct zdm_error why;    /* why it ended */
-    char release[24];
     bool quiet;
     uint32_t last_id;
     struct ctl_inbox rows, push;

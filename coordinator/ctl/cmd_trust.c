@@ -3,6 +3,7 @@
  */
 #include "coordinator/ctl/command.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -155,9 +156,59 @@ static enum zdm_code write_chain(const struct zdm_trust_chain *chain, const char
     return code;
 }
 
+static json_t *hex_json(const void *bytes, size_t n)
+{
+    char text[ZDM_HASH_HEX_SIZE];
+    zdm_hex(text, bytes, n);
+    return json_string(text);
+}
+
+static json_t *key_json(const struct zdm_hash *public_key)
+{
+    struct zdm_id id = zdm_key_id(zdm_crypto_sodium(), public_key);
+    return hex_json(id.bytes, sizeof id.bytes);
+}
+
+static json_t *chain_json(const struct zdm_trust_chain *chain)
+{
+    const struct zdm_trust *trust = &chain->trust;
+    json_t *people = json_array(), *coordinators = json_array(), *roots = json_array();
+    for (size_t i = 0; i < trust->n_people; i++) {
+        char roles[64];
+        zdm_roles_text(roles, sizeof roles, trust->people[i].roles);
+        json_array_append_new(people, json_pack("{s:s, s:o, s:s}", "name", trust->people[i].name, "key",
+                                                key_json(&trust->people[i].public_key), "roles", roles));
+    }
+    for (size_t i = 0; i < trust->n_coordinators; i++)
+        json_array_append_new(coordinators, key_json(&trust->coordinators[i]));
+    for (size_t i = 0; i < trust->n_roots; i++)
+        json_array_append_new(roots, key_json(&trust->roots[i]));
+    return json_pack("{s:s, s:o, s:i, s:o, s:i, s:i, s:b, s:o, s:o, s:o}", "name", trust->fleet_name, "fleet",
+                     hex_json(chain->fleet.bytes, sizeof chain->fleet.bytes), "version", (int)trust->version, "hash",
+                     hex_json(chain->hash.bytes, sizeof chain->hash.bytes), "root_threshold",
+                     (int)trust->root_threshold, "approvals_min", (int)trust->approvals_min, "four_eyes",
+                     trust->four_eyes, "people", people, "coordinators", coordinators, "roots", roots);
+}
+
+static enum zdm_code print_json(const struct zdm_trust_chain *chain, struct zdm_error *err)
+{
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    json_t *json = chain_json(chain);
+    ZDM_CLEANUP(zdm_freep) char *text = json != NULL ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    json_decref(json);
+    if (text == NULL)
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    zdm_buffer_printf(&out, "%s\n", text);
+    enum zdm_code code = ctl_write(&out, err);
+    zdm_buffer_fini(&out);
+    return code;
+}
+
 static enum zdm_code print_chain(const struct ctl *ctl, const struct zdm_trust_chain *chain, struct zdm_error *err)
 {
     struct zdm_buffer out = ZDM_BUFFER_INIT;
+    if (ctl_wants_json(ctl))
+        return print_json(chain, err);
     ctl_view_trust(&out, &ctl->look, zdm_crypto_sodium(), chain);
     enum zdm_code code = ctl_write(&out, err);
     zdm_buffer_fini(&out);

@@ -18,8 +18,6 @@ static int flags_of(enum ctl_column_kind kind)
     switch (kind) {
     case CTL_COLUMN_RIGHT:
         return SCOLS_FL_RIGHT;
-    case CTL_COLUMN_CUT:
-        return SCOLS_FL_TRUNC;
     case CTL_COLUMN_WRAP:
         return SCOLS_FL_WRAP;
     case CTL_COLUMN_TEXT:

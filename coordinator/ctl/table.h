@@ -10,12 +10,7 @@
 
 #include "coordinator/ctl/text.h"
 
-enum ctl_column_kind {
-    CTL_COLUMN_TEXT,
-    CTL_COLUMN_RIGHT,
-    CTL_COLUMN_CUT, /* gives way when the line is too long */
-    CTL_COLUMN_WRAP
-};
+enum ctl_column_kind { CTL_COLUMN_TEXT, CTL_COLUMN_RIGHT, CTL_COLUMN_WRAP };
 
 struct ctl_column {
     const char *title;

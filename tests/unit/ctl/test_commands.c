@@ -125,6 +125,7 @@ static void a_trust_file_is_made_and_shown(void **state)
     expect("trust init --fleet shop --person ann=ann.pub --coordinator coord.pub --root ann --out t", 3, NULL,
            "exists");
     expect("trust show t", 0, "operator, approver", NULL);
+    expect("trust show t -o json", 0, "\"roles\": \"operator, approver\"", NULL);
     expect("--trust t trust show", 0, "coordinator", NULL);
     expect("trust show ann.pub", 1, NULL, "trust file ann.pub: ");
 }
