@@ -137,10 +137,23 @@ static void ready_text(const struct coord_driver *d, const struct coord_migratio
     }
 }
 
-void shard_reason(const struct coord_driver *d, const struct coord_migration *migration,
-                  const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size)
+/* Databases speak in several lines; a reason is one. */
+static void to_one_line(char *text)
 {
-    out[0] = '\0';
+    char *to = text;
+    for (const char *from = text; *from != '\0'; from++) {
+        bool blank = (unsigned char)*from <= ' ';
+        if (!blank)
+            *to++ = *from;
+        else if (to != text && to[-1] != ' ')
+            *to++ = ' ';
+    }
+    *to = '\0';
+}
+
+static void say_reason(const struct coord_driver *d, const struct coord_migration *migration,
+                       const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size)
+{
     switch (shard->status) {
     case COORD_READY:
         ready_text(d, migration, shard, release, out, size);
@@ -168,6 +181,14 @@ void shard_reason(const struct coord_driver *d, const struct coord_migration *mi
     case COORD_UNDONE:
         break;
     }
+}
+
+void shard_reason(const struct coord_driver *d, const struct coord_migration *migration,
+                  const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size)
+{
+    out[0] = '\0';
+    say_reason(d, migration, shard, release, out, size);
+    to_one_line(out);
 }
 
 /* ---- What next ---- */

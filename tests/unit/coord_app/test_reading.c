@@ -159,7 +159,7 @@ static void lose_database(struct zdm_report *report, struct zdm_migration_report
 {
     report->connected = report->writable = false;
     migration->state = ZDM_AGENT_BLIND;
-    (void)snprintf(report->db_error, sizeof report->db_error, "connection refused");
+    (void)snprintf(report->db_error, sizeof report->db_error, "connection refused\n\tIs it running?");
 }
 
 static void alarm(struct zdm_report *report, struct zdm_migration_report *migration)
@@ -181,7 +181,7 @@ static void status_says_why_a_shard_does_not_move(void **state)
         const char *words;
     } rows[] = {{wait_for_lock, "\"reason\":\"waiting for a lock: pid 4242 app@shop, idle in transaction\""},
                 {wait_for_replica, "\"reason\":\"throttled: replica_lag 5200 ms > 5000 ms\""},
-                {lose_database, "\"reason\":\"database unreachable: connection refused\""},
+                {lose_database, "\"reason\":\"database unreachable: connection refused Is it running?\""},
                 {alarm, "ALARM"},
                 {make_progress, "\"eta_s\":23"}};
     struct world *w = *state;
