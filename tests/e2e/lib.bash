@@ -68,15 +68,16 @@ everywhere() { # everywhere QUERY: on all shards at once
 node() { jq -r --arg s "$1" ".nodes[] | select(.shard == \$s).$2" "$dir/fleet.json"; }
 coordinator_pid() { jq -r '.coordinators[0].pid' "$dir/fleet.json"; }
 
-kill_database() { # the whole server, as the kernel would on a crash
-    local pid
-    pid=$(head -n 1 "$dir/$1/data/postmaster.pid")
-    kill -KILL "$pid"
-    for _ in $(seq 50); do
-        [ -e "/proc/$pid" ] || break
-        sleep 0.1
+kill_hard() { # kill_hard PID: kill -9, and wait until it is dead
+    kill -KILL "$1"
+    for _ in $(seq 100); do
+        grep -q '^State:[[:space:]]*[^Z]' "/proc/$1/status" 2>/dev/null || return 0
+        sleep 0.05
     done
+    fail "process $1 did not die"
 }
+
+kill_database() { kill_hard "$(head -n 1 "$dir/$1/data/postmaster.pid")"; }
 
 observed() { # observed MIGRATION SHARD FIELD
     zdmctl status "$1" -o json | jq -r --arg s "$2" ".shards[] | select(.shard == \$s).observed.$3"
