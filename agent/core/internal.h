@@ -100,6 +100,8 @@ struct agent_migration {
     uint32_t phase_checked; /* this phase's steps can all be done by this release */
     enum agent_proof proof; /* of the step at hand; NONE: look first */
     bool ran;               /* its run succeeded, the proof is outstanding */
+    uint32_t ran_step;      /* this step's run moved the journal on by itself; 0: none */
+    unsigned vanished;      /* how often what such a run did was not there right after */
     bool unsure;
     bool stop_wanted; /* a failure is to be journalled */
     uint32_t stop_step;

@@ -81,6 +81,8 @@ void agent_path_reset(struct agent_migration *m)
     m->proven_phase = 0;
     m->regress_to = 0;
     m->phase_checked = 0;
+    m->ran_step = 0;
+    m->vanished = 0;
     m->unsure = false;
     m->unknowns = 0;
     m->stop_wanted = false;

@@ -134,26 +134,37 @@ static void lost(struct agent_core *core, struct agent_migration *m, const struc
     agent_reload(core, 0);
 }
 
-static void looked_back(struct agent_migration *m, enum agent_proof proof)
-{
-    if (proof == AGENT_PROOF_DONE)
-        m->looked = m->flight.step + 1;
-    else
-        agent_regress(m, m->flight.step);
-}
-
 /* Run without an effect that can be seen: our mistake, or somebody undoes it behind our back. */
-static void count_futile(struct agent_core *core, struct agent_migration *m)
+static void want_futile_stop(struct agent_migration *m, uint32_t ordinal, unsigned times)
 {
     struct zdm_error error;
+    const struct zdm_step *step = zdm_plan_step(m->plan, ordinal);
+    (void)zdm_error_set(&error, ZDM_BUG, "step %s (%s) was run %u times and is still not proven done", step->id,
+                        zdm_action_name(step->action), times);
+    agent_want_stop(m, ordinal, &error);
+}
+
+static void count_futile(struct agent_core *core, struct agent_migration *m)
+{
     m->ran = false;
     back_off(core, m);
-    if (++m->futile < AGENT_FUTILE_MAX)
+    if (++m->futile >= AGENT_FUTILE_MAX)
+        want_futile_stop(m, m->step, m->futile);
+}
+
+static void looked_back(struct agent_migration *m, enum agent_proof proof)
+{
+    bool just_ran = m->flight.step == m->ran_step;
+    if (just_ran)
+        m->vanished = proof == AGENT_PROOF_DONE ? 0 : m->vanished + 1;
+    m->ran_step = 0;
+    if (proof == AGENT_PROOF_DONE) {
+        m->looked = m->flight.step + 1;
         return;
-    const struct zdm_step *step = zdm_plan_step(m->plan, m->step);
-    (void)zdm_error_set(&error, ZDM_BUG, "step %s (%s) was run %u times and is still not proven done", step->id,
-                        zdm_action_name(step->action), m->futile);
-    agent_want_stop(m, m->step, &error);
+    }
+    agent_regress(m, m->flight.step);
+    if (m->vanished >= AGENT_FUTILE_MAX)
+        want_futile_stop(m, m->flight.step, m->vanished);
 }
 
 static void looked_at_hand(struct agent_core *core, struct agent_migration *m, enum agent_proof proof)
@@ -212,6 +223,7 @@ static void stopped(struct agent_migration *m)
     m->failed_code = m->stop_error.code;
     m->error = m->stop_error;
     m->failures = 0;
+    m->vanished = 0;
     m->backing_off = false;
     m->blocked_by[0] = '\0';
 }
@@ -255,6 +267,12 @@ static void ran(struct agent_core *core, struct agent_migration *m, const struct
     m->unknowns = 0;
     if (result->journal_valid)
         agent_take_journal(m, result);
+    if (m->step != m->flight.step) {
+        /* Change and journal were one transaction: the step is done, and is looked at as every done step is. */
+        m->ran_step = m->flight.step;
+        agent_step_reset(m);
+        return;
+    }
     if (m->flight.run == AGENT_RUN_BOUND) {
         bounded(core, m);
     } else if (m->flight.run == AGENT_RUN_BATCH || (m->flight.run == AGENT_RUN_CHECK_CHUNK && m->flight.rows > 0)) {

@@ -323,8 +323,11 @@ static void do_run(struct rig *rig, const struct agent_op *op)
     else if (op->run == AGENT_RUN_STOP) {
         rig->row_failed_attempt = op->attempt;
         rig->row_failed_code = op->failed_code;
-    } else if (!is_walk(op->step))
-        rig->done[op->step] = true;
+    } else if (!is_walk(op->step)) {
+        rig->done[op->step] = !rig->ddl_vanishes;
+        if (rig->one_transaction)
+            clear_walk(rig, op->step + 1);
+    }
 }
 
 static void do_op(struct rig *rig, const struct agent_op *op, struct agent_result *result)

@@ -53,8 +53,10 @@ struct rig {
     uint32_t row_failed_attempt;
     enum zdm_code row_failed_code;
     bool done[RIG_STEPS + 1];
-    bool leftover; /* an invalid index is in the way */
-    int rows;      /* of the table */
+    bool one_transaction; /* DDL journals its step as done by itself */
+    bool ddl_vanishes;    /* and what it did is not there afterwards */
+    bool leftover;        /* an invalid index is in the way */
+    int rows;             /* of the table */
     double ms_per_row, ms_per_batch;
     struct zdm_signal signal;
     bool has_signal;

@@ -17,7 +17,7 @@ enum { SEEDS = 2000, MOVES = 400 };
 struct world {
     struct rig *rig;
     uint64_t random;
-    uint64_t generation; /* of the newest order that was sent */
+    uint64_t generation;      /* of the newest order that was sent */
     uint64_t stop_generation; /* of the newest one that takes the right to go on away */
     struct zdm_directive newest;
     bool paused; /* by the newest order that was heard */
@@ -203,6 +203,7 @@ static void rules_hold_for_random_orders_results_and_restarts(void **state)
         rig->acks = false;
         rig->watch = watch;
         rig->rows = 300;
+        rig->one_transaction = seed % 2 == 0; /* both kinds of engine */
         rig_started(rig);
         rig_link(rig, true);
         for (int i = 0; i < MOVES; i++)

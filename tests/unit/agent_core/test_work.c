@@ -55,6 +55,30 @@ static void shard_reaches_the_goal_and_runs_each_step_once(void **state)
     assert_int_equal(said->evidence.bytes[0], 4);
 }
 
+static void step_that_journals_itself_is_looked_at_and_not_run_again(void **state)
+{
+    struct rig *rig = *state;
+    rig->one_transaction = true;
+    rig_ready(rig, ZDM_MODE_RUN, 4);
+    rig_run(rig, 60000);
+    assert_int_equal(state_of(rig), ZDM_AGENT_RESTING);
+    assert_int_equal(rig_look(rig).proven_phase, 4);
+    assert_int_equal(rig->runs[AGENT_RUN_DDL], 1);
+    assert_int_equal(rig->runs[AGENT_RUN_HIDE], 1);
+    assert_int_equal(rig->runs[AGENT_RUN_STEP_BACK], 0);
+}
+
+static void step_that_journals_itself_without_effect_stops_the_shard(void **state)
+{
+    struct rig *rig = *state;
+    rig->one_transaction = rig->ddl_vanishes = true;
+    rig_ready(rig, ZDM_MODE_RUN, 1);
+    rig_run(rig, 60000);
+    assert_int_equal(state_of(rig), ZDM_AGENT_STOPPED);
+    assert_int_equal(rig->row_failed_code, ZDM_BUG);
+    assert_int_equal(rig->runs[AGENT_RUN_DDL], 3);
+}
+
 static void shard_stops_at_the_end_of_the_goal_phase_and_goes_on_with_the_next_order(void **state)
 {
     struct rig *rig = *state;
@@ -616,6 +640,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(shard_reaches_the_goal_and_runs_each_step_once),
+        TEST(step_that_journals_itself_is_looked_at_and_not_run_again),
+        TEST(step_that_journals_itself_without_effect_stops_the_shard),
         TEST(shard_stops_at_the_end_of_the_goal_phase_and_goes_on_with_the_next_order),
         TEST(every_state_is_reached),
         TEST(failure_is_journalled_and_only_a_higher_attempt_goes_on),
