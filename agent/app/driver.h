@@ -56,7 +56,8 @@ void agent_driver_start(struct agent_driver *driver, struct zdm_net net);
 /* One turn of the loop. The time on the clock's boot_ms at which it wants to be called again at the latest; anything
  * that comes through the net or from the engine is a reason too. */
 int64_t agent_driver_turn(struct agent_driver *driver);
-/* Frees without closing the engine; the connection is closed. NULL is allowed. */
+/* Frees without closing the engine; the connection is closed, and the net must make no upcall any more. NULL is
+ * allowed. */
 void agent_driver_free(struct agent_driver *driver);
 
 /* For the simulator's invariants and for tests: read-only. */

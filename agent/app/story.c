@@ -30,7 +30,8 @@ static void tell_database(const struct teller *t, const struct zdm_report *befor
     else if (after->connected &&
              (before->writable != after->writable || strcmp(before->identity, after->identity) != 0))
         tell(t, ZDM_LOG_WARN, "database has changed", after->identity, detail);
-    if (!after->connected && (before->connected || strcmp(before->db_error, after->db_error) != 0))
+    bool began = before->connected || before->db_error[0] != '\0'; /* before that, nothing was tried */
+    if (!after->connected && began && (before->connected || strcmp(before->db_error, after->db_error) != 0))
         tell(t, ZDM_LOG_WARN, "database cannot be reached", "", after->db_error);
 }
 

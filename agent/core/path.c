@@ -4,6 +4,7 @@
  * First every step that the journal calls done is looked at, from the first on, since the journal may be older or newer
  * than the schema after a restore. Then, step by step up to the goal: look, run, look again, journal it as done.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -172,12 +173,10 @@ void agent_want_stop(struct agent_migration *m, uint32_t step, const struct zdm_
     if (m->stop_error.code == ZDM_OK)
         (void)zdm_error_set(&m->stop_error, ZDM_BUG, "operation failed without saying why");
     /* The journal and the report keep one line: the row's key stands in the detail. */
-    size_t used = strlen(m->stop_error.message);
-    if (error->detail[0] != '\0' && used + strlen(error->detail) + 4 < sizeof m->stop_error.message) {
-        strcpy(m->stop_error.message + used, " (");
-        strcat(m->stop_error.message, error->detail);
-        strcat(m->stop_error.message, ")");
-    }
+    struct zdm_error *kept = &m->stop_error;
+    size_t used = strlen(kept->message);
+    if (error->detail[0] != '\0' && used + strlen(error->detail) + sizeof " ()" <= sizeof kept->message)
+        (void)snprintf(kept->message + used, sizeof kept->message - used, " (%s)", error->detail);
     m->error = m->stop_error;
 }
 
