@@ -15,6 +15,7 @@ struct agent_join {
     zdm_conn dialling;
     size_t next_url;
     int64_t deadline_ms;
+    bool greeted; /* a handshake was completed: it was not the network */
     bool has_chain;
     struct zdm_trust_chain chain;
     struct zdm_envelope enrolment;
@@ -70,11 +71,19 @@ static void try_next(struct agent_join *join, const char *why)
             return;
         why = err.message;
     }
-    zdm_error_set(&err, ZDM_UNAVAILABLE, "could not join: %s", why);
-    zdm_error_hint(&err,
-                   "Check that the coordinator runs and that this host reaches %s; a token is valid for one hour "
-                   "and for one agent.",
-                   join->config.token->urls[0]);
+    char text[ZDM_TEXT_MAX + 1];
+    zdm_copy_text(text, sizeof text, why); /* it may stand in err */
+    zdm_error_set(&err, ZDM_UNAVAILABLE, "could not join: %s", text);
+    if (join->greeted)
+        zdm_error_hint(&err,
+                       "If a join from this folder was cut off half-way, its key is known already: delete the folder "
+                       "and make a new token with zdmctl enroll %s.",
+                       join->config.token->shard);
+    else
+        zdm_error_hint(&err,
+                       "Check that the coordinator runs and that this host reaches %s; a token is valid for one hour "
+                       "and for one agent.",
+                       join->config.token->urls[0]);
     fail(join, &err);
 }
 
@@ -211,6 +220,7 @@ static void on_frame(void *ctx, zdm_conn conn, const uint8_t *bytes, size_t n)
         try_next(join, err.message);
         break;
     case AGENT_WIRE_OPENED: {
+        join->greeted = true;
         const struct zdm_frame ask = {.type = ZDM_FRAME_TRUST_REQUEST, .u.trust_request = {.from_version = 0}};
         if (!agent_wire_send(&join->wire, &ask))
             try_next(join, "connection closed");
