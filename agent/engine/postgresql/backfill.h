@@ -15,6 +15,7 @@
 struct pgsql_walk {
     struct pgsql_table table;
     char *walk_key;
+    char *full_first, *full;     /* where a chunk of the full size ends; no row when fewer are left */
     char *next_first, *next;     /* where the next chunk ends and how many rows it has; without and with a cursor */
     char *lock_first, *lock;     /* locks the rows of a range in key order */
     char *change_first, *change; /* UPDATE of a range */

@@ -15,8 +15,9 @@ void pgsql_walk_free(struct pgsql_walk *walk)
     if (walk == NULL) {
         return;
     }
-    char *const texts[] = {walk->walk_key,     walk->next_first, walk->next,         walk->lock_first, walk->lock,
-                           walk->change_first, walk->change,     walk->differ_first, walk->differ};
+    char *const texts[] = {walk->full_first, walk->full,         walk->walk_key, walk->next_first,
+                           walk->next,       walk->lock_first,   walk->lock,     walk->change_first,
+                           walk->change,     walk->differ_first, walk->differ};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         free(texts[i]);
     }
@@ -73,6 +74,24 @@ static void put_key_text(struct zdm_buffer *b, const struct pgsql_key *key, cons
     zdm_buffer_puts(b, "json_build_array(");
     put_key(b, key, alias, "::text");
     zdm_buffer_puts(b, ")::text");
+}
+
+/* Reads the index only, and keeps nothing: the usual case should cost next to nothing beside the change itself. */
+static char *full_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor)
+{
+    struct zdm_buffer b = ZDM_BUFFER_INIT;
+    zdm_buffer_puts(&b, "SELECT ");
+    put_key_text(&b, &facts->key, "r.");
+    zdm_buffer_puts(&b, " FROM (SELECT ");
+    put_key(&b, &facts->key, "t.", "");
+    zdm_buffer_puts(&b, " FROM ");
+    pgsql_put_table(&b, table);
+    zdm_buffer_puts(&b, " AS t WHERE ");
+    put_range(&b, &facts->key, cursor);
+    zdm_buffer_puts(&b, " ORDER BY ");
+    put_key(&b, &facts->key, "t.", "");
+    zdm_buffer_puts(&b, " OFFSET $2::int8 - 1 LIMIT 1) AS r");
+    return zdm_buffer_take(&b);
 }
 
 static char *next_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor)
@@ -226,6 +245,8 @@ static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zd
     }
     walk->table = facts->table;
     walk->walk_key = zdm_strdup(facts->key.signature);
+    walk->full_first = full_text(facts, table, 0);
+    walk->full = full_text(facts, table, 3);
     walk->next_first = next_text(facts, table, 0);
     walk->next = next_text(facts, table, 3);
     walk->lock_first = lock_text(facts, table, 0);
@@ -234,9 +255,9 @@ static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zd
     walk->change = change_text(facts, table, 2);
     walk->differ_first = differ_text(facts, table, 0);
     walk->differ = differ_text(facts, table, 2);
-    bool whole = walk->walk_key != NULL && walk->next_first != NULL && walk->next != NULL && walk->lock_first != NULL &&
-                 walk->lock != NULL && walk->change_first != NULL && walk->change != NULL &&
-                 walk->differ_first != NULL && walk->differ != NULL;
+    bool whole = walk->full_first != NULL && walk->full != NULL && walk->walk_key != NULL && walk->next_first != NULL &&
+                 walk->next != NULL && walk->lock_first != NULL && walk->lock != NULL && walk->change_first != NULL &&
+                 walk->change != NULL && walk->differ_first != NULL && walk->differ != NULL;
     if (!whole) {
         pgsql_walk_free(walk);
         return NULL;
@@ -282,13 +303,18 @@ enum zdm_code pgsql_walk_next(struct pgsql_work *w, const struct pgsql_walk *wal
     bool first = w->op->cursor == NULL;
     snprintf(rows, sizeof rows, "%" PRIu32, limit);
     const char *params[] = {w->op->bound, rows, w->op->cursor};
-    enum zdm_code code =
-        pgsql_query_prepared(w->s, first ? walk->next_first : walk->next, first ? 2 : 3, params, &res, err);
+    size_t n = first ? 2 : 3;
+    enum zdm_code code = pgsql_query_prepared(w->s, first ? walk->full_first : walk->full, n, params, &res, err);
+    bool full = code == ZDM_OK && PQntuples(res) == 1;
+    if (code == ZDM_OK && !full) {
+        pgsql_clearp(&res);
+        code = pgsql_query_prepared(w->s, first ? walk->next_first : walk->next, n, params, &res, err);
+    }
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while looking for the next rows of %s.%s", walk->table.schema, walk->table.name);
     }
     const char *last = pgsql_text(res, 0, 0);
-    out->rows = (uint32_t)pgsql_int(res, 0, 1);
+    out->rows = full ? limit : (uint32_t)pgsql_int(res, 0, 1);
     out->last = zdm_strdup(last);
     return last == NULL || out->last != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
