@@ -44,17 +44,11 @@ static void wake(void *ctx)
         zdm_net_nng_wake(net);
 }
 
-static void notice(void *ctx, enum zdm_log_level level, const char *message, const char *subject, const char *detail)
+static void notice(void *ctx, const struct agent_note *note)
 {
     (void)ctx;
-    if (subject[0] == '\0' && detail[0] == '\0')
-        zdm_log(level, message, NULL);
-    else if (detail[0] == '\0')
-        zdm_log(level, message, "of", subject, NULL);
-    else if (subject[0] == '\0')
-        zdm_log(level, message, "detail", detail, NULL);
-    else
-        zdm_log(level, message, "of", subject, "detail", detail, NULL);
+    zdm_log(note->level, note->message, note->pairs[0].key, note->pairs[0].value, note->pairs[1].key,
+            note->pairs[1].value, note->pairs[2].key, note->pairs[2].value, NULL);
 }
 
 static bool save_trust(void *ctx, const void *bytes, size_t n)

@@ -35,11 +35,13 @@ struct agent_driver {
     char journal_error[ZDM_TEXT_MAX + 1]; /* rows that do not verify */
 };
 
-static void notice(const struct agent_driver *d, enum zdm_log_level level, const char *message, const char *subject,
-                   const char *detail)
+static void notice(const struct agent_driver *d, enum zdm_log_level level, const char *message, const char *key,
+                   const char *value)
 {
+    struct agent_note note = {.level = level, .message = message};
+    agent_note_add(&note, key, value);
     if (d->config.notice != NULL)
-        d->config.notice(d->config.ctx, level, message, subject, detail);
+        d->config.notice(d->config.ctx, &note);
 }
 
 /* ---- What the core decides ---- */
@@ -147,7 +149,11 @@ static void note_bad_row(struct agent_driver *d, const struct agent_journal *row
 {
     snprintf(d->journal_error, sizeof d->journal_error, "journal row of %s does not verify: %.120s", row->migration,
              err->message);
-    notice(d, ZDM_LOG_ERROR, "journal row does not verify", row->migration, err->message);
+    struct agent_note note = {.level = ZDM_LOG_ERROR, .message = "journal row does not verify"};
+    agent_note_add(&note, "migration", row->migration);
+    agent_note_add(&note, "reason", err->message);
+    if (d->config.notice != NULL)
+        d->config.notice(d->config.ctx, &note);
 }
 
 static void ask_trust(struct agent_driver *d)
@@ -176,14 +182,14 @@ static void read_claims(struct agent_driver *d, const struct agent_result *resul
 /* For whoever looks closely (log level debug): what did not just work. */
 static void note_outcome(struct agent_driver *d, const struct agent_result *result)
 {
-    char what[64];
-    if (result->outcome == AGENT_OK || result->outcome == AGENT_ALREADY)
+    bool blocked = result->outcome == AGENT_LOCK;
+    struct agent_note note = {.level = ZDM_LOG_DEBUG, .message = "operation did not succeed"};
+    if (result->outcome == AGENT_OK || result->outcome == AGENT_ALREADY || d->config.notice == NULL)
         return;
-    snprintf(what, sizeof what, "%s: %s",
-             result->kind == AGENT_OP_RUN ? agent_run_name(result->run) : "control or look",
-             agent_outcome_name(result->outcome));
-    notice(d, ZDM_LOG_DEBUG, "operation did not succeed", what,
-           result->outcome == AGENT_LOCK ? result->blocker : result->error.message);
+    agent_note_add(&note, "operation", result->kind == AGENT_OP_RUN ? agent_run_name(result->run) : "control or look");
+    agent_note_add(&note, "outcome", agent_outcome_name(result->outcome));
+    agent_note_add(&note, blocked ? "held_by" : "reason", blocked ? result->blocker : result->error.message);
+    d->config.notice(d->config.ctx, &note);
 }
 
 static void take_result(struct agent_driver *d, struct agent_result *result)
@@ -234,7 +240,7 @@ static void take_order(struct agent_driver *d, const struct zdm_envelope *envelo
     struct zdm_directive directive;
     struct zdm_error err;
     if (agent_verify_order(d->config.crypto, &d->identity, envelope, &directive, &err) != ZDM_OK) {
-        notice(d, ZDM_LOG_ERROR, "directive refused", "", err.message);
+        notice(d, ZDM_LOG_ERROR, "directive refused", "reason", err.message);
         return;
     }
     struct agent_input input = {.kind = AGENT_IN_ORDER};
@@ -258,7 +264,7 @@ static void take_plan(struct agent_driver *d, const struct zdm_hash *hash)
         input.u.plan_ready.plan = plan;
         input.u.plan_ready.envelope = &envelope;
     } else {
-        notice(d, ZDM_LOG_ERROR, "plan refused", "", err.message);
+        notice(d, ZDM_LOG_ERROR, "plan refused", "reason", err.message);
         input.kind = AGENT_IN_PLAN_REFUSED;
         input.u.plan_refused.hash = *hash;
         input.u.plan_refused.why = err.message;
@@ -311,18 +317,17 @@ static void take_trust(struct agent_driver *d, const struct zdm_envelope *envelo
 {
     struct zdm_error err;
     bool newer = false;
-    char detail[32];
+    char version[16];
     if (agent_identity_extend(d->config.crypto, &d->identity, envelopes, n, &newer, &err) != ZDM_OK) {
-        notice(d, ZDM_LOG_ERROR, "trust file refused", "", err.message);
+        notice(d, ZDM_LOG_ERROR, "trust file refused", "reason", err.message);
         return;
     }
     if (!newer)
         return;
     if (!save_trust(d))
-        notice(d, ZDM_LOG_ERROR, "could not keep the newer trust file", "",
-               "it will be asked for again after a restart");
-    snprintf(detail, sizeof detail, "version %u", d->identity.chain.trust.version);
-    notice(d, ZDM_LOG_INFO, "trust file is newer", "", detail);
+        notice(d, ZDM_LOG_ERROR, "could not keep the newer trust file: it is asked for again after a restart", "", "");
+    snprintf(version, sizeof version, "%u", d->identity.chain.trust.version);
+    notice(d, ZDM_LOG_INFO, "newer trust file taken over", "version", version);
     agent_link_check_peer(d->link);
 }
 
@@ -356,7 +361,7 @@ static void on_frame(void *ctx, struct zdm_frame *frame)
 static void on_opened(void *ctx, const char *url)
 {
     struct agent_driver *d = ctx;
-    notice(d, ZDM_LOG_INFO, "connected to the coordinator", url, "");
+    notice(d, ZDM_LOG_INFO, "connected to the coordinator", "url", url);
     agent_plan_fetch_reset(&d->fetch);
     step_simple(d, AGENT_IN_LINK_UP);
 }
@@ -365,7 +370,7 @@ static void on_closed(void *ctx, bool was_open, const char *why)
 {
     struct agent_driver *d = ctx;
     notice(d, was_open ? ZDM_LOG_WARN : ZDM_LOG_INFO,
-           was_open ? "connection to the coordinator lost" : "could not reach the coordinator", "", why);
+           was_open ? "connection to the coordinator lost" : "could not reach the coordinator", "reason", why);
     agent_plan_fetch_reset(&d->fetch);
     if (was_open)
         step_simple(d, AGENT_IN_LINK_DOWN);
@@ -458,7 +463,7 @@ static void tell_story(struct agent_driver *d)
     uint64_t view = agent_core_view(d->core);
     if (view == d->told_view || d->config.notice == NULL || !agent_core_describe(d->core, &now))
         return;
-    agent_story_tell(&d->told, &now, d->config.notice, d->config.ctx);
+    agent_story_tell(&d->told, &now, d->core, d->config.notice, d->config.ctx);
     zdm_report_fini(&d->told);
     d->told = now;
     d->told_view = view;

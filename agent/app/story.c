@@ -8,72 +8,106 @@
 
 #include "common/base/buffer.h"
 
+enum { LABEL_MAX = 160 };
+
 struct teller {
     agent_notice notice;
     void *ctx;
+    const struct agent_core *core;
 };
 
-static void tell(const struct teller *t, enum zdm_log_level level, const char *message, const char *subject,
-                 const char *detail)
+void agent_note_add(struct agent_note *note, const char *key, const char *value)
 {
-    t->notice(t->ctx, level, message, subject, detail);
+    size_t i = 0;
+    while (i < AGENT_NOTE_PAIRS && note->pairs[i].key != NULL)
+        i++;
+    if (i == AGENT_NOTE_PAIRS || value == NULL || value[0] == '\0')
+        return;
+    note->pairs[i].key = key;
+    note->pairs[i].value = value;
+}
+
+/* A line about a migration; key may be NULL. */
+static void tell(const struct teller *t, enum zdm_log_level level, const char *message, const char *migration,
+                 const char *key, const char *value)
+{
+    struct agent_note note = {.level = level, .message = message};
+    agent_note_add(&note, "migration", migration);
+    if (key != NULL)
+        agent_note_add(&note, key, value);
+    t->notice(t->ctx, &note);
+}
+
+static void tell_server(const struct teller *t, enum zdm_log_level level, const char *message,
+                        const struct zdm_report *report)
+{
+    char server[96];
+    struct agent_note note = {.level = level, .message = message};
+    snprintf(server, sizeof server, "%s %s", zdm_engine_name(report->engine), report->server_version);
+    agent_note_add(&note, "server", server);
+    agent_note_add(&note, "role", report->writable ? "primary" : "read-only");
+    agent_note_add(&note, "identity", report->identity);
+    t->notice(t->ctx, &note);
 }
 
 static void tell_database(const struct teller *t, const struct zdm_report *before, const struct zdm_report *after)
 {
-    char detail[128];
     bool first = !before->connected && after->connected;
-    snprintf(detail, sizeof detail, "%s %s, %s", zdm_engine_name(after->engine), after->server_version,
-             after->writable ? "primary" : "read-only");
     if (first)
-        tell(t, ZDM_LOG_INFO, "database connected", after->identity, detail);
+        tell_server(t, ZDM_LOG_INFO, "database connected", after);
     else if (after->connected &&
              (before->writable != after->writable || strcmp(before->identity, after->identity) != 0))
-        tell(t, ZDM_LOG_WARN, "database has changed", after->identity, detail);
+        tell_server(t, ZDM_LOG_WARN, "database has changed", after);
     bool began = before->connected || before->db_error[0] != '\0'; /* before that, nothing was tried */
     if (!after->connected && began && (before->connected || strcmp(before->db_error, after->db_error) != 0))
-        tell(t, ZDM_LOG_WARN, "database cannot be reached", "", after->db_error);
-}
-
-static const char *wait_detail(const struct zdm_migration_report *m)
-{
-    if (m->wait == ZDM_WAIT_LOCK)
-        return m->blocked_by;
-    if (m->wait == ZDM_WAIT_THROTTLE)
-        return m->throttled_by;
-    return m->error;
+        tell(t, ZDM_LOG_WARN, "database cannot be reached", "", "reason", after->db_error);
 }
 
 static void tell_waiting(const struct teller *t, const struct zdm_migration_report *m)
 {
-    char message[64];
     static const char *const texts[] = {[ZDM_WAIT_NONE] = "waiting",
                                         [ZDM_WAIT_BACKOFF] = "trying again",
                                         [ZDM_WAIT_THROTTLE] = "throttled",
                                         [ZDM_WAIT_LOCK] = "waiting for a lock",
                                         [ZDM_WAIT_LEASE] = "waiting for the coordinator",
                                         [ZDM_WAIT_PLAN] = "fetching the plan"};
-    snprintf(message, sizeof message, "%s", texts[m->wait]);
-    tell(t, m->wait == ZDM_WAIT_PLAN ? ZDM_LOG_INFO : ZDM_LOG_WARN, message, m->migration, wait_detail(m));
+    enum zdm_log_level level = m->wait == ZDM_WAIT_PLAN ? ZDM_LOG_INFO : ZDM_LOG_WARN;
+    if (m->wait == ZDM_WAIT_LOCK)
+        tell(t, level, texts[m->wait], m->migration, "held_by", m->blocked_by);
+    else if (m->wait == ZDM_WAIT_THROTTLE)
+        tell(t, level, texts[m->wait], m->migration, "signal", m->throttled_by);
+    else
+        tell(t, level, texts[m->wait], m->migration, "reason", m->error);
+}
+
+/* "2.1 backfill users" */
+static void label_step(const struct teller *t, const struct zdm_migration_report *m, char out[LABEL_MAX])
+{
+    const struct zdm_step *step = t->core != NULL ? agent_core_plan_step(t->core, m->migration, m->step) : NULL;
+    if (step == NULL)
+        (void)snprintf(out, LABEL_MAX, "number %u", m->step);
+    else
+        (void)snprintf(out, LABEL_MAX, "%s %s%s%s", step->id, zdm_action_name(step->action),
+                       step->table.name != NULL ? " " : "", step->table.name != NULL ? step->table.name : "");
 }
 
 static void tell_state(const struct teller *t, const struct zdm_migration_report *m)
 {
     switch (m->state) {
     case ZDM_AGENT_ASKING:
-        tell(t, ZDM_LOG_INFO, "asking the coordinator before going on", m->migration, "");
+        tell(t, ZDM_LOG_INFO, "asking the coordinator before going on", m->migration, NULL, "");
         break;
     case ZDM_AGENT_OBSERVING:
-        tell(t, ZDM_LOG_INFO, "observing only", m->migration, "");
+        tell(t, ZDM_LOG_INFO, "observing only", m->migration, NULL, "");
         break;
     case ZDM_AGENT_PAUSED:
-        tell(t, ZDM_LOG_INFO, "paused", m->migration, "");
+        tell(t, ZDM_LOG_INFO, "paused", m->migration, NULL, "");
         break;
     case ZDM_AGENT_STOPPED:
-        tell(t, ZDM_LOG_ERROR, "step failed", m->migration, m->error);
+        tell(t, ZDM_LOG_ERROR, "step failed", m->migration, "reason", m->error);
         break;
     case ZDM_AGENT_UNSURE:
-        tell(t, ZDM_LOG_ERROR, "cannot tell whether the step is done", m->migration, m->error);
+        tell(t, ZDM_LOG_ERROR, "cannot tell whether the step is done", m->migration, "reason", m->error);
         break;
     case ZDM_AGENT_WAITING:
         tell_waiting(t, m);
@@ -89,33 +123,37 @@ static void tell_state(const struct teller *t, const struct zdm_migration_report
 static void tell_progress(const struct teller *t, const struct zdm_migration_report *b,
                           const struct zdm_migration_report *m)
 {
-    char detail[64];
+    char text[LABEL_MAX];
     if (m->proven && b->proven && m->proven_phase < b->proven_phase) {
-        snprintf(detail, sizeof detail, "phase %u was done, phase %u is", b->proven_phase, m->proven_phase);
-        tell(t, ZDM_LOG_ERROR, "schema has fallen back", m->migration, detail);
+        snprintf(text, sizeof text, "%u to %u", b->proven_phase, m->proven_phase);
+        tell(t, ZDM_LOG_ERROR, "schema has fallen back", m->migration, "phase", text);
     } else if (m->proven && m->proven_phase > b->proven_phase) {
-        snprintf(detail, sizeof detail, "phase %u", m->proven_phase);
-        tell(t, ZDM_LOG_INFO, "phase done", m->migration, detail);
+        snprintf(text, sizeof text, "%u", m->proven_phase);
+        tell(t, ZDM_LOG_INFO, "phase done", m->migration, "phase", text);
     }
     bool begins = m->state == ZDM_AGENT_WORKING || m->state == ZDM_AGENT_LOOKING;
     if (m->step != 0 && m->step != b->step && m->proven && begins) {
-        snprintf(detail, sizeof detail, "step %u", m->step);
-        tell(t, ZDM_LOG_INFO, "step begun", m->migration, detail);
+        label_step(t, m, text);
+        tell(t, ZDM_LOG_INFO, "step begun", m->migration, "step", text);
     }
 }
 
 static void tell_migration(const struct teller *t, const struct zdm_migration_report *b,
                            const struct zdm_migration_report *m)
 {
-    char detail[64];
+    char epoch[24], generation[24];
     if (zdm_fence_compare(&m->accepted, &b->accepted) > 0) {
-        snprintf(detail, sizeof detail, "epoch %llu, generation %llu", (unsigned long long)m->accepted.epoch,
-                 (unsigned long long)m->accepted.generation);
-        tell(t, ZDM_LOG_INFO, "directive accepted", m->migration, detail);
+        struct agent_note note = {.level = ZDM_LOG_INFO, .message = "directive accepted"};
+        snprintf(epoch, sizeof epoch, "%llu", (unsigned long long)m->accepted.epoch);
+        snprintf(generation, sizeof generation, "%llu", (unsigned long long)m->accepted.generation);
+        agent_note_add(&note, "migration", m->migration);
+        agent_note_add(&note, "epoch", epoch);
+        agent_note_add(&note, "generation", generation);
+        t->notice(t->ctx, &note);
     }
     if (m->equivocation && !b->equivocation)
-        tell(t, ZDM_LOG_ERROR, "two different directives claim one place in the log", m->migration,
-             "the first is kept; somebody has two coordinators or a stolen key");
+        tell(t, ZDM_LOG_ERROR, "two different directives claim one place in the log", m->migration, "kept",
+             "the first; somebody has two coordinators or a stolen key");
     tell_progress(t, b, m);
     /* The reason of a wait is told once, not for every attempt; a short back-off is not worth a line. */
     bool other = m->state != b->state || m->wait != b->wait;
@@ -132,9 +170,10 @@ static const struct zdm_migration_report *find(const struct zdm_report *report, 
     return &nothing;
 }
 
-void agent_story_tell(const struct zdm_report *before, const struct zdm_report *after, agent_notice notice, void *ctx)
+void agent_story_tell(const struct zdm_report *before, const struct zdm_report *after, const struct agent_core *core,
+                      agent_notice notice, void *ctx)
 {
-    const struct teller t = {.notice = notice, .ctx = ctx};
+    const struct teller t = {.notice = notice, .ctx = ctx, .core = core};
     if (notice == NULL)
         return;
     tell_database(&t, before, after);

@@ -291,6 +291,14 @@ void agent_core_step(struct agent_core *core, const struct agent_input *input, s
     core->out = NULL;
 }
 
+const struct zdm_step *agent_core_plan_step(const struct agent_core *core, const char *migration, uint32_t ordinal)
+{
+    const struct agent_migration *m = agent_find(core, migration);
+    if (m == NULL || m->plan == NULL || ordinal == 0 || ordinal > zdm_plan_n_steps(m->plan))
+        return NULL;
+    return zdm_plan_step(m->plan, ordinal);
+}
+
 bool agent_core_look(const struct agent_core *core, const char *migration, struct agent_core_look *out)
 {
     const struct agent_migration *m = agent_find(core, migration);

@@ -132,5 +132,7 @@ struct agent_core_look {
     bool in_flight;
 };
 bool agent_core_look(const struct agent_core *core, const char *migration, struct agent_core_look *out);
+/* A step of the plan at hand, for who names it to people; NULL when there is none. Valid until the next step. */
+const struct zdm_step *agent_core_plan_step(const struct agent_core *core, const char *migration, uint32_t ordinal);
 
 #endif

@@ -137,6 +137,7 @@ static void take_claim(struct agent_migration *m, const struct agent_journal *ro
     if (!same) {
         m->asking = true;
         agent_path_reset(m);
+        zdm_error_clear(&m->error); /* it was about the order that stood before */
     }
     m->accepted = (struct agent_standing){.set = true,
                                           .fence = row->accepted,

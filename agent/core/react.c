@@ -146,7 +146,10 @@ static void want_futile_stop(struct agent_migration *m, uint32_t ordinal, unsign
 
 static void count_futile(struct agent_core *core, struct agent_migration *m)
 {
+    const struct zdm_step *step = zdm_plan_step(m->plan, m->step);
     m->ran = false;
+    (void)zdm_error_set(&m->error, ZDM_CONFLICT, "step %s (%s) was run and is not seen to be done", step->id,
+                        zdm_action_name(step->action));
     back_off(core, m);
     if (++m->futile >= AGENT_FUTILE_MAX)
         want_futile_stop(m, m->step, m->futile);
@@ -346,9 +349,10 @@ static void outdated(struct agent_core *core, struct agent_migration *m, const s
         agent_reload(core, 0);
 }
 
-static void fenced(struct agent_core *core, struct agent_migration *m)
+static void fenced(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
     m->proof = AGENT_PROOF_NONE;
+    m->error = result->error;
     back_off(core, m);
     agent_reload(core, 0);
 }
@@ -377,7 +381,7 @@ void agent_on_work_done(struct agent_core *core, struct agent_migration *m, cons
         shrink(core, m, result);
         break;
     case RELOAD:
-        fenced(core, m);
+        fenced(core, m, result);
         break;
     case LOST:
         lost(core, m, result);

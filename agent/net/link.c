@@ -8,7 +8,12 @@
 
 #include "common/base/backoff.h"
 
-enum { BACKOFF_MS = 500, BACKOFF_CAP_MS = 10000, SPREAD_MS = 3000 };
+enum {
+    SPREAD_MS = 3000, /* a fleet that lost its coordinator comes back over this time (protocol 5) */
+    BACKOFF_MS = 500,
+    BACKOFF_CAP_MS = 10000,
+    RECENT_MS = 600000 /* a coordinator that was there so lately is being restarted: nobody waits longer than SPREAD */
+};
 
 struct agent_link {
     struct agent_link_config config;
@@ -20,7 +25,8 @@ struct agent_link {
     int64_t dial_at_ms;
     int64_t began_ms; /* dialling, then open since */
     int64_t heard_ms;
-    bool open;
+    int64_t lost_ms; /* when the last session ended */
+    bool open, was_ever_open;
 };
 
 struct agent_link *agent_link_new(const struct agent_link_config *config)
@@ -56,18 +62,21 @@ static bool is_idle(const struct agent_link *link)
     return link->wire.conn == 0 && link->dialling == 0;
 }
 
-/* After a session that was open, a whole fleet dials again: spread. After a failure: back off, another URL. */
+/* After a session that was open, a whole fleet dials again: spread. After a failure: back off, another URL; a dial that
+ * is refused costs nobody anything, so that a coordinator that restarts is found soon after it listens. */
 static void plan_dial(struct agent_link *link, bool was_open)
 {
     uint64_t random = zdm_random_u64(link->config.random);
     int64_t now = zdm_boot_ms(link->config.clock);
     if (was_open) {
         link->failures = 0;
+        link->lost_ms = now;
         link->dial_at_ms = now + (int64_t)(random % SPREAD_MS);
         return;
     }
+    bool recent = link->was_ever_open && now - link->lost_ms < RECENT_MS;
     link->failures++;
-    link->dial_at_ms = now + zdm_backoff_ms(link->failures, BACKOFF_MS, BACKOFF_CAP_MS, random);
+    link->dial_at_ms = now + zdm_backoff_ms(link->failures, BACKOFF_MS, recent ? SPREAD_MS : BACKOFF_CAP_MS, random);
 }
 
 static void end(struct agent_link *link, const char *why)
@@ -101,7 +110,7 @@ static void on_opened(void *ctx, zdm_conn conn, bool incoming, const char *peer)
 
 static void on_handshake_done(struct agent_link *link)
 {
-    link->open = true;
+    link->open = link->was_ever_open = true;
     link->began_ms = zdm_boot_ms(link->config.clock);
     link->config.upcalls.opened(link->config.upcalls.ctx, link->config.urls[link->url]);
 }

@@ -26,13 +26,14 @@ void cluster_keep_result(struct cluster_agent *agent, struct agent_result *resul
     agent->results[agent->n_results++] = result;
 }
 
-static void tell_story(void *ctx, enum zdm_log_level level, const char *message, const char *subject,
-                       const char *detail)
+static void tell_story(void *ctx, const struct agent_note *note)
 {
     struct cluster_agent *agent = ctx;
-    (void)level;
-    world_tell(&agent->cluster->world, "agent %u: %s %s %s", agent->number + 1, message, subject != NULL ? subject : "",
-               detail != NULL ? detail : "");
+    const char *values[AGENT_NOTE_PAIRS];
+    for (size_t i = 0; i < AGENT_NOTE_PAIRS; i++)
+        values[i] = note->pairs[i].key != NULL ? note->pairs[i].value : "";
+    world_tell(&agent->cluster->world, "agent %u: %s %s %s %s", agent->number + 1, note->message, values[0], values[1],
+               values[2]);
 }
 
 enum zdm_code cluster_new_agent_driver(struct cluster_agent *agent, struct world_node *node, struct zdm_error *err)

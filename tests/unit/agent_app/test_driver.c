@@ -22,15 +22,20 @@ struct bench {
     struct agent_driver *driver;
     struct zdm_buffer saved; /* trust */
     unsigned errors;         /* notices of that level */
+    struct zdm_buffer log;   /* all of them, a line each */
 };
 
-static void notice(void *ctx, enum zdm_log_level level, const char *message, const char *subject, const char *detail)
+static void notice(void *ctx, const struct agent_note *note)
 {
     struct bench *b = ctx;
-    (void)subject;
-    (void)detail;
-    assert_true(message[0] != '\0');
-    b->errors += level == ZDM_LOG_ERROR;
+    assert_true(note->message[0] != '\0');
+    b->errors += note->level == ZDM_LOG_ERROR;
+    zdm_buffer_printf(&b->log, "%s", note->message);
+    for (size_t i = 0; i < AGENT_NOTE_PAIRS && note->pairs[i].key != NULL; i++) {
+        assert_true(note->pairs[i].value[0] != '\0');
+        zdm_buffer_printf(&b->log, " %s=%s", note->pairs[i].key, note->pairs[i].value);
+    }
+    zdm_buffer_puts(&b->log, "\n");
 }
 
 static bool save_trust(void *ctx, const void *bytes, size_t n)
@@ -93,6 +98,7 @@ static int teardown(void **state)
     fake_engine_fini(&b->engine);
     fake_fleet_free(b->fleet);
     zdm_buffer_fini(&b->saved);
+    zdm_buffer_fini(&b->log);
     free(b);
     return 0;
 }
