@@ -192,6 +192,18 @@ static void note_outcome(struct agent_driver *d, const struct agent_result *resu
     d->config.notice(d->config.ctx, &note);
 }
 
+static void tell_story(struct agent_driver *d)
+{
+    struct zdm_report now;
+    uint64_t view = agent_core_view(d->core);
+    if (view == d->told_view || d->config.notice == NULL || !agent_core_describe(d->core, &now))
+        return;
+    agent_story_tell(&d->told, &now, d->core, d->config.notice, d->config.ctx);
+    zdm_report_fini(&d->told);
+    d->told = now;
+    d->told_view = view;
+}
+
 static void take_result(struct agent_driver *d, struct agent_result *result)
 {
     note_outcome(d, result);
@@ -214,6 +226,7 @@ static void take_result(struct agent_driver *d, struct agent_result *result)
     step(d, &input);
     claims_free(&claims, n);
     agent_result_free(result);
+    tell_story(d); /* a quick step is told too */
 }
 
 static void answer_refused(struct agent_driver *d)
@@ -455,18 +468,6 @@ void agent_driver_start(struct agent_driver *driver, struct zdm_net net)
 {
     agent_link_attach(driver->link, net);
     step_simple(driver, AGENT_IN_STARTED);
-}
-
-static void tell_story(struct agent_driver *d)
-{
-    struct zdm_report now;
-    uint64_t view = agent_core_view(d->core);
-    if (view == d->told_view || d->config.notice == NULL || !agent_core_describe(d->core, &now))
-        return;
-    agent_story_tell(&d->told, &now, d->core, d->config.notice, d->config.ctx);
-    zdm_report_fini(&d->told);
-    d->told = now;
-    d->told_view = view;
 }
 
 int64_t agent_driver_turn(struct agent_driver *driver)

@@ -62,16 +62,22 @@ static void make_trust(struct fake_fleet *fleet)
         fail_msg("%s", err.message);
 }
 
-static void sign(const struct fake_fleet *fleet, const struct zdm_signing_key *key, enum zdm_signed_type type,
-                 struct zdm_buffer *body, struct zdm_envelope *out)
+static void sign_for(const struct fake_fleet *fleet, const struct zdm_signing_key *key, const struct zdm_id *of,
+                     enum zdm_signed_type type, struct zdm_buffer *body, struct zdm_envelope *out)
 {
     struct zdm_error err;
     assert_false(body->failed);
     zdm_envelope_fini(out);
     memset(out, 0, sizeof *out);
-    if (zdm_signed_make(fleet->crypto, key, &fleet->chain.fleet, type, body->data, body->len, out, &err) != ZDM_OK)
+    if (zdm_signed_make(fleet->crypto, key, of, type, body->data, body->len, out, &err) != ZDM_OK)
         fail_msg("%s", err.message);
     zdm_buffer_fini(body);
+}
+
+static void sign(const struct fake_fleet *fleet, const struct zdm_signing_key *key, enum zdm_signed_type type,
+                 struct zdm_buffer *body, struct zdm_envelope *out)
+{
+    sign_for(fleet, key, &fleet->chain.fleet, type, body, out);
 }
 
 static void make_enrolment(struct fake_fleet *fleet)
@@ -158,23 +164,37 @@ void fake_fleet_plan(struct fake_fleet *fleet, const struct zdm_signing_key *sig
     zdm_plan_unref(plan);
 }
 
-void fake_fleet_order(struct fake_fleet *fleet, const struct zdm_signing_key *signer, uint64_t generation,
-                      enum zdm_mode mode, uint32_t goal, const char *shard)
+struct zdm_directive fake_fleet_directive(const struct fake_fleet *fleet, uint64_t generation, enum zdm_mode mode,
+                                          uint32_t goal)
 {
-    struct zdm_buffer body = ZDM_BUFFER_INIT;
     struct zdm_directive d = {.migration = "rename",
                               .plan_hash = fleet->plan_hash,
+                              .shard = "shard-1",
                               .actor = fleet->agent.id,
                               .goal_phase = goal,
                               .mode = mode,
                               .attempt = 1};
-    zdm_copy_text(d.shard, sizeof d.shard, shard);
     d.fence.epoch = 1;
     d.fence.instance.bytes[0] = 1;
     d.fence.generation = generation;
     d.fence.anchor.bytes[0] = (uint8_t)generation;
-    zdm_directive_encode(&d, &body);
-    sign(fleet, signer, ZDM_SIGNED_DIRECTIVE, &body, &fleet->order);
+    return d;
+}
+
+void fake_fleet_sign_order(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const struct zdm_id *of,
+                           const struct zdm_directive *d)
+{
+    struct zdm_buffer body = ZDM_BUFFER_INIT;
+    zdm_directive_encode(d, &body);
+    sign_for(fleet, signer, of, ZDM_SIGNED_DIRECTIVE, &body, &fleet->order);
+}
+
+void fake_fleet_order(struct fake_fleet *fleet, const struct zdm_signing_key *signer, uint64_t generation,
+                      enum zdm_mode mode, uint32_t goal, const char *shard)
+{
+    struct zdm_directive d = fake_fleet_directive(fleet, generation, mode, goal);
+    zdm_copy_text(d.shard, sizeof d.shard, shard);
+    fake_fleet_sign_order(fleet, signer, &fleet->chain.fleet, &d);
     fleet->has_order = true;
     fleet->order_generation = generation;
 }
@@ -208,11 +228,10 @@ void fake_fleet_send_trust(struct fake_fleet *fleet, uint32_t from_version)
     fake_fleet_send(fleet, &frame);
 }
 
-static void send_order(struct fake_fleet *fleet)
+void fake_fleet_send_order(struct fake_fleet *fleet)
 {
     const struct zdm_frame frame = {.type = ZDM_FRAME_ORDERS, .u.envelopes = {.items = &fleet->order, .n = 1}};
-    if (fleet->has_order)
-        fake_fleet_send(fleet, &frame);
+    fake_fleet_send(fleet, &frame);
 }
 
 static bool wants_order(const struct fake_fleet *fleet)
@@ -231,8 +250,8 @@ static void take_report(struct fake_fleet *fleet, struct zdm_frame *frame)
     memset(&frame->u.report, 0, sizeof frame->u.report);
     fleet->reports++;
     fake_fleet_send(fleet, &ack);
-    if (wants_order(fleet))
-        send_order(fleet);
+    if (fleet->has_order && wants_order(fleet))
+        fake_fleet_send_order(fleet);
 }
 
 static void send_piece(struct fake_fleet *fleet, const struct zdm_piece *asked)
@@ -343,21 +362,34 @@ static void on_closed(void *ctx, zdm_conn conn, const char *why)
     (void)why;
 }
 
-void fake_fleet_new_trust(struct fake_fleet *fleet)
+struct zdm_envelope fake_fleet_forge_trust(struct fake_fleet *fleet, uint32_t version,
+                                           const struct zdm_signing_key *signer)
 {
     struct zdm_buffer body = ZDM_BUFFER_INIT;
-    struct zdm_envelope second = {.bytes = NULL};
+    struct zdm_envelope out = {.bytes = NULL};
+    struct zdm_trust trust = fleet->trust;
+    trust.version = version;
+    zdm_trust_encode(&trust, &body);
+    sign(fleet, signer, ZDM_SIGNED_TRUST, &body, &out);
+    return out;
+}
+
+void fake_fleet_new_trust(struct fake_fleet *fleet)
+{
+    enum { VERSIONS_MAX = 4 };
     struct zdm_error err;
     struct zdm_trust_chain longer;
-    fleet->trust.version++;
-    zdm_trust_encode(&fleet->trust, &body);
-    sign(fleet, &fleet->root, ZDM_SIGNED_TRUST, &body, &second);
-    struct zdm_envelope both[2] = {fleet->chain.envelopes[0], second};
-    if (zdm_trust_chain_verify(fleet->crypto, both, 2, &longer, &err) != ZDM_OK)
+    struct zdm_envelope all[VERSIONS_MAX];
+    size_t held = fleet->chain.n_envelopes;
+    assert_true(held < VERSIONS_MAX);
+    memcpy(all, fleet->chain.envelopes, held * sizeof *all);
+    all[held] = fake_fleet_forge_trust(fleet, fleet->trust.version + 1, &fleet->root);
+    if (zdm_trust_chain_verify(fleet->crypto, all, held + 1, &longer, &err) != ZDM_OK)
         fail_msg("%s", err.message);
     zdm_trust_chain_fini(&fleet->chain);
     fleet->chain = longer;
-    zdm_envelope_fini(&second);
+    fleet->trust.version++;
+    zdm_envelope_fini(&all[held]);
 }
 
 struct fake_fleet *fake_fleet_new(void)

@@ -46,8 +46,18 @@ void fake_fleet_plan(struct fake_fleet *fleet, const struct zdm_signing_key *sig
 /* The order that the coordinator gives from now on. */
 void fake_fleet_order(struct fake_fleet *fleet, const struct zdm_signing_key *signer, uint64_t generation,
                       enum zdm_mode mode, uint32_t goal, const char *shard);
-/* A second version of the trust file with another name in it. */
+/* What fake_fleet_order signs: migration "rename", this agent as actor, epoch 1 of instance 1. */
+struct zdm_directive fake_fleet_directive(const struct fake_fleet *fleet, uint64_t generation, enum zdm_mode mode,
+                                          uint32_t goal);
+/* Signs that directive, for the fleet given, and makes it the order; it is not sent by itself. */
+void fake_fleet_sign_order(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const struct zdm_id *of,
+                           const struct zdm_directive *d);
+void fake_fleet_send_order(struct fake_fleet *fleet);
+/* The next version of the trust file, signed by `root`; the fleet holds it from here on. */
 void fake_fleet_new_trust(struct fake_fleet *fleet);
+/* A trust file with that version, signed by `signer`; the fleet does not hold it. */
+struct zdm_envelope fake_fleet_forge_trust(struct fake_fleet *fleet, uint32_t version,
+                                           const struct zdm_signing_key *signer);
 /* Sends a frame to the agent. */
 void fake_fleet_send(struct fake_fleet *fleet, const struct zdm_frame *frame);
 void fake_fleet_send_trust(struct fake_fleet *fleet, uint32_t from_version);

@@ -276,6 +276,148 @@ static void outdated_directive_is_not_acted_upon(void **state)
     assert_int_equal(said(b)->proven_phase, 1);
 }
 
+/* A directive that differs from the one accepted as `forge` says, sent by the right coordinator in a good session. */
+static void send_directive(struct bench *b, const struct zdm_directive *d)
+{
+    fake_fleet_sign_order(b->fleet, &b->fleet->coordinator, &b->fleet->chain.fleet, d);
+    fake_fleet_send_order(b->fleet);
+    run(b, 15000);
+}
+
+/* The standing order is generation 10, goal 1, and done. */
+static void settle_at_ten(struct bench *b)
+{
+    start_driver(b);
+    order(b, 10, ZDM_MODE_RUN, 1);
+    run(b, 5000);
+    assert_int_equal(said(b)->proven_phase, 1);
+    b->fleet->has_order = false;
+}
+
+static void assert_still_at_ten(const struct bench *b)
+{
+    assert_int_equal(said(b)->accepted.epoch, 1);
+    assert_int_equal(said(b)->accepted.generation, 10);
+    assert_int_equal(said(b)->proven_phase, 1);
+    assert_int_equal(b->engine.runs[AGENT_RUN_DDL], 2);
+}
+
+static void directive_of_another_fleet_is_refused(void **state)
+{
+    struct bench *b = *state;
+    const struct zdm_id other = {.bytes = {42}};
+    settle_at_ten(b);
+    struct zdm_directive d = fake_fleet_directive(b->fleet, 11, ZDM_MODE_RUN, 2);
+    fake_fleet_sign_order(b->fleet, &b->fleet->coordinator, &other, &d);
+    fake_fleet_send_order(b->fleet);
+    run(b, 15000);
+    assert_still_at_ten(b);
+    assert_int_equal(b->errors, 1);
+}
+
+static void signed_plan_in_the_place_of_a_directive_is_refused(void **state)
+{
+    struct bench *b = *state;
+    settle_at_ten(b);
+    const struct zdm_frame frame = {.type = ZDM_FRAME_ORDERS, .u.envelopes = {.items = &b->fleet->plan, .n = 1}};
+    fake_fleet_send(b->fleet, &frame);
+    run(b, 15000);
+    assert_still_at_ten(b);
+    assert_int_equal(b->errors, 1);
+}
+
+static void replayed_directive_is_answered_and_changes_nothing(void **state)
+{
+    struct bench *b = *state;
+    settle_at_ten(b);
+    unsigned before = b->fleet->reports;
+    for (int i = 0; i < 5; i++) {
+        fake_fleet_send_order(b->fleet);
+        run(b, 1000);
+    }
+    assert_still_at_ten(b);
+    assert_true(b->fleet->reports > before);
+    assert_int_equal(b->errors, 0);
+}
+
+static void directive_for_another_agent_is_observed_and_not_carried_out(void **state)
+{
+    struct bench *b = *state;
+    start_driver(b);
+    struct zdm_directive d = fake_fleet_directive(b->fleet, 10, ZDM_MODE_RUN, 2);
+    d.actor = b->fleet->stranger.id;
+    run(b, 1000);
+    send_directive(b, &d);
+    assert_int_equal(said(b)->state, ZDM_AGENT_OBSERVING);
+    assert_int_equal(b->engine.runs[AGENT_RUN_DDL], 0);
+}
+
+static void directive_of_an_older_epoch_is_not_acted_upon(void **state)
+{
+    struct bench *b = *state;
+    settle_at_ten(b);
+    struct zdm_directive d = fake_fleet_directive(b->fleet, 99, ZDM_MODE_RUN, 2);
+    d.fence.epoch = 0;
+    send_directive(b, &d);
+    assert_still_at_ten(b);
+    assert_false(said(b)->equivocation);
+}
+
+static void equal_place_with_other_content_is_an_alarm_and_the_first_is_kept(void **state)
+{
+    struct bench *b = *state;
+    settle_at_ten(b);
+    struct zdm_directive d = fake_fleet_directive(b->fleet, 10, ZDM_MODE_RUN, 2);
+    send_directive(b, &d);
+    assert_still_at_ten(b);
+    assert_true(said(b)->equivocation);
+    assert_int_equal(b->errors, 1);
+}
+
+static void equal_epoch_of_another_instance_is_an_alarm_and_the_first_is_kept(void **state)
+{
+    struct bench *b = *state;
+    settle_at_ten(b);
+    struct zdm_directive d = fake_fleet_directive(b->fleet, 11, ZDM_MODE_RUN, 2);
+    d.fence.instance.bytes[0] = 9;
+    send_directive(b, &d);
+    assert_still_at_ten(b);
+    assert_true(said(b)->equivocation);
+}
+
+static void undo_without_an_undo_order_is_not_carried_out(void **state)
+{
+    struct bench *b = *state;
+    settle_at_ten(b);
+    struct zdm_directive d = fake_fleet_directive(b->fleet, 11, ZDM_MODE_UNDO, 0);
+    send_directive(b, &d);
+    assert_int_equal(b->engine.runs[AGENT_RUN_UNDO_DDL], 0);
+    assert_int_equal(b->engine.runs[AGENT_RUN_UNHIDE], 0);
+    assert_int_equal(said(b)->proven_phase, 1);
+}
+
+static void plan_with_a_broken_signature_is_refused_and_reported(void **state)
+{
+    struct bench *b = *state;
+    start_driver(b);
+    b->fleet->plan.signature[7] ^= 1;
+    order(b, 10, ZDM_MODE_RUN, 1);
+    run(b, 5000);
+    assert_int_equal(said(b)->error_code, ZDM_REFUSED);
+    assert_false(b->engine.has_row);
+}
+
+static void plan_signed_by_the_coordinator_is_refused_and_reported(void **state)
+{
+    struct bench *b = *state;
+    fake_fleet_plan(b->fleet, &b->fleet->coordinator, "tier=gold");
+    start_driver(b);
+    order(b, 10, ZDM_MODE_RUN, 1);
+    run(b, 5000);
+    assert_int_equal(said(b)->error_code, ZDM_REFUSED);
+    assert_false(b->engine.has_row);
+}
+
 static void plan_that_no_operator_signed_is_refused_and_reported(void **state)
 {
     struct bench *b = *state;
@@ -341,6 +483,39 @@ static void lost_connection_is_dialled_again_at_the_next_url(void **state)
     assert_int_equal(said(b)->proven_phase, 2);
 }
 
+static void coordinator_that_was_restarted_is_found_within_seconds(void **state)
+{
+    enum { DOWN_MS = 40000, FOUND_MS = 3500 };
+    struct bench *b = *state;
+    start_driver(b);
+    run(b, 2000);
+    loop_net_cut(b->fleet->loop);
+    loop_net_refuse(b->fleet->loop, true);
+    run(b, DOWN_MS);
+    loop_net_refuse(b->fleet->loop, false);
+    unsigned before = b->fleet->reports;
+    run(b, FOUND_MS);
+    assert_true(b->fleet->reports > before);
+}
+
+static void log_says_what_it_is_about_and_names_the_steps(void **state)
+{
+    static const char *const lines[] = {
+        "connected to the coordinator url=tcp://first:1\n",
+        "directive accepted migration=rename epoch=1 generation=10\n",
+        "step begun migration=rename step=1.1 add-column users\n",
+        "step begun migration=rename step=1.2 add-column users\n",
+        "phase done migration=rename phase=1\n",
+    };
+    struct bench *b = *state;
+    settle_at_ten(b);
+    const char *log = zdm_buffer_text(&b->log);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++)
+        if (strstr(log, lines[i]) == NULL)
+            fail_msg("\"%s\" is not in\n%s", lines[i], log);
+    assert_null(strstr(log, "cannot be reached"));
+}
+
 static void silent_coordinator_is_given_up(void **state)
 {
     struct bench *b = *state;
@@ -368,6 +543,60 @@ static void newer_trust_file_is_taken_over_and_kept(void **state)
     assert_true(b->saved.len > 0);
     run(b, 11000);
     assert_int_equal(b->fleet->report.trust_version, 2);
+}
+
+static void send_one_trust(struct bench *b, const struct zdm_envelope *envelope)
+{
+    const struct zdm_frame frame = {.type = ZDM_FRAME_TRUST,
+                                    .u.envelopes = {.items = (struct zdm_envelope *)envelope, .n = 1}};
+    fake_fleet_send(b->fleet, &frame);
+    run(b, 1000);
+}
+
+static void trust_file_never_goes_back(void **state)
+{
+    struct bench *b = *state;
+    start_driver(b);
+    run(b, 1000);
+    fake_fleet_new_trust(b->fleet);
+    fake_fleet_send_trust(b->fleet, 1);
+    run(b, 1000);
+    assert_int_equal(agent_driver_trust_version(b->driver), 2);
+    send_one_trust(b, &b->fleet->chain.envelopes[0]);
+    send_one_trust(b, &b->fleet->chain.envelopes[1]);
+    assert_int_equal(agent_driver_trust_version(b->driver), 2);
+}
+
+static void trust_file_of_another_root_or_with_a_gap_is_refused(void **state)
+{
+    struct bench *b = *state;
+    start_driver(b);
+    run(b, 1000);
+    struct zdm_envelope forged = fake_fleet_forge_trust(b->fleet, 2, &b->fleet->coordinator);
+    send_one_trust(b, &forged);
+    struct zdm_envelope gap = fake_fleet_forge_trust(b->fleet, 3, &b->fleet->root);
+    send_one_trust(b, &gap);
+    assert_int_equal(agent_driver_trust_version(b->driver), 1);
+    assert_int_equal(b->errors, 2);
+    assert_int_equal(b->saved.len, 0);
+    zdm_envelope_fini(&forged);
+    zdm_envelope_fini(&gap);
+}
+
+static void coordinator_that_the_trust_file_no_longer_names_is_left_and_its_orders_are_refused(void **state)
+{
+    struct bench *b = *state;
+    settle_at_ten(b);
+    b->fleet->trust.coordinators[0] = b->fleet->stranger.public_key;
+    fake_fleet_new_trust(b->fleet);
+    fake_fleet_send_trust(b->fleet, 1);
+    unsigned before = b->fleet->reports;
+    order(b, 11, ZDM_MODE_RUN, 2);
+    run(b, 20000);
+    assert_int_equal(agent_driver_trust_version(b->driver), 2);
+    assert_int_equal(b->fleet->reports, before); /* no session with the old key */
+    assert_int_equal(b->engine.row.accepted.generation, 10);
+    assert_non_null(strstr(zdm_buffer_text(&b->log), "does not name this coordinator any more"));
 }
 
 static void trust_file_that_is_behind_is_asked_for_when_the_coordinator_says_so(void **state)
@@ -441,13 +670,28 @@ int main(void)
         TEST(directive_that_was_redirected_from_another_shard_is_refused),
         TEST(directive_with_a_flipped_bit_is_refused),
         TEST(outdated_directive_is_not_acted_upon),
+        TEST(directive_of_another_fleet_is_refused),
+        TEST(signed_plan_in_the_place_of_a_directive_is_refused),
+        TEST(replayed_directive_is_answered_and_changes_nothing),
+        TEST(directive_for_another_agent_is_observed_and_not_carried_out),
+        TEST(directive_of_an_older_epoch_is_not_acted_upon),
+        TEST(equal_place_with_other_content_is_an_alarm_and_the_first_is_kept),
+        TEST(equal_epoch_of_another_instance_is_an_alarm_and_the_first_is_kept),
+        TEST(undo_without_an_undo_order_is_not_carried_out),
+        TEST(plan_with_a_broken_signature_is_refused_and_reported),
+        TEST(plan_signed_by_the_coordinator_is_refused_and_reported),
         TEST(plan_that_no_operator_signed_is_refused_and_reported),
         TEST(plan_for_other_labels_is_refused_and_reported),
         TEST(other_plan_than_the_directive_names_is_never_stored),
         TEST(pieces_out_of_order_end_the_session),
         TEST(lost_connection_is_dialled_again_at_the_next_url),
+        TEST(coordinator_that_was_restarted_is_found_within_seconds),
+        TEST(log_says_what_it_is_about_and_names_the_steps),
         TEST(silent_coordinator_is_given_up),
         TEST(newer_trust_file_is_taken_over_and_kept),
+        TEST(trust_file_never_goes_back),
+        TEST(trust_file_of_another_root_or_with_a_gap_is_refused),
+        TEST(coordinator_that_the_trust_file_no_longer_names_is_left_and_its_orders_are_refused),
         TEST(trust_file_that_is_behind_is_asked_for_when_the_coordinator_says_so),
         TEST(restarted_agent_goes_on_from_its_journal_when_it_is_confirmed),
         TEST(row_of_the_journal_that_was_tampered_with_is_left_out_and_reported),
