@@ -8,11 +8,10 @@
 
 /* ---- Telling ---- */
 
-void driver_notice(struct coord_driver *d, enum zdm_log_level level, const char *message, const char *subject,
-                   const char *detail)
+void driver_notice(struct coord_driver *d, const struct coord_notice *notice)
 {
     if (d->config.notice != NULL)
-        d->config.notice(d->config.ctx, level, message, subject, detail);
+        d->config.notice(d->config.ctx, notice);
 }
 
 enum zdm_code store_code(enum store_result result)

@@ -26,6 +26,16 @@
 
 enum { COORD_URLS_MAX = 4 };
 
+/* Something for the operator's log: one sentence, and what it is about as fields to search by. Texts are borrowed for
+ * the call; NULL or "" where a field does not apply. */
+struct coord_notice {
+    enum zdm_log_level level;
+    const char *message;
+    const char *migration, *shard, *person;
+    const char *peer;   /* address of the other end of a connection */
+    const char *reason; /* why, in the words of who knew it */
+};
+
 struct coord_driver_config {
     const struct zdm_clock *clock;
     const struct zdm_random *random;
@@ -36,9 +46,9 @@ struct coord_driver_config {
     struct store store; /* closed by who opened it, after the driver is freed */
     const char *release;
     const char *host; /* for the log */
-    /* May be NULL. admit: the connection is authenticated. notice: something for the operator's log. */
+    /* May be NULL. admit: the connection is authenticated. */
     void (*admit)(void *ctx, zdm_conn conn);
-    void (*notice)(void *ctx, enum zdm_log_level level, const char *message, const char *subject, const char *detail);
+    void (*notice)(void *ctx, const struct coord_notice *notice);
     void *ctx;
 };
 

@@ -137,7 +137,9 @@ void send_refusal(struct coord_driver *d, const struct pending *pending, const s
         coord_hub_close(d->hub, peer, err->message);
         return;
     }
-    driver_notice(d, ZDM_LOG_INFO, "a request was refused", peer->name, err->message);
+    driver_notice(
+        d, &(struct coord_notice){
+               .level = ZDM_LOG_INFO, .message = "request refused", .person = peer->name, .reason = err->message});
     fill_answer(&frame, &request_id, err);
     if (coord_hub_send(d->hub, peer, &frame) == ZDM_SEND_FULL)
         coord_hub_close(d->hub, peer, "");
@@ -204,8 +206,10 @@ static void answer_joiner(struct coord_driver *d, const struct coord_effect *eff
     struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
     const struct zdm_envelope *envelope = enrolment_of(d->state, &effect->enrolment);
     if (effect->answer.code != ZDM_OK || envelope == NULL) {
-        driver_notice(d, ZDM_LOG_WARN, "an agent was refused", peer != NULL ? peer->address : "",
-                      effect->answer.message);
+        driver_notice(d, &(struct coord_notice){.level = ZDM_LOG_WARN,
+                                                .message = "agent may not join",
+                                                .peer = peer != NULL ? peer->address : "",
+                                                .reason = effect->answer.message});
         send_answer(d, pending, &effect->answer);
         return;
     }

@@ -203,12 +203,37 @@ static enum zdm_code decide_all(struct coord_driver *d, bool degraded, struct zd
 
 /* ---- Releasing ---- */
 
+static enum zdm_log_level level_of(enum coord_event_type type)
+{
+    if (type == COORD_EVENT_FENCED)
+        return ZDM_LOG_ERROR;
+    return type == COORD_EVENT_SHARD_FAILED || type == COORD_EVENT_SHARD_UNSURE ||
+                   type == COORD_EVENT_SHARD_REGRESSED || type == COORD_EVENT_MIGRATION_HALTED
+               ? ZDM_LOG_WARN
+               : ZDM_LOG_INFO;
+}
+
+/* The log holds what was asked and what came of it. Where one sentence says both, the operator's log needs one. */
+static bool is_told_by_another(const struct coord_event *event)
+{
+    if (event->type == COORD_EVENT_ENROLMENT_ISSUED)
+        return true;
+    if (event->type != COORD_EVENT_OPERATOR_ACTED || event->u.operator_acted.reason[0] != '\0')
+        return false;
+    return event->u.operator_acted.verb == ZDM_VERB_SUBMIT || event->u.operator_acted.verb == ZDM_VERB_ADVANCE;
+}
+
 static void tell_events(struct coord_driver *d)
 {
     for (size_t i = 0; i < d->output.n_events && d->config.notice != NULL; i++) {
+        const struct coord_event *event = &d->output.events[i];
         struct story story;
-        story_tell(d, &d->output.events[i], &story);
-        driver_notice(d, ZDM_LOG_INFO, zdm_buffer_text(&story.text), d->output.events[i].migration, "");
+        if (is_told_by_another(event))
+            continue;
+        story_tell(d, event, &story);
+        driver_notice(d, &(struct coord_notice){.level = level_of(event->type),
+                                                .message = zdm_buffer_text(&story.text),
+                                                .migration = event->migration});
         story_fini(&story);
     }
 }
@@ -244,9 +269,10 @@ static void release(struct coord_driver *d)
 static void note_room(struct coord_driver *d, bool full, const struct zdm_error *err)
 {
     if (full != d->full)
-        driver_notice(d, full ? ZDM_LOG_ERROR : ZDM_LOG_INFO,
-                      full ? "no room for the log: requests are refused" : "there is room for the log again", "",
-                      full ? err->message : "");
+        driver_notice(d, &(struct coord_notice){.level = full ? ZDM_LOG_ERROR : ZDM_LOG_INFO,
+                                                .message = full ? "no room for the log: requests are refused"
+                                                                : "there is room for the log again",
+                                                .reason = full ? err->message : ""});
     d->full = full;
     d->probe_at_ms = d->now_ms + PROBE_MS;
 }
@@ -263,8 +289,10 @@ static bool fall_back(struct coord_driver *d, enum store_result result, int atte
     if (result == STORE_FULL)
         note_room(d, true, err);
     else
-        driver_notice(d, ZDM_LOG_WARN, "the outcome of a commit is not known: the log was read again", "",
-                      err->message);
+        driver_notice(d,
+                      &(struct coord_notice){.level = ZDM_LOG_WARN,
+                                             .message = "the outcome of a commit is not known: the log was read again",
+                                             .reason = err->message});
     return true;
 }
 

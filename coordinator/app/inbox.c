@@ -80,15 +80,23 @@ struct zdm_net_upcalls coord_driver_upcalls(struct coord_driver *driver)
 
 /* ---- Taking from the inbox ---- */
 
+static void tell_peer(struct coord_driver *d, const char *message, const struct coord_peer *peer)
+{
+    driver_notice(d, &(struct coord_notice){.level = ZDM_LOG_INFO,
+                                            .message = message,
+                                            .shard = peer->kind == COORD_PEER_AGENT ? peer->name : "",
+                                            .peer = peer->address});
+}
+
 static void greet(struct coord_driver *d, struct coord_peer *peer)
 {
     send_welcome(d, peer);
     switch (peer->kind) {
     case COORD_PEER_AGENT:
-        driver_notice(d, ZDM_LOG_INFO, "agent connected", peer->name, peer->address);
+        tell_peer(d, "agent connected", peer);
         break;
     case COORD_PEER_JOINER:
-        driver_notice(d, ZDM_LOG_INFO, "a new agent asks to join", peer->address, "");
+        tell_peer(d, "agent asks to join", peer);
         break;
     case COORD_PEER_PERSON:
         peer->user = calloc(1, sizeof(struct person));
@@ -156,7 +164,7 @@ static void take_closed(struct coord_driver *d, zdm_conn conn)
         struct pending *pending = group_add(d, 0);
         pending->agent = peer->key_id;
         pending->gone = true;
-        driver_notice(d, ZDM_LOG_INFO, "agent disconnected", peer->name, peer->address);
+        tell_peer(d, "agent disconnected", peer);
     }
     person_free(d, peer);
     coord_hub_forget(d->hub, conn);

@@ -1,7 +1,7 @@
 /*
  * private.h - what the files of the driver share: driver.c has its life and its turn, inbox.c what comes in, start.c
  * the log's beginning, group.c deciding and committing, effects.c what leaves. agents.c, uploads.c, requests.c and
- * queries.c know who may ask for what; reason.c, story.c and json_*.c put it into words.
+ * queries.c know who may ask for what; reason.c, advice.c, story.c and json_*.c put it into words.
  */
 #ifndef COORDINATOR_APP_PRIVATE_H
 #define COORDINATOR_APP_PRIVATE_H
@@ -140,8 +140,7 @@ struct coord_driver {
 };
 
 /* driver.c */
-void driver_notice(struct coord_driver *d, enum zdm_log_level level, const char *message, const char *subject,
-                   const char *detail);
+void driver_notice(struct coord_driver *d, const struct coord_notice *notice);
 /* Ends the driver: nothing is answered any more. */
 void driver_end(struct coord_driver *d, const struct zdm_error *err);
 enum zdm_code store_code(enum store_result result);
@@ -227,7 +226,7 @@ struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_sh
 /* Why a shard does not move, "" when it does. */
 void shard_reason(const struct coord_driver *d, const struct coord_migration *migration,
                   const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size);
-/* What to type next, and why. command may come out empty. */
+/* advice.c. What to type next, and why; command comes out empty when there is nothing to type. */
 void next_step(struct coord_driver *d, const struct coord_migration *migration, const struct coord_release *releases,
                char *command, size_t command_size, char *why, size_t why_size);
 

@@ -1,5 +1,5 @@
 /*
- * reason.c - why a shard does not move, in words; and what a person would do next.
+ * reason.c - why a shard does not move, in words.
  *
  * Three voices are brought together: the status (paused, failed), the rule that holds a shard back (wave, soak,
  * barrier: coord_hold_text), and what the agent itself says (a lock, a throttle, no database, silence). The nearest
@@ -91,9 +91,10 @@ static bool says_state(const struct zdm_migration_report *report, char *out, siz
     return says_wait(report, out, size);
 }
 
-/* True when the agent explains why nothing happens. */
-static bool agent_says(const struct coord_driver *d, const struct coord_migration *migration,
-                       const struct coord_shard *shard, char *out, size_t size)
+/* True when there is trouble that a person has to see to, whatever else holds the shard: nobody is there, there is no
+ * database, or something is badly wrong. */
+static bool trouble_says(const struct coord_driver *d, const struct coord_migration *migration,
+                         const struct coord_shard *shard, char *out, size_t size)
 {
     const struct coord_heard *heard = heard_of(d, shard);
     if (agent_is_away(d, shard, heard, out, size))
@@ -103,8 +104,17 @@ static bool agent_says(const struct coord_driver *d, const struct coord_migratio
         return say(out, size, "ALARM: the agent was given two different orders with the same number", "");
     if (!heard->report.connected)
         return say(out, size, "database unreachable", heard->report.db_error);
-    if (!heard->report.writable)
-        return say(out, size, "the database takes no writes", "");
+    return !heard->report.writable && say(out, size, "the database takes no writes", "");
+}
+
+/* True when the agent explains why nothing happens. */
+static bool agent_says(const struct coord_driver *d, const struct coord_migration *migration,
+                       const struct coord_shard *shard, char *out, size_t size)
+{
+    if (trouble_says(d, migration, shard, out, size))
+        return true;
+    const struct coord_heard *heard = heard_of(d, shard);
+    const struct zdm_migration_report *report = coord_view_report(&d->view, &heard->agent, migration->id);
     return report != NULL && says_state(report, out, size);
 }
 
@@ -119,22 +129,34 @@ static void failure_text(const struct coord_migration *migration, const struct c
                    shard->failure != NULL ? shard->failure : "no text");
 }
 
+/* Adds "; " and the text to what was said already. */
+static void say_too(char *out, size_t size, const char *text)
+{
+    size_t n = strlen(out);
+    (void)snprintf(out + n, size - n, "%s%s", n != 0 && text[0] != '\0' ? "; " : "", text);
+}
+
+/* A rule may hold it as well: both are said, and the trouble first, because no rule's end will mend it. */
 static void ready_text(const struct coord_driver *d, const struct coord_migration *migration,
                        const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size)
 {
-    char agent[ZDM_TEXT_MAX + 64];
-    if (release->hold == COORD_HOLD_NONE || release->hold == COORD_HOLD_STATUS)
+    char rule[ZDM_TEXT_MAX + 64] = "";
+    bool explained = release->hold == COORD_HOLD_NO_AGENT ? agent_says(d, migration, shard, out, size)
+                                                          : trouble_says(d, migration, shard, out, size);
+    if (release->hold == COORD_HOLD_NONE || release->hold == COORD_HOLD_STATUS ||
+        (release->hold == COORD_HOLD_NO_AGENT && explained))
         return;
-    if (release->hold == COORD_HOLD_NO_AGENT && agent_says(d, migration, shard, agent, sizeof agent)) {
-        (void)snprintf(out, size, "%s", agent);
-        return;
-    }
-    coord_hold_text(out, size, migration, release, d->now_ms);
-    const struct coord_heard *heard = heard_of(d, shard);
-    if (agent_is_away(d, shard, heard, agent, sizeof agent)) {
-        size_t n = strlen(out);
-        (void)snprintf(out + n, size - n, "; %s", agent);
-    }
+    coord_hold_text(rule, sizeof rule, migration, release, d->now_ms);
+    say_too(out, size, rule);
+}
+
+/* What a person stopped, or has to mend, comes first; that the shard could not go on anyway is said too. */
+static void add_trouble(const struct coord_driver *d, const struct coord_migration *migration,
+                        const struct coord_shard *shard, char *out, size_t size)
+{
+    char trouble[ZDM_TEXT_MAX + 64];
+    if (trouble_says(d, migration, shard, trouble, sizeof trouble))
+        say_too(out, size, trouble);
 }
 
 /* Databases speak in several lines; a reason is one. */
@@ -167,12 +189,15 @@ static void say_reason(const struct coord_driver *d, const struct coord_migratio
                        shard->resume_to == COORD_FAILED   ? "; it had failed before"
                        : shard->resume_to == COORD_UNSURE ? "; it was unsure before"
                                                           : "");
+        add_trouble(d, migration, shard, out, size);
         break;
     case COORD_FAILED:
         failure_text(migration, shard, out, size);
+        add_trouble(d, migration, shard, out, size);
         break;
     case COORD_UNSURE:
         (void)snprintf(out, size, "unsure: %s", shard->failure != NULL ? shard->failure : "its state is not proven");
+        add_trouble(d, migration, shard, out, size);
         break;
     case COORD_EXCLUDED:
         (void)snprintf(out, size, "excluded");
@@ -189,149 +214,4 @@ void shard_reason(const struct coord_driver *d, const struct coord_migration *mi
     out[0] = '\0';
     say_reason(d, migration, shard, release, out, size);
     to_one_line(out);
-}
-
-/* ---- What next ---- */
-
-struct census {
-    size_t by_status[COORD_EXCLUDED + 1];
-    const struct coord_shard *first[COORD_EXCLUDED + 1];
-    size_t n, below_opened; /* not excluded; of these: ready and not yet through the opened phase */
-    size_t waiting;         /* index of a ready shard that is held back by a rule */
-    bool have_waiting;
-};
-
-static void count(const struct coord_migration *migration, const struct coord_release *releases, struct census *out)
-{
-    *out = (struct census){.n = 0};
-    for (size_t i = 0; i < migration->n_shards; i++) {
-        const struct coord_shard *shard = &migration->shards[i];
-        if (out->by_status[shard->status]++ == 0)
-            out->first[shard->status] = shard;
-        if (shard->status == COORD_EXCLUDED)
-            continue;
-        out->n++;
-        if (shard->status != COORD_READY)
-            continue;
-        if (shard->at < migration->opened_phase)
-            out->below_opened++;
-        bool by_rule = releases[i].hold != COORD_HOLD_NONE && releases[i].hold != COORD_HOLD_ADVANCE &&
-                       releases[i].hold != COORD_HOLD_GATE;
-        if (by_rule && !out->have_waiting) {
-            out->waiting = i;
-            out->have_waiting = true;
-        }
-    }
-}
-
-struct advice {
-    char *command;
-    size_t command_size;
-    char *why;
-    size_t why_size;
-};
-
-static void advise_trouble(const struct coord_driver *d, const struct coord_migration *migration,
-                           const struct census *census, enum coord_status status, const struct advice *out)
-{
-    const struct coord_shard *shard = census->first[status];
-    char reason[ZDM_TEXT_MAX + 64];
-    size_t n = census->by_status[status];
-    const struct coord_release none = {.hold = COORD_HOLD_STATUS};
-    shard_reason(d, migration, shard, &none, reason, sizeof reason);
-    if (n == 1)
-        (void)snprintf(out->why, out->why_size, "%s %s", shard->name, reason);
-    else
-        (void)snprintf(out->why, out->why_size, "%zu shards are %s; %s %s", n, coord_status_name(status), shard->name,
-                       reason);
-    (void)snprintf(out->command, out->command_size, "zdmctl %s %s --shard %s",
-                   status == COORD_HELD ? "resume" : "retry", migration->id, shard->name);
-    if (status == COORD_HELD && n == census->n)
-        (void)snprintf(out->command, out->command_size, "zdmctl resume %s --all-shards", migration->id);
-}
-
-static void advise_moving(struct coord_driver *d, const struct coord_migration *migration, const struct census *census,
-                          const struct advice *out)
-{
-    size_t moving = census->by_status[COORD_MOVING] + census->by_status[COORD_UNDOING];
-    (void)snprintf(out->why, out->why_size, "phase %" PRIu32 " (%s) runs on %zu of %zu shards", migration->opened_phase,
-                   phase_title(d, migration, migration->opened_phase), moving, census->n);
-}
-
-static const struct zdm_flag *flag_of(const struct coord_migration *migration, uint32_t number)
-{
-    const struct zdm_phase *phase = zdm_plan_phase(migration->plan, number);
-    for (size_t i = 0; phase != NULL && i < phase->n_steps; i++)
-        if (phase->steps[i].action == ZDM_ACTION_GATE_FLAG)
-            return phase->steps[i].flag;
-    return NULL;
-}
-
-static void advise_advance(struct coord_driver *d, const struct coord_migration *migration, const struct advice *out)
-{
-    uint32_t opened = migration->opened_phase, next = opened + 1;
-    const struct zdm_flag *flag = flag_of(migration, opened);
-    (void)snprintf(out->command, out->command_size, "zdmctl advance %s --all-shards", migration->id);
-    if (opened == 0)
-        (void)snprintf(out->why, out->why_size, "nothing has begun yet; phase 1 (%s) is first",
-                       phase_title(d, migration, 1));
-    else if (flag != NULL)
-        (void)snprintf(out->why, out->why_size,
-                       "turn the flag %s on everywhere, then advance; phase %" PRIu32 " (%s) is next", flag->key, next,
-                       phase_title(d, migration, next));
-    else {
-        char title[128];
-        (void)zdm_copy_text(title, sizeof title, phase_title(d, migration, opened));
-        (void)snprintf(out->why, out->why_size, "phase %" PRIu32 " (%s) is done; phase %" PRIu32 " (%s) is next",
-                       opened, title, next, phase_title(d, migration, next));
-    }
-}
-
-static void advise_open(struct coord_driver *d, const struct coord_migration *migration,
-                        const struct coord_release *releases, const struct advice *out)
-{
-    static const enum coord_status troubles[] = {COORD_FAILED, COORD_UNSURE, COORD_HELD};
-    struct census census;
-    count(migration, releases, &census);
-    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
-        if (census.by_status[troubles[i]] != 0) {
-            advise_trouble(d, migration, &census, troubles[i], out);
-            return;
-        }
-    }
-    if (census.by_status[COORD_MOVING] + census.by_status[COORD_UNDOING] != 0)
-        advise_moving(d, migration, &census, out);
-    else if (census.have_waiting && census.below_opened != 0) {
-        char hold[ZDM_TEXT_MAX + 64] = "";
-        const struct coord_shard *shard = &migration->shards[census.waiting];
-        shard_reason(d, migration, shard, &releases[census.waiting], hold, sizeof hold);
-        (void)snprintf(out->why, out->why_size, "%s waits: %s", shard->name, hold);
-    } else if (migration->opened_phase < zdm_plan_last_phase(migration->plan))
-        advise_advance(d, migration, out);
-}
-
-void next_step(struct coord_driver *d, const struct coord_migration *migration, const struct coord_release *releases,
-               char *command, size_t command_size, char *why, size_t why_size)
-{
-    const struct advice out = {command, command_size, why, why_size};
-    command[0] = why[0] = '\0';
-    if (d->state->fenced)
-        (void)snprintf(
-            why, why_size,
-            "this coordinator is fenced: its log may be older than what agents were told; it gives no orders");
-    else if (migration == NULL) {
-        (void)snprintf(command, command_size, "zdmctl submit RUNBOOK");
-        (void)snprintf(why, why_size, "this fleet has no migration");
-    } else if (migration->mode == COORD_ENDED)
-        (void)snprintf(why, why_size, "the migration has ended");
-    else if (d->state->frozen) {
-        (void)snprintf(command, command_size, "zdmctl thaw");
-        (void)snprintf(why, why_size, "the fleet is frozen: no shard enters a phase");
-    } else {
-        advise_open(d, migration, releases, &out);
-        if (migration->mode == COORD_HALTED && command[0] == '\0') {
-            (void)snprintf(command, command_size, "zdmctl advance %s --only-unfinished", migration->id);
-            (void)snprintf(why, why_size, "the migration was halted");
-        }
-    }
 }

@@ -51,17 +51,24 @@ static void admit(void *ctx, zdm_conn conn)
     zdm_net_nng_admit(atomic_load(&p->net), conn);
 }
 
-static void notice(void *ctx, enum zdm_log_level level, const char *message, const char *subject, const char *detail)
+static void notice(void *ctx, const struct coord_notice *n)
 {
+    enum { FIELDS = 5 };
+    const char *const fields[FIELDS][2] = {{"migration", n->migration},
+                                           {"shard", n->shard},
+                                           {"person", n->person},
+                                           {"peer", n->peer},
+                                           {"reason", n->reason}};
+    const char *said[FIELDS][2] = {{NULL}}; /* those that apply, and then nothing: a NULL key ends the line */
+    size_t n_said = 0;
     (void)ctx;
-    if (subject[0] == '\0' && detail[0] == '\0')
-        zdm_log(level, message, NULL);
-    else if (detail[0] == '\0')
-        zdm_log(level, message, "of", subject, NULL);
-    else if (subject[0] == '\0')
-        zdm_log(level, message, "detail", detail, NULL);
-    else
-        zdm_log(level, message, "of", subject, "detail", detail, NULL);
+    for (size_t i = 0; i < FIELDS; i++)
+        if (fields[i][1] != NULL && fields[i][1][0] != '\0') {
+            said[n_said][0] = fields[i][0];
+            said[n_said++][1] = fields[i][1];
+        }
+    zdm_log(n->level, n->message, said[0][0], said[0][1], said[1][0], said[1][1], said[2][0], said[2][1], said[3][0],
+            said[3][1], said[4][0], said[4][1], NULL);
 }
 
 /* ---- Before the loop ---- */
@@ -176,6 +183,26 @@ static enum zdm_code start(struct program *p, struct zdm_error *err)
     return code == ZDM_OK ? listen_on(p, err) : code;
 }
 
+/* Enrolments are people's decisions, and may have outgrown the limit: that is said, but an outage of all would be worse
+ * than of those that find no room. */
+static void compare_descriptors(const struct coord_state *state)
+{
+    struct rlimit limit;
+    int64_t enrolled = 0;
+    char agents[24], room[24];
+    for (size_t i = 0; i < state->n_agents; i++)
+        enrolled += !state->agents[i].revoked;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    int64_t left = (int64_t)limit.rlim_cur - program.settings.handshake_slots - OTHER_DESCRIPTORS;
+    if (enrolled <= left)
+        return;
+    (void)snprintf(agents, sizeof agents, "%" PRId64, enrolled);
+    (void)snprintf(room, sizeof room, "%" PRId64, left);
+    zdm_log(ZDM_LOG_WARN, "the limit of open files has no room for every enrolled agent: raise it", "agents", agents,
+            "room", room, NULL);
+}
+
 static void tell_start(const struct program *p)
 {
     char epoch[24], events[24];
@@ -183,6 +210,7 @@ static void tell_start(const struct program *p)
     (void)snprintf(epoch, sizeof epoch, "%" PRIu64, state->epoch);
     (void)snprintf(events, sizeof events, "%" PRIu64, state->head_seq);
     zdm_log(ZDM_LOG_INFO, "ready", "listen", p->url, "epoch", epoch, "events", events, "release", ZDM_VERSION, NULL);
+    compare_descriptors(state);
     if (state->fenced)
         zdm_log(ZDM_LOG_WARN, "this coordinator is fenced and gives no orders", NULL);
     zdm_daemon_notify("READY=1");

@@ -259,7 +259,7 @@ static void tell_submitted(const struct coord_event *event, struct story *out)
     if (event->type == COORD_EVENT_PLAN_AMENDED)
         zdm_buffer_printf(&out->text, "%s amended %s: its plan is now %s", out->by, event->migration, hash);
     else
-        zdm_buffer_printf(&out->text, "%s registered over %zu shard%s with plan %s", event->migration,
+        zdm_buffer_printf(&out->text, "%s registered %s over %zu shard%s with plan %s", out->by, event->migration,
                           event->u.migration_submitted.n_shards, event->u.migration_submitted.n_shards == 1 ? "" : "s",
                           hash);
 }

@@ -21,7 +21,7 @@ enum zdm_code coord_apply_corrupt(const struct coord_event *event, struct zdm_er
 {
     zdm_error_set(err, ZDM_CORRUPT, "event %llu (%s) speaks of %s that does not exist", (unsigned long long)event->seq,
                   coord_event_type_name(event->type), what);
-    return zdm_error_hint(err, "The log is not whole: restore it from a backup, then see \"zdm-coordinator recover\".");
+    return zdm_error_hint(err, "The log is not whole. Keep the file, and start from a copy of the disk or a backup.");
 }
 
 /* The shard's place in the fleet; it is made when it is new. NULL without memory. */

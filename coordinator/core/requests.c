@@ -303,7 +303,7 @@ static void judge(const struct coord_state *state, const struct coord_view *view
         return;
     } else if (state->fenced) {
         zdm_error_set(answer, ZDM_FENCED, "this coordinator is fenced: agents follow a newer log");
-        zdm_error_hint(answer, "Find the coordinator they follow; if it is lost, see \"zdm-coordinator recover\".");
+        zdm_error_hint(answer, "Stop this one and start the coordinator that has the newest log.");
     } else {
         acted(input, out);
         verbs[request->verb](state, view, input, out, answer);

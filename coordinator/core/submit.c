@@ -43,6 +43,19 @@ static bool plan_is_right(const struct coord_input *input, struct zdm_error *ans
     return false;
 }
 
+/* Is all done but the purge, which this release does not take? What was hidden is still tied to its table: triggers of
+ * the one migration write into it, and another migration's changes could break them under the application. */
+static bool only_waits_for_purge(const struct coord_migration *m)
+{
+    const struct zdm_phase *last = zdm_plan_phase(m->plan, zdm_plan_last_phase(m->plan));
+    if (last == NULL || last->class != ZDM_PHASE_PURGE)
+        return false;
+    for (size_t i = 0; i < m->n_shards; i++)
+        if (m->shards[i].status != COORD_EXCLUDED && m->shards[i].at + 1 < last->number)
+            return false;
+    return true;
+}
+
 static bool there_is_room(const struct coord_state *state, const struct zdm_plan *plan, struct zdm_error *answer)
 {
     size_t active = 0;
@@ -55,12 +68,17 @@ static bool there_is_room(const struct coord_state *state, const struct zdm_plan
         if (table == NULL)
             continue;
         zdm_error_set(answer, ZDM_REFUSED, "migration %s is at work on table %s.%s", m->id, table->schema, table->name);
-        zdm_error_hint(answer, "Two migrations on one table at a time could undo each other's work: finish it first.");
+        if (only_waits_for_purge(m))
+            zdm_error_hint(answer, "It has only its purge before it, which this release does not take; until then what "
+                                   "it hid is tied to the table, which cannot be migrated again.");
+        else
+            zdm_error_hint(answer,
+                           "Two migrations on one table at a time could undo each other's work: finish it first.");
         return false;
     }
     if (active >= ZDM_MIGRATIONS_ACTIVE_MAX) {
         zdm_error_set(answer, ZDM_LIMIT, "%zu migrations are active already", active);
-        zdm_error_hint(answer, "Finish one of them first.");
+        zdm_error_hint(answer, "One of them must end first; those that hide a column end with their purge.");
         return false;
     }
     return true;

@@ -89,12 +89,24 @@ static void put_event(struct zdm_buffer *out, const struct ctl_look *look, const
     zdm_buffer_fini(&line);
 }
 
-/* An act and its consequence may be told in the same words: once is enough. */
+static bool is_type(const json_t *event, const char *type)
+{
+    return strcmp(ctl_json_text(event, "type"), type) == 0;
+}
+
+/* An act and its first consequence often tell the same story: once is enough, by the one that tells more. A reason that
+ * a person gave stands after a colon and is never left out. */
 static bool is_said_again(const json_t *events, size_t index)
 {
-    const char *text = ctl_json_text(json_array_get(events, index), "text");
-    const char *next = ctl_json_text(json_array_get(events, index + 1), "text");
-    return text[0] != '\0' && strcmp(text, next) == 0;
+    const json_t *event = json_array_get(events, index), *next = json_array_get(events, index + 1);
+    const char *text = ctl_json_text(event, "text"), *by = ctl_json_text(event, "by");
+    if (text[0] != '\0' && strcmp(text, ctl_json_text(next, "text")) == 0)
+        return true;
+    if (is_type(event, "enrolment_issued"))
+        return index > 0 && is_type(json_array_get(events, index - 1), "operator_acted");
+    return is_type(event, "operator_acted") && strchr(text, ':') == NULL &&
+           (is_type(next, "phase_opened") || is_type(next, "migration_submitted")) &&
+           strcmp(by, ctl_json_text(next, "by")) == 0;
 }
 
 /* Do all events speak of the same migration, or of none? Then its name need not stand at each. */

@@ -81,8 +81,9 @@ static void put_alarms(struct ctl_page *p)
     char text[160];
     if (ctl_json_true(coordinator, "fenced"))
         alarm_line(p, CTL_BAD, "FENCED:",
-                   "this coordinator met an agent that is ahead of its log. It sends no orders. See OPERATIONS, "
-                   "\"A fenced coordinator\".");
+                   "agents follow a newer log than this coordinator's, which is a copy or a restored backup. It sends "
+                   "no orders. Stop it and start the coordinator that has the newest log; until then agents stay "
+                   "where they are.");
     if (ctl_json_true(coordinator, "full"))
         alarm_line(p, CTL_BAD,
                    "FULL:", "the coordinator cannot write its log: it takes no requests until its disk has room");

@@ -245,13 +245,11 @@ static void after_agent_upcall(void *ctx)
 
 /* ---- life and death ---- */
 
-static void tell_notice(void *ctx, enum zdm_log_level level, const char *message, const char *subject,
-                        const char *detail)
+static void tell_notice(void *ctx, const struct coord_notice *notice)
 {
     struct cluster *cluster = ctx;
-    (void)level;
-    world_tell(&cluster->world, "coordinator: %s %s %s", message, subject != NULL ? subject : "",
-               detail != NULL ? detail : "");
+    world_tell(&cluster->world, "coordinator: %s %s %s", notice->message, notice->shard != NULL ? notice->shard : "",
+               notice->reason != NULL ? notice->reason : "");
 }
 
 void cluster_start_coordinator(struct cluster *cluster)

@@ -241,6 +241,55 @@ static void status_says_what_to_type_next(void **state)
     close_scene(&s);
 }
 
+/* What no rule's end will mend stands before the rule, and the rule is said as well. */
+static void trouble_is_said_before_the_rule_that_holds_the_shard_anyway(void **state)
+{
+    struct world *w = *state;
+    struct scene s = {.ann = dial_person(w, &w->ann)};
+    s.agent = join(w, s.ann, 1);
+    expect_ok(submit(s.ann));
+    report(s.agent, 1, NULL, 0, ZDM_AGENT_RESTING);
+    expect_next(&s, "\"reason\":\"waits for advance to phase 1 (expand)\"", "zdmctl advance rename");
+    report_changed(s.agent, 2, NULL, lose_database);
+    expect_next(&s,
+                "\"reason\":\"database unreachable: connection refused Is it running?; "
+                "waits for advance to phase 1 (expand)\"",
+                "zdmctl advance rename");
+    expect_ok(ask_verb(s.ann, ZDM_VERB_PAUSE, NULL));
+    expect_next(&s, "\"reason\":\"paused; database unreachable: connection refused", "zdmctl resume rename");
+    expect_ok(ask_verb(s.ann, ZDM_VERB_RESUME, NULL));
+    hang_up(s.agent);
+    world_wait(w, 3000);
+    expect_next(&s, "\"reason\":\"agent away since 3 s; waits for advance", "zdmctl advance rename");
+}
+
+/* A command that would be refused is not advised. */
+static void nothing_is_advised_that_this_release_refuses(void **state)
+{
+    static const struct {
+        enum submission kind;
+        const char *why;
+    } rows[] = {{PURGES_LAST, "stays hidden, with all its values: this release does not take phase 2 (purge)"},
+                {ASKS_FOR_APPROVAL, "phase 2 (migrate) is next. It needs 2 approvals, which this release cannot take"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        void *again = NULL;
+        assert_int_equal(world_start(&again), 0);
+        struct world *w = again;
+        struct scene s = {.ann = dial_person(w, &w->ann)};
+        s.agent = join(w, s.ann, 1);
+        report(s.agent, 1, NULL, 0, ZDM_AGENT_RESTING);
+        expect_ok(submit_kind(s.ann, rows[i].kind));
+        expect_next(&s, "zdmctl advance rename", "nothing has begun yet");
+        expect_ok(ask_verb(s.ann, ZDM_VERB_ADVANCE, NULL));
+        assert_true(take_orders(s.agent, &s.orders));
+        report(s.agent, 2, &s.orders, 1, ZDM_AGENT_RESTING);
+        expect_next(&s, "\"command\":null", rows[i].why);
+        close_scene(&s);
+        (void)world_stop(&again);
+    }
+    (void)state;
+}
+
 /* ---- The table of frames ---- */
 
 static struct client *dial_kind(struct world *w, enum zdm_frame_sender sender)
@@ -285,6 +334,8 @@ int main(void)
         WORLD(a_fleet_without_migrations_has_a_status),
         WORLD(status_says_why_a_shard_does_not_move),
         WORLD(status_says_what_to_type_next),
+        WORLD(trouble_is_said_before_the_rule_that_holds_the_shard_anyway),
+        cmocka_unit_test(nothing_is_advised_that_this_release_refuses),
         WORLD(what_is_not_theirs_to_send_closes_every_kind_of_session),
     };
 #undef WORLD

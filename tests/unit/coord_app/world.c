@@ -441,7 +441,22 @@ static struct zdm_phase make_phase(uint32_t number)
     return phase;
 }
 
-static struct zdm_plan *make_plan(void)
+/* The second phase as one that this release cannot carry out. */
+static void make_purge(struct zdm_phase *phase)
+{
+    phase->class = ZDM_PHASE_PURGE;
+    phase->destructive = true;
+    phase->approvals = 1;
+    phase->steps->kind = ZDM_STEP_PURGE;
+    phase->steps->action = ZDM_ACTION_PURGE_COLUMN;
+    phase->steps->object = zdm_strdup("~zdm_h");
+    free(phase->steps->sql);
+    phase->steps->sql = NULL;
+    phase->steps->inverse = ZDM_INVERSE_IMPOSSIBLE;
+    phase->steps->exact_inverse = false;
+}
+
+static struct zdm_plan *make_plan(enum submission kind)
 {
     struct zdm_plan *plan = zdm_plan_new();
     plan->format = ZDM_PLAN_FORMAT;
@@ -458,13 +473,22 @@ static struct zdm_plan *make_plan(void)
     plan->phases[0] = make_phase(1);
     plan->phases[1] = make_phase(2);
     plan->n_phases = 2;
+    if (kind == PURGES_LAST)
+        make_purge(&plan->phases[1]);
+    if (kind == ASKS_FOR_APPROVAL)
+        plan->phases[1].approvals = 2;
     return plan;
 }
 
 struct zdm_frame submit(struct client *c)
 {
+    return submit_kind(c, PLAIN);
+}
+
+struct zdm_frame submit_kind(struct client *c, enum submission kind)
+{
     struct zdm_buffer body = ZDM_BUFFER_INIT, flat = ZDM_BUFFER_INIT;
-    struct zdm_plan *plan = make_plan();
+    struct zdm_plan *plan = make_plan(kind);
     zdm_plan_encode(crypto(), plan, &body);
     assert_false(body.failed);
     struct zdm_envelope envelope = sign(c->world, &c->world->ann, ZDM_SIGNED_PLAN, &body);
