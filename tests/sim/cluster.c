@@ -15,28 +15,45 @@
 #include "proto/signed.h"
 #include "tests/sim/cluster_private.h"
 
-static const char runbook[] = "---\n"
-                              "id: sim\n"
-                              "throttle: {duty: 100%}\n"
-                              "---\n"
-                              "## Phase 1: Expand\n"
-                              "```sql\n"
-                              "ALTER TABLE users ADD COLUMN full_name VARCHAR(255);\n"
-                              "CREATE INDEX users_email ON users (email);\n"
-                              "```\n"
-                              "## Phase 2: Migrate\n"
-                              "```sql {batch=40}\n"
-                              "UPDATE users SET full_name = name WHERE full_name IS NULL;\n"
-                              "```\n"
-                              "## Phase 3: Switch\n"
-                              "```flag\n"
-                              "key: users-read-full-name\n"
-                              "rollout: [100%]\n"
-                              "```\n"
-                              "## Phase 4: Contract\n"
-                              "```sql\n"
-                              "ALTER TABLE users DROP COLUMN name;\n"
-                              "```\n";
+static const char *const runbooks[CLUSTER_PLANS] = {"---\n"
+                                                    "id: sim\n"
+                                                    "waves: [34%, 100%]\n"
+                                                    "soak: 4s\n"
+                                                    "max_parallel: 2\n"
+                                                    "failure_budget: 1\n"
+                                                    "throttle: {duty: 100%}\n"
+                                                    "---\n"
+                                                    "## Phase 1: Expand\n"
+                                                    "```sql\n"
+                                                    "ALTER TABLE users ADD COLUMN full_name VARCHAR(255);\n"
+                                                    "CREATE INDEX users_email ON users (email);\n"
+                                                    "```\n"
+                                                    "## Phase 2: Migrate\n"
+                                                    "```sql {batch=40}\n"
+                                                    "UPDATE users SET full_name = name WHERE full_name IS NULL;\n"
+                                                    "```\n"
+                                                    "## Phase 3: Switch\n"
+                                                    "```flag\n"
+                                                    "key: users-read-full-name\n"
+                                                    "rollout: [100%]\n"
+                                                    "```\n"
+                                                    "## Phase 4: Contract\n"
+                                                    "```sql\n"
+                                                    "ALTER TABLE users DROP COLUMN name;\n"
+                                                    "```\n",
+                                                    "---\n"
+                                                    "id: tidy\n"
+                                                    "throttle: {duty: 100%}\n"
+                                                    "---\n"
+                                                    "## Phase 1: Expand\n"
+                                                    "```sql\n"
+                                                    "ALTER TABLE orders ADD COLUMN total_cents BIGINT;\n"
+                                                    "ALTER TABLE orders ADD COLUMN memo TEXT DEFAULT '%s';\n"
+                                                    "```\n"
+                                                    "## Phase 2: Migrate\n"
+                                                    "```sql {batch=100}\n"
+                                                    "UPDATE orders SET total_cents = total WHERE total_cents IS NULL;\n"
+                                                    "```\n"};
 
 static void must(enum zdm_code code, const struct zdm_error *err)
 {
@@ -88,25 +105,39 @@ static void make_trust(struct cluster *cluster)
     zdm_trust_chain_write(&cluster->trust, &cluster->trust_bytes);
 }
 
-static void make_plan(struct cluster *cluster)
+/* One with a column whose default is so long that the plan takes more than one frame. */
+static void write_runbook(struct zdm_buffer *out, const char *runbook)
 {
+    const char *gap = strstr(runbook, "%s");
+    zdm_buffer_append(out, runbook, gap != NULL ? (size_t)(gap - runbook) : strlen(runbook));
+    for (unsigned i = 0; gap != NULL && i < ZDM_PIECE_MAX; i++)
+        zdm_buffer_append(out, "x", 1);
+    if (gap != NULL)
+        zdm_buffer_append(out, gap + 2, strlen(gap + 2));
+}
+
+static void make_plan(struct cluster *cluster, const char *runbook, struct cluster_plan *out)
+{
+    struct zdm_buffer text = ZDM_BUFFER_INIT;
     struct zdm_error err = ZDM_ERROR_INIT;
     struct zdm_notes *notes = NULL;
     struct zdm_buffer body = ZDM_BUFFER_INIT;
     struct zdm_envelope envelope;
-    must(zdm_runbook_compile("sim.md", runbook, sizeof runbook - 1, &cluster->plan, &notes, &err), &err);
-    if (cluster->plan == NULL) {
+    write_runbook(&text, runbook);
+    must(zdm_runbook_compile("sim.md", (const char *)text.data, text.len, &out->plan, &notes, &err), &err);
+    if (out->plan == NULL) {
         fprintf(stderr, "simulator: the runbook does not compile: %s\n", notes->findings[0].message);
         abort();
     }
-    zdm_plan_encode(sim_crypto(), cluster->plan, &body);
+    zdm_plan_encode(sim_crypto(), out->plan, &body);
     must(zdm_signed_make(sim_crypto(), &cluster->operator_key, &cluster->trust.fleet, ZDM_SIGNED_PLAN, body.data,
                          body.len, &envelope, &err),
          &err);
-    zdm_envelope_flatten(&envelope, &cluster->plan_bytes);
-    zdm_notes_encode(notes, &cluster->notes_bytes);
+    zdm_envelope_flatten(&envelope, &out->bytes);
+    zdm_notes_encode(notes, &out->notes);
     zdm_envelope_fini(&envelope);
     zdm_buffer_fini(&body);
+    zdm_buffer_fini(&text);
     zdm_notes_free(notes);
 }
 
@@ -117,8 +148,8 @@ static void make_enrolment(struct cluster *cluster, struct cluster_agent *agent)
     struct zdm_error err = ZDM_ERROR_INIT;
     struct zdm_buffer body = ZDM_BUFFER_INIT;
     struct zdm_enrolment enrolment = {.expires_at_ms = INT64_MAX / 2};
-    snprintf(enrolment.shard, sizeof enrolment.shard, "shard-%u", agent->number + 1);
-    enrolment.nonce.bytes[0] = (uint8_t)(agent->number + 1);
+    snprintf(enrolment.shard, sizeof enrolment.shard, "shard-%u", agent->shard + 1);
+    enrolment.nonce.bytes[0] = (uint8_t)(agent->shard + 1);
     enrolment.secret_hash.bytes[0] = 1;
     zdm_enrolment_encode(&enrolment, &body);
     must(zdm_signed_make(sim_crypto(), &cluster->operator_key, &cluster->trust.fleet, ZDM_SIGNED_ENROLMENT, body.data,
@@ -221,7 +252,7 @@ static void agent_turn(void *ctx, void *payload);
 
 static void schedule_agent(struct cluster_agent *agent, int64_t delay_ms)
 {
-    world_after(&agent->cluster->world, delay_ms, (int)agent->number + 1, agent_turn, agent,
+    world_after(&agent->cluster->world, delay_ms, agent->node, agent_turn, agent,
                 new_turn(++agent->turns, agent->number), free);
 }
 
@@ -234,7 +265,7 @@ static void agent_turn(void *ctx, void *payload)
     if (!newest || agent->driver == NULL)
         return;
     int64_t wake = agent_driver_turn(agent->driver);
-    int64_t now = zdm_boot_ms(&agent->cluster->world.nodes[agent->number + 1].clock);
+    int64_t now = zdm_boot_ms(&agent->cluster->world.nodes[agent->node].clock);
     schedule_agent(agent, wake - now < 60000 ? wake - now : 60000);
 }
 
@@ -274,7 +305,13 @@ void cluster_start_coordinator(struct cluster *cluster)
     must(coord_driver_new(&config, &cluster->coordinator, &err), &err);
     struct zdm_net_upcalls upcalls = coord_driver_upcalls(cluster->coordinator);
     struct zdm_net net = sim_net_attach(cluster->net, CLUSTER_COORDINATOR, &upcalls, after_coordinator_upcall, cluster);
-    must(coord_driver_start(cluster->coordinator, net, &err), &err);
+    if (coord_driver_start(cluster->coordinator, net, &err) != ZDM_OK) {
+        world_tell(&cluster->world, "coordinator does not start: %s", err.message);
+        if (cluster->disk.unknown_percent + cluster->disk.broken_percent == 0 && cluster->disk.full_until_ms == 0)
+            cluster_fail(cluster, "the coordinator does not start: %s", err.message);
+        cluster_crash_coordinator(cluster);
+        return;
+    }
     must(net.ops->listen(net.self, "sim://0", url, sizeof url, &err), &err);
     cluster->restarts++;
     world_tell(&cluster->world, "coordinator starts, epoch %llu",
@@ -305,17 +342,19 @@ static void engine_done(void *ctx, struct agent_result *result)
 void cluster_start_agent(struct cluster *cluster, unsigned number)
 {
     struct cluster_agent *agent = &cluster->agents[number];
-    struct world_node *node = &cluster->world.nodes[number + 1];
+    struct world_node *node = &cluster->world.nodes[agent->node];
     struct zdm_error err = ZDM_ERROR_INIT;
     if (agent->driver != NULL)
         return;
-    world_tell(&cluster->world, "agent %u starts", number + 1);
-    world_boot(&cluster->world, (int)number + 1);
+    world_tell(&cluster->world, "agent %d of shard-%u starts", agent->node, agent->shard + 1);
+    world_boot(&cluster->world, agent->node);
+    cluster->ears[agent->node] = (struct cluster_ear){.leased_until_ms = 0};
+    cluster->saw[SAW_DOUBLE] |= number >= CLUSTER_SHARDS && cluster->agents[agent->shard].driver != NULL;
     struct agent_engine_sink sink = {engine_done, agent};
-    agent->engine = sim_engine_open(&agent->db, &sink);
+    agent->engine = sim_engine_open(agent->db, agent->node, &sink);
     must(cluster_new_agent_driver(agent, node, &err), &err);
     struct zdm_net_upcalls upcalls = agent_driver_upcalls(agent->driver);
-    struct zdm_net net = sim_net_attach(cluster->net, (int)number + 1, &upcalls, after_agent_upcall, agent);
+    struct zdm_net net = sim_net_attach(cluster->net, agent->node, &upcalls, after_agent_upcall, agent);
     agent_driver_start(agent->driver, net);
     schedule_agent(agent, 0);
 }
@@ -325,9 +364,9 @@ void cluster_crash_agent(struct cluster *cluster, unsigned number)
     struct cluster_agent *agent = &cluster->agents[number];
     if (agent->driver == NULL)
         return;
-    world_tell(&cluster->world, "agent %u dies", number + 1);
-    world_kill(&cluster->world, (int)number + 1);
-    sim_net_detach(cluster->net, (int)number + 1);
+    world_tell(&cluster->world, "agent %d dies", agent->node);
+    world_kill(&cluster->world, agent->node);
+    sim_net_detach(cluster->net, agent->node);
     agent->engine.ops->close(agent->engine.self);
     agent_driver_free(agent->driver);
     agent->driver = NULL;
@@ -345,7 +384,7 @@ static void database_up(void *ctx, void *payload)
 
 void cluster_restart_database(struct cluster *cluster, unsigned number, int64_t down_ms)
 {
-    struct sim_db *db = &cluster->agents[number].db;
+    struct sim_db *db = &cluster->dbs[number];
     if (!db->up)
         return;
     world_tell(&cluster->world, "database %u goes down for %lld ms", number + 1, (long long)down_ms);
@@ -356,30 +395,42 @@ void cluster_restart_database(struct cluster *cluster, unsigned number, int64_t 
 
 /* ---- the whole ---- */
 
+static void make_agent(struct cluster *cluster, unsigned number)
+{
+    struct cluster_agent *agent = &cluster->agents[number];
+    agent->cluster = cluster;
+    agent->number = number;
+    agent->shard = number % CLUSTER_SHARDS;
+    agent->db = &cluster->dbs[agent->shard];
+    agent->node = (int)number + (number < CLUSTER_SHARDS ? 1 : 2); /* the operator's lies between */
+    if (number < CLUSTER_SHARDS) {
+        make_key(cluster, &agent->key);
+        sim_db_init(agent->db, &cluster->world, (int)number + 1, CLUSTER_ROWS);
+        agent->db->may_enter = cluster_may_enter;
+        agent->db->starts = cluster_starts;
+        agent->db->ctx = cluster;
+    } else {
+        agent->key = cluster->agents[agent->shard].key;
+    }
+    make_enrolment(cluster, agent);
+    zdm_buffer_append(&agent->trust, cluster->trust_bytes.data, cluster->trust_bytes.len);
+}
+
 void cluster_init(struct cluster *cluster, uint64_t seed, bool verbose)
 {
-    struct zdm_error err = ZDM_ERROR_INIT;
     *cluster = (struct cluster){.failure = ""};
     world_init(&cluster->world, seed);
     cluster->world.verbose = verbose;
     cluster->net = sim_net_new(&cluster->world);
-    if (store_memory_open(&cluster->store, &err) != STORE_OK)
-        abort();
+    cluster->store = sim_store_open(&cluster->disk, &cluster->world);
     make_key(cluster, &cluster->coordinator_key);
     make_key(cluster, &cluster->operator_key);
     make_trust(cluster);
-    make_plan(cluster);
-    for (unsigned i = 0; i < CLUSTER_SHARDS; i++) {
-        struct cluster_agent *agent = &cluster->agents[i];
-        agent->cluster = cluster;
-        agent->number = i;
-        make_key(cluster, &agent->key);
-        make_enrolment(cluster, agent);
-        zdm_buffer_append(&agent->trust, cluster->trust_bytes.data, cluster->trust_bytes.len);
-        sim_db_init(&agent->db, &cluster->world, (int)i + 1, CLUSTER_ROWS);
-        agent->db.may_enter = cluster_may_enter;
-        agent->db.ctx = cluster;
-    }
+    for (unsigned i = 0; i < CLUSTER_PLANS; i++)
+        make_plan(cluster, runbooks[i], &cluster->plans[i]);
+    cluster_listen(cluster);
+    for (unsigned i = 0; i < CLUSTER_AGENTS; i++)
+        make_agent(cluster, i);
     enrol_all(cluster);
     cluster->person = (struct sim_operator){.world = &cluster->world,
                                             .node = CLUSTER_OPERATOR,
@@ -387,8 +438,6 @@ void cluster_init(struct cluster *cluster, uint64_t seed, bool verbose)
                                             .key = &cluster->operator_key,
                                             .fleet = cluster->trust.fleet,
                                             .coordinator = cluster->coordinator_key.public_key};
-    cluster->person.uploads[0] = (struct operator_upload){cluster->plan_bytes.data, cluster->plan_bytes.len};
-    cluster->person.uploads[1] = (struct operator_upload){cluster->notes_bytes.data, cluster->notes_bytes.len};
     operator_start(&cluster->person, cluster->net);
     cluster_start_coordinator(cluster);
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
@@ -399,22 +448,25 @@ void cluster_fini(struct cluster *cluster)
 {
     operator_stop(&cluster->person, cluster->net);
     cluster_crash_coordinator(cluster);
-    for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
+    for (unsigned i = 0; i < CLUSTER_AGENTS; i++)
         cluster_crash_agent(cluster, i);
     world_fini(&cluster->world);
-    for (unsigned i = 0; i < CLUSTER_SHARDS; i++) {
-        sim_db_fini(&cluster->agents[i].db);
+    for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
+        sim_db_fini(&cluster->dbs[i]);
+    for (unsigned i = 0; i < CLUSTER_AGENTS; i++) {
         zdm_envelope_fini(&cluster->agents[i].enrolment);
         zdm_buffer_fini(&cluster->agents[i].trust);
         free(cluster->agents[i].results);
     }
     sim_net_free(cluster->net);
-    cluster->store.ops->close(cluster->store.self);
-    zdm_plan_unref(cluster->plan);
+    sim_store_close(&cluster->disk);
+    for (unsigned i = 0; i < CLUSTER_PLANS; i++) {
+        zdm_plan_unref(cluster->plans[i].plan);
+        zdm_buffer_fini(&cluster->plans[i].bytes);
+        zdm_buffer_fini(&cluster->plans[i].notes);
+    }
     zdm_trust_chain_fini(&cluster->trust);
     zdm_buffer_fini(&cluster->trust_bytes);
-    zdm_buffer_fini(&cluster->plan_bytes);
-    zdm_buffer_fini(&cluster->notes_bytes);
 }
 
 bool cluster_step(struct cluster *cluster, int64_t until_ms)

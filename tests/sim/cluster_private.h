@@ -17,6 +17,11 @@ void cluster_keep_result(struct cluster_agent *agent, struct agent_result *resul
 void cluster_check_coordinator(struct cluster *cluster); /* after each of its turns */
 void cluster_check_promises(struct cluster *cluster);    /* after each of its starts: nothing acknowledged is lost */
 void cluster_check_agents(struct cluster *cluster);      /* after every step of the world */
+/* What may be said and done, judged by what went over the wire. */
+void cluster_listen(struct cluster *cluster);
+void cluster_starts(void *ctx, int node, const struct agent_op *op);
+/* Which of the plans a migration's is; CLUSTER_PLANS for none. */
+unsigned cluster_plan_of(const struct cluster *cluster, const char *migration);
 /* Invariant 4, asked by a database when a step of a phase begins to change it. */
 bool cluster_may_enter(void *ctx, const struct sim_db *db, const struct zdm_plan *plan, uint32_t phase);
 

@@ -9,6 +9,8 @@
 #include "proto/codec.h"
 #include "proto/signed.h"
 
+enum { ECHO_PERCENT = 20 };
+
 static void dial(struct sim_operator *person);
 
 static bool find_coordinator(void *ctx, const struct zdm_id *key_id, struct zdm_hash *out_public_key)
@@ -76,8 +78,20 @@ static void take_answer(struct sim_operator *person, const struct zdm_frame *fra
     world_tell(person->world, "operator: %s -> %s %s", zdm_verb_name(person->request.verb),
                zdm_code_name(person->answer), person->message);
     /* A request that changed nothing ("already paused") leaves no trace and has position 0. */
-    if (person->answer == ZDM_OK && frame->u.answer.seq > 0 && person->n_answered < OPERATOR_ANSWERS_MAX)
+    bool acted = person->answer == ZDM_OK && frame->u.answer.seq > 0;
+    if (person->echo) {
+        person->contradicted = person->contradicted || !acted || frame->u.answer.seq != person->echo_seq;
+        person->echoes++;
+    } else if (acted && person->n_answered < OPERATOR_ANSWERS_MAX) {
         person->answered[person->n_answered++] = person->request.request_id;
+        person->echo = world_chance(person->world, ECHO_PERCENT);
+        person->echo_seq = frame->u.answer.seq;
+        if (person->echo) {
+            dial(person);
+            return;
+        }
+    }
+    person->echo = false;
     person->busy = false;
     zdm_request_fini(&person->request);
 }

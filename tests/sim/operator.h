@@ -2,8 +2,9 @@
  * operator.h - a person with a key, at a node of the world: signs requests and sends them until they are answered.
  *
  * One request at a time. A connection that is lost, or silent for OPERATOR_PATIENCE_MS, is dialled anew and the same
- * request id is signed again for the new session, as zdmctl does. What was answered with ZDM_OK is remembered, so that
- * the simulator can ask whether any of it was ever forgotten.
+ * request id is signed again for the new session, as zdmctl does. Some requests are sent once more after their answer,
+ * as a person does who has not seen it: the answer has to be the same. What was answered with ZDM_OK is remembered, so
+ * that the simulator can ask whether any of it was ever forgotten.
  */
 #ifndef TESTS_SIM_OPERATOR_H
 #define TESTS_SIM_OPERATOR_H
@@ -38,6 +39,10 @@ struct sim_operator {
     struct operator_upload uploads[2]; /* submit: plan envelope, notes */
     enum zdm_code answer;              /* of the last request */
     char message[256];
+    bool echo; /* the request was answered before, at this position */
+    uint64_t echo_seq;
+    uint64_t echoes;   /* answered twice */
+    bool contradicted; /* a second answer differed from the first */
 
     struct zdm_id answered[OPERATOR_ANSWERS_MAX]; /* ids of requests answered with ZDM_OK */
     size_t n_answered;

@@ -26,6 +26,7 @@ struct pending {
 
 struct sim_engine {
     struct sim_db *db;
+    int node; /* of its agent */
     struct agent_engine_sink sink;
     struct pending *queues[SIM_LANES][SIM_LANE_QUEUE]; /* [lane][0] is running */
     size_t lengths[SIM_LANES];
@@ -45,9 +46,9 @@ static void pending_free(struct pending *pending)
     free(pending);
 }
 
-void sim_db_init(struct sim_db *db, struct world *world, int node, uint32_t rows)
+void sim_db_init(struct sim_db *db, struct world *world, int number, uint32_t rows)
 {
-    *db = (struct sim_db){.world = world, .node = node, .up = true, .boots = 1, .rows = rows};
+    *db = (struct sim_db){.world = world, .number = number, .up = true, .boots = 1, .rows = rows};
 }
 
 void sim_db_fini(struct sim_db *db)
@@ -82,12 +83,17 @@ static struct agent_result *result_for(const struct pending *pending, enum agent
     return result;
 }
 
-static struct agent_journal *find_journal(struct sim_db *db, const char *migration)
+struct agent_journal *sim_db_journal(struct sim_db *db, const char *migration)
 {
     for (size_t i = 0; i < db->n_journals; i++)
         if (strcmp(db->journals[i].migration, migration) == 0)
             return &db->journals[i];
     return NULL;
+}
+
+static struct sim_db_truth *truth_of(struct sim_db *db, const struct agent_journal *journal)
+{
+    return &db->truths[journal - db->journals];
 }
 
 static void set_text(char **text, const char *value)
@@ -127,7 +133,7 @@ static void describe(const struct sim_db *db, struct agent_result *result)
     result->capabilities =
         AGENT_CAN_TRANSACTIONAL_DDL | AGENT_CAN_NOWAIT | AGENT_CAN_CONCURRENT_INDEX | AGENT_CAN_HIDE_BY_RENAME;
     result->timeline = 1;
-    snprintf(result->identity, sizeof result->identity, "sim-%d-%llu", db->node, (unsigned long long)db->boots);
+    snprintf(result->identity, sizeof result->identity, "sim-%d-%llu", db->number, (unsigned long long)db->boots);
     zdm_copy_text(result->server_version, sizeof result->server_version, "15.0");
 }
 
@@ -161,7 +167,7 @@ static void do_store_plan(struct sim_db *db, const struct pending *pending)
 
 static enum agent_outcome do_accept(struct sim_db *db, const struct pending *pending)
 {
-    struct agent_journal *journal = find_journal(db, pending->op.migration);
+    struct agent_journal *journal = sim_db_journal(db, pending->op.migration);
     if (journal == NULL) {
         if (db->n_journals == SIM_DB_JOURNALS_MAX)
             abort();
@@ -169,38 +175,39 @@ static enum agent_outcome do_accept(struct sim_db *db, const struct pending *pen
         *journal = (struct agent_journal){.step = 1};
         zdm_copy_text(journal->migration, sizeof journal->migration, pending->op.migration);
     }
-    switch (zdm_directive_judge(&journal->accepted, &journal->digest, &pending->offered, &pending->op.digest)) {
-    case ZDM_REPEAT:
-        return AGENT_ALREADY;
-    case ZDM_STALE:
-    case ZDM_EQUIVOCATION:
+    const struct zdm_fence *old = &journal->accepted, *new = &pending->offered;
+    if (new->epoch == old->epoch &&new->generation == old->generation) {
+        if (zdm_hash_equal(&journal->digest, &pending->op.digest))
+            return AGENT_ALREADY;
+        db->violation = "two orders of one generation";
         return AGENT_FENCED;
-    case ZDM_ACCEPT:
-        break;
     }
-    if (zdm_fence_compare(&pending->offered, &journal->accepted) <= 0)
-        db->violation = "an accepted fence did not go up";
+    if (new->epoch < old->epoch || (new->epoch == old->epoch &&new->generation < old->generation)) {
+        db->fenced++;
+        return AGENT_FENCED;
+    }
     zdm_envelope_fini(&journal->directive);
     if (!zdm_envelope_copy(&journal->directive, &pending->envelope))
         abort();
     journal->accepted = pending->offered;
     journal->digest = pending->op.digest;
     journal->plan_hash = pending->plan_hash;
-    db->paused[journal - db->journals] = pending->pause;
+    truth_of(db, journal)->paused = pending->pause;
     return AGENT_OK;
 }
 
 static void do_inspect(struct sim_db *db, const struct pending *pending, struct agent_result *result)
 {
     const struct zdm_step *step = zdm_plan_step(pending->op.plan, pending->op.step);
-    const struct agent_journal *journal = find_journal(db, pending->op.migration);
+    const struct agent_journal *journal = sim_db_journal(db, pending->op.migration);
+    const struct sim_db_truth *truth = journal != NULL ? truth_of(db, journal) : NULL;
     bool journalled =
         journal != NULL && (journal->step > step->ordinal || (journal->step == step->ordinal && journal->walked));
-    bool done = db->catalogue[step->ordinal];
+    bool done = truth != NULL && truth->catalogue[step->ordinal];
     if (step->kind == ZDM_STEP_BACKFILL || step->kind == ZDM_STEP_CHECK)
         done = journalled;
     result->proof = done ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
-    if (db->invalid[step->ordinal])
+    if (truth != NULL && truth->invalid[step->ordinal])
         result->proof = AGENT_PROOF_LEFTOVER;
 }
 
@@ -231,10 +238,11 @@ static void do_batch(struct sim_db *db, const struct pending *pending, struct ag
     uint32_t wanted = pending->op.rows > 0 ? pending->op.rows : 1;
     uint32_t to = from + wanted < db->rows ? from + wanted : db->rows;
     bool change = pending->op.run == AGENT_RUN_BATCH;
-    if (change && db->paused[journal - db->journals])
+    struct sim_db_truth *truth = truth_of(db, journal);
+    if (change && truth->paused)
         db->violation = "a batch was committed under an accepted pause";
     for (uint32_t i = from; i < to && change; i++)
-        if (++db->counters[i] > 1)
+        if (++truth->counters[i] > 1)
             db->violation = "a row was changed twice";
     char text[16];
     snprintf(text, sizeof text, "%u", to);
@@ -256,6 +264,15 @@ static bool fence_holds(const struct agent_journal *journal, const struct agent_
            same_text(journal->cursor, op->cursor);
 }
 
+/* Whatever is journalled as done has to be so. Gates are turned by people. */
+static bool is_true(const struct sim_db_truth *truth, const struct agent_journal *journal, const struct zdm_step *step)
+{
+    if (step->kind == ZDM_STEP_BACKFILL || step->kind == ZDM_STEP_CHECK)
+        return journal->walked;
+    return step->action == ZDM_ACTION_GATE_FLAG || !zdm_step_is_for(step, ZDM_ENGINE_POSTGRESQL) ||
+           truth->catalogue[step->ordinal];
+}
+
 static void enter_phase(struct sim_db *db, const struct agent_op *op)
 {
     uint32_t phase = zdm_plan_phase_of(op->plan, op->step);
@@ -266,7 +283,8 @@ static void enter_phase(struct sim_db *db, const struct agent_op *op)
 static enum agent_outcome do_run(struct sim_db *db, const struct pending *pending, struct agent_result *result)
 {
     const struct agent_op *op = &pending->op;
-    struct agent_journal *journal = find_journal(db, op->migration);
+    struct agent_journal *journal = sim_db_journal(db, op->migration);
+    struct sim_db_truth *truth = journal != NULL ? truth_of(db, journal) : NULL;
     if (!fence_holds(journal, op)) {
         db->fenced++;
         return AGENT_FENCED;
@@ -279,20 +297,20 @@ static enum agent_outcome do_run(struct sim_db *db, const struct pending *pendin
     case AGENT_RUN_REMOVE_SYNC:
     case AGENT_RUN_VALIDATE:
     case AGENT_RUN_HIDE:
-        db->catalogue[op->step] = true;
+        truth->catalogue[op->step] = true;
         go_to_step(journal, op->step + 1);
         break;
     case AGENT_RUN_INDEX_BUILD:
-        if (db->invalid[op->step] || world_chance(db->world, db->faults.leftover_percent)) {
-            db->invalid[op->step] = true;
+        if (truth->invalid[op->step] || world_chance(db->world, db->faults.leftover_percent)) {
+            truth->invalid[op->step] = true;
             db->leftovers++;
             zdm_error_set(&result->error, ZDM_CONFLICT, "deadlock detected");
             return AGENT_RETRY;
         }
-        db->catalogue[op->step] = true;
+        truth->catalogue[op->step] = true;
         break;
     case AGENT_RUN_INDEX_DROP_INVALID:
-        db->invalid[op->step] = false;
+        truth->invalid[op->step] = false;
         break;
     case AGENT_RUN_BOUND: {
         char text[16];
@@ -306,6 +324,8 @@ static enum agent_outcome do_run(struct sim_db *db, const struct pending *pendin
         do_batch(db, pending, journal, result);
         break;
     case AGENT_RUN_STEP_DONE:
+        if (!is_true(truth, journal, zdm_plan_step(op->plan, op->step)))
+            db->violation = "a step was journalled as done that is not";
         go_to_step(journal, op->step + 1);
         break;
     case AGENT_RUN_STEP_BACK:
@@ -459,7 +479,7 @@ static void take_effect(void *ctx, void *payload)
         if (answer == NULL)
             abort();
         *answer = (struct answer){engine, result};
-        world_after(db->world, world_between(db->world, 0, 3), db->node, give_answer, engine, answer, drop_answer);
+        world_after(db->world, world_between(db->world, 0, 3), engine->node, give_answer, engine, answer, drop_answer);
     }
     pending_free(pending);
 }
@@ -493,6 +513,8 @@ static enum zdm_code engine_start(void *self, const struct agent_op *op, struct 
     struct sim_engine *engine = self;
     if (op->lane >= SIM_LANES || engine->lengths[op->lane] == SIM_LANE_QUEUE)
         return zdm_error_set(err, ZDM_FULL, "lane %u is full", op->lane);
+    if (engine->db->starts != NULL)
+        engine->db->starts(engine->db->ctx, engine->node, op);
     struct pending *pending = calloc(1, sizeof *pending);
     if (pending == NULL)
         abort();
@@ -546,12 +568,13 @@ static void engine_close(void *self)
 static const struct agent_engine_ops sim_engine_ops = {
     .name = "simulated", .start = engine_start, .cancel = engine_cancel, .close = engine_close};
 
-struct agent_engine sim_engine_open(struct sim_db *db, const struct agent_engine_sink *sink)
+struct agent_engine sim_engine_open(struct sim_db *db, int node, const struct agent_engine_sink *sink)
 {
     struct sim_engine *engine = calloc(1, sizeof *engine);
     if (engine == NULL)
         abort();
     engine->db = db;
+    engine->node = node;
     engine->sink = *sink;
     return (struct agent_engine){&sim_engine_ops, engine};
 }

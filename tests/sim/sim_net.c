@@ -21,6 +21,7 @@ struct message {
 struct pipe {
     struct message *first, *last;
     unsigned queued;
+    uint64_t sent; /* frames ever put in */
     bool pumping;
     bool fin; /* the sender closed: the receiver learns of it behind the last frame */
 };
@@ -58,6 +59,7 @@ struct sim_net {
     struct connection **connections;
     size_t n_connections, cap_connections;
     zdm_conn next_conn;
+    struct sim_net_tap tap;
 };
 
 static int64_t delay(struct sim_net *net)
@@ -121,7 +123,11 @@ static void schedule_pump(struct connection *connection, unsigned i)
 static void deliver(struct connection *connection, struct end *end, struct message *message)
 {
     struct port *port = &connection->net->ports[end->node];
+    const struct sim_net_tap *tap = &connection->net->tap;
     world_witness(connection->net->world, 1, (uint64_t)end->node << 32 | message->n);
+    if (tap->arrives != NULL)
+        tap->arrives(tap->ctx, connection->ends[end == &connection->ends[0] ? 1 : 0].node, end->node, message->bytes,
+                     message->n);
     port->upcalls.frame(port->upcalls.ctx, end->conn, message->bytes, message->n);
     after_upcall(port);
 }
@@ -262,6 +268,9 @@ static enum zdm_send sim_send(void *self, zdm_conn conn, const void *bytes, size
     struct pipe *pipe = &connection->pipes[other];
     if (pipe->queued >= SIM_QUEUE_MAX)
         return ZDM_SEND_FULL;
+    if (port->net->tap.sent != NULL)
+        port->net->tap.sent(port->net->tap.ctx, end->node, connection->ends[other].node, pipe->sent, bytes, n);
+    pipe->sent++;
     if (connection->dead)
         return ZDM_SEND_OK; /* into the void: this end does not know yet */
     struct message *message = malloc(sizeof *message + n);
@@ -308,6 +317,11 @@ struct sim_net *sim_net_new(struct world *world)
     net->delay_min = 1;
     net->delay_max = 5;
     return net;
+}
+
+void sim_net_tap(struct sim_net *net, const struct sim_net_tap *tap)
+{
+    net->tap = *tap;
 }
 
 void sim_net_free(struct sim_net *net)

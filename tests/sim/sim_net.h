@@ -13,7 +13,16 @@
 
 struct sim_net;
 
+/* Somebody who hears every frame as it is given to the net, and just before it arrives. nth counts the frames that one
+ * end of a connection has sent on it, from 0. */
+struct sim_net_tap {
+    void (*sent)(void *ctx, int from, int to, uint64_t nth, const uint8_t *bytes, size_t n);
+    void (*arrives)(void *ctx, int from, int to, const uint8_t *bytes, size_t n);
+    void *ctx;
+};
+
 struct sim_net *sim_net_new(struct world *world);
+void sim_net_tap(struct sim_net *net, const struct sim_net_tap *tap);
 void sim_net_free(struct sim_net *net);
 
 /* The seam of one node's present incarnation; upcalls happen inside world_step. after_upcall (may be NULL) is called

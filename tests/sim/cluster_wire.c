@@ -1,0 +1,174 @@
+/*
+ * cluster_wire.c - an eavesdropper between coordinator and agents, and what follows from what it heard.
+ *
+ * The sealing of the simulated world hides nothing, so that every frame can be read where it is sent and where it
+ * arrives. What is heard is the promise, and what the agents ask of their databases has to keep it: nothing is ordered
+ * that the log does not hold, nothing begun after a stop has arrived, nothing without a lease.
+ */
+#include "tests/sim/cluster_private.h"
+
+#include <string.h>
+
+#include "proto/codec.h"
+#include "proto/signed.h"
+
+enum { LEASE_TOLERANCE_MS = 200 /* clocks drift apart */ };
+
+static struct cluster_agent *agent_at(struct cluster *cluster, int node)
+{
+    for (unsigned i = 0; i < CLUSTER_AGENTS; i++)
+        if (cluster->agents[i].node == node)
+            return &cluster->agents[i];
+    return NULL;
+}
+
+/* The frame in a sealed message; false for those of the handshake. */
+static bool overhear(const uint8_t *bytes, size_t n, struct zdm_frame *out)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    return n > ZDM_SEAL_OVERHEAD && zdm_frame_decode(bytes, n - ZDM_SEAL_OVERHEAD, out, &err) == ZDM_OK;
+}
+
+static bool read_order(const struct zdm_envelope *envelope, struct zdm_directive *out)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    size_t n = 0;
+    const uint8_t *body = zdm_signed_body(envelope, &n);
+    return body != NULL && zdm_directive_decode(body, n, out, &err) == ZDM_OK;
+}
+
+/* ---- What the coordinator says has to be in its log ---- */
+
+static void check_order(struct cluster *cluster, const struct zdm_directive *directive)
+{
+    struct zdm_hash hash;
+    const struct zdm_hash *there = sim_store_hash_at(&cluster->disk, directive->fence.generation, &hash);
+    unsigned plan = cluster_plan_of(cluster, directive->migration);
+    if (there == NULL || !zdm_hash_equal(there, &directive->fence.anchor))
+        cluster_fail(cluster, "an order of %s for %s went out whose generation %llu is not in the log",
+                     directive->migration, directive->shard, (unsigned long long)directive->fence.generation);
+    if (plan == CLUSTER_PLANS || !zdm_hash_equal(&directive->plan_hash, &cluster->plans[plan].plan->hash))
+        cluster_fail(cluster, "an order went out for a plan that nobody submitted");
+}
+
+static void coordinator_says(struct cluster *cluster, const struct zdm_frame *frame)
+{
+    struct zdm_directive directive;
+    if (frame->type == ZDM_FRAME_ANSWER && frame->u.answer.code == ZDM_OK &&
+        frame->u.answer.seq > sim_store_head(&cluster->disk))
+        cluster_fail(cluster, "a request was answered before it was in the log");
+    for (size_t i = 0; frame->type == ZDM_FRAME_ORDERS && i < frame->u.envelopes.n; i++) {
+        if (!read_order(&frame->u.envelopes.items[i], &directive))
+            continue;
+        check_order(cluster, &directive);
+        zdm_directive_fini(&directive);
+    }
+}
+
+/* ---- What an agent says ---- */
+
+static void agent_says(struct cluster *cluster, int node, const struct zdm_frame *frame)
+{
+    struct cluster_ear *ear = &cluster->ears[node];
+    if (frame->type == ZDM_FRAME_PLAN_REQUEST && frame->u.piece.offset > 0)
+        cluster->saw[SAW_PLAN_IN_PIECES] = true;
+    if (frame->type != ZDM_FRAME_REPORT)
+        return;
+    const struct zdm_report *report = &frame->u.report;
+    ear->sent[report->number % CLUSTER_SENT].number = report->number;
+    ear->sent[report->number % CLUSTER_SENT].at_ms = cluster->world.now_ms;
+    for (size_t i = 0; i < report->n_migrations; i++) {
+        const struct zdm_migration_report *mr = &report->migrations[i];
+        if (mr->equivocation)
+            cluster_fail(cluster, "agent %d saw two orders of one generation", node);
+        cluster->saw[SAW_LEASE_EXPIRE] |= mr->wait == ZDM_WAIT_LEASE && ear->leased_until_ms > 0;
+        cluster->saw[SAW_PAUSED_MID_BACKFILL] |= mr->state == ZDM_AGENT_PAUSED && mr->progress.rows_done > 0 &&
+                                                 mr->progress.rows_done < mr->progress.rows_total;
+    }
+}
+
+/* A counter that is used twice under one key gives the key away. Only the handshake's first message is not sealed. */
+static void check_counter(struct cluster *cluster, uint64_t nth, const uint8_t *bytes, size_t n)
+{
+    uint64_t counter;
+    if (nth == 0 || n < ZDM_SEAL_OVERHEAD)
+        return;
+    memcpy(&counter, bytes + n - ZDM_SEAL_OVERHEAD, sizeof counter);
+    if (counter != nth - 1)
+        cluster_fail(cluster, "frame %llu of a session was sealed with the counter %llu", (unsigned long long)nth,
+                     (unsigned long long)counter);
+}
+
+static void on_sent(void *ctx, int from, int to, uint64_t nth, const uint8_t *bytes, size_t n)
+{
+    struct cluster *cluster = ctx;
+    struct zdm_frame frame;
+    (void)to;
+    check_counter(cluster, nth, bytes, n);
+    if (nth == 0 || !overhear(bytes, n, &frame))
+        return;
+    if (from == CLUSTER_COORDINATOR)
+        coordinator_says(cluster, &frame);
+    else if (agent_at(cluster, from) != NULL)
+        agent_says(cluster, from, &frame);
+    zdm_frame_fini(&frame);
+}
+
+/* ---- What an agent hears ---- */
+
+static void hear_ack(struct cluster_ear *ear, const struct zdm_frame *frame)
+{
+    size_t place = frame->u.ack.number % CLUSTER_SENT;
+    if (ear->sent[place].number != frame->u.ack.number)
+        return;
+    int64_t until = ear->sent[place].at_ms + (int64_t)frame->u.ack.lease_ms;
+    if (until > ear->leased_until_ms)
+        ear->leased_until_ms = until;
+}
+
+static void hear_order(struct cluster *cluster, struct cluster_ear *ear, const struct zdm_envelope *envelope)
+{
+    struct zdm_directive directive;
+    if (!read_order(envelope, &directive))
+        return;
+    unsigned plan = cluster_plan_of(cluster, directive.migration);
+    if (plan < CLUSTER_PLANS && directive.mode != ZDM_MODE_RUN &&
+        zdm_fence_compare(&directive.fence, &ear->stops[plan]) > 0)
+        ear->stops[plan] = directive.fence;
+    zdm_directive_fini(&directive);
+}
+
+static void on_arrival(void *ctx, int from, int to, const uint8_t *bytes, size_t n)
+{
+    struct cluster *cluster = ctx;
+    struct zdm_frame frame;
+    if (from != CLUSTER_COORDINATOR || agent_at(cluster, to) == NULL || !overhear(bytes, n, &frame))
+        return;
+    if (frame.type == ZDM_FRAME_ACK)
+        hear_ack(&cluster->ears[to], &frame);
+    for (size_t i = 0; frame.type == ZDM_FRAME_ORDERS && i < frame.u.envelopes.n; i++)
+        hear_order(cluster, &cluster->ears[to], &frame.u.envelopes.items[i]);
+    zdm_frame_fini(&frame);
+}
+
+void cluster_listen(struct cluster *cluster)
+{
+    const struct sim_net_tap tap = {.sent = on_sent, .arrives = on_arrival, .ctx = cluster};
+    sim_net_tap(cluster->net, &tap);
+}
+
+/* ---- What an agent does ---- */
+
+void cluster_starts(void *ctx, int node, const struct agent_op *op)
+{
+    struct cluster *cluster = ctx;
+    const struct cluster_ear *ear = &cluster->ears[node];
+    /* To journal that it stopped is always allowed. */
+    if (op->kind != AGENT_OP_RUN || op->run == AGENT_RUN_STOP)
+        return;
+    if (cluster->world.now_ms > ear->leased_until_ms + LEASE_TOLERANCE_MS)
+        cluster_fail(cluster, "agent %d began %s without a lease", node, agent_run_name(op->run));
+    unsigned plan = cluster_plan_of(cluster, op->migration);
+    if (plan < CLUSTER_PLANS && zdm_fence_compare(&op->fence, &ear->stops[plan]) < 0)
+        cluster_fail(cluster, "agent %d began %s after a pause had arrived", node, agent_run_name(op->run));
+}
