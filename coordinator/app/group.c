@@ -146,19 +146,19 @@ static void refuse_for_room(struct coord_driver *d, struct pending *pending)
     pending->answered = true;
 }
 
-/* No room: what would become an event is not decided; leases go on. */
+/* No room: what would become an event is not decided; leases go on. What needs none is answered as ever: a refusal, and
+ * a request that was acted upon before, whose answer stays what it was. */
 static void decide_degraded(struct coord_driver *d, struct pending *pending, const struct coord_input *input)
 {
     struct coord_output scratch;
-    if (input->kind == COORD_IN_REQUEST || input->kind == COORD_IN_JOIN) {
-        refuse_for_room(d, pending);
-        return;
-    }
+    bool asked = input->kind == COORD_IN_REQUEST || input->kind == COORD_IN_JOIN;
     coord_output_init(&scratch);
     coord_decide(d->state, &d->view, input, &scratch);
     for (size_t i = 0; i < scratch.n_effects && !scratch.failed; i++)
-        if (scratch.n_events == 0 || scratch.effects[i].kind == COORD_DO_SEND_ACK)
+        if (scratch.n_events == 0 || (!asked && scratch.effects[i].kind == COORD_DO_SEND_ACK))
             effect_release(d, &scratch.effects[i]);
+    if (asked && !pending->answered)
+        refuse_for_room(d, pending);
     coord_output_fini(&scratch);
 }
 

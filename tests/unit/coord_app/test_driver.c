@@ -474,6 +474,24 @@ static void a_full_store_refuses_requests_while_reports_go_on(void **state)
     close_scene(&s);
 }
 
+static void a_full_store_answers_again_what_it_answered_before(void **state)
+{
+    struct world *w = *state;
+    struct scene s;
+    open_scene(w, &s);
+    struct zdm_request request = {.verb = ZDM_VERB_PAUSE, .migration = "rename", .shards = {.all = true}};
+    struct zdm_frame first = ask(s.ann, &request);
+    expect_ok(first);
+    w->failing = FAILS_FULL;
+    w->failing_times = 1000;
+    expect_refusal(ask_verb(s.ann, ZDM_VERB_RESUME, NULL), ZDM_FULL, "no room");
+    memset(&request.session, 0, sizeof request.session);
+    struct zdm_frame second = ask(s.ann, &request);
+    expect_ok(second);
+    assert_int_equal(second.u.answer.seq, first.u.answer.seq);
+    close_scene(&s);
+}
+
 static void check_lost_answer(struct world *w, enum failing failing)
 {
     struct scene s;
@@ -575,6 +593,7 @@ int main(void)
         WORLD(a_silent_connection_is_closed_and_the_agent_is_away),
         WORLD(who_does_not_authenticate_is_closed_after_five_seconds),
         WORLD(a_full_store_refuses_requests_while_reports_go_on),
+        WORLD(a_full_store_answers_again_what_it_answered_before),
         WORLD(a_commit_that_happened_though_its_answer_was_lost_is_done_once),
         WORLD(a_commit_that_did_not_happen_is_done_again),
         WORLD(a_failed_medium_ends_the_driver_without_a_word),
