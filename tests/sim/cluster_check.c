@@ -124,7 +124,7 @@ static void check_wave(struct cluster *cluster, const struct coord_migration *m,
             in++;
             through += other->at >= shard->goal;
             held += other->status == COORD_HELD;
-            if (other->at >= shard->goal && other->reached_at_ms > last && other->at == shard->goal)
+            if (other->at == shard->goal && other->high == shard->goal && other->reached_at_ms > last)
                 last = other->reached_at_ms;
         }
         if (in > 0 && through == 0 && held < in)

@@ -301,6 +301,9 @@ static enum agent_outcome do_run(struct sim_db *db, const struct pending *pendin
         go_to_step(journal, op->step + 1);
         break;
     case AGENT_RUN_INDEX_BUILD:
+        /* A build that somebody left behind finds that the other one was faster. */
+        if (truth->catalogue[op->step])
+            return AGENT_ALREADY;
         if (truth->invalid[op->step] || world_chance(db->world, db->faults.leftover_percent)) {
             truth->invalid[op->step] = true;
             db->leftovers++;
