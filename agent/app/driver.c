@@ -58,8 +58,10 @@ static void refuse_op(struct agent_driver *d, const struct agent_op *op, const s
 static void start_op(struct agent_driver *d, const struct agent_op *op)
 {
     struct zdm_error err;
-    if (d->config.engine.ops->start(d->config.engine.self, op, &err) != ZDM_OK)
-        refuse_op(d, op, &err);
+    struct agent_op own = *op;
+    own.trust_version = d->identity.chain.trust.version;
+    if (d->config.engine.ops->start(d->config.engine.self, &own, &err) != ZDM_OK)
+        refuse_op(d, &own, &err);
 }
 
 static void send_report(struct agent_driver *d)

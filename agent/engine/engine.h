@@ -112,6 +112,7 @@ struct agent_op {
     const struct zdm_directive *directive; /* ACCEPT */
     const struct zdm_envelope *envelope;   /* ACCEPT: of the directive; STORE_PLAN: of the plan */
     struct zdm_hash digest;                /* ACCEPT: of the directive; STORE_PLAN: the plan's hash */
+    uint32_t trust_version;                /* ACCEPT: of the trust file in force; the journal's is only ever raised */
     uint32_t max_replica_lag_ms;           /* SIGNALS: limits to judge by */
 };
 

@@ -183,12 +183,13 @@ static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text 
 /* Row comparison: (epoch, generation) must rise, and an epoch has one instance only. */
 static const char accept_sql[] =
     "INSERT INTO zdm.migration AS j (migration, epoch, generation, instance, anchor, digest, plan_hash, directive,"
-    " directive_signature) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, 'hex'), decode($6, 'hex'),"
-    " decode($7, 'hex'), decode($8, 'hex'), decode($9, 'hex'))"
+    " directive_signature, trust_version) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, 'hex'),"
+    " decode($6, 'hex'), decode($7, 'hex'), decode($8, 'hex'), decode($9, 'hex'), $10::int8)"
     " ON CONFLICT (migration) DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,"
     " instance = excluded.instance, anchor = excluded.anchor, digest = excluded.digest,"
     " plan_hash = excluded.plan_hash, directive = excluded.directive,"
-    " directive_signature = excluded.directive_signature, changed_at = now()"
+    " directive_signature = excluded.directive_signature, changed_at = now(),"
+    " trust_version = greatest(j.trust_version, excluded.trust_version)"
     " WHERE (excluded.epoch, excluded.generation) > (j.epoch, j.generation)"
     " AND (excluded.epoch <> j.epoch OR excluded.instance = j.instance) RETURNING " PROGRESS;
 
@@ -196,8 +197,9 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
 {
     const struct zdm_envelope *envelope = w->op->envelope;
     struct fence_text f;
-    char digest[ZDM_HASH_HEX_SIZE], plan[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1];
+    char digest[ZDM_HASH_HEX_SIZE], plan[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1], trust[16];
     fence_text(&f, &w->op->directive->fence);
+    snprintf(trust, sizeof trust, "%" PRIu32, w->op->trust_version);
     zdm_hex(digest, w->op->digest.bytes, sizeof w->op->digest.bytes);
     zdm_hex(plan, w->op->directive->plan_hash.bytes, sizeof w->op->directive->plan_hash.bytes);
     zdm_hex(signature, envelope->signature, sizeof envelope->signature);
@@ -207,10 +209,10 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }
     const char *params[] = {w->op->migration, f.epoch, f.generation, f.instance, f.anchor,
-                            digest,           plan,    bytes,        signature};
+                            digest,           plan,    bytes,        signature,  trust};
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s, accept_sql, 9, params, &res, err);
+        code = pgsql_query(w->s, accept_sql, 10, params, &res, err);
     }
     if (code == ZDM_OK && PQntuples(res) != 1) {
         return not_accepted(w, &f, digest, err);

@@ -385,6 +385,10 @@ static const struct agent_engine_ops postgresql_ops = {
 enum zdm_code agent_postgresql_open(const struct agent_engine_config *config, struct agent_engine *out_engine,
                                     struct zdm_error *err)
 {
+    enum zdm_code code = pgsql_check_dsn(config->dsn, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
     struct engine *engine = calloc(1, sizeof *engine);
     if (engine == NULL) {
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");

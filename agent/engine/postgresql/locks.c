@@ -83,6 +83,15 @@ static void name_blocker(struct pgsql_work *w, const struct pgsql_table *table, 
     }
 }
 
+/* What status shows of a parked step is the blocker: the way out stands beside it. */
+static void name_missing_grant(struct agent_result *r)
+{
+    static const char way_out[] = " (GRANT SET ON PARAMETER deadlock_timeout to the agent's role makes it give way)";
+    size_t used = strlen(r->blocker);
+    size_t room = sizeof r->blocker - sizeof way_out;
+    (void)snprintf(r->blocker + (used < room ? used : room), sizeof way_out, "%s", way_out);
+}
+
 static enum zdm_code not_locked(struct pgsql_work *w, const struct pgsql_table *table, enum pgsql_lock_mode mode,
                                 struct zdm_error *err)
 {
@@ -90,8 +99,7 @@ static enum zdm_code not_locked(struct pgsql_work *w, const struct pgsql_table *
     name_blocker(w, table, mode);
     zdm_error_set(err, ZDM_LOCK, "could not lock %s.%s: held by %s", table->schema, table->name, w->result->blocker);
     if (w->result->blocker_is_autovacuum && !w->s->may_set_deadlock_timeout) {
-        zdm_error_hint(err,
-                       "GRANT SET ON PARAMETER deadlock_timeout lets the agent's role make an autovacuum give way.");
+        name_missing_grant(w->result);
     }
     return ZDM_LOCK;
 }

@@ -94,6 +94,36 @@ PGconn *pgsql_dial(struct pgsql_session *s, int64_t deadline_ms, bool listen)
     return conn;
 }
 
+/* postgresql://user:p@ss@host: libpq takes what is behind the first '@' for the host, and would name it. */
+static bool has_stray_at(const char *dsn)
+{
+    const char *authority = strstr(dsn, "://");
+    if (authority == NULL) {
+        return false;
+    }
+    authority += 3;
+    size_t n = strcspn(authority, "/?");
+    const char *at = memchr(authority, '@', n);
+    return at != NULL && memchr(at + 1, '@', n - (size_t)(at + 1 - authority)) != NULL;
+}
+
+enum zdm_code pgsql_check_dsn(const char *dsn, struct zdm_error *err)
+{
+    char *message = NULL;
+    if (strchr(dsn, '=') == NULL && strstr(dsn, "://") == NULL) {
+        return ZDM_OK; /* the name of a database */
+    }
+    PQconninfoOption *options = PQconninfoParse(dsn, &message);
+    bool readable = options != NULL && !has_stray_at(dsn);
+    PQconninfoFree(options);
+    PQfreemem(message);
+    if (readable) {
+        return ZDM_OK;
+    }
+    zdm_error_set(err, ZDM_INVALID, "the database's connection string cannot be read");
+    return zdm_error_hint(err, "Put values with spaces into single quotes; in a URI, write %%40 for @ in a password.");
+}
+
 static enum zdm_code dial(struct pgsql_session *s, struct zdm_error *err)
 {
     int64_t deadline_ms = pgsql_now_ms() + s->target->connect_timeout_ms;

@@ -7,8 +7,10 @@
  *                                                                  t := d where filter(OLD) and not filter(NEW)
  *   both:     INSERT  t identical to d                             t := o, else o := t
  *             UPDATE  t changed                                    o := t, else if o or K changed: t := o
- * fill_once (volatile f) is written only where t is identical to d: on INSERT, and when the key of such a row moves,
- * since the row may thereby pass behind the cursor.
+ * Where the reverse copy is guarded, the two columns may differ for good: a key that moves then fills t only where
+ * nobody has yet, since it would push the old value over what new code wrote. fill_once (volatile f) is written only
+ * where t is identical to d: on INSERT, and when the key of such a row moves, since the row may thereby pass behind the
+ * cursor.
  *
  * What stands in WHEN runs in the application's session and must not depend on its settings: identity tests only. What
  * depends on settings (the filter, f, a literal d) stands in the function, which has settings of its own.
@@ -198,8 +200,13 @@ static void both_update(struct zdm_buffer *b, const struct pgsql_facts *facts, c
     put_reverse(b, pair, false);
     zdm_buffer_puts(b, "  ELSIF ");
     put_changed(b, pair->source.name, pair->source.exact);
-    zdm_buffer_puts(b, " OR ");
+    zdm_buffer_puts(b, " OR (");
     put_key_changed(b, &facts->key);
+    zdm_buffer_puts(b, ")");
+    if (pair->guarded) {
+        zdm_buffer_puts(b, " AND ");
+        put_initial(b, pair, "NEW.");
+    }
     zdm_buffer_puts(b, " THEN\n");
     put_copy(b, pair);
     zdm_buffer_puts(b, "  END IF;\n");
@@ -216,8 +223,10 @@ static void put_pair_differs(struct zdm_buffer *b, const struct pgsql_pair *pair
     if (same) {
         pgsql_put_differs(b, zdm_buffer_text(&source), zdm_buffer_text(&target), pair->target.exact);
     } else {
-        /* Integers of different size and texts compare directly. */
-        zdm_buffer_printf(b, "(%s IS DISTINCT FROM %s)", zdm_buffer_text(&source), zdm_buffer_text(&target));
+        /* Integers of different size compare directly; so do texts, byte for byte where their collation is not. */
+        const char *cast = pair->target.exact && pair->source.exact ? "" : "::pg_catalog.text COLLATE pg_catalog.\"C\"";
+        zdm_buffer_printf(b, "(%s%s IS DISTINCT FROM %s%s)", zdm_buffer_text(&source), cast, zdm_buffer_text(&target),
+                          cast);
     }
 }
 

@@ -370,6 +370,7 @@ struct agent_result *rig_try_accept(struct rig *r, uint64_t epoch, uint64_t gene
     directive.plan_hash = r->plan->hash;
     struct agent_op op = base_op(r, AGENT_OP_ACCEPT);
     op.directive = &directive;
+    op.trust_version = r->trust_version;
     op.envelope = &envelope;
     memset(op.digest.bytes, digest, 32);
     start(r, &op);

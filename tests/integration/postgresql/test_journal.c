@@ -269,9 +269,23 @@ static void standby_reads_the_journal_and_refuses_work(void **state)
     test_pg_free(standby);
 }
 
+static void trust_version_is_only_ever_raised(void **state)
+{
+    static const uint32_t versions[][2] = {{2, 2}, {5, 5}, {3, 5}};
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY)");
+    rig_plan(r, "users", 1);
+    for (size_t i = 0; i < sizeof versions / sizeof *versions; i++) {
+        r->trust_version = versions[i][0];
+        rig_accept(r, 10 + (uint64_t)i);
+        assert_int_equal(rig_number(r, "SELECT trust_version FROM zdm.migration"), versions[i][1]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        RIG_TEST(trust_version_is_only_ever_raised),
         RIG_TEST(only_a_rising_directive_of_one_instance_is_accepted),
         RIG_TEST(journal_is_read_back_whole),
         RIG_TEST(settings_of_role_and_database_are_pinned_over),

@@ -134,22 +134,36 @@ static void budget_is_for_the_sum_of_all_partitions(void **state)
     agent_result_free(result);
 }
 
-/* An autovacuum is made to give way by waiting longer than our deadlock_timeout, which the grants let us shorten. */
-static void autovacuum_in_the_way_gives_way(void **state)
+enum { VACUUM_WAIT_MS = 20000 };
+
+/* Ends the test as skipped when the launcher does not come by. */
+static void wait_for_vacuum(struct rig *r)
 {
-    struct rig *r = *state;
-    users(r);
-    rig_sql(r, "ALTER TABLE users SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
-               " autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0);"
-               "INSERT INTO users SELECT g, repeat('x', 200) FROM generate_series(3000, 40000) g; DELETE FROM users "
-               "WHERE id %% 2 = 0");
-    long until = now_ms() + 20000;
+    long until = now_ms() + VACUUM_WAIT_MS;
     while (rig_number(r, "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'users'::regclass") == 0) {
         if (now_ms() > until) {
             skip();
         }
         sleep_ms(50);
     }
+}
+
+/* users with an autovacuum that takes minutes. */
+static void users_under_autovacuum(struct rig *r)
+{
+    users(r);
+    rig_sql(r, "ALTER TABLE users SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+               " autovacuum_vacuum_threshold = 1, autovacuum_vacuum_scale_factor = 0);"
+               "INSERT INTO users SELECT g, repeat('x', 200) FROM generate_series(3000, 40000) g; DELETE FROM users "
+               "WHERE id %% 2 = 0");
+    wait_for_vacuum(r);
+}
+
+/* An autovacuum is made to give way by waiting longer than our deadlock_timeout, which the grants let us shorten. */
+static void autovacuum_in_the_way_gives_way(void **state)
+{
+    struct rig *r = *state;
+    users_under_autovacuum(r);
     struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
     assert_string_equal(agent_outcome_name(result->outcome), "lock");
     assert_true(result->blocker_is_autovacuum);
@@ -167,6 +181,42 @@ static void autovacuum_in_the_way_gives_way(void **state)
     } while (now_ms() - begun < 5000);
     assert_int_equal(r->journal_step, 2);
     assert_true(now_ms() - begun < 5000);
+}
+
+static void grant_that_would_make_an_autovacuum_give_way_is_named(void **state)
+{
+    struct rig *r = *state;
+    users_under_autovacuum(r);
+    rig_exec(r->super, "REVOKE SET ON PARAMETER deadlock_timeout FROM zdm_agent");
+    rig_connect_engine(r);
+    r->lock_wait_ms = 100;
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+    rig_exec(r->super, "GRANT SET ON PARAMETER deadlock_timeout TO zdm_agent");
+    assert_string_equal(agent_outcome_name(result->outcome), "lock");
+    assert_non_null(strstr(result->blocker, "autovacuum: VACUUM"));
+    assert_non_null(strstr(result->blocker, "GRANT SET ON PARAMETER deadlock_timeout"));
+    agent_result_free(result);
+}
+
+/* One that keeps the database from running out of transaction ids is nobody's to cancel: named, and waited for. */
+static void autovacuum_against_wraparound_is_named_and_left_alone(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    rig_sql(r, "INSERT INTO users SELECT g, repeat('x', 200) FROM generate_series(3000, 40000) g;"
+               "ALTER TABLE users SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+               " autovacuum_freeze_max_age = 100000)");
+    rig_exec(r->super, "DO $$BEGIN FOR i IN 1..101000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END$$");
+    wait_for_vacuum(r);
+    r->lock_wait_ms = 200;
+    for (int i = 0; i < 3; i++) {
+        struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+        assert_string_equal(agent_outcome_name(result->outcome), "lock");
+        assert_false(result->blocker_is_autovacuum);
+        assert_non_null(strstr(result->blocker, "(to prevent wraparound)"));
+        agent_result_free(result);
+    }
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'users'::regclass"), 1);
 }
 
 /* A VACUUM that a person runs is nobody's to cancel. */
@@ -196,6 +246,8 @@ int main(void)
         RIG_TEST(attempts_without_waiting_stall_nobody),
         RIG_TEST(budget_is_for_the_sum_of_all_partitions),
         RIG_TEST(autovacuum_in_the_way_gives_way),
+        RIG_TEST(grant_that_would_make_an_autovacuum_give_way_is_named),
+        RIG_TEST(autovacuum_against_wraparound_is_named_and_left_alone),
         RIG_TEST(vacuum_by_hand_is_named_and_waited_for),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
