@@ -138,7 +138,8 @@ struct zdm_step {
     struct zdm_derivation *derivation; /* NULL where the action has none */
     struct zdm_flag *flag;
     uint32_t batch_rows; /* upper bound of rows in a batch; 0: the agent's own */
-    bool exact_inverse;
+    bool exact_inverse;  /* a rollback would bring everything back; without, and with an inverse, the phase is
+                            destructive */
     enum zdm_inverse_kind inverse;
     char *inverse_sql;
 };
@@ -146,7 +147,7 @@ struct zdm_step {
 struct zdm_phase {
     uint32_t number; /* 1, 2, … */
     enum zdm_phase_class class;
-    bool destructive;   /* some step has no exact inverse */
+    bool destructive;   /* some step's inverse is not exact; a backfill of an existing column (NONE) only warns */
     uint32_t approvals; /* signatures that entering asks for, before the trust file's minimum is applied */
     struct zdm_step *steps;
     size_t n_steps;

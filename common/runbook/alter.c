@@ -220,7 +220,7 @@ static void add_column(const struct command *c)
                          rb_quote(rb, def->colname), parts.type, parts.collation, parts.has_default ? " DEFAULT " : "",
                          parts.has_default ? default_text : "", parts.not_null ? " NOT NULL" : ""));
     step->step.inverse = ZDM_INVERSE_HIDE;
-    rb_step_does(step, "add the column %s; only the catalogue changes", def->colname);
+    rb_step_does(step, "add the column %s; only the catalogue changes", rb_plain(rb, def->colname));
     if (c->cmd->missing_ok)
         rb_note(rb, "if-not-exists", at, NULL,
                 "a column %s that is not this migration's stops the step, IF NOT EXISTS or not", def->colname);
@@ -376,7 +376,8 @@ static struct rb_sync *end_syncs(const struct command *c, const char *column)
         remove->sync = sync->install;
         remove->note.rewritten = true;
         remove->step.inverse = ZDM_INVERSE_INSTALL;
-        rb_step_does(remove, "remove the triggers that fill %s", sync->install->step.derivation->assignments[0].target);
+        rb_step_does(remove, "remove the triggers that fill %s",
+                     rb_targets_text(c->s->rb, sync->install->step.derivation));
         sync->install->superseded = remove;
     }
     return carried;
@@ -407,8 +408,8 @@ static void drop_column(const struct command *c)
     if (exact)
         rb_step_does(hide,
                      "rename it out of sight; new code owns %s, and triggers copy it into the hidden column, so "
-                     "that an undo loses nothing",
-                     d->assignments[0].target);
+                     "that nothing is lost",
+                     rb_targets_text(rb, d));
     else
         rb_step_does(hide, d != NULL ? "rename it out of sight and remove the triggers that read it"
                                      : "rename it out of sight; it is dropped by the purge");

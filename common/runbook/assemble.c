@@ -47,8 +47,8 @@ static void add_compare(struct rb *rb, struct rb_sync *sync)
                                  &install->table, "none; reads");
     sync->compare->step.derivation = rb_derivation_copy(install->derivation);
     sync->compare->sync = sync->install;
-    rb_step_does(sync->compare, "compare %s with what it is filled from, byte for byte, in every row",
-                 install->derivation->assignments[0].target);
+    rb_step_does(sync->compare, "compare %s with what fills %s, byte for byte, in every row",
+                 rb_targets_text(rb, install->derivation), install->derivation->n_assignments == 1 ? "it" : "them");
 }
 
 static struct rb_phase *contract_phase(struct rb *rb, struct rb_place at)
@@ -58,7 +58,7 @@ static struct rb_phase *contract_phase(struct rb *rb, struct rb_place at)
             return phase;
     }
     rb_note(rb, "finish-phase", at,
-            "Write a contract phase where the old column shall go: ALTER TABLE … DROP COLUMN ….",
+            "Where the column that it is filled from shall go, write a contract phase: ALTER TABLE … DROP COLUMN ….",
             "a contract phase \"Finish\" is added at the end: it removes the triggers");
     return rb_phase_add(rb, ZDM_PHASE_CONTRACT, "Finish", "", (struct rb_place){0, 0});
 }
@@ -72,8 +72,8 @@ static void end_sync(struct rb *rb, struct rb_sync *sync)
                          &install->table, "ACCESS EXCLUSIVE, at most 100 ms, retried");
         remove->sync = sync->install;
         remove->step.inverse = ZDM_INVERSE_INSTALL;
-        rb_step_does(remove, "remove the triggers that fill %s: from here on the application alone writes it",
-                     install->derivation->assignments[0].target);
+        rb_step_does(remove, "remove the triggers that fill %s: from here on the application alone writes %s",
+                     rb_targets_text(rb, install->derivation), install->derivation->n_assignments == 1 ? "it" : "them");
         sync->install->superseded = remove;
     }
     if (sync->compare != NULL)
@@ -91,7 +91,7 @@ static void add_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *hid
     if (hide->step.exact_inverse)
         step->sync = hide->sync;
     hide->superseded = step;
-    rb_step_does(step, "really drop %s%s", hide->step.column,
+    rb_step_does(step, "really drop %s%s", rb_plain(rb, hide->step.column),
                  step->sync != NULL ? ", and the triggers that still write into it" : "");
 }
 
@@ -171,7 +171,7 @@ static void make_phase(struct rb *rb, const struct rb_phase *from, uint32_t numb
     for (struct rb_step *step = from->first; step != NULL; step = step->next) {
         step->step.superseded_by = step->superseded == NULL ? 0 : step->superseded->step.ordinal;
         step->step.sync_step = step->sync == NULL ? 0 : step->sync->step.ordinal;
-        out->destructive = out->destructive || !step->step.exact_inverse;
+        out->destructive = out->destructive || (!step->step.exact_inverse && step->step.inverse != ZDM_INVERSE_NONE);
         out->steps[out->n_steps++] = step->step;
     }
     out->approvals = approvals_of(rb, from->class, out->destructive);

@@ -241,6 +241,8 @@ const char *rb_quote(struct rb *rb, const char *identifier);
 /* A derived name of at most 63 bytes: "~zdm_1f2e3d4c_h", from the migration's id, the table and the column. */
 const char *rb_derived_name(struct rb *rb, const struct rb_table *table, const char *column, const char *suffix);
 struct zdm_derivation *rb_derivation_copy(const struct zdm_derivation *d);
+/* Its targets, for people: "a, b and c". */
+const char *rb_targets_text(struct rb *rb, const struct zdm_derivation *d);
 
 /* ---- assemble.c ---- */
 /* The end of every sync, the purge phase. */

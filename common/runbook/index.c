@@ -129,17 +129,29 @@ static void remember(struct rb_statement *s, const PgQuery__IndexStmt *stmt, con
     rb->indexes = index;
 }
 
+/* The statement with that name. libpg_query writes an index's name without quotes: a plain name stands in for it, and
+ * is replaced in the finished text, in which it is the first identifier. */
+static const char *write_index(struct rb_statement *s, const struct rb_table *table, const char *name)
+{
+    static const char stand_in[] = "zdm0index";
+    struct rb *rb = s->rb;
+    PgQuery__Node *copy = rb_node_copy(rb, s->node);
+    copy->index_stmt->concurrent = 1;
+    copy->index_stmt->if_not_exists = 0;
+    rb_set_string(&copy->index_stmt->idxname, stand_in);
+    rb_set_string(&copy->index_stmt->relation->schemaname, table->schema);
+    const char *sql = rb_deparse(rb, copy), *at = sql == NULL ? NULL : strstr(sql, stand_in);
+    if (at == NULL)
+        return NULL;
+    return rb_format(rb, "%.*s%s%s", (int)(at - sql), sql, rb_plain(rb, name), at + sizeof stand_in - 1);
+}
+
 static void add_step(struct rb_statement *s, PgQuery__IndexStmt *index, const struct rb_table *table, const char *name)
 {
     struct rb *rb = s->rb;
     struct rb_place at = rb_at_start(s);
     bool written_so = index->concurrent, named = index->idxname[0] != '\0';
-    PgQuery__Node *copy = rb_node_copy(rb, s->node);
-    copy->index_stmt->concurrent = 1;
-    copy->index_stmt->if_not_exists = 0;
-    rb_set_string(&copy->index_stmt->idxname, name);
-    rb_set_string(&copy->index_stmt->relation->schemaname, table->schema);
-    const char *sql = rb_deparse(rb, copy);
+    const char *sql = write_index(s, table, name);
     if (sql == NULL) {
         rb_error(rb, "index", at, "Write it more simply.", "this index cannot be written in a plan");
         return;

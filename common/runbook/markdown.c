@@ -147,12 +147,14 @@ static void close_section(struct reader *r, uint32_t end)
     r->phases++;
 }
 
-/* "Phase 3: …", "Step 3 …": the title without that; else NULL. */
+/* "Phase 3: …", "Step 3 …", "3. …": the title without that; else NULL. */
 static const char *behind_number(const char *title, unsigned *out_number)
 {
-    if (strncasecmp(title, "phase ", 6) != 0 && strncasecmp(title, "step ", 5) != 0)
+    bool word = strncasecmp(title, "phase ", 6) == 0 || strncasecmp(title, "step ", 5) == 0;
+    size_t bare = strspn(title, "0123456789");
+    if (!word && (bare == 0 || (title[bare] != '.' && title[bare] != ')')))
         return NULL;
-    const char *p = strchr(title, ' ') + 1, *digits = p;
+    const char *p = word ? strchr(title, ' ') + 1 : title, *digits = p;
     for (*out_number = 0; isdigit((unsigned char)*p) && *out_number < 1000; p++)
         *out_number = *out_number * 10 + (unsigned)(*p - '0');
     if (p == digits)
@@ -310,6 +312,23 @@ static void judge_language(struct reader *r, const char *language, struct rb_pla
                    "a fence of language %s is documentation and is not run", language);
 }
 
+/* A block that is code by its indentation, whose first line looks like a fence that is run. */
+static bool is_indented(struct reader *r, cmark_node *node, const char *text, size_t n, struct rb_place at)
+{
+    const char *literal = cmark_node_get_literal(node);
+    size_t length = strcspn(literal, "\r\n");
+    bool same = length >= 3 && length <= n && memcmp(text + n - length, literal, length) == 0;
+    if (!same || literal[0] != text[n - length])
+        return false;
+    size_t marks = strspn(literal, "`~");
+    marks += strspn(literal + marks, " ");
+    if (marks >= 3 && (strncasecmp(literal + marks, "sql", 3) == 0 || strncasecmp(literal + marks, "flag", 4) == 0))
+        rb_warning(r->rb, "fence-indented", at,
+                   "Indent it by three spaces at most, without a tab, where it shall be run.",
+                   "a fence that is indented by four columns is documentation and is not run");
+    return true;
+}
+
 static void read_fence(struct reader *r, cmark_node *node)
 {
     struct rb *rb = r->rb;
@@ -322,7 +341,7 @@ static void read_fence(struct reader *r, cmark_node *node)
     while (at < n && isspace((unsigned char)text[at]))
         at++;
     char mark = at < n ? text[at] : '\0';
-    if (mark != '`' && mark != '~')
+    if ((mark != '`' && mark != '~') || is_indented(r, node, text, n, rb_place_in_line(rb, line, at)))
         return; /* an indented block */
     while (at < n && text[at] == mark)
         at++;

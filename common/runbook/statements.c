@@ -5,6 +5,7 @@
 #include "common/runbook/tree.h"
 
 #include <string.h>
+#include <strings.h>
 
 static void dispatch(struct rb_statement *s)
 {
@@ -29,6 +30,37 @@ static void dispatch(struct rb_statement *s)
     }
 }
 
+/* The server's message says where, seldom what to write. `offset` is where it stumbled. */
+static const char *syntax_hint(const char *sql, const char *message, size_t offset)
+{
+    static const struct {
+        const char *message, *hint;
+    } rows[] = {
+        {"unterminated quoted string", "Close it with a quote '; a quote inside it is written twice: 'it''s'."},
+        {"unterminated quoted identifier", "Close the name with \"."},
+        {"unterminated /* comment", "Close the comment with */."},
+        {"unterminated dollar-quoted string", "Close it with the same $…$ that it begins with."},
+        {"at end of input", "The statement is not complete; a ; may stand too early."},
+    };
+    static const char *const verbs[] = {"alter ", "update ", "create ", "select ", "drop "};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (strstr(message, rows[i].message) != NULL)
+            return rows[i].hint;
+    }
+    for (size_t i = 0; offset > 0 && i < sizeof verbs / sizeof verbs[0]; i++) {
+        if (strncasecmp(sql + offset, verbs[i], strlen(verbs[i])) == 0)
+            return "Put a ; between two statements. The text is read with PostgreSQL's own grammar.";
+    }
+    return "The text is read with PostgreSQL's own grammar.";
+}
+
+/* One line of the server's message: what it quotes may run on to the end of the fence. */
+static const char *first_line(struct rb *rb, const char *message)
+{
+    size_t n = strcspn(message, "\r\n");
+    return message[n] == '\0' ? message : rb_format(rb, "%.*s…", (int)n, message);
+}
+
 /* Tokens first to last of the fence are one statement. */
 static void compile_statement(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence,
                               const struct rb_token *tokens, size_t n)
@@ -49,8 +81,8 @@ static void compile_statement(struct rb *rb, struct rb_phase *phase, struct rb_f
     rb->n_statements++;
     PgQuery__ParseResult *parsed = rb_parse(rb, s.sql, &message, &offset);
     if (parsed == NULL) {
-        rb_error(rb, "sql-syntax", rb_at(&s, (int)offset), "The text is read with PostgreSQL's own grammar.", "%s",
-                 message);
+        rb_error(rb, "sql-syntax", rb_at(&s, (int)offset), syntax_hint(s.sql, message, offset), "%s",
+                 first_line(rb, message));
         return;
     }
     if (parsed->n_stmts != 1 || parsed->stmts[0]->stmt == NULL)
@@ -75,7 +107,8 @@ void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fenc
     size_t n, offset, errors = rb->n_errors;
     const char *message;
     if (!rb_scan(rb, fence->text, &tokens, &n, &message, &offset)) {
-        rb_error(rb, "sql-syntax", rb_place_in_fence(rb, fence, offset), NULL, "%s", message);
+        rb_error(rb, "sql-syntax", rb_place_in_fence(rb, fence, offset), syntax_hint(fence->text, message, offset),
+                 "%s", first_line(rb, message));
         return;
     }
     size_t first = 0, depth = 0, statements = 0;

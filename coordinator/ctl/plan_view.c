@@ -21,7 +21,7 @@ static const char *undo_text(const struct zdm_step *step)
 {
     switch (step->inverse) {
     case ZDM_INVERSE_NONE:
-        return step->action == ZDM_ACTION_BACKFILL ? "nothing to do: the column goes" : "nothing to do";
+        return step->exact_inverse ? "nothing to do" : "none: the old values are overwritten and not kept";
     case ZDM_INVERSE_HIDE:
         return "the column is hidden, and purged later; a rollback never drops";
     case ZDM_INVERSE_UNHIDE:
@@ -34,7 +34,7 @@ static const char *undo_text(const struct zdm_step *step)
     case ZDM_INVERSE_INSTALL:
         return "the triggers are installed again";
     case ZDM_INVERSE_IMAGES:
-        return "from before-images, which this release does not keep: see the warning below";
+        return "the old values are written back";
     case ZDM_INVERSE_IMPOSSIBLE:
         return "impossible";
     }
@@ -114,7 +114,7 @@ struct view {
     const struct zdm_plan *plan;
     const struct zdm_notes *notes;
     size_t id_width; /* of the widest id */
-    bool any_rewritten;
+    bool any_rewritten, any_undo;
 };
 
 static void put_label(struct view *v, const char *label, size_t indent)
@@ -199,6 +199,11 @@ static void put_phase_title(struct view *v, const struct zdm_phase *phase)
         ctl_put(v->out, v->look, CTL_WARN, text);
     }
     zdm_buffer_puts(v->out, "\n");
+    if (phase->approvals > 0 || phase->destructive || phase->class == ZDM_PHASE_PURGE) {
+        ctl_repeat(v->out, ' ', STEP_COLUMN);
+        ctl_put(v->out, v->look, CTL_WARN, "this release takes no approvals: no shard will enter this phase");
+        zdm_buffer_puts(v->out, "\n");
+    }
     if (phase->n_steps == 0) {
         ctl_repeat(v->out, ' ', STEP_COLUMN);
         zdm_buffer_puts(v->out, "nothing is run: holds until advance is called\n");
@@ -244,8 +249,10 @@ static void put_step(struct view *v, const struct zdm_step *step)
     zdm_buffer_fini(&sql);
     if (step->lock != ZDM_LOCK_NONE || step->kind == ZDM_STEP_BACKFILL)
         put_labelled(v, "lock", column, note->lock);
-    if (step->inverse != ZDM_INVERSE_NONE)
+    if (step->inverse != ZDM_INVERSE_NONE || !step->exact_inverse) {
         put_labelled(v, "undo", column, undo_text(step));
+        v->any_undo = true;
+    }
 }
 
 static size_t widest_id(const struct zdm_plan *plan)
@@ -273,10 +280,13 @@ static void put_phases(struct view *v)
             put_step(v, &phase->steps[j]);
         }
     }
-    if (v->any_rewritten) {
+    if (v->any_rewritten || v->any_undo)
         zdm_buffer_puts(v->out, "\n");
+    if (v->any_rewritten)
         ctl_wrap(v->out, v->look, CTL_DIM, "* done otherwise than written", 0, 0);
-    }
+    if (v->any_undo)
+        ctl_wrap(v->out, v->look, CTL_DIM,
+                 "undo: what would take the step back; this release has no rollback that does it", 0, 0);
 }
 
 static enum ctl_style style_of(enum zdm_level level)

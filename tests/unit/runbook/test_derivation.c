@@ -185,7 +185,9 @@ static void an_existing_column_gets_no_trigger_unless_sync_is_written(void **sta
     assert_null(find_action(&c, ZDM_ACTION_SYNC_INSTALL));
     assert_null(find_action(&c, ZDM_ACTION_CHECK_COMPARE));
     assert_null(derivation(&c)->assignments[0].expr_new);
-    assert_int_equal(find_action(&c, ZDM_ACTION_BACKFILL)->inverse, ZDM_INVERSE_IMAGES);
+    assert_int_equal(find_action(&c, ZDM_ACTION_BACKFILL)->inverse, ZDM_INVERSE_NONE);
+    assert_false(find_action(&c, ZDM_ACTION_BACKFILL)->exact_inverse);
+    assert_false(zdm_plan_phase(c.plan, 1)->destructive);
     compiled_fini(&c);
     c = compile_good("a.md", MIGRATE " {sync}\nUPDATE users SET slug = lower(name);" END);
     assert_non_null(find_action(&c, ZDM_ACTION_SYNC_INSTALL));
@@ -313,6 +315,30 @@ static void two_syncs_of_one_hidden_source_both_end(void **state)
     compiled_fini(&c);
 }
 
+static void each_pair_of_a_copy_has_triggers_of_its_own_and_goes_by_itself(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good(
+        "a.md", "## Expand\n```sql\nALTER TABLE u ADD COLUMN full_name text, ADD COLUMN years int;\n```\n" MIGRATE
+                "\nUPDATE u SET (full_name, years) = (name, age);" END
+                "## Contract\n```sql\nALTER TABLE u DROP COLUMN name, DROP COLUMN age;\n```\n");
+    size_t hides = 0;
+    assert_int_equal(derivation(&c)->n_assignments, 2);
+    for (uint32_t i = 1; i <= zdm_plan_n_steps(c.plan); i++) {
+        const struct zdm_step *hide = zdm_plan_step(c.plan, i);
+        if (hide->action != ZDM_ACTION_HIDE_COLUMN)
+            continue;
+        const struct zdm_derivation *d = zdm_plan_step(c.plan, hide->sync_step)->derivation;
+        assert_int_equal(d->n_assignments, 1);
+        assert_string_equal(d->assignments[0].copy_of, hide->column);
+        assert_true(hide->exact_inverse);
+        hides++;
+    }
+    assert_int_equal(hides, 2);
+    assert_false(zdm_plan_phase(c.plan, 3)->destructive);
+    compiled_fini(&c);
+}
+
 static void set_not_null_is_proven_by_a_check_first(void **state)
 {
     (void)state;
@@ -349,6 +375,42 @@ static void an_index_without_name_gets_the_one_that_postgresql_would_choose(void
         assert_string_equal(find_action(&c, ZDM_ACTION_CREATE_INDEX)->object, pairs[i][1]);
         compiled_fini(&c);
     }
+}
+
+static void an_index_name_is_quoted_where_it_must_be(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"CREATE INDEX \"My \"\"idx\"\"\" ON t (x)",
+         "CREATE INDEX CONCURRENTLY \"My \"\"idx\"\"\" ON public.t USING btree (x)"},
+        {"CREATE INDEX ON \"Order Items\" (\"Größe\")",
+         "CREATE INDEX CONCURRENTLY \"Order Items_Größe_idx\" ON public.\"Order Items\" USING btree (\"Größe\")"},
+        {"CREATE INDEX \"user\" ON t (x) WHERE x <> 'zdm0index'",
+         "CREATE INDEX CONCURRENTLY \"user\" ON public.t USING btree (x) WHERE x <> 'zdm0index'"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "## Expand\n```sql\n%s;" END, pairs[i][0]);
+        struct compiled c = compile_good("a.md", text);
+        assert_string_equal(find_action(&c, ZDM_ACTION_CREATE_INDEX)->sql, pairs[i][1]);
+        compiled_fini(&c);
+    }
+}
+
+static void an_overwritten_column_has_no_way_back_and_the_plan_says_so(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("a.md", MIGRATE "\nUPDATE users SET status = 'active' WHERE status IS NULL;" END);
+    assert_int_equal(find_rule(&c, "before-images")->level, ZDM_LEVEL_WARNING);
+    assert_int_equal(find_action(&c, ZDM_ACTION_BACKFILL)->inverse, ZDM_INVERSE_NONE);
+    assert_false(find_action(&c, ZDM_ACTION_BACKFILL)->exact_inverse);
+    assert_int_equal(zdm_plan_phase(c.plan, 1)->approvals, 0);
+    assert_false(zdm_plan_phase(c.plan, 1)->destructive);
+    compiled_fini(&c);
+    c = compile_good("a.md", MIGRATE " {no-undo}\nUPDATE users SET status = 'active' WHERE status IS NULL;" END);
+    assert_int_equal(find_action(&c, ZDM_ACTION_BACKFILL)->inverse, ZDM_INVERSE_IMPOSSIBLE);
+    assert_true(zdm_plan_phase(c.plan, 1)->destructive);
+    compiled_fini(&c);
 }
 
 static void tables_of_a_check_get_the_schema_of_the_runbook(void **state)
@@ -403,7 +465,10 @@ int main(void)
         cmocka_unit_test(a_sync_ends_where_its_source_is_hidden),
         cmocka_unit_test(a_sync_without_contract_phase_ends_in_a_phase_of_its_own),
         cmocka_unit_test(two_syncs_of_one_hidden_source_both_end),
+        cmocka_unit_test(each_pair_of_a_copy_has_triggers_of_its_own_and_goes_by_itself),
         cmocka_unit_test(set_not_null_is_proven_by_a_check_first),
+        cmocka_unit_test(an_index_name_is_quoted_where_it_must_be),
+        cmocka_unit_test(an_overwritten_column_has_no_way_back_and_the_plan_says_so),
         cmocka_unit_test(an_index_without_name_gets_the_one_that_postgresql_would_choose),
         cmocka_unit_test(tables_of_a_check_get_the_schema_of_the_runbook),
         cmocka_unit_test(a_statement_with_several_commands_becomes_several_steps),

@@ -183,6 +183,76 @@ static void bytes_that_are_no_text_are_refused_with_their_place(void **state)
     compiled_fini(&c);
 }
 
+/* The same runbook with other line ends, a byte order mark and other fences is the same plan; errors stand where they
+ * stood. */
+static void line_ends_and_a_byte_order_mark_change_nothing(void **state)
+{
+    (void)state;
+    static const char *const texts[][2] = {
+        {"---\nid: a\nsoak: 1h\n---\n## Expand\n```sql {name=x}\nALTER TABLE t ADD COLUMN x text\n  DEFAULT "
+         "'a\nb';\n```\n",
+         "\xef\xbb\xbf---\r\nid: a\r\nsoak: 1h\r\n---\r\n## Expand\r\n~~~~sql {name=x}\r\nALTER TABLE t ADD COLUMN x "
+         "text\r\n"
+         "  DEFAULT 'a\r\nb';\r\n~~~~\r\n"},
+    };
+    struct compiled left = compile_text("a.md", texts[0][0], strlen(texts[0][0]));
+    struct compiled right = compile_text("a.md", texts[0][1], strlen(texts[0][1]));
+    assert_non_null(left.plan);
+    assert_non_null(right.plan);
+    assert_string_equal(zdm_plan_step(left.plan, 1)->sql, zdm_plan_step(right.plan, 1)->sql);
+    assert_int_equal(left.plan->wave_soak_ms, right.plan->wave_soak_ms);
+    compiled_fini(&left);
+    compiled_fini(&right);
+    static const char wrong[] =
+        "\xef\xbb\xbf## Expand\r\n```sql\r\nALTER TABLE t\r\n\tRENAME COLUMN äö TO b;\r\n```\r\n";
+    struct compiled c = compile_text("a.md", wrong, strlen(wrong));
+    const struct zdm_finding *f = find_rule(&c, "rename-column");
+    assert_non_null(f);
+    assert_int_equal(f->line, 4);
+    assert_int_equal(f->column, 2);
+    compiled_fini(&c);
+}
+
+static void says(const char *sql, const char *message, const char *hint)
+{
+    char text[512];
+    snprintf(text, sizeof text, "## Expand\n```sql\n%s\n```\n", sql);
+    struct compiled c = compile_text("a.md", text, strlen(text));
+    const struct zdm_finding *f = find_rule(&c, "sql-syntax");
+    assert_non_null(f);
+    assert_string_equal(f->message, message);
+    if (strstr(f->hint, hint) == NULL)
+        fail_msg("the hint of \"%s\" is \"%s\"", message, f->hint);
+    compiled_fini(&c);
+}
+
+static void an_error_of_syntax_says_what_is_likely_missing(void **state)
+{
+    (void)state;
+    says("ALTER TABLE t ADD COLUMN x text DEFAULT 'abc;\nSELECT 1;", "unterminated quoted string at or near \"'abc;…",
+         "twice");
+    says("ALTER TABLE t ADD COLUMN x text; /* open", "unterminated /* comment at or near \"/* open…", "*/");
+    says("ALTER TABLE t ADD COLUMN \"x text;", "unterminated quoted identifier at or near \"\"x text;…", "Close");
+    says("ALTER TABLE t ADD COLUMN x text\nALTER TABLE t ADD COLUMN y text;", "syntax error at or near \"ALTER\"",
+         "Put a ;");
+    says("ALTER TABLE t ADD COLUMN;", "syntax error at end of input", "not complete");
+}
+
+static void a_fence_that_is_indented_too_far_is_told_of(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "## Expand\n\n\t```sql\n\tDROP TABLE t;\n\t```\n\n```sql\nALTER TABLE t ADD COLUMN x text;\n```\n";
+    struct compiled c = compile_text("a.md", text, strlen(text));
+    const struct zdm_finding *f = find_rule(&c, "fence-indented");
+    assert_non_null(f);
+    assert_int_equal(f->line, 3);
+    assert_int_equal(f->column, 2);
+    assert_non_null(c.plan);
+    assert_int_equal(zdm_plan_n_steps(c.plan), 1);
+    compiled_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -193,6 +263,9 @@ int main(void)
         cmocka_unit_test(a_runbook_that_is_too_long_is_not_looked_at),
         cmocka_unit_test(deep_nesting_is_refused_before_it_is_parsed),
         cmocka_unit_test(bytes_that_are_no_text_are_refused_with_their_place),
+        cmocka_unit_test(line_ends_and_a_byte_order_mark_change_nothing),
+        cmocka_unit_test(an_error_of_syntax_says_what_is_likely_missing),
+        cmocka_unit_test(a_fence_that_is_indented_too_far_is_told_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
