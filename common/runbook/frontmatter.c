@@ -239,6 +239,27 @@ static bool is_rule(const struct rb *rb, uint32_t line, bool end)
     return n == 3 && (memcmp(text, "---", 3) == 0 || (end && memcmp(text, "...", 3) == 0));
 }
 
+/* Markdown would take front matter that does not begin in the first column of the first line for a rule, and its
+ * settings for prose: waves and approvals would silently not be in force. */
+static void refuse_late(struct rb *rb)
+{
+    uint32_t line = 1;
+    size_t n, start = 0;
+    const char *text = rb_line(rb, line, &n);
+    for (; line <= rb->n_lines; text = rb_line(rb, ++line, &n)) {
+        for (start = 0; start < n && (text[start] == ' ' || text[start] == '\t'); start++)
+            continue;
+        if (start < n)
+            break;
+    }
+    while (n > start && (text[n - 1] == ' ' || text[n - 1] == '\t'))
+        n--;
+    if (line <= rb->n_lines && n - start == 3 && memcmp(text + start, "---", 3) == 0)
+        rb_error(rb, "front-matter-late", rb_place_in_line(rb, line, start),
+                 "Remove what is above it and in front of it; where a rule is meant, write ***.",
+                 "front matter begins in the first line, without blanks in front: this would not be read");
+}
+
 void rb_front_read(struct rb *rb)
 {
     struct rb_front *front = &rb->front;
@@ -261,6 +282,8 @@ void rb_front_read(struct rb *rb)
             rb->body = line < rb->n_lines ? rb->lines[line] : rb->n;
             (void)rb_yaml_read(rb, rb->text + start, end - start, NULL, 1, on_key, NULL);
         }
+    } else {
+        refuse_late(rb);
     }
     if (front->id == NULL)
         id_from_file(rb);

@@ -41,8 +41,10 @@ static bool load(struct rb *rb, struct rb_yaml *yaml, const char *text, size_t n
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, n);
     bool ok = yaml_parser_load(&parser, &yaml->document) != 0;
     if (!ok)
-        rb_error(rb, "yaml-syntax", place_of(rb, yaml, parser.problem_mark), NULL, "%s",
-                 parser.problem != NULL ? parser.problem : "this is not YAML");
+        rb_error(rb, "yaml-syntax", place_of(rb, yaml, parser.problem_mark),
+                 "Write one \"key: value\" a line, indented by blanks and not by tabs; put a value with special "
+                 "characters into quotes.",
+                 "%s", parser.problem != NULL ? parser.problem : "this is not YAML");
     yaml_parser_delete(&parser);
     return ok;
 }
