@@ -177,6 +177,14 @@ struct rb_place rb_place_in_line(const struct rb *rb, uint32_t line, size_t byte
 /* The place of a byte of a fence's text. */
 struct rb_place rb_place_in_fence(const struct rb *rb, const struct rb_fence *fence, size_t byte);
 
+/* Letters, blanks and case of ASCII alone: what a plan says must not depend on the locale of who compiles it. */
+bool rb_is_letter(char c);
+bool rb_is_blank(char c);
+char rb_lower(char c);
+/* Do the first n bytes of both agree but for case? False when one ends before. */
+bool rb_same_start(const char *a, const char *b, size_t n);
+bool rb_same_word(const char *a, const char *b);
+
 /* Adds a finding. hint may be NULL. */
 void rb_report(struct rb *rb, enum zdm_level level, const char *rule, struct rb_place at, const char *hint,
                const char *fmt, ...) ZDM_PRINTF(6, 7);

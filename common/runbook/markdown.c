@@ -8,9 +8,7 @@
 #include "common/runbook/compile.h"
 
 #include <cmark.h>
-#include <ctype.h>
 #include <string.h>
-#include <strings.h>
 
 struct section {
     struct rb_place at;
@@ -65,11 +63,11 @@ static int class_of_title(const char *title)
     for (const char *p = title; *p != '\0';) {
         char word[24] = "", both[48];
         size_t n = 0;
-        while (*p != '\0' && !isalpha((unsigned char)*p))
+        while (*p != '\0' && !rb_is_letter(*p))
             p++;
-        for (; isalpha((unsigned char)*p) || (*p == '-' && isalpha((unsigned char)p[1])); p++) {
+        for (; rb_is_letter(*p) || (*p == '-' && rb_is_letter(p[1])); p++) {
             if (n + 1 < sizeof word)
-                word[n++] = (char)tolower((unsigned char)*p);
+                word[n++] = rb_lower(*p);
         }
         int class = class_of_word(word);
         if (class == 0 && last[0] != '\0') {
@@ -104,7 +102,7 @@ static const char *prose_of(struct reader *r, uint32_t first, uint32_t end)
     for (uint32_t line = first; line < end; line++) {
         size_t n;
         const char *text = rb_line(r->rb, line, &n);
-        while (n > 0 && isspace((unsigned char)text[n - 1]))
+        while (n > 0 && rb_is_blank(text[n - 1]))
             n--;
         if (n == 0 || r->is_fence[line]) {
             blank = b.len > 0;
@@ -150,12 +148,12 @@ static void close_section(struct reader *r, uint32_t end)
 /* "Phase 3: …", "Step 3 …", "3. …": the title without that; else NULL. */
 static const char *behind_number(const char *title, unsigned *out_number)
 {
-    bool word = strncasecmp(title, "phase ", 6) == 0 || strncasecmp(title, "step ", 5) == 0;
+    bool word = rb_same_start(title, "phase ", 6) || rb_same_start(title, "step ", 5);
     size_t bare = strspn(title, "0123456789");
     if (!word && (bare == 0 || (title[bare] != '.' && title[bare] != ')')))
         return NULL;
     const char *p = word ? strchr(title, ' ') + 1 : title, *digits = p;
-    for (*out_number = 0; isdigit((unsigned char)*p) && *out_number < 1000; p++)
+    for (*out_number = 0; *p >= '0' && *p <= '9' && *out_number < 1000; p++)
         *out_number = *out_number * 10 + (unsigned)(*p - '0');
     if (p == digits)
         return NULL;
@@ -166,7 +164,7 @@ static const char *behind_number(const char *title, unsigned *out_number)
 
 static size_t trim_end(const char *text, size_t start, size_t end)
 {
-    while (end > start && isspace((unsigned char)text[end - 1]))
+    while (end > start && rb_is_blank(text[end - 1]))
         end--;
     return end;
 }
@@ -189,7 +187,7 @@ static bool is_short(const char *title)
 {
     static const char *const pairs[] = {"cut over", "roll out", "clean up"};
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
-        if (strcasecmp(title, pairs[i]) == 0)
+        if (rb_same_word(title, pairs[i]))
             return true;
     }
     return strchr(title, ' ') == NULL;
@@ -210,7 +208,7 @@ static void read_phase_heading(struct reader *r, uint32_t line, uint32_t end_lin
         ok = rb_attributes_read(r->rb, line, (size_t)(brace - text), end, &attributes);
         end = (size_t)(brace - text);
     }
-    while (end > start && (isspace((unsigned char)text[end - 1]) || text[end - 1] == '#'))
+    while (end > start && (rb_is_blank(text[end - 1]) || text[end - 1] == '#'))
         end--;
     const char *title = rb_copy(r->rb, text + start, end - start);
     section->at = rb_place_in_line(r->rb, line, start);
@@ -322,7 +320,7 @@ static bool is_indented(struct reader *r, cmark_node *node, const char *text, si
         return false;
     size_t marks = strspn(literal, "`~");
     marks += strspn(literal + marks, " ");
-    if (marks >= 3 && (strncasecmp(literal + marks, "sql", 3) == 0 || strncasecmp(literal + marks, "flag", 4) == 0))
+    if (marks >= 3 && (rb_same_start(literal + marks, "sql", 3) || rb_same_start(literal + marks, "flag", 4)))
         rb_warning(r->rb, "fence-indented", at,
                    "Indent it by three spaces at most, without a tab, where it shall be run.",
                    "a fence that is indented by four columns is documentation and is not run");
@@ -338,21 +336,21 @@ static void read_fence(struct reader *r, cmark_node *node)
         r->is_fence[i] = true;
     size_t n, at = (size_t)cmark_node_get_start_column(node) - 1;
     const char *text = rb_line(rb, line, &n);
-    while (at < n && isspace((unsigned char)text[at]))
+    while (at < n && rb_is_blank(text[at]))
         at++;
     char mark = at < n ? text[at] : '\0';
     if ((mark != '`' && mark != '~') || is_indented(r, node, text, n, rb_place_in_line(rb, line, at)))
         return; /* an indented block */
     while (at < n && text[at] == mark)
         at++;
-    while (at < n && isspace((unsigned char)text[at]))
+    while (at < n && rb_is_blank(text[at]))
         at++;
     size_t end = trim_end(text, at, n), word = at;
-    while (word < end && !isspace((unsigned char)text[word]) && text[word] != '{')
+    while (word < end && !rb_is_blank(text[word]) && text[word] != '{')
         word++;
     char *language = rb_copy(rb, text + at, word - at);
     for (char *p = language; *p != '\0'; p++)
-        *p = (char)tolower((unsigned char)*p);
+        *p = rb_lower(*p);
     struct rb_place place = rb_place_in_line(rb, line, at);
     bool sql = strcmp(language, "sql") == 0;
     if (is_quoted(node)) {
@@ -373,7 +371,7 @@ static void read_fence(struct reader *r, cmark_node *node)
         rb_error(rb, "fence-open", place, "End it with a line of ```.", "the fence has no end");
         return;
     }
-    while (word < end && isspace((unsigned char)text[word]))
+    while (word < end && rb_is_blank(text[word]))
         word++;
     if (word < end && text[word] != '{') {
         rb_error(rb, "attribute-syntax", rb_place_in_line(rb, line, word),

@@ -185,6 +185,36 @@ struct rb_place rb_place_in_fence(const struct rb *rb, const struct rb_fence *fe
     return rb_place_in_line(rb, line, prefix + (size_t)(at - start));
 }
 
+char rb_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
+
+bool rb_is_letter(char c)
+{
+    return rb_lower(c) >= 'a' && rb_lower(c) <= 'z';
+}
+
+bool rb_is_blank(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+bool rb_same_start(const char *a, const char *b, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (a[i] == '\0' || rb_lower(a[i]) != rb_lower(b[i]))
+            return false;
+    }
+    return true;
+}
+
+bool rb_same_word(const char *a, const char *b)
+{
+    size_t n = strlen(a);
+    return n == strlen(b) && rb_same_start(a, b, n);
+}
+
 void rb_report(struct rb *rb, enum zdm_level level, const char *rule, struct rb_place at, const char *hint,
                const char *fmt, ...)
 {

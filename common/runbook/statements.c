@@ -5,7 +5,6 @@
 #include "common/runbook/tree.h"
 
 #include <string.h>
-#include <strings.h>
 
 static void dispatch(struct rb_statement *s)
 {
@@ -48,7 +47,7 @@ static const char *syntax_hint(const char *sql, const char *message, size_t offs
             return rows[i].hint;
     }
     for (size_t i = 0; offset > 0 && i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (strncasecmp(sql + offset, verbs[i], strlen(verbs[i])) == 0)
+        if (rb_same_start(sql + offset, verbs[i], strlen(verbs[i])))
             return "Put a ; between two statements. The text is read with PostgreSQL's own grammar.";
     }
     return "The text is read with PostgreSQL's own grammar.";

@@ -6,7 +6,6 @@
  */
 #include "common/runbook/tree.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -282,7 +281,7 @@ bool rb_token_is(const struct rb_statement *s, const struct rb_token *token, con
     if (n != m)
         return false;
     for (size_t i = 0; i < n; i++) {
-        if (tolower((unsigned char)text[i]) != tolower((unsigned char)word[i]))
+        if (rb_lower(text[i]) != rb_lower(word[i]))
             return false;
     }
     return true;
