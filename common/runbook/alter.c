@@ -405,14 +405,13 @@ static void drop_column(const struct command *c)
     column->hide = hide;
     if (column->check != NULL)
         column->check->superseded = hide;
+    const char *rest = "; the purge drops it";
     if (exact)
-        rb_step_does(hide,
-                     "rename it out of sight; new code owns %s, and triggers copy it into the hidden column, so "
-                     "that nothing is lost",
-                     rb_targets_text(rb, d));
-    else
-        rb_step_does(hide, d != NULL ? "rename it out of sight and remove the triggers that read it"
-                                     : "rename it out of sight; it is dropped by the purge");
+        rest = rb_format(rb, "; new code owns %s, and triggers copy it into the hidden column, so that nothing is lost",
+                         rb_targets_text(rb, d));
+    else if (d != NULL)
+        rest = rb_format(rb, ", and remove the triggers that fill %s from it", rb_targets_text(rb, d));
+    rb_step_does(hide, "rename it out of sight, without its NOT NULL and constraints%s", rest);
     if (!exact)
         rb_warning(rb, "hide-inexact", rb_at_word(c->s, c->body, name),
                    "The phase needs an approval. Rows that are written after it hold NULL or a default in the old "

@@ -92,7 +92,8 @@ static void add_gate(struct rb *rb, struct rb_phase *phase, struct rb_fence *fen
     step->note.source = rb_dup(fence->text);
     free(step->note.lock);
     step->note.lock = rb_dup("none");
-    rb_step_does(step, "hold until the flag %s is on (%s) and advance is called", flag->key, zdm_buffer_text(&stages));
+    rb_step_does(step, "hold: roll the flag %s out yourself (%s), then call advance", flag->key,
+                 zdm_buffer_text(&stages));
     zdm_buffer_fini(&stages);
 }
 
