@@ -2,7 +2,8 @@
  * codec.h - between our structures and bytes: the bodies of signed messages and the frames of a session.
  *
  * Everything in proto/ that knows generated protobuf-c code stands behind this header (the log's events:
- * coordinator/log/event_codec.h). Decoding validates: no unknown fields, known enumerators, lengths within limits.h, no
+ * coordinator/log/event_codec.h). Decoding validates: no unknown fields (frames in which a peer speaks for itself skip
+ * them), known enumerators, lengths within limits.h, no
  * NUL inside text, numbers in range; so the rest of the program sees only well-formed structures. Memory for unpacking
  * is bounded (4 MiB a message). Encoding the same structure twice gives the same bytes (fields in order, no maps).
  *

@@ -6,11 +6,11 @@
  * (fields in order of their numbers); its macro checks at compile time that the member has the type that it names, and
  * a test checks every row against protobuf-c's own descriptor.
  *
- * What decoding guarantees, for every message: no unknown field, known enumerators, text in valid UTF-8 and within its
- * length, ids, hashes and signatures of exactly their length, arrays within their bounds, names valid where they must
- * be. And encoding the result again gives the very bytes that were read: nothing was ignored, no field came twice or
- * out of order, no NUL hid inside a text. Memory for unpacking is taken from an arena with a budget, because protobuf-c
- * answers a few bytes of empty messages with many times as much.
+ * What decoding guarantees, for every message: no unknown field (but in frames that may grow: frame_codec.c), known
+ * enumerators, text in valid UTF-8 and within its length, ids, hashes and signatures of exactly their length, arrays
+ * within their bounds, names valid where they must be. And encoding the result again gives the very bytes that were
+ * read: nothing was ignored, no field came twice or out of order, no NUL hid inside a text. Memory for unpacking is
+ * taken from an arena with a budget, because protobuf-c answers a few bytes of empty messages with many times as much.
  *
  * Absent and zero are the same: an id of zeros is not sent, a structure inside that encodes to nothing is not sent.
  *
@@ -167,6 +167,10 @@ enum zdm_code zdm_message_unpack(const ProtobufCMessageDescriptor *descriptor, c
  * zdm_message_release. input: where TAIL fields are borrowed from. */
 enum zdm_code zdm_message_read(const struct zdm_message *message, const ProtobufCMessage *from, const void *input,
                                size_t n, void *object, struct zdm_error *err) ZDM_CHECKED;
+/* The same for what a newer release may say more of: fields that this one does not know are left out, and *out_skipped
+ * says that there were some. Not for messages with TAIL fields. */
+enum zdm_code zdm_message_read_open(const struct zdm_message *message, const ProtobufCMessage *from, void *object,
+                                    bool *out_skipped, struct zdm_error *err) ZDM_CHECKED;
 void zdm_message_release(const struct zdm_message *message, void *object);
 
 /* Does every row fit the descriptor's field at its place? The error names the first that does not. For tests. */

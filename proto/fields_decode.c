@@ -8,10 +8,11 @@
 
 #include "proto/utf8.h"
 
-/* The bytes that a TAIL field is borrowed from. */
+/* The bytes that a TAIL field is borrowed from; and whether unknown fields may be there, set when some were. */
 struct input {
     const uint8_t *bytes;
     size_t n;
+    bool *out_skipped; /* NULL: they are refused */
 };
 
 static enum zdm_code refuse(struct zdm_error *err, const char *what)
@@ -217,8 +218,10 @@ static enum zdm_code read_message(const struct zdm_message *message, const Proto
                                   const struct input *input, void *object, struct zdm_error *err)
 {
     const ProtobufCMessageDescriptor *descriptor = message->descriptor;
-    if (from->n_unknown_fields != 0)
+    if (from->n_unknown_fields != 0 && input->out_skipped == NULL)
         return refuse(err, "has an unknown field");
+    if (from->n_unknown_fields != 0)
+        *input->out_skipped = true;
     for (size_t i = 0; i < message->n_fields; i++) {
         enum zdm_code code =
             read_field(&message->fields[i], &descriptor->fields[i], (const uint8_t *)from, input, object, err);
@@ -235,6 +238,14 @@ enum zdm_code zdm_message_read(const struct zdm_message *message, const Protobuf
 {
     const struct input where = {.bytes = input, .n = n};
     return read_message(message, from, &where, object, err);
+}
+
+enum zdm_code zdm_message_read_open(const struct zdm_message *message, const ProtobufCMessage *from, void *object,
+                                    bool *out_skipped, struct zdm_error *err)
+{
+    const struct input nothing_to_borrow = {.out_skipped = out_skipped};
+    *out_skipped = false;
+    return read_message(message, from, &nothing_to_borrow, object, err);
 }
 
 /* ---- giving back ---- */

@@ -2,6 +2,10 @@
  * frame_codec.c - frames of a session: one row a type says its name, its body's table and who may send it. See codec.h.
  *
  * The type of a frame is the number of its field in message Frame.
+ *
+ * Frames in which a peer speaks for itself may grow: a field that this release does not know is skipped, so that
+ * releases next to each other work together. They are neither signed nor hashed nor stored, and come from a peer that
+ * the session has authenticated. What carries envelopes or pieces stays strict.
  */
 #include "proto/codec.h"
 
@@ -194,25 +198,26 @@ static const struct row {
     const struct zdm_message *body;
     size_t offset; /* in struct zdm_frame, of what the body's table describes */
     unsigned senders;
+    bool grows; /* unknown fields are skipped */
 } rows[] = {
-    [ZDM_FRAME_REPORT] = {"report", &zdm_report_message, REPORT_AT, AGENT},
-    [ZDM_FRAME_PLAN_REQUEST] = {"plan_request", &plan_request_message, BASE, AGENT},
-    [ZDM_FRAME_TRUST_REQUEST] = {"trust_request", &trust_request_message, BASE, AGENT | JOINER},
-    [ZDM_FRAME_JOIN] = {"join", &join_message, BASE, JOINER},
-    [ZDM_FRAME_WELCOME] = {"welcome", &welcome_message, BASE, TO_AGENT | TO_JOINER | TO_PERSON},
-    [ZDM_FRAME_ORDERS] = {"orders", &envelopes_message, BASE, TO_AGENT},
-    [ZDM_FRAME_ACK] = {"ack", &ack_message, BASE, TO_AGENT},
-    [ZDM_FRAME_PLAN_PIECE] = {"plan_piece", &piece_message, BASE, TO_AGENT},
-    [ZDM_FRAME_TRUST] = {"trust", &envelopes_message, BASE, TO_AGENT | TO_JOINER},
-    [ZDM_FRAME_JOINED] = {"joined", &joined_message, BASE, TO_JOINER},
-    [ZDM_FRAME_BYE] = {"bye", &bye_message, BASE, TO_AGENT | TO_JOINER | TO_PERSON},
-    [ZDM_FRAME_UPLOAD] = {"upload", &piece_message, BASE, PERSON},
-    [ZDM_FRAME_REQUEST] = {"request", &zdm_envelope_message, REQUEST_AT, PERSON},
-    [ZDM_FRAME_QUERY] = {"query", &query_message, BASE, PERSON},
-    [ZDM_FRAME_WATCH] = {"watch", &query_message, BASE, PERSON},
-    [ZDM_FRAME_ANSWER] = {"answer", &answer_message, BASE, TO_PERSON},
-    [ZDM_FRAME_ROWS] = {"rows", &rows_message, BASE, TO_PERSON},
-    [ZDM_FRAME_PUSH] = {"push", &rows_message, BASE, TO_PERSON},
+    [ZDM_FRAME_REPORT] = {"report", &zdm_report_message, REPORT_AT, AGENT, true},
+    [ZDM_FRAME_PLAN_REQUEST] = {"plan_request", &plan_request_message, BASE, AGENT, true},
+    [ZDM_FRAME_TRUST_REQUEST] = {"trust_request", &trust_request_message, BASE, AGENT | JOINER, true},
+    [ZDM_FRAME_JOIN] = {"join", &join_message, BASE, JOINER, true},
+    [ZDM_FRAME_WELCOME] = {"welcome", &welcome_message, BASE, TO_AGENT | TO_JOINER | TO_PERSON, true},
+    [ZDM_FRAME_ORDERS] = {"orders", &envelopes_message, BASE, TO_AGENT, false},
+    [ZDM_FRAME_ACK] = {"ack", &ack_message, BASE, TO_AGENT, true},
+    [ZDM_FRAME_PLAN_PIECE] = {"plan_piece", &piece_message, BASE, TO_AGENT, false},
+    [ZDM_FRAME_TRUST] = {"trust", &envelopes_message, BASE, TO_AGENT | TO_JOINER, false},
+    [ZDM_FRAME_JOINED] = {"joined", &joined_message, BASE, TO_JOINER, false},
+    [ZDM_FRAME_BYE] = {"bye", &bye_message, BASE, TO_AGENT | TO_JOINER | TO_PERSON, true},
+    [ZDM_FRAME_UPLOAD] = {"upload", &piece_message, BASE, PERSON, false},
+    [ZDM_FRAME_REQUEST] = {"request", &zdm_envelope_message, REQUEST_AT, PERSON, false},
+    [ZDM_FRAME_QUERY] = {"query", &query_message, BASE, PERSON, true},
+    [ZDM_FRAME_WATCH] = {"watch", &query_message, BASE, PERSON, true},
+    [ZDM_FRAME_ANSWER] = {"answer", &answer_message, BASE, TO_PERSON, true},
+    [ZDM_FRAME_ROWS] = {"rows", &rows_message, BASE, TO_PERSON, false},
+    [ZDM_FRAME_PUSH] = {"push", &rows_message, BASE, TO_PERSON, false},
 };
 
 static const struct row *find_row(unsigned type)
@@ -258,7 +263,7 @@ void zdm_frame_encode(const struct zdm_frame *frame, struct zdm_buffer *out)
 }
 
 static enum zdm_code decode_body(const void *bytes, size_t n, const ProtobufCMessage *unpacked, struct zdm_frame *frame,
-                                 struct zdm_error *err)
+                                 bool *out_skipped, struct zdm_error *err)
 {
     const Zdm__V1__Frame *message = (const Zdm__V1__Frame *)(const void *)unpacked;
     const struct row *row = find_row((unsigned)message->body_case);
@@ -266,8 +271,9 @@ static enum zdm_code decode_body(const void *bytes, size_t n, const ProtobufCMes
         return zdm_error_set(err, ZDM_PROTOCOL, "frame has no body");
     void *object = (uint8_t *)frame + row->offset;
     frame->type = (enum zdm_frame_type)message->body_case;
-    enum zdm_code code =
-        zdm_message_read(row->body, (const ProtobufCMessage *)(const void *)message->report, bytes, n, object, err);
+    const ProtobufCMessage *body = (const ProtobufCMessage *)(const void *)message->report;
+    enum zdm_code code = row->grows ? zdm_message_read_open(row->body, body, object, out_skipped, err)
+                                    : zdm_message_read(row->body, body, bytes, n, object, err);
     if (code != ZDM_OK) {
         zdm_message_release(row->body, object);
         return zdm_error_wrap(err, "%s", row->name);
@@ -275,7 +281,7 @@ static enum zdm_code decode_body(const void *bytes, size_t n, const ProtobufCMes
     return ZDM_OK;
 }
 
-/* The last word: what was read must encode to what came. */
+/* The last word: what was read must encode to what came; where fields were skipped, zdm_message_unpack has compared. */
 static enum zdm_code check_canonical(const void *bytes, size_t n, const struct zdm_frame *frame, struct zdm_error *err)
 {
     struct zdm_buffer again = ZDM_BUFFER_INIT;
@@ -293,15 +299,16 @@ enum zdm_code zdm_frame_decode(const void *bytes, size_t n, struct zdm_frame *ou
     struct zdm_arena arena = {.left = ZDM_UNPACK_MAX};
     struct zdm_frame frame = {.type = 0};
     ProtobufCMessage *message;
+    bool skipped = false;
     if (n > ZDM_FRAME_MAX)
         return zdm_error_set(err, ZDM_PROTOCOL, "frame is longer than %d bytes", ZDM_FRAME_MAX);
     enum zdm_code code = zdm_message_unpack(&zdm__v1__frame__descriptor, "frame", bytes, n, &arena, &message, err);
     if (code == ZDM_OK)
-        code = decode_body(bytes, n, message, &frame, err);
+        code = decode_body(bytes, n, message, &frame, &skipped, err);
     zdm_arena_fini(&arena);
     if (code != ZDM_OK)
         return code;
-    code = check_canonical(bytes, n, &frame, err);
+    code = skipped ? ZDM_OK : check_canonical(bytes, n, &frame, err);
     if (code == ZDM_OK)
         *out = frame;
     else
