@@ -233,12 +233,13 @@ static void coordinator_turn(void *ctx, void *payload)
     if (!newest || cluster->coordinator == NULL)
         return;
     int64_t wake = coord_driver_turn(cluster->coordinator);
-    cluster_check_coordinator(cluster);
     struct zdm_error err = ZDM_ERROR_INIT;
+    /* What it decided last did not get into the log: nobody was told, and it goes with the process. */
     if (coord_driver_ended(cluster->coordinator, &err)) {
         cluster_crash_coordinator(cluster);
         return;
     }
+    cluster_check_coordinator(cluster);
     int64_t now = zdm_boot_ms(&cluster->world.nodes[CLUSTER_COORDINATOR].clock);
     schedule_coordinator(cluster, wake - now < 60000 ? wake - now : 60000);
 }
@@ -349,6 +350,7 @@ void cluster_start_agent(struct cluster *cluster, unsigned number)
     world_tell(&cluster->world, "agent %d of shard-%u starts", agent->node, agent->shard + 1);
     world_boot(&cluster->world, agent->node);
     cluster->ears[agent->node] = (struct cluster_ear){.leased_until_ms = 0};
+    cluster->doubled[agent->shard] |= number >= CLUSTER_SHARDS;
     cluster->saw[SAW_DOUBLE] |= number >= CLUSTER_SHARDS && cluster->agents[agent->shard].driver != NULL;
     struct agent_engine_sink sink = {engine_done, agent};
     agent->engine = sim_engine_open(agent->db, agent->node, &sink);

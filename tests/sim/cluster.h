@@ -52,6 +52,7 @@ struct cluster_ear {
         uint64_t number;
         int64_t at_ms;
     } sent[CLUSTER_SENT];
+    bool told[CLUSTER_PLANS];              /* an order for it has arrived in this life */
     struct zdm_fence stops[CLUSTER_PLANS]; /* the newest order that arrived and takes away the right to go on */
 };
 
@@ -81,6 +82,7 @@ struct cluster {
     struct sim_db dbs[CLUSTER_SHARDS];
     struct cluster_ear ears[WORLD_NODES_MAX];
     bool saw[SAW_SIGHTS];
+    bool doubled[CLUSTER_SHARDS]; /* ever had two processes with one key */
     struct cluster_last {
         enum coord_status status;
         uint32_t at, wave_of;

@@ -159,6 +159,16 @@ static void check_budget(struct cluster *cluster, const struct coord_migration *
         cluster_fail(cluster, "%u shards of %s have failed, and it is not halted", failed, m->id);
 }
 
+/* A pause keeps in mind what it interrupts: a failure stays one, and work goes on. */
+static void check_pause(struct cluster *cluster, const struct coord_migration *m, const struct coord_shard *shard,
+                        const struct cluster_last *last)
+{
+    bool kept = shard->resume_to == last->status || shard->resume_to == COORD_FAILED;
+    if ((last->status == COORD_MOVING || last->status == COORD_FAILED) && shard->at == last->at && !kept)
+        cluster_fail(cluster, "%s of %s was %s, and its pause remembers %s", shard->name, m->id,
+                     coord_status_name(last->status), coord_status_name(shard->resume_to));
+}
+
 static void check_migration(struct cluster *cluster, unsigned plan, const struct coord_migration *m)
 {
     unsigned newly_failed = 0;
@@ -170,6 +180,8 @@ static void check_migration(struct cluster *cluster, unsigned plan, const struct
         /* Who fell back goes on by itself. */
         if (shard->status == COORD_MOVING && last->status == COORD_READY && shard->at >= last->at)
             check_release(cluster, m, shard, last);
+        if (shard->status == COORD_HELD)
+            check_pause(cluster, m, shard, last);
         newly_failed += shard->status == COORD_FAILED && last->status == COORD_MOVING && !last->halted;
         *last = (struct cluster_last){.status = shard->status,
                                       .at = shard->at,
@@ -228,6 +240,20 @@ struct replay {
     struct coord_state *state;
 };
 
+/* Invariant 5: a report counts only from the actor, and for the order that stands or was the last to let it run. */
+static void check_counted(struct cluster *cluster, const struct coord_state *before, const struct coord_event *event)
+{
+    const struct coord_migration *m = coord_find_migration(before, event->migration);
+    if (event->type != COORD_EVENT_SHARD_REACHED || m == NULL || event->u.reached.shard >= m->n_shards)
+        return;
+    const struct coord_shard *shard = &m->shards[event->u.reached.shard];
+    bool current = event->u.reached.generation == shard->generation ||
+                   (shard->status == COORD_HELD && event->u.reached.generation == shard->run_generation);
+    if (!current || !zdm_id_equal(&event->u.reached.agent, &shard->actor))
+        cluster_fail(cluster, "log position %llu: a report counted that was not for the order at hand",
+                     (unsigned long long)event->seq);
+}
+
 static bool replay_record(void *ctx, const struct store_record *record)
 {
     struct replay *replay = ctx;
@@ -237,6 +263,7 @@ static bool replay_record(void *ctx, const struct store_record *record)
         cluster_fail(replay->cluster, "log position %llu: %s", (unsigned long long)record->seq, err.message);
         return false;
     }
+    check_counted(replay->cluster, replay->state, &event);
     enum zdm_code code = coord_apply(replay->state, &event, &err);
     coord_event_fini(&event);
     if (code != ZDM_OK)

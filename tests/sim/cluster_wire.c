@@ -132,6 +132,8 @@ static void hear_order(struct cluster *cluster, struct cluster_ear *ear, const s
     if (!read_order(envelope, &directive))
         return;
     unsigned plan = cluster_plan_of(cluster, directive.migration);
+    if (plan < CLUSTER_PLANS)
+        ear->told[plan] = true;
     if (plan < CLUSTER_PLANS && directive.mode != ZDM_MODE_RUN &&
         zdm_fence_compare(&directive.fence, &ear->stops[plan]) > 0)
         ear->stops[plan] = directive.fence;
@@ -159,6 +161,18 @@ void cluster_listen(struct cluster *cluster)
 
 /* ---- What an agent does ---- */
 
+/* Who has stopped stays so, also as another process, until a retry gives a new order. Of two processes with one key the
+ * other may not know yet. */
+static void check_stopped(struct cluster *cluster, unsigned plan, const struct cluster_agent *agent,
+                          const struct agent_op *op)
+{
+    const struct coord_migration *m = cluster_migration(cluster, plan);
+    long i = m != NULL ? coord_find_shard(m, agent_driver_shard(agent->driver)) : -1;
+    if (i >= 0 && m->shards[i].status == COORD_FAILED && m->shards[i].generation == op->fence.generation &&
+        !cluster->doubled[agent->shard])
+        cluster_fail(cluster, "agent %d began %s after it had failed", agent->node, agent_run_name(op->run));
+}
+
 void cluster_starts(void *ctx, int node, const struct agent_op *op)
 {
     struct cluster *cluster = ctx;
@@ -169,6 +183,11 @@ void cluster_starts(void *ctx, int node, const struct agent_op *op)
     if (cluster->world.now_ms > ear->leased_until_ms + LEASE_TOLERANCE_MS)
         cluster_fail(cluster, "agent %d began %s without a lease", node, agent_run_name(op->run));
     unsigned plan = cluster_plan_of(cluster, op->migration);
+    const struct cluster_agent *agent = agent_at(cluster, node);
+    if (plan < CLUSTER_PLANS && !ear->told[plan])
+        cluster_fail(cluster, "agent %d began %s before anybody told it to", node, agent_run_name(op->run));
+    if (plan < CLUSTER_PLANS && agent->driver != NULL)
+        check_stopped(cluster, plan, agent, op);
     if (plan < CLUSTER_PLANS && zdm_fence_compare(&op->fence, &ear->stops[plan]) < 0)
         cluster_fail(cluster, "agent %d began %s after a pause had arrived", node, agent_run_name(op->run));
 }

@@ -7,7 +7,7 @@
 
 #include "common/base/buffer.h"
 
-enum { STORM_MS = 90000, LONG_STORM_MS = 420000, PEACE_MS = 900000, FAULT_EVERY_MS = 1500 };
+enum { STORM_MS = 90000, LONG_STORM_MS = 420000, PEACE_MS = 900000, FAULT_EVERY_MS = 1500, SLOW_MS = 2500 };
 
 void storm_draw(struct world *world, struct storm *storm)
 {
@@ -244,8 +244,11 @@ void storm_rage(struct cluster *cluster, const struct storm *storm)
     int64_t end = storm->long_silence ? LONG_STORM_MS : STORM_MS;
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
         cluster->dbs[i].faults = storm->database;
-    if (storm->long_silence)
+    if (storm->long_silence) {
         cluster->dbs[0].faults = (struct sim_db_faults){.lock_percent = 100};
+        /* A lease counts from the report's sending: slow acknowledgements show it. */
+        sim_net_delay(cluster->net, 1, SLOW_MS);
+    }
     while (cluster->world.now_ms < end && run_until(cluster, cluster->world.now_ms + FAULT_EVERY_MS)) {
         operator_acts(cluster, storm->operator_meddles && !storm->long_silence);
         /* A long silence is a quiet one: whoever restarts has no lease to lose. */
