@@ -212,6 +212,7 @@ static void add_column(const struct command *c)
         return;
     }
     column->initial = parts.initial;
+    column->not_null = parts.not_null;
     if (!ok)
         return;
     struct rb_step *step = add_step(c, ZDM_STEP_DDL, ZDM_ACTION_ADD_COLUMN, ZDM_LOCK_SHORT, exclusive, def->colname);

@@ -107,6 +107,7 @@ struct rb_column {
     const char *name;
     struct rb_place at;
     bool added;
+    bool not_null;         /* was added so */
     const char *initial;   /* SQL literal; NULL: SQL NULL */
     bool filled;           /* is the target of an UPDATE */
     struct rb_step *sync;  /* the sync whose target it is */

@@ -177,6 +177,49 @@ static bool judge_changing(struct rb_update *u, struct rb_target *target)
     return false;
 }
 
+/* Is a value sure, whatever the row holds? */
+static bool is_never_null(const PgQuery__Node *node)
+{
+    switch ((int)node->node_case) {
+    case PG_QUERY__NODE__NODE_A_CONST:
+        return !node->a_const->isnull;
+    case PG_QUERY__NODE__NODE_NULL_TEST:
+    case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
+    case PG_QUERY__NODE__NODE_SQLVALUE_FUNCTION:
+        return true;
+    case PG_QUERY__NODE__NODE_TYPE_CAST:
+        return is_never_null(node->type_cast->arg);
+    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
+        for (size_t i = 0; i < node->coalesce_expr->n_args; i++) {
+            if (is_never_null(node->coalesce_expr->args[i]))
+                return true;
+        }
+        return false;
+    case PG_QUERY__NODE__NODE_CASE_EXPR:
+        for (size_t i = 0; i < node->case_expr->n_args; i++) {
+            if (!is_never_null(node->case_expr->args[i]->case_when->result))
+                return false;
+        }
+        return node->case_expr->defresult != NULL && is_never_null(node->case_expr->defresult);
+    default:
+        return false;
+    }
+}
+
+/* The trigger would make the application's own statement fail. */
+static void judge_null(struct rb_update *u, const struct rb_target *target)
+{
+    struct rb *rb = u->s->rb;
+    if (!u->derive || !target->column->not_null || target->expr.n_columns == 0 || is_never_null(target->value))
+        return;
+    rb_warning(rb, "null-value", target->at,
+               rb_format(rb, "Unless the columns that it reads are NOT NULL themselves, write COALESCE(…, %s).",
+                         target->column->initial),
+               "%s is NOT NULL: where the expression gives NULL, the trigger makes the application's INSERT or UPDATE "
+               "fail",
+               rb_plain(rb, target->name));
+}
+
 static bool judge_expressions(struct rb_update *u)
 {
     bool ok = true, zone = false;
@@ -189,6 +232,7 @@ static bool judge_expressions(struct rb_update *u)
             break;
         }
         ok = judge_changing(u, target) && ok;
+        judge_null(u, target);
         zone = zone || target->expr.uses_zone;
     }
     if (zone || u->filter_expr.uses_zone)

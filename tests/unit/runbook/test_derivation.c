@@ -413,6 +413,29 @@ static void an_overwritten_column_has_no_way_back_and_the_plan_says_so(void **st
     compiled_fini(&c);
 }
 
+static void a_value_that_may_be_null_is_warned_of_where_the_column_is_not_null(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool warned;
+    } rows[] = {{"age * 2", true},
+                {"coalesce(age * 2, 0)", false},
+                {"CASE WHEN age > 1 THEN 1 END", true},
+                {"CASE WHEN age > 1 THEN 1 ELSE 2::int END", false},
+                {"7", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "## Expand\n```sql\nALTER TABLE t ADD COLUMN s int NOT NULL DEFAULT 0;\n```\n" MIGRATE
+                 "\nUPDATE t SET s = %s;" END,
+                 rows[i].value);
+        struct compiled c = compile_text("a.md", text, strlen(text));
+        assert_int_equal(find_rule(&c, "null-value") != NULL, rows[i].warned);
+        compiled_fini(&c);
+    }
+}
+
 static void tables_of_a_check_get_the_schema_of_the_runbook(void **state)
 {
     (void)state;
@@ -468,6 +491,7 @@ int main(void)
         cmocka_unit_test(each_pair_of_a_copy_has_triggers_of_its_own_and_goes_by_itself),
         cmocka_unit_test(set_not_null_is_proven_by_a_check_first),
         cmocka_unit_test(an_index_name_is_quoted_where_it_must_be),
+        cmocka_unit_test(a_value_that_may_be_null_is_warned_of_where_the_column_is_not_null),
         cmocka_unit_test(an_overwritten_column_has_no_way_back_and_the_plan_says_so),
         cmocka_unit_test(an_index_without_name_gets_the_one_that_postgresql_would_choose),
         cmocka_unit_test(tables_of_a_check_get_the_schema_of_the_runbook),
