@@ -163,7 +163,7 @@ static void note_connected(struct lane *lane)
 static void refresh_memory(struct lane *lane, const struct agent_op *op)
 {
     struct pgsql_memory *m = &lane->memory;
-    bool same = op->plan != NULL && m->step == op->step && m->conn == lane->session.conn &&
+    bool same = op->plan != NULL && m->step == op->step && m->opened == lane->session.opened &&
                 zdm_hash_equal(&m->plan_hash, &op->plan->hash);
     if (same) {
         return;
@@ -172,7 +172,7 @@ static void refresh_memory(struct lane *lane, const struct agent_op *op)
     if (op->plan != NULL) {
         m->plan_hash = op->plan->hash;
         m->step = op->step;
-        m->conn = lane->session.conn;
+        m->opened = lane->session.opened;
     }
 }
 
@@ -191,6 +191,9 @@ static void carry_out(struct lane *lane, const struct agent_op *op, struct agent
         refresh_memory(lane, op);
         struct pgsql_work work = {.s = s, .op = op, .result = result, .memory = &lane->memory};
         code = pgsql_perform(&work, &err);
+        if (code != ZDM_OK) {
+            pgsql_walk_forget(&lane->memory); /* the table may not be any more what it was */
+        }
         s->deadline_ms = pgsql_now_ms() + PGSQL_GRACE_MS; /* for the ROLLBACK, whatever is left of it */
         pgsql_rollback(s);
         result->connected = pgsql_is_open(s);

@@ -248,6 +248,7 @@ enum zdm_code pgsql_open(struct pgsql_session *s, struct zdm_error *err)
     enum zdm_code (*const steps[])(struct pgsql_session *, struct zdm_error *) = {dial, pin_settings, refuse_pooler,
                                                                                   pgsql_identify, learn_privileges};
     pgsql_close(s);
+    s->opened++;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         enum zdm_code code = steps[i](s, err);
         if (code != ZDM_OK) {

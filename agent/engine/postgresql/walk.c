@@ -24,9 +24,15 @@ void pgsql_walk_free(struct pgsql_walk *walk)
     free(walk);
 }
 
-void pgsql_memory_forget(struct pgsql_memory *memory)
+void pgsql_walk_forget(struct pgsql_memory *memory)
 {
     pgsql_walk_free(memory->walk);
+    memory->walk = NULL;
+}
+
+void pgsql_memory_forget(struct pgsql_memory *memory)
+{
+    pgsql_walk_forget(memory);
     *memory = (struct pgsql_memory){0};
 }
 

@@ -18,7 +18,7 @@
 struct pgsql_memory {
     struct zdm_hash plan_hash;
     uint32_t step;
-    PGconn *conn;            /* of the session that learnt it; compared only */
+    uint64_t opened;         /* of the session when it learnt it */
     bool clone_proved;       /* the statement was tried on an empty clone */
     struct pgsql_walk *walk; /* key and statements of a walk */
 };
@@ -32,6 +32,8 @@ struct pgsql_work {
 };
 
 void pgsql_memory_forget(struct pgsql_memory *memory);
+/* Only the walk: key and columns are looked up again. */
+void pgsql_walk_forget(struct pgsql_memory *memory);
 
 /* inspect.c */
 enum zdm_code pgsql_inspect(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;

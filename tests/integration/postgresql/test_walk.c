@@ -237,6 +237,23 @@ static void changed_key_starts_an_idempotent_walk_again(void **state)
     assert_int_equal(rig_number(r, "SELECT count(*) FROM w WHERE b IS NULL"), 0);
 }
 
+/* Without a reconnect in between: what a lane remembers of the key does not outlive an error. */
+static void key_that_changes_under_a_running_walk_is_noticed_after_the_first_error(void **state)
+{
+    struct rig *r = *state;
+    make(r, "id int PRIMARY KEY", "INSERT INTO w SELECT g, 'v' FROM generate_series(1, 100) g");
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    agent_result_free(rig_do(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 10));
+    rig_sql(r, "ALTER TABLE w ALTER id TYPE text");
+    for (int i = 0; i < 3 && r->cursor != NULL; i++) {
+        struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 10);
+        agent_result_free(result);
+    }
+    assert_null(r->cursor);
+    rig_walk(r, 1, 50);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM w WHERE b IS NULL"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +275,7 @@ int main(void)
         RIG_TEST(comparison_finds_a_row_that_differs_and_names_it),
         RIG_TEST(check_query_must_return_nothing),
         RIG_TEST(changed_key_starts_an_idempotent_walk_again),
+        RIG_TEST(key_that_changes_under_a_running_walk_is_noticed_after_the_first_error),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }
