@@ -225,6 +225,11 @@ static bool tell_record(void *ctx, const struct store_record *record)
 char *json_history(struct coord_driver *d, const char *migration, uint64_t from_seq, uint32_t limit,
                    struct zdm_error *err)
 {
+    if (migration[0] != '\0' && coord_find_migration(d->state, migration) == NULL) {
+        zdm_error_set(err, ZDM_NOT_FOUND, "there is no migration %s", migration);
+        (void)zdm_error_hint(err, "zdmctl history without a name says what was submitted.");
+        return NULL;
+    }
     struct telling telling = {
         .driver = d, .migration = migration, .limit = limit, .events = json_array(), .err = err, .code = ZDM_OK};
     const struct store *store = &d->config.store;

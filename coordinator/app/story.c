@@ -286,7 +286,11 @@ static void tell_gate(struct coord_driver *d, const struct coord_event *event, c
     zdm_buffer_puts(&out->text, event->type == COORD_EVENT_GATE_STARTED  ? " waits"
                                 : event->type == COORD_EVENT_GATE_PASSED ? " was passed"
                                                                          : " was refused");
-    put_reason(out, event->u.gate.detail);
+    /* People pass a flag's gate by their advance: then the detail is a name. */
+    if (event->type == COORD_EVENT_GATE_PASSED && zdm_name_is_valid(event->u.gate.detail))
+        zdm_buffer_printf(&out->text, " by %s", event->u.gate.detail);
+    else
+        put_reason(out, event->u.gate.detail);
 }
 
 static void tell_approval(const struct coord_event *event, struct story *out)

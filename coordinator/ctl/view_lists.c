@@ -98,12 +98,14 @@ static bool is_type(const json_t *event, const char *type)
  * a person gave stands after a colon and is never left out. */
 static bool is_said_again(const json_t *events, size_t index)
 {
-    const json_t *event = json_array_get(events, index), *next = json_array_get(events, index + 1);
+    const json_t *event = json_array_get(events, index), *next = json_array_get(events, ++index);
     const char *text = ctl_json_text(event, "text"), *by = ctl_json_text(event, "by");
     if (text[0] != '\0' && strcmp(text, ctl_json_text(next, "text")) == 0)
         return true;
     if (is_type(event, "enrolment_issued"))
-        return index > 0 && is_type(json_array_get(events, index - 1), "operator_acted");
+        return index > 1 && is_type(json_array_get(events, index - 2), "operator_acted");
+    while (is_type(next, "gate_passed"))
+        next = json_array_get(events, ++index);
     return is_type(event, "operator_acted") && strchr(text, ':') == NULL &&
            (is_type(next, "phase_opened") || is_type(next, "migration_submitted")) &&
            strcmp(by, ctl_json_text(next, "by")) == 0;

@@ -124,6 +124,7 @@ static void every_query_is_answered(void **state)
         free(text);
     }
     assert_null(query(s.ann, ZDM_QUERY_STATUS, "no-such"));
+    assert_null(query(s.ann, ZDM_QUERY_HISTORY, "no-such"));
     close_scene(&s);
 }
 

@@ -38,6 +38,43 @@ static void history_reads_like_a_story(void **state)
     json_decref(history);
 }
 
+/* What was asked and what came of it: the sentence that tells more, once; but never without a person's reason. */
+static void an_act_and_its_consequence_are_told_once(void **state)
+{
+    static const char text[] =
+        "{\"events\": ["
+        "{\"type\": \"operator_acted\", \"by\": \"ann\", \"text\": \"ann issued a join token for s\"},"
+        "{\"type\": \"enrolment_issued\", \"text\": \"s may be joined once with that token\"},"
+        "{\"type\": \"operator_acted\", \"by\": \"ann\", \"text\": \"ann submitted m\"},"
+        "{\"type\": \"migration_submitted\", \"by\": \"ann\", \"text\": \"ann registered m over 1 shard\"},"
+        "{\"type\": \"operator_acted\", \"by\": \"ann\", \"text\": \"ann advanced all shards\"},"
+        "{\"type\": \"gate_passed\", \"text\": \"the gate was passed by ann\"},"
+        "{\"type\": \"phase_opened\", \"by\": \"ann\", \"text\": \"ann opened phase 4\"},"
+        "{\"type\": \"operator_acted\", \"by\": \"ann\", \"text\": \"ann advanced all shards: bob agrees\"},"
+        "{\"type\": \"phase_opened\", \"by\": \"ann\", \"text\": \"ann opened phase 5\"},"
+        "{\"type\": \"operator_acted\", \"by\": \"ann\", \"text\": \"ann paused all shards\"},"
+        "{\"type\": \"shards_directed\", \"text\": \"all 3 shards told to pause\"}], \"more\": false}";
+    struct ctl_look look = look_of(80, true);
+    struct zdm_buffer out = ZDM_BUFFER_INIT, lines = ZDM_BUFFER_INIT;
+    json_t *history = parse(text);
+    (void)state;
+    ctl_view_history(&out, &look, history);
+    for (const char *s = zdm_buffer_text(&out); *s != '\0'; s++)
+        if (*s != ' ' || (s[1] != ' ' && s > zdm_buffer_text(&out) && s[-1] != ' '))
+            zdm_buffer_append(&lines, s, 1);
+    assert_string_equal(zdm_buffer_text(&lines), "ann issued a join token for s\n"
+                                                 "ann registered m over 1 shard\n"
+                                                 "the gate was passed by ann\n"
+                                                 "ann opened phase 4\n"
+                                                 "ann advanced all shards: bob agrees\n"
+                                                 "ann opened phase 5\n"
+                                                 "ann paused all shards\n"
+                                                 "all 3 shards told to pause\n");
+    zdm_buffer_fini(&out);
+    zdm_buffer_fini(&lines);
+    json_decref(history);
+}
+
 static void an_empty_history_says_so(void **state)
 {
     struct ctl_look look = look_of(80, true);
@@ -108,11 +145,9 @@ static void version_names_both_sides(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(history_reads_like_a_story),
-        cmocka_unit_test(an_empty_history_says_so),
-        cmocka_unit_test(agents_and_their_troubles_are_listed),
-        cmocka_unit_test(no_agents_says_how_to_get_one),
-        cmocka_unit_test(version_names_both_sides),
+        cmocka_unit_test(history_reads_like_a_story),    cmocka_unit_test(an_act_and_its_consequence_are_told_once),
+        cmocka_unit_test(an_empty_history_says_so),      cmocka_unit_test(agents_and_their_troubles_are_listed),
+        cmocka_unit_test(no_agents_says_how_to_get_one), cmocka_unit_test(version_names_both_sides),
     };
     setlocale(LC_CTYPE, "C.UTF-8");
     return cmocka_run_group_tests(tests, NULL, NULL);
