@@ -51,9 +51,24 @@ static void check_order(struct cluster *cluster, const struct zdm_directive *dir
         cluster_fail(cluster, "an order went out for a plan that nobody submitted");
 }
 
+/* "Done" without a position in the log: only for what was so already. */
+static void check_done(struct cluster *cluster, const struct zdm_frame *frame)
+{
+    const struct zdm_request *request = &cluster->person.request;
+    if (frame->u.answer.code != ZDM_OK || frame->u.answer.seq != 0 || !cluster->person.busy ||
+        !zdm_id_equal(&frame->u.answer.request_id, &request->request_id))
+        return;
+    unsigned plan = cluster_plan_of(cluster, request->migration);
+    bool there = plan < CLUSTER_PLANS && cluster_migration(cluster, plan) != NULL;
+    if (!there || (request->verb != ZDM_VERB_SUBMIT && request->verb != ZDM_VERB_PAUSE))
+        cluster_fail(cluster, "%s was answered as done, and the log does not know of it", zdm_verb_name(request->verb));
+}
+
 static void coordinator_says(struct cluster *cluster, const struct zdm_frame *frame)
 {
     struct zdm_directive directive;
+    if (frame->type == ZDM_FRAME_ANSWER)
+        check_done(cluster, frame);
     if (frame->type == ZDM_FRAME_ANSWER && frame->u.answer.code == ZDM_OK &&
         frame->u.answer.seq > sim_store_head(&cluster->disk))
         cluster_fail(cluster, "a request was answered before it was in the log");
