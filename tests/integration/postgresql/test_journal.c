@@ -223,6 +223,48 @@ static void lost_backend_is_a_retry_and_the_next_operation_reconnects(void **sta
     rig_run(r, AGENT_RUN_BATCH, 1, AGENT_OK);
 }
 
+static struct zdm_signal replica_lag(struct rig *r)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_SIGNALS, AGENT_RUN_NONE, 0, 0);
+    struct zdm_signal signal = result->signals[0];
+    assert_int_equal(result->n_signals, 1);
+    agent_result_free(result);
+    return signal;
+}
+
+/* A replica that receives and no longer replays: the server's replay_lag says nothing of that. */
+static void replica_whose_replay_stands_still_is_seen_to_lag(void **state)
+{
+    enum { STILL_MS = 1500 };
+    struct rig *r = *state;
+    struct test_pg *standby = test_pg_replica(r->pg);
+    PGconn *on_standby = PQconnectdb(test_pg_dsn(standby, "postgres", "postgres"));
+    rig_sql(r, "CREATE TABLE w (id int)");
+    while (rig_number(r, "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()") == 0) {
+    }
+    assert_true(replica_lag(r).value < STILL_MS);
+    rig_exec(on_standby, "SELECT pg_wal_replay_pause()");
+    struct timespec begun, now;
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    int64_t seen = 0, passed = 0;
+    do {
+        rig_sql(r, "INSERT INTO w SELECT generate_series(1, 10)");
+        seen = replica_lag(r).value;
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        passed = (now.tv_sec - begun.tv_sec) * 1000 + (now.tv_nsec - begun.tv_nsec) / 1000000;
+    } while (seen < STILL_MS && passed < 10 * STILL_MS);
+    assert_true(seen >= STILL_MS && seen <= passed + STILL_MS);
+    rig_exec(on_standby, "SELECT pg_wal_replay_resume()");
+    for (int i = 0; i < 200 && replica_lag(r).value > STILL_MS / 2; i++) {
+        rig_sql(r, "INSERT INTO w VALUES (1)");
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    }
+    assert_true(replica_lag(r).value <= STILL_MS / 2);
+    PQfinish(on_standby);
+    test_pg_free(standby);
+}
+
 /* The standby has the journal, takes no writes, and says so; the primary shows its lag. */
 static void standby_reads_the_journal_and_refuses_work(void **state)
 {
@@ -296,6 +338,7 @@ int main(void)
         RIG_TEST(server_that_hangs_is_given_up),
         RIG_TEST(closing_delivers_every_result),
         RIG_TEST(lost_backend_is_a_retry_and_the_next_operation_reconnects),
+        RIG_TEST(replica_whose_replay_stands_still_is_seen_to_lag),
         RIG_TEST(standby_reads_the_journal_and_refuses_work),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
