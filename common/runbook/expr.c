@@ -69,9 +69,9 @@ static void examine_column(struct examination *e, const PgQuery__ColumnRef *ref)
         return;
     }
     const char *alias = e->table->alias != NULL ? e->table->alias->aliasname : e->table->relname;
+    const char *schema = e->table->schemaname[0] != '\0' ? e->table->schemaname : e->s->rb->front.schema;
     bool own = ref->n_fields == 1 || (ref->n_fields == 2 && strcmp(rb_string(ref->fields[0]), alias) == 0) ||
-               (ref->n_fields == 3 && e->table->alias == NULL &&
-                strcmp(rb_string(ref->fields[0]), e->table->schemaname) == 0 &&
+               (ref->n_fields == 3 && e->table->alias == NULL && strcmp(rb_string(ref->fields[0]), schema) == 0 &&
                 strcmp(rb_string(ref->fields[1]), e->table->relname) == 0);
     if (!own)
         fail(e, "other-table", ref->location,
@@ -173,13 +173,16 @@ static void examine_cast(struct examination *e, const PgQuery__TypeCast *cast)
     const char *name = type->n_names > 0 ? rb_string(type->names[type->n_names - 1]) : "";
     const PgQuery__AConst *constant =
         cast->arg != NULL && cast->arg->node_case == PG_QUERY__NODE__NODE_A_CONST ? cast->arg->a_const : NULL;
-    for (size_t i = 0; i < sizeof zoned / sizeof zoned[0]; i++) {
-        if (strcmp(name, zoned[i]) == 0 && constant == NULL)
-            e->out->uses_zone = true;
-    }
-    for (size_t i = 0; constant != NULL && i < sizeof moments / sizeof moments[0]; i++) {
-        if (constant->val_case == PG_QUERY__A__CONST__VAL_SVAL && strcmp(constant->sval->sval, moments[i]) == 0)
-            e->out->is_now = true;
+    bool is_zoned = false;
+    for (size_t i = 0; i < sizeof zoned / sizeof zoned[0]; i++)
+        is_zoned = is_zoned || strcmp(name, zoned[i]) == 0;
+    e->out->uses_zone = e->out->uses_zone || (is_zoned && constant == NULL);
+    if (!is_zoned || constant == NULL || constant->val_case != PG_QUERY__A__CONST__VAL_SVAL)
+        return;
+    /* PostgreSQL reads them in any case and with blanks around, and in "today 10:00". */
+    for (const char *p = constant->sval->sval; *p != '\0'; p++) {
+        for (size_t i = 0; i < sizeof moments / sizeof moments[0]; i++)
+            e->out->is_now = e->out->is_now || rb_same_start(p, moments[i], strlen(moments[i]));
     }
 }
 

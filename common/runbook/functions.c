@@ -22,6 +22,7 @@ static const char immutable[] =
     " hostmask inet_merge initcap int2 int4 int4multirange int4range int8 int8multirange int8range interval"
     " is_normalized isclosed isempty isfinite ishorizontal isopen isparallel isperp isvertical json_array_length"
     " json_extract_path json_extract_path_text json_object json_strip_nulls json_to_tsvector json_typeof"
+    " like_escape similar_to_escape"
     " jsonb_array_element_text jsonb_array_length jsonb_extract_path jsonb_extract_path_text jsonb_insert"
     " jsonb_object jsonb_path_exists jsonb_path_match jsonb_path_query_array jsonb_path_query_first jsonb_pretty"
     " jsonb_set jsonb_set_lax jsonb_strip_nulls jsonb_to_tsvector jsonb_typeof justify_days justify_hours"

@@ -253,6 +253,8 @@ static void expressions_are_written_so_that_they_parse_to_the_same(void **state)
         {"tags[1]", "t.\"tags\"[1]"},
         {"a COLLATE \"C\"", "t.\"a\" COLLATE \"C\""},
         {"created AT TIME ZONE 'UTC'", "t.\"created\" AT TIME ZONE 'UTC'"},
+        {"a LIKE 'x#%' ESCAPE '#'", "t.\"a\" LIKE pg_catalog.like_escape('x#%', '#')"},
+        {"a SIMILAR TO '(x|y)%'", "t.\"a\" SIMILAR TO '(x|y)%'"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         char text[512];
@@ -436,6 +438,23 @@ static void a_value_that_may_be_null_is_warned_of_where_the_column_is_not_null(v
     }
 }
 
+static void a_moment_in_words_is_a_time_that_changes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool now;
+    } rows[] = {{"'now'::timestamptz", true}, {"timestamp ' NOW '", true},  {"date 'Today'", true},
+                {"'now'::text", false},       {"date '2026-01-01'", false}, {"public.users.born", false}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, HEAD MIGRATE "\nUPDATE users SET full_name = %s;" END, rows[i].value);
+        struct compiled c = compile_good("a.md", text);
+        assert_int_equal(derivation(&c)->assignments[0].fill_once, rows[i].now);
+        compiled_fini(&c);
+    }
+}
+
 static void tables_of_a_check_get_the_schema_of_the_runbook(void **state)
 {
     (void)state;
@@ -492,6 +511,7 @@ int main(void)
         cmocka_unit_test(set_not_null_is_proven_by_a_check_first),
         cmocka_unit_test(an_index_name_is_quoted_where_it_must_be),
         cmocka_unit_test(a_value_that_may_be_null_is_warned_of_where_the_column_is_not_null),
+        cmocka_unit_test(a_moment_in_words_is_a_time_that_changes),
         cmocka_unit_test(an_overwritten_column_has_no_way_back_and_the_plan_says_so),
         cmocka_unit_test(an_index_without_name_gets_the_one_that_postgresql_would_choose),
         cmocka_unit_test(tables_of_a_check_get_the_schema_of_the_runbook),
