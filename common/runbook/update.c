@@ -517,7 +517,8 @@ static void add_backfill(struct rb_update *u, struct zdm_derivation *d)
         rb_warning(rb, "no-undo", rb_at_start(u->s), "The phase needs an approval.",
                    "no before-images are kept: the old values of %s are gone for good", rb_targets_text(rb, d));
     }
-    rb_step_does(step, "fill %s in throttled batches along the table's key%s", rb_targets_text(rb, d),
+    const char *size = fence->batch == 0 ? "" : rb_format(rb, " of at most %u rows", fence->batch);
+    rb_step_does(step, "fill %s in throttled batches%s along the table's key%s", rb_targets_text(rb, d), size,
                  u->idempotent ? "" : ", each row exactly once");
 }
 

@@ -64,17 +64,24 @@ static struct rb_place place_of_term(struct rb_update *u, const PgQuery__Node *t
     return location >= 0 ? rb_at(u->s, location) : rb_at_word(u->s, 0, "where");
 }
 
+/* A row that nobody filled yet holds the initial value: is the guard true for it? Known for IS NULL and IS NOT NULL. */
 static void judge_guard(struct rb_update *u, PgQuery__Node *term)
 {
-    if (u->derive && term->node_case == PG_QUERY__NODE__NODE_NULL_TEST &&
-        term->null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NOT_NULL) {
-        const char *name = rb_expr_column(term->null_test->arg);
-        struct rb_target *target = name == NULL ? NULL : rb_update_target(u, name);
-        if (target != NULL && target->column->initial == NULL)
-            rb_error(u->s->rb, "guard-never-true", place_of_term(u, term), "Write IS NULL, or leave the condition out.",
-                     "%s is NULL in every row before it is filled", name);
-    }
+    struct rb *rb = u->s->rb;
     u->guards[u->n_guards++] = term;
+    if (!u->derive || term->node_case != PG_QUERY__NODE__NODE_NULL_TEST)
+        return;
+    const char *name = rb_expr_column(term->null_test->arg);
+    const struct rb_target *target = name == NULL ? NULL : rb_update_target(u, name);
+    if (target == NULL || !target->column->added)
+        return;
+    bool is_null = term->null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
+    if (!is_null && target->column->initial == NULL)
+        rb_error(rb, "guard-never-true", place_of_term(u, term), "Write IS NULL, or leave the condition out.",
+                 "%s is NULL in every row before it is filled", name);
+    else if (is_null && target->column->initial != NULL)
+        rb_error(rb, "guard-never-true", place_of_term(u, term), "Leave the condition out.",
+                 "%s holds %s in every row before it is filled, and is not NULL", name, target->column->initial);
 }
 
 static void judge_term(struct rb_update *u, PgQuery__Node *term)

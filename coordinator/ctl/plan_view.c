@@ -137,6 +137,28 @@ static void duration_text(char *out, size_t size, int64_t ms)
         ctl_seconds_text(out, size, ms / 1000);
 }
 
+/* What the runbook says of pace and grace, where it says anything. */
+static void put_pace(struct zdm_buffer *line, const struct zdm_plan *plan)
+{
+    const struct zdm_throttle *throttle = &plan->throttle;
+    const struct zdm_phase *last = plan->n_phases == 0 ? NULL : &plan->phases[plan->n_phases - 1];
+    char time[32];
+    if (throttle->batch_target_ms > 0) {
+        duration_text(time, sizeof time, throttle->batch_target_ms);
+        zdm_buffer_printf(line, "; batches of about %s", time);
+    }
+    if (throttle->duty_percent > 0)
+        zdm_buffer_printf(line, "; they take at most %u %% of the time", throttle->duty_percent);
+    if (throttle->max_replica_lag_ms > 0) {
+        duration_text(time, sizeof time, throttle->max_replica_lag_ms);
+        zdm_buffer_printf(line, "; they wait while a replica lags by more than %s", time);
+    }
+    if (last != NULL && last->class == ZDM_PHASE_PURGE) {
+        duration_text(time, sizeof time, plan->grace_ms);
+        zdm_buffer_printf(line, "; hidden columns stay for %s at least", time);
+    }
+}
+
 static void put_head(struct view *v)
 {
     const struct zdm_plan *plan = v->plan;
@@ -173,6 +195,7 @@ static void put_head(struct view *v)
     zdm_buffer_printf(
         &line, plan->failure_budget == 0 ? "; halts at the first failed shard" : "; halts when more than %u failed",
         plan->failure_budget);
+    put_pace(&line, plan);
     ctl_wrap(v->out, v->look, CTL_DIM, zdm_buffer_text(&line), 0, 0);
     zdm_buffer_fini(&line);
 }

@@ -49,6 +49,40 @@ static void a_plan_shows_what_is_written_and_what_is_done(void **state)
     free(shown);
 }
 
+/* What this release does not do must not look as if it did. */
+static void a_plan_promises_no_rollback_and_no_approval(void **state)
+{
+    (void)state;
+    char *shown = view("deploy/examples/users-full-name.md");
+    assert_non_null(strstr(shown, "this release has no rollback that does it"));
+    assert_non_null(strstr(shown, "Phase 5: Purge, destructive, 1 approval\n    this release takes no approvals"));
+    free(shown);
+    shown = view("deploy/examples/users-status-not-null.md");
+    assert_non_null(strstr(shown, "undo  none: the old values are overwritten and not kept"));
+    assert_non_null(strstr(shown, "warning: the old values of status are overwritten for good"));
+    assert_null(strstr(shown, "no shard will enter"));
+    free(shown);
+}
+
+static void json_calls_an_overwritten_column_inexact(void **state)
+{
+    (void)state;
+    size_t n;
+    char *text = read_source("deploy/examples/users-status-not-null.md", &n);
+    struct compiled c = compile_text("users-status-not-null.md", text, n);
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    ctl_plan_json(&out, c.plan, c.notes);
+    json_t *root = json_loads(zdm_buffer_text(&out), 0, NULL);
+    const json_t *phase = json_array_get(json_object_get(root, "phases"), 0);
+    const json_t *inverse = json_object_get(json_array_get(json_object_get(phase, "steps"), 0), "inverse");
+    assert_string_equal(json_string_value(json_object_get(inverse, "kind")), "none");
+    assert_true(json_is_false(json_object_get(inverse, "exact")));
+    json_decref(root);
+    zdm_buffer_fini(&out);
+    compiled_fini(&c);
+    free(text);
+}
+
 static void a_plan_fits_a_hundred_columns(void **state)
 {
     (void)state;
@@ -129,6 +163,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_shows_what_is_written_and_what_is_done),
+        cmocka_unit_test(a_plan_promises_no_rollback_and_no_approval),
+        cmocka_unit_test(json_calls_an_overwritten_column_inexact),
         cmocka_unit_test(a_plan_fits_a_hundred_columns),
         cmocka_unit_test(a_wrong_runbook_shows_its_findings_with_places_and_recipes),
         cmocka_unit_test(json_has_the_promised_fields),
