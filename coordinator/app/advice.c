@@ -128,18 +128,38 @@ static void advise_advance(struct coord_driver *d, const struct coord_migration 
     }
 }
 
+/* Shards that wait for a person, the worst first. */
+static bool is_trouble(const struct coord_driver *d, const struct coord_migration *migration,
+                       const struct census *census, const struct advice *out)
+{
+    static const enum coord_status troubles[] = {COORD_FAILED, COORD_UNSURE, COORD_HELD};
+    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++)
+        if (census->by_status[troubles[i]] != 0) {
+            advise_trouble(d, migration, census, troubles[i], out);
+            return true;
+        }
+    return false;
+}
+
+/* What halted it is seen to first; a halt ends by a resume, never by itself. */
+static void advise_halted(const struct coord_driver *d, const struct coord_migration *migration,
+                          const struct coord_release *releases, const struct advice *out)
+{
+    struct census census;
+    count(migration, releases, &census);
+    if (is_trouble(d, migration, &census, out))
+        return;
+    (void)snprintf(out->command, out->command_size, "zdmctl resume %s --all-shards", migration->id);
+    (void)snprintf(out->why, out->why_size, "the migration was halted, and no shard is in trouble any more");
+}
+
 static void advise_open(struct coord_driver *d, const struct coord_migration *migration,
                         const struct coord_release *releases, const struct advice *out)
 {
-    static const enum coord_status troubles[] = {COORD_FAILED, COORD_UNSURE, COORD_HELD};
     struct census census;
     count(migration, releases, &census);
-    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
-        if (census.by_status[troubles[i]] != 0) {
-            advise_trouble(d, migration, &census, troubles[i], out);
-            return;
-        }
-    }
+    if (is_trouble(d, migration, &census, out))
+        return;
     if (census.by_status[COORD_MOVING] + census.by_status[COORD_UNDOING] != 0)
         advise_moving(d, migration, &census, out);
     else if (census.have_waiting && census.below_opened != 0) {
@@ -160,19 +180,18 @@ void next_step(struct coord_driver *d, const struct coord_migration *migration, 
         (void)snprintf(
             why, why_size,
             "this coordinator is fenced: its log may be older than what agents were told; it gives no orders");
-    else if (migration == NULL) {
+    else if (d->full)
+        (void)snprintf(why, why_size, "the coordinator's disk is full: until it has room, every request is refused");
+    else if (d->state->frozen) {
+        (void)snprintf(command, command_size, "zdmctl thaw");
+        (void)snprintf(why, why_size, "the fleet is frozen: no shard enters a phase");
+    } else if (migration == NULL) {
         (void)snprintf(command, command_size, "zdmctl submit RUNBOOK");
         (void)snprintf(why, why_size, "this fleet has no migration");
     } else if (migration->mode == COORD_ENDED)
         (void)snprintf(why, why_size, "the migration has ended");
-    else if (d->state->frozen) {
-        (void)snprintf(command, command_size, "zdmctl thaw");
-        (void)snprintf(why, why_size, "the fleet is frozen: no shard enters a phase");
-    } else {
+    else if (migration->mode == COORD_HALTED)
+        advise_halted(d, migration, releases, &out);
+    else
         advise_open(d, migration, releases, &out);
-        if (migration->mode == COORD_HALTED && command[0] == '\0') {
-            (void)snprintf(command, command_size, "zdmctl advance %s --only-unfinished", migration->id);
-            (void)snprintf(why, why_size, "the migration was halted");
-        }
-    }
 }

@@ -216,11 +216,12 @@ static enum zdm_log_level level_of(enum coord_event_type type)
 /* The log holds what was asked and what came of it. Where one sentence says both, the operator's log needs one. */
 static bool is_told_by_another(const struct coord_event *event)
 {
-    if (event->type == COORD_EVENT_ENROLMENT_ISSUED)
-        return true;
-    if (event->type != COORD_EVENT_OPERATOR_ACTED || event->u.operator_acted.reason[0] != '\0')
-        return false;
-    return event->u.operator_acted.verb == ZDM_VERB_SUBMIT || event->u.operator_acted.verb == ZDM_VERB_ADVANCE;
+    if (event->type != COORD_EVENT_OPERATOR_ACTED)
+        return event->type == COORD_EVENT_ENROLMENT_ISSUED;
+    enum zdm_verb verb = event->u.operator_acted.verb; /* of other verbs the consequences do not name the person */
+    if (verb == ZDM_VERB_SUBMIT || verb == ZDM_VERB_ADVANCE)
+        return event->u.operator_acted.reason[0] == '\0'; /* which theirs do not repeat */
+    return verb == ZDM_VERB_FREEZE || verb == ZDM_VERB_THAW;
 }
 
 static void tell_events(struct coord_driver *d)

@@ -75,17 +75,26 @@ static enum ctl_shard_word word_of_wait(const json_t *observed)
     return is(observed, "wait", "backoff") ? CTL_SHARD_RETRYING : CTL_SHARD_WORKING;
 }
 
-/* What a shard that was told to move does, judged by what its agent said last. */
-static enum ctl_shard_word word_of_moving(const struct ctl_shard *s, const json_t *shard)
+/* Nobody is there, or nothing to work on; `otherwise` where neither is so. */
+static enum ctl_shard_word word_of_trouble(const struct ctl_shard *s, const json_t *shard,
+                                           enum ctl_shard_word otherwise)
 {
     const json_t *observed = ctl_json_object(shard, "observed");
     const json_t *agent = ctl_json_object(shard, "agent");
     if (agent == NULL || !ctl_json_true(agent, "connected") || s->heard_ms > CTL_HEARD_LATE_MS)
         return CTL_SHARD_AWAY;
-    if (observed == NULL)
-        return CTL_SHARD_WORKING;
     if (is(observed, "state", "blind") || json_is_false(json_object_get(observed, "connected")))
         return CTL_SHARD_NO_DATABASE;
+    return otherwise;
+}
+
+/* What a shard that was told to move does, judged by what its agent said last. */
+static enum ctl_shard_word word_of_moving(const struct ctl_shard *s, const json_t *shard)
+{
+    const json_t *observed = ctl_json_object(shard, "observed");
+    enum ctl_shard_word word = word_of_trouble(s, shard, CTL_SHARD_WORKING);
+    if (word != CTL_SHARD_WORKING || observed == NULL)
+        return word;
     if (is(observed, "state", "waiting"))
         return word_of_wait(observed);
     return is(observed, "state", "asking") ? CTL_SHARD_PARKED : CTL_SHARD_WORKING;
@@ -107,7 +116,9 @@ static enum ctl_shard_word judge(const struct ctl_shard *s, const json_t *shard,
         return ctl_shard_is_paused(shard) ? CTL_SHARD_PAUSED : CTL_SHARD_PAUSING;
     if (is(shard, "status", "moving"))
         return word_of_moving(s, shard);
-    return phase > 0 && ctl_shard_reached(shard, phase) ? CTL_SHARD_FINISHED : CTL_SHARD_WAITING;
+    if (phase > 0 && ctl_shard_reached(shard, phase))
+        return CTL_SHARD_FINISHED;
+    return word_of_trouble(s, shard, CTL_SHARD_WAITING);
 }
 
 static void add_reason(struct ctl_shard *s, const char *before, const char *text)

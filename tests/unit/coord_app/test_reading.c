@@ -136,6 +136,16 @@ static void a_fleet_without_migrations_has_a_status(void **state)
     expect_in(status, "\"migration\":null");
     expect_in(status, "zdmctl submit RUNBOOK");
     free(status);
+    expect_ok(ask_verb(ann, ZDM_VERB_FREEZE, NULL));
+    status = query(ann, ZDM_QUERY_STATUS, ""); /* a submission would be refused */
+    expect_in(status, "\"command\":\"zdmctl thaw\"");
+    free(status);
+    w->failing = FAILS_FULL;
+    w->failing_times = 1;
+    assert_int_equal(ask_verb(ann, ZDM_VERB_THAW, NULL).u.answer.code, ZDM_FULL);
+    status = query(ann, ZDM_QUERY_STATUS, "");
+    expect_in(status, "\"command\":null,\"why\":\"the coordinator's disk is full");
+    free(status);
 }
 
 /* ---- Reasons ---- */
@@ -231,10 +241,13 @@ static void status_says_what_to_type_next(void **state)
     attempt_at_hand = s.orders.attempt;
     report_changed(s.agent, 2, &s.orders, stop_at_the_attempt);
     expect_next(&s, "zdmctl retry rename --shard shard-1", "shard-1 failed at step 1.1: column");
+    assert_int_equal(ask_verb(s.ann, ZDM_VERB_ADVANCE, NULL).u.answer.code, ZDM_REFUSED);
     expect_ok(ask_verb(s.ann, ZDM_VERB_RETRY, NULL));
     zdm_directive_fini(&s.orders);
     assert_true(take_orders(s.agent, &s.orders));
     report(s.agent, 3, &s.orders, 1, ZDM_AGENT_RESTING);
+    expect_next(&s, "zdmctl resume rename --all-shards", "the migration was halted");
+    expect_ok(ask_verb(s.ann, ZDM_VERB_RESUME, NULL));
     char *status = query(s.ann, ZDM_QUERY_STATUS, "");
     expect_in(status, "zdmctl advance rename");
     expect_in(status, "phase 2 (migrate) is next");

@@ -49,6 +49,30 @@ static void page_is_as_the_golden_file(void **state)
     json_decref(status);
 }
 
+static void a_waiting_shard_says_first_that_nobody_is_there_or_nothing_to_work_on(void **state)
+{
+    static const struct {
+        const char *shard;
+        enum ctl_shard_word word;
+    } rows[] = {
+        {"{\"status\": \"ready\", \"agent\": {\"connected\": true}, \"observed\": {\"connected\": true}}",
+         CTL_SHARD_WAITING},
+        {"{\"status\": \"ready\", \"agent\": {\"connected\": true}, \"observed\": {\"connected\": false}}",
+         CTL_SHARD_NO_DATABASE},
+        {"{\"status\": \"ready\", \"agent\": {\"connected\": false}, \"observed\": {\"connected\": true}}",
+         CTL_SHARD_AWAY},
+        {"{\"status\": \"ready\", \"agent\": null, \"observed\": null}", CTL_SHARD_AWAY},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct ctl_shard shard;
+        json_t *json = parse(rows[i].shard);
+        ctl_shard_read(&shard, json, 1);
+        assert_int_equal(shard.word, rows[i].word);
+        json_decref(json);
+    }
+}
+
 static void page_fits_every_width(void **state)
 {
     json_t *few = fixture("status.json"), *many = large(120);
@@ -268,6 +292,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(page_is_as_the_golden_file),
+        cmocka_unit_test(a_waiting_shard_says_first_that_nobody_is_there_or_nothing_to_work_on),
         cmocka_unit_test(page_fits_every_width),
         cmocka_unit_test(page_of_ascii_has_no_other_character),
         cmocka_unit_test(colors_add_nothing_but_escapes_of_our_own),
