@@ -249,7 +249,6 @@ enum zdm_code pgsql_open(struct pgsql_session *s, struct zdm_error *err)
                                                                                   pgsql_identify, learn_privileges};
     pgsql_close(s);
     s->opened++;
-    s->wal_marks.n = 0;
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         enum zdm_code code = steps[i](s, err);
         if (code != ZDM_OK) {

@@ -24,18 +24,8 @@
 enum {
     PGSQL_PREPARED_MAX = 16, /* statements kept prepared in one session */
     PGSQL_PARAMS_MAX = 20,   /* parameters of one statement */
-    PGSQL_WAL_MARKS_MAX = 64,
-    PGSQL_GRACE_MS = 3000, /* for the answer after a cancellation was asked for */
+    PGSQL_GRACE_MS = 3000,   /* for the answer after a cancellation was asked for */
     PGSQL_VERSION_MIN = 130000
-};
-
-/* Where the WAL ended and when, oldest first: what no replica has been seen to have replayed. The server's own
- * replay_lag stays as it was when replay stops, so that a replica which stands still would look quick. */
-struct pgsql_wal_marks {
-    struct {
-        int64_t at_ms, lsn;
-    } items[PGSQL_WAL_MARKS_MAX];
-    size_t n;
 };
 
 /* How to reach the server; shared by all lanes, never changes. */
@@ -60,7 +50,6 @@ struct pgsql_session {
     char identity[64]; /* system identifier, timeline, start of the postmaster */
     uint64_t timeline;
     char version[32];
-    struct pgsql_wal_marks wal_marks;
     char *prepared[PGSQL_PREPARED_MAX];
     size_t n_prepared;
 };

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-enum { REPLICA_SILENT_MS = 12000 };
-
 static struct zdm_signal *add(struct agent_result *r, const char *name, int64_t value, int64_t limit)
 {
     if (r->n_signals == ZDM_SIGNALS_MAX) {
@@ -20,59 +18,24 @@ static struct zdm_signal *add(struct agent_result *r, const char *name, int64_t 
     return signal;
 }
 
-/* Forgets the marks that have been replayed and sets the newest one, unless there is no room: the oldest counts. */
-static void mark_wal(struct pgsql_wal_marks *marks, int64_t now_ms, int64_t end, int64_t replayed)
-{
-    size_t done = 0;
-    while (done < marks->n && marks->items[done].lsn <= replayed) {
-        done++;
-    }
-    marks->n -= done;
-    memmove(marks->items, marks->items + done, marks->n * sizeof marks->items[0]);
-    bool known = marks->n > 0 && marks->items[marks->n - 1].lsn == end;
-    if (end > replayed && !known && marks->n < PGSQL_WAL_MARKS_MAX) {
-        marks->items[marks->n].at_ms = now_ms;
-        marks->items[marks->n++].lsn = end;
-    }
-}
-
-/* How long the oldest mark waited, as of the replica's last answer: an idle replica says what it has replayed only
- * every wal_receiver_status_interval (10 s). One that has been silent for longer counts as of now. */
-static int64_t waited_ms(const struct pgsql_wal_marks *marks, int64_t now_ms, int64_t answered_ms_ago)
-{
-    int64_t as_of = answered_ms_ago > REPLICA_SILENT_MS ? now_ms : now_ms - answered_ms_ago;
-    if (marks->n == 0 || as_of <= marks->items[0].at_ms) {
-        return 0;
-    }
-    return as_of - marks->items[0].at_ms;
-}
-
-/* Of the replica that is furthest behind. replay_lag is NULL on one that has caught up and is idle. One whose state
- * this role may not see tells nothing, and counts as stale. A base backup is no replica. */
+/* replay_lag is NULL on a replica that has caught up and is idle. One that hangs gives no answer, and replay_lag stays
+ * as it was: it lags for as long as it has been silent, beyond the 10 s that an idle one may be
+ * (wal_receiver_status_interval). One whose state this role may not see tells nothing, and counts as stale. A base
+ * backup is no replica. */
 static enum zdm_code replica_lag(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char sql[] =
-        "WITH replica AS (SELECT * FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup'),"
-        " behind AS (SELECT replay_lsn, reply_time FROM replica WHERE replay_lsn IS NOT NULL ORDER BY 1 LIMIT 1)"
-        " SELECT (SELECT coalesce(max(extract(epoch FROM replay_lag) * 1000), 0)::int8 FROM replica),"
-        " (SELECT count(*) FROM replica WHERE state IS NULL), (pg_current_wal_lsn() - '0/0'::pg_lsn)::int8,"
-        " (SELECT (replay_lsn - '0/0'::pg_lsn)::int8 FROM behind), (SELECT greatest(extract(epoch FROM"
-        " clock_timestamp() - coalesce(reply_time, clock_timestamp())) * 1000, 0)::int8 FROM behind)";
+        "WITH replica AS (SELECT state, replay_lag, replay_lsn, clock_timestamp() - reply_time AS silent"
+        " FROM pg_stat_replication WHERE state IS DISTINCT FROM 'backup')"
+        " SELECT coalesce(max(extract(epoch FROM greatest(replay_lag, CASE WHEN silent > interval '12 s'"
+        " AND replay_lsn < pg_current_wal_lsn() THEN silent END)) * 1000), 0)::int8,"
+        " count(*) FILTER (WHERE state IS NULL) FROM replica";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    struct pgsql_wal_marks *marks = &w->s->wal_marks;
     enum zdm_code code = pgsql_query(w->s, sql, 0, NULL, &res, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while reading pg_stat_replication");
     }
-    int64_t lag_ms = pgsql_int(res, 0, 0), now_ms = pgsql_now_ms();
-    if (pgsql_text(res, 0, 3) == NULL) {
-        marks->n = 0;
-    } else {
-        mark_wal(marks, now_ms, pgsql_int(res, 0, 2), pgsql_int(res, 0, 3));
-        int64_t waited = waited_ms(marks, now_ms, pgsql_int(res, 0, 4));
-        lag_ms = waited > lag_ms ? waited : lag_ms;
-    }
-    struct zdm_signal *signal = add(w->result, "replica_lag_ms", lag_ms, w->op->max_replica_lag_ms);
+    struct zdm_signal *signal = add(w->result, "replica_lag_ms", pgsql_int(res, 0, 0), w->op->max_replica_lag_ms);
     if (signal != NULL && pgsql_int(res, 0, 1) > 0) {
         signal->state = ZDM_SIGNAL_STALE;
     }
