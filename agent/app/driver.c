@@ -14,7 +14,7 @@
 #include "proto/codec.h"
 #include "proto/signed.h"
 
-enum { REFUSED_MAX = 64, RESULTS_PER_TURN = 64 };
+enum { REFUSED_MAX = 64, RESULTS_PER_TURN = 64, UNREACHABLE_AGAIN_MS = 60000 };
 
 struct agent_driver {
     struct agent_driver_config config;
@@ -32,6 +32,8 @@ struct agent_driver {
     size_t n_refused;
     struct zdm_report told; /* what the log has heard */
     uint64_t told_view;
+    char told_unreachable[ZDM_TEXT_MAX + 1]; /* why, as the log has it; "" while the coordinator is there */
+    int64_t told_unreachable_ms;
     char journal_error[ZDM_TEXT_MAX + 1]; /* rows that do not verify */
 };
 
@@ -377,15 +379,30 @@ static void on_opened(void *ctx, const char *url)
 {
     struct agent_driver *d = ctx;
     notice(d, ZDM_LOG_INFO, "connected to the coordinator", "url", url);
+    d->told_unreachable[0] = '\0';
     agent_plan_fetch_reset(&d->fetch);
     step_simple(d, AGENT_IN_LINK_UP);
+}
+
+/* A dial that failed is told once for each reason, and once a minute while that lasts. */
+static void tell_unreachable(struct agent_driver *d, const char *why)
+{
+    int64_t now = zdm_boot_ms(d->config.clock);
+    bool known = d->told_unreachable[0] != '\0' && strncmp(d->told_unreachable, why, ZDM_TEXT_MAX) == 0;
+    if (known && now - d->told_unreachable_ms < UNREACHABLE_AGAIN_MS)
+        return;
+    zdm_copy_text(d->told_unreachable, sizeof d->told_unreachable, why);
+    d->told_unreachable_ms = now;
+    notice(d, ZDM_LOG_WARN, "could not reach the coordinator, trying on", "reason", why);
 }
 
 static void on_closed(void *ctx, bool was_open, const char *why)
 {
     struct agent_driver *d = ctx;
-    notice(d, was_open ? ZDM_LOG_WARN : ZDM_LOG_INFO,
-           was_open ? "connection to the coordinator lost" : "could not reach the coordinator", "reason", why);
+    if (was_open)
+        notice(d, ZDM_LOG_WARN, "connection to the coordinator lost", "reason", why);
+    else
+        tell_unreachable(d, why);
     agent_plan_fetch_reset(&d->fetch);
     if (was_open)
         step_simple(d, AGENT_IN_LINK_DOWN);
