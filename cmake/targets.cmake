@@ -9,7 +9,7 @@ set(zdm_hardening -fstack-protector-strong -fstack-clash-protection -fcf-protect
 
 function(zdm_target_options target)
   target_include_directories(${target} PUBLIC ${CMAKE_SOURCE_DIR})
-  target_compile_definitions(${target} PRIVATE _GNU_SOURCE HASH_FUNCTION=HASH_OAT HASH_NONFATAL_OOM=1)
+  target_compile_definitions(${target} PRIVATE _GNU_SOURCE)
   target_compile_options(${target} PRIVATE ${zdm_warnings} -fno-omit-frame-pointer)
   if(ZDM_FUZZ) # so that a fuzzer sees which branches of the libraries it reached
     target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
