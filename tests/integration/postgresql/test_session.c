@@ -156,29 +156,6 @@ static void connection_pooler_is_refused(void **state)
     pooler_stop(&pooler);
 }
 
-/* ALTER ROLE and ALTER DATABASE reach into every session (database.md 19). */
-static void settings_of_the_role_and_the_database_do_not_reach_a_batch(void **state)
-{
-    struct rig *r = *state;
-    char sql[512];
-    (void)snprintf(sql, sizeof sql,
-                   "ALTER DATABASE %1$s SET default_transaction_isolation = 'repeatable read';"
-                   "ALTER DATABASE %1$s SET statement_timeout = '1ms'; ALTER DATABASE %1$s SET timezone = 'Asia/Tokyo';"
-                   "ALTER ROLE zdm_agent IN DATABASE %1$s SET default_transaction_read_only = on;"
-                   "ALTER ROLE zdm_agent IN DATABASE %1$s SET synchronous_commit = off;"
-                   "ALTER ROLE zdm_agent IN DATABASE %1$s SET search_path = nowhere",
-                   r->database);
-    rig_exec(r->super, sql);
-    rig_connect_engine(r);
-    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, at timestamptz, name text);"
-               "INSERT INTO users SELECT g, '2024-01-01 23:30+00' FROM generate_series(1, 5000) g");
-    rig_plan(r, "users", 1);
-    rig_derive(r, 1, ZDM_ACTION_BACKFILL, "name", "t.\"at\"::text", "NEW.\"at\"::text", (const char *const[]){"at"}, 1);
-    rig_accept(r, 1);
-    rig_walk(r, 1, 5000);
-    assert_int_equal(rig_number(r, "SELECT count(*) FROM users WHERE name = '2024-01-01 23:30:00+00'"), 5000);
-}
-
 static void password_is_in_no_error(void **state)
 {
     static const char *const dsns[] = {
@@ -221,7 +198,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIG_TEST(connection_pooler_is_refused),
-        RIG_TEST(settings_of_the_role_and_the_database_do_not_reach_a_batch),
         RIG_TEST(password_is_in_no_error),
         cmocka_unit_test(connection_string_that_cannot_be_read_is_refused_without_quoting_it),
     };
