@@ -83,7 +83,9 @@ static void send_directive(struct coord_driver *d, const struct coord_effect *ef
     const struct coord_fleet_shard *shard = coord_find_fleet_shard(d->state, migration->shards[effect->shard].name);
     for (uint32_t next = shard != NULL ? shard->first_agent : 0; next != 0;) {
         const struct coord_agent *agent = &d->state->agents[next - 1];
-        send_to_agent(d, &agent->id, &frame);
+        const struct coord_heard *heard = coord_view_find(&d->view, &agent->id);
+        if (heard != NULL && heard->journal) /* whose journal is not known yet is told when it is */
+            send_to_agent(d, &agent->id, &frame);
         next = agent->next_of_shard;
     }
 }

@@ -158,6 +158,10 @@ static void keep_up(const struct hearing *h, struct coord_case *c, const struct 
     bool keeps = h->report->writable || zdm_id_equal(&h->agent->id, &c->s->actor);
     if (c->s->generation == 0 || zdm_id_is_zero(&c->s->actor))
         return;
+    /* Its journal may show that this coordinator is the one from the past, which must be known before it is ordered
+     * anything: an epoch that restarts have raised would win over the one that the journal holds. */
+    if (h->heard == NULL || !h->heard->journal)
+        return;
     if (!fresh && !(lower && keeps) && !(mr != NULL && mr->state == ZDM_AGENT_ASKING))
         return;
     c->on = COORD_ON_LOWER_PAIR;

@@ -191,7 +191,8 @@ struct coord_heard {
     char shard[ZDM_NAME_MAX + 1];
     bool connected; /* a session is open */
     int64_t heard_at_ms;
-    bool fresh;               /* its last report was the first of a session */
+    bool journal;             /* in this session it has spoken of its shard's journal: before, it is told no orders */
+    bool fresh;               /* its last report was the first that did */
     int64_t gone_at_ms;       /* when the session ended; 0 while connected */
     struct zdm_report report; /* owned copy of the last one */
 };

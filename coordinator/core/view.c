@@ -71,7 +71,9 @@ static bool hear_report(const struct coord_state *state, struct coord_view *view
     }
     zdm_report_fini(&heard->report);
     heard->report = copy;
-    heard->fresh = !heard->connected;
+    heard->journal = heard->journal && heard->connected;
+    heard->fresh = heard->report.connected && !heard->journal;
+    heard->journal = heard->journal || heard->report.connected;
     heard->connected = true;
     heard->heard_at_ms = input->now_ms;
     heard->gone_at_ms = 0;

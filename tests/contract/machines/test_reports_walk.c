@@ -277,9 +277,13 @@ static void check(struct world *w, const struct place *p, const struct said *s)
     if (!changed && !is_ahead(s->pair) && s->pair != CURRENT && s->from_actor &&
         count_effects(&w->f, COORD_DO_SEND_DIRECTIVE) == 0)
         complain(p, s, "it was not told the newest order");
-    if (s->state == ZDM_AGENT_ASKING && !changed && !is_ahead(s->pair) &&
+    /* The actor's journal was heard; the other agent's only when its report speaks of it. */
+    bool journal = s->from_actor || s->node != NO_DATABASE;
+    if (s->state == ZDM_AGENT_ASKING && !changed && !is_ahead(s->pair) && journal &&
         count_effects(&w->f, COORD_DO_SEND_DIRECTIVE) == 0)
         complain(p, s, "it asked, and was not answered");
+    if (!journal && count_effects(&w->f, COORD_DO_SEND_DIRECTIVE) != 0)
+        complain(p, s, "it was ordered something before its journal was heard");
 }
 
 /* ---- What each pair can lead to ---- */

@@ -311,9 +311,40 @@ static void agent_that_nobody_enrolled_is_closed(void **unused)
     fleet_fini(&f);
 }
 
+/* A restored log whose restarts have raised its epoch would win over the journal's: the journal is heard first. */
+static void an_agent_is_ordered_nothing_before_its_journal_was_heard(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct told told;
+    fleet_init(&f, 1);
+    fleet_submit(&f, plan_of("m", "em"));
+    fleet_heartbeat(&f);
+    fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
+    fleet_input(&f, &(struct coord_input){
+                        .kind = COORD_IN_AGENT_GONE, .now_ms = f.now_ms, .u.agent_gone.agent = agent_id(0, 0)});
+    tell(&f, 0, 0, 0, &told); /* a new session; its database is away, and with it what it has accepted */
+    told.report.connected = told.report.writable = false;
+    told.report.n_migrations = 0;
+    fleet_report(&f, &told);
+    assert_int_equal(count_effects(&f, COORD_DO_SEND_DIRECTIVE), 0);
+    assert_int_equal(count_effects(&f, COORD_DO_SEND_ACK), 1);
+    tell(&f, 0, 0, 0, &told);
+    told.of.state = ZDM_AGENT_ASKING;
+    fleet_report(&f, &told);
+    assert_int_equal(count_effects(&f, COORD_DO_SEND_DIRECTIVE), 1);
+    told.report.connected = told.report.writable = false; /* away again: what it had accepted is known */
+    told.of.state = ZDM_AGENT_BLIND;
+    told.of.accepted = (struct zdm_fence){.epoch = 0};
+    fleet_report(&f, &told);
+    assert_int_equal(count_effects(&f, COORD_DO_SEND_DIRECTIVE), 1);
+    fleet_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_agent_is_ordered_nothing_before_its_journal_was_heard),
         cmocka_unit_test(coordinator_fences_itself_when_an_agent_is_ahead_of_it),
         cmocka_unit_test(recovered_coordinator_has_every_shard_paused),
         cmocka_unit_test(reached_counts_only_from_the_actor_and_the_current_generation),
