@@ -456,6 +456,20 @@ static void make_purge(struct zdm_phase *phase)
     phase->steps->exact_inverse = false;
 }
 
+static void put_table(struct zdm_table *table, const char *name)
+{
+    free(table->name);
+    table->name = zdm_strdup(name);
+}
+
+static void make_other(struct zdm_plan *plan)
+{
+    (void)zdm_copy_text(plan->id, sizeof plan->id, "other");
+    put_table(&plan->tables[0], "orders");
+    for (size_t i = 0; i < plan->n_phases; i++)
+        put_table(&plan->phases[i].steps[0].table, "orders");
+}
+
 static struct zdm_plan *make_plan(enum submission kind)
 {
     struct zdm_plan *plan = zdm_plan_new();
@@ -477,6 +491,8 @@ static struct zdm_plan *make_plan(enum submission kind)
         make_purge(&plan->phases[1]);
     if (kind == ASKS_FOR_APPROVAL)
         plan->phases[1].approvals = 2;
+    if (kind == OF_ANOTHER_TABLE)
+        make_other(plan);
     return plan;
 }
 
@@ -494,7 +510,8 @@ struct zdm_frame submit_kind(struct client *c, enum submission kind)
     struct zdm_envelope envelope = sign(c->world, &c->world->ann, ZDM_SIGNED_PLAN, &body);
     zdm_envelope_flatten(&envelope, &flat);
     upload(c, flat.data, flat.len);
-    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT, .migration = "rename", .plan_hash = plan->hash};
+    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT, .plan_hash = plan->hash};
+    (void)zdm_copy_text(request.migration, sizeof request.migration, plan->id);
     struct zdm_frame answer = ask(c, &request);
     zdm_envelope_fini(&envelope);
     zdm_buffer_fini(&body);

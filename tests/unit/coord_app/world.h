@@ -90,7 +90,12 @@ struct zdm_frame ask_verb(struct client *c, enum zdm_verb verb, const char *shar
 struct zdm_envelope sign(struct world *w, const struct zdm_signing_key *key, enum zdm_signed_type type,
                          const struct zdm_buffer *body);
 /* Uploads and submits a plan of two phases, "rename". */
-enum submission { PLAIN, PURGES_LAST, ASKS_FOR_APPROVAL /* two, for its second phase */ };
+enum submission {
+    PLAIN,
+    PURGES_LAST,
+    ASKS_FOR_APPROVAL, /* two, for its second phase */
+    OF_ANOTHER_TABLE   /* and with another id, "other" */
+};
 struct zdm_frame submit(struct client *c);
 struct zdm_frame submit_kind(struct client *c, enum submission kind);
 void upload(struct client *c, const void *bytes, size_t n);

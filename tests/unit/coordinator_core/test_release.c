@@ -224,6 +224,35 @@ static void frozen_fleet_releases_nobody_and_what_moves_goes_on(void **unused)
     fleet_fini(&f);
 }
 
+static void halted_migration_releases_nobody_and_says_that_it_is_halted(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct told told;
+    struct zdm_plan *plan = plan_of("m", "em");
+    plan->max_parallel = 1;
+    fleet_init(&f, 2);
+    fleet_submit(&f, plan);
+    fleet_heartbeat(&f);
+    fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
+    assert_status(&f, 0, COORD_MOVING);
+    tell(&f, 0, 0, 0, &told);
+    told.of.state = ZDM_AGENT_STOPPED;
+    told.of.failed_attempt = shard(&f, 0)->attempt;
+    fleet_report(&f, &told); /* one more than the budget of none */
+    assert_status(&f, 0, COORD_FAILED);
+    assert_int_equal(migration(&f)->mode, COORD_HALTED);
+    fleet_heartbeat(&f);
+    assert_status(&f, 1, COORD_READY);
+    char said[256];
+    struct coord_release release = look(&f, 1, said);
+    assert_int_equal(release.hold, COORD_HOLD_HALTED);
+    assert_true(zdm_id_is_zero(&release.actor));
+    assert_int_equal(fleet_ask(&f, ZDM_VERB_RESUME, NULL), ZDM_OK);
+    assert_status(&f, 1, COORD_MOVING);
+    fleet_fini(&f);
+}
+
 static void phases_that_need_approvals_or_purge_are_not_entered(void **unused)
 {
     (void)unused;
@@ -262,6 +291,7 @@ int main(void)
         cmocka_unit_test(advance_with_a_selection_moves_only_those_and_a_later_one_takes_the_others_along),
         cmocka_unit_test(shard_without_a_writable_primary_waits_and_holds_nobody_up),
         cmocka_unit_test(frozen_fleet_releases_nobody_and_what_moves_goes_on),
+        cmocka_unit_test(halted_migration_releases_nobody_and_says_that_it_is_halted),
         cmocka_unit_test(phases_that_need_approvals_or_purge_are_not_entered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
