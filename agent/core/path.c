@@ -224,6 +224,7 @@ static struct agent_op *start(struct agent_core *core, struct agent_migration *m
     op->plan = m->plan;
     op->step = step;
     op->fence = m->accepted.fence;
+    op->attempt = m->accepted.attempt;
     op->journal_step = m->step;
     op->cursor = m->cursor;
     op->bound = m->bound;
@@ -246,7 +247,6 @@ static void start_journal(struct agent_core *core, struct agent_migration *m, en
     op->time_limit_ms = LOOK_LIMIT_MS;
     if (run != AGENT_RUN_STOP)
         return;
-    op->attempt = m->accepted.attempt;
     op->failed_code = m->stop_error.code;
     op->failed_text = m->stop_error.message;
 }

@@ -11,7 +11,9 @@
  * Fencing (protocol 3, rule 8). Everything that changes the database on behalf of a migration ends with
  *   UPDATE zdm.migration SET … WHERE migration AND epoch AND generation AND step AND cursor are as the core believes
  * in the same transaction, and a row count other than 1 rolls all of it back: AGENT_FENCED. What cannot be in a
- * transaction (concurrent index builds) checks the fence just before, and looks afterwards.
+ * transaction (concurrent index builds) checks the fence just before, and looks afterwards. A stop that is journalled
+ * fences too: every run of an attempt up to the failed one, whichever process it is of. A stop itself asks for epoch
+ * and generation only.
  *
  * Who may call: start, cancel and close from one thread. The sink is called from any thread, never from inside start.
  */
@@ -106,7 +108,7 @@ struct agent_op {
     uint32_t lock_wait_ms;     /* short class: 0 is NOWAIT, else the budget over the sum of locks */
     uint32_t time_limit_ms;    /* the attempt ends after this; 0: none (long class) */
     bool locked_form;          /* BATCH: lock the rows in key order first (after deadlocks, database.md 21) */
-    uint32_t attempt;          /* STOP: the attempt that failed */
+    uint32_t attempt;          /* RUN: of the order at hand; STOP: it failed */
     enum zdm_code failed_code; /* STOP */
     const char *failed_text;   /* STOP */
     const struct zdm_directive *directive; /* ACCEPT */

@@ -255,13 +255,19 @@ static void do_batch(struct sim_db *db, const struct pending *pending, struct ag
     db->batches++;
 }
 
+/* Has another process of the same agent journalled that this attempt failed? */
+static bool is_stopped(const struct agent_journal *journal, const struct agent_op *op)
+{
+    return op->run != AGENT_RUN_STOP && journal->failed_attempt != 0 && journal->failed_attempt >= op->attempt;
+}
+
 /* Is the caller still the one whom the journal knows? */
 static bool fence_holds(const struct agent_journal *journal, const struct agent_op *op)
 {
     return journal != NULL && journal->accepted.epoch == op->fence.epoch &&
            journal->accepted.generation == op->fence.generation &&
            zdm_id_equal(&journal->accepted.instance, &op->fence.instance) && journal->step == op->journal_step &&
-           same_text(journal->cursor, op->cursor);
+           same_text(journal->cursor, op->cursor) && !is_stopped(journal, op);
 }
 
 /* Whatever is journalled as done has to be so. Gates are turned by people. */

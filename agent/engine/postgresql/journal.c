@@ -226,10 +226,13 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while accepting the directive");
 }
 
-/* $1 to $6: who must own the row, and where it must stand. */
+/* $1 to $7: who must own the row, where it must stand, and that the attempt at hand is not journalled as failed. The
+ * last is for two processes with one agent's key: what the one has stopped, the other must not work on with. */
 #define FENCE_WHERE                                                                                                    \
     " WHERE migration = $1 AND epoch = $2::int8 AND instance = decode($3, 'hex') AND generation = $4::int8"
-#define PLACE_WHERE FENCE_WHERE " AND step = $5::int4 AND cursor IS NOT DISTINCT FROM $6::text"
+#define PLACE_WHERE                                                                                                    \
+    FENCE_WHERE " AND step = $5::int4 AND cursor IS NOT DISTINCT FROM $6::text"                                        \
+                " AND (failed_attempt = 0 OR failed_attempt < $7::int8)"
 
 static enum zdm_code fenced(struct zdm_error *err)
 {
@@ -239,15 +242,16 @@ static enum zdm_code fenced(struct zdm_error *err)
 enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *move, struct zdm_error *err)
 {
     static const char sql[] =
-        "UPDATE zdm.migration SET step = $7::int4, cursor = $8, bound = CASE WHEN $15::bool THEN bound ELSE $9 END,"
-        " walk_key = CASE WHEN $15::bool THEN walk_key ELSE $10 END, walked = $11::bool,"
-        " rows_done = CASE WHEN $12::bool THEN 0 ELSE rows_done END + $13::int8,"
-        " rows_total = CASE WHEN $15::bool THEN rows_total ELSE $14::int8 END, changed_at = now()" PLACE_WHERE
+        "UPDATE zdm.migration SET step = $8::int4, cursor = $9, bound = CASE WHEN $16::bool THEN bound ELSE $10 END,"
+        " walk_key = CASE WHEN $16::bool THEN walk_key ELSE $11 END, walked = $12::bool,"
+        " rows_done = CASE WHEN $13::bool THEN 0 ELSE rows_done END + $14::int8,"
+        " rows_total = CASE WHEN $16::bool THEN rows_total ELSE $15::int8 END, changed_at = now()" PLACE_WHERE
         " RETURNING " PROGRESS;
     struct fence_text f;
-    char at[16], to[16], added[24], total[24];
+    char at[16], attempt[16], to[16], added[24], total[24];
     fence_text(&f, &w->op->fence);
     snprintf(at, sizeof at, "%" PRIu32, w->op->journal_step);
+    snprintf(attempt, sizeof attempt, "%" PRIu32, w->op->attempt);
     snprintf(to, sizeof to, "%" PRIu32, move->step);
     snprintf(added, sizeof added, "%" PRIu64, move->rows_added);
     snprintf(total, sizeof total, "%" PRIu64, move->rows_total);
@@ -257,6 +261,7 @@ enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *
                             f.generation,
                             at,
                             w->op->cursor,
+                            attempt,
                             to,
                             move->cursor,
                             move->bound,
@@ -267,7 +272,7 @@ enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *
                             total,
                             move->keep_walk ? "t" : "f"};
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query_prepared(w->s, sql, 15, params, &res, err);
+    enum zdm_code code = pgsql_query_prepared(w->s, sql, 16, params, &res, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while writing the journal");
     }
@@ -281,12 +286,13 @@ enum zdm_code pgsql_journal_hold(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char sql[] = "SELECT " PROGRESS " FROM zdm.migration" PLACE_WHERE " FOR NO KEY UPDATE";
     struct fence_text f;
-    char at[16];
+    char at[16], attempt[16];
     fence_text(&f, &w->op->fence);
     snprintf(at, sizeof at, "%" PRIu32, w->op->journal_step);
-    const char *params[] = {w->op->migration, f.epoch, f.instance, f.generation, at, w->op->cursor};
+    snprintf(attempt, sizeof attempt, "%" PRIu32, w->op->attempt);
+    const char *params[] = {w->op->migration, f.epoch, f.instance, f.generation, at, w->op->cursor, attempt};
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query(w->s, sql, 6, params, &res, err);
+    enum zdm_code code = pgsql_query(w->s, sql, 7, params, &res, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while reading the journal");
     }

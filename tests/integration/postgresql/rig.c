@@ -113,6 +113,7 @@ int rig_setup(void **state)
     r->pg = server;
     r->next_op = 1;
     r->time_limit_ms = 20000;
+    r->attempt = 1;
     pthread_mutex_init(&r->lock, NULL);
     pthread_cond_init(&r->arrived, NULL);
     snprintf(r->database, sizeof r->database, "t%u", ++n_databases);
@@ -314,7 +315,7 @@ uint64_t rig_begin(struct rig *r, enum agent_op_kind kind, enum agent_run run, u
     op.time_limit_ms = r->time_limit_ms;
     op.locked_form = r->locked_form;
     op.max_replica_lag_ms = 5000;
-    op.attempt = 1;
+    op.attempt = r->attempt;
     op.failed_code = ZDM_DATABASE;
     op.failed_text = "it broke";
     start(r, &op);

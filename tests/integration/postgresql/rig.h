@@ -35,6 +35,7 @@ struct rig {
     uint32_t lock_wait_ms; /* for the next operations */
     uint32_t time_limit_ms;
     bool locked_form;
+    uint32_t attempt;       /* of the order at hand */
     uint32_t trust_version; /* for ACCEPT */
     pthread_mutex_t lock;
     pthread_cond_t arrived;

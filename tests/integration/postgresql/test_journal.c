@@ -70,8 +70,32 @@ static void journal_is_read_back_whole(void **state)
     assert_int_equal(result->timeline, 1);
     assert_int_equal(strncmp(result->server_version, "1", 1), 0);
     agent_result_free(result);
+    r->attempt = 2;
     rig_run(r, AGENT_RUN_STEP_BACK, 1, AGENT_OK);
     assert_null(r->cursor);
+}
+
+/* Two processes with one agent's key: this one has not heard that the other stopped the attempt they both work on. */
+static void stop_that_another_process_journalled_fences_the_attempt(void **state)
+{
+    struct rig *r = *state;
+    table(r);
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    agent_result_free(rig_do(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 30));
+    rig_exec(r->super,
+             "UPDATE zdm.migration SET failed_attempt = 1, failed_step = 1, failed_code = 1, failed_text = 'no'");
+    rig_run(r, AGENT_RUN_BATCH, 1, AGENT_FENCED);
+    rig_run(r, AGENT_RUN_DDL, 2, AGENT_FENCED);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_FENCED);
+    rig_run(r, AGENT_RUN_STEP_BACK, 1, AGENT_FENCED);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM w WHERE b = 'v'"), 30);
+    rig_inspect(r, 2, AGENT_PROOF_NOT_DONE);
+    rig_run(r, AGENT_RUN_STOP, 1, AGENT_OK); /* its own failure is the same one */
+    r->attempt = 2;
+    rig_run(r, AGENT_RUN_BATCH, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_DDL, 2, AGENT_OK);
 }
 
 static void settings_of_role_and_database_are_pinned_over(void **state)
@@ -345,6 +369,7 @@ int main(void)
         RIG_TEST(trust_version_is_only_ever_raised),
         RIG_TEST(only_a_rising_directive_of_one_instance_is_accepted),
         RIG_TEST(journal_is_read_back_whole),
+        RIG_TEST(stop_that_another_process_journalled_fences_the_attempt),
         RIG_TEST(settings_of_role_and_database_are_pinned_over),
         RIG_TEST(two_agents_make_the_journal_at_once),
         RIG_TEST(newer_journal_is_not_touched),

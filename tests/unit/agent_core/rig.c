@@ -261,8 +261,9 @@ static void give_row(const struct rig *rig, struct agent_journal *row)
 
 static bool row_fits(const struct rig *rig, const struct agent_op *op)
 {
-    return rig->has_row && zdm_fence_equal(&op->fence, &rig->row_order.fence) && op->journal_step == rig->row_step &&
-           text_number(op->cursor) == rig->row_cursor;
+    bool stopped = op->run != AGENT_RUN_STOP && rig->row_failed_attempt != 0 && rig->row_failed_attempt >= op->attempt;
+    return rig->has_row && !stopped && zdm_fence_equal(&op->fence, &rig->row_order.fence) &&
+           op->journal_step == rig->row_step && text_number(op->cursor) == rig->row_cursor;
 }
 
 static void do_accept(struct rig *rig, const struct agent_op *op, struct agent_result *result)

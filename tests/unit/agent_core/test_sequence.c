@@ -108,6 +108,34 @@ static void late_answer_of_a_replaced_session_makes_the_journal_be_read_again(vo
     assert_int_equal(rig->ops[0].kind, AGENT_OP_CONNECT);
 }
 
+/* ---- Another process with the same key ---- */
+
+static void watch_attempts(struct rig *rig, const struct agent_op *op)
+{
+    if (op->kind == AGENT_OP_RUN)
+        assert_int_equal(op->attempt, rig->row_order.attempt);
+}
+
+static void stop_that_another_process_journalled_stops_this_one_too(void **state)
+{
+    struct rig *rig = *state;
+    rig->rows = 100000;
+    rig->watch = watch_attempts;
+    rig_ready(rig, ZDM_MODE_RUN, 2);
+    rig_run(rig, 2000);
+    unsigned before = rig->runs[AGENT_RUN_BATCH];
+    rig->row_failed_attempt = 1;
+    rig->row_failed_code = ZDM_DATABASE;
+    rig_run(rig, 10000);
+    assert_int_equal(rig->runs[AGENT_RUN_BATCH], before);
+    assert_int_equal(rig_look(rig).state, ZDM_AGENT_STOPPED);
+    struct zdm_directive d = rig_order(1, 2, ZDM_MODE_RUN, 2);
+    d.attempt = 2;
+    rig_send(rig, &d, 0);
+    rig_run(rig, 10000);
+    assert_true(rig->runs[AGENT_RUN_BATCH] > before);
+}
+
 /* ---- An order beside work ---- */
 
 /* What may be in flight when an ACCEPT is started. */
@@ -298,6 +326,7 @@ int main(void)
         TEST(late_proof_of_a_replaced_session_proves_nothing),
         TEST(late_failure_of_a_replaced_session_stops_nothing),
         TEST(late_answer_of_a_replaced_session_makes_the_journal_be_read_again),
+        TEST(stop_that_another_process_journalled_stops_this_one_too),
         TEST(accept_waits_for_the_batch_of_its_migration),
         TEST(no_accept_is_started_beside_work_that_writes_the_row),
         TEST(plan_goes_to_the_order_that_names_it_and_to_no_other),
