@@ -243,7 +243,7 @@ struct coord_event {
 /* Is shard i in a bitmap of n bytes that begins at shard `first`? */
 static inline bool coord_bits_have(const uint8_t *bytes, size_t n_bytes, uint32_t first, uint32_t i)
 {
-    return i >= first && (i - first) / 8 < n_bytes && (bytes[(i - first) / 8] >> ((i - first) % 8) & 1U) != 0;
+    return i >= first && (i - first) / 8 < n_bytes && ((unsigned)bytes[(i - first) / 8] >> ((i - first) % 8) & 1U) != 0;
 }
 
 /* Frees what the event owns; the structure is the caller's. */

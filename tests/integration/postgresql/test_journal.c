@@ -105,7 +105,7 @@ static void settings_of_role_and_database_are_pinned_over(void **state)
     char sql[512];
     snprintf(sql, sizeof sql,
              "ALTER DATABASE %s SET default_transaction_isolation = 'repeatable read'; ALTER DATABASE %s SET"
-             " statement_timeout = '1ms'; ALTER DATABASE %s SET default_transaction_read_only = on;"
+             " statement_timeout = '500ms'; ALTER DATABASE %s SET default_transaction_read_only = on;"
              "ALTER DATABASE %s SET search_path = 'nowhere'; ALTER DATABASE %s SET synchronous_commit = off",
              r->database, r->database, r->database, r->database, r->database);
     rig_exec(r->super, sql);
