@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #include "proto/codec.h"
@@ -21,6 +22,7 @@ static void start_coordinator(void)
     coordinator = fork();
     assert_true(coordinator >= 0);
     if (coordinator == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that times out leaves nothing running */
         int log = open("log", O_WRONLY | O_CREAT | O_APPEND, 0600);
         dup2(log, STDERR_FILENO);
         execl(ZDM_BUILD_DIR "/bin/zdm-coordinator", "zdm-coordinator", "run", "--data", "data", "--listen", url,
