@@ -96,7 +96,6 @@ static void agent_says(struct cluster *cluster, int node, const struct zdm_frame
         const struct zdm_migration_report *mr = &report->migrations[i];
         if (mr->equivocation)
             cluster_fail(cluster, "agent %d saw two orders of one generation", node);
-        cluster->saw[SAW_LEASE_EXPIRE] |= mr->wait == ZDM_WAIT_LEASE && ear->leased_until_ms > 0;
         cluster->saw[SAW_PAUSED_MID_BACKFILL] |= mr->state == ZDM_AGENT_PAUSED && mr->progress.rows_done > 0 &&
                                                  mr->progress.rows_done < mr->progress.rows_total;
     }

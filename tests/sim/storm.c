@@ -7,7 +7,14 @@
 
 #include "common/base/buffer.h"
 
-enum { STORM_MS = 90000, LONG_STORM_MS = 420000, PEACE_MS = 900000, FAULT_EVERY_MS = 1500, SLOW_MS = 2500 };
+enum {
+    STORM_MS = 90000,
+    LONG_STORM_MS = 420000,
+    PEACE_MS = 900000,
+    FAULT_EVERY_MS = 1500,
+    SLOW_MS = 2500,
+    SLOW_FOR_MS = 20000
+};
 
 void storm_draw(struct world *world, struct storm *storm)
 {
@@ -210,16 +217,34 @@ static void something_happens(struct cluster *cluster, const struct storm *storm
     revive_somebody(cluster);
 }
 
-/* In the middle of its work, which a lock keeps it from ending: only the lease makes it stop. */
-static void keep_silent(struct cluster *cluster)
+/* In the middle of its work, which a lock keeps it from ending, the line first becomes slow (a lease counts from the
+ * report's sending: slow acknowledgements show it), then silent: only the lease makes it stop. */
+static void keep_silent(struct cluster *cluster, int64_t *slow_since_ms)
 {
     const struct coord_migration *migration = cluster_migration(cluster, 0);
     const struct agent_journal *journal = sim_db_journal(&cluster->dbs[0], cluster->plans[0].plan->id);
     long shard = migration != NULL ? coord_find_shard(migration, "shard-1") : -1;
     if (shard < 0 || journal == NULL || migration->shards[shard].status != COORD_MOVING)
         return;
-    sim_net_block(cluster->net, CLUSTER_COORDINATOR, cluster->agents[0].node, true);
-    sim_net_block(cluster->net, cluster->agents[0].node, CLUSTER_COORDINATOR, true);
+    if (*slow_since_ms == 0) {
+        *slow_since_ms = cluster->world.now_ms;
+        sim_net_delay(cluster->net, 1, SLOW_MS);
+    } else if (cluster->world.now_ms - *slow_since_ms > SLOW_FOR_MS) {
+        sim_net_block(cluster->net, CLUSTER_COORDINATOR, cluster->agents[0].node, true);
+        sim_net_block(cluster->net, cluster->agents[0].node, CLUSTER_COORDINATOR, true);
+    }
+}
+
+/* An agent whose lease ran out is cut off: no report tells of it, so the simulator looks inside. */
+static void watch_the_lease(struct cluster *cluster)
+{
+    struct zdm_report report;
+    const struct agent_driver *driver = cluster->agents[0].driver;
+    if (driver == NULL || !agent_core_describe(agent_driver_core(driver), &report))
+        return;
+    for (size_t i = 0; i < report.n_migrations; i++)
+        cluster->saw[SAW_LEASE_EXPIRE] |= report.migrations[i].wait == ZDM_WAIT_LEASE;
+    zdm_report_fini(&report);
 }
 
 static bool run_until(struct cluster *cluster, int64_t until_ms)
@@ -241,21 +266,20 @@ bool storm_is_finished(const struct cluster *cluster)
 
 void storm_rage(struct cluster *cluster, const struct storm *storm)
 {
-    int64_t end = storm->long_silence ? LONG_STORM_MS : STORM_MS;
+    int64_t end = storm->long_silence ? LONG_STORM_MS : STORM_MS, slow_since_ms = 0;
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
         cluster->dbs[i].faults = storm->database;
-    if (storm->long_silence) {
+    if (storm->long_silence)
         cluster->dbs[0].faults = (struct sim_db_faults){.lock_percent = 100};
-        /* A lease counts from the report's sending: slow acknowledgements show it. */
-        sim_net_delay(cluster->net, 1, SLOW_MS);
-    }
     while (cluster->world.now_ms < end && run_until(cluster, cluster->world.now_ms + FAULT_EVERY_MS)) {
         operator_acts(cluster, storm->operator_meddles && !storm->long_silence);
         /* A long silence is a quiet one: whoever restarts has no lease to lose. */
-        if (storm->long_silence)
-            keep_silent(cluster);
-        else
+        if (storm->long_silence) {
+            keep_silent(cluster, &slow_since_ms);
+            watch_the_lease(cluster);
+        } else {
             something_happens(cluster, storm);
+        }
     }
 }
 
