@@ -134,15 +134,16 @@ static void budget_is_for_the_sum_of_all_partitions(void **state)
     agent_result_free(result);
 }
 
-enum { VACUUM_WAIT_MS = 20000 };
+enum { VACUUM_WAIT_MS = 40000 };
 
-/* Ends the test as skipped when the launcher does not come by. */
+/* The launcher comes by once a second (autovacuum_naptime); a machine on which it does not come at all fails the test.
+ */
 static void wait_for_vacuum(struct rig *r)
 {
     long until = now_ms() + VACUUM_WAIT_MS;
     while (rig_number(r, "SELECT count(*) FROM pg_stat_progress_vacuum WHERE relid = 'users'::regclass") == 0) {
         if (now_ms() > until) {
-            skip();
+            fail_msg("no autovacuum worker came within %d ms", VACUUM_WAIT_MS);
         }
         sleep_ms(50);
     }
