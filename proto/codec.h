@@ -88,8 +88,11 @@ enum zdm_query_kind {
     ZDM_QUERY_HISTORY = 2, /* events of migration (or all), from seq on, at most limit */
     ZDM_QUERY_AGENTS = 3,
     ZDM_QUERY_VERSION = 4,
-    ZDM_QUERY_FLEET = 5, /* fleet name, urls, trust version and hash, shards: what enroll and submit need */
-    ZDM_QUERY_PLAN = 6   /* the plan and notes of a migration */
+    ZDM_QUERY_FLEET = 5,  /* fleet name, urls, trust version and hash, shards: what enroll and submit need */
+    ZDM_QUERY_PLAN = 6,   /* the plan and notes of a migration */
+    ZDM_QUERY_TRUST = 7,  /* the chain of signed trust versions, as zdm_trust_chain_write writes it */
+    ZDM_QUERY_LOG = 8,    /* stored events as they lie in the store, from seq on: see coordinator/log/audit.h */
+    ZDM_QUERY_ANCHORS = 9 /* what agents accepted last: migration, shard, agent, epoch, instance, generation, anchor */
 };
 
 struct zdm_frame {

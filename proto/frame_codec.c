@@ -21,9 +21,9 @@ enum {
 };
 
 _Static_assert(ZDM_AGENT_UNSURE == (int)ZDM__V1__AGENT_STATE__AGENT_STATE_UNSURE, "enum AgentState");
-_Static_assert(ZDM_WAIT_PLAN == (int)ZDM__V1__WAIT__WAIT_PLAN, "enum Wait");
+_Static_assert(ZDM_WAIT_GRACE == (int)ZDM__V1__WAIT__WAIT_GRACE, "enum Wait");
 _Static_assert(ZDM_SIGNAL_STALE == (int)ZDM__V1__SIGNAL_STATE__SIGNAL_STATE_STALE, "enum SignalState");
-_Static_assert(ZDM_QUERY_PLAN == (int)ZDM__V1__QUERY_KIND__QUERY_KIND_PLAN, "enum QueryKind");
+_Static_assert(ZDM_QUERY_ANCHORS == (int)ZDM__V1__QUERY_KIND__QUERY_KIND_ANCHORS, "enum QueryKind");
 
 /* ---- report ---- */
 
@@ -44,6 +44,15 @@ static const struct zdm_field progress_fields[] = {
 static const struct zdm_message progress_message =
     ZDM_MESSAGE(zdm_progress, zdm__v1__progress__descriptor, progress_fields, NULL);
 
+static const struct zdm_field hidden_fields[] = {
+    F_TEXT(zdm_hidden, what, 0),
+    F_I64(zdm_hidden, hidden_at_ms, 0),
+    F_I64(zdm_hidden, purge_at_ms, 0),
+    F_BOOL(zdm_hidden, by_rollback),
+};
+static const struct zdm_message hidden_message =
+    ZDM_MESSAGE(zdm_hidden, zdm__v1__hidden__descriptor, hidden_fields, NULL);
+
 static const struct zdm_field migration_report_fields[] = {
     F_TEXT(zdm_migration_report, migration, ZDM_REQUIRED | ZDM_NAMED),
     F_MESSAGE(zdm_migration_report, accepted, &zdm_fence_message),
@@ -62,6 +71,10 @@ static const struct zdm_field migration_report_fields[] = {
     F_TEXT(zdm_migration_report, error_sqlstate, 0),
     F_TEXT(zdm_migration_report, error, 0),
     F_HASH(zdm_migration_report, evidence, 0),
+    F_BOOL(zdm_migration_report, purged),
+    F_TEXT(zdm_migration_report, remark, 0),
+    F_FIXED(zdm_migration_report, hidden, n_hidden, &hidden_message),
+    F_U32(zdm_migration_report, hidden_total, 0),
 };
 static const struct zdm_message migration_report_message =
     ZDM_MESSAGE(zdm_migration_report, zdm__v1__migration_report__descriptor, migration_report_fields, NULL);

@@ -21,7 +21,7 @@ enum {
 
 _Static_assert(ZDM_PHASE_PURGE == (int)ZDM__V1__PHASE_CLASS__PHASE_CLASS_PURGE, "enum PhaseClass");
 _Static_assert(ZDM_STEP_GATE == (int)ZDM__V1__STEP_KIND__STEP_KIND_GATE, "enum StepKind");
-_Static_assert(ZDM_ACTION_GATE_FLAG == (int)ZDM__V1__ACTION__ACTION_GATE_FLAG, "enum Action");
+_Static_assert(ZDM_ACTION_PURGE_IMAGES == (int)ZDM__V1__ACTION__ACTION_PURGE_IMAGES, "enum Action");
 _Static_assert(ZDM_LOCK_LONG == (int)ZDM__V1__LOCK_CLASS__LOCK_CLASS_LONG, "enum LockClass");
 _Static_assert(ZDM_INVERSE_IMPOSSIBLE == (int)ZDM__V1__INVERSE__INVERSE_IMPOSSIBLE, "enum Inverse");
 

@@ -9,8 +9,9 @@
 
 enum { SHARDS_MAX = ZDM_SELECTION_NAMES_MAX };
 
-_Static_assert(ZDM_MODE_UNDO == (int)ZDM__V1__MODE__MODE_UNDO, "enum Mode");
-_Static_assert(ZDM_VERB_PURGE == (int)ZDM__V1__VERB__VERB_PURGE, "enum Verb");
+_Static_assert(ZDM_MODE_PURGE == (int)ZDM__V1__MODE__MODE_PURGE, "enum Mode");
+_Static_assert(ZDM_VERB_RECOVER == (int)ZDM__V1__VERB__VERB_RECOVER, "enum Verb");
+_Static_assert(ZDM_APPROVE_UNDO == (int)ZDM__V1__APPROVAL_ACTION__APPROVAL_ACTION_UNDO, "enum ApprovalAction");
 
 /* ---- directive ---- */
 
@@ -40,12 +41,25 @@ const struct zdm_message zdm_directive_message =
 
 /* ---- approval and undo order ---- */
 
+static enum zdm_code check_approval(void *object, struct zdm_error *err)
+{
+    const struct zdm_approval *approval = object;
+    bool has_digest = approval->action != ZDM_APPROVE_UNDO && approval->phase != 0;
+    if (approval->action == ZDM_APPROVE_ENTER && approval->phase == 0)
+        return zdm_error_set(err, ZDM_PROTOCOL, "phase: an approval to enter names one");
+    if (has_digest == zdm_hash_is_zero(&approval->phase_digest))
+        return zdm_error_set(err, ZDM_PROTOCOL, "phase_digest: goes with a phase that is entered or purged");
+    if (approval->purge_now && approval->action != ZDM_APPROVE_PURGE)
+        return zdm_error_set(err, ZDM_PROTOCOL, "purge_now: goes with action purge and with no other");
+    return ZDM_OK;
+}
+
 static const struct zdm_field approval_fields[] = {
     F_TEXT(zdm_approval, migration, ZDM_REQUIRED | ZDM_NAMED),
     F_HASH(zdm_approval, plan_hash, ZDM_REQUIRED),
-    F_U32(zdm_approval, phase, ZDM_REQUIRED),
-    F_HASH(zdm_approval, phase_digest, ZDM_REQUIRED),
-    F_BOOL(zdm_approval, purge),
+    F_U32(zdm_approval, phase, 0),
+    F_HASH(zdm_approval, phase_digest, 0),
+    F_ENUM(zdm_approval, action, zdm_approval_action, ZDM_REQUIRED),
     F_BOOL(zdm_approval, purge_now),
     F_STRINGS(zdm_approval, shards, n_shards, SHARDS_MAX, ZDM_NAME_MAX, ZDM_REQUIRED | ZDM_NAMED),
     F_U32(zdm_approval, trust_version, ZDM_REQUIRED),
@@ -54,7 +68,7 @@ static const struct zdm_field approval_fields[] = {
     F_ID(zdm_approval, nonce, ZDM_REQUIRED),
 };
 const struct zdm_message zdm_approval_message =
-    ZDM_MESSAGE(zdm_approval, zdm__v1__approval__descriptor, approval_fields, NULL);
+    ZDM_MESSAGE(zdm_approval, zdm__v1__approval__descriptor, approval_fields, check_approval);
 
 static const struct zdm_field undo_order_fields[] = {
     F_TEXT(zdm_undo_order, migration, ZDM_REQUIRED | ZDM_NAMED),
@@ -152,6 +166,8 @@ static const struct zdm_field request_fields[] = {
     F_MESSAGE(zdm_request, payload, &zdm_envelope_message),
     F_ID(zdm_request, target, 0),
     F_TEXT(zdm_request, reason, 0),
+    F_BOOL(zdm_request, flags_off),
+    F_BOOL(zdm_request, forward),
 };
 const struct zdm_message zdm_request_message =
     ZDM_MESSAGE(zdm_request, zdm__v1__request__descriptor, request_fields, NULL);

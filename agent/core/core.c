@@ -224,6 +224,7 @@ static void take(struct agent_core *core, const struct agent_input *input)
         on_acked(core, input->u.acked.number, input->u.acked.lease_ms);
         break;
     case AGENT_IN_TICK:
+    case AGENT_IN_TRUST:
         break;
     }
 }

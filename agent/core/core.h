@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "agent/engine/engine.h"
+#include "common/plan/authority.h"
 #include "common/plan/directive.h"
 #include "common/plan/plan.h"
 #include "common/plan/report.h"
@@ -35,7 +36,8 @@ struct agent_core_config {
     uint32_t nowait_attempts;                /* 80: NOWAIT tries, 100 ms apart, before the first attempt that queues */
     uint32_t report_idle_ms;                 /* 10000 */
     uint32_t report_working_ms;              /* 1000 */
-    uint32_t signals_ms; /* 1000: how often signals are asked for; older than 3 times this is stale */
+    uint32_t signals_ms;     /* 1000: how often signals are asked for; older than 3 times this is stale */
+    uint32_t fresh_lease_ms; /* 30000: a destructive step begins only when a report sent within this was acknowledged */
 };
 
 /* The numbers in the comments above. */
@@ -50,12 +52,24 @@ enum agent_input_kind {
     AGENT_IN_LINK_UP,      /* a session with a coordinator is open */
     AGENT_IN_LINK_DOWN,
     AGENT_IN_ACKED,
-    AGENT_IN_TICK
+    AGENT_IN_TICK,
+    AGENT_IN_TRUST /* a trust file is in force (at the start, and each new version) */
+};
+
+/* What people signed, as it came with a directive: each signature was verified by the driver with a key of the trust
+ * file in force; what does not verify is not in here. Roles, expiry and the rest are the core's to judge. */
+struct agent_authority {
+    const struct zdm_undo_order *undo_order; /* NULL: none, or it does not verify: undo_refusal says why */
+    struct zdm_id undo_signer;
+    const char *undo_refusal;
+    const struct zdm_signed_approval *approvals;
+    size_t n_approvals;
 };
 
 struct agent_input {
     enum agent_input_kind kind;
-    int64_t now_ms;
+    int64_t now_ms;  /* boot clock */
+    int64_t wall_ms; /* wall clock: only for the expiry of approvals and undo orders */
     uint64_t random;
     union {
         struct agent_result *op_done; /* borrowed. In a CONNECT result the driver has removed every journal row whose
@@ -64,10 +78,12 @@ struct agent_input {
             const struct zdm_directive *directive; /* borrowed */
             const struct zdm_envelope *envelope;   /* borrowed */
             struct zdm_hash digest;
+            struct agent_authority authority; /* borrowed; a repeat brings it again */
         } order;
         struct {
             struct zdm_plan *plan;               /* the core takes a reference of its own */
             const struct zdm_envelope *envelope; /* borrowed */
+            struct zdm_id signer;                /* who submitted it */
         } plan_ready;
         struct {
             struct zdm_hash hash;
@@ -77,10 +93,12 @@ struct agent_input {
             uint64_t number;
             uint32_t lease_ms;
         } acked;
+        const struct zdm_authority *trust; /* borrowed; the core keeps a copy */
     } u;
     /* OP_DONE of CONNECT: the decoded directive and plan of journals[i]; NULL arrays otherwise. Borrowed. */
     const struct zdm_directive *const *journal_directives;
     struct zdm_plan *const *journal_plans;
+    const struct zdm_id *journal_signers; /* who signed journal_plans[i] */
 };
 
 enum agent_effect_kind {

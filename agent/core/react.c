@@ -72,6 +72,13 @@ static enum work work_of(const struct agent_flight *flight)
     case AGENT_RUN_INSTALL_SYNC:
     case AGENT_RUN_HIDE:
     case AGENT_RUN_UNHIDE:
+    case AGENT_RUN_PURGE_LEFTOVERS:
+    case AGENT_RUN_UNDO_SYNC:
+    case AGENT_RUN_UNDO_REMOVE:
+    case AGENT_RUN_RESTORE:
+    case AGENT_RUN_INDEX_DROP:
+    case AGENT_RUN_IMAGES_BACK:
+    case AGENT_RUN_UNDO_BEGIN:
     case AGENT_RUN_PURGE:
     case AGENT_RUN_UNDO_DDL:
         break;

@@ -49,6 +49,8 @@ const char *agent_outcome_name(enum agent_outcome outcome)
         return "fenced";
     case AGENT_UNKNOWN:
         return "unknown";
+    case AGENT_EARLY:
+        return "early";
     case AGENT_FAIL:
         return "fail";
     case AGENT_BUG:
@@ -86,8 +88,22 @@ const char *agent_run_name(enum agent_run run)
         return "unhide";
     case AGENT_RUN_PURGE:
         return "purge";
+    case AGENT_RUN_PURGE_LEFTOVERS:
+        return "purge_leftovers";
     case AGENT_RUN_UNDO_DDL:
         return "undo_ddl";
+    case AGENT_RUN_UNDO_SYNC:
+        return "undo_sync";
+    case AGENT_RUN_UNDO_REMOVE:
+        return "undo_remove";
+    case AGENT_RUN_RESTORE:
+        return "restore";
+    case AGENT_RUN_INDEX_DROP:
+        return "index_drop";
+    case AGENT_RUN_IMAGES_BACK:
+        return "images_back";
+    case AGENT_RUN_UNDO_BEGIN:
+        return "undo_begin";
     case AGENT_RUN_SPEND_APPROVALS:
         return "spend_approvals";
     case AGENT_RUN_STEP_DONE:

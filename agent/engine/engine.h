@@ -55,7 +55,12 @@ struct agent_journal {
     uint32_t failed_step;
     enum zdm_code failed_code;
     char failed_text[ZDM_TEXT_MAX + 1];
-    uint32_t trust_version; /* highest ever seen by this shard's journal */
+    uint32_t trust_version;    /* highest ever seen by this shard's journal */
+    uint32_t entered_phase;    /* highest phase whose approvals were spent; falls with a rollback */
+    bool purge_now;            /* the approvals that let the purge phase in say `now` */
+    uint64_t purge_generation; /* mode purge: generation of the order whose approvals were spent; 0: none */
+    bool purge_generation_now; /* and these say `now` */
+    struct zdm_id undo_nonce;  /* of the rollback under way; zero: none. Going forward ends it */
 };
 
 void agent_journal_fini(struct agent_journal *journal);
@@ -81,13 +86,32 @@ enum agent_run {
     AGENT_RUN_INDEX_DROP_INVALID,
     AGENT_RUN_CHECK_CHUNK, /* compare: the next rows; query: all of it */
     AGENT_RUN_HIDE,
-    AGENT_RUN_UNHIDE,
-    AGENT_RUN_PURGE,
-    AGENT_RUN_UNDO_DDL,
-    AGENT_RUN_SPEND_APPROVALS,
-    AGENT_RUN_STEP_DONE, /* journal only: the step is proven, go to the next (cursor, bound, rows cleared) */
-    AGENT_RUN_STEP_BACK, /* journal only: step := the given one (regression, undo) */
-    AGENT_RUN_STOP       /* journal only: failed_attempt and the error */
+    AGENT_RUN_PURGE, /* really drops what the step names, and what rollbacks left behind for the same object; before
+                        `grace_ms` have passed since it was hidden, unless purge_now: AGENT_EARLY */
+    AGENT_RUN_PURGE_LEFTOVERS, /* mode purge: drops the next thing that a rollback hid; AGENT_ALREADY: nothing is left
+                                */
+    /* The way back, one part at a time: INSPECT with `back` says which part comes next. */
+    AGENT_RUN_UNDO_DDL,    /* short: hides what ADD COLUMN added, or runs the step's inverse, where it was ours */
+    AGENT_RUN_UNDO_SYNC,   /* short: removes the triggers; in the same transaction hides the columns they fill whose
+                              ADD COLUMN step has an ordinal of `floor` or more */
+    AGENT_RUN_UNDO_REMOVE, /* short: installs again what SYNC_REMOVE removed */
+    AGENT_RUN_UNHIDE,      /* short: the column, its triggers both ways, its constraints NOT VALID */
+    AGENT_RUN_RESTORE,     /* long: validates or builds anew one of the things that an UNHIDE brought back */
+    AGENT_RUN_INDEX_DROP,  /* long: drops the step's index without blocking */
+    AGENT_RUN_IMAGES_BACK, /* a batch: writes before-images back where the column still holds what was written */
+    /* Journal only, each with the fence in the same transaction. */
+    AGENT_RUN_UNDO_BEGIN,      /* spends undo_nonce (AGENT_FAIL, ZDM_REFUSED: spent before) and the approvals of the
+                                  phases after to_phase; entered_phase falls to it. Checks nothing was purged there */
+    AGENT_RUN_SPEND_APPROVALS, /* notes `spend` and that their phase was entered (AGENT_FAIL, ZDM_REFUSED: spent) */
+    AGENT_RUN_STEP_DONE,       /* journal only: the step is proven, go to the next (cursor, bound, rows cleared) */
+    AGENT_RUN_STEP_BACK,       /* journal only: step := the given one (regression; undo: that step is undone) */
+    AGENT_RUN_STOP             /* journal only: failed_attempt and the error */
+};
+
+/* An approval that lets a phase in: noted in the journal, so that it never counts twice on this shard. */
+struct agent_spend {
+    struct zdm_id nonce;
+    struct zdm_id approver;
 };
 
 /* An operation. Strings and pointers are borrowed by start(), which copies what it keeps; plan is shared by reference.
@@ -116,6 +140,15 @@ struct agent_op {
     struct zdm_hash digest;                /* ACCEPT: of the directive; STORE_PLAN: the plan's hash */
     uint32_t trust_version;                /* ACCEPT: of the trust file in force; the journal's is only ever raised */
     uint32_t max_replica_lag_ms;           /* SIGNALS: limits to judge by */
+    bool back;                             /* INSPECT: is the step undone, and if not, what comes next? */
+    uint32_t floor;                        /* on the way back: common/plan/undo.h; INSPECT too */
+    uint32_t to_phase;                     /* UNDO_BEGIN */
+    struct zdm_id undo_nonce;              /* UNDO_BEGIN */
+    const struct agent_spend *spend;       /* SPEND_APPROVALS */
+    size_t n_spend;
+    uint32_t spend_phase; /* SPEND_APPROVALS: the phase that is entered; 0: mode purge, under fence.generation */
+    int64_t grace_ms;     /* PURGE, PURGE_LEFTOVERS */
+    bool purge_now;       /* PURGE, PURGE_LEFTOVERS; SPEND_APPROVALS: the approvals say so */
 };
 
 enum agent_outcome {
@@ -126,17 +159,26 @@ enum agent_outcome {
     AGENT_LOCK,    /* the lock was not got; blocker says who holds it */
     AGENT_FENCED,  /* the compare-and-set found another owner: nothing was changed */
     AGENT_UNKNOWN, /* the answer was lost: it may or may not have happened */
+    AGENT_EARLY,   /* a purge before its time: wait_ms says how long it is to be waited */
     AGENT_FAIL,    /* refused by the database or by a rule; a person decides */
     AGENT_BUG
 };
 
 enum agent_proof {
     AGENT_PROOF_NONE = 0,
-    AGENT_PROOF_DONE,
+    AGENT_PROOF_DONE, /* with `back`: undone, or never done */
     AGENT_PROOF_NOT_DONE,
     AGENT_PROOF_LEFTOVER, /* an invalid index of ours is in the way */
     AGENT_PROOF_FOREIGN,  /* an object of that name is there that is not this migration's: error says which */
     AGENT_PROOF_UNKNOWN
+};
+
+/* One row of zdm.hidden that stands for a column or table. */
+struct agent_hidden {
+    char migration[ZDM_NAME_MAX + 1];
+    char what[ZDM_TEXT_MAX / 2]; /* "column public.users.name" */
+    int64_t hidden_at_ms;
+    bool by_rollback;
 };
 
 struct agent_result {
@@ -163,6 +205,15 @@ struct agent_result {
 
     /* INSPECT */
     enum agent_proof proof;
+    enum agent_run next_run;       /* with `back` and NOT_DONE: the part of the way back that comes next */
+    char remark[ZDM_TEXT_MAX + 1]; /* with `back`, and of runs on the way back: what is not exact; "" for nothing */
+
+    /* SIGNALS: what is hidden on this shard, by the database's clock; owned by the result */
+    struct agent_hidden *hidden;
+    size_t n_hidden;
+
+    /* RUN, AGENT_EARLY */
+    int64_t wait_ms;
 
     /* RUN and ACCEPT. A VALIDATE that fails drops its constraint and moves the journal back to the step that added it:
      * that FAIL has a valid journal too. */
@@ -172,6 +223,11 @@ struct agent_result {
     char *bound;
     bool walked;
     uint64_t rows_done, rows_total;
+    uint32_t entered_phase; /* as in struct agent_journal, valid with journal_valid */
+    bool purge_now;
+    uint64_t purge_generation;
+    bool purge_generation_now;
+    struct zdm_id undo_nonce;
     uint32_t rows_walked; /* of this batch */
     uint32_t rows_changed;
     uint32_t elapsed_ms;

@@ -42,8 +42,16 @@ enum zdm_acceptance zdm_directive_judge(const struct zdm_fence *accepted, const 
 
 const char *zdm_mode_name(enum zdm_mode mode)
 {
-    static const char *const names[] = {[ZDM_MODE_RUN] = "run", [ZDM_MODE_PAUSE] = "pause", [ZDM_MODE_UNDO] = "undo"};
+    static const char *const names[] = {
+        [ZDM_MODE_RUN] = "run", [ZDM_MODE_PAUSE] = "pause", [ZDM_MODE_UNDO] = "undo", [ZDM_MODE_PURGE] = "purge"};
     return ZDM_NAME_IN(names, mode);
+}
+
+const char *zdm_approval_action_name(enum zdm_approval_action action)
+{
+    static const char *const names[] = {
+        [ZDM_APPROVE_ENTER] = "enter", [ZDM_APPROVE_PURGE] = "purge", [ZDM_APPROVE_UNDO] = "undo"};
+    return ZDM_NAME_IN(names, action);
 }
 
 const char *zdm_acceptance_name(enum zdm_acceptance acceptance)

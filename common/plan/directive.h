@@ -12,7 +12,12 @@
 #include "common/base/limits.h"
 #include "common/plan/plan.h"
 
-enum zdm_mode { ZDM_MODE_RUN = 1, ZDM_MODE_PAUSE = 2, ZDM_MODE_UNDO = 3 };
+enum zdm_mode {
+    ZDM_MODE_RUN = 1,
+    ZDM_MODE_PAUSE = 2,
+    ZDM_MODE_UNDO = 3,
+    ZDM_MODE_PURGE = 4 /* really drop what rollbacks of this migration left hidden; goal_phase is where the shard is */
+};
 
 /* A detached-signed message of protocol 1: header and body as signed, and the signature. */
 struct zdm_envelope {
@@ -44,14 +49,19 @@ struct zdm_directive {
     struct zdm_envelope *undo_order; /* NULL unless mode is undo */
 };
 
+/* What an approval allows. ENTER: the phase may be entered. PURGE: the purge phase may be entered, or with phase 0 what
+ * rollbacks left hidden may be dropped. UNDO: a rollback to `phase` may be made although it loses what the new
+ * application wrote (plan.h, zdm_plan_undo_loses); phase_digest is then all zero, as it is for phase 0. */
+enum zdm_approval_action { ZDM_APPROVE_ENTER = 1, ZDM_APPROVE_PURGE = 2, ZDM_APPROVE_UNDO = 3 };
+
 /* Body of an approval and of an undo order (types 3 and 7). `shards` empty means every shard ("*"). */
 struct zdm_approval {
     char migration[ZDM_NAME_MAX + 1];
     struct zdm_hash plan_hash;
     uint32_t phase;
     struct zdm_hash phase_digest;
-    bool purge;     /* action purge instead of enter */
-    bool purge_now; /* before the grace period is over */
+    enum zdm_approval_action action;
+    bool purge_now; /* action purge: before the grace period is over */
     char **shards;
     size_t n_shards;
     uint32_t trust_version;
@@ -86,6 +96,7 @@ enum zdm_acceptance zdm_directive_judge(const struct zdm_fence *accepted, const 
                                         const struct zdm_fence *offered, const struct zdm_hash *offered_digest);
 
 const char *zdm_mode_name(enum zdm_mode mode);
+const char *zdm_approval_action_name(enum zdm_approval_action action); /* "enter", "purge", "undo" */
 const char *zdm_acceptance_name(enum zdm_acceptance acceptance);
 
 void zdm_envelope_fini(struct zdm_envelope *envelope);

@@ -205,6 +205,7 @@ const char *zdm_action_name(enum zdm_action action)
         [ZDM_ACTION_BACKFILL] = "backfill",           [ZDM_ACTION_CHECK_QUERY] = "check-query",
         [ZDM_ACTION_CHECK_COMPARE] = "check-compare", [ZDM_ACTION_HIDE_COLUMN] = "hide-column",
         [ZDM_ACTION_PURGE_COLUMN] = "purge-column",   [ZDM_ACTION_GATE_FLAG] = "gate-flag",
+        [ZDM_ACTION_PURGE_IMAGES] = "purge-images",
     };
     return ZDM_NAME_IN(names, action);
 }

@@ -66,12 +66,14 @@ enum zdm_action {
     ZDM_ACTION_CREATE_INDEX = 6,    /* object (index), sql; a valid index of that name on the table */
     ZDM_ACTION_SYNC_INSTALL = 7,    /* derivation; the triggers exist, enabled always, with the function's hash */
     ZDM_ACTION_SYNC_REMOVE = 8,     /* sync_step; no trigger or function of that sync */
-    ZDM_ACTION_BACKFILL = 9,        /* derivation; the journal's cursor stands at the end */
+    ZDM_ACTION_BACKFILL = 9,        /* derivation; object (images table) iff inverse is IMAGES; the journal's cursor
+                                       stands at the end */
     ZDM_ACTION_CHECK_QUERY = 10,    /* sql; returned no row (journal) */
     ZDM_ACTION_CHECK_COMPARE = 11,  /* derivation; every row's target is identical to f(row) (journal) */
     ZDM_ACTION_HIDE_COLUMN = 12,    /* column, object (hidden name), sync_step or 0; only the hidden name exists */
     ZDM_ACTION_PURGE_COLUMN = 13,   /* column, object (hidden name), sync_step or 0; neither name exists */
-    ZDM_ACTION_GATE_FLAG = 14       /* flag; carried out by the coordinator, nothing to prove on the shard */
+    ZDM_ACTION_GATE_FLAG = 14,      /* flag; carried out by the coordinator, nothing to prove on the shard */
+    ZDM_ACTION_PURGE_IMAGES = 15    /* object (table in schema zdm that holds before-images); it does not exist */
 };
 
 struct zdm_table {

@@ -40,6 +40,7 @@ static const struct {
     [ZDM_ACTION_HIDE_COLUMN] = {ZDM_STEP_HIDE, TABLE | COLUMN | OBJECT},
     [ZDM_ACTION_PURGE_COLUMN] = {ZDM_STEP_PURGE, TABLE | COLUMN | OBJECT},
     [ZDM_ACTION_GATE_FLAG] = {ZDM_STEP_GATE, FLAG},
+    [ZDM_ACTION_PURGE_IMAGES] = {ZDM_STEP_PURGE, TABLE | OBJECT},
 };
 
 static bool is_set(const char *text)
@@ -165,7 +166,7 @@ static enum zdm_code check_step(const struct zdm_plan *plan, const struct zdm_ph
         return zdm_error_set(err, ZDM_INVALID, "step %s has unknown action %u", step->id, (unsigned)step->action);
     if (step->kind != action_rows[step->action].kind)
         return step_error(err, step, "is of another kind than its action");
-    if ((step->action == ZDM_ACTION_PURGE_COLUMN) != (phase->class == ZDM_PHASE_PURGE))
+    if ((step->kind == ZDM_STEP_PURGE) != (phase->class == ZDM_PHASE_PURGE))
         return step_error(err, step, "mixes purging with other work in one phase");
     if (step->inverse == ZDM_INVERSE_IMPOSSIBLE && (step->exact_inverse || !phase->destructive))
         return step_error(err, step, "cannot be undone, but its phase is not marked destructive");

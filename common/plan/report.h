@@ -28,11 +28,13 @@ enum zdm_agent_state {
 /* Why an agent waits. */
 enum zdm_wait {
     ZDM_WAIT_NONE = 0,
-    ZDM_WAIT_BACKOFF = 1,  /* after a retryable error */
-    ZDM_WAIT_THROTTLE = 2, /* a signal holds it back: throttled_by */
-    ZDM_WAIT_LOCK = 3,     /* a session holds the lock: blocked_by */
-    ZDM_WAIT_LEASE = 4,    /* the coordinator has not been heard for too long */
-    ZDM_WAIT_PLAN = 5      /* the plan is being fetched */
+    ZDM_WAIT_BACKOFF = 1,   /* after a retryable error */
+    ZDM_WAIT_THROTTLE = 2,  /* a signal holds it back: throttled_by */
+    ZDM_WAIT_LOCK = 3,      /* a session holds the lock: blocked_by */
+    ZDM_WAIT_LEASE = 4,     /* the coordinator has not been heard for too long */
+    ZDM_WAIT_PLAN = 5,      /* the plan is being fetched */
+    ZDM_WAIT_APPROVALS = 6, /* signatures are missing or do not count: blocked_by says why */
+    ZDM_WAIT_GRACE = 7      /* a purge waits for its grace period: blocked_by says until when */
 };
 
 enum zdm_signal_state { ZDM_SIGNAL_OK = 1, ZDM_SIGNAL_BAD = 2, ZDM_SIGNAL_STALE = 3 };
@@ -54,6 +56,15 @@ struct zdm_progress {
     uint32_t batch_ms;   /* time it took */
 };
 
+/* Something of this migration that is hidden on the shard, by the database's own clock. */
+struct zdm_hidden {
+    char what[ZDM_TEXT_MAX / 2]; /* "column public.users.name"; "column public.users.full_name, left by a rollback" */
+    int64_t hidden_at_ms;        /* unix time */
+    int64_t purge_at_ms;         /* when its grace period ends */
+    bool by_rollback;            /* left by a rollback: `zdmctl purge` and mode purge, not a phase, drop it */
+};
+enum { ZDM_HIDDEN_MAX = 4 };
+
 /* Of one migration on this shard. */
 struct zdm_migration_report {
     char migration[ZDM_NAME_MAX + 1];
@@ -72,7 +83,12 @@ struct zdm_migration_report {
     enum zdm_code error_code;          /* ZDM_OK: none */
     char error_sqlstate[6];
     char error[ZDM_TEXT_MAX + 1];
-    struct zdm_hash evidence; /* digest of what was seen, kept in the log with shard_reached */
+    struct zdm_hash evidence;                 /* digest of what was seen, kept in the log with shard_reached */
+    bool purged;                              /* mode purge: nothing that a rollback left is there any more */
+    char remark[ZDM_TEXT_MAX + 1];            /* what a rollback could not bring back exactly; "" for nothing */
+    struct zdm_hidden hidden[ZDM_HIDDEN_MAX]; /* the oldest first */
+    size_t n_hidden;
+    uint32_t hidden_total; /* all of them, the ones not listed included */
 };
 
 struct zdm_report {

@@ -137,7 +137,9 @@ static const struct {
     [ZDM_VERB_INCLUDE] = {"include", ZDM_ROLE_APPROVER},
     [ZDM_VERB_FREEZE] = {"freeze", ZDM_ROLE_OPERATOR},
     [ZDM_VERB_THAW] = {"thaw", ZDM_ROLE_OPERATOR},
-    [ZDM_VERB_PURGE] = {"purge", ZDM_ROLE_OPERATOR},
+    [ZDM_VERB_PURGE] = {"purge", ZDM_ROLE_APPROVER},
+    [ZDM_VERB_TRUST] = {"trust", ZDM_ROLE_VIEWER},
+    [ZDM_VERB_RECOVER] = {"recover", ZDM_ROLE_OPERATOR},
 };
 
 enum { VERB_ROWS = sizeof verb_rows / sizeof *verb_rows };

@@ -66,7 +66,9 @@ enum zdm_verb {
     ZDM_VERB_INCLUDE = 13,
     ZDM_VERB_FREEZE = 14,
     ZDM_VERB_THAW = 15,
-    ZDM_VERB_PURGE = 16
+    ZDM_VERB_PURGE = 16,
+    ZDM_VERB_TRUST = 17,  /* publish a new trust file: the roots' signatures are its authority */
+    ZDM_VERB_RECOVER = 18 /* signed for zdm-coordinator recover; never sent over a session */
 };
 
 /* Which shards a request is about: all, or names, or a selector. */
@@ -91,12 +93,14 @@ struct zdm_request {
     uint64_t expect_generation; /* and the log position */
     uint32_t to_phase;          /* advance, rollback; 0: the next */
     bool only_unfinished;
-    struct zdm_hash plan_hash; /* submit */
+    struct zdm_hash plan_hash; /* submit; trust: BLAKE2b-256 of the uploaded chain */
     bool amend;
     struct zdm_throttle throttle;
-    struct zdm_envelope payload; /* enroll: enrolment; approve: approval; rollback: undo order; else empty */
-    struct zdm_id target;        /* revoke-agent: the agent's key id */
+    struct zdm_envelope payload; /* enroll: enrolment; approve, purge: approval; rollback: undo order; else empty */
+    struct zdm_id target;        /* revoke-agent: the agent's key id; revoke-approval: the approval's nonce */
     char reason[ZDM_TEXT_MAX + 1];
+    bool flags_off; /* rollback: the person states that every flag above to_phase is off and no new code runs */
+    bool forward;   /* retry: a shard whose rollback failed or was paused stays where it is and goes forward again */
 };
 
 void zdm_selection_fini(struct zdm_selection *selection);

@@ -251,6 +251,7 @@ void effect_release(struct coord_driver *d, const struct coord_effect *effect)
     case COORD_DO_JOINED:
         answer_joiner(d, effect);
         break;
+    case COORD_DO_ADOPT_TRUST:
     case COORD_DO_RUN_GATE:
         break; /* a flag is turned by people, who then advance: there is nothing to start */
     case COORD_DO_CLOSE_AGENT:

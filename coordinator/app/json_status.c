@@ -43,7 +43,7 @@ static bool is_first_of_its_approver(const struct coord_migration *migration, si
     const struct coord_approval *a = &migration->approvals[i];
     for (size_t j = 0; j < i; j++) {
         const struct coord_approval *b = &migration->approvals[j];
-        if (!b->revoked && b->approval.phase == a->approval.phase && zdm_id_equal(&b->approver, &a->approver))
+        if (!b->revoked_seq != 0 && b->approval.phase == a->approval.phase && zdm_id_equal(&b->approver, &a->approver))
             return false;
     }
     return true;
@@ -57,7 +57,7 @@ static json_t *approvals_json(const struct coord_driver *d, const struct coord_m
         needed = d->chain.trust.approvals_min;
     for (size_t i = 0; i < migration->n_approvals; i++) {
         const struct coord_approval *a = &migration->approvals[i];
-        if (!a->revoked && a->approval.phase == phase->number && is_first_of_its_approver(migration, i))
+        if (!a->revoked_seq != 0 && a->approval.phase == phase->number && is_first_of_its_approver(migration, i))
             given++;
     }
     json_t *approvals = json_object();

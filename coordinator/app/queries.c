@@ -186,6 +186,10 @@ static char *answer_text(struct coord_driver *d, const struct zdm_frame *frame, 
         return json_fleet(d, err);
     case ZDM_QUERY_PLAN:
         return json_plan(d, frame->u.query.migration, err);
+    case ZDM_QUERY_TRUST:
+    case ZDM_QUERY_LOG:
+    case ZDM_QUERY_ANCHORS:
+        break;
     }
     zdm_error_set(err, ZDM_UNSUPPORTED, "this coordinator does not know that query");
     return NULL;

@@ -74,6 +74,10 @@ static bool says_wait(const struct zdm_migration_report *report, char *out, size
         return say(out, size, "the agent has not heard the coordinator for too long", "");
     case ZDM_WAIT_PLAN:
         return say(out, size, "the agent is fetching the plan", "");
+    case ZDM_WAIT_APPROVALS:
+        return say(out, size, "waiting for approvals", report->blocked_by);
+    case ZDM_WAIT_GRACE:
+        return say(out, size, "waiting for the grace period", report->blocked_by);
     case ZDM_WAIT_NONE:
         break;
     }

@@ -439,6 +439,7 @@ static void tell(struct coord_driver *d, const struct coord_event *event, const 
         break;
     case COORD_EVENT_SHARD_REACHED:
     case COORD_EVENT_SHARD_UNDONE:
+    case COORD_EVENT_SHARD_PURGED:
         tell_reached(d, event, m, out);
         break;
     case COORD_EVENT_SHARD_FAILED:

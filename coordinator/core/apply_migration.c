@@ -134,7 +134,7 @@ static bool copy_approval(struct zdm_approval *out, const struct zdm_approval *f
 static enum zdm_code apply_approval_added(struct coord_state *state, struct coord_migration *m,
                                           const struct coord_event *event, struct zdm_error *err)
 {
-    struct coord_approval added = {.approver = event->u.approval_added.approver};
+    struct coord_approval added = {.approver = event->u.approval_added.approver, .added_seq = event->seq};
     if (!ZDM_RESERVE(m->approvals, m->cap_approvals, m->n_approvals + 1) ||
         !copy_approval(&added.approval, &event->u.approval_added.approval) ||
         !zdm_envelope_copy(&added.envelope, &event->u.approval_added.signed_approval)) {
@@ -150,7 +150,7 @@ static enum zdm_code apply_approval_revoked(struct coord_state *state, struct co
 {
     for (size_t i = 0; i < m->n_approvals; i++)
         if (zdm_id_equal(&m->approvals[i].approval.nonce, &event->u.approval_revoked.nonce))
-            m->approvals[i].revoked = true;
+            m->approvals[i].revoked_seq = event->seq;
     return touch_all(state, m, event, err);
 }
 
@@ -212,8 +212,23 @@ static enum coord_status status_of_run(const struct coord_migration *m, const st
     return s->at >= zdm_plan_last_phase(m->plan) ? COORD_DONE : COORD_READY;
 }
 
+/* Keeps an undo order; the shards that the event names refer to it. */
+static bool keep_undo(struct coord_migration *m, const struct coord_event *event)
+{
+    struct coord_undo undo = {.to_phase = event->u.directed.goal, .seq = event->seq};
+    if (!ZDM_RESERVE(m->undos, m->cap_undos, m->n_undos + 1) ||
+        !zdm_envelope_copy(&undo.envelope, &event->u.directed.undo_order))
+        return false;
+    m->undos[m->n_undos++] = undo;
+    return true;
+}
+
 static void direct_one(const struct coord_migration *m, struct coord_shard *s, const struct coord_event *event)
 {
+    if (event->u.directed.undo_order.len > 0) {
+        s->undo = (uint32_t)m->n_undos;
+        s->undone_seq = event->seq;
+    }
     if (event->u.directed.set_goal)
         s->goal = event->u.directed.goal;
     if (event->u.directed.set_actor)
@@ -241,13 +256,8 @@ static enum zdm_code apply_directed(struct coord_state *state, struct coord_migr
     const uint8_t *bits = event->u.directed.shards;
     size_t n_bytes = event->u.directed.n_bytes;
     uint32_t first = event->u.directed.first;
-    if (event->u.directed.undo_order.len > 0) {
-        struct zdm_envelope order;
-        if (!zdm_envelope_copy(&order, &event->u.directed.undo_order))
-            return coord_apply_nomem(err);
-        zdm_envelope_fini(&m->undo_order);
-        m->undo_order = order;
-    }
+    if (event->u.directed.undo_order.len > 0 && !keep_undo(m, event))
+        return coord_apply_nomem(err);
     for (size_t byte = 0; byte < n_bytes; byte++)
         for (uint32_t bit = 0; bits[byte] != 0 && bit < 8; bit++) {
             size_t i = first + byte * 8 + bit;

@@ -23,7 +23,9 @@ enum coord_input_kind {
     COORD_IN_REPORT,
     COORD_IN_AGENT_GONE,
     COORD_IN_GATE_RESULT,
-    COORD_IN_TICK
+    COORD_IN_TICK,
+    COORD_IN_TRUST,  /* the driver adopted a newer trust file */
+    COORD_IN_RECOVER /* zdm-coordinator recover: an operator's signed word, and what the agents said is in the view */
 };
 
 struct coord_input {
@@ -47,6 +49,10 @@ struct coord_input {
             const struct zdm_enrolment *enrolment;
             const struct zdm_approval *approval;
             const struct zdm_undo_order *undo_order;
+            struct zdm_id payload_signer; /* of the payload: not always who sends it */
+            /* trust: the uploaded chain, verified, is the next version; NULL otherwise */
+            const struct zdm_trust *new_trust;
+            struct zdm_hash new_trust_digest;
         } request;
         struct {
             uint64_t reply_to;
@@ -67,6 +73,16 @@ struct coord_input {
             bool passed;
             const char *text;
         } gate_result;
+        struct {
+            uint32_t version;
+            struct zdm_hash digest;
+        } trust;
+        struct {
+            const struct zdm_request *request;
+            const struct zdm_envelope *envelope;
+            struct zdm_id key;
+            const char *name;
+        } recover;
     } u;
 };
 
@@ -78,7 +94,8 @@ enum coord_effect_kind {
     COORD_DO_RUN_GATE,
     COORD_DO_CLOSE_AGENT,
     COORD_DO_NOTIFY, /* something that watchers see has changed */
-    COORD_DO_STEP_DOWN
+    COORD_DO_STEP_DOWN,
+    COORD_DO_ADOPT_TRUST /* write the uploaded chain to the trust file, tell every agent, check every session again */
 };
 
 struct coord_effect {
@@ -133,6 +150,7 @@ enum coord_hold {
     COORD_HOLD_HALTED,
     COORD_HOLD_FROZEN,
     COORD_HOLD_FENCED,
+    COORD_HOLD_TRUST,      /* a destructive phase, and the actor's trust file is behind */
     COORD_HOLD_STATUS,     /* held, failed, unsure, excluded: its own status says it */
     COORD_HOLD_UNAVAILABLE /* the phase needs what this release cannot do */
 };
@@ -184,7 +202,10 @@ enum coord_stimulus {
     COORD_ON_INCLUDE,
     COORD_ON_LOWER_PAIR,
     COORD_ON_HIGHER_PAIR,
-    COORD_ON_OTHER_REPORT
+    COORD_ON_OTHER_REPORT,
+    COORD_ON_PURGE,  /* an approver asks to drop what rollbacks left */
+    COORD_ON_PURGED, /* the actor: nothing of it is there any more */
+    COORD_ON_FORWARD /* retry --forward: a rollback that failed or was paused is given up where it stands */
 };
 
 struct coord_case; /* one shard, one stimulus: coordinator/core/machine.h */

@@ -135,6 +135,9 @@ void coord_decide(const struct coord_state *state, const struct coord_view *view
     case COORD_IN_GATE_RESULT:
         decide_gate(state, input, out);
         break;
+    case COORD_IN_TRUST:
+    case COORD_IN_RECOVER:
+        break;
     case COORD_IN_TICK:
         coord_decide_tick(state, view, input->now_ms, out);
         break;

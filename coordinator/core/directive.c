@@ -50,10 +50,10 @@ bool coord_directive(const struct coord_state *state, const struct coord_migrati
     zdm_copy_text(out->shard, sizeof out->shard, s->name);
     for (size_t i = 0; i < migration->n_approvals && out->n_approvals < ZDM_APPROVALS_MAX; i++) {
         const struct coord_approval *a = &migration->approvals[i];
-        if (!a->revoked && a->approval.phase == s->goal && covers(&a->approval, s->name))
+        if (a->revoked_seq == 0 && a->approval.phase == s->goal && covers(&a->approval, s->name))
             approvals[out->n_approvals++] = a->envelope; /* borrowed */
     }
-    if (s->mode == ZDM_MODE_UNDO && migration->undo_order.len > 0)
-        out->undo_order = (struct zdm_envelope *)&migration->undo_order;
+    if (s->mode == ZDM_MODE_UNDO && s->undo != 0)
+        out->undo_order = (struct zdm_envelope *)&migration->undos[s->undo - 1].envelope;
     return true;
 }

@@ -56,7 +56,8 @@ enum { COORD_LOG_FORMAT = 1 };
     X(FLEET_THAWED, 32, "fleet_thawed")                                                                                \
     X(MIGRATION_ENDED, 33, "migration_ended")                                                                          \
     X(FENCED, 34, "fenced")                                                                                            \
-    X(RECOVERED, 35, "recovered")
+    X(RECOVERED, 35, "recovered")                                                                                      \
+    X(SHARD_PURGED, 36, "shard_purged")
 
 enum coord_event_type {
 #define X(name, number, text) COORD_EVENT_##name = number,
@@ -189,7 +190,8 @@ struct coord_event {
             struct zdm_id agent;
             uint64_t generation;
             struct zdm_hash evidence;
-        } reached; /* shard_reached, shard_undone */
+            char remark[ZDM_TEXT_MAX + 1]; /* shard_undone: what could not be brought back exactly; "" for nothing */
+        } reached;                         /* shard_reached, shard_undone, shard_purged (phase 0) */
         struct {
             uint32_t shard;
             uint32_t phase;

@@ -125,6 +125,9 @@ void coord_hold_text(char *out, size_t size, const struct coord_migration *migra
         snprintf(out, size, "approvals: %u of %u given for %s; this release cannot take approvals", release->count,
                  release->of, phase);
         return;
+    case COORD_HOLD_TRUST:
+        snprintf(out, size, "the agent's trust file is behind; it takes the newer one by itself when it reports");
+        return;
     case COORD_HOLD_NO_AGENT:
         snprintf(out, size, "no agent reports a writable primary");
         return;

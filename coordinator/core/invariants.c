@@ -43,7 +43,7 @@ static bool status_fits(struct finding *f, const struct coord_migration *m, cons
     case COORD_FAILED:
         return holds(f, s->failure != NULL, m, s, "failed: a reason");
     case COORD_UNDOING:
-        return holds(f, s->mode == ZDM_MODE_UNDO && s->goal <= s->at && m->undo_order.len > 0, m, s,
+        return holds(f, s->mode == ZDM_MODE_UNDO && s->goal <= s->at && s->undo != 0, m, s,
                      "undoing: mode undo, goal <= at, an order");
     case COORD_UNSURE:
         return holds(f, s->failure != NULL, m, s, "unsure: a reason");

@@ -143,7 +143,7 @@ static bool covers(const struct zdm_approval *approval, const char *shard)
 static bool counts(const struct survey *v, const struct coord_approval *a, const struct zdm_phase *phase,
                    const struct coord_shard *s)
 {
-    return !a->revoked && !a->approval.purge && a->approval.phase == phase->number &&
+    return a->revoked_seq == 0 && a->approval.action == ZDM_APPROVE_ENTER && a->approval.phase == phase->number &&
            v->now_ms <= a->approval.expires_at_ms && zdm_hash_equal(&a->approval.phase_digest, &phase->digest) &&
            covers(&a->approval, s->name);
 }

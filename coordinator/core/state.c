@@ -19,15 +19,19 @@ static void migration_free(struct coord_migration *m)
         return;
     zdm_plan_unref(m->plan);
     zdm_envelope_fini(&m->plan_envelope);
-    zdm_envelope_fini(&m->undo_order);
+    for (size_t i = 0; i < m->n_undos; i++)
+        zdm_envelope_fini(&m->undos[i].envelope);
+    free(m->undos);
     free(m->notes);
     for (size_t i = 0; i < m->n_approvals; i++) {
         zdm_approval_fini(&m->approvals[i].approval);
         zdm_envelope_fini(&m->approvals[i].envelope);
     }
     free(m->approvals);
-    for (size_t i = 0; i < m->n_shards; i++)
+    for (size_t i = 0; i < m->n_shards; i++) {
         free(m->shards[i].failure);
+        free(m->shards[i].remark);
+    }
     free(m->shards);
     free(m);
 }

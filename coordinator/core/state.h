@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/plan/authority.h"
 #include "common/plan/report.h"
 #include "coordinator/core/event.h"
 
@@ -51,6 +52,9 @@ struct coord_shard {
     uint64_t run_generation; /* generation of the last directive in mode run or undo */
     int64_t entered_at_ms;   /* when it took this status */
     int64_t reached_at_ms;   /* when it last reached a phase */
+    uint32_t undo;           /* position + 1 in the migration's undos of the last one that concerned it; 0: none */
+    uint64_t undone_seq;     /* of that order: approvals of later phases that are older than this are spent */
+    char *remark;            /* what its last rollback could not bring back exactly, NULL for nothing */
     char *failure;           /* text, NULL for none */
     uint32_t failed_step;
     bool failed_back;
@@ -71,7 +75,15 @@ struct coord_approval {
     struct zdm_approval approval;
     struct zdm_envelope envelope;
     struct zdm_id approver;
-    bool revoked;
+    uint64_t added_seq;
+    uint64_t revoked_seq; /* 0: not revoked */
+};
+
+/* An undo order that was acted upon; shards going back under it refer to it. */
+struct coord_undo {
+    struct zdm_envelope envelope;
+    uint32_t to_phase;
+    uint64_t seq;
 };
 
 struct coord_migration {
@@ -101,7 +113,8 @@ struct coord_migration {
     size_t n_approvals, cap_approvals;
     struct coord_shard *shards; /* sorted by wave, then name: the order in which they are released */
     size_t n_shards;
-    struct zdm_envelope undo_order; /* the last one accepted */
+    struct coord_undo *undos;
+    size_t n_undos, cap_undos;
 };
 
 /* Positions of something by its 16-byte id, O(1). */
@@ -156,7 +169,8 @@ struct coord_state {
     struct zdm_hash trust_digest;
     bool frozen;
     bool fenced;
-    uint64_t seen_epoch; /* while fenced: the highest epoch seen elsewhere */
+    uint64_t recovered_epoch; /* reports about lower epochs speak of a past that was given up: they fence nobody */
+    uint64_t seen_epoch;      /* while fenced: the highest epoch seen elsewhere */
     struct coord_agent *agents;
     size_t n_agents, cap_agents;
     struct coord_fleet_shard *shards; /* sorted by name */
@@ -198,6 +212,7 @@ struct coord_heard {
 };
 
 struct coord_view {
+    struct zdm_authority authority; /* the trust file in force, set by the driver; owned */
     int64_t started_at_ms;
     struct coord_heard *heard; /* one per agent */
     size_t n_heard, cap_heard;

@@ -349,6 +349,13 @@ static enum agent_outcome do_run(struct sim_db *db, const struct pending *pendin
         break;
     case AGENT_RUN_NONE:
     case AGENT_RUN_UNHIDE:
+    case AGENT_RUN_PURGE_LEFTOVERS:
+    case AGENT_RUN_UNDO_SYNC:
+    case AGENT_RUN_UNDO_REMOVE:
+    case AGENT_RUN_RESTORE:
+    case AGENT_RUN_INDEX_DROP:
+    case AGENT_RUN_IMAGES_BACK:
+    case AGENT_RUN_UNDO_BEGIN:
     case AGENT_RUN_PURGE:
     case AGENT_RUN_UNDO_DDL:
     case AGENT_RUN_SPEND_APPROVALS:

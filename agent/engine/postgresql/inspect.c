@@ -148,6 +148,8 @@ static enum zdm_code look_at(struct look *look, struct zdm_error *err)
     case ZDM_ACTION_CHECK_QUERY:
     case ZDM_ACTION_CHECK_COMPARE:
         return look_at_walk(look, err);
+    case ZDM_ACTION_PURGE_IMAGES:
+        break;
     case ZDM_ACTION_GATE_FLAG:
         look->proof = AGENT_PROOF_DONE;
         return ZDM_OK;

@@ -58,6 +58,13 @@ static enum zdm_code run(struct pgsql_work *w, struct zdm_error *err)
         return pgsql_run_stop(w, err);
     case AGENT_RUN_UNHIDE:
     case AGENT_RUN_PURGE:
+    case AGENT_RUN_PURGE_LEFTOVERS:
+    case AGENT_RUN_UNDO_SYNC:
+    case AGENT_RUN_UNDO_REMOVE:
+    case AGENT_RUN_RESTORE:
+    case AGENT_RUN_INDEX_DROP:
+    case AGENT_RUN_IMAGES_BACK:
+    case AGENT_RUN_UNDO_BEGIN:
     case AGENT_RUN_UNDO_DDL:
     case AGENT_RUN_SPEND_APPROVALS:
         return not_in_this_release(w, err);

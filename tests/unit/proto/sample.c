@@ -229,7 +229,7 @@ void sample_approval(struct zdm_approval *out)
                                  .plan_hash = sample_hash(0x41),
                                  .phase = 4,
                                  .phase_digest = sample_hash(0x42),
-                                 .purge = true,
+                                 .action = ZDM_APPROVE_PURGE,
                                  .purge_now = true,
                                  .shards = two_shards(),
                                  .n_shards = 2,

@@ -1,0 +1,94 @@
+/*
+ * undo.c - see undo.h.
+ */
+#include "common/plan/undo.h"
+
+#include <string.h>
+
+uint32_t zdm_plan_first_after(const struct zdm_plan *plan, uint32_t phase)
+{
+    uint32_t last = 0;
+    for (size_t i = 0; i < plan->n_phases && plan->phases[i].number <= phase; i++)
+        if (plan->phases[i].n_steps > 0)
+            last = plan->phases[i].steps[plan->phases[i].n_steps - 1].ordinal;
+    return last + 1;
+}
+
+static bool same_table(const struct zdm_table *a, const struct zdm_table *b)
+{
+    return strcmp(a->schema, b->schema) == 0 && strcmp(a->name, b->name) == 0;
+}
+
+const struct zdm_step *zdm_plan_adds(const struct zdm_plan *plan, const struct zdm_table *table, const char *column)
+{
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (step->action == ZDM_ACTION_ADD_COLUMN && same_table(&step->table, table) &&
+            strcmp(step->column, column) == 0)
+            return step;
+    }
+    return NULL;
+}
+
+static bool fills(const struct zdm_step *step)
+{
+    return step->derivation != NULL && (step->action == ZDM_ACTION_SYNC_INSTALL || step->action == ZDM_ACTION_BACKFILL);
+}
+
+uint32_t zdm_plan_undo_floor(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step)
+{
+    uint32_t first = zdm_plan_first_after(plan, to_phase), floor = first;
+    for (uint32_t o = first; o <= journal_step && o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        for (size_t i = 0; fills(step) && i < step->derivation->n_assignments; i++) {
+            const struct zdm_step *add = zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target);
+            if (add != NULL && add->ordinal < floor)
+                floor = add->ordinal;
+        }
+    }
+    return floor;
+}
+
+uint32_t zdm_plan_switch_between(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered)
+{
+    uint32_t found = 0;
+    for (size_t i = 0; i < plan->n_phases; i++)
+        if (plan->phases[i].class == ZDM_PHASE_SWITCH && plan->phases[i].number > to_phase &&
+            plan->phases[i].number <= entered)
+            found = plan->phases[i].number;
+    return found;
+}
+
+bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered,
+                         const struct zdm_step **out_step)
+{
+    if (zdm_plan_switch_between(plan, to_phase, entered) == 0)
+        return false;
+    for (uint32_t o = zdm_plan_first_after(plan, to_phase); o < zdm_plan_first_after(plan, entered); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        for (size_t i = 0; fills(step) && !step->derivation->both_ways && i < step->derivation->n_assignments; i++)
+            if (step->derivation->assignments[i].added) {
+                *out_step = step;
+                return true;
+            }
+    }
+    return false;
+}
+
+const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step)
+{
+    for (uint32_t o = zdm_plan_first_after(plan, to_phase); o < journal_step && o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (step->kind == ZDM_STEP_PURGE)
+            return step;
+    }
+    return NULL;
+}
+
+uint32_t zdm_plan_purge_phase(const struct zdm_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_phases; i++)
+        if (plan->phases[i].class == ZDM_PHASE_PURGE)
+            return plan->phases[i].number;
+    return 0;
+}

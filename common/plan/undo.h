@@ -1,0 +1,37 @@
+/*
+ * undo.h - the way back, as far as the plan alone decides it: from where to where, what stands in between, what is
+ * lost.
+ *
+ * A rollback to phase q undoes steps in reverse order, from the journal's step down to the *floor*, and then, where the
+ * floor lies inside a phase up to q, works forward again to the end of q. The floor is usually the first step after
+ * phase q. It is lower when a column that an earlier phase added was filled or kept in sync by what is undone: the
+ * filled column is hidden together with its triggers, and added anew, empty, as it was after q. So nothing that went
+ * stale while no trigger stood guard is taken for good by the next backfill (database.md 12).
+ */
+#ifndef ZDM_PLAN_UNDO_H
+#define ZDM_PLAN_UNDO_H
+
+#include "common/plan/plan.h"
+
+/* The first ordinal after the end of phase q (0: before the first): one past the last step where q is the last. */
+uint32_t zdm_plan_first_after(const struct zdm_plan *plan, uint32_t phase);
+/* Where a rollback to `to_phase` stops going back, when `journal_step` is the first step that is not journalled as
+ * done: at least 1, at most zdm_plan_first_after(to_phase). */
+uint32_t zdm_plan_undo_floor(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step);
+/* The step that adds the column which an assignment of `sync` fills, NULL when the migration did not add it. */
+const struct zdm_step *zdm_plan_adds(const struct zdm_plan *plan, const struct zdm_table *table, const char *column);
+
+/* The highest switch phase in (to_phase, entered], 0 for none: its flag must be off before a shard goes below it. */
+uint32_t zdm_plan_switch_between(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered);
+/* Would a rollback to `to_phase`, of a shard that has entered phase `entered`, lose what new application code wrote? So
+ * it is when a switch phase was entered and a column that would be hidden is not copied back (protocol 1): then M
+ * approvals of action UNDO are asked for. *out_step: the sync or backfill that does not run backwards. */
+bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered,
+                         const struct zdm_step **out_step);
+/* The first purge step in (to_phase, …) with an ordinal below journal_step: what it dropped cannot be brought back.
+ * NULL: none. */
+const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step);
+/* The number of the purge phase, 0 when the plan has none. */
+uint32_t zdm_plan_purge_phase(const struct zdm_plan *plan);
+
+#endif
