@@ -154,7 +154,7 @@ BODY(shards_directed);
 static const struct zdm_field shard_reached_fields[] = {
     F_U32(coord_event, u.reached.shard, 0),     F_U32(coord_event, u.reached.phase, 0),
     F_ID(coord_event, u.reached.agent, 0),      F_U64(coord_event, u.reached.generation, 0),
-    F_HASH(coord_event, u.reached.evidence, 0),
+    F_HASH(coord_event, u.reached.evidence, 0), F_TEXT(coord_event, u.reached.remark, 0),
 };
 BODY(shard_reached);
 
@@ -256,6 +256,7 @@ static const struct zdm_message *const bodies[] = {
     [COORD_EVENT_MIGRATION_ENDED] = &migration_ended_message,
     [COORD_EVENT_FENCED] = &fenced_message,
     [COORD_EVENT_RECOVERED] = &fenced_message,
+    [COORD_EVENT_SHARD_PURGED] = &shard_reached_message,
 };
 
 const struct zdm_message *coord_event_body(unsigned type)

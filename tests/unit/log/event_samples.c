@@ -170,9 +170,10 @@ static void fill_migration(struct coord_event *event)
 
 static void fill_shard(struct coord_event *event)
 {
-    if (event->type == COORD_EVENT_SHARD_REACHED || event->type == COORD_EVENT_SHARD_UNDONE) {
+    if (event->type == COORD_EVENT_SHARD_REACHED || event->type == COORD_EVENT_SHARD_UNDONE ||
+        event->type == COORD_EVENT_SHARD_PURGED) {
         event->u.reached.shard = 17;
-        event->u.reached.phase = 2;
+        event->u.reached.phase = event->type == COORD_EVENT_SHARD_PURGED ? 0 : 2;
         event->u.reached.agent = sample_id(0x72);
         event->u.reached.generation = 42;
         event->u.reached.evidence = sample_hash(0x57);

@@ -17,7 +17,7 @@
 #include "tests/unit/log/golden_events.h"
 #include "tests/unit/proto/sample.h"
 
-enum { TYPES_END = 256, TYPES = 35 };
+enum { TYPES_END = 256, TYPES = 36 };
 
 static int start(void **state)
 {
@@ -118,6 +118,24 @@ static void what_stands_in_signed_bytes_is_read_from_them(void **state)
     record_of(COORD_EVENT_APPROVAL_ADDED, &bytes, &record);
     assert_int_equal(coord_event_decode(zdm_crypto_sodium(), &record, &event, &err), ZDM_OK);
     assert_int_equal(event.u.approval_added.approval.phase, 4);
+    coord_event_fini(&event);
+    zdm_buffer_fini(&bytes);
+}
+
+static void a_rollback_says_what_it_could_not_bring_back(void **state)
+{
+    (void)state;
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    struct coord_event event, again;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    sample_event(COORD_EVENT_SHARD_UNDONE, &event);
+    zdm_copy_text(event.u.reached.remark, sizeof event.u.reached.remark, "1,204 rows were changed since and kept");
+    coord_event_encode(zdm_crypto_sodium(), &event, &bytes);
+    struct store_record record = {
+        .seq = event.seq, .prev_hash = event.prev_hash, .hash = event.hash, .bytes = bytes.data, .n = bytes.len};
+    assert_int_equal(coord_event_decode(zdm_crypto_sodium(), &record, &again, &err), ZDM_OK);
+    assert_string_equal(again.u.reached.remark, "1,204 rows were changed since and kept");
+    coord_event_fini(&again);
     coord_event_fini(&event);
     zdm_buffer_fini(&bytes);
 }
@@ -248,6 +266,7 @@ int main(void)
         cmocka_unit_test(every_table_fits_its_descriptor),
         cmocka_unit_test(every_event_reads_back),
         cmocka_unit_test(what_stands_in_signed_bytes_is_read_from_them),
+        cmocka_unit_test(a_rollback_says_what_it_could_not_bring_back),
         cmocka_unit_test(golden_bytes_of_every_event_stay),
         cmocka_unit_test(a_changed_bit_of_bytes_or_hashes_is_refused),
         cmocka_unit_test(the_chain_begins_at_event_1_and_only_there),
