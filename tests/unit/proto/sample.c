@@ -327,7 +327,9 @@ void sample_request(struct zdm_request *out)
                                 .throttle = {.batch_target_ms = 1, .duty_percent = 2, .max_replica_lag_ms = 3},
                                 .payload = signed_undo_order(),
                                 .target = sample_id(0x53),
-                                .reason = "checkout is slow"};
+                                .reason = "checkout is slow",
+                                .flags_off = true,
+                                .forward = true};
 }
 
 void sample_enrolment(struct zdm_enrolment *out)
@@ -384,7 +386,16 @@ void sample_report(struct zdm_report *out)
         .error_code = ZDM_LOCK,
         .error_sqlstate = "55P03",
         .error = "lock not available",
-        .evidence = sample_hash(0x57)};
+        .evidence = sample_hash(0x57),
+        .purged = true,
+        .remark = "3 rows were changed since and kept",
+        .hidden = {{.what = "column public.users.name",
+                    .hidden_at_ms = 1700000000000,
+                    .purge_at_ms = 1700259200000,
+                    .by_rollback = true},
+                   {.what = "before-images of 1.2", .hidden_at_ms = 1700000000001, .purge_at_ms = 1700259200001}},
+        .n_hidden = 2,
+        .hidden_total = 5};
 }
 
 /* ---- frames ---- */

@@ -491,6 +491,44 @@ static void sql_that_is_not_utf8_cannot_be_encoded(void **state)
     zdm_buffer_fini(&bytes);
 }
 
+/* What an approval may say at once: a phase that is entered or purged goes with the digest of its bytes, undo and what
+ * rollbacks left hidden with none. */
+static void an_approval_says_what_its_action_allows_and_nothing_else(void **state)
+{
+    (void)state;
+    static const struct {
+        enum zdm_approval_action action;
+        uint32_t phase;
+        bool digest, now, fits;
+    } cases[] = {{ZDM_APPROVE_ENTER, 1, true, false, true},    {ZDM_APPROVE_ENTER, 1, false, false, false},
+                 {ZDM_APPROVE_ENTER, 0, true, false, false},   {ZDM_APPROVE_ENTER, 0, false, false, false},
+                 {ZDM_APPROVE_ENTER, 1, true, true, false},    {ZDM_APPROVE_PURGE, 4, true, false, true},
+                 {ZDM_APPROVE_PURGE, 4, true, true, true},     {ZDM_APPROVE_PURGE, 4, false, false, false},
+                 {ZDM_APPROVE_PURGE, 0, false, false, true},   {ZDM_APPROVE_PURGE, 0, false, true, true},
+                 {ZDM_APPROVE_PURGE, 0, true, false, false},   {ZDM_APPROVE_UNDO, 0, false, false, true},
+                 {ZDM_APPROVE_UNDO, 2, false, false, true},    {ZDM_APPROVE_UNDO, 2, true, false, false},
+                 {ZDM_APPROVE_UNDO, 0, false, true, false},    {0, 1, true, false, false},
+                 {ZDM_APPROVE_UNDO + 1, 1, true, false, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct zdm_approval approval, out;
+        struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+        struct zdm_error err = ZDM_ERROR_INIT;
+        sample_approval(&approval);
+        approval.action = cases[i].action;
+        approval.phase = cases[i].phase;
+        approval.phase_digest = cases[i].digest ? sample_hash(9) : (struct zdm_hash){{0}};
+        approval.purge_now = cases[i].now;
+        zdm_approval_encode(&approval, &bytes);
+        enum zdm_code code = zdm_approval_decode(bytes.data, bytes.len, &out, &err);
+        if (code != (cases[i].fits ? ZDM_OK : ZDM_PROTOCOL))
+            fail_msg("case %zu: %s %s", i, zdm_code_name(code), err.message);
+        if (code == ZDM_OK)
+            zdm_approval_fini(&out);
+        zdm_approval_fini(&approval);
+        zdm_buffer_fini(&bytes);
+    }
+}
+
 static void codes_keep_their_numbers_on_the_wire(void **state)
 {
     (void)state;
@@ -523,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_decoded_plan_has_the_hash_and_fields_of_the_encoded),
         cmocka_unit_test(a_plan_that_is_not_whole_is_refused),
         cmocka_unit_test(sql_that_is_not_utf8_cannot_be_encoded),
+        cmocka_unit_test(an_approval_says_what_its_action_allows_and_nothing_else),
         cmocka_unit_test(codes_keep_their_numbers_on_the_wire),
     };
     return cmocka_run_group_tests(tests, start, NULL);
