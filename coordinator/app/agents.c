@@ -1,9 +1,12 @@
 /*
- * agents.c - what agents and joiners are told when they ask: who they are to us, the trust file, a plan in pieces.
+ * agents.c - what agents and joiners are told: who they are to us, the trust file, a plan in pieces.
  */
 #include <string.h>
 
 #include "coordinator/app/private.h"
+
+/* Of a trust frame's envelopes, with room for the frame around them; and of one of them beside its bytes. */
+enum { TRUST_FRAME_BYTES = ZDM_FRAME_MAX - 2048, ENVELOPE_OVERHEAD = ZDM_SIGNATURE_SIZE + 16 };
 
 void send_welcome(struct coord_driver *d, struct coord_peer *peer)
 {
@@ -83,19 +86,39 @@ static uint32_t version_of(const struct zdm_envelope *envelope)
     return version;
 }
 
-/* The versions above the one that is held, in order. */
+static void send_versions(struct coord_driver *d, struct coord_peer *peer, size_t first, size_t n)
+{
+    const struct zdm_frame frame = {.type = ZDM_FRAME_TRUST,
+                                    .u.envelopes = {.items = d->chain.envelopes + first, .n = n}};
+    if (coord_hub_send(d->hub, peer, &frame) == ZDM_SEND_FULL)
+        coord_hub_close(d->hub, peer, "");
+}
+
+/* A frame holds so many bytes: a long chain leaves in several, none of which ends inside a version. */
+void send_trust(struct coord_driver *d, struct coord_peer *peer, uint32_t held)
+{
+    const struct zdm_trust_chain *chain = &d->chain;
+    size_t first = 0, end = 0, bytes = 0;
+    while (first < chain->n_envelopes && version_of(&chain->envelopes[first]) <= held)
+        first++;
+    for (size_t next = end = first; next < chain->n_envelopes; end = next) {
+        uint32_t version = version_of(&chain->envelopes[next]);
+        size_t more = 0;
+        for (; next < chain->n_envelopes && version_of(&chain->envelopes[next]) == version; next++)
+            more += chain->envelopes[next].len + ENVELOPE_OVERHEAD;
+        if (end > first && bytes + more > TRUST_FRAME_BYTES) {
+            send_versions(d, peer, first, end - first);
+            first = end;
+            bytes = 0;
+        }
+        bytes += more;
+    }
+    send_versions(d, peer, first, chain->n_envelopes - first);
+}
+
 void answer_trust_request(struct coord_driver *d, const struct pending *pending)
 {
     struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
-    uint32_t held = pending->frame.u.trust_request.from_version;
-    size_t first = 0;
-    if (peer == NULL)
-        return;
-    while (first < d->chain.n_envelopes && version_of(&d->chain.envelopes[first]) <= held)
-        first++;
-    const struct zdm_frame frame = {
-        .type = ZDM_FRAME_TRUST,
-        .u.envelopes = {.items = d->chain.envelopes + first, .n = d->chain.n_envelopes - first}};
-    if (coord_hub_send(d->hub, peer, &frame) == ZDM_SEND_FULL)
-        coord_hub_close(d->hub, peer, "");
+    if (peer != NULL)
+        send_trust(d, peer, pending->frame.u.trust_request.from_version);
 }

@@ -223,6 +223,7 @@ void coord_driver_free(struct coord_driver *driver)
     for (size_t i = 0; i < COORD_URLS_MAX; i++)
         free(d->urls[i]);
     zdm_trust_chain_fini(&d->chain);
+    zdm_trust_chain_fini(&d->next);
     coord_view_fini(&d->view);
     coord_state_free(d->state);
     free(d);

@@ -46,6 +46,8 @@ struct coord_driver_config {
     struct store store; /* closed by who opened it, after the driver is freed */
     const char *release;
     const char *host; /* for the log */
+    /* Replaces the trust file durably: called before the event that adopts it is committed. NULL: there is no file. */
+    enum zdm_code (*keep_trust)(void *ctx, const void *bytes, size_t n, struct zdm_error *err);
     /* May be NULL. admit: the connection is authenticated. */
     void (*admit)(void *ctx, zdm_conn conn);
     void (*notice)(void *ctx, const struct coord_notice *notice);

@@ -2,7 +2,8 @@
  * effects.c - what leaves after a commit: directives, acknowledgements, answers.
  *
  * A directive is derived from the state, signed and cached; the cache saves signatures when an agent dials again and
- * is never the truth. A fenced coordinator sends neither directives nor leases: it may be the one from the past.
+ * is never the truth. A fenced coordinator sends neither directives nor leases: it may be the one from the past. Nor
+ * does one that the trust file no longer names.
  */
 #include <string.h>
 
@@ -70,7 +71,7 @@ static void send_to_agent(struct coord_driver *d, const struct zdm_id *agent, co
 static void send_directive(struct coord_driver *d, const struct coord_effect *effect)
 {
     const struct coord_migration *migration = coord_find_migration(d->state, effect->migration);
-    if (migration == NULL || effect->shard >= migration->n_shards || d->state->fenced)
+    if (migration == NULL || effect->shard >= migration->n_shards || d->state->fenced || d->dropped)
         return;
     struct zdm_envelope *envelope = directive_of(d, migration, effect->shard);
     if (envelope == NULL)
@@ -92,7 +93,7 @@ static void send_directive(struct coord_driver *d, const struct coord_effect *ef
 
 static void send_ack(struct coord_driver *d, const struct coord_effect *effect)
 {
-    if (d->state->fenced)
+    if (d->state->fenced || d->dropped)
         return;
     const struct zdm_frame frame = {.type = ZDM_FRAME_ACK,
                                     .u.ack = {.number = effect->number, .lease_ms = effect->lease_ms}};
@@ -251,9 +252,9 @@ void effect_release(struct coord_driver *d, const struct coord_effect *effect)
     case COORD_DO_JOINED:
         answer_joiner(d, effect);
         break;
-    case COORD_DO_ADOPT_TRUST:
-    case COORD_DO_RUN_GATE:
-        break; /* a flag is turned by people, who then advance: there is nothing to start */
+    case COORD_DO_ADOPT_TRUST: /* trust.c sees it in the state: a group that was taken twice has no effect to show */
+    case COORD_DO_RUN_GATE:    /* a flag is turned by people, who then advance: there is nothing to start */
+        break;
     case COORD_DO_CLOSE_AGENT:
         close_agent(d, effect);
         break;

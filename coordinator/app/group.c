@@ -70,7 +70,7 @@ enum zdm_code group_absorb(struct coord_driver *d, struct zdm_error *err)
         if (code != ZDM_OK)
             return zdm_error_wrap(err, "while applying %s", coord_event_type_name(d->output.events[d->n_applied].type));
     }
-    return ZDM_OK;
+    return trust_follow(d, err);
 }
 
 enum store_result group_append(struct coord_driver *d, struct zdm_error *err)
@@ -99,9 +99,25 @@ static uint64_t handle_of(const struct coord_driver *d, const struct pending *pe
     return (uint64_t)(pending - d->pendings) + 1;
 }
 
-static bool fill_join(struct coord_driver *d, const struct pending *pending, struct coord_input *input)
+/* A token is worth what its signer is worth now. One that was used already only repeats an answer. */
+static enum zdm_code check_token(const struct coord_driver *d, const struct zdm_hash *secret_hash,
+                                 struct zdm_error *err)
+{
+    for (size_t i = 0; i < d->state->n_enrolments; i++) {
+        const struct coord_enrolment *e = &d->state->enrolments[i];
+        if (e->used || !zdm_hash_equal(&e->enrolment.secret_hash, secret_hash) ||
+            trust_is_signed_by_operator(d, &e->envelope))
+            continue;
+        zdm_error_set(err, ZDM_AUTH, "who signed this token is no operator any more");
+        return zdm_error_hint(err, "Ask an operator for a new one: zdmctl enroll %s.", e->enrolment.shard);
+    }
+    return ZDM_OK;
+}
+
+static bool fill_join(struct coord_driver *d, struct pending *pending, struct coord_input *input)
 {
     const struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
+    struct zdm_error err;
     if (peer == NULL)
         return false; /* it has gone meanwhile; its token is as good as before */
     input->kind = COORD_IN_JOIN;
@@ -110,7 +126,11 @@ static bool fill_join(struct coord_driver *d, const struct pending *pending, str
     input->u.join.public_key = peer->public_key;
     zdm_hash_bytes(d->config.crypto, input->u.join.secret_hash.bytes, sizeof input->u.join.secret_hash.bytes,
                    pending->frame.u.join.secret, sizeof pending->frame.u.join.secret);
-    return true;
+    if (check_token(d, &input->u.join.secret_hash, &err) == ZDM_OK)
+        return true;
+    send_answer(d, pending, &err);
+    pending->answered = true;
+    return false;
 }
 
 /* False when there is nothing to decide: refused already. */
@@ -162,6 +182,17 @@ static void decide_degraded(struct coord_driver *d, struct pending *pending, con
     coord_output_fini(&scratch);
 }
 
+/* The chain goes with the decision to adopt it. */
+static void take_trust(struct coord_driver *d, struct pending *pending, struct request_scratch *scratch, size_t before)
+{
+    for (size_t i = before; scratch->have_chain && !d->output.failed && i < d->output.n_events; i++)
+        if (d->output.events[i].type == COORD_EVENT_TRUST_ADOPTED) {
+            trust_decided(d, &scratch->chain);
+            scratch->have_chain = false;
+            pending->publishes = true;
+        }
+}
+
 static enum zdm_code decide_one(struct coord_driver *d, struct pending *pending, bool degraded, struct zdm_error *err)
 {
     struct request_scratch scratch = {.have_request = false};
@@ -176,7 +207,9 @@ static enum zdm_code decide_one(struct coord_driver *d, struct pending *pending,
         else if (degraded)
             decide_degraded(d, pending, &input);
         else {
+            size_t before = d->output.n_events;
             coord_decide(d->state, &d->view, &input, &d->output);
+            take_trust(d, pending, &scratch, before);
             code = group_absorb(d, err);
         }
     }
@@ -261,8 +294,11 @@ static void release(struct coord_driver *d)
     if (d->output.n_events != 0)
         d->change++;
     tell_events(d);
+    trust_settle(d);
     effects_release(d);
-    answer_readers(d);
+    trust_recheck(d);
+    if (!d->ended)
+        answer_readers(d);
 }
 
 /* ---- Failing ---- */
@@ -278,12 +314,35 @@ static void note_room(struct coord_driver *d, bool full, const struct zdm_error 
     d->probe_at_ms = d->now_ms + PROBE_MS;
 }
 
+static enum zdm_code load_again(struct coord_driver *d, struct zdm_error *err)
+{
+    enum zdm_code code = log_load(d, err);
+    return code == ZDM_OK ? trust_follow(d, err) : code;
+}
+
+/* Who published a trust file that could not be written is told so; the others are decided anew, without it. */
+static enum zdm_code refuse_publishers(struct coord_driver *d, const struct zdm_error *why, struct zdm_error *err)
+{
+    forget_decisions(d);
+    for (size_t i = 0; i < d->n_pendings; i++) {
+        struct pending *pending = &d->pendings[i];
+        if (!pending->publishes || pending->answered)
+            continue;
+        send_refusal(d, pending, why);
+        pending->answered = true;
+    }
+    trust_give_up(d);
+    return load_again(d, err);
+}
+
 /* Drops what the failed append had decided. False: the driver has ended. */
 static bool fall_back(struct coord_driver *d, enum store_result result, int attempt, struct zdm_error *err)
 {
     forget_decisions(d);
     bool again = result == STORE_FULL || (result == STORE_UNKNOWN && attempt < COMMIT_ATTEMPTS);
-    if (!again || log_load(d, err) != ZDM_OK) {
+    if (result == STORE_FULL)
+        trust_give_up(d);
+    if (!again || load_again(d, err) != ZDM_OK) {
         driver_end(d, err);
         return false;
     }
@@ -297,12 +356,23 @@ static bool fall_back(struct coord_driver *d, enum store_result result, int atte
     return true;
 }
 
+/* Decides all inputs, and has what must be on disk before the commit there. */
+static enum zdm_code prepare(struct coord_driver *d, struct zdm_error *err)
+{
+    struct zdm_error why;
+    bool degraded = d->full && d->now_ms < d->probe_at_ms;
+    enum zdm_code code = decide_all(d, degraded, err);
+    if (code != ZDM_OK || trust_keep(d, &why) == ZDM_OK)
+        return code;
+    code = refuse_publishers(d, &why, err);
+    return code == ZDM_OK ? decide_all(d, degraded, err) : code;
+}
+
 static void run_tries(struct coord_driver *d)
 {
     struct zdm_error err;
     for (int attempt = 1;; attempt++) {
-        bool degraded = d->full && d->now_ms < d->probe_at_ms;
-        if (decide_all(d, degraded, &err) != ZDM_OK) {
+        if (prepare(d, &err) != ZDM_OK) {
             driver_end(d, &err);
             return;
         }

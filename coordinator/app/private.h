@@ -1,7 +1,7 @@
 /*
  * private.h - what the files of the driver share: driver.c has its life and its turn, inbox.c what comes in, start.c
- * the log's beginning, group.c deciding and committing, effects.c what leaves. agents.c, uploads.c, requests.c and
- * queries.c know who may ask for what; reason.c, advice.c, story.c and json_*.c put it into words.
+ * the log's beginning, group.c deciding and committing, effects.c what leaves. agents.c, uploads.c, requests.c, trust.c
+ * and queries.c know who may ask for what; reason.c, advice.c, story.c and json_*.c put it into words.
  */
 #ifndef COORDINATOR_APP_PRIVATE_H
 #define COORDINATOR_APP_PRIVATE_H
@@ -58,6 +58,7 @@ struct pending {
     struct zdm_frame frame; /* owned */
     bool gone;              /* a disconnection: no frame */
     bool answered;
+    bool publishes; /* a trust file that the group adopts */
 };
 
 /* A directive as it was signed. */
@@ -103,7 +104,10 @@ struct coord_driver {
     struct coord_driver_config config;
     char release[24], host[ZDM_NAME_MAX + 1];
     char *urls[COORD_URLS_MAX];
-    struct zdm_trust_chain chain;
+    struct zdm_trust_chain chain; /* the trust file in force at the last commit */
+    struct zdm_trust_chain next;  /* trust.c: the newer one, from its decision until it is in chain */
+    bool have_next, next_kept;    /* next_kept: the file on disk is next */
+    bool recheck, dropped;        /* sessions are to be looked at again; dropped: this coordinator is not named in it */
     struct coord_state *state;
     struct coord_view view;
     struct coord_hub *hub; /* NULL before the start */
@@ -169,9 +173,30 @@ void send_answer(struct coord_driver *d, struct pending *pending, const struct z
 void send_refusal(struct coord_driver *d, const struct pending *pending, const struct zdm_error *err);
 void directives_forget(struct coord_driver *d);
 
+/* trust.c. The chain that judges now: the newer one as soon as the state has adopted it. Borrowed until then. */
+const struct zdm_trust_chain *trust_in_force(const struct coord_driver *d);
+/* The view's authority is that of the file in force. ZDM_NOMEM. */
+enum zdm_code trust_follow(struct coord_driver *d, struct zdm_error *err) ZDM_CHECKED;
+/* trust_check.c. Is the uploaded chain the next version? The refusal says what is missing. out is the caller's then. */
+enum zdm_code trust_check(const struct coord_driver *d, const void *bytes, size_t n, struct zdm_trust_chain *out,
+                          struct zdm_error *err) ZDM_CHECKED;
+/* The group is about to adopt this chain, which is moved out of *chain. */
+void trust_decided(struct coord_driver *d, struct zdm_trust_chain *chain);
+/* Before the commit: the file on disk. */
+enum zdm_code trust_keep(struct coord_driver *d, struct zdm_error *err) ZDM_CHECKED;
+/* There was no commit: the old file again. */
+void trust_give_up(struct coord_driver *d);
+/* After the commit: agents are told. Then, when everybody was answered, who may stay. */
+void trust_settle(struct coord_driver *d);
+void trust_recheck(struct coord_driver *d);
+/* Is who signed it an operator now? The signature itself was checked when it came. */
+bool trust_is_signed_by_operator(const struct coord_driver *d, const struct zdm_envelope *envelope);
+
 /* agents.c: frames of agents and joiners that change nothing. */
 void answer_plan_request(struct coord_driver *d, const struct pending *pending);
 void answer_trust_request(struct coord_driver *d, const struct pending *pending);
+/* The trust versions above `held`, in order. */
+void send_trust(struct coord_driver *d, struct coord_peer *peer, uint32_t held);
 void send_welcome(struct coord_driver *d, struct coord_peer *peer);
 
 /* uploads.c */
@@ -190,7 +215,9 @@ struct request_scratch {
     struct zdm_enrolment enrolment;
     struct zdm_approval approval;
     struct zdm_undo_order undo_order;
-    bool have_approval, have_undo_order;
+    struct zdm_trust_chain chain; /* the uploaded one, verified */
+    struct zdm_id payload_signer;
+    bool have_approval, have_undo_order, have_chain;
 };
 enum zdm_code request_check(struct coord_driver *d, const struct pending *pending, struct request_scratch *scratch,
                             struct coord_input *out, struct zdm_error *err) ZDM_CHECKED;

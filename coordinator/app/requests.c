@@ -4,7 +4,8 @@
  *
  * The session's key and the request's must be the same person's: a request that was signed for another session, or
  * carried here by somebody else, is refused. What travels inside (a plan, an enrolment, an approval, an undo order) has
- * a signature of its own with a role of its own, because agents will ask for it.
+ * a signature of its own with a role of its own, because agents will ask for it: and it must be who sends it that
+ * signed it, so that nobody sets off what somebody else had signed and kept.
  */
 #include <string.h>
 
@@ -18,6 +19,8 @@ void request_scratch_fini(struct request_scratch *scratch)
         zdm_approval_fini(&scratch->approval);
     if (scratch->have_undo_order)
         zdm_undo_order_fini(&scratch->undo_order);
+    if (scratch->have_chain)
+        zdm_trust_chain_fini(&scratch->chain);
     if (scratch->have_request)
         zdm_request_fini(&scratch->request);
     *scratch = (struct request_scratch){.have_request = false};
@@ -64,38 +67,55 @@ static enum zdm_code check_inside(struct coord_driver *d, const struct zdm_envel
                                   size_t *out_n, struct zdm_error *err)
 {
     struct zdm_id signer;
-    struct zdm_trust_finder finder = {.crypto = d->config.crypto, .trust = &d->chain.trust, .role = (uint32_t)role};
-    return zdm_signed_check(d->config.crypto, envelope, type, &d->chain.fleet, zdm_trust_find_person, &finder, out_body,
-                            out_n, &signer, err);
+    struct zdm_trust_finder finder = {
+        .crypto = d->config.crypto, .trust = &trust_in_force(d)->trust, .role = (uint32_t)role};
+    return zdm_signed_check(d->config.crypto, envelope, type, &trust_in_force(d)->fleet, zdm_trust_find_person, &finder,
+                            out_body, out_n, &signer, err);
 }
 
-static enum zdm_code take_enrolment(struct coord_driver *d, struct request_scratch *scratch, struct zdm_error *err)
+/* The body of what the request carries, signed by who sends the request. */
+static enum zdm_code open_payload(struct coord_driver *d, const struct coord_peer *peer,
+                                  struct request_scratch *scratch, enum zdm_signed_type type, enum zdm_role role,
+                                  const uint8_t **out_body, size_t *out_n, struct zdm_error *err)
+{
+    const struct zdm_envelope *payload = &scratch->request.payload;
+    enum zdm_code code = check_inside(d, payload, type, role, out_body, out_n, err);
+    if (code != ZDM_OK)
+        return zdm_error_wrap(err, "what the request carries");
+    (void)zdm_signed_claims(payload, &scratch->payload_signer);
+    if (zdm_id_equal(&scratch->payload_signer, &peer->key_id))
+        return ZDM_OK;
+    zdm_error_set(err, ZDM_REFUSED, "what the request carries was signed by somebody else");
+    return zdm_error_hint(err, "Whoever signed it sends it.");
+}
+
+static enum zdm_code take_enrolment(struct coord_driver *d, const struct coord_peer *peer,
+                                    struct request_scratch *scratch, struct zdm_error *err)
 {
     const uint8_t *body;
     size_t n;
-    enum zdm_code code =
-        check_inside(d, &scratch->request.payload, ZDM_SIGNED_ENROLMENT, ZDM_ROLE_OPERATOR, &body, &n, err);
+    enum zdm_code code = open_payload(d, peer, scratch, ZDM_SIGNED_ENROLMENT, ZDM_ROLE_OPERATOR, &body, &n, err);
     return code == ZDM_OK ? zdm_enrolment_decode(body, n, &scratch->enrolment, err) : code;
 }
 
-static enum zdm_code take_approval(struct coord_driver *d, struct request_scratch *scratch, struct zdm_error *err)
+static enum zdm_code take_approval(struct coord_driver *d, const struct coord_peer *peer,
+                                   struct request_scratch *scratch, struct zdm_error *err)
 {
     const uint8_t *body;
     size_t n;
-    enum zdm_code code =
-        check_inside(d, &scratch->request.payload, ZDM_SIGNED_APPROVAL, ZDM_ROLE_APPROVER, &body, &n, err);
+    enum zdm_code code = open_payload(d, peer, scratch, ZDM_SIGNED_APPROVAL, ZDM_ROLE_APPROVER, &body, &n, err);
     if (code == ZDM_OK)
         code = zdm_approval_decode(body, n, &scratch->approval, err);
     scratch->have_approval = code == ZDM_OK;
     return code;
 }
 
-static enum zdm_code take_undo_order(struct coord_driver *d, struct request_scratch *scratch, struct zdm_error *err)
+static enum zdm_code take_undo_order(struct coord_driver *d, const struct coord_peer *peer,
+                                     struct request_scratch *scratch, struct zdm_error *err)
 {
     const uint8_t *body;
     size_t n;
-    enum zdm_code code =
-        check_inside(d, &scratch->request.payload, ZDM_SIGNED_UNDO_ORDER, ZDM_ROLE_OPERATOR, &body, &n, err);
+    enum zdm_code code = open_payload(d, peer, scratch, ZDM_SIGNED_UNDO_ORDER, ZDM_ROLE_OPERATOR, &body, &n, err);
     if (code == ZDM_OK)
         code = zdm_undo_order_decode(body, n, &scratch->undo_order, err);
     scratch->have_undo_order = code == ZDM_OK;
@@ -170,19 +190,44 @@ static enum zdm_code take_plan(struct coord_driver *d, const struct person *pers
     return check_notes(notes, scratch->plan, err);
 }
 
+/* ---- The trust file, out of the session's uploads ---- */
+
+/* Without the upload the core says that it is missing. */
+static enum zdm_code take_trust(struct coord_driver *d, const struct person *person, struct request_scratch *scratch,
+                                struct zdm_error *err)
+{
+    for (size_t i = 0; i < UPLOADS_PER_PERSON; i++) {
+        const struct upload *upload = &person->uploads[i];
+        if (upload->total == 0 || upload->received != upload->total ||
+            !zdm_hash_equal(&upload->hash, &scratch->request.plan_hash))
+            continue;
+        enum zdm_code code = trust_check(d, upload->bytes, upload->total, &scratch->chain, err);
+        scratch->have_chain = code == ZDM_OK;
+        return code;
+    }
+    return ZDM_OK;
+}
+
+/* ---- By verb ---- */
+
 static enum zdm_code take_payload(struct coord_driver *d, const struct coord_peer *peer,
                                   struct request_scratch *scratch, struct zdm_error *err)
 {
     const struct zdm_request *request = &scratch->request;
     bool carries = request->payload.len != 0;
+    /* One that was acted upon gets its answer again, whatever has become of what it carried. */
+    if (coord_find_request(d->state, &request->request_id) != NULL)
+        return ZDM_OK;
     if (request->verb == ZDM_VERB_SUBMIT)
         return peer->user != NULL ? take_plan(d, peer->user, scratch, err) : ZDM_OK;
+    if (request->verb == ZDM_VERB_TRUST)
+        return peer->user != NULL ? take_trust(d, peer->user, scratch, err) : ZDM_OK;
     if (request->verb == ZDM_VERB_ENROLL)
-        return take_enrolment(d, scratch, err);
-    if (request->verb == ZDM_VERB_APPROVE && carries)
-        return take_approval(d, scratch, err);
+        return take_enrolment(d, peer, scratch, err);
+    if ((request->verb == ZDM_VERB_APPROVE || request->verb == ZDM_VERB_PURGE) && carries)
+        return take_approval(d, peer, scratch, err);
     if (request->verb == ZDM_VERB_ROLLBACK && carries)
-        return take_undo_order(d, scratch, err);
+        return take_undo_order(d, peer, scratch, err);
     return ZDM_OK;
 }
 
@@ -197,7 +242,7 @@ static void fill(struct coord_driver *d, const struct pending *pending, const st
     out->u.request.key = pending->agent;
     out->u.request.name = person->name;
     out->u.request.roles = person->roles;
-    out->u.request.trust = &d->chain.trust;
+    out->u.request.trust = &trust_in_force(d)->trust;
     out->u.request.plan = scratch->plan;
     out->u.request.plan_envelope = scratch->plan != NULL ? &scratch->plan_envelope : NULL;
     out->u.request.notes = scratch->notes;
@@ -205,6 +250,11 @@ static void fill(struct coord_driver *d, const struct pending *pending, const st
     out->u.request.enrolment = scratch->request.verb == ZDM_VERB_ENROLL ? &scratch->enrolment : NULL;
     out->u.request.approval = scratch->have_approval ? &scratch->approval : NULL;
     out->u.request.undo_order = scratch->have_undo_order ? &scratch->undo_order : NULL;
+    out->u.request.payload_signer = scratch->payload_signer;
+    if (scratch->have_chain) {
+        out->u.request.new_trust = &scratch->chain.trust;
+        out->u.request.new_trust_digest = scratch->chain.hash;
+    }
 }
 
 enum zdm_code request_check(struct coord_driver *d, const struct pending *pending, struct request_scratch *scratch,
@@ -212,14 +262,14 @@ enum zdm_code request_check(struct coord_driver *d, const struct pending *pendin
 {
     struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
     const struct zdm_person *person =
-        peer != NULL ? zdm_trust_person(d->config.crypto, &d->chain.trust, &peer->key_id) : NULL;
+        peer != NULL ? zdm_trust_person(d->config.crypto, &trust_in_force(d)->trust, &peer->key_id) : NULL;
     const uint8_t *body;
     size_t n;
     struct zdm_id signer;
     if (person == NULL)
         return zdm_error_set(err, ZDM_CLOSED, "the session has ended");
     enum zdm_code code = zdm_signed_check(d->config.crypto, &pending->frame.u.request, ZDM_SIGNED_REQUEST,
-                                          &d->chain.fleet, find_signer, peer, &body, &n, &signer, err);
+                                          &trust_in_force(d)->fleet, find_signer, peer, &body, &n, &signer, err);
     if (code == ZDM_OK)
         code = zdm_request_decode(body, n, &scratch->request, err);
     if (code != ZDM_OK)

@@ -21,7 +21,14 @@
 #include "coordinator/app/backup.h"
 #include "coordinator/app/program.h"
 
-enum { OTHER_DESCRIPTORS = 64, POLL_MAX_MS = 1000, BACKUP_LOOK_MS = 1000, URL_MAX = 512 };
+enum {
+    OTHER_DESCRIPTORS = 64,
+    POLL_MAX_MS = 1000,
+    BACKUP_LOOK_MS = 1000,
+    LAST_WORDS_MS = 100, /* for what was said to leave */
+    URL_MAX = 512,
+    TRUST_FILE_MODE = 0644
+};
 
 struct program {
     struct settings settings;
@@ -49,6 +56,12 @@ static void admit(void *ctx, zdm_conn conn)
 {
     struct program *p = ctx;
     zdm_net_nng_admit(atomic_load(&p->net), conn);
+}
+
+static enum zdm_code keep_trust(void *ctx, const void *bytes, size_t n, struct zdm_error *err)
+{
+    const struct program *p = ctx;
+    return zdm_file_write(p->settings.trust, bytes, n, TRUST_FILE_MODE, err);
 }
 
 static void notice(void *ctx, const struct coord_notice *n)
@@ -139,6 +152,7 @@ static enum zdm_code make_driver(struct program *p, struct zdm_error *err)
                                                .store = p->store,
                                                .release = ZDM_VERSION,
                                                .host = host,
+                                               .keep_trust = keep_trust,
                                                .admit = admit,
                                                .notice = notice,
                                                .ctx = p};
@@ -241,6 +255,7 @@ static int loop(struct program *p)
         int64_t wake_at_ms = coord_driver_turn(p->driver);
         if (coord_driver_ended(p->driver, &err)) {
             zdm_log_error(ZDM_LOG_ERROR, "the coordinator cannot go on", &err);
+            zdm_net_nng_poll(atomic_load(&p->net), LAST_WORDS_MS);
             return EXIT_FAILED;
         }
         look_for_backup(p);
@@ -251,7 +266,7 @@ static int loop(struct program *p)
     zdm_log(ZDM_LOG_INFO, "stopping", NULL);
     zdm_daemon_notify("STOPPING=1");
     coord_driver_stop(p->driver);
-    zdm_net_nng_poll(atomic_load(&p->net), 100);
+    zdm_net_nng_poll(atomic_load(&p->net), LAST_WORDS_MS);
     return EXIT_DONE;
 }
 

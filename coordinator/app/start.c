@@ -194,6 +194,9 @@ enum zdm_code log_start(struct coord_driver *d, struct zdm_error *err)
     zdm_random_fill(d->config.random, d->instance.bytes, sizeof d->instance.bytes);
     start_time(d);
     coord_view_init(&d->view, d->now_ms);
+    code = trust_follow(d, err);
+    if (code != ZDM_OK)
+        return code;
     push_first_group(d, &head);
     code = group_absorb(d, err);
     if (code == ZDM_OK)
