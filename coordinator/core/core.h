@@ -150,9 +150,9 @@ enum coord_hold {
     COORD_HOLD_HALTED,
     COORD_HOLD_FROZEN,
     COORD_HOLD_FENCED,
-    COORD_HOLD_TRUST,      /* a destructive phase, and the actor's trust file is behind */
-    COORD_HOLD_STATUS,     /* held, failed, unsure, excluded: its own status says it */
-    COORD_HOLD_UNAVAILABLE /* the phase needs what this release cannot do */
+    COORD_HOLD_TRUST, /* a destructive phase, and the actor's trust file is behind */
+    COORD_HOLD_STATUS, /* held, failed, unsure, undone, excluded: its own status says it */
+    COORD_HOLD_UNAVAILABLE /* no longer given */
 };
 
 struct coord_release {
@@ -161,6 +161,7 @@ struct coord_release {
     int64_t until_ms;     /* SOAK */
     uint32_t wave;        /* WAVE, SOAK: the wave that is waited for */
     char shard[ZDM_NAME_MAX + 1]; /* BARRIER, WAVE: one of those that are missing */
+    bool rolled_back;             /* BARRIER: that one was rolled back; STATUS: this one was */
     struct zdm_id actor;          /* the agent that shall act; zero unless the shard is to be released */
     uint32_t phase;               /* that it waits to enter; 0: none is left */
     enum coord_status status;
@@ -181,6 +182,52 @@ int64_t coord_next_tick(const struct coord_state *state, const struct coord_view
  * do not fini. approvals: room for ZDM_APPROVALS_MAX. */
 bool coord_directive(const struct coord_state *state, const struct coord_migration *migration, uint32_t shard,
                      struct zdm_envelope approvals[ZDM_APPROVALS_MAX], struct zdm_directive *out);
+
+/* ---- Approvals and rollbacks, as people see them ---- */
+
+/* One approval of an act. */
+struct coord_given {
+    struct zdm_id approver, nonce;
+    int64_t issued_at_ms, expires_at_ms;
+    bool revoked, purge_now;
+    enum zdm_approval_verdict verdict; /* ZDM_APPROVAL_COUNTS and so on; of no meaning when it was revoked */
+    const char *text;                  /* the same in words, "was withdrawn" among them; static */
+};
+
+/* What needs approvals: each phase that does, and the leftovers' purge (PURGE, phase 0) and each rollback (UNDO) for
+ * which somebody gave one. */
+struct coord_act_overview {
+    enum zdm_approval_action action;
+    uint32_t phase;
+    uint32_t needed, given; /* given: for the shard that has the fewest, among those that have it before them */
+    size_t first, n_by;     /* in coord_overview.by */
+};
+
+struct coord_overview {
+    struct coord_act_overview *acts;
+    size_t n_acts, cap_acts;
+    struct coord_given *by;
+    size_t n_by, cap_by;
+};
+
+/* False without memory; out is then empty. */
+bool coord_approvals_overview(const struct coord_state *state, const struct coord_view *view,
+                              const struct coord_migration *migration, int64_t now_ms, struct coord_overview *out);
+void coord_overview_fini(struct coord_overview *overview);
+
+/* How many approvals entering the phase takes, 0 for none; with the action that they must have. */
+uint32_t coord_phase_needs(const struct coord_view *view, const struct coord_migration *migration, uint32_t phase,
+                           enum zdm_approval_action *out_action);
+/* Key id of who signed the plan, from the signed bytes' header. */
+struct zdm_id coord_plan_signer(const struct coord_migration *migration);
+
+/* Is the shard where a rollback took it, and has nobody sent it forward again? (held or undone) */
+bool coord_was_rolled_back(const struct coord_shard *shard);
+/* Is it going back: undoing, or failed, unsure or paused in the middle of it? */
+bool coord_is_going_back(const struct coord_shard *shard);
+/* How far back one rollback may take the selected shards (all: NULL): 0, or the highest switch phase that one of them
+ * has gone beyond, whose flag must go off before they go further. */
+uint32_t coord_rollback_leg(const struct coord_migration *migration, const bool *selected);
 
 /* ---- The shard machine's table (protocol 9), for the tests and the documentation ---- */
 

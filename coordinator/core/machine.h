@@ -56,6 +56,7 @@ struct coord_case {
     const struct zdm_migration_report *report;
     const struct zdm_fence *seen; /* higher pair */
     const struct zdm_envelope *undo_order;
+    bool lost_past;                /* the report's accepted pair is of an epoch that a recovery gave up */
     const char *by;                /* exclude, include: who */
     const char *reason;            /* and why; primary_seen, higher pair, regressed: what was seen */
     const struct coord_rule *rule; /* the row at hand */
@@ -69,6 +70,28 @@ const struct coord_rule *coord_case_match(struct coord_case *c);
 bool coord_shard_is_final(const struct coord_shard *s); /* done, undone */
 /* Failed shards, those that were held after they had failed among them. */
 uint32_t coord_failed_count(const struct coord_migration *m);
+
+/* ---- Approvals (approvals.c) ---- */
+
+/* The approvals of one act that concern the shard, at most one valid longest of each approver and one that says `now`,
+ * the oldest first: what its directive carries, and what is judged here. Returns how many. */
+size_t coord_attached(const struct coord_migration *m, const struct coord_shard *s, enum zdm_approval_action action,
+                      uint32_t phase, const struct coord_approval *out[ZDM_APPROVALS_MAX]);
+/* The act that a shard's directive carries approvals for, at its goal and mode; false: none. */
+bool coord_act_of(const struct coord_migration *m, const struct coord_shard *s, enum zdm_approval_action *out_action,
+                  uint32_t *out_phase);
+/* Do the approvals that are there suffice on this shard? more: one that is about to be added, or NULL. */
+bool coord_allowed(const struct coord_view *view, const struct coord_migration *m, const struct coord_shard *s,
+                   enum zdm_approval_action action, uint32_t phase, int64_t now_ms, const struct coord_approval *more,
+                   struct zdm_judgement *out);
+/* The verdict on one approval for its own act, as if there were no other. */
+enum zdm_approval_verdict coord_judge_alone(const struct coord_view *view, const struct coord_migration *m,
+                                            const struct coord_shard *s, const struct coord_approval *a,
+                                            int64_t now_ms);
+/* Does the approval name the shard? */
+bool coord_approval_covers(const struct zdm_approval *approval, const char *shard);
+/* Would the shard's directive carry the approval? */
+bool coord_carries(const struct coord_migration *m, const struct coord_shard *s, const struct coord_approval *a);
 
 /* ---- Who acts (primary.c) ---- */
 
@@ -96,6 +119,9 @@ void coord_decide_request(const struct coord_state *state, const struct coord_vi
                           const struct coord_input *input, struct coord_output *out);
 void coord_decide_report(const struct coord_state *state, const struct coord_view *view,
                          const struct coord_input *input, struct coord_output *out);
+void coord_decide_trust(const struct coord_state *state, const struct coord_input *input, struct coord_output *out);
+void coord_decide_recover(const struct coord_state *state, const struct coord_view *view,
+                          const struct coord_input *input, struct coord_output *out);
 void coord_decide_join(const struct coord_state *state, const struct coord_input *input, struct coord_output *out);
 void coord_decide_tick(const struct coord_state *state, const struct coord_view *view, int64_t now_ms,
                        struct coord_output *out);
@@ -104,13 +130,33 @@ void coord_decide_tick(const struct coord_state *state, const struct coord_view 
  * audit event stands in out before it is called, and is thrown away too when nothing follows it. */
 typedef void coord_verb(const struct coord_state *state, const struct coord_view *view, const struct coord_input *input,
                         struct coord_output *out, struct zdm_error *answer);
-coord_verb coord_verb_submit, coord_verb_advance, coord_verb_enroll, coord_verb_revoke_agent, coord_verb_freeze;
+coord_verb coord_verb_submit, coord_verb_advance, coord_verb_enroll, coord_verb_revoke_agent, coord_verb_freeze,
+    coord_verb_rollback, coord_verb_approve, coord_verb_revoke_approval, coord_verb_purge, coord_verb_exclude,
+    coord_verb_include, coord_verb_trust, coord_verb_pause, coord_verb_resume, coord_verb_retry, coord_verb_throttle;
+/* The migration that a request names, an ended one too. NULL: refused in answer. */
+const struct coord_migration *coord_any_migration(const struct coord_state *state, const struct coord_input *input,
+                                                  struct zdm_error *answer);
 /* The active migration that a request names. NULL: refused in answer. */
 const struct coord_migration *coord_named_migration(const struct coord_state *state, const struct coord_input *input,
                                                     struct zdm_error *answer);
 /* The shards that a request selects, as malloc'd flags; NULL: refused in answer (an unknown name, nothing matches). */
 bool *coord_selected(const struct coord_state *state, const struct coord_migration *m,
                      const struct zdm_selection *selection, struct zdm_error *answer);
+/* The selection as options of zdmctl: "--all-shards", "--shard a --shard b", "-l tier=odd". */
+void coord_selection_text(char *out, size_t size, const struct zdm_selection *selection);
+/* The gate's flag, or its id. */
+const char *coord_gate_name(const struct zdm_step *gate);
+/* "phase 4 (contract)" */
+void coord_phase_text(char *out, size_t size, const struct coord_migration *m, uint32_t phase);
+/* Is the approval that the request carries one that can be kept: of this plan, its signer's own, still good, new? False:
+ * refused in answer. */
+bool coord_approval_fits(const struct coord_state *state, const struct coord_view *view,
+                         const struct coord_migration *m, const struct coord_input *input, struct zdm_error *answer);
+/* Adds it, and sends the directives that carry it. */
+void coord_add_approval(const struct coord_migration *m, const struct coord_input *input, struct coord_output *out);
+/* Who publishes or recovers: operator_acted for it. */
+void coord_acted(struct coord_output *out, const struct zdm_request *request, const struct zdm_envelope *envelope,
+                 const struct zdm_id *key, const char *name);
 /* The flag gate's step of a phase, or NULL. */
 const struct zdm_step *coord_gate_step(const struct zdm_plan *plan, uint32_t phase);
 

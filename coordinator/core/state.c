@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/core/core.h"
 #include "coordinator/core/index.h"
 
 struct coord_state *coord_state_new(void)
@@ -113,6 +114,18 @@ long coord_find_shard(const struct coord_migration *migration, const char *name)
         from = lower_bound(migration, from, wave + 1, "");
     }
     return -1;
+}
+
+bool coord_is_going_back(const struct coord_shard *shard)
+{
+    enum coord_status status = shard->status == COORD_HELD ? shard->resume_to : shard->status;
+    return status == COORD_UNDOING || ((status == COORD_FAILED || status == COORD_UNSURE) && shard->failed_back);
+}
+
+bool coord_was_rolled_back(const struct coord_shard *shard)
+{
+    bool rests = shard->status == COORD_HELD && (shard->resume_to == COORD_READY || shard->resume_to == COORD_UNDONE);
+    return shard->status == COORD_UNDONE || (rests && shard->back_seq != 0 && shard->back_seq > shard->run_generation);
 }
 
 const struct zdm_hash *coord_anchor_at(const struct coord_state *state, uint64_t seq)

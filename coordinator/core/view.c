@@ -21,6 +21,7 @@ void coord_view_fini(struct coord_view *view)
         zdm_report_fini(&view->heard[i].report);
     free(view->heard);
     coord_index_fini(&view->by_agent);
+    zdm_authority_fini(&view->authority);
     *view = (struct coord_view){.heard = NULL};
 }
 
