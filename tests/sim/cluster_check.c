@@ -217,12 +217,12 @@ void cluster_check_promises(struct cluster *cluster)
     cluster_check_log(cluster);
 }
 
-bool cluster_may_enter(void *ctx, const struct sim_db *db, const struct zdm_plan *plan, uint32_t phase)
+bool cluster_may_enter(void *ctx, const struct sim_db *of, const struct zdm_plan *plan, uint32_t phase)
 {
     struct cluster *cluster = ctx;
     const struct zdm_phase *entered = zdm_plan_phase(plan, phase);
     unsigned which = cluster_plan_of(cluster, plan->id);
-    (void)db;
+    (void)of;
     if (which == CLUSTER_PLANS || !zdm_hash_equal(&plan->hash, &cluster->plans[which].plan->hash))
         return false; /* invariant 2: not the plan that the operator signed */
     if (entered->class != ZDM_PHASE_SWITCH && entered->class != ZDM_PHASE_CONTRACT)
@@ -230,8 +230,9 @@ bool cluster_may_enter(void *ctx, const struct sim_db *db, const struct zdm_plan
     const struct zdm_phase *before = zdm_plan_phase(plan, phase - 1);
     uint32_t last = before->n_steps > 0 ? before->steps[before->n_steps - 1].ordinal : 0;
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++) {
-        const struct agent_journal *other = sim_db_journal(&cluster->dbs[i], plan->id);
-        if (other == NULL || other->step <= last)
+        const struct sim_db *db = &cluster->dbs[i];
+        const struct agent_journal *other = sim_db_journal(db, plan->id);
+        if (other == NULL || db->high[other - db->now.journals] <= last)
             return false;
     }
     return true;

@@ -1,18 +1,24 @@
 /*
  * sim_db.h - a database with a journal in it, behind the engine vtable, whose truth the simulator can look at.
  *
- * For each migration it keeps a table of rows with a counter each (how often the backfill changed it: must end at
- * exactly one), a catalogue (which steps' objects exist), and the journal's rows; a transaction takes effect at one
- * moment, after which the answer may still be lost. Statements that an agent left behind when it died go on, as they do
- * in a real server.
+ * For each migration it keeps what is physically there (sim_schema.h; rows with a counter each: how often a backfill
+ * changed them, which must end at exactly one) and the journal's row; a transaction takes effect at one moment, after
+ * which the answer may still be lost. Statements that an agent left behind when it died go on, as they do in a real
+ * server. The whole of it can be copied and put back later, as a backup is.
+ *
+ *   sim_engine.c   operations: queued by lane, performed, answered; and the faults around them
+ *   sim_db.c       what each operation does
+ *   sim_journal.c  the journal: rows, orders, plans, what was spent; backups
+ *   sim_schema.c   what is physically there
  */
 #ifndef TESTS_SIM_SIM_DB_H
 #define TESTS_SIM_SIM_DB_H
 
 #include "agent/engine/engine.h"
+#include "tests/sim/sim_schema.h"
 #include "tests/sim/world.h"
 
-enum { SIM_DB_JOURNALS_MAX = 4, SIM_DB_STEPS_MAX = 64, SIM_DB_ROWS_MAX = 4096 };
+enum { SIM_DB_JOURNALS_MAX = 4, SIM_DB_SPENT_MAX = 256 };
 
 struct sim_db_faults {
     unsigned lock_percent;     /* the lock is not got */
@@ -22,30 +28,57 @@ struct sim_db_faults {
     unsigned leftover_percent; /* an index build leaves an invalid index */
 };
 
+/* What people's signatures have let this shard do, as the database saw the journal note it: kept apart from the journal
+ * and never asked by the code under test. */
+struct sim_rights {
+    uint32_t entered;         /* highest phase that was let in by approvals */
+    bool purge_now;           /* before its grace */
+    bool going_back;          /* an undo order was begun, and nothing went forward since */
+    uint32_t back_to;         /* its phase */
+    uint64_t leftovers_under; /* generation of the order under which leftovers may be dropped; 0: none */
+    bool leftovers_now;
+};
+
+/* Of one migration; structures without pointers. */
+struct sim_db_truth {
+    struct sim_schema schema;
+    struct sim_rights rights;
+    bool paused;        /* mode of the accepted directive is pause */
+    uint64_t forgotten; /* the accepted generation of the last backup that was put back */
+};
+
+struct sim_db_plan {
+    struct zdm_hash hash;
+    struct zdm_envelope envelope;
+};
+
+/* Everything that a backup of the database holds. */
+struct sim_db_content {
+    struct agent_journal journals[SIM_DB_JOURNALS_MAX];
+    struct sim_db_truth truths[SIM_DB_JOURNALS_MAX];
+    size_t n_journals;
+    struct sim_db_plan plans[SIM_DB_JOURNALS_MAX];
+    size_t n_plans;
+    struct zdm_id spent[SIM_DB_SPENT_MAX];
+    size_t n_spent;
+};
+
 struct sim_db {
     struct world *world;
     int number; /* of the shard */
     bool up;
     uint64_t boots;
+    int64_t wall_offset_ms;
     struct sim_db_faults faults;
     uint32_t rows;
-    struct agent_journal journals[SIM_DB_JOURNALS_MAX];
-    /* What is true of each journal's migration, whatever its journal says. */
-    struct sim_db_truth {
-        uint8_t counters[SIM_DB_ROWS_MAX];
-        bool catalogue[SIM_DB_STEPS_MAX + 1];
-        bool invalid[SIM_DB_STEPS_MAX + 1];
-        bool paused; /* mode of the accepted directive is pause */
-    } truths[SIM_DB_JOURNALS_MAX];
-    size_t n_journals;
-    struct {
-        struct zdm_hash hash;
-        struct zdm_envelope envelope;
-    } plans[SIM_DB_JOURNALS_MAX];
-    size_t n_plans;
+    struct sim_db_content now;
+    struct sim_db_content *backup;      /* NULL: none was made */
+    uint32_t high[SIM_DB_JOURNALS_MAX]; /* the highest step that its journal ever stood at, whatever came since */
     /* What must never happen is noted here by the database itself; NULL while all is well. */
     const char *violation;
-    uint64_t batches, lost_answers, fenced, locks, retries, leftovers; /* so that a run can show that it was not idle */
+    /* So that a run can show that it was not idle. */
+    uint64_t batches, lost_answers, fenced, locks, retries, leftovers;
+    uint64_t refused_spent, early, purged, dropped_leftovers, undone_parts, images_back, restores, half_undone;
     /* Asked before a step of a phase begins to change the database: may this shard be in that phase now? */
     bool (*may_enter)(void *ctx, const struct sim_db *db, const struct zdm_plan *plan, uint32_t phase);
     /* Told when an agent gives it something to do. */
@@ -58,8 +91,17 @@ void sim_db_fini(struct sim_db *db);
 /* Down: everything that runs ends without an answer. Up again: with another identity, as after any restart. */
 void sim_db_stop(struct sim_db *db);
 void sim_db_start(struct sim_db *db);
+/* A backup of all it holds; the last one replaces the one before. */
+void sim_db_back_up(struct sim_db *db);
+/* Puts the backup back (there must be one): what happened since is lost, sessions end, its identity changes. */
+void sim_db_restore(struct sim_db *db);
+int64_t sim_db_wall_ms(const struct sim_db *db);
 
-struct agent_journal *sim_db_journal(struct sim_db *db, const char *migration);
+struct agent_journal *sim_db_journal(const struct sim_db *db, const char *migration);
+struct sim_db_truth *sim_db_truth(const struct sim_db *db, const struct agent_journal *journal);
+/* How many approvals a phase asks for: at least one where something is destroyed. */
+uint32_t sim_db_needs(const struct zdm_phase *phase);
+
 /* An engine for the present incarnation of an agent's node. */
 struct agent_engine sim_engine_open(struct sim_db *db, int node, const struct agent_engine_sink *sink);
 

@@ -29,9 +29,9 @@ static void check_end(struct cluster *cluster)
     for (unsigned s = 0; s < CLUSTER_SHARDS; s++)
         for (size_t j = 0; j < CLUSTER_PLANS; j++)
             for (uint32_t i = 0; i < cluster->dbs[s].rows; i++)
-                if (cluster->dbs[s].truths[j].counters[i] != 1)
+                if (cluster->dbs[s].now.truths[j].schema.counters[0][i] != 1)
                     cluster_fail(cluster, "shard-%u: row %u was changed %u times", s + 1, i,
-                                 cluster->dbs[s].truths[j].counters[i]);
+                                 cluster->dbs[s].now.truths[j].schema.counters[0][i]);
     cluster_check_log(cluster);
 }
 

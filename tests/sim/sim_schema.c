@@ -1,0 +1,290 @@
+/*
+ * sim_schema.c - see sim_schema.h.
+ */
+#include "tests/sim/sim_schema.h"
+
+#include <string.h>
+
+#include "common/plan/undo.h"
+
+static bool same(const char *a, const char *b)
+{
+    return a != NULL && b != NULL && strcmp(a, b) == 0;
+}
+
+/* The step of that action on the same table that names the same object or column; 0 for none. */
+static uint32_t find(const struct zdm_plan *plan, enum zdm_action action, const struct zdm_step *like, bool by_column)
+{
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (step->action == action && same(step->table.name, like->table.name) &&
+            (by_column ? same(step->column, like->column) : same(step->object, like->object)))
+            return o;
+    }
+    return 0;
+}
+
+uint32_t sim_schema_hides(const struct zdm_plan *plan, const struct zdm_step *purge)
+{
+    return find(plan, ZDM_ACTION_HIDE_COLUMN, purge, true);
+}
+
+unsigned sim_schema_fill(const struct zdm_plan *plan, uint32_t step)
+{
+    unsigned n = 0;
+    for (uint32_t o = 1; o < step; o++)
+        n += zdm_plan_step(plan, o)->action == ZDM_ACTION_BACKFILL;
+    return n < SIM_FILLS_MAX ? n : SIM_FILLS_MAX - 1;
+}
+
+static bool keeps_images(const struct zdm_step *step)
+{
+    return step->action == ZDM_ACTION_BACKFILL && step->inverse == ZDM_INVERSE_IMAGES;
+}
+
+/* The place in which the step's deed is seen. */
+static uint32_t place_of(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    if (step->action == ZDM_ACTION_VALIDATE || step->action == ZDM_ACTION_DROP_CONSTRAINT)
+        return find(plan, ZDM_ACTION_ADD_CHECK, step, false);
+    if (step->action == ZDM_ACTION_SYNC_REMOVE)
+        return step->sync_step;
+    if (step->action == ZDM_ACTION_PURGE_COLUMN)
+        return sim_schema_hides(plan, step);
+    if (step->action == ZDM_ACTION_PURGE_IMAGES)
+        return find(plan, ZDM_ACTION_BACKFILL, step, false);
+    return step->ordinal;
+}
+
+enum agent_proof sim_schema_look(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t ordinal,
+                                 bool journalled)
+{
+    const struct zdm_step *step = zdm_plan_step(plan, ordinal);
+    enum sim_made made = schema->made[place_of(plan, step)];
+    bool done = made == SIM_THERE || made == SIM_VALID || made == SIM_REVERSE;
+    if (step->kind == ZDM_STEP_BACKFILL || step->kind == ZDM_STEP_CHECK)
+        done = journalled;
+    else if (step->action == ZDM_ACTION_VALIDATE)
+        done = made == SIM_VALID;
+    else if (step->action == ZDM_ACTION_DROP_CONSTRAINT || step->action == ZDM_ACTION_SYNC_REMOVE ||
+             step->action == ZDM_ACTION_PURGE_IMAGES)
+        done = made == SIM_ABSENT;
+    else if (step->action == ZDM_ACTION_HIDE_COLUMN)
+        done = made == SIM_HIDDEN;
+    else if (step->action == ZDM_ACTION_PURGE_COLUMN)
+        done = made == SIM_PURGED;
+    if (made == SIM_INVALID)
+        return AGENT_PROOF_LEFTOVER;
+    return done ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
+}
+
+/* What brings back the thing that stands in its place as `made`; NONE: nothing is to be done. */
+static enum agent_run way_back(const struct zdm_step *step, enum sim_made made)
+{
+    switch (step->action) {
+    case ZDM_ACTION_ADD_COLUMN:
+    case ZDM_ACTION_ADD_CHECK:
+    case ZDM_ACTION_SET_NOT_NULL:
+        return made != SIM_ABSENT ? AGENT_RUN_UNDO_DDL : AGENT_RUN_NONE;
+    case ZDM_ACTION_CREATE_INDEX:
+        return made != SIM_ABSENT ? AGENT_RUN_INDEX_DROP : AGENT_RUN_NONE;
+    case ZDM_ACTION_SYNC_INSTALL:
+        return made != SIM_ABSENT ? AGENT_RUN_UNDO_SYNC : AGENT_RUN_NONE;
+    case ZDM_ACTION_SYNC_REMOVE:
+        return made == SIM_ABSENT ? AGENT_RUN_UNDO_REMOVE : AGENT_RUN_NONE;
+    case ZDM_ACTION_BACKFILL:
+        return keeps_images(step) && made != SIM_ABSENT ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_NONE;
+    case ZDM_ACTION_HIDE_COLUMN:
+        if (made == SIM_UNPROVEN)
+            return AGENT_RUN_RESTORE;
+        return made == SIM_HIDDEN || made == SIM_PURGED ? AGENT_RUN_UNHIDE : AGENT_RUN_NONE;
+    case ZDM_ACTION_DROP_CONSTRAINT:
+    case ZDM_ACTION_VALIDATE:
+    case ZDM_ACTION_CHECK_QUERY:
+    case ZDM_ACTION_CHECK_COMPARE:
+    case ZDM_ACTION_PURGE_COLUMN:
+    case ZDM_ACTION_PURGE_IMAGES:
+    case ZDM_ACTION_GATE_FLAG:
+        break;
+    }
+    return AGENT_RUN_NONE;
+}
+
+enum agent_proof sim_schema_look_back(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t ordinal,
+                                      enum agent_run *out_next)
+{
+    const struct zdm_step *step = zdm_plan_step(plan, ordinal);
+    *out_next = way_back(step, schema->made[place_of(plan, step)]);
+    return *out_next == AGENT_RUN_NONE ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
+}
+
+/* ---- Forward ---- */
+
+const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t ordinal, int64_t now_ms)
+{
+    const struct zdm_step *step = zdm_plan_step(plan, ordinal);
+    uint8_t *place = &schema->made[place_of(plan, step)];
+    switch (step->action) {
+    case ZDM_ACTION_VALIDATE:
+        *place = SIM_VALID;
+        break;
+    case ZDM_ACTION_DROP_CONSTRAINT:
+    case ZDM_ACTION_SYNC_REMOVE:
+    case ZDM_ACTION_PURGE_IMAGES:
+        *place = SIM_ABSENT;
+        break;
+    case ZDM_ACTION_HIDE_COLUMN:
+        *place = SIM_HIDDEN;
+        schema->hidden_at_ms[ordinal] = now_ms;
+        if (step->sync_step != 0)
+            schema->made[step->sync_step] = SIM_REVERSE;
+        break;
+    case ZDM_ACTION_PURGE_COLUMN:
+        if (*place != SIM_HIDDEN)
+            return "a column was purged that was not hidden";
+        *place = SIM_PURGED;
+        if (step->sync_step != 0)
+            schema->made[step->sync_step] = SIM_ABSENT;
+        break;
+    case ZDM_ACTION_ADD_COLUMN:
+    case ZDM_ACTION_ADD_CHECK:
+    case ZDM_ACTION_SET_NOT_NULL:
+    case ZDM_ACTION_CREATE_INDEX:
+    case ZDM_ACTION_SYNC_INSTALL:
+    case ZDM_ACTION_BACKFILL:
+        *place = SIM_THERE;
+        break;
+    case ZDM_ACTION_CHECK_QUERY:
+    case ZDM_ACTION_CHECK_COMPARE:
+    case ZDM_ACTION_GATE_FLAG:
+        break;
+    }
+    return NULL;
+}
+
+/* ---- Back ---- */
+
+/* The column goes out of sight with all that stood in it. */
+static const char *hide_added(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t add, int64_t now_ms)
+{
+    const struct zdm_step *column = zdm_plan_step(plan, add);
+    if (schema->made[add] == SIM_ABSENT)
+        return NULL;
+    schema->made[add] = SIM_ABSENT;
+    if (schema->n_leftovers == SIM_LEFTOVERS_MAX)
+        return "more was left by rollbacks than the simulator counts";
+    schema->leftovers[schema->n_leftovers++] = now_ms;
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (step->action != ZDM_ACTION_BACKFILL)
+            continue;
+        for (size_t i = 0; i < step->derivation->n_assignments; i++)
+            if (zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target) == column)
+                memset(schema->counters[sim_schema_fill(plan, o)], 0, SIM_ROWS_MAX);
+    }
+    return NULL;
+}
+
+static const char *undo_sync(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms)
+{
+    const struct zdm_step *step = zdm_plan_step(op->plan, op->step);
+    schema->made[op->step] = SIM_ABSENT;
+    for (size_t i = 0; i < step->derivation->n_assignments; i++) {
+        const struct zdm_step *add = zdm_plan_adds(op->plan, &step->table, step->derivation->assignments[i].target);
+        const char *wrong = NULL;
+        if (add != NULL && add->ordinal >= op->floor)
+            wrong = hide_added(schema, op->plan, add->ordinal, now_ms);
+        if (wrong != NULL)
+            return wrong;
+    }
+    return NULL;
+}
+
+static void images_back(struct sim_schema *schema, const struct agent_op *op, uint32_t rows)
+{
+    uint8_t *counters = schema->counters[sim_schema_fill(op->plan, op->step)];
+    uint32_t left = op->rows > 0 ? op->rows : 100;
+    for (uint32_t i = 0; i < rows; i++) {
+        if (counters[i] == 0)
+            continue;
+        if (left-- == 0)
+            return;
+        counters[i]--;
+    }
+    schema->made[op->step] = SIM_ABSENT;
+}
+
+static const char *unhide(struct sim_schema *schema, const struct zdm_step *step)
+{
+    if (schema->made[step->ordinal] == SIM_PURGED)
+        return "what was purged was brought back";
+    schema->made[step->ordinal] = SIM_UNPROVEN;
+    schema->hidden_at_ms[step->ordinal] = 0;
+    if (step->sync_step != 0)
+        schema->made[step->sync_step] = SIM_THERE;
+    return NULL;
+}
+
+const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, uint32_t rows, int64_t now_ms)
+{
+    const struct zdm_step *step = zdm_plan_step(op->plan, op->step);
+    if (op->run == AGENT_RUN_UNDO_SYNC)
+        return undo_sync(schema, op, now_ms);
+    if (op->run == AGENT_RUN_UNHIDE)
+        return unhide(schema, step);
+    if (op->run == AGENT_RUN_UNDO_DDL && step->action == ZDM_ACTION_ADD_COLUMN)
+        return hide_added(schema, op->plan, op->step, now_ms);
+    if (op->run == AGENT_RUN_IMAGES_BACK)
+        images_back(schema, op, rows);
+    else if (op->run == AGENT_RUN_UNDO_REMOVE)
+        schema->made[step->sync_step] = SIM_THERE;
+    else
+        schema->made[op->step] = SIM_ABSENT; /* INDEX_DROP, UNDO_DDL; RESTORE: the column is as it was */
+    return NULL;
+}
+
+/* ---- Hidden things ---- */
+
+int64_t sim_schema_hidden_since(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t ordinal)
+{
+    if (ordinal == 0)
+        return schema->n_leftovers > 0 ? schema->leftovers[0] : 0;
+    const struct zdm_step *step = zdm_plan_step(plan, ordinal);
+    if (step->action != ZDM_ACTION_PURGE_COLUMN)
+        return 0;
+    return schema->hidden_at_ms[sim_schema_hides(plan, step)];
+}
+
+void sim_schema_drop_leftover(struct sim_schema *schema)
+{
+    if (schema->n_leftovers == 0)
+        return;
+    schema->n_leftovers--;
+    memmove(schema->leftovers, schema->leftovers + 1, schema->n_leftovers * sizeof schema->leftovers[0]);
+}
+
+/* ---- Pictures ---- */
+
+static void take_picture(const struct sim_schema *schema, struct sim_picture *out)
+{
+    memset(out, 0, sizeof *out);
+    memcpy(out->made, schema->made, sizeof out->made);
+    for (size_t fill = 0; fill < SIM_FILLS_MAX; fill++)
+        for (size_t row = 0; row < SIM_ROWS_MAX; row++)
+            out->filled[fill] += schema->counters[fill][row];
+}
+
+void sim_schema_remember(struct sim_schema *schema, uint32_t phase)
+{
+    if (schema->is_proven[phase])
+        return;
+    schema->is_proven[phase] = true;
+    take_picture(schema, &schema->proven[phase]);
+}
+
+bool sim_schema_is_as_at(const struct sim_schema *schema, uint32_t phase)
+{
+    struct sim_picture now;
+    take_picture(schema, &now);
+    return schema->is_proven[phase] && memcmp(&now, &schema->proven[phase], sizeof now) == 0;
+}

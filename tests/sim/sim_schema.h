@@ -1,0 +1,72 @@
+/*
+ * sim_schema.h - what is physically true of one migration in a simulated database, whatever its journal says.
+ *
+ * Every step of a plan owns a place in `made`: what the step's object is now. Steps that change an object of another
+ * one (VALIDATE, DROP CONSTRAINT, SYNC REMOVE, UNHIDE, PURGE) write into that one's place. So two schemas are the same
+ * exactly when their places are, which is how a rollback is judged: after it, the schema is as it was when the phase
+ * was first proven. What a rollback hid lies beside, in `leftovers`.
+ *
+ * A structure without pointers: a backup of a database copies it as it is.
+ */
+#ifndef TESTS_SIM_SIM_SCHEMA_H
+#define TESTS_SIM_SIM_SCHEMA_H
+
+#include "agent/engine/engine.h"
+
+enum {
+    SIM_STEPS_MAX = 32,
+    SIM_PHASES_MAX = 8,
+    SIM_ROWS_MAX = 512,
+    SIM_FILLS_MAX = 3, /* backfills of one plan */
+    SIM_LEFTOVERS_MAX = 64
+};
+
+enum sim_made {
+    SIM_ABSENT = 0,
+    SIM_THERE = 1,
+    SIM_VALID = 2,    /* a constraint that was validated */
+    SIM_INVALID = 3,  /* an index that was not built to its end */
+    SIM_REVERSE = 4,  /* triggers that only write into a hidden column */
+    SIM_HIDDEN = 5,   /* a column that was there before the migration */
+    SIM_PURGED = 6,   /* such a column, gone for good */
+    SIM_UNPROVEN = 7, /* such a column, back, with constraints that are not validated again */
+};
+
+struct sim_picture {
+    uint8_t made[SIM_STEPS_MAX + 1];
+    uint32_t filled[SIM_FILLS_MAX]; /* changes of rows by each backfill, added up */
+};
+
+struct sim_schema {
+    uint8_t made[SIM_STEPS_MAX + 1]; /* enum sim_made, by ordinal */
+    uint8_t counters[SIM_FILLS_MAX][SIM_ROWS_MAX];
+    int64_t hidden_at_ms[SIM_STEPS_MAX + 1]; /* of HIDE COLUMN */
+    int64_t leftovers[SIM_LEFTOVERS_MAX];    /* when rollbacks hid something that is still there */
+    size_t n_leftovers;
+    struct sim_picture proven[SIM_PHASES_MAX + 1]; /* as it was when each phase was first proven */
+    bool is_proven[SIM_PHASES_MAX + 1];
+};
+
+/* Is the step done, or with `back` undone (out_next: what comes next)? `journalled`: what the journal says of steps
+ * that leave no object. */
+enum agent_proof sim_schema_look(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step,
+                                 bool journalled);
+enum agent_proof sim_schema_look_back(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step,
+                                      enum agent_run *out_next);
+/* Which of the plan's backfills the step is: 0, 1, … */
+unsigned sim_schema_fill(const struct zdm_plan *plan, uint32_t step);
+/* Makes what the step makes. NULL, or what must never happen. */
+const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step, int64_t now_ms);
+/* One part of the way back. */
+const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, uint32_t rows, int64_t now_ms);
+/* When the grace period of what a PURGE step drops, or of the oldest leftover (step 0), began; 0: nothing is hidden. */
+int64_t sim_schema_hidden_since(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step);
+void sim_schema_drop_leftover(struct sim_schema *schema);
+/* Remembers how it looks now that a phase is proven for the first time. */
+void sim_schema_remember(struct sim_schema *schema, uint32_t phase);
+/* Does it look as it did when the phase was proven? */
+bool sim_schema_is_as_at(const struct sim_schema *schema, uint32_t phase);
+/* The last step that hides what the PURGE step drops, 0 for none. */
+uint32_t sim_schema_hides(const struct zdm_plan *plan, const struct zdm_step *purge);
+
+#endif
