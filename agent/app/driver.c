@@ -7,37 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/app/identity.h"
+#include "agent/app/people.h"
+#include "agent/app/private.h"
 #include "agent/app/verify.h"
-#include "agent/net/link.h"
-#include "agent/net/plan_fetch.h"
 #include "proto/codec.h"
 #include "proto/signed.h"
 
-enum { REFUSED_MAX = 64, RESULTS_PER_TURN = 64, UNREACHABLE_AGAIN_MS = 60000 };
-
-struct agent_driver {
-    struct agent_driver_config config;
-    struct agent_identity identity;
-    char *urls[AGENT_URLS_MAX];
-    struct agent_core *core;
-    struct agent_link *link;
-    struct agent_plan_fetch fetch;
-    struct agent_effects effects;
-    int64_t core_wake_ms;
-    struct {
-        struct agent_op op; /* kind, lane, run and number are all that is used */
-        struct zdm_error error;
-    } refused[REFUSED_MAX]; /* by the engine, to be answered as retryable */
-    size_t n_refused;
-    struct zdm_report told; /* what the log has heard */
-    uint64_t told_view;
-    char told_unreachable[ZDM_TEXT_MAX + 1]; /* why, as the log has it; "" while the coordinator is there */
-    int64_t told_unreachable_ms;
-    char journal_error[ZDM_TEXT_MAX + 1]; /* rows that do not verify */
-};
-
-static void notice(const struct agent_driver *d, enum zdm_log_level level, const char *message, const char *key,
+void driver_notice(const struct agent_driver *d, enum zdm_log_level level, const char *message, const char *key,
                    const char *value)
 {
     struct agent_note note = {.level = level, .message = message};
@@ -62,7 +38,8 @@ static void start_op(struct agent_driver *d, const struct agent_op *op)
     struct zdm_error err;
     struct agent_op own = *op;
     own.trust_version = d->identity.chain.trust.version;
-    if (d->config.engine.ops->start(d->config.engine.self, &own, &err) != ZDM_OK)
+    if (trust_allows(d, &own, &err) != ZDM_OK ||
+        d->config.engine.ops->start(d->config.engine.self, &own, &err) != ZDM_OK)
         refuse_op(d, &own, &err);
 }
 
@@ -104,9 +81,10 @@ static void carry_out(struct agent_driver *d, const struct agent_effects *effect
             send_report(d);
 }
 
-static void step(struct agent_driver *d, struct agent_input *input)
+void driver_step(struct agent_driver *d, struct agent_input *input)
 {
     input->now_ms = zdm_boot_ms(d->config.clock);
+    input->wall_ms = zdm_wall_ms(d->config.clock);
     input->random = zdm_random_u64(d->config.random);
     agent_core_step(d->core, input, &d->effects);
     d->core_wake_ms = d->effects.wake_at_ms;
@@ -117,71 +95,10 @@ static void step(struct agent_driver *d, struct agent_input *input)
 static void step_simple(struct agent_driver *d, enum agent_input_kind kind)
 {
     struct agent_input input = {.kind = kind};
-    step(d, &input);
+    driver_step(d, &input);
 }
 
 /* ---- What the engine says ---- */
-
-struct claims {
-    struct zdm_directive *directives;
-    const struct zdm_directive **directive_at; /* NULL where the row does not verify */
-    struct zdm_plan **plan_at;
-};
-
-static bool claims_make(struct claims *claims, size_t n)
-{
-    claims->directives = calloc(n, sizeof *claims->directives);
-    claims->directive_at = calloc(n, sizeof *claims->directive_at);
-    claims->plan_at = calloc(n, sizeof *claims->plan_at);
-    return claims->directives != NULL && claims->directive_at != NULL && claims->plan_at != NULL;
-}
-
-static void claims_free(struct claims *claims, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (claims->directive_at != NULL && claims->directive_at[i] != NULL)
-            zdm_directive_fini(&claims->directives[i]);
-        if (claims->plan_at != NULL)
-            zdm_plan_unref(claims->plan_at[i]);
-    }
-    free(claims->directives);
-    free(claims->directive_at);
-    free(claims->plan_at);
-}
-
-static void note_bad_row(struct agent_driver *d, const struct agent_journal *row, const struct zdm_error *err)
-{
-    snprintf(d->journal_error, sizeof d->journal_error, "journal row of %s does not verify: %.120s", row->migration,
-             err->message);
-    struct agent_note note = {.level = ZDM_LOG_ERROR, .message = "journal row does not verify"};
-    agent_note_add(&note, "migration", row->migration);
-    agent_note_add(&note, "reason", err->message);
-    if (d->config.notice != NULL)
-        d->config.notice(d->config.ctx, &note);
-}
-
-static void ask_trust(struct agent_driver *d)
-{
-    struct zdm_frame frame = {.type = ZDM_FRAME_TRUST_REQUEST};
-    frame.u.trust_request.from_version = d->identity.chain.trust.version;
-    (void)agent_link_send(d->link, &frame);
-}
-
-static void read_claims(struct agent_driver *d, const struct agent_result *result, struct claims *claims)
-{
-    struct zdm_error err;
-    d->journal_error[0] = '\0';
-    for (size_t i = 0; i < result->n_journals; i++) {
-        const struct agent_journal *row = &result->journals[i];
-        if (agent_verify_row(d->config.crypto, &d->identity, row, &claims->directives[i], &claims->plan_at[i], &err) !=
-            ZDM_OK)
-            note_bad_row(d, row, &err);
-        else
-            claims->directive_at[i] = &claims->directives[i];
-        if (row->trust_version > d->identity.chain.trust.version)
-            ask_trust(d);
-    }
-}
 
 /* For whoever looks closely (log level debug): what did not just work. */
 static void note_outcome(struct agent_driver *d, const struct agent_result *result)
@@ -221,13 +138,14 @@ static void take_result(struct agent_driver *d, struct agent_result *result)
             result->outcome = AGENT_RETRY;
             zdm_error_set(&result->error, ZDM_NOMEM, "out of memory");
         } else {
-            read_claims(d, result, &claims);
+            claims_read(d, result, &claims);
             input.journal_directives = claims.directive_at;
             input.journal_plans = claims.plan_at;
+            input.journal_signers = claims.signers;
         }
     }
     size_t n = claims.directives != NULL ? result->n_journals : 0;
-    step(d, &input);
+    driver_step(d, &input);
     claims_free(&claims, n);
     agent_result_free(result);
     tell_story(d); /* a quick step is told too */
@@ -244,7 +162,7 @@ static void answer_refused(struct agent_driver *d)
                                       .outcome = AGENT_RETRY,
                                       .error = d->refused[i].error};
         struct agent_input input = {.kind = AGENT_IN_OP_DONE, .u.op_done = &result};
-        step(d, &input);
+        driver_step(d, &input);
     }
     memmove(d->refused, d->refused + n, (d->n_refused - n) * sizeof d->refused[0]);
     d->n_refused -= n;
@@ -252,43 +170,65 @@ static void answer_refused(struct agent_driver *d)
 
 /* ---- What the coordinator says ---- */
 
-static void take_order(struct agent_driver *d, const struct zdm_envelope *envelope)
+static void note_left_out(const struct agent_driver *d, const struct agent_signatures *signatures)
+{
+    if (signatures->left_out > 0)
+        driver_notice(d, ZDM_LOG_WARN, "approval does not verify and is left out", "reason", signatures->left_out_why);
+    if (signatures->parts.undo_refusal != NULL)
+        driver_notice(d, ZDM_LOG_WARN, "undo order refused", "reason", signatures->parts.undo_refusal);
+}
+
+void driver_take_order(struct agent_driver *d, const struct zdm_envelope *envelope)
 {
     struct zdm_directive directive;
+    struct agent_signatures signatures;
     struct zdm_error err;
     if (agent_verify_order(d->config.crypto, &d->identity, envelope, &directive, &err) != ZDM_OK) {
-        notice(d, ZDM_LOG_ERROR, "directive refused", "reason", err.message);
+        driver_notice(d, ZDM_LOG_ERROR, "directive refused", "reason", err.message);
         return;
     }
     struct agent_input input = {.kind = AGENT_IN_ORDER};
     input.u.order.directive = &directive;
     input.u.order.envelope = envelope;
     input.u.order.digest = zdm_signed_digest(d->config.crypto, envelope);
-    step(d, &input);
+    agent_signatures_take(d->config.crypto, &d->identity, &directive, &signatures);
+    note_left_out(d, &signatures);
+    input.u.order.authority = signatures.parts;
+    driver_step(d, &input);
+    agent_signatures_fini(&signatures);
     zdm_directive_fini(&directive);
+}
+
+static void take_orders(struct agent_driver *d, const struct zdm_envelope *envelopes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!trust_delays(d, &envelopes[i]))
+            driver_take_order(d, &envelopes[i]);
 }
 
 static void take_plan(struct agent_driver *d, const struct zdm_hash *hash)
 {
     struct zdm_envelope envelope = {.bytes = NULL};
     struct zdm_plan *plan = NULL;
+    struct zdm_id signer;
     struct zdm_error err;
     enum zdm_code code = zdm_envelope_unflatten(d->fetch.bytes.data, d->fetch.bytes.len, &envelope, &err);
     if (code == ZDM_OK)
-        code = agent_verify_plan(d->config.crypto, &d->identity, &envelope, hash, &plan, &err);
+        code = agent_verify_plan(d->config.crypto, &d->identity, &envelope, hash, &plan, &signer, &err);
     struct agent_input input = {.kind = AGENT_IN_PLAN_READY};
     if (code == ZDM_OK) {
         input.u.plan_ready.plan = plan;
         input.u.plan_ready.envelope = &envelope;
+        input.u.plan_ready.signer = signer;
     } else {
-        notice(d, ZDM_LOG_ERROR, "plan refused", "reason", err.message);
+        driver_notice(d, ZDM_LOG_ERROR, "plan refused", "reason", err.message);
         input.kind = AGENT_IN_PLAN_REFUSED;
         input.u.plan_refused.hash = *hash;
         input.u.plan_refused.why = err.message;
     }
     /* Other bytes than were asked for say nothing about the plan: it is asked for again. */
     if (code != ZDM_CORRUPT && code != ZDM_PROTOCOL)
-        step(d, &input);
+        driver_step(d, &input);
     zdm_plan_unref(plan);
     zdm_envelope_fini(&envelope);
 }
@@ -319,57 +259,27 @@ static void take_piece(struct agent_driver *d, const struct zdm_piece *piece)
     ask_plan(d);
 }
 
-static bool save_trust(const struct agent_driver *d)
-{
-    struct zdm_buffer bytes;
-    zdm_buffer_init(&bytes, AGENT_TRUST_FILE_MAX);
-    zdm_trust_chain_write(&d->identity.chain, &bytes);
-    bool saved =
-        !bytes.failed && (d->config.save_trust == NULL || d->config.save_trust(d->config.ctx, bytes.data, bytes.len));
-    zdm_buffer_fini(&bytes);
-    return saved;
-}
-
-static void take_trust(struct agent_driver *d, const struct zdm_envelope *envelopes, size_t n)
-{
-    struct zdm_error err;
-    bool newer = false;
-    char version[16];
-    if (agent_identity_extend(d->config.crypto, &d->identity, envelopes, n, &newer, &err) != ZDM_OK) {
-        notice(d, ZDM_LOG_ERROR, "trust file refused", "reason", err.message);
-        return;
-    }
-    if (!newer)
-        return;
-    if (!save_trust(d))
-        notice(d, ZDM_LOG_ERROR, "could not keep the newer trust file: it is asked for again after a restart", "", "");
-    snprintf(version, sizeof version, "%u", d->identity.chain.trust.version);
-    notice(d, ZDM_LOG_INFO, "newer trust file taken over", "version", version);
-    agent_link_check_peer(d->link);
-}
-
 static void take_ack(struct agent_driver *d, const struct zdm_frame *frame)
 {
     struct agent_input input = {.kind = AGENT_IN_ACKED};
     input.u.acked.number = frame->u.ack.number;
     input.u.acked.lease_ms = frame->u.ack.lease_ms;
-    step(d, &input);
+    driver_step(d, &input);
 }
 
 static void on_frame(void *ctx, struct zdm_frame *frame)
 {
     struct agent_driver *d = ctx;
     if (frame->type == ZDM_FRAME_ORDERS)
-        for (size_t i = 0; i < frame->u.envelopes.n; i++)
-            take_order(d, &frame->u.envelopes.items[i]);
+        take_orders(d, frame->u.envelopes.items, frame->u.envelopes.n);
     else if (frame->type == ZDM_FRAME_ACK)
         take_ack(d, frame);
     else if (frame->type == ZDM_FRAME_PLAN_PIECE)
         take_piece(d, &frame->u.piece);
     else if (frame->type == ZDM_FRAME_TRUST)
-        take_trust(d, frame->u.envelopes.items, frame->u.envelopes.n);
-    else if (frame->type == ZDM_FRAME_WELCOME && frame->u.welcome.trust_version > d->identity.chain.trust.version)
-        ask_trust(d);
+        trust_take(d, frame->u.envelopes.items, frame->u.envelopes.n);
+    else if (frame->type == ZDM_FRAME_WELCOME)
+        trust_heard_of(d, frame->u.welcome.trust_version);
     else if (frame->type == ZDM_FRAME_BYE)
         agent_link_restart(d->link, frame->u.bye.why, frame->u.bye.leader_url);
     ask_plan(d);
@@ -378,7 +288,7 @@ static void on_frame(void *ctx, struct zdm_frame *frame)
 static void on_opened(void *ctx, const char *url)
 {
     struct agent_driver *d = ctx;
-    notice(d, ZDM_LOG_INFO, "connected to the coordinator", "url", url);
+    driver_notice(d, ZDM_LOG_INFO, "connected to the coordinator", "url", url);
     d->told_unreachable[0] = '\0';
     agent_plan_fetch_reset(&d->fetch);
     step_simple(d, AGENT_IN_LINK_UP);
@@ -393,16 +303,17 @@ static void tell_unreachable(struct agent_driver *d, const char *why)
         return;
     zdm_copy_text(d->told_unreachable, sizeof d->told_unreachable, why);
     d->told_unreachable_ms = now;
-    notice(d, ZDM_LOG_WARN, "could not reach the coordinator, trying on", "reason", why);
+    driver_notice(d, ZDM_LOG_WARN, "could not reach the coordinator, trying on", "reason", why);
 }
 
 static void on_closed(void *ctx, bool was_open, const char *why)
 {
     struct agent_driver *d = ctx;
     if (was_open)
-        notice(d, ZDM_LOG_WARN, "connection to the coordinator lost", "reason", why);
+        driver_notice(d, ZDM_LOG_WARN, "connection to the coordinator lost", "reason", why);
     else
         tell_unreachable(d, why);
+    trust_session_ended(d);
     agent_plan_fetch_reset(&d->fetch);
     if (was_open)
         step_simple(d, AGENT_IN_LINK_DOWN);
@@ -468,6 +379,7 @@ void agent_driver_free(struct agent_driver *driver)
 {
     if (driver == NULL)
         return;
+    trust_session_ended(driver);
     agent_link_free(driver->link);
     agent_core_free(driver->core);
     agent_plan_fetch_fini(&driver->fetch);
@@ -486,6 +398,7 @@ struct zdm_net_upcalls agent_driver_upcalls(struct agent_driver *driver)
 void agent_driver_start(struct agent_driver *driver, struct zdm_net net)
 {
     agent_link_attach(driver->link, net);
+    trust_tell(driver);
     step_simple(driver, AGENT_IN_STARTED);
 }
 
@@ -499,8 +412,10 @@ int64_t agent_driver_turn(struct agent_driver *driver)
     if (zdm_boot_ms(driver->config.clock) >= driver->core_wake_ms)
         step_simple(driver, AGENT_IN_TICK);
     ask_plan(driver);
-    int64_t wake = agent_link_turn(driver->link);
+    int64_t wake = agent_link_turn(driver->link), trust_wake = trust_turn(driver);
     tell_story(driver);
+    if (trust_wake < wake)
+        wake = trust_wake;
     if (driver->core_wake_ms < wake)
         wake = driver->core_wake_ms;
     bool more = taken > RESULTS_PER_TURN || driver->n_refused > 0;

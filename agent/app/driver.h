@@ -56,6 +56,9 @@ void agent_driver_start(struct agent_driver *driver, struct zdm_net net);
 /* One turn of the loop. The time on the clock's boot_ms at which it wants to be called again at the latest; anything
  * that comes through the net or from the engine is a reason too. */
 int64_t agent_driver_turn(struct agent_driver *driver);
+/* The trust file in the data folder has changed: a newer one that continues the one held is taken over as if the
+ * coordinator had sent it; an older one is replaced by the one held. */
+void agent_driver_take_trust_file(struct agent_driver *driver, const void *bytes, size_t n);
 /* Frees without closing the engine; the connection is closed, and the net must make no upcall any more. NULL is
  * allowed. */
 void agent_driver_free(struct agent_driver *driver);

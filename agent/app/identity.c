@@ -52,31 +52,66 @@ void agent_identity_fini(struct agent_identity *identity)
     memset(identity, 0, sizeof *identity);
 }
 
+static uint32_t version_of(const struct zdm_envelope *envelope)
+{
+    struct zdm_trust trust;
+    struct zdm_error err;
+    size_t n = 0;
+    const uint8_t *body = zdm_signed_body(envelope, &n);
+    if (body == NULL || zdm_trust_decode(body, n, &trust, &err) != ZDM_OK)
+        return UINT32_MAX; /* not skipped: the check of the chain says what is wrong with it */
+    uint32_t version = trust.version;
+    zdm_trust_fini(&trust);
+    return version;
+}
+
+static void replace_chain(struct agent_identity *identity, struct zdm_trust_chain *longer)
+{
+    struct zdm_trust_chain former = identity->chain;
+    identity->chain = *longer;
+    *longer = former;
+}
+
 enum zdm_code agent_identity_extend(const struct zdm_crypto *crypto, struct agent_identity *identity,
                                     const struct zdm_envelope *envelopes, size_t n, bool *out_newer,
                                     struct zdm_error *err)
 {
     struct zdm_trust_chain longer;
-    size_t held = identity->chain.n_envelopes;
+    size_t held = identity->chain.n_envelopes, first = 0;
     *out_newer = false;
-    if (n == 0)
+    while (first < n && version_of(&envelopes[first]) <= identity->chain.trust.version)
+        first++;
+    if (first == n)
         return ZDM_OK;
     /* Borrowed together for the check, which copies what it keeps. */
-    struct zdm_envelope *all = calloc(held + n, sizeof *all);
+    struct zdm_envelope *all = calloc(held + n - first, sizeof *all);
     if (all == NULL)
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     memcpy(all, identity->chain.envelopes, held * sizeof *all);
-    memcpy(all + held, envelopes, n * sizeof *all);
-    enum zdm_code code = zdm_trust_chain_verify(crypto, all, held + n, &longer, err);
+    memcpy(all + held, envelopes + first, (n - first) * sizeof *all);
+    enum zdm_code code = zdm_trust_chain_verify(crypto, all, held + n - first, &longer, err);
     free(all);
     if (code != ZDM_OK)
         return code;
-    if (longer.trust.version > identity->chain.trust.version) {
-        struct zdm_trust_chain former = identity->chain;
-        identity->chain = longer;
-        longer = former;
-        *out_newer = true;
-    }
+    *out_newer = longer.trust.version > identity->chain.trust.version;
+    if (*out_newer)
+        replace_chain(identity, &longer);
     zdm_trust_chain_fini(&longer);
     return ZDM_OK;
+}
+
+enum zdm_code agent_identity_extend_file(const struct zdm_crypto *crypto, struct agent_identity *identity,
+                                         const void *bytes, size_t n, bool *out_newer, struct zdm_error *err)
+{
+    struct zdm_trust_chain file;
+    *out_newer = false;
+    enum zdm_code code = zdm_trust_chain_read(crypto, bytes, n, &file, err);
+    if (code != ZDM_OK)
+        return code;
+    if (!zdm_id_equal(&file.fleet, &identity->chain.fleet))
+        code = zdm_error_set(err, ZDM_AUTH, "trust file is of another fleet");
+    else
+        code = agent_identity_extend(crypto, identity, file.envelopes, file.n_envelopes, out_newer, err);
+    zdm_trust_chain_fini(&file);
+    return code;
 }

@@ -19,10 +19,14 @@ enum zdm_code agent_identity_read(const struct zdm_crypto *crypto, const void *t
                                   struct zdm_error *err) ZDM_CHECKED;
 void agent_identity_fini(struct agent_identity *identity);
 
-/* Extends the chain by newer versions as they came in a frame. *out_newer: it was replaced. A chain that does not
- * verify changes nothing. */
+/* Extends the chain by newer versions as they came in a frame; those that are held already are passed over. *out_newer:
+ * it was replaced. A chain that does not verify changes nothing. */
 enum zdm_code agent_identity_extend(const struct zdm_crypto *crypto, struct agent_identity *identity,
                                     const struct zdm_envelope *envelopes, size_t n, bool *out_newer,
                                     struct zdm_error *err) ZDM_CHECKED;
+/* The same from a trust file, a whole chain of the same fleet: its versions up to the one held say nothing new. */
+enum zdm_code agent_identity_extend_file(const struct zdm_crypto *crypto, struct agent_identity *identity,
+                                         const void *bytes, size_t n, bool *out_newer,
+                                         struct zdm_error *err) ZDM_CHECKED;
 
 #endif

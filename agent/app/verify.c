@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "common/base/buffer.h"
 #include "proto/codec.h"
 #include "proto/signed.h"
 
@@ -69,6 +70,46 @@ enum zdm_code agent_verify_claim(const struct zdm_crypto *crypto, const struct a
     return verify_directive(crypto, identity, envelope, find_ever_coordinator, &history, out, err);
 }
 
+/* Whoever the chain's newest version that knows the key calls by it; false: nobody ever. */
+static bool find_ever_person(const struct zdm_crypto *crypto, const struct zdm_trust_chain *chain,
+                             const struct zdm_id *key_id, char out_name[ZDM_NAME_MAX + 1])
+{
+    bool found = false;
+    for (size_t i = chain->n_envelopes; i > 0 && !found; i--) {
+        struct zdm_trust trust;
+        struct zdm_error err;
+        size_t n = 0;
+        const uint8_t *body = zdm_signed_body(&chain->envelopes[i - 1], &n);
+        if (body == NULL || zdm_trust_decode(body, n, &trust, &err) != ZDM_OK)
+            continue;
+        const struct zdm_person *person = zdm_trust_person(crypto, &trust, key_id);
+        found = person != NULL;
+        if (found)
+            zdm_copy_text(out_name, ZDM_NAME_MAX + 1, person->name);
+        zdm_trust_fini(&trust);
+    }
+    return found;
+}
+
+/* Says so when what is wrong with a plan's signature is that its signer is no operator, or is none any more. */
+static enum zdm_code explain_signer(const struct zdm_crypto *crypto, const struct agent_identity *identity,
+                                    const struct zdm_envelope *envelope, enum zdm_code code, struct zdm_error *err)
+{
+    const struct zdm_trust *trust = &identity->chain.trust;
+    char name[ZDM_NAME_MAX + 1];
+    struct zdm_id signer;
+    if (code != ZDM_AUTH || !zdm_signed_claims(envelope, &signer))
+        return code;
+    const struct zdm_person *person = zdm_trust_person(crypto, trust, &signer);
+    if ((person != NULL && (person->roles & ZDM_ROLE_OPERATOR) != 0) ||
+        !find_ever_person(crypto, &identity->chain, &signer, name))
+        return code;
+    return zdm_error_set(err, ZDM_AUTH,
+                         "plan is signed by %s, who is no operator in trust file version %u: another operator signs it "
+                         "anew with zdmctl submit RUNBOOK",
+                         name, trust->version);
+}
+
 static enum zdm_code check_plan(const struct agent_identity *identity, const struct zdm_plan *plan,
                                 const struct zdm_hash *hash, struct zdm_error *err)
 {
@@ -85,7 +126,7 @@ static enum zdm_code check_plan(const struct agent_identity *identity, const str
 
 enum zdm_code agent_verify_plan(const struct zdm_crypto *crypto, const struct agent_identity *identity,
                                 const struct zdm_envelope *envelope, const struct zdm_hash *hash, struct zdm_plan **out,
-                                struct zdm_error *err)
+                                struct zdm_id *out_signer, struct zdm_error *err)
 {
     struct zdm_trust_finder finder = {.crypto = crypto, .trust = &identity->chain.trust, .role = ZDM_ROLE_OPERATOR};
     struct zdm_plan *plan = NULL;
@@ -94,20 +135,24 @@ enum zdm_code agent_verify_plan(const struct zdm_crypto *crypto, const struct ag
     size_t n;
     enum zdm_code code = zdm_signed_check(crypto, envelope, ZDM_SIGNED_PLAN, &identity->chain.fleet,
                                           zdm_trust_find_person, &finder, &body, &n, &signer, err);
+    code = explain_signer(crypto, identity, envelope, code, err);
     if (code == ZDM_OK)
         code = zdm_plan_decode(crypto, body, n, &plan, err);
     if (code == ZDM_OK)
         code = check_plan(identity, plan, hash, err);
-    if (code == ZDM_OK)
-        *out = plan;
-    else
+    if (code != ZDM_OK) {
         zdm_plan_unref(plan);
-    return code;
+        return code;
+    }
+    *out = plan;
+    if (out_signer != NULL)
+        *out_signer = signer;
+    return ZDM_OK;
 }
 
 enum zdm_code agent_verify_row(const struct zdm_crypto *crypto, const struct agent_identity *identity,
                                const struct agent_journal *row, struct zdm_directive *out_directive,
-                               struct zdm_plan **out_plan, struct zdm_error *err)
+                               struct zdm_plan **out_plan, struct zdm_id *out_signer, struct zdm_error *err)
 {
     struct zdm_directive directive;
     struct zdm_plan *plan;
@@ -119,7 +164,7 @@ enum zdm_code agent_verify_row(const struct zdm_crypto *crypto, const struct age
         !zdm_hash_equal(&digest, &row->digest) || !zdm_hash_equal(&directive.plan_hash, &row->plan_hash))
         code = zdm_error_set(err, ZDM_CORRUPT, "row and the directive in it differ");
     else
-        code = agent_verify_plan(crypto, identity, &row->plan, &directive.plan_hash, &plan, err);
+        code = agent_verify_plan(crypto, identity, &row->plan, &directive.plan_hash, &plan, out_signer, err);
     if (code == ZDM_OK && strcmp(plan->id, row->migration) != 0) {
         zdm_plan_unref(plan);
         code = zdm_error_set(err, ZDM_CORRUPT, "row and the plan in it differ");

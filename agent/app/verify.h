@@ -18,13 +18,14 @@ enum zdm_code agent_verify_claim(const struct zdm_crypto *crypto, const struct a
                                  const struct zdm_envelope *envelope, struct zdm_directive *out,
                                  struct zdm_error *err) ZDM_CHECKED;
 /* A plan: signed by an operator, whole, with that hash, and its selector chooses this shard's pinned labels.
- * ZDM_CORRUPT when it is another plan than the hash says; *out is a reference. */
+ * ZDM_CORRUPT when it is another plan than the hash says; *out is a reference. out_signer may be NULL. */
 enum zdm_code agent_verify_plan(const struct zdm_crypto *crypto, const struct agent_identity *identity,
                                 const struct zdm_envelope *envelope, const struct zdm_hash *hash, struct zdm_plan **out,
-                                struct zdm_error *err) ZDM_CHECKED;
+                                struct zdm_id *out_signer, struct zdm_error *err) ZDM_CHECKED;
 /* Both envelopes of a journal row, and that they belong together. */
 enum zdm_code agent_verify_row(const struct zdm_crypto *crypto, const struct agent_identity *identity,
                                const struct agent_journal *row, struct zdm_directive *out_directive,
-                               struct zdm_plan **out_plan, struct zdm_error *err) ZDM_CHECKED;
+                               struct zdm_plan **out_plan, struct zdm_id *out_signer,
+                               struct zdm_error *err) ZDM_CHECKED;
 
 #endif

@@ -52,16 +52,18 @@ static void plan_of_another_hash_is_refused_though_an_operator_signed_it(void **
     struct zdm_hash asked = s->fleet->plan_hash;
     struct zdm_plan *plan = NULL;
     struct zdm_error err;
-    assert_int_equal(agent_verify_plan(s->fleet->crypto, &s->identity, &s->fleet->plan, &asked, &plan, &err), ZDM_OK);
+    assert_int_equal(agent_verify_plan(s->fleet->crypto, &s->identity, &s->fleet->plan, &asked, &plan, NULL, &err),
+                     ZDM_OK);
     assert_true(zdm_hash_equal(&plan->hash, &asked));
     zdm_plan_unref(plan);
     plan = NULL;
     fake_fleet_plan(s->fleet, &s->fleet->operator_key, "");
     assert_int_equal(
-        agent_verify_plan(s->fleet->crypto, &s->identity, &s->fleet->plan, &s->fleet->plan_hash, &plan, &err), ZDM_OK);
+        agent_verify_plan(s->fleet->crypto, &s->identity, &s->fleet->plan, &s->fleet->plan_hash, &plan, NULL, &err),
+        ZDM_OK);
     zdm_plan_unref(plan);
     plan = NULL;
-    assert_int_equal(agent_verify_plan(s->fleet->crypto, &s->identity, &s->fleet->plan, &asked, &plan, &err),
+    assert_int_equal(agent_verify_plan(s->fleet->crypto, &s->identity, &s->fleet->plan, &asked, &plan, NULL, &err),
                      ZDM_CORRUPT);
     assert_null(plan);
 }

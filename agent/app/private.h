@@ -1,0 +1,79 @@
+/*
+ * private.h - what the files of the driver share. Nobody outside agent/app includes it.
+ *
+ *   driver.c   what the core decides, what the engine and the coordinator say, the object
+ *   claims.c   the rows of the journal, verified
+ *   trust.c    newer trust files, and what waits for them
+ */
+#ifndef AGENT_APP_PRIVATE_H
+#define AGENT_APP_PRIVATE_H
+
+#include "agent/app/driver.h"
+#include "agent/app/identity.h"
+#include "agent/net/link.h"
+#include "agent/net/plan_fetch.h"
+
+enum { REFUSED_MAX = 64, ORDERS_WAITING_MAX = 64, RESULTS_PER_TURN = 64, UNREACHABLE_AGAIN_MS = 60000 };
+
+struct agent_driver {
+    struct agent_driver_config config;
+    struct agent_identity identity;
+    char *urls[AGENT_URLS_MAX];
+    struct agent_core *core;
+    struct agent_link *link;
+    struct agent_plan_fetch fetch;
+    struct agent_effects effects;
+    int64_t core_wake_ms;
+    struct {
+        struct agent_op op; /* kind, lane, run and number are all that is used */
+        struct zdm_error error;
+    } refused[REFUSED_MAX]; /* by the engine, to be answered as retryable */
+    size_t n_refused;
+    struct zdm_report told; /* what the log has heard */
+    uint64_t told_view;
+    char told_unreachable[ZDM_TEXT_MAX + 1]; /* why, as the log has it; "" while the coordinator is there */
+    int64_t told_unreachable_ms;
+    char journal_error[ZDM_TEXT_MAX + 1]; /* rows that do not verify */
+    uint32_t journal_trust;               /* the newest trust version that the shard's journal has seen */
+
+    /* The coordinator says that there is a newer trust file: what it orders waits for that file, a moment at most. */
+    int64_t trust_due_ms; /* 0: nothing is waited for */
+    uint32_t trust_wanted;
+    struct zdm_envelope waiting[ORDERS_WAITING_MAX];
+    size_t n_waiting;
+};
+
+/* driver.c */
+void driver_notice(const struct agent_driver *d, enum zdm_log_level level, const char *message, const char *key,
+                   const char *value);
+void driver_step(struct agent_driver *d, struct agent_input *input);
+void driver_take_order(struct agent_driver *d, const struct zdm_envelope *envelope);
+
+/* claims.c: the directives and plans of a CONNECT result's rows; NULL where a row does not verify. */
+struct claims {
+    struct zdm_directive *directives;
+    const struct zdm_directive **directive_at;
+    struct zdm_plan **plan_at;
+    struct zdm_id *signers;
+};
+bool claims_make(struct claims *claims, size_t n);
+void claims_free(struct claims *claims, size_t n);
+void claims_read(struct agent_driver *d, const struct agent_result *result, struct claims *claims);
+
+/* trust.c */
+/* Tells the core who is who: at the start, and after each newer version. */
+void trust_tell(struct agent_driver *d);
+void trust_take(struct agent_driver *d, const struct zdm_envelope *envelopes, size_t n);
+void trust_ask(struct agent_driver *d);
+/* The coordinator holds that version. */
+void trust_heard_of(struct agent_driver *d, uint32_t version);
+/* Keeps the order for when the newer trust file is here; false: it is to be taken now. */
+bool trust_delays(struct agent_driver *d, const struct zdm_envelope *envelope);
+/* Lets go of what waits too long; when it wants to be called again. */
+int64_t trust_turn(struct agent_driver *d);
+/* The session ended: what it ordered is ordered again in the next. */
+void trust_session_ended(struct agent_driver *d);
+/* May this operation be started under the trust file in force? ZDM_REFUSED: the shard has seen a newer one. */
+enum zdm_code trust_allows(const struct agent_driver *d, const struct agent_op *op, struct zdm_error *err);
+
+#endif
