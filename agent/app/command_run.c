@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "agent/app/driver.h"
 #include "agent/app/home.h"
@@ -22,7 +23,7 @@
 #include "common/os/daemon.h"
 #include "common/os/log.h"
 
-enum { POLL_MAX_MS = 60000, CONNECT_TIMEOUT_MS = 5000, ARENAS = 1 };
+enum { LOOK_MS = 1000, CONNECT_TIMEOUT_MS = 5000, ARENAS = 1 };
 
 struct program {
     struct agent_settings settings;
@@ -31,6 +32,8 @@ struct program {
     struct agent_engine engine;
     struct agent_driver *driver;
     _Atomic(struct zdm_net_nng *) net;
+    struct stat trust_file; /* as it was looked at last */
+    int64_t looked_ms;
 };
 
 /* For the signal thread: it may come at any time. Lives until the process ends. */
@@ -125,11 +128,45 @@ static enum zdm_code make_driver(struct program *p, struct zdm_error *err)
     return ZDM_OK;
 }
 
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static void read_trust_file(struct program *p)
+{
+    struct zdm_buffer bytes;
+    struct zdm_error err;
+    zdm_buffer_init(&bytes, AGENT_TRUST_FILE_MAX);
+    if (agent_home_read_trust(p->settings.data, &bytes, &err) == ZDM_OK)
+        agent_driver_take_trust_file(p->driver, bytes.data, bytes.len);
+    else
+        zdm_log_error(ZDM_LOG_WARN, "could not read the trust file", &err);
+    zdm_buffer_fini(&bytes);
+}
+
+/* `zdm-agent trust update` replaces the file beside a running agent. The first look, too, reads it: it may have been
+ * replaced since the start. */
+static void look_at_trust_file(struct program *p)
+{
+    struct stat now;
+    int64_t now_ms = zdm_boot_ms(zdm_clock_system());
+    if (now_ms < p->looked_ms + LOOK_MS)
+        return;
+    p->looked_ms = now_ms;
+    if (!agent_home_stat_trust(p->settings.data, &now) || is_same_file(&now, &p->trust_file))
+        return;
+    p->trust_file = now;
+    read_trust_file(p);
+}
+
 static void loop(struct program *p)
 {
     while (!zdm_daemon_should_stop()) {
+        look_at_trust_file(p);
         int64_t left = agent_driver_turn(p->driver) - zdm_boot_ms(zdm_clock_system());
-        int timeout = left <= 0 ? 0 : left > POLL_MAX_MS ? POLL_MAX_MS : (int)left;
+        int timeout = left <= 0 ? 0 : left > LOOK_MS ? LOOK_MS : (int)left;
         zdm_net_nng_poll(atomic_load(&p->net), timeout);
     }
 }

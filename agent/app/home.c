@@ -102,6 +102,18 @@ static enum zdm_code read_one(const char *folder, const char *name, size_t max, 
     return code == ZDM_OK ? zdm_file_read(path, max, out, err) : code;
 }
 
+enum zdm_code agent_home_read_trust(const char *folder, struct zdm_buffer *out, struct zdm_error *err)
+{
+    return read_one(folder, "trust", AGENT_TRUST_FILE_MAX, out, err);
+}
+
+bool agent_home_stat_trust(const char *folder, struct stat *out)
+{
+    char path[PATH_MAX];
+    struct zdm_error err;
+    return path_of(path, folder, "trust", &err) == ZDM_OK && stat(path, out) == 0;
+}
+
 static enum zdm_code split_urls(struct agent_home *home, struct zdm_error *err)
 {
     char *save = NULL;

@@ -10,6 +10,8 @@
 #ifndef AGENT_APP_HOME_H
 #define AGENT_APP_HOME_H
 
+#include <sys/stat.h>
+
 #include "common/base/buffer.h"
 #include "common/base/seams.h"
 #include "proto/codec.h"
@@ -37,6 +39,8 @@ enum zdm_code agent_home_write(const char *folder, const struct zdm_trust_chain 
                                struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code agent_home_write_trust(const char *folder, const void *bytes, size_t n,
                                      struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code agent_home_read_trust(const char *folder, struct zdm_buffer *out, struct zdm_error *err) ZDM_CHECKED;
+bool agent_home_stat_trust(const char *folder, struct stat *out);
 /* Reads all of it. ZDM_NOT_FOUND: not joined yet. */
 enum zdm_code agent_home_read(const char *folder, struct agent_home *out, struct zdm_error *err) ZDM_CHECKED;
 void agent_home_fini(struct agent_home *home);

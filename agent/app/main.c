@@ -1,5 +1,5 @@
 /*
- * main.c - zdm-agent: join, run, version.
+ * main.c - zdm-agent: join, run, trust, version.
  */
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +13,8 @@ static void print_help(void)
            "\n"
            "usage: zdm-agent join TOKEN --data DIR   join a fleet; TOKEN from zdmctl enroll, - reads it from stdin\n"
            "       zdm-agent run [OPTIONS]           work until SIGTERM\n"
+           "       zdm-agent trust show              who may do what, as this agent believes\n"
+           "       zdm-agent trust update FILE       take a newer trust file; a running agent notices\n"
            "       zdm-agent version\n"
            "\n"
            "options, also as keys of the file given by --config (with '_' for '-'):\n");
@@ -44,6 +46,8 @@ int main(int argc, char **argv)
         return command_join(argc - 2, argv + 2);
     if (strcmp(command, "run") == 0)
         return command_run(argc - 2, argv + 2);
+    if (strcmp(command, "trust") == 0)
+        return command_trust(argc - 2, argv + 2);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
         printf("zdm-agent %s\n", ZDM_VERSION);
         return EXIT_DONE;

@@ -11,13 +11,14 @@
 #include "common/base/buffer.h"
 #include "common/os/config.h"
 
-enum { ROWS = 9, FLAG_MAX = 64 };
+enum { ROWS = 10, FLAG_MAX = 64 };
 
 /* Options are the keys with '-' for '_'. config itself is read first and stands in no file. */
 static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
 {
     const struct zdm_setting table[ROWS] = {
         {"data", "ZDM_DATA", ZDM_SETTING_TEXT, &s->data, 0, 0, "the agent's folder: key, trust, enrolment; required"},
+        {"home", NULL, ZDM_SETTING_TEXT, &s->data, 0, 0, "another word for --data"},
         {"dsn", "ZDM_DSN", ZDM_SETTING_TEXT, &s->dsn, 0, 0, "the database of this node, as a libpq connection string"},
         {"batch_target", NULL, ZDM_SETTING_DURATION_MS, &s->batch_target_ms, 1, 10000,
          "time that a batch should take; default 20ms"},
