@@ -28,6 +28,7 @@ void agent_core_config_default(struct agent_core_config *config)
     config->report_idle_ms = 10000;
     config->report_working_ms = 1000;
     config->signals_ms = 1000;
+    config->fresh_lease_ms = 30000;
 }
 
 struct agent_core *agent_core_new(const struct agent_core_config *config)
@@ -45,6 +46,7 @@ static void migration_free(struct agent_migration *m)
 {
     agent_order_drop(&m->accepting);
     agent_order_drop(&m->pending);
+    agent_signed_fini(&m->authority);
     zdm_plan_unref(m->plan);
     free(m->cursor);
     free(m->bound);
@@ -57,6 +59,7 @@ void agent_core_free(struct agent_core *core)
         return;
     for (size_t i = 0; i < core->n_migrations; i++)
         migration_free(core->migrations[i]);
+    zdm_authority_fini(&core->trust);
     free(core);
 }
 
@@ -149,6 +152,8 @@ static void on_acked(struct agent_core *core, uint64_t number, uint32_t lease_ms
     int64_t until = core->sent[place].at_ms + (int64_t)lease_ms;
     if (until > core->lease_until_ms)
         core->lease_until_ms = until;
+    if (core->sent[place].at_ms > core->acked_ms)
+        core->acked_ms = core->sent[place].at_ms;
 }
 
 static void on_link_up(struct agent_core *core)
@@ -223,8 +228,10 @@ static void take(struct agent_core *core, const struct agent_input *input)
     case AGENT_IN_ACKED:
         on_acked(core, input->u.acked.number, input->u.acked.lease_ms);
         break;
-    case AGENT_IN_TICK:
     case AGENT_IN_TRUST:
+        agent_on_trust(core, input->u.trust);
+        break;
+    case AGENT_IN_TICK:
         break;
     }
 }
@@ -252,18 +259,6 @@ static void plan_reports(struct agent_core *core)
     agent_wake_at(core, core->now_ms + pause);
 }
 
-static void check_invariants(const struct agent_core *core)
-{
-    for (size_t i = 0; i < core->n_migrations; i++) {
-        const struct agent_migration *m = core->migrations[i];
-        AGENT_REQUIRE(m->flight.op == 0 || (m->slot >= 0 && m->slot < AGENT_SLOTS));
-        AGENT_REQUIRE(m->looked <= m->step);
-        AGENT_REQUIRE(!m->accepting.set || core->control.flight.op != 0);
-        for (size_t j = i + 1; j < core->n_migrations; j++)
-            AGENT_REQUIRE(m->slot < 0 || m->slot != core->migrations[j]->slot);
-    }
-}
-
 static void drive(struct agent_core *core)
 {
     agent_drive_control(core);
@@ -281,6 +276,7 @@ void agent_core_step(struct agent_core *core, const struct agent_input *input, s
     out->wake_at_ms = INT64_MAX;
     if (input->now_ms > core->now_ms)
         core->now_ms = input->now_ms;
+    core->wall_ms = input->wall_ms;
     core->random = input->random;
     core->out = out;
     take(core, input);
@@ -288,7 +284,7 @@ void agent_core_step(struct agent_core *core, const struct agent_input *input, s
     plan_reports(core);
     if (core->lease_until_ms > core->now_ms)
         agent_wake_at(core, core->lease_until_ms);
-    check_invariants(core);
+    agent_check(core);
     core->out = NULL;
 }
 

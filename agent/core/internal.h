@@ -4,8 +4,13 @@
  *   core.c   the one function: dispatches an input, drives what follows from it, plans reports and the next wake-up
  *   order.c  directives: judging, holding, storing the plan, accepting
  *   link.c   the database as a whole: connecting, reading the journal, role and identity, signals
- *   path.c   one migration's way: which step is looked at or run next, and with which limits
+ *   path.c   one migration's way forward: which step is looked at or run next
+ *   back.c   the way back: the undo order, the walk down to the floor
+ *   launch.c starting an operation, with which limits
+ *   authority.c  what people signed: copies of it, entering a phase
+ *   purge.c  what is hidden, grace periods, and what rollbacks left
  *   react.c  what follows from an operation's outcome: one table
+ *   check.c  the invariants
  *   state.c  which of the ten states a migration is in: one table; reports
  */
 #ifndef AGENT_CORE_INTERNAL_H
@@ -31,13 +36,25 @@ enum {
     AGENT_DEADLOCKS_MAX = 3
 };
 
+/* What people signed, as it came with an order: a copy of struct agent_authority. */
+struct agent_signed {
+    bool has_undo;
+    struct zdm_undo_order undo;
+    struct zdm_id undo_signer;
+    char undo_refusal[ZDM_TEXT_MAX + 1];
+    struct zdm_signed_approval *approvals;
+    size_t n_approvals;
+};
+
 /* An order of a live session that is not in the journal yet. */
 struct agent_order {
     bool set;
+    struct agent_signed authority;
     struct zdm_directive directive;
     struct zdm_envelope envelope;
     struct zdm_hash digest;
     struct zdm_plan *plan; /* NULL: to be fetched */
+    struct zdm_id plan_signer;
     struct zdm_envelope plan_envelope;
     bool plan_stored;
     bool plan_refused;
@@ -64,7 +81,21 @@ struct agent_flight {
     uint32_t rows;
     int64_t started_ms;
     uint64_t connection; /* of which CONNECT its session is */
+    bool back;           /* a look or a part of the way back */
     bool cancelled;
+};
+
+/* Where a rollback stands. Not journalled: it follows from the journal's step (back.c). */
+struct agent_back {
+    uint32_t at;    /* ordinal at hand; 0: the walk is to be taken up at the journal's step */
+    uint32_t floor; /* the walk ends with this ordinal */
+    bool turned;    /* it has ended: what is missing up to the goal is worked forward */
+    bool partly;    /* paused in the middle: looking ended at the first step that is not done any more */
+    enum agent_run next_run, last_run;
+    unsigned repeated; /* how often last_run was asked for again without progress */
+    struct zdm_id remark_nonce;
+    char remark[ZDM_TEXT_MAX + 1];
+    size_t remark_from; /* where the text of the walk at hand begins */
 };
 
 struct agent_migration {
@@ -80,6 +111,13 @@ struct agent_migration {
     uint64_t rows_done, rows_total;
     uint32_t failed_attempt;
     enum zdm_code failed_code; /* not ZDM_OK: stopped, unless the accepted attempt is higher */
+    uint32_t entered_phase;
+    bool purge_now;
+    uint64_t purge_generation;
+    bool purge_generation_now;
+    struct zdm_id undo_nonce;
+    struct zdm_id signer;          /* of the plan */
+    struct agent_signed authority; /* of the standing order */
 
     /* Orders under way. */
     struct agent_order accepting; /* its ACCEPT is in flight */
@@ -119,6 +157,18 @@ struct agent_migration {
     struct zdm_progress progress;
     struct agent_rate rate;
     bool throttled;
+    enum zdm_wait waits; /* APPROVALS, GRACE, LEASE (a fresh one): why nothing is started */
+    char waits_for[ZDM_TEXT_MAX + 1];
+    struct agent_back back;
+    bool purged;         /* mode purge: nothing is left */
+    int64_t early_ms;    /* a purge is not tried before; 0: no matter */
+    char early_text[64]; /* "until 2026-11-25 10:00:00 UTC (grace 72h)" */
+    struct agent_spend spend[ZDM_APPROVALS_MAX];
+    size_t n_spend;
+    bool spend_now;
+    struct zdm_hidden hidden[ZDM_HIDDEN_MAX]; /* the oldest */
+    size_t n_hidden;
+    uint32_t hidden_total;
     struct zdm_error error;
 };
 
@@ -129,9 +179,11 @@ struct agent_control {
 
 struct agent_core {
     struct agent_core_config config;
-    int64_t now_ms;
+    int64_t now_ms, wall_ms;
     uint64_t random;
     struct agent_effects *out; /* during a step */
+    bool trusted;              /* a trust file is in force: */
+    struct zdm_authority trust;
     uint64_t last_op;
 
     bool connected, writable;
@@ -153,6 +205,7 @@ struct agent_core {
 
     bool link_up;
     int64_t lease_until_ms; /* 0: never had one */
+    int64_t acked_ms;       /* when the newest acknowledged report was sent; 0: none was */
     uint64_t report_number;
     struct {
         uint64_t number;
@@ -179,6 +232,9 @@ struct agent_migration *agent_find(const struct agent_core *core, const char *id
 struct agent_migration *agent_make(struct agent_core *core, const char *id);
 void agent_forget(struct agent_core *core, size_t index);
 
+/* check.c */
+void agent_check(const struct agent_core *core);
+
 /* order.c */
 void agent_order_drop(struct agent_order *order);
 void agent_on_order(struct agent_core *core, const struct agent_input *input);
@@ -202,6 +258,8 @@ void agent_on_connect_done(struct agent_core *core, const struct agent_input *in
 void agent_on_signals_done(struct agent_core *core, const struct agent_result *result);
 bool agent_usable(const struct agent_core *core);
 bool agent_leased(const struct agent_core *core);
+/* Was a report acknowledged that is young enough to begin something that destroys? */
+bool agent_freshly_leased(const struct agent_core *core);
 enum agent_brake { AGENT_BRAKE_NONE, AGENT_BRAKE_QUIET /* an answer is due any moment */, AGENT_BRAKE_ON };
 /* Do the signals allow bulk work? text (64 bytes) says what holds it back. */
 enum agent_brake agent_braked(const struct agent_core *core, char text[64]);
@@ -215,14 +273,81 @@ uint32_t agent_complete_phase(const struct zdm_plan *plan, uint32_t before_ordin
 void agent_regress(struct agent_migration *m, uint32_t ordinal);
 void agent_want_stop(struct agent_migration *m, uint32_t step, const struct zdm_error *error);
 void agent_drive_path(struct agent_core *core, struct agent_migration *m);
+/* Nothing is to be done or undone for it on this shard: a gate, or a step for the other engine. */
+bool agent_is_trivial(const struct agent_core *core, const struct zdm_step *step);
+bool agent_phase_destroys(const struct zdm_phase *phase);
+
+/* back.c */
+/* Takes the walk up anew at the journal's step. */
+void agent_back_restart(struct agent_migration *m);
+bool agent_is_way_back(enum agent_run run);
+/* Mode undo: true while the walk back has the say, false once it has turned. */
+bool agent_drive_back(struct agent_core *core, struct agent_migration *m);
+void agent_on_back_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
+void agent_on_back_begun(struct agent_migration *m, const struct agent_result *result);
+
+/* launch.c */
 struct zdm_throttle agent_throttle_now(const struct agent_core *core, const struct agent_migration *m);
 struct agent_batch_limits agent_limits_now(const struct agent_core *core, const struct agent_migration *m,
                                            const struct zdm_step *step);
+/* Starts an operation in the migration's lane; NULL when there is no room. */
+struct agent_op *agent_launch(struct agent_core *core, struct agent_migration *m, enum agent_op_kind kind,
+                              enum agent_run run, uint32_t step);
+/* A change of the journal alone: STEP_DONE, STEP_BACK, STOP, UNDO_BEGIN, SPEND_APPROVALS. */
+struct agent_op *agent_launch_journal(struct agent_core *core, struct agent_migration *m, enum agent_run run,
+                                      uint32_t step);
+void agent_launch_look(struct agent_core *core, struct agent_migration *m, uint32_t step);
+void agent_limit_look(struct agent_op *op);
+void agent_limit_short(struct agent_core *core, struct agent_migration *m, struct agent_op *op);
+void agent_limit_walk(struct agent_core *core, struct agent_migration *m, const struct zdm_step *step,
+                      struct agent_op *op);
+/* Bulk work: do the signals hold it back now? */
+bool agent_is_held_back(struct agent_core *core, struct agent_migration *m);
+/* A stop order ends what may take long at once, and anything else that is not over soon. */
+void agent_watch_flight(struct agent_core *core, struct agent_migration *m);
+/* The step at hand as an ordinal that the plan has. */
+uint32_t agent_step_named(const struct agent_migration *m);
+
+/* authority.c */
+void agent_signed_fini(struct agent_signed *parts);
+/* Replaces *out by a copy; false without memory, *out is then as it was. */
+bool agent_signed_take(struct agent_signed *out, const struct agent_authority *authority);
+void agent_on_trust(struct agent_core *core, const struct zdm_authority *trust);
+/* Do the approvals of the standing order allow it? act's plan, shard, submitter and wall_ms are filled in. */
+bool agent_is_allowed(const struct agent_core *core, const struct agent_migration *m, struct zdm_act *act,
+                      struct zdm_judgement *out, char text[ZDM_TEXT_MAX + 1]);
+/* Was the phase entered? If not: spends what lets it in, or says what it waits for. */
+bool agent_drive_entering(struct agent_core *core, struct agent_migration *m, const struct zdm_phase *phase);
+/* Mode purge: the same for what rollbacks left. */
+bool agent_drive_allowing(struct agent_core *core, struct agent_migration *m);
+void agent_on_spent(struct agent_migration *m, const struct agent_result *result);
+/* Some of them were spent before: none of them counts any more. */
+void agent_on_spend_refused(struct agent_migration *m);
+void agent_wait(struct agent_migration *m, enum zdm_wait wait, const char *text);
+bool agent_waits_for_fresh_lease(struct agent_core *core, struct agent_migration *m);
+
+/* purge.c */
+void agent_limit_purge(struct agent_core *core, struct agent_migration *m, struct agent_op *op, bool now);
+void agent_drive_leftovers(struct agent_core *core, struct agent_migration *m);
+bool agent_waits_for_grace(struct agent_core *core, struct agent_migration *m);
+void agent_on_early(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
+void agent_on_leftover_gone(struct agent_migration *m, const struct agent_result *result);
+void agent_take_hidden(struct agent_core *core, const struct agent_result *result);
 
 /* react.c */
 void agent_on_work_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
 /* Takes step, cursor and the rest of a journal row that a result carries. */
 void agent_take_journal(struct agent_migration *m, const struct agent_result *result);
+/* Cursor, bound and counts of a walk are over. */
+void agent_forget_walk(struct agent_migration *m);
+void agent_went_well(struct agent_migration *m);
+void agent_back_off(struct agent_core *core, struct agent_migration *m);
+/* It may have happened or not, and looking did not tell. */
+void agent_lost(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
+/* Run without an effect that can be seen: our mistake, or somebody undoes it behind our back. */
+void agent_want_futile_stop(struct agent_migration *m, uint32_t ordinal, unsigned times);
+/* A batch is over: notes its rate, chooses the size of the next and when it may start. */
+void agent_pace(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
 
 /* state.c */
 enum zdm_agent_state agent_state_of(const struct agent_core *core, const struct agent_migration *m,

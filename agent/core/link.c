@@ -32,6 +32,12 @@ bool agent_leased(const struct agent_core *core)
     return core->now_ms < core->lease_until_ms;
 }
 
+bool agent_freshly_leased(const struct agent_core *core)
+{
+    return agent_leased(core) && core->acked_ms > 0 &&
+           core->now_ms - core->acked_ms <= (int64_t)core->config.fresh_lease_ms;
+}
+
 static void copy_error(char *out, size_t size, const struct zdm_error *error)
 {
     zdm_copy_text(out, size, error->message[0] != '\0' ? error->message : zdm_code_text(error->code));
@@ -120,6 +126,12 @@ static bool take_row(struct agent_migration *m, const struct agent_journal *row)
     m->walked = row->walked;
     m->rows_done = row->rows_done;
     m->rows_total = row->rows_total;
+    m->entered_phase = row->entered_phase;
+    m->purge_now = row->purge_now;
+    m->purge_generation = row->purge_generation;
+    m->purge_generation_now = row->purge_generation_now;
+    m->undo_nonce = row->undo_nonce;
+    agent_back_restart(m);
     m->failed_attempt = row->failed_attempt;
     m->failed_code = row->failed_attempt != 0 && row->failed_code == ZDM_OK ? ZDM_DATABASE : row->failed_code;
     if (m->failed_code != ZDM_OK)
@@ -130,14 +142,15 @@ static bool take_row(struct agent_migration *m, const struct agent_journal *row)
 }
 
 static void take_claim(struct agent_migration *m, const struct agent_journal *row, const struct zdm_directive *d,
-                       struct zdm_plan *plan)
+                       struct zdm_plan *plan, const struct zdm_id *signer)
 {
     bool same = m->accepted.set && zdm_fence_equal(&m->accepted.fence, &row->accepted) &&
                 zdm_hash_equal(&m->accepted.digest, &row->digest);
     if (!same) {
         m->asking = true;
         agent_path_reset(m);
-        zdm_error_clear(&m->error); /* it was about the order that stood before */
+        agent_signed_fini(&m->authority); /* a session that confirms the order brings it again */
+        zdm_error_clear(&m->error);       /* it was about the order that stood before */
     }
     m->accepted = (struct agent_standing){.set = true,
                                           .fence = row->accepted,
@@ -149,6 +162,7 @@ static void take_claim(struct agent_migration *m, const struct agent_journal *ro
                                           .throttle = d->throttle};
     struct zdm_plan *former = m->plan;
     m->plan = zdm_plan_ref(plan);
+    m->signer = signer != NULL ? *signer : (struct zdm_id){.bytes = {0}};
     zdm_plan_unref(former);
 }
 
@@ -166,6 +180,11 @@ static void lose_row(struct agent_migration *m)
     m->rows_done = m->rows_total = 0;
     m->failed_attempt = 0;
     m->failed_code = ZDM_OK;
+    m->entered_phase = 0;
+    m->purge_now = m->purge_generation_now = false;
+    m->purge_generation = 0;
+    memset(&m->undo_nonce, 0, sizeof m->undo_nonce);
+    agent_signed_fini(&m->authority);
     agent_path_reset(m);
 }
 
@@ -210,7 +229,8 @@ static void take_journals(struct agent_core *core, const struct agent_input *inp
         size_t i = 0;
         const struct agent_journal *row = row_of(input, m->id, &i);
         if (row != NULL) {
-            take_claim(m, row, input->journal_directives[i], input->journal_plans[i]);
+            const struct zdm_id *signer = input->journal_signers != NULL ? &input->journal_signers[i] : NULL;
+            take_claim(m, row, input->journal_directives[i], input->journal_plans[i], signer);
             if (!take_row(m, row))
                 agent_reload(core, CONNECT_BACKOFF_MS);
         } else {
@@ -256,8 +276,10 @@ void agent_on_signals_done(struct agent_core *core, const struct agent_result *r
     if (result->outcome == AGENT_OK || result->outcome == AGENT_ALREADY) {
         if (is_another(core, result))
             agent_reload(core, 0);
-        else
+        else {
             take_signals(core, result);
+            agent_take_hidden(core, result);
+        }
         return;
     }
     if (result->error.code == ZDM_CLOSED || result->error.code == ZDM_UNAVAILABLE)

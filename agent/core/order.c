@@ -17,6 +17,7 @@ enum { FETCH_AGAIN_MS = 10000, ACCEPT_BACKOFF_MS = 200, ACCEPT_BACKOFF_CAP_MS = 
 
 void agent_order_drop(struct agent_order *order)
 {
+    agent_signed_fini(&order->authority);
     zdm_directive_fini(&order->directive);
     zdm_envelope_fini(&order->envelope);
     zdm_envelope_fini(&order->plan_envelope);
@@ -50,7 +51,8 @@ static bool order_take(struct agent_order *out, const struct agent_input *input)
     out->set = true;
     out->digest = input->u.order.digest;
     if (copy_directive(&out->directive, input->u.order.directive) &&
-        zdm_envelope_copy(&out->envelope, input->u.order.envelope))
+        zdm_envelope_copy(&out->envelope, input->u.order.envelope) &&
+        agent_signed_take(&out->authority, &input->u.order.authority))
         return true;
     agent_order_drop(out);
     return false;
@@ -65,10 +67,11 @@ static enum zdm_acceptance judge(const struct agent_migration *m, const struct z
     return zdm_directive_judge(&m->accepted.fence, &m->accepted.digest, fence, digest);
 }
 
-/* Does the order take away the right to go on? */
-static bool stops(const struct agent_core *core, const struct zdm_directive *d)
+/* Does the order take away the right to go on with what is done now? */
+static bool stops(const struct agent_core *core, const struct agent_migration *m, const struct zdm_directive *d)
 {
-    return d->mode != ZDM_MODE_RUN || !zdm_id_equal(&d->actor, &core->config.key_id);
+    bool elsewhere = m->accepted.set && (m->accepted.mode == ZDM_MODE_UNDO || m->accepted.mode == ZDM_MODE_PURGE);
+    return d->mode != (elsewhere ? m->accepted.mode : ZDM_MODE_RUN) || !zdm_id_equal(&d->actor, &core->config.key_id);
 }
 
 static void begin_hold(struct agent_core *core, struct agent_migration *m, const struct zdm_fence *fence)
@@ -84,9 +87,11 @@ static void find_plan(struct agent_migration *m, struct agent_order *order, stru
 {
     if (m->plan != NULL && zdm_hash_equal(&m->plan->hash, &order->directive.plan_hash)) {
         order->plan = zdm_plan_ref(m->plan);
+        order->plan_signer = m->signer;
         order->plan_stored = true;
     } else if (former->plan != NULL && zdm_hash_equal(&former->plan->hash, &order->directive.plan_hash)) {
         order->plan = zdm_plan_ref(former->plan);
+        order->plan_signer = former->plan_signer;
         order->plan_stored = former->plan_stored;
         if (!former->plan_stored && !zdm_envelope_copy(&order->plan_envelope, &former->plan_envelope)) {
             zdm_plan_unref(order->plan);
@@ -107,8 +112,18 @@ static void take_newer(struct agent_core *core, struct agent_migration *m, const
     m->pending = order;
     m->accept_at_ms = core->now_ms;
     m->accept_failures = 0;
-    if (stops(core, &order.directive))
+    if (stops(core, m, &order.directive))
         begin_hold(core, m, &order.directive.fence);
+}
+
+/* The same order again: what people signed is verified anew with each, by the trust file in force then. */
+static void take_repeat(struct agent_core *core, struct agent_migration *m, const struct agent_authority *authority)
+{
+    struct agent_order *newest = m->pending.set ? &m->pending : &m->accepting;
+    (void)agent_signed_take(newest->set ? &newest->authority : &m->authority, authority);
+    if (core->connected && !newest->set)
+        m->asking = false;
+    core->report_soon = true;
 }
 
 void agent_on_order(struct agent_core *core, const struct agent_input *input)
@@ -124,9 +139,7 @@ void agent_on_order(struct agent_core *core, const struct agent_input *input)
         take_newer(core, m, input);
         break;
     case ZDM_REPEAT:
-        if (core->connected && !m->pending.set && !m->accepting.set)
-            m->asking = false;
-        core->report_soon = true;
+        take_repeat(core, m, &input->u.order.authority);
         break;
     case ZDM_STALE:
         core->report_soon = true;
@@ -150,6 +163,7 @@ void agent_on_plan_ready(struct agent_core *core, const struct agent_input *inpu
             (void)zdm_error_set(&m->error, ZDM_REFUSED, "plan is of migration %s", plan->id);
         } else if (zdm_envelope_copy(&order->plan_envelope, input->u.plan_ready.envelope)) {
             order->plan = zdm_plan_ref(plan);
+            order->plan_signer = input->u.plan_ready.signer;
         }
     }
 }
@@ -213,6 +227,7 @@ static void start_accept(struct agent_core *core, struct agent_migration *m)
     op->envelope = &m->accepting.envelope;
     op->digest = m->accepting.digest;
     op->fence = m->accepted.fence;
+    op->trust_version = core->trust.version;
     op->journal_step = m->step;
     op->cursor = m->cursor;
     zdm_copy_text(op->migration, sizeof op->migration, m->id);
@@ -252,12 +267,27 @@ void agent_drive_orders(struct agent_core *core)
         drive_order(core, core->migrations[i]);
 }
 
-/* The order stands. Only now may it let go on what was held. */
-static void settle(struct agent_migration *m)
+static bool goes_forward(enum zdm_mode mode)
+{
+    return mode == ZDM_MODE_RUN || mode == ZDM_MODE_PURGE;
+}
+
+/* Forward ends a rollback for good: what it left half undone is looked at anew, and its remark was about it. */
+static bool ends_rollback(struct agent_migration *m, enum zdm_mode former)
+{
+    static const struct zdm_id none;
+    bool was = former == ZDM_MODE_UNDO || !zdm_id_equal(&m->undo_nonce, &none);
+    if (!goes_forward(m->accepted.mode))
+        return false;
+    m->undo_nonce = none;
+    m->back.remark[0] = '\0';
+    m->back.remark_from = 0;
+    return was;
+}
+
+static void take_accepted(struct agent_migration *m)
 {
     const struct zdm_directive *d = &m->accepting.directive;
-    bool looks_anew = m->unsure || m->plan == NULL;
-    uint32_t attempt = m->accepted.attempt;
     m->accepted = (struct agent_standing){.set = true,
                                           .fence = d->fence,
                                           .digest = m->accepting.digest,
@@ -266,19 +296,36 @@ static void settle(struct agent_migration *m)
                                           .mode = d->mode,
                                           .attempt = d->attempt,
                                           .throttle = d->throttle};
+    agent_signed_fini(&m->authority);
+    m->authority = m->accepting.authority;
+    memset(&m->accepting.authority, 0, sizeof m->accepting.authority);
+}
+
+/* The order stands. Only now may it let go on what was held. */
+static void settle(struct agent_migration *m)
+{
+    bool looks_anew = m->unsure || m->plan == NULL;
+    enum zdm_mode mode = m->accepted.mode;
+    uint32_t attempt = m->accepted.attempt;
+    take_accepted(m);
     if (m->plan == NULL || !zdm_hash_equal(&m->plan->hash, &m->accepting.plan->hash)) {
         looks_anew = true;
         zdm_plan_unref(m->plan);
         m->plan = zdm_plan_ref(m->accepting.plan);
     }
-    if (d->attempt > attempt)
+    m->signer = m->accepting.plan_signer;
+    if (ends_rollback(m, mode))
+        looks_anew = true;
+    if (m->accepted.attempt > attempt)
         m->stop_wanted = false;
-    m->asking = false;
+    m->asking = m->purged = false;
     if (zdm_fence_compare(&m->accepted.fence, &m->hold_fence) >= 0)
         m->hold = false;
     agent_order_drop(&m->accepting);
     zdm_error_clear(&m->error);
     agent_step_reset(m);
+    agent_back_restart(m);
+    m->phase_checked = 0;
     if (looks_anew)
         agent_path_reset(m);
 }
@@ -348,7 +395,7 @@ void agent_rejudge(struct agent_core *core, struct agent_migration *m)
 {
     agent_order_plan_anew(m);
     if (!m->pending.set) {
-        m->hold = m->accepting.set && stops(core, &m->accepting.directive);
+        m->hold = m->accepting.set && stops(core, m, &m->accepting.directive);
         return;
     }
     switch (
@@ -357,6 +404,9 @@ void agent_rejudge(struct agent_core *core, struct agent_migration *m)
         return;
     case ZDM_REPEAT:
         m->asking = false;
+        agent_signed_fini(&m->authority);
+        m->authority = m->pending.authority;
+        memset(&m->pending.authority, 0, sizeof m->pending.authority);
         break;
     case ZDM_EQUIVOCATION:
         m->equivocation = true;

@@ -16,12 +16,13 @@ enum { BACKOFF_MS = 100, BACKOFF_CAP_MS = 5000 };
 /* Kinds of work that take the same outcome in the same way. */
 enum work {
     LOOK,    /* inspect */
-    JOURNAL, /* step done, step back */
+    JOURNAL, /* step done, step back, approvals, the beginning of a rollback */
     HALTING, /* stop: a failure to journal a failure must not make another one */
     SHORT,   /* under a short lock */
     LONG,    /* waits for old snapshots */
     WALK,    /* bound, batch, chunk */
     CLEAN,   /* takes something away: absent is as good as done */
+    PURGING, /* drops what is hidden, when it is time */
     WORKS
 };
 
@@ -32,58 +33,55 @@ enum reaction {
     SHRINK,  /* smaller batch, then again */
     RELOAD,  /* fenced: what does the journal say? */
     LOST,    /* it may have happened: reconnect and look; three times in a row are too many */
+    EARLY,   /* not before its grace period is over */
     HALT     /* a person decides */
 };
 
 static const enum reaction reactions[WORKS][AGENT_BUG + 1] = {
-    /*            OK      ALREADY ABSENT   RETRY   LOCK     FENCED  UNKNOWN FAIL   BUG */
-    [LOOK] = {0, GO, GO, GO, AGAIN, AGAIN, RELOAD, LOST, HALT, HALT},
-    [JOURNAL] = {0, GO, GO, HALT, AGAIN, AGAIN, RELOAD, LOST, HALT, HALT},
-    [HALTING] = {0, GO, GO, AGAIN, AGAIN, AGAIN, RELOAD, RELOAD, AGAIN, AGAIN},
-    [SHORT] = {0, GO, GO, HALT, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT},
-    [LONG] = {0, GO, GO, HALT, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT},
-    [WALK] = {0, GO, GO, HALT, SHRINK, SHRINK, RELOAD, LOST, HALT, HALT},
-    [CLEAN] = {0, GO, GO, GO, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT},
+    /*            OK      ALREADY ABSENT   RETRY   LOCK     FENCED  UNKNOWN EARLY FAIL   BUG */
+    [LOOK] = {0, GO, GO, GO, AGAIN, AGAIN, RELOAD, LOST, HALT, HALT, HALT},
+    [JOURNAL] = {0, GO, GO, HALT, AGAIN, AGAIN, RELOAD, LOST, HALT, HALT, HALT},
+    [HALTING] = {0, GO, GO, AGAIN, AGAIN, AGAIN, RELOAD, RELOAD, AGAIN, AGAIN, AGAIN},
+    [SHORT] = {0, GO, GO, HALT, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT, HALT},
+    [LONG] = {0, GO, GO, HALT, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT, HALT},
+    [WALK] = {0, GO, GO, HALT, SHRINK, SHRINK, RELOAD, LOST, HALT, HALT, HALT},
+    [CLEAN] = {0, GO, GO, GO, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT, HALT},
+    [PURGING] = {0, GO, GO, GO, AGAIN, BLOCKED, RELOAD, LOST, EARLY, HALT, HALT},
+};
+
+static const enum work run_rows[] = {
+    [AGENT_RUN_NONE] = SHORT,
+    [AGENT_RUN_DDL] = SHORT,
+    [AGENT_RUN_INSTALL_SYNC] = SHORT,
+    [AGENT_RUN_REMOVE_SYNC] = CLEAN,
+    [AGENT_RUN_BOUND] = WALK,
+    [AGENT_RUN_BATCH] = WALK,
+    [AGENT_RUN_VALIDATE] = LONG,
+    [AGENT_RUN_INDEX_BUILD] = LONG,
+    [AGENT_RUN_INDEX_DROP_INVALID] = CLEAN,
+    [AGENT_RUN_CHECK_CHUNK] = WALK,
+    [AGENT_RUN_HIDE] = SHORT,
+    [AGENT_RUN_PURGE] = PURGING,
+    [AGENT_RUN_PURGE_LEFTOVERS] = PURGING,
+    [AGENT_RUN_UNDO_DDL] = CLEAN,
+    [AGENT_RUN_UNDO_SYNC] = CLEAN,
+    [AGENT_RUN_UNDO_REMOVE] = SHORT,
+    [AGENT_RUN_UNHIDE] = SHORT,
+    [AGENT_RUN_RESTORE] = LONG,
+    [AGENT_RUN_INDEX_DROP] = CLEAN,
+    [AGENT_RUN_IMAGES_BACK] = WALK,
+    [AGENT_RUN_UNDO_BEGIN] = JOURNAL,
+    [AGENT_RUN_SPEND_APPROVALS] = JOURNAL,
+    [AGENT_RUN_STEP_DONE] = JOURNAL,
+    [AGENT_RUN_STEP_BACK] = JOURNAL,
+    [AGENT_RUN_STOP] = HALTING,
 };
 
 static enum work work_of(const struct agent_flight *flight)
 {
     if (flight->kind == AGENT_OP_INSPECT)
         return LOOK;
-    switch (flight->run) {
-    case AGENT_RUN_STEP_DONE:
-    case AGENT_RUN_STEP_BACK:
-    case AGENT_RUN_SPEND_APPROVALS:
-        return JOURNAL;
-    case AGENT_RUN_STOP:
-        return HALTING;
-    case AGENT_RUN_VALIDATE:
-    case AGENT_RUN_INDEX_BUILD:
-        return LONG;
-    case AGENT_RUN_BOUND:
-    case AGENT_RUN_BATCH:
-    case AGENT_RUN_CHECK_CHUNK:
-        return WALK;
-    case AGENT_RUN_REMOVE_SYNC:
-    case AGENT_RUN_INDEX_DROP_INVALID:
-        return CLEAN;
-    case AGENT_RUN_NONE:
-    case AGENT_RUN_DDL:
-    case AGENT_RUN_INSTALL_SYNC:
-    case AGENT_RUN_HIDE:
-    case AGENT_RUN_UNHIDE:
-    case AGENT_RUN_PURGE_LEFTOVERS:
-    case AGENT_RUN_UNDO_SYNC:
-    case AGENT_RUN_UNDO_REMOVE:
-    case AGENT_RUN_RESTORE:
-    case AGENT_RUN_INDEX_DROP:
-    case AGENT_RUN_IMAGES_BACK:
-    case AGENT_RUN_UNDO_BEGIN:
-    case AGENT_RUN_PURGE:
-    case AGENT_RUN_UNDO_DDL:
-        break;
-    }
-    return SHORT;
+    return (size_t)flight->run < sizeof run_rows / sizeof run_rows[0] ? run_rows[flight->run] : SHORT;
 }
 
 static bool replace_text(char **place, const char *text)
@@ -105,18 +103,31 @@ void agent_take_journal(struct agent_migration *m, const struct agent_result *re
     m->walked = result->walked;
     m->rows_done = result->rows_done;
     m->rows_total = result->rows_total;
+    m->entered_phase = result->entered_phase;
+    m->purge_now = result->purge_now;
+    m->purge_generation = result->purge_generation;
+    m->purge_generation_now = result->purge_generation_now;
+    m->undo_nonce = result->undo_nonce;
     if (m->looked > m->step)
         m->looked = m->step;
 }
 
-static void back_off(struct agent_core *core, struct agent_migration *m)
+void agent_forget_walk(struct agent_migration *m)
+{
+    (void)replace_text(&m->cursor, NULL);
+    (void)replace_text(&m->bound, NULL);
+    m->walked = false;
+    m->rows_done = m->rows_total = 0;
+}
+
+void agent_back_off(struct agent_core *core, struct agent_migration *m)
 {
     m->failures++;
     m->backing_off = true;
     m->next_ms = core->now_ms + zdm_backoff_ms(m->failures, BACKOFF_MS, BACKOFF_CAP_MS, agent_random(core));
 }
 
-static void went_well(struct agent_migration *m)
+void agent_went_well(struct agent_migration *m)
 {
     m->failures = 0;
     m->backing_off = false;
@@ -128,8 +139,7 @@ static void went_well(struct agent_migration *m)
 
 /* ---- It worked ---- */
 
-/* It may have happened or not, and looking did not tell. */
-static void lost(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
+void agent_lost(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
     m->proof = AGENT_PROOF_NONE;
     m->error = result->error;
@@ -137,12 +147,11 @@ static void lost(struct agent_core *core, struct agent_migration *m, const struc
         (void)zdm_error_set(&m->error, ZDM_UNKNOWN, "could not find out whether the step is done");
     if (++m->unknowns >= AGENT_UNKNOWNS_MAX)
         m->unsure = true;
-    back_off(core, m);
+    agent_back_off(core, m);
     agent_reload(core, 0);
 }
 
-/* Run without an effect that can be seen: our mistake, or somebody undoes it behind our back. */
-static void want_futile_stop(struct agent_migration *m, uint32_t ordinal, unsigned times)
+void agent_want_futile_stop(struct agent_migration *m, uint32_t ordinal, unsigned times)
 {
     struct zdm_error error;
     const struct zdm_step *step = zdm_plan_step(m->plan, ordinal);
@@ -157,9 +166,16 @@ static void count_futile(struct agent_core *core, struct agent_migration *m)
     m->ran = false;
     (void)zdm_error_set(&m->error, ZDM_CONFLICT, "step %s (%s) was run and is not seen to be done", step->id,
                         zdm_action_name(step->action));
-    back_off(core, m);
+    agent_back_off(core, m);
     if (++m->futile >= AGENT_FUTILE_MAX)
-        want_futile_stop(m, m->step, m->futile);
+        agent_want_futile_stop(m, m->step, m->futile);
+}
+
+/* Paused on the way back: that later steps are not done any more is as it shall be. */
+static bool is_paused_rollback(const struct agent_migration *m)
+{
+    static const struct zdm_id none;
+    return m->accepted.mode == ZDM_MODE_PAUSE && !zdm_id_equal(&m->undo_nonce, &none);
 }
 
 static void looked_back(struct agent_migration *m, enum agent_proof proof)
@@ -172,9 +188,14 @@ static void looked_back(struct agent_migration *m, enum agent_proof proof)
         m->looked = m->flight.step + 1;
         return;
     }
+    if (is_paused_rollback(m)) {
+        m->back.partly = m->proven = true;
+        m->proven_phase = agent_complete_phase(m->plan, m->flight.step);
+        return;
+    }
     agent_regress(m, m->flight.step);
     if (m->vanished >= AGENT_FUTILE_MAX)
-        want_futile_stop(m, m->flight.step, m->vanished);
+        agent_want_futile_stop(m, m->flight.step, m->vanished);
 }
 
 static void looked_at_hand(struct agent_core *core, struct agent_migration *m, enum agent_proof proof)
@@ -194,11 +215,11 @@ static void looked(struct agent_core *core, struct agent_migration *m, const str
     if (result->outcome == AGENT_ABSENT && proof == AGENT_PROOF_NONE)
         proof = AGENT_PROOF_NOT_DONE;
     if (proof == AGENT_PROOF_NONE || proof == AGENT_PROOF_UNKNOWN) {
-        lost(core, m, result);
+        agent_lost(core, m, result);
     } else if (proof == AGENT_PROOF_FOREIGN) {
         agent_want_stop(m, m->flight.step, &result->error);
     } else {
-        went_well(m);
+        agent_went_well(m);
         if (m->flight.step < m->step)
             looked_back(m, proof);
         else
@@ -210,15 +231,12 @@ static void stepped(struct agent_migration *m, const struct agent_result *result
 {
     uint32_t step = m->flight.run == AGENT_RUN_STEP_DONE ? m->flight.step + 1 : m->flight.step;
     m->regress_to = 0;
-    went_well(m);
+    agent_went_well(m);
     if (result->journal_valid) {
         agent_take_journal(m, result);
     } else {
-        (void)replace_text(&m->cursor, NULL);
-        (void)replace_text(&m->bound, NULL);
+        agent_forget_walk(m);
         m->step = step;
-        m->walked = false;
-        m->rows_done = m->rows_total = 0;
     }
     m->looked = m->step;
     m->proven = true;
@@ -247,9 +265,9 @@ static uint32_t elapsed_of(const struct agent_core *core, const struct agent_mig
     return elapsed < UINT32_MAX ? (uint32_t)elapsed : UINT32_MAX;
 }
 
-static void walked_on(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
+void agent_pace(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
-    const struct zdm_step *step = zdm_plan_step(m->plan, m->step);
+    const struct zdm_step *step = zdm_plan_step(m->plan, m->flight.step);
     struct agent_batch_limits limits = agent_limits_now(core, m, step);
     uint32_t elapsed = elapsed_of(core, m, result);
     m->deadlocks = 0;
@@ -260,7 +278,6 @@ static void walked_on(struct agent_core *core, struct agent_migration *m, const 
     if (m->flight.rows > 0 && result->rows_walked >= m->flight.rows)
         m->batch_rows = agent_batch_next(&limits, m->flight.rows, elapsed);
     m->next_ms = core->now_ms + agent_duty_sleep_ms(elapsed, agent_throttle_now(core, m).duty_percent);
-    m->proof = m->walked ? AGENT_PROOF_NONE : AGENT_PROOF_NOT_DONE;
 }
 
 static void bounded(struct agent_core *core, struct agent_migration *m)
@@ -273,7 +290,7 @@ static void bounded(struct agent_core *core, struct agent_migration *m)
 static void ran(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
     uint64_t before = m->rows_done;
-    went_well(m);
+    agent_went_well(m);
     m->unknowns = 0;
     if (result->journal_valid)
         agent_take_journal(m, result);
@@ -286,7 +303,8 @@ static void ran(struct agent_core *core, struct agent_migration *m, const struct
     if (m->flight.run == AGENT_RUN_BOUND) {
         bounded(core, m);
     } else if (m->flight.run == AGENT_RUN_BATCH || (m->flight.run == AGENT_RUN_CHECK_CHUNK && m->flight.rows > 0)) {
-        walked_on(core, m, result);
+        agent_pace(core, m, result);
+        m->proof = m->walked ? AGENT_PROOF_NONE : AGENT_PROOF_NOT_DONE;
         if (result->rows_walked > 0 || m->rows_done != before)
             m->futile = 0;
     } else {
@@ -297,12 +315,20 @@ static void ran(struct agent_core *core, struct agent_migration *m, const struct
 
 static void go(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
-    if (m->flight.kind == AGENT_OP_INSPECT)
+    if (m->flight.back)
+        agent_on_back_done(core, m, result);
+    else if (m->flight.kind == AGENT_OP_INSPECT)
         looked(core, m, result);
     else if (m->flight.run == AGENT_RUN_STEP_DONE || m->flight.run == AGENT_RUN_STEP_BACK)
         stepped(m, result);
     else if (m->flight.run == AGENT_RUN_STOP)
         stopped(m);
+    else if (m->flight.run == AGENT_RUN_UNDO_BEGIN)
+        agent_on_back_begun(m, result);
+    else if (m->flight.run == AGENT_RUN_SPEND_APPROVALS)
+        agent_on_spent(m, result);
+    else if (m->flight.run == AGENT_RUN_PURGE_LEFTOVERS)
+        agent_on_leftover_gone(m, result);
     else
         ran(core, m, result);
 }
@@ -322,7 +348,7 @@ static void again(struct agent_core *core, struct agent_migration *m, const stru
         return; /* we asked for it */
     if (!m->stop_wanted)
         m->error = result->error;
-    back_off(core, m);
+    agent_back_off(core, m);
     if (is_connection_error(result->error.code))
         agent_connection_lost(core, &result->error);
 }
@@ -339,9 +365,10 @@ static void shrink(struct agent_core *core, struct agent_migration *m, const str
 
 static void blocked(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
+    enum work work = work_of(&m->flight);
     zdm_copy_text(m->blocked_by, sizeof m->blocked_by,
                   result->blocker[0] != '\0' ? result->blocker : result->error.message);
-    m->proof = work_of(&m->flight) == SHORT ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_NONE;
+    m->proof = work == SHORT || work == PURGING ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_NONE;
     m->next_ms =
         core->now_ms + agent_lock_missed(&m->lock, result->blocker_is_autovacuum, core->now_ms, agent_random(core));
     if ((core->capabilities & AGENT_CAN_NOWAIT) == 0)
@@ -360,8 +387,18 @@ static void fenced(struct agent_core *core, struct agent_migration *m, const str
 {
     m->proof = AGENT_PROOF_NONE;
     m->error = result->error;
-    back_off(core, m);
+    agent_back_off(core, m);
     agent_reload(core, 0);
+}
+
+static void halt(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
+{
+    if (m->flight.run == AGENT_RUN_SPEND_APPROVALS && result->error.code == ZDM_REFUSED) {
+        agent_back_off(core, m);
+        agent_on_spend_refused(m);
+    } else {
+        agent_want_stop(m, m->flight.step, &result->error);
+    }
 }
 
 void agent_on_work_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
@@ -391,10 +428,13 @@ void agent_on_work_done(struct agent_core *core, struct agent_migration *m, cons
         fenced(core, m, result);
         break;
     case LOST:
-        lost(core, m, result);
+        agent_lost(core, m, result);
+        break;
+    case EARLY:
+        agent_on_early(core, m, result);
         break;
     case HALT:
-        agent_want_stop(m, m->flight.step, &result->error);
+        halt(core, m, result);
         break;
     }
     m->flight.op = 0;

@@ -80,16 +80,48 @@ static bool has_paused(const struct agent_core *core, const struct agent_migrati
     return agent_is_paused(m);
 }
 
+/* At the goal, whichever way led there: forward, back, or by dropping what rollbacks left. */
+static bool is_at_goal(const struct agent_migration *m)
+{
+    switch (m->accepted.mode) {
+    case ZDM_MODE_RUN:
+        return agent_goal_reached(m);
+    case ZDM_MODE_UNDO:
+        return m->back.turned && agent_goal_reached(m);
+    case ZDM_MODE_PURGE:
+        return m->purged;
+    case ZDM_MODE_PAUSE:
+        break;
+    }
+    return false;
+}
+
 static bool rests(const struct agent_core *core, const struct agent_migration *m)
 {
     (void)core;
-    return m->accepted.mode == ZDM_MODE_RUN && m->proven && m->regress_to == 0 && m->looked == m->step &&
-           agent_goal_reached(m);
+    return m->proven && m->regress_to == 0 && m->looked == m->step && is_at_goal(m);
+}
+
+static bool waits(const struct agent_migration *m, enum zdm_wait wait)
+{
+    return m->flight.op == 0 && m->waits == wait;
+}
+
+static bool waits_for_approvals(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return waits(m, ZDM_WAIT_APPROVALS);
+}
+
+static bool waits_for_grace(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return waits(m, ZDM_WAIT_GRACE);
 }
 
 static bool lacks_lease(const struct agent_core *core, const struct agent_migration *m)
 {
-    return m->flight.op == 0 && !agent_leased(core);
+    return m->flight.op == 0 && (!agent_leased(core) || m->waits == ZDM_WAIT_LEASE);
 }
 
 static bool waits_for_lock(const struct agent_core *core, const struct agent_migration *m)
@@ -130,14 +162,24 @@ static const struct {
     enum zdm_agent_state state;
     enum zdm_wait wait;
 } state_rows[] = {
-    {is_blind, ZDM_AGENT_BLIND, ZDM_WAIT_NONE},         {is_read_only, ZDM_AGENT_OBSERVING, ZDM_WAIT_NONE},
-    {is_asking, ZDM_AGENT_ASKING, ZDM_WAIT_NONE},       {is_watching, ZDM_AGENT_OBSERVING, ZDM_WAIT_NONE},
-    {has_stopped, ZDM_AGENT_STOPPED, ZDM_WAIT_NONE},    {is_unsure, ZDM_AGENT_UNSURE, ZDM_WAIT_NONE},
-    {lacks_plan, ZDM_AGENT_WAITING, ZDM_WAIT_PLAN},     {cannot_accept, ZDM_AGENT_WAITING, ZDM_WAIT_BACKOFF},
-    {is_accepting, ZDM_AGENT_WORKING, ZDM_WAIT_NONE},   {has_paused, ZDM_AGENT_PAUSED, ZDM_WAIT_NONE},
-    {rests, ZDM_AGENT_RESTING, ZDM_WAIT_NONE},          {lacks_lease, ZDM_AGENT_WAITING, ZDM_WAIT_LEASE},
-    {waits_for_lock, ZDM_AGENT_WAITING, ZDM_WAIT_LOCK}, {is_throttled, ZDM_AGENT_WAITING, ZDM_WAIT_THROTTLE},
-    {backs_off, ZDM_AGENT_WAITING, ZDM_WAIT_BACKOFF},   {looks, ZDM_AGENT_LOOKING, ZDM_WAIT_NONE},
+    {is_blind, ZDM_AGENT_BLIND, ZDM_WAIT_NONE},
+    {is_read_only, ZDM_AGENT_OBSERVING, ZDM_WAIT_NONE},
+    {is_asking, ZDM_AGENT_ASKING, ZDM_WAIT_NONE},
+    {is_watching, ZDM_AGENT_OBSERVING, ZDM_WAIT_NONE},
+    {has_stopped, ZDM_AGENT_STOPPED, ZDM_WAIT_NONE},
+    {is_unsure, ZDM_AGENT_UNSURE, ZDM_WAIT_NONE},
+    {lacks_plan, ZDM_AGENT_WAITING, ZDM_WAIT_PLAN},
+    {cannot_accept, ZDM_AGENT_WAITING, ZDM_WAIT_BACKOFF},
+    {is_accepting, ZDM_AGENT_WORKING, ZDM_WAIT_NONE},
+    {has_paused, ZDM_AGENT_PAUSED, ZDM_WAIT_NONE},
+    {rests, ZDM_AGENT_RESTING, ZDM_WAIT_NONE},
+    {lacks_lease, ZDM_AGENT_WAITING, ZDM_WAIT_LEASE},
+    {waits_for_approvals, ZDM_AGENT_WAITING, ZDM_WAIT_APPROVALS},
+    {waits_for_grace, ZDM_AGENT_WAITING, ZDM_WAIT_GRACE},
+    {waits_for_lock, ZDM_AGENT_WAITING, ZDM_WAIT_LOCK},
+    {is_throttled, ZDM_AGENT_WAITING, ZDM_WAIT_THROTTLE},
+    {backs_off, ZDM_AGENT_WAITING, ZDM_WAIT_BACKOFF},
+    {looks, ZDM_AGENT_LOOKING, ZDM_WAIT_NONE},
     {always, ZDM_AGENT_WORKING, ZDM_WAIT_NONE},
 };
 
@@ -151,17 +193,22 @@ enum zdm_agent_state agent_state_of(const struct agent_core *core, const struct 
     return state_rows[i].state;
 }
 
-static bool is_quiet(enum zdm_agent_state state)
+static bool is_quiet(enum zdm_agent_state state, enum zdm_wait wait)
 {
-    return state != ZDM_AGENT_LOOKING && state != ZDM_AGENT_WORKING && state != ZDM_AGENT_WAITING;
+    /* What waits for people or for days asks for no more attention than what rests. */
+    if (state == ZDM_AGENT_WAITING)
+        return wait == ZDM_WAIT_APPROVALS || wait == ZDM_WAIT_GRACE;
+    return state != ZDM_AGENT_LOOKING && state != ZDM_AGENT_WORKING;
 }
 
 bool agent_is_busy(const struct agent_core *core)
 {
-    enum zdm_wait wait;
-    for (size_t i = 0; i < core->n_migrations; i++)
-        if (!is_quiet(agent_state_of(core, core->migrations[i], &wait)))
+    for (size_t i = 0; i < core->n_migrations; i++) {
+        enum zdm_wait wait;
+        enum zdm_agent_state state = agent_state_of(core, core->migrations[i], &wait);
+        if (!is_quiet(state, wait))
             return true;
+    }
     return false;
 }
 
@@ -169,6 +216,8 @@ static uint32_t step_shown(const struct agent_migration *m)
 {
     if (m->flight.op != 0)
         return m->flight.step;
+    if (m->accepted.mode == ZDM_MODE_UNDO && m->back.at > 0 && !m->back.turned)
+        return m->back.at;
     if (m->plan == NULL || m->step > zdm_plan_n_steps(m->plan) || agent_goal_reached(m))
         return 0;
     return m->step;
@@ -199,6 +248,11 @@ static void mix_migration(const struct agent_core *core, const struct agent_migr
     mix_number(digest, (uint64_t)m->failed_attempt << 8 | (uint64_t)m->equivocation);
     mix_number(digest, (uint64_t)m->error.code);
     mix(digest, m->blocked_by, strlen(m->blocked_by));
+    mix(digest, m->waits_for, wait == ZDM_WAIT_APPROVALS || wait == ZDM_WAIT_GRACE ? strlen(m->waits_for) : 0);
+    mix(digest, m->back.remark, strlen(m->back.remark));
+    mix_number(digest, (uint64_t)m->hidden_total << 2 | (uint64_t)m->purged);
+    for (size_t i = 0; i < m->n_hidden; i++)
+        mix_number(digest, (uint64_t)m->hidden[i].hidden_at_ms);
 }
 
 uint64_t agent_view_digest(const struct agent_core *core)
@@ -233,6 +287,16 @@ static void fill_error(const struct agent_migration *m, struct zdm_migration_rep
     zdm_copy_text(out->error_sqlstate, sizeof out->error_sqlstate, m->error.sqlstate);
 }
 
+static void fill_back(const struct agent_migration *m, struct zdm_migration_report *out)
+{
+    out->undone = out->state == ZDM_AGENT_RESTING && m->accepted.mode == ZDM_MODE_UNDO;
+    out->purged = m->accepted.mode == ZDM_MODE_PURGE && m->purged;
+    zdm_copy_text(out->remark, sizeof out->remark, m->back.remark);
+    memcpy(out->hidden, m->hidden, m->n_hidden * sizeof m->hidden[0]);
+    out->n_hidden = m->n_hidden;
+    out->hidden_total = m->hidden_total;
+}
+
 static void fill_migration(const struct agent_core *core, const struct agent_migration *m,
                            struct zdm_migration_report *out)
 {
@@ -249,6 +313,9 @@ static void fill_migration(const struct agent_core *core, const struct agent_mig
         (void)agent_braked(core, out->throttled_by);
     if (out->wait == ZDM_WAIT_LOCK)
         zdm_copy_text(out->blocked_by, sizeof out->blocked_by, m->blocked_by);
+    if (out->wait == ZDM_WAIT_APPROVALS || out->wait == ZDM_WAIT_GRACE)
+        zdm_copy_text(out->blocked_by, sizeof out->blocked_by, m->waits_for);
+    fill_back(m, out);
     fill_error(m, out);
     /* What was proven is what that phase says: its digest, signed with the plan. */
     const struct zdm_phase *phase = m->proven && m->plan != NULL ? zdm_plan_phase(m->plan, m->proven_phase) : NULL;
@@ -258,11 +325,12 @@ static void fill_migration(const struct agent_core *core, const struct agent_mig
 
 static void fill_migrations(const struct agent_core *core, struct zdm_report *out)
 {
-    enum zdm_wait wait;
     for (int quiet = 0; quiet <= 1; quiet++)
         for (size_t i = 0; i < core->n_migrations && out->n_migrations < AGENT_REPORTED_MAX; i++) {
             const struct agent_migration *m = core->migrations[i];
-            if (is_quiet(agent_state_of(core, m, &wait)) == (quiet == 1))
+            enum zdm_wait wait;
+            enum zdm_agent_state state = agent_state_of(core, m, &wait);
+            if (is_quiet(state, wait) == (quiet == 1))
                 fill_migration(core, m, &out->migrations[out->n_migrations++]);
         }
 }

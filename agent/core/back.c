@@ -1,0 +1,413 @@
+/*
+ * back.c - the way back: is the undo order right, then the walk from the journal's step down to the floor.
+ *
+ * Every ordinal is looked at with `back`; what is not undone names its next part, which is run, and looked at again.
+ * Undone steps are journalled, so that a restart takes the walk up where it was. Two things follow from the journal's
+ * step alone: where the floor is (common/plan/undo.h), and whether the walk is over. So a step is journalled as undone
+ * only when the floor that follows from the lower step is the same; below the last such step the walk is in memory, and
+ * the floor itself ends it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/core/internal.h"
+#include "common/plan/undo.h"
+
+enum { RESTORES_MAX = 1000 /* parts of one step that an UNHIDE leaves to be built anew */ };
+
+void agent_back_restart(struct agent_migration *m)
+{
+    m->back.at = 0;
+    m->back.floor = 0;
+    m->back.turned = false;
+    m->back.partly = false;
+    m->back.next_run = m->back.last_run = AGENT_RUN_NONE;
+    m->back.repeated = 0;
+}
+
+bool agent_is_way_back(enum agent_run run)
+{
+    switch (run) {
+    case AGENT_RUN_UNDO_DDL:
+    case AGENT_RUN_UNDO_SYNC:
+    case AGENT_RUN_UNDO_REMOVE:
+    case AGENT_RUN_UNHIDE:
+    case AGENT_RUN_RESTORE:
+    case AGENT_RUN_INDEX_DROP:
+    case AGENT_RUN_IMAGES_BACK:
+        return true;
+    case AGENT_RUN_NONE:
+    case AGENT_RUN_DDL:
+    case AGENT_RUN_INSTALL_SYNC:
+    case AGENT_RUN_REMOVE_SYNC:
+    case AGENT_RUN_BOUND:
+    case AGENT_RUN_BATCH:
+    case AGENT_RUN_VALIDATE:
+    case AGENT_RUN_INDEX_BUILD:
+    case AGENT_RUN_INDEX_DROP_INVALID:
+    case AGENT_RUN_CHECK_CHUNK:
+    case AGENT_RUN_HIDE:
+    case AGENT_RUN_PURGE:
+    case AGENT_RUN_PURGE_LEFTOVERS:
+    case AGENT_RUN_UNDO_BEGIN:
+    case AGENT_RUN_SPEND_APPROVALS:
+    case AGENT_RUN_STEP_DONE:
+    case AGENT_RUN_STEP_BACK:
+    case AGENT_RUN_STOP:
+        break;
+    }
+    return false;
+}
+
+/* ---- Where the walk goes ---- */
+
+/* Was something of the step at the journal begun, as far as the journal says? */
+static bool is_begun(const struct agent_migration *m)
+{
+    return m->cursor != NULL || m->bound != NULL || m->walked;
+}
+
+/* Of a journal that stands at `step`: only what is below was done. */
+static uint32_t floor_of(const struct agent_migration *m, uint32_t step, bool begun)
+{
+    return zdm_plan_undo_floor(m->plan, m->accepted.goal_phase, begun ? step : step - 1);
+}
+
+static void go_to(struct agent_migration *m, uint32_t ordinal)
+{
+    agent_step_reset(m);
+    m->back.at = ordinal;
+    m->back.next_run = m->back.last_run = AGENT_RUN_NONE;
+    m->back.repeated = 0;
+    m->back.remark_from = strlen(m->back.remark);
+    m->back.turned = ordinal < m->back.floor;
+    if (m->back.turned)
+        return;
+    if (m->looked > ordinal)
+        m->looked = ordinal;
+    uint32_t complete = agent_complete_phase(m->plan, ordinal);
+    if (m->proven_phase > complete)
+        m->proven_phase = complete;
+}
+
+static void take_up(struct agent_migration *m)
+{
+    m->regress_to = 0;
+    m->back.floor = floor_of(m, m->step, is_begun(m));
+    go_to(m, agent_step_named(m));
+}
+
+/* Journals the step at hand as undone, or the lowest above it from which the same floor follows; false when the
+ * journal is to stay as it is. */
+static bool start_step_back(struct agent_core *core, struct agent_migration *m)
+{
+    uint32_t to = m->back.at;
+    while (to > m->back.floor && to <= m->step && floor_of(m, to, false) != m->back.floor)
+        to++;
+    if (to > m->step || (to == m->step && !is_begun(m)))
+        return false;
+    struct agent_op *op = agent_launch_journal(core, m, AGENT_RUN_STEP_BACK, to);
+    if (op != NULL)
+        op->floor = m->back.floor;
+    m->flight.back = m->flight.op != 0;
+    return true;
+}
+
+/* ---- May it? ---- */
+
+/* The phase that the journal's step has entered: what its first step may have begun counts, a gate does not. */
+static uint32_t entered(const struct agent_core *core, const struct agent_migration *m)
+{
+    uint32_t n = zdm_plan_n_steps(m->plan);
+    if (m->step > n)
+        return zdm_plan_last_phase(m->plan);
+    const struct zdm_step *step = zdm_plan_step(m->plan, m->step);
+    uint32_t phase = zdm_plan_phase_of(m->plan, m->step);
+    bool first = zdm_plan_first_after(m->plan, phase - 1) == m->step;
+    bool walk = step->action == ZDM_ACTION_BACKFILL || step->kind == ZDM_STEP_CHECK;
+    return first && (agent_is_trivial(core, step) || (walk && !is_begun(m))) ? phase - 1 : phase;
+}
+
+static bool is_loss_allowed(const struct agent_core *core, const struct agent_migration *m, struct zdm_error *err)
+{
+    const struct zdm_step *step = NULL;
+    struct zdm_act act = {.action = ZDM_APPROVE_UNDO, .phase = m->authority.undo.to_phase};
+    struct zdm_judgement judgement;
+    char text[ZDM_TEXT_MAX + 1];
+    if (!zdm_plan_undo_loses(m->plan, m->accepted.goal_phase, entered(core, m), &step) ||
+        agent_is_allowed(core, m, &act, &judgement, text))
+        return true;
+    (void)zdm_error_set(err, ZDM_REFUSED, "going back loses what step %s does not copy back: %.160s", step->id, text);
+    return false;
+}
+
+/* Nothing was dropped on the way, and nothing that people let in must be done again after it. */
+static bool is_way_free(const struct agent_migration *m, struct zdm_error *err)
+{
+    uint32_t goal = m->accepted.goal_phase, floor = floor_of(m, m->step, is_begun(m));
+    const struct zdm_step *purged = zdm_plan_purged(m->plan, goal, m->step);
+    if (purged != NULL) {
+        (void)zdm_error_set(err, ZDM_REFUSED, "step %s has purged what a rollback would bring back", purged->id);
+        return false;
+    }
+    for (uint32_t o = floor; o < zdm_plan_first_after(m->plan, goal); o++) {
+        const struct zdm_phase *phase = zdm_plan_phase(m->plan, zdm_plan_phase_of(m->plan, o));
+        if (agent_phase_destroys(phase) || phase->approvals > 0) {
+            (void)zdm_error_set(err, ZDM_REFUSED,
+                                "phase %u would have to be entered again and needs approvals: roll back to phase %u",
+                                phase->number, zdm_plan_phase_of(m->plan, floor) - 1);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool has_begun(const struct agent_migration *m)
+{
+    return m->authority.has_undo && zdm_id_equal(&m->undo_nonce, &m->authority.undo.nonce);
+}
+
+/* One that has begun is not ended by its expiry: half undone is the worst place to be. */
+static bool is_allowed(const struct agent_core *core, const struct agent_migration *m, struct zdm_error *err)
+{
+    const struct agent_signed *a = &m->authority;
+    bool begun = has_begun(m);
+    if (!a->has_undo) {
+        (void)zdm_error_set(err, ZDM_REFUSED, "undo order refused: %s",
+                            a->undo_refusal[0] != '\0' ? a->undo_refusal : "the directive brings none");
+        return false;
+    }
+    if (zdm_undo_order_judge(&core->trust, &a->undo, &a->undo_signer, m->plan, core->config.shard,
+                             m->accepted.goal_phase, begun ? a->undo.issued_at_ms : core->wall_ms, err) != ZDM_OK)
+        return false;
+    return begun || (is_way_free(m, err) && is_loss_allowed(core, m, err));
+}
+
+/* True: go on. Else nothing is undone, and a person decides. */
+static bool judged(struct agent_core *core, struct agent_migration *m)
+{
+    struct zdm_error error;
+    if (!core->trusted) {
+        agent_wait(m, ZDM_WAIT_APPROVALS, "no trust file is in force yet");
+        return false;
+    }
+    zdm_error_clear(&error);
+    if (is_allowed(core, m, &error))
+        return true;
+    agent_want_stop(m, agent_step_named(m), &error);
+    (void)agent_launch_journal(core, m, AGENT_RUN_STOP, m->stop_step);
+    return false;
+}
+
+/* ---- Driving ---- */
+
+static void start_begin(struct agent_core *core, struct agent_migration *m)
+{
+    struct agent_op *op = agent_launch_journal(core, m, AGENT_RUN_UNDO_BEGIN, agent_step_named(m));
+    if (op == NULL)
+        return;
+    op->undo_nonce = m->authority.undo.nonce;
+    op->to_phase = m->authority.undo.to_phase;
+    op->floor = floor_of(m, m->step, is_begun(m));
+}
+
+static void start_look(struct agent_core *core, struct agent_migration *m)
+{
+    struct agent_op *op = agent_launch(core, m, AGENT_OP_INSPECT, AGENT_RUN_NONE, m->back.at);
+    if (op == NULL)
+        return;
+    agent_limit_look(op);
+    op->back = m->flight.back = true;
+    op->floor = m->back.floor;
+}
+
+static bool is_bulk(enum agent_run run)
+{
+    return run == AGENT_RUN_RESTORE || run == AGENT_RUN_IMAGES_BACK;
+}
+
+static void start_part(struct agent_core *core, struct agent_migration *m)
+{
+    enum agent_run run = m->back.next_run;
+    m->throttled = false;
+    if (is_bulk(run) && agent_is_held_back(core, m))
+        return;
+    struct agent_op *op = agent_launch(core, m, AGENT_OP_RUN, run, m->back.at);
+    if (op == NULL)
+        return;
+    m->flight.back = true;
+    op->floor = m->back.floor;
+    if (run == AGENT_RUN_IMAGES_BACK)
+        agent_limit_walk(core, m, zdm_plan_step(m->plan, m->back.at), op);
+    else if (run != AGENT_RUN_RESTORE && run != AGENT_RUN_INDEX_DROP)
+        agent_limit_short(core, m, op);
+}
+
+static void drive_walk(struct agent_core *core, struct agent_migration *m)
+{
+    while (!m->back.turned && m->flight.op == 0) {
+        const struct zdm_step *step = zdm_plan_step(m->plan, m->back.at);
+        bool undone = m->proof == AGENT_PROOF_DONE || agent_is_trivial(core, step);
+        if (!undone && m->proof != AGENT_PROOF_NOT_DONE) {
+            start_look(core, m);
+            return;
+        }
+        bool writes = !undone || m->back.at < m->step || is_begun(m);
+        if (writes && !judged(core, m))
+            return;
+        if (!undone) {
+            start_part(core, m);
+            return;
+        }
+        if (start_step_back(core, m))
+            return;
+        go_to(m, m->back.at - 1);
+    }
+}
+
+bool agent_drive_back(struct agent_core *core, struct agent_migration *m)
+{
+    static const struct zdm_id none;
+    bool begun = m->authority.has_undo ? has_begun(m) : !zdm_id_equal(&m->undo_nonce, &none);
+    if (!begun) {
+        if (judged(core, m))
+            start_begin(core, m);
+        return true;
+    }
+    if (m->back.at == 0)
+        take_up(m);
+    drive_walk(core, m);
+    return !m->back.turned;
+}
+
+/* ---- What came of it ---- */
+
+/* A walk counts as it goes: its last word replaces the one before. */
+static void note_remark(struct agent_migration *m, const struct agent_result *result)
+{
+    struct agent_back *b = &m->back;
+    if (result->remark[0] == '\0' || strstr(b->remark, result->remark) != NULL)
+        return;
+    if (result->run == AGENT_RUN_IMAGES_BACK)
+        b->remark[b->remark_from] = '\0';
+    size_t used = strlen(b->remark);
+    (void)snprintf(b->remark + used, sizeof b->remark - used, "%s%s", used > 0 ? "; " : "", result->remark);
+}
+
+void agent_on_back_begun(struct agent_migration *m, const struct agent_result *result)
+{
+    agent_went_well(m);
+    m->unknowns = 0;
+    if (result->journal_valid) {
+        agent_take_journal(m, result);
+    } else {
+        m->undo_nonce = m->authority.undo.nonce;
+        if (m->entered_phase > m->authority.undo.to_phase)
+            m->entered_phase = m->authority.undo.to_phase;
+    }
+    if (!zdm_id_equal(&m->back.remark_nonce, &m->undo_nonce))
+        m->back.remark[0] = '\0';
+    m->back.remark_nonce = m->undo_nonce;
+    agent_back_restart(m);
+}
+
+/* The same part is asked for again and again: nobody sees an effect. */
+static void count_repeats(struct agent_core *core, struct agent_migration *m)
+{
+    unsigned most = m->back.next_run == AGENT_RUN_RESTORE ? RESTORES_MAX : AGENT_FUTILE_MAX;
+    if (!m->ran || m->back.next_run != m->back.last_run) {
+        m->back.repeated = 0;
+        return;
+    }
+    m->ran = false;
+    m->back.repeated++;
+    if (most == AGENT_FUTILE_MAX)
+        agent_back_off(core, m);
+    if (m->back.repeated >= most)
+        agent_want_futile_stop(m, m->flight.step, m->back.repeated);
+}
+
+static void want_next(struct agent_core *core, struct agent_migration *m, enum agent_run run)
+{
+    struct zdm_error error;
+    m->proof = AGENT_PROOF_NOT_DONE;
+    m->back.next_run = run;
+    if (agent_is_way_back(run)) {
+        count_repeats(core, m);
+        return;
+    }
+    (void)zdm_error_set(&error, ZDM_BUG, "step %u is not undone and the engine does not say how", m->flight.step);
+    agent_want_stop(m, m->flight.step, &error);
+}
+
+static void looked(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
+{
+    note_remark(m, result);
+    switch (result->proof) {
+    case AGENT_PROOF_DONE:
+        agent_went_well(m);
+        m->proof = AGENT_PROOF_DONE;
+        break;
+    case AGENT_PROOF_NOT_DONE:
+        agent_went_well(m);
+        want_next(core, m, result->next_run);
+        break;
+    case AGENT_PROOF_LEFTOVER:
+        agent_went_well(m);
+        want_next(core, m, AGENT_RUN_INDEX_DROP);
+        break;
+    case AGENT_PROOF_FOREIGN:
+        agent_want_stop(m, m->flight.step, &result->error);
+        break;
+    case AGENT_PROOF_NONE:
+    case AGENT_PROOF_UNKNOWN:
+        agent_lost(core, m, result);
+        break;
+    }
+}
+
+static void stepped(struct agent_migration *m, const struct agent_result *result)
+{
+    agent_went_well(m);
+    if (result->journal_valid) {
+        agent_take_journal(m, result);
+    } else {
+        m->step = m->flight.step;
+        agent_forget_walk(m);
+    }
+    if (m->looked > m->step)
+        m->looked = m->step;
+    go_to(m, m->back.at - 1);
+}
+
+static void part_ran(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
+{
+    bool walks = m->flight.run == AGENT_RUN_IMAGES_BACK;
+    agent_went_well(m);
+    m->unknowns = 0;
+    note_remark(m, result);
+    if (result->journal_valid)
+        agent_take_journal(m, result);
+    m->proof = AGENT_PROOF_NONE;
+    m->ran = true;
+    m->back.last_run = m->flight.run;
+    if (!walks)
+        return;
+    agent_pace(core, m, result);
+    if (result->rows_walked > 0) {
+        m->ran = false;
+        m->proof = m->walked ? AGENT_PROOF_NONE : AGENT_PROOF_NOT_DONE;
+    }
+}
+
+void agent_on_back_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
+{
+    if (m->back.at == 0)
+        return; /* taken up anew since */
+    if (m->flight.kind == AGENT_OP_INSPECT)
+        looked(core, m, result);
+    else if (m->flight.run == AGENT_RUN_STEP_BACK)
+        stepped(m, result);
+    else
+        part_ran(core, m, result);
+}

@@ -1,0 +1,95 @@
+/*
+ * check.c - the invariants, asked after every step: of what the core knows, and of every operation that it starts.
+ */
+#include <string.h>
+
+#include "agent/core/internal.h"
+
+static bool is_walk_under_way(const struct agent_op *op)
+{
+    return (op->run == AGENT_RUN_BATCH || op->run == AGENT_RUN_CHECK_CHUNK) && op->bound != NULL;
+}
+
+static bool changes_forward(const struct agent_op *op)
+{
+    switch (op->run) {
+    case AGENT_RUN_DDL:
+    case AGENT_RUN_INSTALL_SYNC:
+    case AGENT_RUN_REMOVE_SYNC:
+    case AGENT_RUN_BOUND:
+    case AGENT_RUN_BATCH:
+    case AGENT_RUN_VALIDATE:
+    case AGENT_RUN_INDEX_BUILD:
+    case AGENT_RUN_CHECK_CHUNK:
+    case AGENT_RUN_HIDE:
+    case AGENT_RUN_PURGE:
+        return true;
+    case AGENT_RUN_NONE:
+    case AGENT_RUN_INDEX_DROP_INVALID:
+    case AGENT_RUN_PURGE_LEFTOVERS:
+    case AGENT_RUN_UNDO_DDL:
+    case AGENT_RUN_UNDO_SYNC:
+    case AGENT_RUN_UNDO_REMOVE:
+    case AGENT_RUN_UNHIDE:
+    case AGENT_RUN_RESTORE:
+    case AGENT_RUN_INDEX_DROP:
+    case AGENT_RUN_IMAGES_BACK:
+    case AGENT_RUN_UNDO_BEGIN:
+    case AGENT_RUN_SPEND_APPROVALS:
+    case AGENT_RUN_STEP_DONE:
+    case AGENT_RUN_STEP_BACK:
+    case AGENT_RUN_STOP:
+        break;
+    }
+    return false;
+}
+
+/* Nothing is destroyed in a phase that nobody let in, nor long after the coordinator was heard. */
+static void check_forward(const struct agent_core *core, const struct agent_migration *m, const struct agent_op *op)
+{
+    uint32_t number = zdm_plan_phase_of(m->plan, op->step);
+    AGENT_REQUIRE(m->accepted.mode == ZDM_MODE_RUN || m->accepted.mode == ZDM_MODE_UNDO);
+    if (!agent_phase_destroys(zdm_plan_phase(m->plan, number)))
+        return;
+    AGENT_REQUIRE(m->entered_phase >= number && m->accepted.mode == ZDM_MODE_RUN);
+    AGENT_REQUIRE(is_walk_under_way(op) || agent_freshly_leased(core));
+}
+
+static void check_work(const struct agent_core *core, const struct agent_migration *m, const struct agent_op *op)
+{
+    bool undo = m->accepted.mode == ZDM_MODE_UNDO;
+    if (op->back || op->run == AGENT_RUN_UNDO_BEGIN)
+        AGENT_REQUIRE(undo);
+    if (agent_is_way_back(op->run))
+        AGENT_REQUIRE(undo && m->authority.has_undo && zdm_id_equal(&m->undo_nonce, &m->authority.undo.nonce));
+    if (op->run == AGENT_RUN_PURGE_LEFTOVERS)
+        AGENT_REQUIRE(m->accepted.mode == ZDM_MODE_PURGE && m->purge_generation == m->accepted.fence.generation &&
+                      agent_freshly_leased(core));
+    if (op->kind == AGENT_OP_RUN && changes_forward(op) && !m->flight.back)
+        check_forward(core, m, op);
+}
+
+static void check_operations(const struct agent_core *core)
+{
+    for (size_t i = 0; i < core->out->n; i++) {
+        const struct agent_op *op = &core->out->items[i].op;
+        if (core->out->items[i].kind != AGENT_DO_START_OP || op->lane == 0)
+            continue;
+        const struct agent_migration *m = agent_find(core, op->migration);
+        AGENT_REQUIRE(m != NULL && m->plan != NULL && m->flight.op == op->id);
+        check_work(core, m, op);
+    }
+}
+
+void agent_check(const struct agent_core *core)
+{
+    for (size_t i = 0; i < core->n_migrations; i++) {
+        const struct agent_migration *m = core->migrations[i];
+        AGENT_REQUIRE(m->flight.op == 0 || (m->slot >= 0 && m->slot < AGENT_SLOTS));
+        AGENT_REQUIRE(m->looked <= m->step);
+        AGENT_REQUIRE(!m->accepting.set || core->control.flight.op != 0);
+        for (size_t j = i + 1; j < core->n_migrations; j++)
+            AGENT_REQUIRE(m->slot < 0 || m->slot != core->migrations[j]->slot);
+    }
+    check_operations(core);
+}
