@@ -82,6 +82,9 @@ enum zdm_code ctl_client_request(struct ctl_client *client, struct ctl_errand *e
 
 enum zdm_code ctl_ask(struct ctl_client *client, const struct ctl_query *query, json_t **out,
                       struct zdm_error *err) ZDM_CHECKED;
+/* The same for an answer that is not JSON; appends to out. */
+enum zdm_code ctl_ask_bytes(struct ctl_client *client, const struct ctl_query *query, struct zdm_buffer *out,
+                            struct zdm_error *err) ZDM_CHECKED;
 /* A refusal becomes the error. A request id is made where there is none. */
 enum zdm_code ctl_act(struct ctl_client *client, struct ctl_errand *errand, struct ctl_answer *out,
                       struct zdm_error *err) ZDM_CHECKED;

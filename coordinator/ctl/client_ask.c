@@ -69,9 +69,8 @@ static void expect_rows(struct ctl_client *client, struct ctl_inbox *box)
     zdm_buffer_reset(&box->text);
 }
 
-static enum zdm_code parse_rows(const struct ctl_inbox *box, json_t **out, struct zdm_error *err)
+static enum zdm_code check_rows(const struct ctl_inbox *box, struct zdm_error *err)
 {
-    json_error_t where;
     if (box->code != ZDM_OK) {
         zdm_error_set(err, box->code, "%s", box->message[0] != '\0' ? box->message : zdm_code_text(box->code));
         if (box->code == ZDM_NOT_FOUND)
@@ -80,8 +79,15 @@ static enum zdm_code parse_rows(const struct ctl_inbox *box, json_t **out, struc
             zdm_error_hint(err, "Write which one is meant, right behind the command.");
         return box->code;
     }
-    if (box->text.failed)
-        return zdm_error_set(err, ZDM_LIMIT, "the coordinator's answer is too large");
+    return box->text.failed ? zdm_error_set(err, ZDM_LIMIT, "the coordinator's answer is too large") : ZDM_OK;
+}
+
+static enum zdm_code parse_rows(const struct ctl_inbox *box, json_t **out, struct zdm_error *err)
+{
+    json_error_t where;
+    enum zdm_code code = check_rows(box, err);
+    if (code != ZDM_OK)
+        return code;
     json_t *json = json_loadb((const char *)box->text.data, box->text.len, 0, &where);
     if (json == NULL)
         return zdm_error_set(err, ZDM_PROTOCOL, "the coordinator's answer is not JSON: %s", where.text);
@@ -89,8 +95,9 @@ static enum zdm_code parse_rows(const struct ctl_inbox *box, json_t **out, struc
     return ZDM_OK;
 }
 
-enum zdm_code ctl_client_query(struct ctl_client *client, const struct ctl_query *query, int64_t deadline_ms,
-                               json_t **out, struct zdm_error *err)
+/* Sends the question and waits until the answer is in client->rows. */
+static enum zdm_code query_rows(struct ctl_client *client, const struct ctl_query *query, int64_t deadline_ms,
+                                struct zdm_error *err)
 {
     struct zdm_frame frame = {.type = ZDM_FRAME_QUERY};
     expect_rows(client, &client->rows);
@@ -105,10 +112,15 @@ enum zdm_code ctl_client_query(struct ctl_client *client, const struct ctl_query
         code = ctl_client_pump(client, has_rows, false, deadline_ms, err);
     if (code == ZDM_TIMEOUT)
         ctl_client_drop(client);
-    if (code == ZDM_OK)
-        code = parse_rows(&client->rows, out, err);
     client->rows.id = 0;
     return code;
+}
+
+enum zdm_code ctl_client_query(struct ctl_client *client, const struct ctl_query *query, int64_t deadline_ms,
+                               json_t **out, struct zdm_error *err)
+{
+    enum zdm_code code = query_rows(client, query, deadline_ms, err);
+    return code == ZDM_OK ? parse_rows(&client->rows, out, err) : code;
 }
 
 enum zdm_code ctl_client_watch(struct ctl_client *client, const char *migration, struct zdm_error *err)
@@ -202,20 +214,39 @@ enum zdm_code ctl_client_request(struct ctl_client *client, struct ctl_errand *e
     return code;
 }
 
-enum zdm_code ctl_ask(struct ctl_client *client, const struct ctl_query *query, json_t **out, struct zdm_error *err)
+/* The answer stands in client->rows. */
+static enum zdm_code ask_rows(struct ctl_client *client, const struct ctl_query *query, struct zdm_error *err)
 {
     int64_t deadline = ctl_now() + CTL_PATIENCE_MS;
     for (;;) {
         enum zdm_code code = ctl_client_connect(client, deadline, err);
         if (code != ZDM_OK)
             return code;
-        code = ctl_client_query(client, query, deadline, out, err);
+        code = query_rows(client, query, deadline, err);
         if (code == ZDM_TIMEOUT)
             return zdm_error_set(err, ZDM_TIMEOUT, "the coordinator did not answer within %d s",
                                  CTL_PATIENCE_MS / 1000);
         if (code != ZDM_CLOSED || ctl_now() >= deadline)
             return code;
     }
+}
+
+enum zdm_code ctl_ask(struct ctl_client *client, const struct ctl_query *query, json_t **out, struct zdm_error *err)
+{
+    enum zdm_code code = ask_rows(client, query, err);
+    return code == ZDM_OK ? parse_rows(&client->rows, out, err) : code;
+}
+
+enum zdm_code ctl_ask_bytes(struct ctl_client *client, const struct ctl_query *query, struct zdm_buffer *out,
+                            struct zdm_error *err)
+{
+    enum zdm_code code = ask_rows(client, query, err);
+    if (code == ZDM_OK)
+        code = check_rows(&client->rows, err);
+    if (code == ZDM_OK)
+        zdm_buffer_append(out, client->rows.text.data, client->rows.text.len);
+    return code == ZDM_OK && out->failed ? zdm_error_set(err, ZDM_LIMIT, "the coordinator's answer is too large")
+                                         : code;
 }
 
 enum zdm_code ctl_act(struct ctl_client *client, struct ctl_errand *errand, struct ctl_answer *out,

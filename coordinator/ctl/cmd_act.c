@@ -20,13 +20,15 @@ struct verb_row {
     enum zdm_verb verb;
     bool on_shards;          /* about a migration and a selection of its shards */
     bool selection_optional; /* without one: all */
+    bool needs_reason;
 };
 
 static const struct verb_row verbs[] = {
-    {"advance", ZDM_VERB_ADVANCE, true, false},  {"pause", ZDM_VERB_PAUSE, true, false},
-    {"resume", ZDM_VERB_RESUME, true, false},    {"retry", ZDM_VERB_RETRY, true, false},
-    {"throttle", ZDM_VERB_THROTTLE, true, true}, {"freeze", ZDM_VERB_FREEZE, false, true},
-    {"thaw", ZDM_VERB_THAW, false, true},
+    {"advance", ZDM_VERB_ADVANCE, true, false, false},  {"pause", ZDM_VERB_PAUSE, true, false, false},
+    {"resume", ZDM_VERB_RESUME, true, false, false},    {"retry", ZDM_VERB_RETRY, true, false, false},
+    {"throttle", ZDM_VERB_THROTTLE, true, true, false}, {"freeze", ZDM_VERB_FREEZE, false, true, false},
+    {"thaw", ZDM_VERB_THAW, false, true, false},        {"exclude", ZDM_VERB_EXCLUDE, true, false, true},
+    {"include", ZDM_VERB_INCLUDE, true, false, false},
 };
 
 static const struct verb_row *verb_of(const char *command)
@@ -88,12 +90,12 @@ static enum zdm_code read_arguments(const struct ctl *ctl, const struct verb_row
                                     struct zdm_error *err)
 {
     const struct ctl_options *options = &ctl->options;
-    const char *reason = ctl_option_text(options, CTL_OPT_REASON);
-    enum zdm_code code = ZDM_OK;
+    enum zdm_code code = ctl_reason_read(options, row->needs_reason ? row->command : NULL, request, err);
     request->verb = row->verb;
     request->only_unfinished = ctl_given(options, CTL_OPT_ONLY_UNFINISHED);
-    if (reason != NULL && !zdm_copy_text(request->reason, sizeof request->reason, reason))
-        return zdm_error_set(err, ZDM_INVALID, "--reason is longer than %d bytes", ZDM_TEXT_MAX);
+    request->forward = ctl_given(options, CTL_OPT_FORWARD);
+    if (code != ZDM_OK)
+        return code;
     if (row->verb == ZDM_VERB_THROTTLE)
         code = read_throttle(options, &request->throttle, err);
     if (code == ZDM_OK && row->on_shards)
@@ -103,27 +105,6 @@ static enum zdm_code read_arguments(const struct ctl *ctl, const struct verb_row
 }
 
 /* ---- What has to be looked up ---- */
-
-/* The number of the phase that --to names, by number, title or class. */
-static enum zdm_code find_phase(const json_t *status, const char *text, uint32_t *out, struct zdm_error *err)
-{
-    const json_t *phases = json_object_get(status, "phases"), *phase;
-    size_t index, found = 0;
-    json_array_foreach(phases, index, phase)
-    {
-        char number[24];
-        snprintf(number, sizeof number, "%" PRId64, ctl_json_int(phase, "number", 0));
-        if (strcmp(number, text) == 0 || strcasecmp(ctl_json_text(phase, "title"), text) == 0) {
-            *out = (uint32_t)ctl_json_int(phase, "number", 0);
-            found++;
-        }
-    }
-    if (found == 1)
-        return ZDM_OK;
-    zdm_error_set(err, ZDM_INVALID, found == 0 ? "the migration has no phase \"%s\"" : "\"%s\" names several phases",
-                  text);
-    return zdm_error_hint(err, "Write the number or the title of a phase; zdmctl status shows them.");
-}
 
 /* Asks before a phase that takes something out of old code's sight. */
 static enum zdm_code confirm(const struct ctl *ctl, const json_t *status, uint32_t last, struct zdm_error *err)
@@ -160,7 +141,7 @@ static enum zdm_code prepare_advance(const struct ctl *ctl, struct ctl_client *c
         return ZDM_OK;
     code = ctl_ask(client, &query, &status, err);
     if (code == ZDM_OK && to != NULL)
-        code = find_phase(status, to, &request->to_phase, err);
+        code = ctl_phase_find(status, to, &request->to_phase, err);
     if (code == ZDM_OK && !request->only_unfinished)
         code = confirm(ctl, status, to != NULL ? request->to_phase : request->expect_phase + 1, err);
     return code;

@@ -9,80 +9,27 @@
 #include <string.h>
 
 #include "common/os/crypto.h"
-#include "common/os/file.h"
-#include "common/runbook/runbook.h"
 #include "coordinator/ctl/client.h"
-#include "coordinator/ctl/plan_view.h"
+#include "coordinator/ctl/source.h"
 #include "proto/signed.h"
-
-struct compiled {
-    struct zdm_plan *plan; /* NULL when the runbook has errors */
-    struct zdm_notes *notes;
-    struct zdm_buffer plan_bytes;
-};
-
-static void compiled_fini(struct compiled *c)
-{
-    zdm_plan_unref(c->plan);
-    zdm_notes_free(c->notes);
-    zdm_buffer_fini(&c->plan_bytes);
-}
-
-static enum zdm_code compile(const char *path, struct compiled *out, struct zdm_error *err)
-{
-    struct zdm_buffer text;
-    zdm_buffer_init(&text, ZDM_RUNBOOK_MAX + 1);
-    enum zdm_code code = zdm_file_read(path, ZDM_RUNBOOK_MAX, &text, err);
-    if (code == ZDM_OK)
-        code = zdm_runbook_compile(path, zdm_buffer_text(&text), text.len, &out->plan, &out->notes, err);
-    zdm_buffer_fini(&text);
-    if (code == ZDM_OK && out->plan != NULL) {
-        zdm_buffer_init(&out->plan_bytes, ZDM_PLAN_MAX);
-        zdm_plan_encode(zdm_crypto_sodium(), out->plan, &out->plan_bytes);
-        if (out->plan_bytes.failed)
-            code = zdm_error_set(err, ZDM_LIMIT, "the plan is larger than %d KiB", ZDM_PLAN_MAX / 1024);
-    }
-    return code;
-}
-
-static enum zdm_code refuse(const char *path, const struct zdm_notes *notes, struct zdm_error *err)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < notes->n_findings; i++)
-        n += notes->findings[i].level == ZDM_LEVEL_ERROR ? 1 : 0;
-    zdm_error_set(err, ZDM_REFUSED, "%.300s has %zu error%s", path, n, n == 1 ? "" : "s");
-    return zdm_error_hint(err, "Mend what is listed above, then: zdmctl plan %.300s", path);
-}
-
-static enum zdm_code show(const struct ctl *ctl, const struct compiled *c, struct zdm_error *err)
-{
-    struct zdm_buffer out = ZDM_BUFFER_INIT;
-    if (ctl_wants_json(ctl))
-        ctl_plan_json(&out, c->plan, c->notes);
-    else
-        ctl_plan_text(&out, &ctl->look, c->plan, c->notes);
-    enum zdm_code code = ctl_write(&out, err);
-    zdm_buffer_fini(&out);
-    return code;
-}
 
 enum zdm_code ctl_run_plan(struct ctl *ctl, struct zdm_error *err)
 {
     const char *path = ctl_operand(&ctl->options, 0);
-    struct compiled c = {.plan = NULL};
-    enum zdm_code code = compile(path, &c, err);
+    struct ctl_compiled c = {.plan = NULL};
+    enum zdm_code code = ctl_compile(path, &c, err);
     if (code == ZDM_OK)
-        code = show(ctl, &c, err);
+        code = ctl_compiled_show(ctl, &c, err);
     if (code == ZDM_OK && c.plan == NULL)
-        code = refuse(path, c.notes, err);
-    compiled_fini(&c);
+        code = ctl_compiled_refuse(path, c.notes, err);
+    ctl_compiled_fini(&c);
     return code;
 }
 
 /* ---- submit ---- */
 
 /* The signed plan and the notes, as they are uploaded. */
-static enum zdm_code pack(struct ctl_client *client, const struct compiled *c, struct ctl_errand *errand,
+static enum zdm_code pack(struct ctl_client *client, const struct ctl_compiled *c, struct ctl_errand *errand,
                           struct zdm_error *err)
 {
     struct zdm_envelope envelope;
@@ -101,7 +48,7 @@ static enum zdm_code pack(struct ctl_client *client, const struct compiled *c, s
     return ZDM_OK;
 }
 
-static enum zdm_code submit(struct ctl *ctl, const struct compiled *c, struct zdm_error *err)
+static enum zdm_code submit(struct ctl *ctl, const struct ctl_compiled *c, struct zdm_error *err)
 {
     ZDM_CLEANUP(ctl_client_freep) struct ctl_client *client = NULL;
     struct ctl_errand errand = {.request = {.verb = ZDM_VERB_SUBMIT, .plan_hash = c->plan->hash}};
@@ -125,15 +72,15 @@ static enum zdm_code submit(struct ctl *ctl, const struct compiled *c, struct zd
 enum zdm_code ctl_run_submit(struct ctl *ctl, struct zdm_error *err)
 {
     const char *path = ctl_operand(&ctl->options, 0);
-    struct compiled c = {.plan = NULL};
-    enum zdm_code code = compile(path, &c, err);
+    struct ctl_compiled c = {.plan = NULL};
+    enum zdm_code code = ctl_compile(path, &c, err);
     if (code == ZDM_OK && c.plan == NULL) {
-        code = show(ctl, &c, err);
+        code = ctl_compiled_show(ctl, &c, err);
         if (code == ZDM_OK)
-            code = refuse(path, c.notes, err);
+            code = ctl_compiled_refuse(path, c.notes, err);
     } else if (code == ZDM_OK) {
         code = submit(ctl, &c, err);
     }
-    compiled_fini(&c);
+    ctl_compiled_fini(&c);
     return code;
 }

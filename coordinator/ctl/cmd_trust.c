@@ -1,5 +1,5 @@
 /*
- * cmd_trust.c - trust init, trust show.
+ * cmd_trust.c - trust init, trust show. The versions after the first: cmd_trust_next.c.
  */
 #include "coordinator/ctl/command.h"
 
@@ -9,10 +9,9 @@
 
 #include "common/os/crypto.h"
 #include "common/os/file.h"
-#include "coordinator/ctl/view_lists.h"
-#include "proto/trust_file.h"
-
-enum { TRUST_FILE_MAX = 4 * 1024 * 1024, TRUST_FILE_MODE = 0644 };
+#include "coordinator/ctl/trust_change.h"
+#include "coordinator/ctl/trust_proposal.h"
+#include "coordinator/ctl/view_trust.h"
 
 /* What is collected from the command line, and the secret keys of the roots. */
 struct founding {
@@ -21,56 +20,11 @@ struct founding {
     size_t n_roots;
 };
 
-static enum zdm_code parse_roles(const char *text, uint32_t *out, struct zdm_error *err)
-{
-    static const struct {
-        const char *name;
-        uint32_t role;
-    } known[] = {{"viewer", ZDM_ROLE_VIEWER}, {"operator", ZDM_ROLE_OPERATOR}, {"approver", ZDM_ROLE_APPROVER}};
-    uint32_t roles = 0;
-    for (const char *at = text; *at != '\0';) {
-        size_t n = strcspn(at, ","), i = 0;
-        while (i < 3 && !(strlen(known[i].name) == n && strncmp(known[i].name, at, n) == 0))
-            i++;
-        if (i == 3) {
-            zdm_error_set(err, ZDM_INVALID, "\"%.*s\" is not a role", (int)(n < 64 ? n : 64), at);
-            return zdm_error_hint(err, "Roles are viewer, operator and approver, separated by commas.");
-        }
-        roles |= known[i].role;
-        at += n + (at[n] == ',' ? 1 : 0);
-    }
-    *out = roles != 0 ? roles : ZDM_ROLE_OPERATOR;
-    return ZDM_OK;
-}
-
-/* NAME=PUBFILE or NAME=PUBFILE:ROLES; a colon with a slash behind it belongs to the path. */
 static enum zdm_code add_person(struct zdm_trust *trust, const char *text, struct zdm_error *err)
 {
-    struct zdm_person *person = &trust->people[trust->n_people];
-    ZDM_CLEANUP(zdm_freep) char *copy = zdm_strdup(text);
-    if (copy == NULL)
-        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
-    char *path = strchr(copy, '=');
-    if (path == NULL) {
-        zdm_error_set(err, ZDM_INVALID, "--person \"%s\" does not say where the key is", text);
-        return zdm_error_hint(err, "Write --person NAME=PUBFILE:ROLES, for example ann=ann.key.pub:operator,approver.");
-    }
-    *path++ = '\0';
-    char *roles = strrchr(path, ':');
-    if (roles != NULL && strchr(roles, '/') != NULL)
-        roles = NULL;
-    if (roles != NULL)
-        *roles++ = '\0';
-    if (!zdm_name_is_valid(copy)) {
-        zdm_error_set(err, ZDM_INVALID, "\"%s\" cannot be the name of a person", copy);
-        return zdm_error_hint(err, "Names are lower-case letters, digits, dots, dashes and underscores.");
-    }
-    zdm_copy_text(person->name, sizeof person->name, copy);
-    enum zdm_code code = parse_roles(roles != NULL ? roles : "", &person->roles, err);
-    if (code == ZDM_OK)
-        code = zdm_public_key_read(path, &person->public_key, NULL, 0, err);
-    if (code == ZDM_OK)
-        trust->n_people++;
+    bool has_roles = false;
+    enum zdm_code code = ctl_person_parse("person", text, &trust->people[trust->n_people], &has_roles, err);
+    trust->n_people += code == ZDM_OK ? 1 : 0;
     return code;
 }
 
@@ -86,7 +40,7 @@ static enum zdm_code add_keys(struct founding *f, const struct ctl_options *opti
     for (size_t i = 0; code == ZDM_OK && i < people->n; i++)
         code = add_person(&f->trust, people->items[i], err);
     for (size_t i = 0; code == ZDM_OK && i < coordinators->n; i++) {
-        code = zdm_public_key_read(coordinators->items[i], &f->trust.coordinators[i], NULL, 0, err);
+        code = ctl_public_key(coordinators->items[i], &f->trust.coordinators[i], err);
         f->trust.n_coordinators += code == ZDM_OK ? 1 : 0;
     }
     for (size_t i = 0; code == ZDM_OK && i < roots->n; i++) {
@@ -148,10 +102,10 @@ static void founding_fini(struct founding *f)
 static enum zdm_code write_chain(const struct zdm_trust_chain *chain, const char *path, struct zdm_error *err)
 {
     struct zdm_buffer bytes;
-    zdm_buffer_init(&bytes, TRUST_FILE_MAX);
+    zdm_buffer_init(&bytes, CTL_TRUST_FILE_MAX);
     zdm_trust_chain_write(chain, &bytes);
     enum zdm_code code = bytes.failed ? zdm_error_set(err, ZDM_NOMEM, "out of memory")
-                                      : zdm_file_create(path, bytes.data, bytes.len, TRUST_FILE_MODE, err);
+                                      : zdm_file_create(path, bytes.data, bytes.len, CTL_TRUST_FILE_MODE, err);
     zdm_buffer_fini(&bytes);
     return code;
 }
@@ -241,10 +195,45 @@ enum zdm_code ctl_run_trust_init(struct ctl *ctl, struct zdm_error *err)
     return code;
 }
 
+static enum zdm_code show_proposal(const struct ctl *ctl, const struct ctl_proposal *p, struct zdm_error *err)
+{
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    struct ctl_progress progress = ctl_proposal_progress(zdm_crypto_sodium(), p);
+    char text[160];
+    ctl_progress_text(text, sizeof text, p, &progress);
+    zdm_buffer_printf(&out, "proposal of version %u of the trust file of ", p->next.version);
+    ctl_put(&out, &ctl->look, CTL_BOLD, p->next.fleet_name);
+    zdm_buffer_puts(&out, "\n");
+    ctl_view_trust_changes(&out, &ctl->look, zdm_crypto_sodium(), &p->chain.trust, &p->next);
+    zdm_buffer_printf(&out, "%s\n", text);
+    enum zdm_code code = ctl_say(ctl, &out, err);
+    zdm_buffer_fini(&out);
+    return code;
+}
+
+static enum zdm_code show_bytes(const struct ctl *ctl, const struct zdm_buffer *bytes, struct zdm_error *err)
+{
+    if (ctl_proposal_is(bytes->data, bytes->len)) {
+        struct ctl_proposal proposal;
+        enum zdm_code code = ctl_proposal_read(zdm_crypto_sodium(), bytes->data, bytes->len, &proposal, err);
+        if (code != ZDM_OK)
+            return code;
+        code = show_proposal(ctl, &proposal, err);
+        ctl_proposal_fini(&proposal);
+        return code;
+    }
+    struct zdm_trust_chain chain;
+    enum zdm_code code = zdm_trust_chain_read(zdm_crypto_sodium(), bytes->data, bytes->len, &chain, err);
+    if (code != ZDM_OK)
+        return code;
+    code = print_chain(ctl, &chain, err);
+    zdm_trust_chain_fini(&chain);
+    return code;
+}
+
 enum zdm_code ctl_run_trust_show(struct ctl *ctl, struct zdm_error *err)
 {
     const char *path = ctl_operand(&ctl->options, 0);
-    struct zdm_trust_chain chain;
     struct zdm_buffer bytes;
     if (path == NULL)
         path = ctl->settings.trust;
@@ -252,14 +241,10 @@ enum zdm_code ctl_run_trust_show(struct ctl *ctl, struct zdm_error *err)
         zdm_error_set(err, ZDM_INVALID, "the trust file is not known");
         return zdm_error_hint(err, "Write zdmctl trust show FILE, or set ZDM_TRUST.");
     }
-    zdm_buffer_init(&bytes, TRUST_FILE_MAX);
-    enum zdm_code code = zdm_file_read(path, TRUST_FILE_MAX, &bytes, err);
+    zdm_buffer_init(&bytes, CTL_TRUST_FILE_MAX);
+    enum zdm_code code = zdm_file_read(path, CTL_TRUST_FILE_MAX, &bytes, err);
     if (code == ZDM_OK)
-        code = zdm_trust_chain_read(zdm_crypto_sodium(), bytes.data, bytes.len, &chain, err);
+        code = show_bytes(ctl, &bytes, err);
     zdm_buffer_fini(&bytes);
-    if (code != ZDM_OK)
-        return zdm_error_wrap(err, "trust file %s", path);
-    code = print_chain(ctl, &chain, err);
-    zdm_trust_chain_fini(&chain);
-    return code;
+    return code == ZDM_OK || code == ZDM_CANCELLED ? code : zdm_error_wrap(err, "trust file %s", path);
 }

@@ -51,6 +51,15 @@ enum zdm_code ctl_run_enroll(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED
 enum zdm_code ctl_run_version(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code ctl_run_completion(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code ctl_run_help(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code ctl_run_rollback(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code ctl_run_approve(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code ctl_run_purge(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code ctl_run_agents_revoke(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code ctl_run_trust_propose(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code ctl_run_trust_sign(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code ctl_run_trust_publish(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code ctl_run_trust_fetch(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code ctl_run_audit_verify(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED; /* cmd_audit.c */
 enum zdm_code ctl_run_unavailable(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

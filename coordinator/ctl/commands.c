@@ -14,6 +14,52 @@ static const char selection_help[] =
     "Shards are chosen by exactly one of --all-shards, --shard NAME (repeatable) and -l SELECTOR, whose terms are "
     "key=value, key!=value, key and !key, separated by commas. MIGRATION may be left out while exactly one is active.";
 
+static const char resume_help[] = "A paused shard goes on with what it did. A rolled back one takes part again from "
+                                  "where the rollback took it to: it "
+                                  "moves with the next advance.\n\n"
+                                  "Example: zdmctl resume --shard shard-3";
+
+static const char retry_help[] =
+    "A shard that failed, or whose agent does not know, tries again: going forward, or back when it was going back. "
+    "--forward gives a rollback up that failed or was paused: the shard stays at what is proven done and goes forward "
+    "again with the next advance.\n\n"
+    "Example: zdmctl retry --shard shard-3 --forward";
+
+static const char rollback_help[] =
+    "Says first what will happen, shard by shard and phase by phase, what does not come back exactly and what to do "
+    "next; then asks. Nothing is dropped: what the migration added is hidden until zdmctl purge.\n\n"
+    "Without --to: as far back as one command may go. When new code may run behind a flag, that is to the end of the "
+    "flag's phase: old columns come back while new code still works. Then turn the flag off, and roll back again with "
+    "--flag-off, your statement that it is off everywhere and no new code runs.\n\n"
+    "Examples: zdmctl rollback --all-shards\n"
+    "          zdmctl rollback --all-shards --flag-off --reason 'INC-311'";
+
+static const char approve_help[] =
+    "Needs the role approver. What you sign is shown from your own copy of the runbook, compiled here: SQL, locks, "
+    "what "
+    "a rollback would not bring back, shards. When its hash is not that of the submitted plan, that is an error. "
+    "Without a selection: every shard.\n\n"
+    "--purge signs for the purge phase in the same act. --rollback-to signs for a rollback that loses what new code "
+    "wrote. --revoke takes back what you signed and nobody has used: all of it, or that for --phase.\n\n"
+    "Examples: zdmctl approve --phase 4 --runbook users.md --purge\n"
+    "          zdmctl approve --revoke --phase 4";
+
+static const char purge_help[] =
+    "Needs the role approver. Signs that the purge phase may run, or, after a rollback or the end of the migration, "
+    "that "
+    "what rollbacks left hidden may go. As many approvers as are needed type it. Nothing goes before its grace period "
+    "is over; --now does not wait for that. What is purged is gone. Without a selection: every shard.\n\n"
+    "Example: zdmctl purge users-full-name";
+
+static const char exclude_help[] = "Needs the role approver. An excluded shard is not waited for and gets no work; it "
+                                   "stays as it is. For one that was "
+                                   "decommissioned, or that must be mended by hand while the others go on.\n\n"
+                                   "Example: zdmctl exclude --shard shard-9 --reason 'decommissioned, OPS-7'";
+
+static const char include_help[] =
+    "Needs the role approver. The shard is looked at first: it goes on from what is proven done there.\n\n"
+    "Example: zdmctl include --shard shard-9";
+
 static const struct ctl_command commands[] = {
     {"keys generate", "[--out FILE]", "make a key pair",
      "Writes the secret key to FILE with mode 0600 and the public key to FILE.pub. Without --out: ~/.config/zdm/key. "
@@ -29,8 +75,35 @@ static const struct ctl_command commands[] = {
      CTL_BIT(FLEET) | CTL_BIT(PERSON) | CTL_BIT(COORDINATOR_KEY) | CTL_BIT(ROOT) | CTL_BIT(ROOT_THRESHOLD) |
          CTL_BIT(APPROVALS_MIN) | CTL_BIT(FOUR_EYES) | CTL_BIT(OUT),
      0, 0, ctl_run_trust_init},
-    {"trust show", "[FILE]", "print a trust file, verified", "Without FILE: the one that the settings name.", 0, 0, 1,
-     ctl_run_trust_show},
+    {"trust show", "[FILE]", "print a trust file, verified: its versions, who may do what, what changed",
+     "Without FILE: the one that the settings name. A proposal can be shown too: with the signatures that it has.\n\n"
+     "Example: zdmctl trust show",
+     0, 0, 1, ctl_run_trust_show},
+    {"trust propose", "[CHANGES] --out FILE", "write the next version of the trust file, to be signed by roots",
+     "Starts from the newest version of the trust file and changes what is asked for; --add-person of a name that is "
+     "there replaces the key. PUBFILE may also be the public key itself, KEYID the first digits of a key's id. FILE is "
+     "a proposal: nothing changes before enough roots have signed it and it is published.\n\n"
+     "Example: zdmctl trust propose --add-person eve=eve.pub:operator --remove-person bob --out next",
+     CTL_BIT(FROM) | CTL_BIT(OUT) | CTL_BIT(ADD_PERSON) | CTL_BIT(REMOVE_PERSON) | CTL_BIT(SET_ROLES) |
+         CTL_BIT(ADD_ROOT) | CTL_BIT(REMOVE_ROOT) | CTL_BIT(ROOT_THRESHOLD) | CTL_BIT(ADD_COORDINATOR) |
+         CTL_BIT(REMOVE_COORDINATOR) | CTL_BIT(APPROVALS_MIN) | CTL_BIT(SET_FOUR_EYES),
+     0, 0, ctl_run_trust_propose},
+    {"trust sign", "FILE --key ROOTKEY", "sign a proposal with a root's key",
+     "Shows what the proposal changes, asks, adds the signature to FILE, and says how many are missing: a version must "
+     "be signed by enough roots of the version before and by enough of its own. With the last one FILE becomes a trust "
+     "file. Works without a network.\n\n"
+     "Example: zdmctl trust sign next --key /media/usb/root1",
+     0, 1, 1, ctl_run_trust_sign},
+    {"trust publish", "FILE", "give a trust file with a new version to the coordinator",
+     "FILE is a proposal that enough roots have signed. The coordinator verifies it, keeps it and sends it to every "
+     "agent; then your own trust file is replaced, too. Any person may publish: the authority is the roots' "
+     "signatures.\n\n"
+     "Example: zdmctl trust publish next",
+     0, 1, 1, ctl_run_trust_publish},
+    {"trust fetch", "", "bring your own trust file up to date",
+     "Asks the coordinator for its trust file, verifies that it continues yours, and replaces yours.\n\n"
+     "Example: zdmctl trust fetch",
+     0, 0, 0, ctl_run_trust_fetch},
     {"plan", "RUNBOOK", "compile a runbook: phases, steps, locks, warnings",
      "Needs neither a coordinator nor a database. Exits with 3 when the runbook has errors.", 0, 1, 1, ctl_run_plan},
     {"submit", "RUNBOOK", "sign the plan and register it with the coordinator",
@@ -42,9 +115,24 @@ static const struct ctl_command commands[] = {
      selection_help, CTL_SHARDS | CTL_BIT(TO) | CTL_BIT(ONLY_UNFINISHED) | CTL_BIT(REASON), 0, 1, ctl_run_act},
     {"pause", "[MIGRATION] (--all-shards | --shard NAME | -l SELECTOR)", "stop shards at the next safe point",
      selection_help, CTL_SHARDS | CTL_BIT(REASON), 0, 1, ctl_run_act},
-    {"resume", "[MIGRATION] (--all-shards | --shard NAME | -l SELECTOR)", "let paused shards go on", selection_help,
-     CTL_SHARDS | CTL_BIT(REASON), 0, 1, ctl_run_act},
-    {"retry", "[MIGRATION] (--all-shards | --shard NAME | -l SELECTOR)", "let failed shards try again", selection_help,
+    {"resume", "[MIGRATION] (--all-shards | --shard NAME | -l SELECTOR)",
+     "let paused shards go on, and rolled back ones take part again", resume_help, CTL_SHARDS | CTL_BIT(REASON), 0, 1,
+     ctl_run_act},
+    {"retry", "[MIGRATION] (--all-shards | --shard NAME | -l SELECTOR) [--forward]", "let failed shards try again",
+     retry_help, CTL_SHARDS | CTL_BIT(REASON) | CTL_BIT(FORWARD), 0, 1, ctl_run_act},
+    {"rollback", "[MIGRATION] (--all-shards | --shard NAME | -l SELECTOR) [--to PHASE] [--flag-off]",
+     "take shards back, in reverse order", rollback_help,
+     CTL_SHARDS | CTL_BIT(TO) | CTL_BIT(FLAG_OFF) | CTL_BIT(REASON), 0, 1, ctl_run_rollback},
+    {"approve", "[MIGRATION] (--phase PHASE --runbook FILE [--purge] | --rollback-to PHASE | --revoke)",
+     "sign a phase that destroys, or take your signature back", approve_help,
+     CTL_SHARDS | CTL_BIT(PHASE) | CTL_BIT(RUNBOOK) | CTL_BIT(PURGE) | CTL_BIT(ROLLBACK_TO) | CTL_BIT(EXPIRES) |
+         CTL_BIT(REVOKE) | CTL_BIT(REASON),
+     0, 1, ctl_run_approve},
+    {"purge", "[MIGRATION] [--shard NAME | -l SELECTOR] [--now]", "really drop what was hidden", purge_help,
+     CTL_SHARDS | CTL_BIT(NOW) | CTL_BIT(EXPIRES) | CTL_BIT(REASON), 0, 1, ctl_run_purge},
+    {"exclude", "[MIGRATION] (--shard NAME | -l SELECTOR) --reason TEXT", "take shards out of barrier and budget",
+     exclude_help, CTL_SHARDS | CTL_BIT(REASON), 0, 1, ctl_run_act},
+    {"include", "[MIGRATION] (--shard NAME | -l SELECTOR)", "bring excluded shards back", include_help,
      CTL_SHARDS | CTL_BIT(REASON), 0, 1, ctl_run_act},
     {"throttle", "[MIGRATION] [--batch-target TIME] [--duty PERCENT] [--max-replica-lag TIME]",
      "change how politely batches run",
@@ -67,6 +155,12 @@ static const struct ctl_command commands[] = {
      CTL_SHARDS | CTL_BIT(FOR) | CTL_BIT(TIMEOUT) | CTL_BIT(VERBOSE), 0, 1, ctl_run_wait},
     {"history", "[MIGRATION] [--limit N]", "what happened: when, who, what, which shards",
      "Without MIGRATION: of the whole fleet.", CTL_BIT(LIMIT), 0, 1, ctl_run_history},
+    {"agents revoke", "AGENT --reason TEXT", "shut an agent out for good",
+     "AGENT is the id of its key, its first digits, or the shard's name when that has one agent. Its session is closed "
+     "at once and its key is never let in again; another agent of the shard goes on, or joins with a new token. Data "
+     "and journal in the database stay as they are.\n\n"
+     "Example: zdmctl agents revoke shard-7 --reason 'host was stolen'",
+     CTL_BIT(REASON), 1, 1, ctl_run_agents_revoke},
     {"agents", "", "who is connected, in which version", NULL, 0, 0, 0, ctl_run_agents},
     {"enroll", "SHARD [--label KEY=VALUE] [--url URL]", "make a join token for one agent of a shard",
      "Prints the token, and nothing else, on stdout: whoever has it may join as an agent of that shard, once, within "
@@ -78,11 +172,6 @@ static const struct ctl_command commands[] = {
      1, ctl_run_completion},
     {"help", "[COMMAND]", "show help", NULL, 0, 0, 2, ctl_run_help},
     UNAVAILABLE("check", "RUNBOOK", "ask every agent what the plan would meet"),
-    UNAVAILABLE("approve", "MIGRATION --phase P", "sign a destructive phase"),
-    UNAVAILABLE("rollback", "[MIGRATION]", "take shards back"),
-    UNAVAILABLE("purge", "[MIGRATION]", "really drop what was hidden"),
-    UNAVAILABLE("exclude", "SHARD", "take a shard out of barrier and budget"),
-    UNAVAILABLE("include", "SHARD", "bring an excluded shard back"),
     UNAVAILABLE("audit", "verify", "prove the event log"),
     UNAVAILABLE("flags", "", "feature flags of migrations"),
 };

@@ -61,6 +61,9 @@ bool ctl_wants_json(const struct ctl *ctl);
 bool ctl_is_interactive(void);
 /* Asks on stderr; true for "y" or "yes". Without a terminal or with --yes: true. */
 bool ctl_confirm(const struct ctl *ctl, const char *question);
+/* Consent to what cannot simply be taken back: --yes, or a yes at the terminal. ZDM_REFUSED without a terminal and
+ * without --yes, ZDM_CANCELLED after a no. */
+enum zdm_code ctl_consent(const struct ctl *ctl, const char *question, struct zdm_error *err) ZDM_CHECKED;
 
 /* The exit code for a result. */
 enum ctl_exit ctl_exit_of(enum zdm_code code);
@@ -68,5 +71,7 @@ enum ctl_exit ctl_exit_of(enum zdm_code code);
 void ctl_error_render(struct zdm_buffer *out, const struct ctl_look *look, const struct zdm_error *err);
 /* Writes a rendered text to stdout. ZDM_IO when that fails, ZDM_NOMEM when the buffer had failed. */
 enum zdm_code ctl_write(const struct zdm_buffer *text, struct zdm_error *err) ZDM_CHECKED;
+/* The same for what a person reads before a question: with -o json on stderr, because stdout holds the answer. */
+enum zdm_code ctl_say(const struct ctl *ctl, const struct zdm_buffer *text, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

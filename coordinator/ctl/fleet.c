@@ -3,8 +3,10 @@
  */
 #include "coordinator/ctl/fleet.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "coordinator/ctl/json.h"
 
@@ -68,6 +70,26 @@ enum zdm_code ctl_target_find(const json_t *fleet, const char *named, struct ctl
     if (code == ZDM_OK)
         *out = found;
     return code;
+}
+
+enum zdm_code ctl_phase_find(const json_t *status, const char *text, uint32_t *out, struct zdm_error *err)
+{
+    const json_t *phases = json_object_get(status, "phases"), *phase;
+    size_t index, found = 0;
+    json_array_foreach(phases, index, phase)
+    {
+        char number[24];
+        snprintf(number, sizeof number, "%" PRId64, ctl_json_int(phase, "number", 0));
+        if (strcmp(number, text) == 0 || strcasecmp(ctl_json_text(phase, "title"), text) == 0) {
+            *out = (uint32_t)ctl_json_int(phase, "number", 0);
+            found++;
+        }
+    }
+    if (found == 1)
+        return ZDM_OK;
+    zdm_error_set(err, ZDM_INVALID, found == 0 ? "the migration has no phase \"%s\"" : "\"%s\" names several phases",
+                  text);
+    return zdm_error_hint(err, "Write the number or the title of a phase; zdmctl status shows them.");
 }
 
 static const json_t *labels_of(const json_t *fleet, const char *shard)

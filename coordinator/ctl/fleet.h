@@ -23,6 +23,9 @@ struct ctl_target {
 enum zdm_code ctl_target_find(const json_t *fleet, const char *named, struct ctl_target *out,
                               struct zdm_error *err) ZDM_CHECKED;
 
+/* The number of the phase that `text` names by number, title or class, out of a `status`. */
+enum zdm_code ctl_phase_find(const json_t *status, const char *text, uint32_t *out, struct zdm_error *err) ZDM_CHECKED;
+
 /* Is a shard of a `status` meant by the selection? labels: the `fleet` answer, needed for selectors only. */
 bool ctl_selection_has(const struct zdm_selection *selection, const char *shard, const json_t *fleet);
 

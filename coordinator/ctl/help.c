@@ -179,7 +179,7 @@ static void put_bash(struct zdm_buffer *out)
     put_command_words(out, "keys");
     zdm_buffer_puts(out, "' ;;\n    trust) words='");
     put_command_words(out, "trust");
-    zdm_buffer_puts(out, "' ;;\n    completion) words='bash' ;;\n");
+    zdm_buffer_puts(out, "' ;;\n    completion) words='bash' ;;\n    audit) words='verify' ;;\n");
     for (size_t i = 0; i < n; i++) {
         if (commands[i].run == ctl_run_unavailable || commands[i].run == ctl_run_completion)
             continue;

@@ -256,3 +256,16 @@ enum zdm_code ctl_selection_read(const struct ctl_options *options, bool optiona
         zdm_selection_fini(&made);
     return code;
 }
+
+enum zdm_code ctl_reason_read(const struct ctl_options *options, const char *needed_by, struct zdm_request *request,
+                              struct zdm_error *err)
+{
+    const char *reason = ctl_option_text(options, CTL_OPT_REASON);
+    if (needed_by != NULL && (reason == NULL || reason[0] == '\0')) {
+        zdm_error_set(err, ZDM_INVALID, "%s needs a reason", needed_by);
+        return zdm_error_hint(err, "Write --reason TEXT: it is signed, and kept in the history.");
+    }
+    if (reason != NULL && !zdm_copy_text(request->reason, sizeof request->reason, reason))
+        return zdm_error_set(err, ZDM_INVALID, "--reason is longer than %d bytes", ZDM_TEXT_MAX);
+    return ZDM_OK;
+}

@@ -50,7 +50,26 @@
     X(BATCH_TARGET, "batch-target", 0, "TIME", 1, "how long one batch should take: 20ms")                              \
     X(DUTY, "duty", 0, "PERCENT", 1, "share of the time that batches may take: 1 to 100")                              \
     X(MAX_REPLICA_LAG, "max-replica-lag", 0, "TIME", 1, "pause batches above this lag of a replica: 5s")               \
-    X(RESET, "reset", 0, NULL, 1, "back to what the plan says")
+    X(RESET, "reset", 0, NULL, 1, "back to what the plan says")                                                        \
+    X(FORWARD, "forward", 0, NULL, 1, "give a rollback up where it stands, and go forward again")                      \
+    X(FLAG_OFF, "flag-off", 0, NULL, 1, "you state: the flag is off everywhere, and no new code runs")                 \
+    X(PHASE, "phase", 0, "PHASE", 1, "the phase, by number or title")                                                  \
+    X(RUNBOOK, "runbook", 0, "FILE", 1, "your own copy of the runbook: what you sign is shown from it")                \
+    X(PURGE, "purge", 0, NULL, 1, "sign for the purge phase, too")                                                     \
+    X(ROLLBACK_TO, "rollback-to", 0, "PHASE", 1, "a rollback to this phase may lose what new code wrote")              \
+    X(EXPIRES, "expires", 0, "TIME", 1, "how long the signature holds; default 7d")                                    \
+    X(REVOKE, "revoke", 0, NULL, 1, "take your own signatures back")                                                   \
+    X(NOW, "now", 0, NULL, 1, "before the grace period is over")                                                       \
+    X(FROM, "from", 0, "FILE", 1, "the trust file to go on from; default: the one that the settings name")             \
+    X(ADD_PERSON, "add-person", 0, "NAME=PUBFILE:ROLES", 256, "a person joins, or gets a new key; may be repeated")    \
+    X(REMOVE_PERSON, "remove-person", 0, "NAME", 256, "a person leaves; may be repeated")                              \
+    X(SET_ROLES, "set-roles", 0, "NAME=ROLES", 256, "other roles for a person; may be repeated")                       \
+    X(ADD_ROOT, "add-root", 0, "PUBFILE", 16, "a public key that vouches from now on; may be repeated")                \
+    X(REMOVE_ROOT, "remove-root", 0, "KEYID", 16, "a root that no longer vouches; may be repeated")                    \
+    X(ADD_COORDINATOR, "add-coordinator", 0, "PUBFILE", 16, "a coordinator's public key; may be repeated")             \
+    X(REMOVE_COORDINATOR, "remove-coordinator", 0, "KEYID", 16, "a coordinator that is one no longer")                 \
+    X(SET_FOUR_EYES, "four-eyes", 0, "on|off", 1, "whether who submitted a plan may approve it: on means no")          \
+    X(ANCHORS, "anchors", 0, "FILE", 100, "what agents hold, as zdm-agent anchors prints it; may be repeated")
 
 enum ctl_option_id {
 #define X(id, name, letter, argument, most, help) CTL_OPT_##id,
@@ -112,5 +131,8 @@ enum zdm_code ctl_option_duration(const struct ctl_options *options, enum ctl_op
  * ZDM_INVALID with a hint that says what to write (verb is the command's name). The caller frees *out. */
 enum zdm_code ctl_selection_read(const struct ctl_options *options, bool optional, const char *verb,
                                  struct zdm_selection *out, struct zdm_error *err) ZDM_CHECKED;
+/* --reason into the request. needed_by: the command that does not do without one, or NULL. */
+enum zdm_code ctl_reason_read(const struct ctl_options *options, const char *needed_by, struct zdm_request *request,
+                              struct zdm_error *err) ZDM_CHECKED;
 
 #endif

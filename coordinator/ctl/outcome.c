@@ -2,7 +2,7 @@
  * outcome.c - what a command leaves behind: its text on stdout, an error on stderr, an exit code; and the one question
  * that a command may ask.
  */
-#include "coordinator/ctl/ctl.h"
+#include "coordinator/ctl/command.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,6 +31,18 @@ bool ctl_confirm(const struct ctl *ctl, const char *question)
         return false;
     answer[strcspn(answer, "\r\n")] = '\0';
     return strcasecmp(answer, "y") == 0 || strcasecmp(answer, "yes") == 0;
+}
+
+enum zdm_code ctl_consent(const struct ctl *ctl, const char *question, struct zdm_error *err)
+{
+    if (ctl_given(&ctl->options, CTL_OPT_YES))
+        return ZDM_OK;
+    if (!ctl_is_interactive()) {
+        zdm_error_set(err, ZDM_REFUSED, "%s asks first, and there is no terminal to ask at: nothing was changed",
+                      ctl->command->name);
+        return zdm_error_hint(err, "Look at what it would do, then say it again with --yes.");
+    }
+    return ctl_confirm(ctl, question) ? ZDM_OK : zdm_error_set(err, ZDM_CANCELLED, "nothing was changed");
 }
 
 enum ctl_exit ctl_exit_of(enum zdm_code code)
@@ -99,4 +111,14 @@ enum zdm_code ctl_write(const struct zdm_buffer *text, struct zdm_error *err)
     if (errno == EPIPE) /* the reader has seen enough: nothing to report */
         return zdm_error_set(err, ZDM_CANCELLED, "%s", "");
     return zdm_error_system(err, ZDM_IO, errno, "could not write the output");
+}
+
+enum zdm_code ctl_say(const struct ctl *ctl, const struct zdm_buffer *text, struct zdm_error *err)
+{
+    if (!ctl_wants_json(ctl))
+        return ctl_write(text, err);
+    if (text->failed)
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    fputs(zdm_buffer_text(text), stderr);
+    return ZDM_OK;
 }

@@ -115,6 +115,7 @@ struct view {
     const struct zdm_notes *notes;
     size_t id_width; /* of the widest id */
     bool any_rewritten, any_undo;
+    bool all_sql; /* of steps that are done as written, too */
 };
 
 static void put_label(struct view *v, const char *label, size_t indent)
@@ -222,11 +223,6 @@ static void put_phase_title(struct view *v, const struct zdm_phase *phase)
         ctl_put(v->out, v->look, CTL_WARN, text);
     }
     zdm_buffer_puts(v->out, "\n");
-    if (phase->approvals > 0 || phase->destructive || phase->class == ZDM_PHASE_PURGE) {
-        ctl_repeat(v->out, ' ', STEP_COLUMN);
-        ctl_put(v->out, v->look, CTL_WARN, "this release takes no approvals: no shard will enter this phase");
-        zdm_buffer_puts(v->out, "\n");
-    }
     if (phase->n_steps == 0) {
         ctl_repeat(v->out, ' ', STEP_COLUMN);
         zdm_buffer_puts(v->out, "nothing is run: holds until advance is called\n");
@@ -267,7 +263,7 @@ static void put_step(struct view *v, const struct zdm_step *step)
     ctl_wrap(v->out, v->look, CTL_PLAIN, note->does, column, column);
     v->any_rewritten = v->any_rewritten || note->rewritten;
     step_sql(&sql, step);
-    if (note->rewritten && sql.len > 0)
+    if ((note->rewritten || v->all_sql) && sql.len > 0)
         put_labelled(v, "sql", column, zdm_buffer_text(&sql));
     zdm_buffer_fini(&sql);
     if (step->lock != ZDM_LOCK_NONE || step->kind == ZDM_STEP_BACKFILL)
@@ -288,28 +284,30 @@ static size_t widest_id(const struct zdm_plan *plan)
     return width;
 }
 
+static void put_phase(struct view *v, const struct zdm_phase *phase)
+{
+    const struct zdm_step_notes *last = NULL;
+    put_phase_title(v, phase);
+    for (size_t j = 0; j < phase->n_steps; j++) {
+        const struct zdm_step_notes *note = notes_of(v->notes, &phase->steps[j]);
+        if (last == NULL || !same_source(last, note))
+            put_source(v, note);
+        last = note;
+        put_step(v, &phase->steps[j]);
+    }
+}
+
 static void put_phases(struct view *v)
 {
     v->id_width = widest_id(v->plan);
-    for (size_t i = 0; i < v->plan->n_phases; i++) {
-        const struct zdm_phase *phase = &v->plan->phases[i];
-        const struct zdm_step_notes *last = NULL;
-        put_phase_title(v, phase);
-        for (size_t j = 0; j < phase->n_steps; j++) {
-            const struct zdm_step_notes *note = notes_of(v->notes, &phase->steps[j]);
-            if (last == NULL || !same_source(last, note))
-                put_source(v, note);
-            last = note;
-            put_step(v, &phase->steps[j]);
-        }
-    }
+    for (size_t i = 0; i < v->plan->n_phases; i++)
+        put_phase(v, &v->plan->phases[i]);
     if (v->any_rewritten || v->any_undo)
         zdm_buffer_puts(v->out, "\n");
     if (v->any_rewritten)
         ctl_wrap(v->out, v->look, CTL_DIM, "* done otherwise than written", 0, 0);
     if (v->any_undo)
-        ctl_wrap(v->out, v->look, CTL_DIM,
-                 "undo: what would take the step back; this release has no rollback that does it", 0, 0);
+        ctl_wrap(v->out, v->look, CTL_DIM, "undo: what zdmctl rollback does to take the step back", 0, 0);
 }
 
 static enum ctl_style style_of(enum zdm_level level)
@@ -371,6 +369,16 @@ void ctl_plan_text(struct zdm_buffer *out, const struct ctl_look *look, const st
     }
     for (size_t i = 0; i < notes->n_findings; i++)
         put_finding(&v, &notes->findings[i]);
+}
+
+void ctl_plan_phase_text(struct zdm_buffer *out, const struct ctl_look *look, const struct zdm_plan *plan,
+                         const struct zdm_notes *notes, uint32_t phase)
+{
+    struct view v = {.out = out, .look = look, .plan = plan, .notes = notes, .all_sql = true};
+    v.id_width = widest_id(plan);
+    for (size_t i = 0; i < plan->n_phases; i++)
+        if (plan->phases[i].number == phase)
+            put_phase(&v, &plan->phases[i]);
 }
 
 /* ---- JSON ---- */

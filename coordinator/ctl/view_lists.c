@@ -278,7 +278,7 @@ void ctl_view_agents(struct zdm_buffer *out, const struct ctl_look *look, const 
     json_array_foreach(list, index, agent) put_troubles(out, look, agent);
 }
 
-/* ---- Version and trust ---- */
+/* ---- Version ---- */
 
 void ctl_view_version(struct zdm_buffer *out, const struct ctl_look *look, const char *client, const json_t *version)
 {
@@ -293,42 +293,4 @@ void ctl_view_version(struct zdm_buffer *out, const struct ctl_look *look, const
                       ctl_json_int(version, "events", 0));
     ctl_put(out, look, CTL_PLAIN, ctl_json_text(version, "store"));
     zdm_buffer_puts(out, "\n");
-}
-
-static void put_key(struct ctl_table *table, const struct zdm_crypto *crypto, const char *what, const char *name,
-                    const char *roles, const struct zdm_hash *key)
-{
-    struct zdm_id id = zdm_key_id(crypto, key);
-    char hex[ZDM_ID_HEX_SIZE];
-    zdm_hex(hex, id.bytes, sizeof id.bytes);
-    const char *const cells[] = {what, name, hex, roles};
-    ctl_table_row(table, cells);
-}
-
-void ctl_view_trust(struct zdm_buffer *out, const struct ctl_look *look, const struct zdm_crypto *crypto,
-                    const struct zdm_trust_chain *chain)
-{
-    static const struct ctl_column columns[] = {
-        {"WHO", CTL_COLUMN_TEXT}, {"NAME", CTL_COLUMN_TEXT}, {"KEY", CTL_COLUMN_TEXT}, {"ROLES", CTL_COLUMN_WRAP}};
-    const struct zdm_trust *trust = &chain->trust;
-    char fleet[ZDM_ID_HEX_SIZE], hash[ZDM_HASH_HEX_SIZE], roles[64];
-    zdm_hex(fleet, chain->fleet.bytes, sizeof chain->fleet.bytes);
-    zdm_hex(hash, chain->hash.bytes, sizeof chain->hash.bytes);
-    zdm_buffer_puts(out, "fleet ");
-    ctl_put(out, look, CTL_BOLD, trust->fleet_name);
-    zdm_buffer_printf(out, ", id %s\nversion %" PRIu32 ", hash %.*s...\n", fleet, trust->version, 32, hash);
-    zdm_buffer_printf(out,
-                      "a new version needs %" PRIu32 " of %zu roots; a destructive phase %" PRIu32 " approval%s%s\n\n",
-                      trust->root_threshold, trust->n_roots, trust->approvals_min, trust->approvals_min == 1 ? "" : "s",
-                      trust->four_eyes ? ", none by who submitted the plan" : "");
-    struct ctl_table *table = ctl_table_new(look, columns, sizeof columns / sizeof columns[0], true);
-    for (size_t i = 0; i < trust->n_people; i++) {
-        zdm_roles_text(roles, sizeof roles, trust->people[i].roles);
-        put_key(table, crypto, "person", trust->people[i].name, roles, &trust->people[i].public_key);
-    }
-    for (size_t i = 0; i < trust->n_coordinators; i++)
-        put_key(table, crypto, "coordinator", "", "", &trust->coordinators[i]);
-    for (size_t i = 0; i < trust->n_roots; i++)
-        put_key(table, crypto, "root", "", "", &trust->roots[i]);
-    ctl_table_put(table, out);
 }
