@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "coordinator/app/private.h"
 
@@ -31,7 +32,7 @@ static void count(const struct coord_migration *migration, const struct coord_re
         if (shard->at < migration->opened_phase)
             out->below_opened++;
         bool by_rule = releases[i].hold != COORD_HOLD_NONE && releases[i].hold != COORD_HOLD_ADVANCE &&
-                       releases[i].hold != COORD_HOLD_GATE && releases[i].hold != COORD_HOLD_UNAVAILABLE;
+                       releases[i].hold != COORD_HOLD_GATE;
         if (by_rule && !out->have_waiting) {
             out->waiting = i;
             out->have_waiting = true;
@@ -39,12 +40,11 @@ static void count(const struct coord_migration *migration, const struct coord_re
     }
 }
 
-struct advice {
-    char *command;
-    size_t command_size;
-    char *why;
-    size_t why_size;
-};
+/* What ends the trouble of a shard. */
+static const char *remedy(const struct coord_shard *shard)
+{
+    return shard->status == COORD_HELD || shard->status == COORD_UNDONE ? "resume" : "retry";
+}
 
 static void advise_trouble(const struct coord_driver *d, const struct coord_migration *migration,
                            const struct census *census, enum coord_status status, const struct advice *out)
@@ -59,9 +59,9 @@ static void advise_trouble(const struct coord_driver *d, const struct coord_migr
     else
         (void)snprintf(out->why, out->why_size, "%zu shards are %s; %s %s", n, coord_status_name(status), shard->name,
                        reason);
-    (void)snprintf(out->command, out->command_size, "zdmctl %s %s --shard %s",
-                   status == COORD_HELD ? "resume" : "retry", migration->id, shard->name);
-    if (status == COORD_HELD && n == census->n)
+    (void)snprintf(out->command, out->command_size, "zdmctl %s %s --shard %s", remedy(shard), migration->id,
+                   shard->name);
+    if (strcmp(remedy(shard), "resume") == 0 && n == census->n)
         (void)snprintf(out->command, out->command_size, "zdmctl resume %s --all-shards", migration->id);
 }
 
@@ -69,6 +69,11 @@ static void advise_moving(struct coord_driver *d, const struct coord_migration *
                           const struct advice *out)
 {
     size_t moving = census->by_status[COORD_MOVING] + census->by_status[COORD_UNDOING];
+    if (census->by_status[COORD_UNDOING] != 0) {
+        (void)snprintf(out->why, out->why_size, "%zu of %zu shards go back to the end of phase %" PRIu32,
+                       census->by_status[COORD_UNDOING], census->n, census->first[COORD_UNDOING]->goal);
+        return;
+    }
     (void)snprintf(out->why, out->why_size, "phase %" PRIu32 " (%s) runs on %zu of %zu shards", migration->opened_phase,
                    phase_title(d, migration, migration->opened_phase), moving, census->n);
 }
@@ -82,35 +87,11 @@ static const struct zdm_flag *flag_of(const struct coord_migration *migration, u
     return NULL;
 }
 
-/* What an advance would open, but this release cannot carry out: there is nothing to type then. */
-static bool is_out_of_reach(struct coord_driver *d, const struct coord_migration *migration, uint32_t next,
-                            const struct advice *out)
-{
-    const struct zdm_phase *phase = zdm_plan_phase(migration->plan, next);
-    uint32_t needed = phase->approvals > 0 ? phase->approvals : phase->destructive;
-    char title[128], before[128];
-    (void)zdm_copy_text(title, sizeof title, phase_title(d, migration, next));
-    (void)zdm_copy_text(before, sizeof before, phase_title(d, migration, next - 1));
-    if (phase->class == ZDM_PHASE_PURGE)
-        (void)snprintf(out->why, out->why_size,
-                       "phase %" PRIu32 " (%s) is done. What it hid stays hidden, with all its values: this release "
-                       "does not take phase %" PRIu32 " (%s), which would drop it",
-                       next - 1, before, next, title);
-    else if (needed > 0)
-        (void)snprintf(out->why, out->why_size,
-                       "phase %" PRIu32 " (%s) is next. It needs %" PRIu32 " approval%s, which this release cannot "
-                       "take: no shard would enter it",
-                       next, title, needed, needed == 1 ? "" : "s");
-    else
-        return false;
-    return true;
-}
-
 static void advise_advance(struct coord_driver *d, const struct coord_migration *migration, const struct advice *out)
 {
     uint32_t opened = migration->opened_phase, next = opened + 1;
     const struct zdm_flag *flag = flag_of(migration, opened);
-    if (is_out_of_reach(d, migration, next, out))
+    if (advise_approval(d, migration, next, out))
         return;
     (void)snprintf(out->command, out->command_size, "zdmctl advance %s --all-shards", migration->id);
     if (opened == 0)
@@ -128,16 +109,36 @@ static void advise_advance(struct coord_driver *d, const struct coord_migration 
     }
 }
 
-/* Shards that wait for a person, the worst first. */
+/* Two orders with one number: nothing else matters before that is understood. */
+static bool is_alarm(const struct coord_driver *d, const struct coord_migration *migration, const struct advice *out)
+{
+    for (size_t i = 0; i < migration->n_shards; i++) {
+        const struct zdm_migration_report *report = report_of_shard(d, migration, &migration->shards[i]);
+        if (report == NULL || !report->equivocation)
+            continue;
+        (void)snprintf(out->command, out->command_size, "zdmctl audit verify");
+        (void)snprintf(out->why, out->why_size,
+                       "ALARM: the agent of %s was given two different orders with the same number. Two coordinators "
+                       "run on copies of one log, or somebody else has a coordinator's key: stop them, then find out",
+                       migration->shards[i].name);
+        return true;
+    }
+    return false;
+}
+
+/* Shards that wait for a person, the worst first. Those that were rolled back wait for the others that go back. */
 static bool is_trouble(const struct coord_driver *d, const struct coord_migration *migration,
                        const struct census *census, const struct advice *out)
 {
-    static const enum coord_status troubles[] = {COORD_FAILED, COORD_UNSURE, COORD_HELD};
-    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++)
-        if (census->by_status[troubles[i]] != 0) {
-            advise_trouble(d, migration, census, troubles[i], out);
-            return true;
-        }
+    static const enum coord_status troubles[] = {COORD_FAILED, COORD_UNSURE, COORD_HELD, COORD_UNDONE};
+    for (size_t i = 0; i < sizeof troubles / sizeof *troubles; i++) {
+        if (census->by_status[troubles[i]] == 0)
+            continue;
+        if (coord_was_rolled_back(census->first[troubles[i]]) && census->by_status[COORD_UNDOING] != 0)
+            continue;
+        advise_trouble(d, migration, census, troubles[i], out);
+        return true;
+    }
     return false;
 }
 
@@ -165,6 +166,9 @@ static void advise_open(struct coord_driver *d, const struct coord_migration *mi
     else if (census.have_waiting && census.below_opened != 0) {
         char hold[ZDM_TEXT_MAX + 64] = "";
         const struct coord_shard *shard = &migration->shards[census.waiting];
+        if (releases[census.waiting].hold == COORD_HOLD_APPROVALS &&
+            advise_approval(d, migration, releases[census.waiting].phase, out))
+            return;
         shard_reason(d, migration, shard, &releases[census.waiting], hold, sizeof hold);
         (void)snprintf(out->why, out->why_size, "%s waits: %s", shard->name, hold);
     } else if (migration->opened_phase < zdm_plan_last_phase(migration->plan))
@@ -179,7 +183,9 @@ void next_step(struct coord_driver *d, const struct coord_migration *migration, 
     if (d->state->fenced)
         (void)snprintf(
             why, why_size,
-            "this coordinator is fenced: its log may be older than what agents were told; it gives no orders");
+            "this coordinator is fenced: its log may be older than what agents were told; it gives no orders. Start "
+            "the "
+            "coordinator with the newest log; if that is lost, stop this one and run zdm-coordinator recover");
     else if (d->full)
         (void)snprintf(why, why_size, "the coordinator's disk is full: until it has room, every request is refused");
     else if (d->state->frozen) {
@@ -188,9 +194,12 @@ void next_step(struct coord_driver *d, const struct coord_migration *migration, 
     } else if (migration == NULL) {
         (void)snprintf(command, command_size, "zdmctl submit RUNBOOK");
         (void)snprintf(why, why_size, "this fleet has no migration");
-    } else if (migration->mode == COORD_ENDED)
-        (void)snprintf(why, why_size, "the migration has ended");
-    else if (migration->mode == COORD_HALTED)
+    } else if (is_alarm(d, migration, &out)) {
+        return;
+    } else if (migration->mode == COORD_ENDED) {
+        if (!advise_leftovers(d, migration, &out))
+            (void)snprintf(why, why_size, "the migration has ended");
+    } else if (migration->mode == COORD_HALTED)
         advise_halted(d, migration, releases, &out);
     else
         advise_open(d, migration, releases, &out);

@@ -24,4 +24,9 @@ void put_bool(json_t *object, const char *key, bool value);
 void put_hex(json_t *object, const char *key, const void *bytes, size_t n);
 void put_time(json_t *object, const char *key, int64_t wall_ms);
 
+/* json_approvals.c: every act that needs approvals, and how one phase stands. */
+json_t *approvals_json(const struct coord_driver *d, const struct coord_overview *overview);
+json_t *phase_approvals_json(const struct coord_driver *d, const struct coord_migration *migration, uint32_t phase,
+                             const struct coord_overview *overview);
+
 #endif

@@ -1,5 +1,5 @@
 /*
- * json_lists.c - the answers to agents, version, fleet, plan and history (docs/JSON.md).
+ * json_lists.c - the answers to agents, anchors, version, fleet, plan and history (docs/JSON.md).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +62,35 @@ char *json_agents(struct coord_driver *d, struct zdm_error *err)
         (void)json_array_append_new(agents, row);
     }
     put(out, "agents", agents);
+    return json_text(out, err);
+}
+
+/* ---- anchors ---- */
+
+static json_t *anchor_json(const struct coord_agent *agent, const struct zdm_migration_report *report)
+{
+    const struct zdm_fence *fence = &report->accepted;
+    json_t *row = json_object();
+    put_text(row, "migration", report->migration);
+    put_text(row, "shard", agent->shard);
+    put_hex(row, "agent", agent->id.bytes, sizeof agent->id.bytes);
+    put_number(row, "epoch", (int64_t)fence->epoch);
+    put_hex(row, "instance", fence->instance.bytes, sizeof fence->instance.bytes);
+    put_number(row, "generation", (int64_t)fence->generation);
+    put_hex(row, "anchor", fence->anchor.bytes, sizeof fence->anchor.bytes);
+    return row;
+}
+
+char *json_anchors(struct coord_driver *d, struct zdm_error *err)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < d->state->n_agents; i++) {
+        const struct coord_agent *agent = &d->state->agents[i];
+        const struct coord_heard *heard = coord_view_find(&d->view, &agent->id);
+        for (size_t m = 0; heard != NULL && m < heard->report.n_migrations; m++)
+            if (heard->report.migrations[m].accepted.generation != 0)
+                (void)json_array_append_new(out, anchor_json(agent, &heard->report.migrations[m]));
+    }
     return json_text(out, err);
 }
 

@@ -38,36 +38,8 @@ static json_t *gate_json(const struct coord_migration *migration, const struct z
     return json_null();
 }
 
-static bool is_first_of_its_approver(const struct coord_migration *migration, size_t i)
-{
-    const struct coord_approval *a = &migration->approvals[i];
-    for (size_t j = 0; j < i; j++) {
-        const struct coord_approval *b = &migration->approvals[j];
-        if (!b->revoked_seq != 0 && b->approval.phase == a->approval.phase && zdm_id_equal(&b->approver, &a->approver))
-            return false;
-    }
-    return true;
-}
-
-static json_t *approvals_json(const struct coord_driver *d, const struct coord_migration *migration,
-                              const struct zdm_phase *phase)
-{
-    uint32_t needed = phase->approvals, given = 0;
-    if (phase->destructive && needed < d->chain.trust.approvals_min)
-        needed = d->chain.trust.approvals_min;
-    for (size_t i = 0; i < migration->n_approvals; i++) {
-        const struct coord_approval *a = &migration->approvals[i];
-        if (!a->revoked_seq != 0 && a->approval.phase == phase->number && is_first_of_its_approver(migration, i))
-            given++;
-    }
-    json_t *approvals = json_object();
-    put_number(approvals, "given", given);
-    put_number(approvals, "needed", needed);
-    return approvals;
-}
-
 static json_t *phase_json(struct coord_driver *d, const struct coord_migration *migration,
-                          const struct zdm_phase *phase)
+                          const struct zdm_phase *phase, const struct coord_overview *overview)
 {
     json_t *out = json_object();
     int64_t done = 0;
@@ -77,7 +49,7 @@ static json_t *phase_json(struct coord_driver *d, const struct coord_migration *
     put_text(out, "title", phase_title(d, migration, phase->number));
     put_text(out, "class", zdm_phase_class_name(phase->class));
     put_number(out, "shards_done", done);
-    put(out, "approvals", approvals_json(d, migration, phase));
+    put(out, "approvals", phase_approvals_json(d, migration, phase->number, overview));
     put(out, "gate", gate_json(migration, phase));
     return out;
 }
@@ -154,12 +126,14 @@ static void put_work(json_t *out, const struct coord_migration *migration, const
     put_text_or_null(out, "throttled_by", report->throttled_by);
     put_text_or_null(out, "blocked_by", report->blocked_by);
     put_text_or_null(out, "error", report->error);
+    put_text_or_null(out, "remark", report->remark);
 }
 
 static void put_no_work(json_t *out, const struct coord_heard *heard)
 {
-    static const char *const unknown[] = {"phase",      "step",       "step_kind", "wait",         "rows_done",
-                                          "rows_total", "rows_per_s", "eta_s",     "throttled_by", "blocked_by"};
+    static const char *const unknown[] = {"phase",        "step",       "step_kind",  "wait",
+                                          "rows_done",    "rows_total", "rows_per_s", "eta_s",
+                                          "throttled_by", "blocked_by", "remark"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
         put(out, unknown[i], json_null());
     put_text(out, "state", heard->report.connected ? "resting" : "blind");
@@ -184,6 +158,26 @@ static json_t *observed_json(const struct coord_driver *d, const struct coord_mi
     return out;
 }
 
+static json_t *hidden_json(const struct zdm_hidden *hidden)
+{
+    json_t *out = json_object();
+    put_text(out, "what", hidden->what);
+    put_time(out, "hidden_at", hidden->hidden_at_ms);
+    put_time(out, "purge_at", hidden->purge_at_ms);
+    put_bool(out, "by_rollback", hidden->by_rollback);
+    return out;
+}
+
+/* What the agent said last: nothing is known to be hidden before it has spoken. */
+static void put_hidden(json_t *out, const struct zdm_migration_report *report)
+{
+    json_t *hidden = json_array();
+    for (size_t i = 0; report != NULL && i < report->n_hidden; i++)
+        (void)json_array_append_new(hidden, hidden_json(&report->hidden[i]));
+    put(out, "hidden", hidden);
+    put(out, "hidden_total", report != NULL ? json_integer(report->hidden_total) : json_null());
+}
+
 static json_t *shard_json(const struct coord_driver *d, const struct coord_migration *migration,
                           const struct coord_shard *shard, const struct coord_release *release)
 {
@@ -205,6 +199,10 @@ static json_t *shard_json(const struct coord_driver *d, const struct coord_migra
     put_number(desired, "generation", (int64_t)shard->generation);
     put(out, "desired", desired);
     put(out, "observed", observed_json(d, migration, &agent));
+    put_number(out, "entered", shard->at);
+    put_bool(out, "rolled_back", coord_was_rolled_back(shard));
+    put_text_or_null(out, "remark", shard->remark);
+    put_hidden(out, coord_view_report(&d->view, &agent, migration->id));
     return out;
 }
 
@@ -244,7 +242,7 @@ static const char *halt_name(const struct coord_migration *migration)
 }
 
 static void put_migration(struct coord_driver *d, json_t *out, const struct coord_migration *migration,
-                          const struct coord_release *releases)
+                          const struct coord_release *releases, const struct coord_overview *overview)
 {
     const struct zdm_notes *notes = notes_of(d, migration);
     json_t *phases = json_array(), *shards = json_array();
@@ -258,8 +256,9 @@ static void put_migration(struct coord_driver *d, json_t *out, const struct coor
     put_text_or_null(out, "halted_by", halt_name(migration));
     put_number(out, "phase", migration->opened_phase);
     for (size_t i = 0; i < migration->plan->n_phases; i++)
-        (void)json_array_append_new(phases, phase_json(d, migration, &migration->plan->phases[i]));
+        (void)json_array_append_new(phases, phase_json(d, migration, &migration->plan->phases[i], overview));
     put(out, "phases", phases);
+    put(out, "approvals", approvals_json(d, overview));
     put(out, "barrier", barrier_json(migration));
     for (size_t i = 0; i < migration->n_shards; i++)
         (void)json_array_append_new(shards, shard_json(d, migration, &migration->shards[i], &releases[i]));
@@ -284,29 +283,45 @@ static void put_nothing(json_t *out)
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         put(out, keys[i], json_null());
     put(out, "phases", json_array());
+    put(out, "approvals", json_array());
     put(out, "shards", json_array());
+}
+
+static char *no_memory(struct zdm_error *err)
+{
+    zdm_error_set(err, ZDM_NOMEM, "could not get memory for the answer");
+    return NULL;
+}
+
+static json_t *head_json(const struct coord_driver *d)
+{
+    json_t *out = json_object();
+    put_text(out, "fleet", d->chain.trust.fleet_name);
+    put_time(out, "now", d->now_ms);
+    put_number(out, "trust_version", d->chain.trust.version);
+    put(out, "coordinator", coordinator_json(d));
+    return out;
 }
 
 char *json_status(struct coord_driver *d, const char *id, struct zdm_error *err)
 {
     const struct coord_migration *migration = pick_migration(d, id, err);
+    struct coord_overview overview = {.n_acts = 0};
     if (migration == NULL && err->code != ZDM_OK)
         return NULL;
     size_t n = migration != NULL ? migration->n_shards : 0;
     ZDM_CLEANUP(zdm_freep) struct coord_release *releases = calloc(n + 1, sizeof *releases);
-    if (releases == NULL) {
-        zdm_error_set(err, ZDM_NOMEM, "could not get memory for the answer");
-        return NULL;
-    }
-    json_t *out = json_object();
-    put_text(out, "fleet", d->chain.trust.fleet_name);
-    put_time(out, "now", d->now_ms);
-    put(out, "coordinator", coordinator_json(d));
+    if (releases == NULL)
+        return no_memory(err);
+    if (migration != NULL && !coord_approvals_overview(d->state, &d->view, migration, d->now_ms, &overview))
+        return no_memory(err);
+    json_t *out = head_json(d);
     if (migration != NULL) {
         (void)coord_releasable(d->state, &d->view, migration, d->now_ms, releases);
-        put_migration(d, out, migration, releases);
+        put_migration(d, out, migration, releases, &overview);
     } else
         put_nothing(out);
     put_next(d, out, migration, releases);
+    coord_overview_fini(&overview);
     return json_text(out, err);
 }

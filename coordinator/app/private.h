@@ -237,6 +237,8 @@ char *json_history(struct coord_driver *d, const char *migration, uint64_t from_
 char *json_agents(struct coord_driver *d, struct zdm_error *err);
 char *json_version(struct coord_driver *d, struct zdm_error *err);
 char *json_fleet(struct coord_driver *d, struct zdm_error *err);
+/* What agents say that they accepted: the anchors of an audit. */
+char *json_anchors(struct coord_driver *d, struct zdm_error *err);
 char *json_plan(struct coord_driver *d, const char *migration, struct zdm_error *err);
 
 /* The migration that "" means: the only active one, else the one that ended last; NULL with *err set when several are
@@ -253,9 +255,26 @@ struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_sh
 /* Why a shard does not move, "" when it does. */
 void shard_reason(const struct coord_driver *d, const struct coord_migration *migration,
                   const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size);
+/* What the shard's agent last said of the migration, NULL for nothing. */
+const struct zdm_migration_report *report_of_shard(const struct coord_driver *d,
+                                                   const struct coord_migration *migration,
+                                                   const struct coord_shard *shard);
 /* advice.c. What to type next, and why; command comes out empty when there is nothing to type. */
 void next_step(struct coord_driver *d, const struct coord_migration *migration, const struct coord_release *releases,
                char *command, size_t command_size, char *why, size_t why_size);
+
+/* What approvals and purges wait for: advice_approvals.c. */
+struct advice {
+    char *command;
+    size_t command_size;
+    char *why;
+    size_t why_size;
+};
+/* The phase that an advance would open needs approvals that are not there yet: says how to give one. */
+bool advise_approval(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase,
+                     const struct advice *out);
+/* What rollbacks left hidden, and when it may go. */
+bool advise_leftovers(const struct coord_driver *d, const struct coord_migration *migration, const struct advice *out);
 
 /* story.c: an event as a sentence; the person who caused it and the shards concerned. */
 struct story {

@@ -150,9 +150,9 @@ static bool send_outgoing(struct coord_driver *d, struct coord_peer *peer, struc
     return true;
 }
 
-/* Takes the text. */
+/* Takes the text, which may be any bytes. */
 static void send_text(struct coord_driver *d, struct coord_peer *peer, enum zdm_frame_type type, uint32_t id,
-                      char *text)
+                      char *text, size_t n)
 {
     struct outgoing *outgoing = free_outgoing(peer->user);
     struct zdm_error err;
@@ -162,13 +162,26 @@ static void send_text(struct coord_driver *d, struct coord_peer *peer, enum zdm_
         refuse_query(d, peer, type, id, &err);
         return;
     }
-    *outgoing = (struct outgoing){.type = type, .id = id, .text = text, .n = strlen(text)};
+    *outgoing = (struct outgoing){.type = type, .id = id, .text = text, .n = n};
     (void)send_outgoing(d, peer, outgoing);
 }
 
 /* ---- Queries ---- */
 
-static char *answer_text(struct coord_driver *d, const struct zdm_frame *frame, struct zdm_error *err)
+/* The trust file as it is on disk: who verifies it needs no other word for it. */
+static char *trust_bytes(struct coord_driver *d, size_t *out_n, struct zdm_error *err)
+{
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    zdm_trust_chain_write(&d->chain, &bytes);
+    *out_n = bytes.len;
+    char *text = zdm_buffer_take(&bytes);
+    if (text == NULL)
+        zdm_error_set(err, ZDM_NOMEM, "could not get memory for the answer");
+    return text;
+}
+
+/* *out_n: of what is no text; left alone for a text. */
+static char *answer_text(struct coord_driver *d, const struct zdm_frame *frame, size_t *out_n, struct zdm_error *err)
 {
     uint32_t limit = frame->u.query.limit;
     switch (frame->u.query.kind) {
@@ -187,8 +200,10 @@ static char *answer_text(struct coord_driver *d, const struct zdm_frame *frame, 
     case ZDM_QUERY_PLAN:
         return json_plan(d, frame->u.query.migration, err);
     case ZDM_QUERY_TRUST:
-    case ZDM_QUERY_LOG:
+        return trust_bytes(d, out_n, err);
     case ZDM_QUERY_ANCHORS:
+        return json_anchors(d, err);
+    case ZDM_QUERY_LOG:
         break;
     }
     zdm_error_set(err, ZDM_UNSUPPORTED, "this coordinator does not know that query");
@@ -201,11 +216,12 @@ void query_answer(struct coord_driver *d, const struct pending *pending)
     struct zdm_error err;
     if (peer == NULL || peer->user == NULL || peer->closing)
         return;
-    char *text = answer_text(d, &pending->frame, &err);
+    size_t n = 0;
+    char *text = answer_text(d, &pending->frame, &n, &err);
     if (text == NULL)
         refuse_query(d, peer, ZDM_FRAME_ROWS, pending->frame.u.query.id, &err);
     else
-        send_text(d, peer, ZDM_FRAME_ROWS, pending->frame.u.query.id, text);
+        send_text(d, peer, ZDM_FRAME_ROWS, pending->frame.u.query.id, text, n != 0 ? n : strlen(text));
 }
 
 /* ---- Watching ---- */
@@ -223,7 +239,7 @@ static void push(struct coord_driver *d, struct coord_peer *peer)
         return;
     }
     person->watch_at_ms += (int64_t)(strlen(text) / PUSH_BYTES_PER_MS);
-    send_text(d, peer, ZDM_FRAME_PUSH, person->watch_id, text);
+    send_text(d, peer, ZDM_FRAME_PUSH, person->watch_id, text, strlen(text));
 }
 
 void watch_begin(struct coord_driver *d, const struct pending *pending)

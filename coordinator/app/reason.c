@@ -42,6 +42,14 @@ static const struct coord_heard *heard_of(const struct coord_driver *d, const st
     return coord_view_find(&d->view, &agent);
 }
 
+const struct zdm_migration_report *report_of_shard(const struct coord_driver *d,
+                                                   const struct coord_migration *migration,
+                                                   const struct coord_shard *shard)
+{
+    struct zdm_id agent = agent_of_shard(d, shard);
+    return coord_view_report(&d->view, &agent, migration->id);
+}
+
 static bool agent_is_away(const struct coord_driver *d, const struct coord_shard *shard,
                           const struct coord_heard *heard, char *out, size_t size)
 {
@@ -124,6 +132,13 @@ static bool agent_says(const struct coord_driver *d, const struct coord_migratio
 
 /* ---- The whole reason ---- */
 
+/* Adds "; " and the text to what was said already. */
+static void say_too(char *out, size_t size, const char *text)
+{
+    size_t n = strlen(out);
+    (void)snprintf(out + n, size - n, "%s%s", n != 0 && text[0] != '\0' ? "; " : "", text);
+}
+
 static void failure_text(const struct coord_migration *migration, const struct coord_shard *shard, char *out,
                          size_t size)
 {
@@ -131,13 +146,43 @@ static void failure_text(const struct coord_migration *migration, const struct c
     (void)snprintf(out, size, "failed%s%s%s: %s", shard->failed_back ? " while undoing" : "",
                    step != NULL ? " at step " : "", step != NULL ? step->id : "",
                    shard->failure != NULL ? shard->failure : "no text");
+    if (shard->failed_back)
+        say_too(out, size, "retry goes on back, retry --forward gives the rollback up");
 }
 
-/* Adds "; " and the text to what was said already. */
-static void say_too(char *out, size_t size, const char *text)
+/* Where a rollback took the shard, and the way on. */
+static void rolled_back_text(const struct coord_migration *migration, const struct coord_shard *shard, char *out,
+                             size_t size)
 {
-    size_t n = strlen(out);
-    (void)snprintf(out + n, size - n, "%s%s", n != 0 && text[0] != '\0' ? "; " : "", text);
+    if (shard->at == 0)
+        (void)snprintf(out, size, "rolled back to the start");
+    else
+        (void)snprintf(out, size, "rolled back to phase %" PRIu32, shard->at);
+    if (migration->mode != COORD_ENDED)
+        say_too(out, size, "zdmctl resume lets it go forward again");
+    if (shard->remark != NULL)
+        say_too(out, size, shard->remark);
+}
+
+/* Of a shard that a person paused, or that rests where a rollback took it. */
+static void held_text(const struct coord_migration *migration, const struct coord_shard *shard, char *out, size_t size)
+{
+    const char *was = shard->resume_to == COORD_FAILED    ? "; it had failed before"
+                      : shard->resume_to == COORD_UNSURE  ? "; it was unsure before"
+                      : shard->resume_to == COORD_UNDOING ? " on its way back; retry --forward gives the rollback up"
+                                                          : "";
+    if (coord_was_rolled_back(shard))
+        rolled_back_text(migration, shard, out, size);
+    else
+        (void)snprintf(out, size, "paused%s", was);
+}
+
+static void undoing_text(const struct coord_shard *shard, char *out, size_t size)
+{
+    if (shard->goal == 0)
+        (void)snprintf(out, size, "going back to the start");
+    else
+        (void)snprintf(out, size, "going back to phase %" PRIu32, shard->goal);
 }
 
 /* A rule may hold it as well: both are said, and the trouble first, because no rule's end will mend it. */
@@ -163,6 +208,16 @@ static void add_trouble(const struct coord_driver *d, const struct coord_migrati
         say_too(out, size, trouble);
 }
 
+/* It has come to its end, and what a rollback left hidden is being dropped. */
+static void add_purge(const struct coord_driver *d, const struct coord_migration *migration,
+                      const struct coord_shard *shard, char *out, size_t size)
+{
+    char purge[ZDM_TEXT_MAX + 64];
+    say_too(out, size, "what a rollback left is being dropped");
+    if (agent_says(d, migration, shard, purge, sizeof purge))
+        say_too(out, size, purge);
+}
+
 /* Databases speak in several lines; a reason is one. */
 static void to_one_line(char *text)
 {
@@ -185,14 +240,14 @@ static void say_reason(const struct coord_driver *d, const struct coord_migratio
         ready_text(d, migration, shard, release, out, size);
         break;
     case COORD_MOVING:
-    case COORD_UNDOING:
         (void)agent_says(d, migration, shard, out, size);
         break;
+    case COORD_UNDOING:
+        if (!agent_says(d, migration, shard, out, size))
+            undoing_text(shard, out, size);
+        break;
     case COORD_HELD:
-        (void)snprintf(out, size, "paused%s",
-                       shard->resume_to == COORD_FAILED   ? "; it had failed before"
-                       : shard->resume_to == COORD_UNSURE ? "; it was unsure before"
-                                                          : "");
+        held_text(migration, shard, out, size);
         add_trouble(d, migration, shard, out, size);
         break;
     case COORD_FAILED:
@@ -208,6 +263,10 @@ static void say_reason(const struct coord_driver *d, const struct coord_migratio
         break;
     case COORD_DONE:
     case COORD_UNDONE:
+        if (shard->status == COORD_UNDONE)
+            rolled_back_text(migration, shard, out, size);
+        if (shard->mode == ZDM_MODE_PURGE)
+            add_purge(d, migration, shard, out, size);
         break;
     }
 }

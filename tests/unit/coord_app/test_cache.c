@@ -11,12 +11,6 @@
 
 enum { CACHE_PERIOD = 1024 /* submissions so far apart share a place in the cache */ };
 
-static void expect_ok(struct zdm_frame answer)
-{
-    if (answer.type != ZDM_FRAME_ANSWER || answer.u.answer.code != ZDM_OK)
-        fail_msg("%s", answer.type == ZDM_FRAME_ANSWER ? answer.u.answer.message : "no answer");
-}
-
 /* ann and one agent; "rename" submitted and its first phase opened; the agent has its orders. */
 struct scene {
     struct client *ann, *agent;

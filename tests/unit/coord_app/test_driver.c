@@ -8,26 +8,6 @@
 
 #include "common/base/buffer.h"
 
-static void expect_ok(struct zdm_frame answer)
-{
-    if (answer.type != ZDM_FRAME_ANSWER || answer.u.answer.code != ZDM_OK)
-        fail_msg("%s", answer.type == ZDM_FRAME_ANSWER ? answer.u.answer.message : "no answer");
-}
-
-static void expect_refusal(struct zdm_frame answer, enum zdm_code code, const char *words)
-{
-    assert_int_equal(answer.type, ZDM_FRAME_ANSWER);
-    assert_int_equal(answer.u.answer.code, code);
-    if (strstr(answer.u.answer.message, words) == NULL)
-        fail_msg("\"%s\" does not say \"%s\"", answer.u.answer.message, words);
-}
-
-static void expect_in(const char *text, const char *words)
-{
-    if (text == NULL || strstr(text, words) == NULL)
-        fail_msg("%s does not have %s", text != NULL ? text : "nothing", words);
-}
-
 static bool has_migration(const struct world *w, const char *id)
 {
     return coord_find_migration(coord_driver_state(w->driver), id) != NULL;

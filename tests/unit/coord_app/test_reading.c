@@ -10,18 +10,6 @@
 
 #include "common/base/buffer.h"
 
-static void expect_ok(struct zdm_frame answer)
-{
-    if (answer.type != ZDM_FRAME_ANSWER || answer.u.answer.code != ZDM_OK)
-        fail_msg("%s", answer.type == ZDM_FRAME_ANSWER ? answer.u.answer.message : "no answer");
-}
-
-static void expect_in(const char *text, const char *words)
-{
-    if (text == NULL || strstr(text, words) == NULL)
-        fail_msg("%s does not have %s", text != NULL ? text : "nothing", words);
-}
-
 /* ann and one agent; "rename" submitted and its first phase opened; the agent has its orders. */
 struct scene {
     struct client *ann, *agent;
@@ -109,6 +97,7 @@ static void every_query_is_answered(void **state)
     struct world *w = *state;
     struct scene s;
     open_scene(w, &s);
+    report(s.agent, 2, &s.orders, 0, ZDM_AGENT_WORKING);
     static const struct {
         enum zdm_query_kind kind;
         const char *words;
@@ -117,6 +106,7 @@ static void every_query_is_answered(void **state)
                 {ZDM_QUERY_AGENTS, "\"server_version\":\"15.3\""},
                 {ZDM_QUERY_VERSION, "\"store\":\"memory\""},
                 {ZDM_QUERY_FLEET, "tcp://127.0.0.1:7301"},
+                {ZDM_QUERY_ANCHORS, "[{\"migration\":\"rename\",\"shard\":\"shard-1\",\"agent\":\""},
                 {ZDM_QUERY_PLAN, "\"plan\":\"emRtLXNpZ25lZC12MQ"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char *text = query(s.ann, rows[i].kind, "");
@@ -277,14 +267,16 @@ static void trouble_is_said_before_the_rule_that_holds_the_shard_anyway(void **s
     expect_next(&s, "\"reason\":\"agent away since 3 s; waits for advance", "zdmctl advance rename");
 }
 
-/* A command that would be refused is not advised. */
-static void nothing_is_advised_that_this_release_refuses(void **state)
+/* An advance that would only wait for signatures is not advised: giving one is. */
+static void a_phase_that_needs_signatures_is_advised_with_the_command_that_gives_one(void **state)
 {
     static const struct {
         enum submission kind;
-        const char *why;
-    } rows[] = {{PURGES_LAST, "stays hidden, with all its values: this release does not take phase 2 (purge)"},
-                {ASKS_FOR_APPROVAL, "phase 2 (migrate) is next. It needs 2 approvals, which this release cannot take"}};
+        const char *command, *why;
+    } rows[] = {{PURGES_LAST, "\"command\":\"zdmctl purge rename --all-shards\"",
+                 "phase 2 (purge) drops for good what was hidden"},
+                {ASKS_FOR_APPROVAL, "\"command\":\"zdmctl approve rename --phase 2 --runbook RUNBOOK\"",
+                 "phase 2 (migrate) needs 2 approvals, 0 given"}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         void *again = NULL;
         assert_int_equal(world_start(&again), 0);
@@ -297,7 +289,7 @@ static void nothing_is_advised_that_this_release_refuses(void **state)
         expect_ok(ask_verb(s.ann, ZDM_VERB_ADVANCE, NULL));
         assert_true(take_orders(s.agent, &s.orders));
         report(s.agent, 2, &s.orders, 1, ZDM_AGENT_RESTING);
-        expect_next(&s, "\"command\":null", rows[i].why);
+        expect_next(&s, rows[i].command, rows[i].why);
         close_scene(&s);
         (void)world_stop(&again);
     }
@@ -349,7 +341,7 @@ int main(void)
         WORLD(status_says_why_a_shard_does_not_move),
         WORLD(status_says_what_to_type_next),
         WORLD(trouble_is_said_before_the_rule_that_holds_the_shard_anyway),
-        cmocka_unit_test(nothing_is_advised_that_this_release_refuses),
+        cmocka_unit_test(a_phase_that_needs_signatures_is_advised_with_the_command_that_gives_one),
         WORLD(what_is_not_theirs_to_send_closes_every_kind_of_session),
     };
 #undef WORLD

@@ -154,10 +154,12 @@ static void make_key(struct zdm_signing_key *key, uint8_t n)
 
 static void make_trust(struct world *w)
 {
-    struct zdm_person people[] = {{.public_key = w->ann.public_key,
-                                   .name = "ann",
-                                   .roles = ZDM_ROLE_VIEWER | ZDM_ROLE_OPERATOR | ZDM_ROLE_APPROVER},
-                                  {.public_key = w->vic.public_key, .name = "vic", .roles = ZDM_ROLE_VIEWER}};
+    struct zdm_person people[] = {
+        {.public_key = w->ann.public_key,
+         .name = "ann",
+         .roles = ZDM_ROLE_VIEWER | ZDM_ROLE_OPERATOR | ZDM_ROLE_APPROVER},
+        {.public_key = w->bob.public_key, .name = "bob", .roles = ZDM_ROLE_VIEWER | ZDM_ROLE_APPROVER},
+        {.public_key = w->vic.public_key, .name = "vic", .roles = ZDM_ROLE_VIEWER}};
     struct zdm_trust trust = {.fleet_name = "shop",
                               .version = 1,
                               .roots = {w->root.public_key},
@@ -166,13 +168,25 @@ static void make_trust(struct world *w)
                               .coordinators = {w->coordinator.public_key},
                               .n_coordinators = 1,
                               .people = people,
-                              .n_people = 2,
+                              .n_people = sizeof people / sizeof *people,
                               .approvals_min = 1};
     const struct zdm_signing_key *roots[] = {&w->root};
     struct zdm_error err;
     if (zdm_trust_chain_start(crypto(), &trust, roots, 1, &w->chain, &err) != ZDM_OK)
         fail_msg("%s", err.message);
     zdm_trust_chain_write(&w->chain, &w->trust);
+}
+
+static enum zdm_code keep_trust(void *ctx, const void *bytes, size_t n, struct zdm_error *err)
+{
+    struct world *w = ctx;
+    if (w->trust_is_readonly)
+        return zdm_error_set(err, ZDM_IO, "read-only file system");
+    w->n_kept++;
+    w->appends_at_keep = w->n_appends;
+    zdm_buffer_reset(&w->trust);
+    zdm_buffer_append(&w->trust, bytes, n);
+    return ZDM_OK;
 }
 
 static void run_driver(struct world *w)
@@ -187,7 +201,9 @@ static void run_driver(struct world *w)
                                                .trust_n = w->trust.len,
                                                .store = w->store,
                                                .release = "0.1.0",
-                                               .host = "test"};
+                                               .host = "test",
+                                               .keep_trust = keep_trust,
+                                               .ctx = w};
     if (coord_driver_new(&config, &w->driver, &err) != ZDM_OK)
         fail_msg("%s", err.message);
     w->upcalls = coord_driver_upcalls(w->driver);
@@ -209,6 +225,7 @@ int world_start(void **state)
     make_key(&w->ann, 2);
     make_key(&w->vic, 3);
     make_key(&w->coordinator, 4);
+    make_key(&w->bob, 5);
     for (uint8_t i = 0; i < 4; i++)
         make_key(&w->agents[i], (uint8_t)(10 + i));
     make_trust(w);
@@ -333,7 +350,7 @@ void hang_up(struct client *c)
     world_turn(c->world);
 }
 
-void give(struct client *c, const struct zdm_frame *frame)
+void give_quietly(struct client *c, const struct zdm_frame *frame)
 {
     struct zdm_buffer plain = ZDM_BUFFER_INIT;
     static uint8_t sealed[ZDM_FRAME_MAX];
@@ -341,8 +358,15 @@ void give(struct client *c, const struct zdm_frame *frame)
     zdm_frame_encode(frame, &plain);
     assert_false(plain.failed);
     assert_int_equal(zdm_session_seal(c->session, plain.data, plain.len, sealed, &err), ZDM_OK);
-    give_bytes(c, sealed, plain.len + ZDM_SEAL_OVERHEAD);
+    if (c->open)
+        c->world->upcalls.frame(c->world->upcalls.ctx, c->conn, sealed, plain.len + ZDM_SEAL_OVERHEAD);
     zdm_buffer_fini(&plain);
+}
+
+void give(struct client *c, const struct zdm_frame *frame)
+{
+    give_quietly(c, frame);
+    world_turn(c->world);
 }
 
 bool take(struct client *c, enum zdm_frame_type type, struct zdm_frame *out)
@@ -362,6 +386,28 @@ bool take(struct client *c, enum zdm_frame_type type, struct zdm_frame *out)
     return false;
 }
 
+/* ---- Expectations ---- */
+
+void expect_ok(struct zdm_frame answer)
+{
+    if (answer.type != ZDM_FRAME_ANSWER || answer.u.answer.code != ZDM_OK)
+        fail_msg("%s", answer.type == ZDM_FRAME_ANSWER ? answer.u.answer.message : "no answer");
+}
+
+void expect_refusal(struct zdm_frame answer, enum zdm_code code, const char *words)
+{
+    assert_int_equal(answer.type, ZDM_FRAME_ANSWER);
+    if (strstr(answer.u.answer.message, words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", answer.u.answer.message, words);
+    assert_int_equal(answer.u.answer.code, code);
+}
+
+void expect_in(const char *text, const char *words)
+{
+    if (text == NULL || strstr(text, words) == NULL)
+        fail_msg("%s does not have %s", text != NULL ? text : "nothing", words);
+}
+
 /* ---- People ---- */
 
 struct zdm_envelope sign(struct world *w, const struct zdm_signing_key *key, enum zdm_signed_type type,
@@ -374,7 +420,7 @@ struct zdm_envelope sign(struct world *w, const struct zdm_signing_key *key, enu
     return envelope;
 }
 
-struct zdm_frame ask(struct client *c, struct zdm_request *request)
+struct zdm_frame request_frame(struct client *c, struct zdm_request *request)
 {
     struct zdm_buffer body = ZDM_BUFFER_INIT;
     if (zdm_id_is_zero(&request->request_id))
@@ -384,9 +430,15 @@ struct zdm_frame ask(struct client *c, struct zdm_request *request)
     zdm_request_encode(request, &body);
     struct zdm_frame frame = {.type = ZDM_FRAME_REQUEST,
                               .u.request = sign(c->world, c->key, ZDM_SIGNED_REQUEST, &body)};
+    zdm_buffer_fini(&body);
+    return frame;
+}
+
+struct zdm_frame ask(struct client *c, struct zdm_request *request)
+{
+    struct zdm_frame frame = request_frame(c, request);
     give(c, &frame);
     zdm_frame_fini(&frame);
-    zdm_buffer_fini(&body);
     if (!take(c, ZDM_FRAME_ANSWER, &frame))
         frame = (struct zdm_frame){.type = 0};
     return frame;

@@ -48,9 +48,12 @@ enum failing {
 struct world {
     int64_t wall_ms, boot_ms;
     struct zdm_clock clock;
-    struct zdm_signing_key root, ann, vic, coordinator, agents[4];
-    struct zdm_trust_chain chain;
-    struct zdm_buffer trust;
+    struct zdm_signing_key root, ann, bob, vic, coordinator, agents[4]; /* bob: an approver */
+    struct zdm_trust_chain chain;                                       /* version 1 */
+    struct zdm_buffer trust;                                            /* the coordinator's file */
+    bool trust_is_readonly;
+    unsigned n_kept; /* how often the file was written */
+    size_t appends_at_keep;
     struct store memory, store; /* store wraps memory */
     enum failing failing;
     unsigned failing_times;
@@ -78,6 +81,8 @@ struct client *dial_person(struct world *w, const struct zdm_signing_key *key);
 struct client *dial_agent(struct world *w, const struct zdm_signing_key *key);
 void hang_up(struct client *c);
 
+/* Seals and hands over, without a turn: it comes into the same group as what follows. */
+void give_quietly(struct client *c, const struct zdm_frame *frame);
 /* Frames. take: the next of the type, others before it are skipped; false when there is none. The frame's memory lives
  * until the next take of anybody. */
 void give(struct client *c, const struct zdm_frame *frame);
@@ -87,6 +92,8 @@ bool take(struct client *c, enum zdm_frame_type type, struct zdm_frame *out);
 /* Requests of a person: signs, sends, turns; the answer's code and texts. request_id is given where it is zero. */
 struct zdm_frame ask(struct client *c, struct zdm_request *request);
 struct zdm_frame ask_verb(struct client *c, enum zdm_verb verb, const char *shard);
+/* The request as a frame, signed by the client's key; the frame is freed by the caller. */
+struct zdm_frame request_frame(struct client *c, struct zdm_request *request);
 struct zdm_envelope sign(struct world *w, const struct zdm_signing_key *key, enum zdm_signed_type type,
                          const struct zdm_buffer *body);
 /* Uploads and submits a plan of two phases, "rename". */
@@ -98,6 +105,9 @@ enum submission {
 };
 struct zdm_frame submit(struct client *c);
 struct zdm_frame submit_kind(struct client *c, enum submission kind);
+void expect_ok(struct zdm_frame answer);
+void expect_refusal(struct zdm_frame answer, enum zdm_code code, const char *words);
+void expect_in(const char *text, const char *words);
 void upload(struct client *c, const void *bytes, size_t n);
 /* A query's whole text; malloc'd; NULL for a refusal. */
 char *query(struct client *c, enum zdm_query_kind kind, const char *migration);

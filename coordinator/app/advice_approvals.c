@@ -1,0 +1,128 @@
+/*
+ * advice_approvals.c - the part of the advice that speaks of signatures and of what is dropped for good: how an
+ * approval is given, and when what is hidden may go.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/os/clock.h"
+
+#include "coordinator/app/private.h"
+
+/* ---- What is hidden ---- */
+
+struct hidden {
+    const struct zdm_hidden *first; /* the one that may go first; NULL: nothing is known to be hidden */
+    uint64_t n;
+};
+
+static void look_at(struct hidden *out, const struct zdm_migration_report *report, bool by_rollback)
+{
+    for (size_t i = 0; i < report->n_hidden; i++) {
+        const struct zdm_hidden *hidden = &report->hidden[i];
+        if (hidden->by_rollback != by_rollback)
+            continue;
+        out->n++;
+        if (out->first == NULL || hidden->purge_at_ms < out->first->purge_at_ms)
+            out->first = hidden;
+    }
+}
+
+static struct hidden find_hidden(const struct coord_driver *d, const struct coord_migration *migration,
+                                 bool by_rollback)
+{
+    struct hidden out = {.first = NULL};
+    for (size_t i = 0; i < migration->n_shards; i++) {
+        const struct zdm_migration_report *report = report_of_shard(d, migration, &migration->shards[i]);
+        if (report != NULL)
+            look_at(&out, report, by_rollback);
+    }
+    return out;
+}
+
+/* "; what is hidden may go from 2026-11-25 10:00:00 UTC on" while that is not yet so. */
+static void grace_text(const struct coord_driver *d, const struct hidden *hidden, char *out, size_t size)
+{
+    char when[32];
+    out[0] = '\0';
+    if (hidden->first == NULL || hidden->first->purge_at_ms <= d->now_ms)
+        return;
+    zdm_wall_text(when, sizeof when, hidden->first->purge_at_ms);
+    (void)snprintf(out, size, "; it waits until %s (the grace period)", when);
+}
+
+bool advise_leftovers(const struct coord_driver *d, const struct coord_migration *migration, const struct advice *out)
+{
+    struct hidden left = find_hidden(d, migration, true);
+    char grace[96];
+    if (left.first == NULL)
+        return false;
+    grace_text(d, &left, grace, sizeof grace);
+    (void)snprintf(out->command, out->command_size, "zdmctl purge %s --all-shards", migration->id);
+    (void)snprintf(out->why, out->why_size,
+                   "what a rollback took away is still there, hidden: %s%s. Purging drops it for good%s",
+                   left.first->what, left.n > 1 ? " and more" : "", grace);
+    return true;
+}
+
+/* ---- What is missing ---- */
+
+static uint32_t given_for(const struct coord_driver *d, const struct coord_migration *migration,
+                          enum zdm_approval_action action, uint32_t phase)
+{
+    struct coord_overview overview;
+    uint32_t given = 0;
+    if (!coord_approvals_overview(d->state, &d->view, migration, d->now_ms, &overview))
+        return 0;
+    for (size_t i = 0; i < overview.n_acts; i++)
+        if (overview.acts[i].action == action && overview.acts[i].phase == phase)
+            given = overview.acts[i].given;
+    coord_overview_fini(&overview);
+    return given;
+}
+
+/* Who may sign: it is no use to advise somebody whose signature does not count. */
+static const char *who_may(const struct coord_driver *d)
+{
+    return d->view.authority.four_eyes ? "an approver who did not submit the plan" : "an approver";
+}
+
+static void say_missing(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase, uint32_t given,
+                        uint32_t needed, const struct advice *out)
+{
+    (void)snprintf(out->command, out->command_size, "zdmctl approve %s --phase %" PRIu32 " --runbook RUNBOOK",
+                   migration->id, phase);
+    (void)snprintf(out->why, out->why_size,
+                   "phase %" PRIu32 " (%s) needs %" PRIu32 " approval%s, %" PRIu32 " given: %s signs it, with a copy "
+                   "of the runbook",
+                   phase, phase_title(d, migration, phase), needed, needed == 1 ? "" : "s", given, who_may(d));
+}
+
+static void say_purge(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase, uint32_t given,
+                      uint32_t needed, const struct advice *out)
+{
+    struct hidden hidden = find_hidden(d, migration, false);
+    char grace[96];
+    grace_text(d, &hidden, grace, sizeof grace);
+    (void)snprintf(out->command, out->command_size, "zdmctl purge %s --all-shards", migration->id);
+    (void)snprintf(out->why, out->why_size,
+                   "phase %" PRIu32 " (%s) drops for good what was hidden. It needs %" PRIu32 " approval%s, %" PRIu32
+                   " given: %s says purge%s",
+                   phase, phase_title(d, migration, phase), needed, needed == 1 ? "" : "s", given, who_may(d), grace);
+}
+
+bool advise_approval(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase,
+                     const struct advice *out)
+{
+    enum zdm_approval_action action = ZDM_APPROVE_ENTER;
+    uint32_t needed = coord_phase_needs(&d->view, migration, phase, &action);
+    uint32_t given = needed != 0 ? given_for(d, migration, action, phase) : 0;
+    if (given >= needed)
+        return false;
+    if (action == ZDM_APPROVE_PURGE)
+        say_purge(d, migration, phase, given, needed, out);
+    else
+        say_missing(d, migration, phase, given, needed, out);
+    return true;
+}
