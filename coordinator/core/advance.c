@@ -12,6 +12,7 @@
 
 struct advance {
     const struct coord_state *state;
+    const struct coord_view *view;
     const struct coord_input *input;
     const struct coord_migration *m;
     const bool *selected;
@@ -49,11 +50,6 @@ static bool moved_since(const struct coord_migration *m, const struct zdm_reques
     return true;
 }
 
-static const char *gate_name(const struct zdm_step *gate)
-{
-    return gate->flag != NULL && gate->flag->key != NULL ? gate->flag->key : gate->id;
-}
-
 /* A flag is rolled out everywhere at once: every shard must have what it switches to. */
 static bool all_have(const struct advance *a, uint32_t phase, const struct coord_shard **out_missing)
 {
@@ -73,29 +69,20 @@ static bool gate_lets_pass(const struct advance *a, uint32_t p, bool first)
     if (gate == NULL || a->m->gates[p - 2].state == COORD_GATE_PASSED)
         return true;
     if (!first) {
-        zdm_error_set(a->answer, ZDM_REFUSED, "gate %s stands between phase %u and phase %u", gate_name(gate), p - 1,
-                      p);
+        zdm_error_set(a->answer, ZDM_REFUSED, "gate %s stands between phase %u and phase %u", coord_gate_name(gate),
+                      p - 1, p);
         zdm_error_hint(a->answer, "Advance to phase %u, roll the flag out, then advance further.", p - 1);
     } else if (a->m->gates[p - 2].state == COORD_GATE_VETOED) {
-        zdm_error_set(a->answer, ZDM_REFUSED, "gate %s was vetoed", gate_name(gate));
+        zdm_error_set(a->answer, ZDM_REFUSED, "gate %s was vetoed", coord_gate_name(gate));
     } else if (!all_have(a, p - 1, &missing)) {
         zdm_error_set(a->answer, ZDM_REFUSED, "gate %s cannot be passed before every shard has finished phase %u",
-                      gate_name(gate), p - 1);
+                      coord_gate_name(gate), p - 1);
         zdm_error_detail(a->answer, "Shard %s is %s at phase %u.", missing->name, coord_status_name(missing->status),
                          missing->at);
         zdm_error_hint(a->answer, "See what it waits for: zdmctl status %s.", a->m->id);
     } else {
         return true;
     }
-    return false;
-}
-
-static bool phase_is_available(const struct advance *a, uint32_t p)
-{
-    if (zdm_plan_phase(a->m->plan, p)->class != ZDM_PHASE_PURGE)
-        return true;
-    zdm_error_set(a->answer, ZDM_UNSUPPORTED, "phase %u (purge) is not available in this release", p);
-    zdm_error_hint(a->answer, "What the plan hid stays hidden and can be shown again; nothing is lost by waiting.");
     return false;
 }
 
@@ -146,22 +133,35 @@ static uint32_t lowest_opened(const struct advance *a)
     return low;
 }
 
+/* What stands between opening and entering: signatures, and shards that a rollback or a person holds. */
 static void say_opened(const struct advance *a, uint32_t p, size_t n)
 {
     const struct zdm_phase *phase = zdm_plan_phase(a->m->plan, p);
-    uint32_t needed = phase->approvals > 0 ? phase->approvals : phase->destructive;
+    enum zdm_approval_action action;
+    uint32_t needed = coord_phase_needs(a->view, a->m, p, &action);
+    size_t held = 0;
+    for (size_t i = 0; i < a->m->n_shards; i++)
+        held += a->selected[i] && a->m->shards[i].status == COORD_HELD;
     zdm_error_set(a->answer, ZDM_OK, "phase %u (%s) is open for %zu of %zu shards", p,
                   zdm_phase_class_name(phase->class), n, a->m->n_shards);
-    if (needed > 0)
-        zdm_error_hint(a->answer, "It needs %u approval%s, which this release cannot take: no shard will enter it.",
-                       needed, needed == 1 ? "" : "s");
+    if (held > 0)
+        zdm_error_detail(a->answer, "%zu of them %s held and %s in when resumed: zdmctl resume %s.", held,
+                         held == 1 ? "is" : "are", held == 1 ? "goes" : "go", a->m->id);
+    if (needed == 0)
+        return;
+    if (action == ZDM_APPROVE_PURGE)
+        zdm_error_hint(a->answer, "Entering takes %u approval%s: each approver says \"zdmctl purge %s\".", needed,
+                       needed == 1 ? "" : "s", a->m->id);
+    else
+        zdm_error_hint(a->answer, "Entering takes %u approval%s: each approver says \"zdmctl approve %s --phase %u\".",
+                       needed, needed == 1 ? "" : "s", a->m->id, p);
 }
 
 static void advance_to(const struct advance *a, uint32_t from, uint32_t to)
 {
     size_t n = 0;
     for (uint32_t p = from; p <= to; p++)
-        if (!gate_lets_pass(a, p, p == from) || !phase_is_available(a, p))
+        if (!gate_lets_pass(a, p, p == from))
             return;
     for (uint32_t p = from; p <= to; p++) {
         if (p > 1 && a->m->gates[p - 2].state != COORD_GATE_PASSED)
@@ -205,6 +205,7 @@ static void advance(const struct advance *a)
     uint32_t to = request->to_phase != 0 ? request->to_phase : low + 1;
     if (low == UINT32_MAX) {
         zdm_error_set(a->answer, ZDM_REFUSED, "no selected shard can go further");
+        zdm_error_hint(a->answer, "Shards that were rolled back are resumed first: zdmctl resume %s.", a->m->id);
     } else if (request->only_unfinished) {
         take_up(a);
     } else if (a->m->mode == COORD_HALTED) {
@@ -226,7 +227,6 @@ void coord_verb_advance(const struct coord_state *state, const struct coord_view
 {
     const struct zdm_request *request = input->u.request.request;
     const struct coord_migration *m = coord_named_migration(state, input, answer);
-    (void)view;
     if (m == NULL || moved_since(m, request, answer))
         return;
     if (state->frozen) {
@@ -237,7 +237,6 @@ void coord_verb_advance(const struct coord_state *state, const struct coord_view
     bool *selected = coord_selected(state, m, &request->shards, answer);
     if (selected == NULL)
         return;
-    advance(
-        &(struct advance){.state = state, .input = input, .m = m, .selected = selected, .out = out, .answer = answer});
+    advance(&(struct advance){state, view, input, m, selected, out, answer});
     free(selected);
 }

@@ -145,11 +145,15 @@ static enum zdm_code apply_fleet(struct coord_state *state, const struct coord_e
     return ZDM_OK;
 }
 
-/* Recovered: the epoch is the event's own, and every shard of every migration is paused. */
+/* Recovered: the epoch is above all that was seen, what agents say of lower ones is over, and every shard that is on
+ * its way is paused. The instance is that of the epoch before: nothing is signed before the next epoch_started. */
 static enum zdm_code apply_recovered(struct coord_state *state, const struct coord_event *event, struct zdm_error *err)
 {
+    uint64_t above = event->u.fenced.seen_epoch + 1;
     state->fenced = false;
-    state->epoch = event->epoch;
+    state->epoch = event->epoch > above ? event->epoch : above;
+    state->recovered_epoch = state->epoch;
+    state->seen_epoch = 0;
     for (size_t i = 0; i < state->n_migrations; i++)
         if (state->migrations[i]->mode != COORD_ENDED)
             coord_apply_pause_all(state->migrations[i], event);

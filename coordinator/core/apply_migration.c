@@ -10,6 +10,7 @@
 
 #include "common/base/buffer.h"
 #include "coordinator/core/apply.h"
+#include "coordinator/core/machine.h"
 
 static void set_status(struct coord_shard *s, enum coord_status status, const struct coord_event *event)
 {
@@ -32,6 +33,18 @@ static enum zdm_code touch_all(struct coord_state *state, struct coord_migration
 {
     for (size_t i = 0; i < m->n_shards; i++)
         if (m->shards[i].generation != 0)
+            set_generation(&m->shards[i], event);
+    return coord_apply_anchor(state, event, err);
+}
+
+/* An approval has come or gone: the directives that carry it are new ones. The anchor stands for them even where there
+ * are none, so that it can be told from the log alone which positions have one. */
+static enum zdm_code touch_carriers(struct coord_state *state, struct coord_migration *m,
+                                    const struct coord_approval *a, const struct coord_event *event,
+                                    struct zdm_error *err)
+{
+    for (size_t i = 0; i < m->n_shards; i++)
+        if (coord_carries(m, &m->shards[i], a))
             set_generation(&m->shards[i], event);
     return coord_apply_anchor(state, event, err);
 }
@@ -59,7 +72,15 @@ static enum zdm_code keep_failure(struct coord_shard *s, const char *text, uint3
 
 /* ---- Submission ---- */
 
-static enum zdm_code fill_submitted(struct coord_migration *m, const struct coord_event *event, struct zdm_error *err)
+/* A second run of the same id counts its attempts on: the shard's journal remembers the failed ones of the first. */
+static uint32_t attempt_before(const struct coord_migration *before, const char *name)
+{
+    long shard = before != NULL ? coord_find_shard(before, name) : -1;
+    return shard < 0 ? 0 : before->shards[shard].attempt;
+}
+
+static enum zdm_code fill_submitted(struct coord_migration *m, const struct coord_migration *before,
+                                    const struct coord_event *event, struct zdm_error *err)
 {
     size_t n = event->u.migration_submitted.n_shards, n_notes = event->u.migration_submitted.n_notes;
     m->shards = calloc(n > 0 ? n : 1, sizeof *m->shards);
@@ -76,6 +97,7 @@ static enum zdm_code fill_submitted(struct coord_migration *m, const struct coor
         zdm_copy_text(s->name, sizeof s->name, from->name);
         s->wave = from->wave < COORD_WAVES_MAX ? from->wave : COORD_WAVES_MAX - 1;
         set_status(s, COORD_READY, event);
+        s->attempt = attempt_before(before, s->name);
     }
     return ZDM_OK;
 }
@@ -84,6 +106,7 @@ static enum zdm_code apply_submitted(struct coord_state *state, const struct coo
 {
     if (event->u.migration_submitted.plan == NULL)
         return coord_apply_corrupt(event, err, "a plan");
+    const struct coord_migration *before = coord_find_migration(state, event->migration);
     struct coord_migration *m = calloc(1, sizeof *m);
     if (m == NULL || !ZDM_RESERVE(state->migrations, state->cap_migrations, state->n_migrations + 1)) {
         free(m);
@@ -95,7 +118,7 @@ static enum zdm_code apply_submitted(struct coord_state *state, const struct coo
     m->submitted_seq = m->moved_seq = event->seq;
     m->submitted_at_ms = event->at_ms;
     m->mode = COORD_OPEN;
-    return fill_submitted(m, event, err);
+    return fill_submitted(m, before, event, err);
 }
 
 static enum zdm_code apply_amended(struct coord_state *state, struct coord_migration *m,
@@ -142,16 +165,19 @@ static enum zdm_code apply_approval_added(struct coord_state *state, struct coor
         return coord_apply_nomem(err);
     }
     m->approvals[m->n_approvals++] = added;
-    return touch_all(state, m, event, err);
+    return touch_carriers(state, m, &added, event, err);
 }
 
 static enum zdm_code apply_approval_revoked(struct coord_state *state, struct coord_migration *m,
                                             const struct coord_event *event, struct zdm_error *err)
 {
     for (size_t i = 0; i < m->n_approvals; i++)
-        if (zdm_id_equal(&m->approvals[i].approval.nonce, &event->u.approval_revoked.nonce))
+        if (zdm_id_equal(&m->approvals[i].approval.nonce, &event->u.approval_revoked.nonce) &&
+            m->approvals[i].revoked_seq == 0) {
             m->approvals[i].revoked_seq = event->seq;
-    return touch_all(state, m, event, err);
+            return touch_carriers(state, m, &m->approvals[i], event, err);
+        }
+    return coord_apply_anchor(state, event, err);
 }
 
 /* ---- Phases, waves, gates ---- */
@@ -184,6 +210,7 @@ static void apply_wave_opened(struct coord_migration *m, const struct coord_even
 static void apply_gate(struct coord_migration *m, const struct coord_event *event)
 {
     struct coord_gate *gate = &m->gates[event->u.gate.phase - 1];
+    bool by_itself = gate->state == COORD_GATE_RUNNING;
     const struct zdm_step *step = zdm_plan_step(m->plan, event->u.gate.step);
     gate->phase = event->u.gate.phase;
     gate->step = event->u.gate.step;
@@ -191,8 +218,8 @@ static void apply_gate(struct coord_migration *m, const struct coord_event *even
     gate->changed_at_ms = event->at_ms;
     if (event->type == COORD_EVENT_GATE_PASSED)
         gate->state = COORD_GATE_PASSED;
-    else if (event->type == COORD_EVENT_GATE_VETOED)
-        gate->state = COORD_GATE_VETOED;
+    else if (event->type == COORD_EVENT_GATE_VETOED) /* of a flag: a rollback put it back, it can be passed again */
+        gate->state = by_itself ? COORD_GATE_VETOED : COORD_GATE_WAITING;
     else /* a flag waits for a person; everything else runs by itself */
         gate->state = step == NULL || step->action == ZDM_ACTION_GATE_FLAG ? COORD_GATE_WAITING : COORD_GATE_RUNNING;
     m->moved_seq = event->seq;
@@ -200,16 +227,43 @@ static void apply_gate(struct coord_migration *m, const struct coord_event *even
 
 /* ---- Desired state ---- */
 
-/* A run order: toward a higher goal it moves; at its goal it is what it was when it was held, else ready. */
-static enum coord_status status_of_run(const struct coord_migration *m, const struct coord_shard *s)
+/* A run order: toward a higher goal it moves; at its goal it is what it was when it was held, else ready. Who was going
+ * back, or had come back all the way, is sent forward. */
+static enum coord_status status_of_run(const struct coord_migration *m, const struct coord_shard *s,
+                                       bool was_going_back)
 {
     if (s->goal > s->at)
         return COORD_MOVING;
-    if (s->status == COORD_HELD)
+    if (s->status == COORD_HELD && !was_going_back)
         return s->resume_to;
-    if (s->status == COORD_UNDONE)
-        return COORD_UNDONE;
     return s->at >= zdm_plan_last_phase(m->plan) ? COORD_DONE : COORD_READY;
+}
+
+/* An undo order, new or confirmed: who was held after it failed, or unsure, on the way back is that again. */
+static enum coord_status status_of_undo(const struct coord_shard *s, const struct coord_event *event)
+{
+    bool again = event->u.directed.undo_order.len == 0 && !event->u.directed.next_attempt;
+    bool stuck = s->resume_to == COORD_FAILED || s->resume_to == COORD_UNSURE;
+    return s->status == COORD_HELD && stuck && again ? s->resume_to : COORD_UNDOING;
+}
+
+/* After a rollback phases have to be opened anew, wave by wave, barrier included. Who is excluded does not count. */
+static void close_phases(struct coord_migration *m)
+{
+    uint32_t highest = 0;
+    for (size_t i = 0; i < m->n_shards; i++)
+        if (m->shards[i].status != COORD_EXCLUDED && m->shards[i].opened > highest)
+            highest = m->shards[i].opened;
+    if (highest >= m->opened_phase)
+        return;
+    for (uint32_t p = highest + 1; p <= m->opened_phase; p++) {
+        m->wave_of[p - 1] = 0;
+        memset(m->wave_reached_ms[p - 1], 0, sizeof m->wave_reached_ms[p - 1]);
+    }
+    m->opened_phase = highest;
+    m->opened_wave = highest > 0 ? m->wave_of[highest - 1] : 0;
+    if (m->barrier_phase > highest)
+        m->barrier_phase = highest;
 }
 
 /* Keeps an undo order; the shards that the event names refer to it. */
@@ -223,12 +277,35 @@ static bool keep_undo(struct coord_migration *m, const struct coord_event *event
     return true;
 }
 
-static void direct_one(const struct coord_migration *m, struct coord_shard *s, const struct coord_event *event)
+static void forget_remark(struct coord_shard *s)
+{
+    free(s->remark);
+    s->remark = NULL;
+}
+
+/* What an order of each mode means beyond itself. */
+static void begin_mode(const struct coord_migration *m, struct coord_shard *s, bool was_going_back,
+                       const struct coord_event *event)
 {
     if (event->u.directed.undo_order.len > 0) {
         s->undo = (uint32_t)m->n_undos;
         s->undone_seq = event->seq;
+        forget_remark(s);
     }
+    if (s->mode == ZDM_MODE_UNDO && s->opened > s->goal)
+        s->opened = s->goal;
+    if (s->mode == ZDM_MODE_RUN && s->goal > s->entered)
+        s->entered = s->goal;
+    /* A rollback is given up: where it stands it goes on. */
+    if (s->mode == ZDM_MODE_RUN && was_going_back && !event->u.directed.keep_status)
+        s->opened = s->goal;
+    if (s->mode == ZDM_MODE_PURGE)
+        s->purge_seq = event->seq;
+}
+
+static void direct_one(const struct coord_migration *m, struct coord_shard *s, const struct coord_event *event)
+{
+    bool was_going_back = coord_is_going_back(s);
     if (event->u.directed.set_goal)
         s->goal = event->u.directed.goal;
     if (event->u.directed.set_actor)
@@ -238,6 +315,7 @@ static void direct_one(const struct coord_migration *m, struct coord_shard *s, c
         forget_failure(s);
     }
     s->mode = event->u.directed.mode;
+    begin_mode(m, s, was_going_back, event);
     set_generation(s, event);
     if (event->u.directed.keep_status)
         return;
@@ -246,7 +324,7 @@ static void direct_one(const struct coord_migration *m, struct coord_shard *s, c
             s->resume_to = s->status;
         set_status(s, COORD_HELD, event);
     } else {
-        set_status(s, s->mode == ZDM_MODE_UNDO ? COORD_UNDOING : status_of_run(m, s), event);
+        set_status(s, s->mode == ZDM_MODE_UNDO ? status_of_undo(s, event) : status_of_run(m, s, was_going_back), event);
     }
 }
 
@@ -266,7 +344,13 @@ static enum zdm_code apply_directed(struct coord_state *state, struct coord_migr
             if (i >= m->n_shards)
                 return coord_apply_corrupt(event, err, "a shard");
             direct_one(m, &m->shards[i], event);
+            if (m->shards[i].opened > m->opened_phase)
+                m->opened_phase = m->shards[i].opened;
         }
+    if (event->u.directed.mode == ZDM_MODE_UNDO) {
+        close_phases(m);
+        m->moved_seq = event->seq;
+    }
     return coord_apply_anchor(state, event, err);
 }
 
@@ -274,10 +358,12 @@ void coord_apply_pause_all(struct coord_migration *m, const struct coord_event *
 {
     for (size_t i = 0; i < m->n_shards; i++) {
         struct coord_shard *s = &m->shards[i];
+        /* Who has finished, or is out, keeps its order: sent again under the new epoch it replaces any other. */
+        if (s->status == COORD_DONE || s->status == COORD_UNDONE || s->status == COORD_EXCLUDED)
+            continue;
         s->mode = ZDM_MODE_PAUSE;
         set_generation(s, event);
-        if (s->status == COORD_DONE || s->status == COORD_UNDONE || s->status == COORD_EXCLUDED ||
-            s->status == COORD_HELD)
+        if (s->status == COORD_HELD)
             continue;
         s->resume_to = s->status;
         set_status(s, COORD_HELD, event);
@@ -292,6 +378,8 @@ static void apply_reached(struct coord_migration *m, struct coord_shard *s, cons
     s->at = phase;
     if (s->high < phase)
         s->high = phase;
+    if (s->entered < phase)
+        s->entered = phase;
     s->reached_at_ms = event->at_ms;
     forget_failure(s);
     if (phase >= 1)
@@ -303,16 +391,26 @@ static void apply_reached(struct coord_migration *m, struct coord_shard *s, cons
         set_status(s, now, event);
 }
 
-static void apply_undone(struct coord_shard *s, const struct coord_event *event)
+static enum zdm_code apply_undone(struct coord_migration *m, struct coord_shard *s, const struct coord_event *event,
+                                  struct zdm_error *err)
 {
-    s->at = event->u.reached.phase;
+    char *remark = event->u.reached.remark[0] != '\0' ? zdm_strdup(event->u.reached.remark) : NULL;
+    if (event->u.reached.remark[0] != '\0' && remark == NULL)
+        return coord_apply_nomem(err);
+    forget_remark(s);
+    s->remark = remark;
+    s->at = s->entered = event->u.reached.phase;
+    s->back_seq = event->seq;
     if (s->opened > s->at)
         s->opened = s->at;
+    close_phases(m);
+    forget_failure(s);
     enum coord_status now = s->at == 0 ? COORD_UNDONE : COORD_READY;
     if (s->status == COORD_HELD)
         s->resume_to = now;
     else
         set_status(s, now, event);
+    return ZDM_OK;
 }
 
 static enum zdm_code apply_failed(struct coord_shard *s, const struct coord_event *event, struct zdm_error *err)
@@ -337,8 +435,31 @@ static void apply_resolved(const struct coord_migration *m, struct coord_shard *
     s->at = s->goal = event->u.unsure.at;
     if (s->high < s->at)
         s->high = s->at;
+    if (s->entered < s->at)
+        s->entered = s->at;
     forget_failure(s);
     set_status(s, s->at >= zdm_plan_last_phase(m->plan) ? COORD_DONE : COORD_READY, event);
+}
+
+/* What it was doing when the doubt came up decides which way it is tried again. */
+static enum zdm_code apply_unsure(struct coord_shard *s, const struct coord_event *event, struct zdm_error *err)
+{
+    bool back = coord_is_going_back(s) || (s->status == COORD_EXCLUDED && s->failed_back);
+    set_status(s, COORD_UNSURE, event);
+    return keep_failure(s, event->u.unsure.text, event->u.unsure.step, back, err);
+}
+
+static void apply_excluded(struct coord_shard *s, const struct coord_event *event)
+{
+    s->failed_back = coord_is_going_back(s);
+    set_status(s, COORD_EXCLUDED, event);
+}
+
+static void apply_included(const struct coord_migration *m, struct coord_shard *s)
+{
+    s->late = true;
+    if (s->opened > m->opened_phase)
+        s->opened = m->opened_phase;
 }
 
 static enum zdm_code apply_shard(struct coord_migration *m, struct coord_shard *s, const struct coord_event *event,
@@ -347,7 +468,7 @@ static enum zdm_code apply_shard(struct coord_migration *m, struct coord_shard *
     if (event->type == COORD_EVENT_SHARD_REACHED)
         apply_reached(m, s, event);
     else if (event->type == COORD_EVENT_SHARD_UNDONE)
-        apply_undone(s, event);
+        return apply_undone(m, s, event, err);
     else if (event->type == COORD_EVENT_SHARD_FAILED)
         return apply_failed(s, event, err);
     else if (event->type == COORD_EVENT_SHARD_REGRESSED)
@@ -355,13 +476,13 @@ static enum zdm_code apply_shard(struct coord_migration *m, struct coord_shard *
     else if (event->type == COORD_EVENT_SHARD_RESOLVED)
         apply_resolved(m, s, event);
     else if (event->type == COORD_EVENT_SHARD_EXCLUDED)
-        set_status(s, COORD_EXCLUDED, event);
+        apply_excluded(s, event);
     else if (event->type == COORD_EVENT_SHARD_INCLUDED)
-        s->late = true;
-    else if (event->type == COORD_EVENT_SHARD_UNSURE) {
-        set_status(s, COORD_UNSURE, event);
-        return keep_failure(s, event->u.unsure.text, event->u.unsure.step, false, err);
-    }
+        apply_included(m, s);
+    else if (event->type == COORD_EVENT_SHARD_UNSURE)
+        return apply_unsure(s, event, err);
+    else if (event->type == COORD_EVENT_SHARD_PURGED)
+        s->purged_seq = event->seq;
     return ZDM_OK;
 }
 
@@ -369,7 +490,8 @@ static enum zdm_code apply_shard(struct coord_migration *m, struct coord_shard *
 static bool shard_of(const struct coord_event *event, uint32_t *out_shard, uint32_t *out_phase)
 {
     *out_phase = 0;
-    if (event->type == COORD_EVENT_SHARD_REACHED || event->type == COORD_EVENT_SHARD_UNDONE) {
+    if (event->type == COORD_EVENT_SHARD_REACHED || event->type == COORD_EVENT_SHARD_UNDONE ||
+        event->type == COORD_EVENT_SHARD_PURGED) {
         *out_shard = event->u.reached.shard;
         *out_phase = event->u.reached.phase;
     } else if (event->type == COORD_EVENT_SHARD_FAILED) {

@@ -42,14 +42,6 @@ static bool concerns(const struct coord_migration *m, const struct coord_shard *
            !is_spent_by_rollback(m, s, a);
 }
 
-/* Mode purge: what was added after the order is no part of it, so that one approval more than needed does not make an
- * order new whose approvals the shard has spent. */
-static bool is_too_late(const struct coord_shard *s, const struct coord_approval *a)
-{
-    return s->mode == ZDM_MODE_PURGE && a->approval.action == ZDM_APPROVE_PURGE && a->approval.phase == 0 &&
-           a->added_seq > s->purge_seq;
-}
-
 /* Is b the better one of the same approver? The longer valid, of equals the newer. */
 static bool is_better(const struct coord_approval *a, const struct coord_approval *b)
 {
@@ -77,12 +69,12 @@ static int by_age(const void *a, const void *b)
 }
 
 size_t coord_attached(const struct coord_migration *m, const struct coord_shard *s, enum zdm_approval_action action,
-                      uint32_t phase, const struct coord_approval *out[ZDM_APPROVALS_MAX])
+                      uint32_t phase, uint64_t before, const struct coord_approval *out[ZDM_APPROVALS_MAX])
 {
     size_t n = 0;
     /* The newest first: where there are too many people, the latest word is heard. */
     for (size_t i = m->n_approvals; i > 0; i--)
-        if (concerns(m, s, action, phase, &m->approvals[i - 1]))
+        if (m->approvals[i - 1].added_seq < before && concerns(m, s, action, phase, &m->approvals[i - 1]))
             keep(&m->approvals[i - 1], out, &n);
     qsort(out, n, sizeof *out, by_age);
     return n;
@@ -95,8 +87,9 @@ static enum zdm_approval_action action_of_phase(const struct coord_migration *m,
 }
 
 bool coord_act_of(const struct coord_migration *m, const struct coord_shard *s, enum zdm_approval_action *out_action,
-                  uint32_t *out_phase)
+                  uint32_t *out_phase, uint64_t *out_before)
 {
+    *out_before = UINT64_MAX;
     if (s->mode == ZDM_MODE_RUN && s->goal > 0) {
         *out_action = action_of_phase(m, s->goal);
         *out_phase = s->goal;
@@ -106,6 +99,8 @@ bool coord_act_of(const struct coord_migration *m, const struct coord_shard *s, 
     } else if (s->mode == ZDM_MODE_PURGE) {
         *out_action = ZDM_APPROVE_PURGE;
         *out_phase = 0;
+        /* One approval more than needed must not make an order new whose approvals the shard has spent already. */
+        *out_before = s->purge_seq;
     } else {
         return false;
     }
@@ -116,8 +111,9 @@ bool coord_carries(const struct coord_migration *m, const struct coord_shard *s,
 {
     enum zdm_approval_action action;
     uint32_t phase;
-    return s->generation != 0 && coord_act_of(m, s, &action, &phase) && a->approval.action == action &&
-           a->approval.phase == phase && coord_approval_covers(&a->approval, s->name) && !is_too_late(s, a);
+    uint64_t before;
+    return s->generation != 0 && coord_act_of(m, s, &action, &phase, &before) && a->approval.action == action &&
+           a->approval.phase == phase && a->added_seq < before && coord_approval_covers(&a->approval, s->name);
 }
 
 /* ---- Do they suffice? ---- */
@@ -128,7 +124,8 @@ static bool is_used_up(const struct coord_shard *s, const struct coord_approval 
 {
     if (a->approval.action == ZDM_APPROVE_UNDO)
         return a->added_seq < s->back_seq && s->mode != ZDM_MODE_UNDO;
-    return a->approval.action == ZDM_APPROVE_PURGE && a->approval.phase == 0 && a->added_seq < s->purged_seq;
+    uint64_t used = s->mode == ZDM_MODE_PURGE ? s->purge_seq : s->purged_seq;
+    return a->approval.action == ZDM_APPROVE_PURGE && a->approval.phase == 0 && a->added_seq < used;
 }
 
 static bool judge(const struct coord_view *view, const struct coord_migration *m, const struct coord_shard *s,
@@ -152,7 +149,7 @@ bool coord_allowed(const struct coord_view *view, const struct coord_migration *
                    struct zdm_judgement *out)
 {
     const struct coord_approval *approvals[ZDM_APPROVALS_MAX];
-    size_t n = coord_attached(m, s, action, phase, approvals);
+    size_t n = coord_attached(m, s, action, phase, UINT64_MAX, approvals);
     if (more != NULL && more->approval.action == action && more->approval.phase == phase)
         approvals[n < ZDM_APPROVALS_MAX ? n++ : n - 1] = more;
     return judge(view, m, s, action, phase, now_ms, approvals, n, out);
@@ -167,8 +164,7 @@ uint32_t coord_phase_needs(const struct coord_view *view, const struct coord_mig
 }
 
 enum zdm_approval_verdict coord_judge_alone(const struct coord_view *view, const struct coord_migration *m,
-                                            const struct coord_shard *s, const struct coord_approval *a,
-                                            int64_t now_ms)
+                                            const struct coord_shard *s, const struct coord_approval *a, int64_t now_ms)
 {
     struct zdm_judgement judgement;
     (void)judge(view, m, s, a->approval.action, a->approval.phase, now_ms, &a, 1, &judgement);

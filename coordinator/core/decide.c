@@ -136,7 +136,10 @@ void coord_decide(const struct coord_state *state, const struct coord_view *view
         decide_gate(state, input, out);
         break;
     case COORD_IN_TRUST:
+        coord_decide_trust(state, input, out);
+        break;
     case COORD_IN_RECOVER:
+        coord_decide_recover(state, view, input, out);
         break;
     case COORD_IN_TICK:
         coord_decide_tick(state, view, input->now_ms, out);

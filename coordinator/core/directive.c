@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
-#include "coordinator/core/core.h"
+#include "coordinator/core/machine.h"
 
 static uint32_t over(uint32_t set, uint32_t planned)
 {
@@ -21,12 +21,20 @@ static struct zdm_throttle throttle_of(const struct coord_migration *m)
                                  .max_replica_lag_ms = over(set->max_replica_lag_ms, plan->max_replica_lag_ms)};
 }
 
-static bool covers(const struct zdm_approval *approval, const char *shard)
+/* Borrowed envelopes of the approvals that go with the goal and mode. */
+static size_t attach(const struct coord_migration *m, const struct coord_shard *s,
+                     struct zdm_envelope approvals[ZDM_APPROVALS_MAX])
 {
-    for (size_t i = 0; i < approval->n_shards; i++)
-        if (strcmp(approval->shards[i], shard) == 0)
-            return true;
-    return approval->n_shards == 0;
+    const struct coord_approval *attached[ZDM_APPROVALS_MAX];
+    enum zdm_approval_action action;
+    uint32_t phase;
+    uint64_t before;
+    size_t n = 0, kept = 0;
+    if (coord_act_of(m, s, &action, &phase, &before))
+        n = coord_attached(m, s, action, phase, before, attached);
+    for (size_t i = 0; i < n; i++)
+        approvals[kept++] = attached[i]->envelope;
+    return kept;
 }
 
 bool coord_directive(const struct coord_state *state, const struct coord_migration *migration, uint32_t shard,
@@ -48,11 +56,7 @@ bool coord_directive(const struct coord_state *state, const struct coord_migrati
         .approvals = approvals};
     zdm_copy_text(out->migration, sizeof out->migration, migration->id);
     zdm_copy_text(out->shard, sizeof out->shard, s->name);
-    for (size_t i = 0; i < migration->n_approvals && out->n_approvals < ZDM_APPROVALS_MAX; i++) {
-        const struct coord_approval *a = &migration->approvals[i];
-        if (a->revoked_seq == 0 && a->approval.phase == s->goal && covers(&a->approval, s->name))
-            approvals[out->n_approvals++] = a->envelope; /* borrowed */
-    }
+    out->n_approvals = attach(migration, s, approvals);
     if (s->mode == ZDM_MODE_UNDO && s->undo != 0)
         out->undo_order = (struct zdm_envelope *)&migration->undos[s->undo - 1].envelope;
     return true;

@@ -15,8 +15,12 @@ const struct zdm_step *coord_gate_step(const struct zdm_plan *plan, uint32_t pha
     return NULL;
 }
 
-/* "phase 2 (migrate)" */
-static void phase_text(char *out, size_t size, const struct coord_migration *m, uint32_t number)
+const char *coord_gate_name(const struct zdm_step *gate)
+{
+    return gate->flag != NULL && gate->flag->key != NULL ? gate->flag->key : gate->id;
+}
+
+void coord_phase_text(char *out, size_t size, const struct coord_migration *m, uint32_t number)
 {
     const struct zdm_phase *phase = zdm_plan_phase(m->plan, number);
     if (phase == NULL)
@@ -43,7 +47,7 @@ static void gate_text(char *out, size_t size, const struct coord_migration *m, u
         const struct zdm_step *gate = coord_gate_step(m->plan, p);
         if (gate == NULL || m->gates[p - 1].state == COORD_GATE_PASSED)
             continue;
-        const char *key = gate->flag != NULL && gate->flag->key != NULL ? gate->flag->key : gate->id;
+        const char *key = coord_gate_name(gate);
         if (m->gates[p - 1].state == COORD_GATE_VETOED)
             snprintf(out, size, "gate %s was vetoed", key);
         else
@@ -68,13 +72,15 @@ static const char *halt_text(enum coord_halt_cause cause)
     return "halted";
 }
 
-static const char *status_text(enum coord_status status)
+static const char *status_text(const struct coord_release *release)
 {
-    switch (status) {
+    if (release->rolled_back)
+        return "rolled back: resume it to go forward again, or exclude it";
+    switch (release->status) {
     case COORD_HELD:
         return "paused: resume it";
     case COORD_FAILED:
-        return "failed: see its error, then retry";
+        return "failed: see its error, then retry or roll back";
     case COORD_UNSURE:
         return "unsure: look at the shard, then retry";
     case COORD_EXCLUDED:
@@ -89,12 +95,24 @@ static const char *status_text(enum coord_status status)
     return "";
 }
 
+static void approvals_text(char *out, size_t size, const struct coord_migration *m, const struct coord_release *release)
+{
+    const struct zdm_phase *phase = zdm_plan_phase(m->plan, release->phase);
+    char text[64], command[2 * ZDM_NAME_MAX];
+    coord_phase_text(text, sizeof text, m, release->phase);
+    if (phase != NULL && phase->class == ZDM_PHASE_PURGE)
+        snprintf(command, sizeof command, "zdmctl purge %s", m->id);
+    else
+        snprintf(command, sizeof command, "zdmctl approve %s --phase %u", m->id, release->phase);
+    snprintf(out, size, "approvals: %u of %u for %s: %s", release->count, release->of, text, command);
+}
+
 void coord_hold_text(char *out, size_t size, const struct coord_migration *migration,
                      const struct coord_release *release, int64_t now_ms)
 {
     char phase[64], before[64], left[32];
-    phase_text(phase, sizeof phase, migration, release->phase);
-    phase_text(before, sizeof before, migration, release->phase > 0 ? release->phase - 1 : 0);
+    coord_phase_text(phase, sizeof phase, migration, release->phase);
+    coord_phase_text(before, sizeof before, migration, release->phase > 0 ? release->phase - 1 : 0);
     switch (release->hold) {
     case COORD_HOLD_NONE:
         snprintf(out, size, "%s", "");
@@ -117,16 +135,19 @@ void coord_hold_text(char *out, size_t size, const struct coord_migration *migra
         snprintf(out, size, "%u shards are moving, at most %u may", release->count, release->of);
         return;
     case COORD_HOLD_BARRIER:
-        snprintf(out, size, "barrier: %u of %u %s not finished %s (%s%s)", release->count, release->of,
+        snprintf(out, size, "barrier: %u of %u %s not finished %s (%s%s%s)", release->count, release->of,
                  release->count == 1 ? "shards has" : "shards have", before, release->shard,
+                 release->rolled_back ? ", rolled back: resume and advance it, or exclude it" : "",
                  release->count > 1 ? ", …" : "");
         return;
     case COORD_HOLD_APPROVALS:
-        snprintf(out, size, "approvals: %u of %u given for %s; this release cannot take approvals", release->count,
-                 release->of, phase);
+        approvals_text(out, size, migration, release);
         return;
     case COORD_HOLD_TRUST:
-        snprintf(out, size, "the agent's trust file is behind; it takes the newer one by itself when it reports");
+        snprintf(out, size,
+                 "the agent's trust file is version %u, here version %u is in force; it takes the newer one when "
+                 "it reports",
+                 release->count, release->of);
         return;
     case COORD_HOLD_NO_AGENT:
         snprintf(out, size, "no agent reports a writable primary");
@@ -141,11 +162,10 @@ void coord_hold_text(char *out, size_t size, const struct coord_migration *migra
         snprintf(out, size, "this coordinator is fenced: agents follow a newer log");
         return;
     case COORD_HOLD_STATUS:
-        snprintf(out, size, "%s", status_text(release->status));
+        snprintf(out, size, "%s", status_text(release));
         return;
     case COORD_HOLD_UNAVAILABLE:
-        snprintf(out, size, "%s is not available in this release: what is hidden stays hidden", phase);
-        return;
+        break;
     }
     snprintf(out, size, "?");
 }

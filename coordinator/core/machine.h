@@ -56,7 +56,6 @@ struct coord_case {
     const struct zdm_migration_report *report;
     const struct zdm_fence *seen; /* higher pair */
     const struct zdm_envelope *undo_order;
-    bool lost_past;                /* the report's accepted pair is of an epoch that a recovery gave up */
     const char *by;                /* exclude, include: who */
     const char *reason;            /* and why; primary_seen, higher pair, regressed: what was seen */
     const struct coord_rule *rule; /* the row at hand */
@@ -73,13 +72,15 @@ uint32_t coord_failed_count(const struct coord_migration *m);
 
 /* ---- Approvals (approvals.c) ---- */
 
-/* The approvals of one act that concern the shard, at most one valid longest of each approver and one that says `now`,
- * the oldest first: what its directive carries, and what is judged here. Returns how many. */
+/* The approvals of one act that concern the shard and were added before a position: of each approver the one that is
+ * valid longest, and likewise the one that says `now`; the oldest first. What its directive carries, and what is judged
+ * here. Returns how many. */
 size_t coord_attached(const struct coord_migration *m, const struct coord_shard *s, enum zdm_approval_action action,
-                      uint32_t phase, const struct coord_approval *out[ZDM_APPROVALS_MAX]);
-/* The act that a shard's directive carries approvals for, at its goal and mode; false: none. */
+                      uint32_t phase, uint64_t before, const struct coord_approval *out[ZDM_APPROVALS_MAX]);
+/* The act that a shard's directive carries approvals for, at its goal and mode, and before which position they must
+ * have been added; false: none. */
 bool coord_act_of(const struct coord_migration *m, const struct coord_shard *s, enum zdm_approval_action *out_action,
-                  uint32_t *out_phase);
+                  uint32_t *out_phase, uint64_t *out_before);
 /* Do the approvals that are there suffice on this shard? more: one that is about to be added, or NULL. */
 bool coord_allowed(const struct coord_view *view, const struct coord_migration *m, const struct coord_shard *s,
                    enum zdm_approval_action action, uint32_t phase, int64_t now_ms, const struct coord_approval *more,
@@ -148,8 +149,8 @@ void coord_selection_text(char *out, size_t size, const struct zdm_selection *se
 const char *coord_gate_name(const struct zdm_step *gate);
 /* "phase 4 (contract)" */
 void coord_phase_text(char *out, size_t size, const struct coord_migration *m, uint32_t phase);
-/* Is the approval that the request carries one that can be kept: of this plan, its signer's own, still good, new? False:
- * refused in answer. */
+/* Is the approval that the request carries one that can be kept: of this plan, its signer's own, still good, new?
+ * False: refused in answer. */
 bool coord_approval_fits(const struct coord_state *state, const struct coord_view *view,
                          const struct coord_migration *m, const struct coord_input *input, struct zdm_error *answer);
 /* Adds it, and sends the directives that carry it. */

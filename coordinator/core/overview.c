@@ -51,7 +51,12 @@ static const struct coord_shard *least(const struct glance *g, enum zdm_approval
         if (*out_given == 0)
             break;
     }
-    return found != NULL || g->m->n_shards == 0 ? found : &g->m->shards[0];
+    if (found == NULL && g->m->n_shards > 0) {
+        found = &g->m->shards[0]; /* nobody waits for it any more: what the first one sees */
+        (void)coord_allowed(g->view, g->m, found, action, phase, g->now_ms, NULL, &judgement);
+        *out_given = judgement.given;
+    }
+    return found;
 }
 
 /* The verdict on one approval: among the others where it is one of those that are judged together, else alone. */
@@ -60,7 +65,7 @@ static enum zdm_approval_verdict verdict_on(const struct glance *g, const struct
 {
     const struct coord_approval *attached[ZDM_APPROVALS_MAX];
     struct zdm_judgement judgement;
-    size_t n = coord_attached(g->m, s, a->approval.action, a->approval.phase, attached);
+    size_t n = coord_attached(g->m, s, a->approval.action, a->approval.phase, UINT64_MAX, attached);
     (void)coord_allowed(g->view, g->m, s, a->approval.action, a->approval.phase, g->now_ms, NULL, &judgement);
     for (size_t i = 0; i < n; i++)
         if (attached[i] == a)

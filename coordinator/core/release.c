@@ -120,8 +120,11 @@ static bool held_by_barrier(const struct survey *v, uint32_t next, struct coord_
     if (phase->class != ZDM_PHASE_SWITCH && phase->class != ZDM_PHASE_CONTRACT && phase->class != ZDM_PHASE_PURGE)
         return false;
     for (uint32_t at = 0; at + 1 < next; at++) {
-        if (missing == 0 && v->count_at[at] > 0)
-            zdm_copy_text(out->shard, sizeof out->shard, v->m->shards[v->example_at[at]].name);
+        if (missing == 0 && v->count_at[at] > 0) {
+            const struct coord_shard *one = &v->m->shards[v->example_at[at]];
+            zdm_copy_text(out->shard, sizeof out->shard, one->name);
+            out->rolled_back = coord_was_rolled_back(one);
+        }
         missing += v->count_at[at];
     }
     if (missing == 0)
@@ -132,38 +135,25 @@ static bool held_by_barrier(const struct survey *v, uint32_t next, struct coord_
     return true;
 }
 
-static bool covers(const struct zdm_approval *approval, const char *shard)
-{
-    for (size_t i = 0; i < approval->n_shards; i++)
-        if (strcmp(approval->shards[i], shard) == 0)
-            return true;
-    return approval->n_shards == 0;
-}
-
-static bool counts(const struct survey *v, const struct coord_approval *a, const struct zdm_phase *phase,
-                   const struct coord_shard *s)
-{
-    return a->revoked_seq == 0 && a->approval.action == ZDM_APPROVE_ENTER && a->approval.phase == phase->number &&
-           v->now_ms <= a->approval.expires_at_ms && zdm_hash_equal(&a->approval.phase_digest, &phase->digest) &&
-           covers(&a->approval, s->name);
-}
-
+/* Signatures that are missing, and an actor that might not know who may sign by now. */
 static bool held_by_approvals(const struct survey *v, const struct coord_shard *s, struct coord_release *out)
 {
-    const struct zdm_phase *phase = zdm_plan_phase(v->m->plan, s->at + 1);
-    uint32_t given = 0, needed = phase->approvals > 0 ? phase->approvals : phase->destructive;
-    for (size_t i = 0; i < v->m->n_approvals; i++) {
-        bool again = false;
-        for (size_t j = 0; j < i; j++)
-            again = again || (counts(v, &v->m->approvals[j], phase, s) &&
-                              zdm_id_equal(&v->m->approvals[i].approver, &v->m->approvals[j].approver));
-        given += !again && counts(v, &v->m->approvals[i], phase, s);
-    }
-    if (given >= needed)
+    enum zdm_approval_action action;
+    struct zdm_judgement judgement;
+    const struct coord_heard *actor = coord_view_find(v->view, &out->actor);
+    if (coord_phase_needs(v->view, v->m, s->at + 1, &action) == 0)
         return false;
-    out->hold = COORD_HOLD_APPROVALS;
-    out->count = given;
-    out->of = needed;
+    if (!coord_allowed(v->view, v->m, s, action, s->at + 1, v->now_ms, NULL, &judgement)) {
+        out->hold = COORD_HOLD_APPROVALS;
+        out->count = judgement.given;
+        out->of = judgement.needed;
+        return true;
+    }
+    if (actor == NULL || actor->report.trust_version >= v->state->trust_version)
+        return false;
+    out->hold = COORD_HOLD_TRUST;
+    out->count = actor->report.trust_version;
+    out->of = v->state->trust_version;
     return true;
 }
 
@@ -219,10 +209,6 @@ static void judge_ready(struct survey *v, const struct coord_shard *s, struct co
     if (phase == NULL)
         return;
     out->phase = phase->number;
-    if (phase->class == ZDM_PHASE_PURGE) {
-        out->hold = COORD_HOLD_UNAVAILABLE;
-        return;
-    }
     out->hold = held_at_large(v);
     if (out->hold != COORD_HOLD_NONE || held_by_gate(v->m, phase->number, out))
         return;
@@ -244,7 +230,7 @@ static void judge_ready(struct survey *v, const struct coord_shard *s, struct co
 
 static void judge(struct survey *v, const struct coord_shard *s, struct coord_release *out)
 {
-    if (v->m->mode == COORD_ENDED || s->status == COORD_DONE || s->status == COORD_UNDONE)
+    if (v->m->mode == COORD_ENDED || s->status == COORD_DONE)
         return;
     if (s->status == COORD_READY) {
         judge_ready(v, s, out);
@@ -256,6 +242,7 @@ static void judge(struct survey *v, const struct coord_shard *s, struct coord_re
         out->phase = s->status == COORD_MOVING ? s->goal : 0;
     else
         out->hold = COORD_HOLD_STATUS;
+    out->rolled_back = coord_was_rolled_back(s);
 }
 
 int64_t coord_releasable(const struct coord_state *state, const struct coord_view *view,

@@ -29,8 +29,8 @@ static bool fence_is_empty(const struct zdm_fence *fence)
 
 static const char *ahead_of_us(const struct coord_state *state, const struct zdm_fence *seen)
 {
-    if (fence_is_empty(seen))
-        return NULL;
+    if (fence_is_empty(seen) || seen->epoch < state->recovered_epoch)
+        return NULL; /* of a past that was given up: it is told the newest order like everybody who is behind */
     if (seen->epoch > state->epoch)
         return "an agent follows a later epoch";
     if (seen->epoch == state->epoch && !zdm_id_equal(&seen->instance, &state->instance))
@@ -76,8 +76,9 @@ static enum coord_stimulus stimulus_of_proof(const struct coord_shard *s, const 
                                              uint32_t *out_phase)
 {
     *out_phase = mr->proven_phase;
-    if (s->mode == ZDM_MODE_UNDO || (s->status == COORD_HELD && s->resume_to == COORD_UNDOING))
-        return COORD_ON_OTHER_REPORT; /* going back, phases fall one by one: that is no loss */
+    /* Going back, phases fall one by one, and a purge drops what no phase asks for: that is no loss. */
+    if (s->mode == ZDM_MODE_UNDO || s->mode == ZDM_MODE_PURGE || coord_is_going_back(s))
+        return COORD_ON_OTHER_REPORT;
     if (mr->proven_phase < s->at)
         return COORD_ON_REGRESSED;
     if (s->goal > s->at && mr->proven_phase >= s->goal) {
@@ -102,8 +103,10 @@ static enum coord_stimulus stimulus_of(const struct hearing *h, const struct coo
         return COORD_ON_UNKNOWN;
     if (mr->state == ZDM_AGENT_STOPPED)
         return mr->failed_attempt == s->attempt ? COORD_ON_FAILED : COORD_ON_OTHER_REPORT;
-    if (mr->undone)
-        return COORD_ON_UNDONE;
+    if (mr->undone && coord_is_going_back(s))
+        return mr->proven && mr->proven_phase == s->goal ? COORD_ON_UNDONE : COORD_ON_OTHER_REPORT;
+    if (mr->purged && s->mode == ZDM_MODE_PURGE)
+        return COORD_ON_PURGED;
     if (mr->proven) {
         enum coord_stimulus on = stimulus_of_proof(s, mr, out_phase);
         if (on != COORD_ON_OTHER_REPORT)
@@ -112,16 +115,17 @@ static enum coord_stimulus stimulus_of(const struct hearing *h, const struct coo
     return mr->state == ZDM_AGENT_WAITING ? COORD_ON_RETRYING : COORD_ON_OTHER_REPORT;
 }
 
-static bool is_at(const struct zdm_fence *accepted, uint64_t generation)
+/* Positions of a past that was given up can be those of other events by now. */
+static bool is_at(const struct coord_state *state, const struct zdm_fence *accepted, uint64_t generation)
 {
-    return generation != 0 && accepted->generation == generation;
+    return generation != 0 && accepted->generation == generation && accepted->epoch >= state->recovered_epoch;
 }
 
 static void hear_progress(const struct hearing *h, struct coord_case *c, const struct zdm_migration_report *mr)
 {
     c->from_actor = zdm_id_equal(&h->agent->id, &c->s->actor);
-    c->current = c->from_actor && is_at(&mr->accepted, c->s->generation);
-    c->running = c->current || (c->from_actor && is_at(&mr->accepted, c->s->run_generation));
+    c->current = c->from_actor && is_at(h->state, &mr->accepted, c->s->generation);
+    c->running = c->current || (c->from_actor && is_at(h->state, &mr->accepted, c->s->run_generation));
     c->report = mr;
     c->on = stimulus_of(h, c->s, mr, &c->phase);
     c->rival = c->on == COORD_ON_PROVEN && coord_has_rival(h->state, h->view, c->s, h->now_ms);
@@ -142,6 +146,21 @@ static bool hear_primary(const struct hearing *h, struct coord_case *c)
     c->on = COORD_ON_PRIMARY_SEEN;
     c->rankable = ranking == COORD_RANK_MOVE;
     c->reason = why;
+    const struct coord_rule *rule = coord_case_run(c);
+    c->reason = NULL;
+    return rule != NULL;
+}
+
+/* After a recovery: the agent follows an order that this log does not hold, for a shard that it has never directed. It
+ * is stopped like the others, and becomes the one that acts. True when that changed the shard. */
+static bool hear_orphan(const struct hearing *h, struct coord_case *c, const struct zdm_migration_report *mr)
+{
+    if (mr == NULL || fence_is_empty(&mr->accepted) || mr->accepted.epoch >= h->state->recovered_epoch ||
+        !zdm_id_is_zero(&c->s->actor) || !h->report->connected || !h->report->writable)
+        return false;
+    c->on = c->s->status == COORD_HELD ? COORD_ON_PRIMARY_SEEN : COORD_ON_PAUSE;
+    c->rankable = true;
+    c->reason = "its agent follows an order that was given up with the recovery";
     const struct coord_rule *rule = coord_case_run(c);
     c->reason = NULL;
     return rule != NULL;
@@ -179,7 +198,8 @@ static const struct zdm_migration_report *report_of(const struct zdm_report *rep
 static void hear_migration(const struct hearing *h, const struct coord_migration *m)
 {
     const struct zdm_migration_report *mr = report_of(h->report, m->id);
-    if (m->mode == COORD_ENDED && mr == NULL)
+    /* A migration that was undone may have been submitted again: reports speak of the newest run. */
+    if ((m->mode == COORD_ENDED && mr == NULL) || coord_find_migration(h->state, m->id) != m)
         return;
     long shard = coord_find_shard(m, h->agent->shard);
     if (shard < 0)
@@ -190,7 +210,10 @@ static void hear_migration(const struct hearing *h, const struct coord_migration
     c.index = (uint32_t)shard;
     c.s = &m->shards[shard];
     c.agent = h->agent->id;
-    if (m->mode != COORD_ENDED && !hear_primary(h, &c) && mr != NULL)
+    /* Of a migration that has ended only a purge of leftovers is still heard. */
+    if (m->mode != COORD_ENDED && !hear_orphan(h, &c, mr) && !hear_primary(h, &c) && mr != NULL)
+        hear_progress(h, &c, mr);
+    else if (m->mode == COORD_ENDED && c.s->mode == ZDM_MODE_PURGE)
         hear_progress(h, &c, mr);
     /* Whoever was directed anew just now is told by that. */
     if (h->out->n_events == before || c.on == COORD_ON_REACHED || c.on == COORD_ON_FAILED)

@@ -1,6 +1,6 @@
 /*
- * requests.c - what people ask for: who may, is it a repeat, and the verbs about shards that are there. submit and
- * advance have files of their own, enrolment and the fleet's switches are in fleet.c.
+ * requests.c - what people ask for: who may, is it a repeat, and what the verbs share. The verbs themselves: submit.c,
+ * advance.c, bulk.c (pause, resume, retry, exclude, include), approve.c, rollback.c, purge.c, trust.c, fleet.c.
  *
  * A request is one group of events that begins with operator_acted; a refusal leaves no event at all.
  */
@@ -11,39 +11,47 @@
 #include "common/base/buffer.h"
 #include "coordinator/core/machine.h"
 
-static void acted(const struct coord_input *input, struct coord_output *out)
+void coord_acted(struct coord_output *out, const struct zdm_request *request, const struct zdm_envelope *envelope,
+                 const struct zdm_id *key, const char *name)
 {
-    const struct zdm_request *request = input->u.request.request;
     struct coord_event *event = coord_emit(out, COORD_EVENT_OPERATOR_ACTED, request->migration);
     if (event == NULL)
         return;
     event->u.operator_acted.request_id = request->request_id;
-    event->u.operator_acted.key = input->u.request.key;
+    event->u.operator_acted.key = *key;
     event->u.operator_acted.verb = request->verb;
-    zdm_copy_text(event->u.operator_acted.name, sizeof event->u.operator_acted.name, input->u.request.name);
+    zdm_copy_text(event->u.operator_acted.name, sizeof event->u.operator_acted.name, name);
     zdm_copy_text(event->u.operator_acted.reason, sizeof event->u.operator_acted.reason, request->reason);
-    if (input->u.request.envelope != NULL &&
-        !zdm_envelope_copy(&event->u.operator_acted.signed_request, input->u.request.envelope))
+    if (envelope != NULL && !zdm_envelope_copy(&event->u.operator_acted.signed_request, envelope))
         out->failed = true;
 }
 
 /* ---- What the verbs share ---- */
 
-const struct coord_migration *coord_named_migration(const struct coord_state *state, const struct coord_input *input,
-                                                    struct zdm_error *answer)
+const struct coord_migration *coord_any_migration(const struct coord_state *state, const struct coord_input *input,
+                                                  struct zdm_error *answer)
 {
     const char *id = input->u.request.request->migration;
     const struct coord_migration *m = coord_find_migration(state, id);
     if (m == NULL) {
         zdm_error_set(answer, ZDM_NOT_FOUND, "there is no migration \"%s\"", id);
         zdm_error_hint(answer, "See which there are: zdmctl status.");
-        return NULL;
-    }
-    if (m->mode == COORD_ENDED) {
-        zdm_error_set(answer, ZDM_REFUSED, "migration %s has ended", id);
-        return NULL;
     }
     return m;
+}
+
+const struct coord_migration *coord_named_migration(const struct coord_state *state, const struct coord_input *input,
+                                                    struct zdm_error *answer)
+{
+    const struct coord_migration *m = coord_any_migration(state, input, answer);
+    if (m == NULL || m->mode != COORD_ENDED)
+        return m;
+    zdm_error_set(answer, ZDM_REFUSED, "migration %s has ended", m->id);
+    if (m->outcome == COORD_END_UNDONE)
+        zdm_error_hint(answer, "It was rolled back everywhere: an operator may submit the same runbook again.");
+    else if (input->u.request.request->verb == ZDM_VERB_ROLLBACK)
+        zdm_error_hint(answer, "What it changed is taken back by a runbook of its own, under another id.");
+    return NULL;
 }
 
 static bool select_names(const struct coord_migration *m, const struct zdm_selection *selection, bool *flags,
@@ -76,6 +84,20 @@ static bool select_matching(const struct coord_state *state, const struct coord_
     return any;
 }
 
+void coord_selection_text(char *out, size_t size, const struct zdm_selection *selection)
+{
+    size_t used = 0;
+    if (selection->selector != NULL && selection->n_names == 0) {
+        snprintf(out, size, "-l %s", selection->selector);
+        return;
+    }
+    snprintf(out, size, "%s", selection->n_names == 0 ? "--all-shards" : "");
+    for (size_t i = 0; i < selection->n_names && used < size; i++) {
+        int n = snprintf(out + used, size - used, "%s--shard %s", i > 0 ? " " : "", selection->names[i]);
+        used += n > 0 ? (size_t)n : size;
+    }
+}
+
 bool *coord_selected(const struct coord_state *state, const struct coord_migration *m,
                      const struct zdm_selection *selection, struct zdm_error *answer)
 {
@@ -101,121 +123,10 @@ bool *coord_selected(const struct coord_state *state, const struct coord_migrati
     return flags;
 }
 
-/* ---- pause, resume, retry: the shard machine over each selected shard ---- */
+/* ---- throttle ---- */
 
-struct bulk {
-    enum coord_stimulus on;
-    const char *done;  /* "paused" */
-    const char *can;   /* "can be paused" */
-    unsigned same_row; /* the row that means "it is so already": an answer, not a refusal */
-};
-
-struct bulk_count {
-    size_t changed, same, refused;
-    const struct coord_shard *example; /* one of those that were refused */
-};
-
-static struct bulk_count run_bulk(const struct bulk *bulk, const struct coord_state *state,
-                                  const struct coord_view *view, const struct coord_input *input,
-                                  const struct coord_migration *m, const bool *flags, struct coord_output *out)
-{
-    const char *reason = input->u.request.request->reason;
-    struct bulk_count count = {.changed = 0};
-    struct coord_case c = {.state = state, .view = view, .out = out, .now_ms = input->now_ms, .m = m, .on = bulk->on};
-    c.merge_from = (long)out->n_events;
-    c.reason = reason[0] != '\0' ? reason : zdm_verb_name(input->u.request.request->verb);
-    for (uint32_t i = 0; i < m->n_shards; i++) {
-        if (!flags[i])
-            continue;
-        c.index = i;
-        c.s = &m->shards[i];
-        const struct coord_rule *rule = coord_case_run(&c);
-        if (rule != NULL && rule->act != NULL) {
-            count.changed++;
-        } else if (rule != NULL && rule->number == bulk->same_row) {
-            count.same++;
-        } else {
-            count.refused++;
-            count.example = c.s;
-        }
-    }
-    return count;
-}
-
-static void hint_for(const struct bulk *bulk, const struct coord_shard *s, struct zdm_error *answer)
-{
-    if (s->status == COORD_FAILED)
-        zdm_error_hint(answer, "It has failed: see its error, then \"zdmctl retry\".");
-    else if (s->status == COORD_HELD)
-        zdm_error_hint(answer, "It is paused: \"zdmctl resume\" first.");
-    else if (s->status == COORD_UNSURE)
-        zdm_error_hint(answer, "Look at the shard, then \"zdmctl retry\".");
-    else if (bulk->on == COORD_ON_RESUME)
-        zdm_error_hint(answer, "It is not paused.");
-}
-
-static void answer_bulk(const struct bulk *bulk, const struct bulk_count *count, const char *also,
-                        struct zdm_error *answer)
-{
-    if (count->changed == 0 && count->refused > 0 && also[0] == '\0') {
-        zdm_error_set(answer, ZDM_REFUSED, "no selected shard %s", bulk->can);
-        zdm_error_detail(answer, "Shard %s is %s.", count->example->name, coord_status_name(count->example->status));
-        hint_for(bulk, count->example, answer);
-        return;
-    }
-    zdm_error_set(answer, ZDM_OK, "%s%s %zu shard%s", also, bulk->done, count->changed, count->changed == 1 ? "" : "s");
-    if (count->same > 0)
-        zdm_error_detail(answer, "%zu %s so already.", count->same, count->same == 1 ? "was" : "were");
-    if (count->refused > 0) {
-        zdm_error_detail(answer, "%zu stay as they are; shard %s is %s.", count->refused, count->example->name,
-                         coord_status_name(count->example->status));
-        hint_for(bulk, count->example, answer);
-    }
-}
-
-static void verb_bulk(const struct bulk *bulk, const struct coord_state *state, const struct coord_view *view,
-                      const struct coord_input *input, struct coord_output *out, struct zdm_error *answer)
-{
-    const struct zdm_request *request = input->u.request.request;
-    const struct coord_migration *m = coord_named_migration(state, input, answer);
-    bool *flags = m == NULL ? NULL : coord_selected(state, m, &request->shards, answer);
-    if (flags == NULL)
-        return;
-    const char *also = "";
-    if (bulk->on == COORD_ON_RESUME && m->mode == COORD_HALTED && request->shards.all) {
-        struct coord_event *event = coord_emit(out, COORD_EVENT_MIGRATION_RESUMED, m->id);
-        if (event != NULL)
-            zdm_copy_text(event->u.halted.by, sizeof event->u.halted.by, input->u.request.name);
-        also = "the migration is open again; ";
-    }
-    struct bulk_count count = run_bulk(bulk, state, view, input, m, flags, out);
-    free(flags);
-    answer_bulk(bulk, &count, also, answer);
-}
-
-static void verb_pause(const struct coord_state *state, const struct coord_view *view, const struct coord_input *input,
-                       struct coord_output *out, struct zdm_error *answer)
-{
-    static const struct bulk pause = {COORD_ON_PAUSE, "paused", "can be paused", 21};
-    verb_bulk(&pause, state, view, input, out, answer);
-}
-
-static void verb_resume(const struct coord_state *state, const struct coord_view *view, const struct coord_input *input,
-                        struct coord_output *out, struct zdm_error *answer)
-{
-    static const struct bulk resume = {COORD_ON_RESUME, "resumed", "can be resumed", 0};
-    verb_bulk(&resume, state, view, input, out, answer);
-}
-
-static void verb_retry(const struct coord_state *state, const struct coord_view *view, const struct coord_input *input,
-                       struct coord_output *out, struct zdm_error *answer)
-{
-    static const struct bulk retry = {COORD_ON_RETRY, "retrying", "can be retried", 0};
-    verb_bulk(&retry, state, view, input, out, answer);
-}
-
-static void verb_throttle(const struct coord_state *state, const struct coord_view *view,
-                          const struct coord_input *input, struct coord_output *out, struct zdm_error *answer)
+void coord_verb_throttle(const struct coord_state *state, const struct coord_view *view,
+                         const struct coord_input *input, struct coord_output *out, struct zdm_error *answer)
 {
     const struct zdm_request *request = input->u.request.request;
     const struct coord_migration *m = coord_named_migration(state, input, answer);
@@ -243,34 +154,36 @@ static void verb_throttle(const struct coord_state *state, const struct coord_vi
     zdm_error_set(answer, ZDM_OK, "throttle of %s set", m->id);
 }
 
-static void verb_unavailable(const struct coord_state *state, const struct coord_view *view,
-                             const struct coord_input *input, struct coord_output *out, struct zdm_error *answer)
-{
-    (void)state, (void)view, (void)out;
-    zdm_error_set(answer, ZDM_UNSUPPORTED, "%s is not available in this release",
-                  zdm_verb_name(input->u.request.request->verb));
-    zdm_error_hint(answer, "Shards can be paused, resumed and retried; nothing that was hidden is lost.");
-}
-
 /* ---- Dispatch ---- */
+
+/* The log is mended beside a coordinator that does not run: people must have seen what is lost before. */
+static void verb_recover(const struct coord_state *state, const struct coord_view *view,
+                         const struct coord_input *input, struct coord_output *out, struct zdm_error *answer)
+{
+    (void)state, (void)view, (void)input, (void)out;
+    zdm_error_set(answer, ZDM_REFUSED, "a running coordinator cannot be recovered");
+    zdm_error_hint(answer, "An operator stops it and runs on its host: zdm-coordinator recover --key KEY.");
+}
 
 static coord_verb *const verbs[] = {
     [ZDM_VERB_SUBMIT] = coord_verb_submit,
     [ZDM_VERB_ADVANCE] = coord_verb_advance,
-    [ZDM_VERB_PAUSE] = verb_pause,
-    [ZDM_VERB_RESUME] = verb_resume,
-    [ZDM_VERB_RETRY] = verb_retry,
-    [ZDM_VERB_ROLLBACK] = verb_unavailable,
-    [ZDM_VERB_THROTTLE] = verb_throttle,
-    [ZDM_VERB_APPROVE] = verb_unavailable,
-    [ZDM_VERB_REVOKE_APPROVAL] = verb_unavailable,
+    [ZDM_VERB_PAUSE] = coord_verb_pause,
+    [ZDM_VERB_RESUME] = coord_verb_resume,
+    [ZDM_VERB_RETRY] = coord_verb_retry,
+    [ZDM_VERB_ROLLBACK] = coord_verb_rollback,
+    [ZDM_VERB_THROTTLE] = coord_verb_throttle,
+    [ZDM_VERB_APPROVE] = coord_verb_approve,
+    [ZDM_VERB_REVOKE_APPROVAL] = coord_verb_revoke_approval,
     [ZDM_VERB_ENROLL] = coord_verb_enroll,
     [ZDM_VERB_REVOKE_AGENT] = coord_verb_revoke_agent,
-    [ZDM_VERB_EXCLUDE] = verb_unavailable,
-    [ZDM_VERB_INCLUDE] = verb_unavailable,
+    [ZDM_VERB_EXCLUDE] = coord_verb_exclude,
+    [ZDM_VERB_INCLUDE] = coord_verb_include,
     [ZDM_VERB_FREEZE] = coord_verb_freeze,
     [ZDM_VERB_THAW] = coord_verb_freeze,
-    [ZDM_VERB_PURGE] = verb_unavailable,
+    [ZDM_VERB_PURGE] = coord_verb_purge,
+    [ZDM_VERB_TRUST] = coord_verb_trust,
+    [ZDM_VERB_RECOVER] = verb_recover,
 };
 
 static bool may(const struct coord_input *input, struct zdm_error *answer)
@@ -305,7 +218,7 @@ static void judge(const struct coord_state *state, const struct coord_view *view
         zdm_error_set(answer, ZDM_FENCED, "this coordinator is fenced: agents follow a newer log");
         zdm_error_hint(answer, "Stop this one and start the coordinator that has the newest log.");
     } else {
-        acted(input, out);
+        coord_acted(out, request, input->u.request.envelope, &input->u.request.key, input->u.request.name);
         verbs[request->verb](state, view, input, out, answer);
     }
 }

@@ -31,8 +31,11 @@ static void reached(struct coord_case *c, enum coord_event_type type)
     event->u.reached.phase = c->phase;
     event->u.reached.agent = c->agent;
     event->u.reached.generation = c->report != NULL ? c->report->accepted.generation : c->s->generation;
-    if (c->report != NULL)
-        event->u.reached.evidence = c->report->evidence;
+    if (c->report == NULL)
+        return;
+    event->u.reached.evidence = c->report->evidence;
+    if (type == COORD_EVENT_SHARD_UNDONE)
+        zdm_copy_text(event->u.reached.remark, sizeof event->u.reached.remark, c->report->remark);
 }
 
 void act_reached(struct coord_case *c)
@@ -82,14 +85,19 @@ void act_failed(struct coord_case *c)
     spend_budget(c);
 }
 
+/* An agent is named only where it is the shard's first: one that follows an order of a past that was given up. */
 void act_pause(struct coord_case *c)
 {
-    direct(c, &(struct coord_direction){.mode = ZDM_MODE_PAUSE, .why = c->reason});
+    bool first = zdm_id_is_zero(&c->s->actor) && !zdm_id_is_zero(&c->agent);
+    struct coord_direction d = {.mode = ZDM_MODE_PAUSE, .set_actor = first, .why = c->reason};
+    if (first)
+        d.actor = c->agent;
+    direct(c, &d);
 }
 
 void act_resume_same(struct coord_case *c)
 {
-    enum zdm_mode mode = c->s->resume_to == COORD_UNDOING ? ZDM_MODE_UNDO : ZDM_MODE_RUN;
+    enum zdm_mode mode = coord_is_going_back(c->s) ? ZDM_MODE_UNDO : ZDM_MODE_RUN;
     direct(c, &(struct coord_direction){.mode = mode, .why = c->reason});
 }
 
@@ -117,15 +125,22 @@ void act_retry_here(struct coord_case *c)
                   .mode = ZDM_MODE_RUN, .set_goal = true, .goal = c->s->at, .next_attempt = true, .why = c->reason});
 }
 
+/* A new order is a new attempt: who had failed on the way forward shall not stay stopped on the way back. */
 void act_undo(struct coord_case *c)
 {
-    direct(
-        c,
-        &(struct coord_direction){
-            .mode = ZDM_MODE_UNDO, .set_goal = true, .goal = c->phase, .undo_order = c->undo_order, .why = c->reason});
+    struct coord_direction d = {.mode = ZDM_MODE_UNDO, .set_goal = true, .goal = c->phase, .next_attempt = true};
+    d.undo_order = c->undo_order;
+    d.why = c->reason;
+    direct(c, &d);
 }
 
-void act_regressed(struct coord_case *c)
+/* Undone, and sent forward again: it is ready before the first phase, and waits for an advance. */
+void act_again(struct coord_case *c)
+{
+    direct(c, &(struct coord_direction){.mode = ZDM_MODE_RUN, .set_goal = true, .goal = c->s->at, .why = c->reason});
+}
+
+static void regressed(struct coord_case *c, const char *cause)
 {
     struct coord_event *event = coord_emit(c->out, COORD_EVENT_SHARD_REGRESSED, c->m->id);
     if (event == NULL)
@@ -133,8 +148,20 @@ void act_regressed(struct coord_case *c)
     event->u.regressed.shard = c->index;
     event->u.regressed.from = c->s->at;
     event->u.regressed.to = c->phase;
-    zdm_copy_text(event->u.regressed.cause, sizeof event->u.regressed.cause,
-                  "the database no longer shows what it had proven");
+    zdm_copy_text(event->u.regressed.cause, sizeof event->u.regressed.cause, cause);
+}
+
+void act_regressed(struct coord_case *c)
+{
+    regressed(c, "the database no longer shows what it had proven");
+}
+
+void act_forward(struct coord_case *c)
+{
+    if (c->phase < c->s->at)
+        regressed(c, "its rollback was given up half way");
+    direct(c, &(struct coord_direction){
+                  .mode = ZDM_MODE_RUN, .set_goal = true, .goal = c->phase, .next_attempt = true, .why = c->reason});
 }
 
 void act_regressed_on(struct coord_case *c)
@@ -206,7 +233,12 @@ void act_exclude(struct coord_case *c)
     event->u.excluded.shard = c->index;
     zdm_copy_text(event->u.excluded.by, sizeof event->u.excluded.by, c->by != NULL ? c->by : "");
     zdm_copy_text(event->u.excluded.reason, sizeof event->u.excluded.reason, c->reason != NULL ? c->reason : "");
-    stop(c, "excluded");
+    /* Included again it starts from what is proven, not in the middle of a phase. */
+    struct coord_direction d = {.mode = ZDM_MODE_PAUSE, .keep_status = true, .why = "excluded"};
+    d.set_goal = c->s->goal > c->s->at;
+    if (d.set_goal)
+        d.goal = c->s->at;
+    direct(c, &d);
 }
 
 void act_include(struct coord_case *c)
@@ -218,6 +250,27 @@ void act_include(struct coord_case *c)
     zdm_copy_text(event->u.excluded.by, sizeof event->u.excluded.by, c->by != NULL ? c->by : "");
     zdm_copy_text(event->u.excluded.reason, sizeof event->u.excluded.reason, c->reason != NULL ? c->reason : "");
     unsure(c, 0, "included again: it has to prove where it stands");
+}
+
+/* ---- Leftovers of rollbacks ---- */
+
+void act_purge(struct coord_case *c)
+{
+    bool other = !zdm_id_equal(&c->agent, &c->s->actor);
+    struct coord_direction d = {.mode = ZDM_MODE_PURGE, .set_goal = true, .goal = c->s->at, .set_actor = other};
+    d.next_attempt = d.keep_status = true;
+    d.why = c->reason;
+    if (other)
+        d.actor = c->agent;
+    direct(c, &d);
+}
+
+void act_purged(struct coord_case *c)
+{
+    c->phase = 0;
+    reached(c, COORD_EVENT_SHARD_PURGED);
+    direct(c, &(struct coord_direction){
+                  .mode = ZDM_MODE_RUN, .set_goal = true, .goal = c->s->at, .keep_status = true, .why = "purged"});
 }
 
 void act_send_directive(struct coord_case *c)

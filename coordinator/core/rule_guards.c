@@ -1,6 +1,7 @@
 /*
  * rule_guards.c - what must hold for a row of rules.c.
  */
+#include "common/plan/undo.h"
 #include "coordinator/core/rule_parts.h"
 
 bool guard_may_enter(const struct coord_case *c)
@@ -50,6 +51,11 @@ bool guard_resumes_to(const struct coord_case *c)
     return c->s->resume_to == c->rule->to;
 }
 
+bool guard_resumes_back(const struct coord_case *c)
+{
+    return c->s->resume_to == c->rule->to && c->s->failed_back;
+}
+
 bool guard_failed_forward(const struct coord_case *c)
 {
     return !c->s->failed_back;
@@ -60,9 +66,42 @@ bool guard_failed_back(const struct coord_case *c)
     return c->s->failed_back;
 }
 
+static bool has_purged(const struct coord_case *c)
+{
+    uint32_t purge = zdm_plan_purge_phase(c->m->plan);
+    return purge != 0 && c->phase < purge && c->s->at >= purge;
+}
+
+/* Half a phase counts: who was let into at + 1 can be taken back to at. */
 bool guard_covered(const struct coord_case *c)
 {
-    return c->undo_order != NULL && c->phase <= c->s->at && c->s->generation != 0;
+    return c->undo_order != NULL && c->phase <= c->s->at && c->phase < c->s->entered && c->s->generation != 0 &&
+           !has_purged(c);
+}
+
+static bool can_go_forward(const struct coord_case *c)
+{
+    return coord_is_going_back(c->s) && c->report != NULL && c->phase <= c->s->at;
+}
+
+bool guard_forward(const struct coord_case *c)
+{
+    return can_go_forward(c) && !is_last(c, c->phase);
+}
+
+bool guard_forward_last(const struct coord_case *c)
+{
+    return can_go_forward(c) && is_last(c, c->phase);
+}
+
+bool guard_has_actor(const struct coord_case *c)
+{
+    return c->s->generation != 0 && !zdm_id_is_zero(&c->agent);
+}
+
+bool guard_purged(const struct coord_case *c)
+{
+    return c->current && c->s->mode == ZDM_MODE_PURGE;
 }
 
 bool guard_further_back(const struct coord_case *c)
@@ -86,7 +125,7 @@ bool guard_lost_rows_come_back(const struct coord_case *c)
 {
     if (c->report != NULL && c->report->state == ZDM_AGENT_UNSURE)
         return false;
-    if (!c->current || c->phase >= c->s->at || c->s->mode != ZDM_MODE_RUN)
+    if (!c->current || c->phase >= c->s->at || c->s->mode != ZDM_MODE_RUN || coord_is_going_back(c->s))
         return false;
     for (uint32_t p = c->phase + 1; p <= c->s->at; p++) {
         const struct zdm_phase *phase = zdm_plan_phase(c->m->plan, p);
@@ -96,21 +135,23 @@ bool guard_lost_rows_come_back(const struct coord_case *c)
     return true;
 }
 
+/* Going back, phases fall one after the other: that is no loss. */
 bool guard_lost(const struct coord_case *c)
 {
-    return c->current && c->phase < c->s->at;
+    return c->current && c->phase < c->s->at && !coord_is_going_back(c->s);
 }
 
 bool guard_lost_held(const struct coord_case *c)
 {
-    return c->current && c->phase < c->s->at;
+    return c->current && c->phase < c->s->at && !coord_is_going_back(c->s);
 }
 
-/* In the middle of a phase only that phase's own proof ends the doubt; else the same step would be tried for ever. */
+/* In the middle of a phase only that phase's own proof ends the doubt; else the same step would be tried for ever. In
+ * the middle of a rollback nothing does: a person says which way it goes on. */
 static bool doubt_is_over(const struct coord_case *c)
 {
     uint32_t asked = c->s->goal > c->s->at ? c->s->goal : c->s->at;
-    return c->current && !c->rival && c->phase == asked;
+    return c->current && !c->rival && c->phase == asked && !coord_is_going_back(c->s);
 }
 
 bool guard_proven(const struct coord_case *c)

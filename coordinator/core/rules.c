@@ -52,6 +52,11 @@ static const struct coord_rule rules[] = {
     {25, HELD, COORD_ON_RESUME, "was done", "directed(run, goal = at)", COORD_DONE, guard_resumes_to, act_resume_here},
     {25, HELD, COORD_ON_RESUME, "was undone", "directed(run, goal = at)", COORD_UNDONE, guard_resumes_to,
      act_resume_here},
+    /* An order to run would end a rollback at the agent for good: who was in the middle of one stays in it. */
+    {25, HELD, COORD_ON_RESUME, "had failed going back", "directed(undo, same goal)", COORD_FAILED, guard_resumes_back,
+     act_resume_same},
+    {25, HELD, COORD_ON_RESUME, "was unsure going back", "directed(undo, same goal)", COORD_UNSURE, guard_resumes_back,
+     act_resume_same},
     {25, HELD, COORD_ON_RESUME, "had failed", "directed(run, goal = at)", COORD_FAILED, guard_resumes_to,
      act_resume_here},
     {25, HELD, COORD_ON_RESUME, "was unsure", "directed(run, goal = at)", COORD_UNSURE, guard_resumes_to,
@@ -64,16 +69,26 @@ static const struct coord_rule rules[] = {
      act_retry_back},
     {31, FAILED, COORD_ON_RESUME, "", "nothing: refused, retry or roll back", 0, NULL, NULL},
 
+    {32, UNSURE, COORD_ON_RETRY, "was going back", "directed(undo, attempt + 1)", COORD_UNDOING, guard_failed_back,
+     act_retry_back},
+    {34, HELD | FAILED | UNDOING | UNSURE, COORD_ON_FORWARD,
+     "going back; the actor reports what is proven, not the last phase",
+     "shard_regressed where p < at, directed(run, goal p, attempt + 1)", COORD_READY, guard_forward, act_forward},
+    {34, HELD | FAILED | UNDOING | UNSURE, COORD_ON_FORWARD, "going back; the actor reports the last phase as proven",
+     "directed(run, goal p, attempt + 1)", COORD_DONE, guard_forward_last, act_forward},
+
     /* Back. The undo order was verified by the driver, and is verified again by the agent. */
-    {40, READY | MOVING | HELD | FAILED | UNSURE | DONE, COORD_ON_ROLLBACK, "undo order covers the shard, q <= at",
-     "directed(undo, goal q)", COORD_UNDOING, guard_covered, act_undo},
+    {40, READY | MOVING | HELD | FAILED | UNSURE | DONE, COORD_ON_ROLLBACK,
+     "undo order covers the shard, q <= at and something of a later phase begun, nothing above q purged",
+     "directed(undo, goal q, attempt + 1)", COORD_UNDOING, guard_covered, act_undo},
     {41, UNDOING, COORD_ON_UNDONE, "current, q = goal, q > 0", "shard_undone, directed(pause)", COORD_HELD,
      guard_undone_here, act_undone_part},
     {42, UNDOING, COORD_ON_UNDONE, "current, q = goal, q = 0", "shard_undone", COORD_UNDONE, guard_undone_all,
      act_undone},
     {43, UNDOING, COORD_ON_FAILED, "current", "shard_failed(back)", COORD_FAILED, guard_current, act_failed},
-    {44, UNDOING, COORD_ON_ROLLBACK, "undo order covers the shard, q < goal", "directed(undo, goal q)", COORD_UNDOING,
-     guard_further_back, act_undo},
+    {44, UNDOING, COORD_ON_ROLLBACK, "undo order covers the shard, q < goal", "directed(undo, goal q, attempt + 1)",
+     COORD_UNDOING, guard_further_back, act_undo},
+    {45, UNDONE, COORD_ON_RESUME, "", "directed(run, goal 0)", COORD_READY, NULL, act_again},
 
     /* Losses and doubt. 52 stands before 51, which would else take what is held. */
     {50, READY | MOVING | FAILED | UNSURE, COORD_ON_REGRESSED,
@@ -81,7 +96,7 @@ static const struct coord_rule rules[] = {
      "shard_regressed, directed(run, goal p + 1)", COORD_MOVING, guard_lost_rows_come_back, act_regressed_on},
     {52, HELD, COORD_ON_REGRESSED, "from the actor, p < at", "shard_regressed", COORD_HELD, guard_lost_held,
      act_regressed},
-    {51, READY | MOVING | FAILED | UNDOING | UNSURE | DONE, COORD_ON_REGRESSED, "current, p < at, otherwise",
+    {51, READY | MOVING | FAILED | UNSURE | DONE, COORD_ON_REGRESSED, "current, p < at, otherwise",
      "shard_regressed, shard_unsure, directed(pause)", COORD_UNSURE, guard_lost, act_regressed_unsure},
     {53, MOVING | UNDOING | READY, COORD_ON_UNKNOWN, "current; the agent looked three times",
      "shard_unsure, directed(pause)", COORD_UNSURE, guard_current, act_unknown},
@@ -103,7 +118,7 @@ static const struct coord_rule rules[] = {
      "shard_unsure, directed(pause)", COORD_UNSURE, guard_unranked, act_two_primaries},
 
     /* Out of the fleet, and back through proof. */
-    {70, ANY & ~(DONE | UNDONE | EXCLUDED), COORD_ON_EXCLUDE, "an approver asks", "shard_excluded, directed(pause)",
+    {70, ANY & ~(DONE | EXCLUDED), COORD_ON_EXCLUDE, "an approver asks", "shard_excluded, directed(pause)",
      COORD_EXCLUDED, NULL, act_exclude},
     {71, EXCLUDED, COORD_ON_INCLUDE, "an approver asks", "shard_included, shard_unsure", COORD_UNSURE, NULL,
      act_include},
@@ -112,6 +127,12 @@ static const struct coord_rule rules[] = {
     {80, ANY, COORD_ON_LOWER_PAIR, "", "nothing; the directive is sent again", 0, NULL, act_send_directive},
     {81, ANY, COORD_ON_HIGHER_PAIR, "", "fenced: this coordinator is the one from the past", 0, NULL, act_fence},
     {82, DONE | UNDONE, COORD_ON_OTHER_REPORT, "", "nothing", 0, NULL, NULL},
+
+    /* What rollbacks left hidden. The migration may have ended. */
+    {90, DONE | UNDONE, COORD_ON_PURGE, "an actor; approvals of the leftovers' purge suffice",
+     "directed(purge, goal = at, attempt + 1)", 0, guard_has_actor, act_purge},
+    {91, DONE | UNDONE, COORD_ON_PURGED, "current, mode purge", "shard_purged, directed(run, goal = at)", 0,
+     guard_purged, act_purged},
     /* clang-format on */
 };
 

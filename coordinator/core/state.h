@@ -39,11 +39,11 @@ struct coord_shard {
     uint32_t wave;
     enum coord_status status;
     enum coord_status resume_to;
-    uint32_t at;     /* phases proven */
-    uint32_t high;   /* the highest `at` it ever had: what a loss does not take away from the barrier's history */
-    uint32_t opened; /* the highest phase that an advance let it into */
+    uint32_t at;      /* phases proven */
+    uint32_t high;    /* the highest `at` it ever had: what a loss does not take away from the barrier's history */
+    uint32_t opened;  /* the highest phase that an advance let it into */
     uint32_t entered; /* the highest phase that it was sent into since it last came back: it may be half done */
-    bool late;       /* included again after others had gone on: the barrier did not wait for it */
+    bool late;        /* included again after others had gone on: the barrier did not wait for it */
     uint32_t goal;
     enum zdm_mode mode;
     uint32_t attempt;
@@ -55,11 +55,11 @@ struct coord_shard {
     int64_t reached_at_ms;   /* when it last reached a phase */
     uint32_t undo;           /* position + 1 in the migration's undos of the last one that concerned it; 0: none */
     uint64_t undone_seq;     /* of that order: approvals of later phases that are older than this are spent */
-    uint64_t back_seq;       /* when it last came back (shard_undone): older approvals of rollbacks are spent; 0: never */
-    uint64_t purge_seq;      /* when mode purge was last ordered: only approvals before it are part of that order */
-    uint64_t purged_seq;     /* when what rollbacks left was last dropped: older approvals of that are spent */
-    char *remark;            /* what its last rollback could not bring back exactly, NULL for nothing */
-    char *failure;           /* text, NULL for none */
+    uint64_t back_seq;   /* when it last came back (shard_undone): older approvals of rollbacks are spent; 0: never */
+    uint64_t purge_seq;  /* when mode purge was last ordered: only approvals before it are part of that order */
+    uint64_t purged_seq; /* when what rollbacks left was last dropped: older approvals of that are spent */
+    char *remark;        /* what its last rollback could not bring back exactly, NULL for nothing */
+    char *failure;       /* text, NULL for none */
     uint32_t failed_step;
     bool failed_back;
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
+#include "common/plan/undo.h"
 #include "coordinator/core/machine.h"
 
 /* ---- May it? ---- */
@@ -20,7 +21,10 @@ static bool is_known(const struct coord_state *state, const struct zdm_request *
     }
     if (m == NULL)
         return false;
-    if (zdm_hash_equal(&m->plan->hash, &request->plan_hash)) {
+    bool same = zdm_hash_equal(&m->plan->hash, &request->plan_hash);
+    if (same && m->mode == COORD_ENDED && m->outcome == COORD_END_UNDONE)
+        return false; /* it was rolled back everywhere: a new run */
+    if (same) {
         zdm_error_set(answer, ZDM_OK, "migration %s is submitted over %zu shard%s", m->id, m->n_shards,
                       m->n_shards == 1 ? "" : "s");
     } else {
@@ -43,15 +47,15 @@ static bool plan_is_right(const struct coord_input *input, struct zdm_error *ans
     return false;
 }
 
-/* Is all done but the purge, which this release does not take? What was hidden is still tied to its table: triggers of
- * the one migration write into it, and another migration's changes could break them under the application. */
+/* Is all done but the purge? What was hidden is still tied to its table: triggers of the one migration write into it,
+ * and another migration's changes could break them under the application. */
 static bool only_waits_for_purge(const struct coord_migration *m)
 {
-    const struct zdm_phase *last = zdm_plan_phase(m->plan, zdm_plan_last_phase(m->plan));
-    if (last == NULL || last->class != ZDM_PHASE_PURGE)
+    uint32_t last = zdm_plan_last_phase(m->plan);
+    if (zdm_plan_purge_phase(m->plan) != last)
         return false;
     for (size_t i = 0; i < m->n_shards; i++)
-        if (m->shards[i].status != COORD_EXCLUDED && m->shards[i].at + 1 < last->number)
+        if (m->shards[i].status != COORD_EXCLUDED && m->shards[i].at + 1 < last)
             return false;
     return true;
 }
@@ -69,11 +73,14 @@ static bool there_is_room(const struct coord_state *state, const struct zdm_plan
             continue;
         zdm_error_set(answer, ZDM_REFUSED, "migration %s is at work on table %s.%s", m->id, table->schema, table->name);
         if (only_waits_for_purge(m))
-            zdm_error_hint(answer, "It has only its purge before it, which this release does not take; until then what "
-                                   "it hid is tied to the table, which cannot be migrated again.");
+            zdm_error_hint(answer,
+                           "It has only its purge before it; until then what it hid is tied to the table. "
+                           "Approvers say: zdmctl purge %s.",
+                           m->id);
         else
             zdm_error_hint(answer,
-                           "Two migrations on one table at a time could undo each other's work: finish it first.");
+                           "Two migrations on one table at a time could undo each other's work: finish it first, or "
+                           "roll it back.");
         return false;
     }
     if (active >= ZDM_MIGRATIONS_ACTIVE_MAX) {
@@ -81,6 +88,38 @@ static bool there_is_room(const struct coord_state *state, const struct zdm_plan
         zdm_error_hint(answer, "One of them must end first; those that hide a column end with their purge.");
         return false;
     }
+    return true;
+}
+
+/* ---- The same plan, signed by somebody else ---- */
+
+/* Agents stop at a plan whose signer is no operator any more. Any operator may sign the same plan anew, and only then:
+ * who submitted it decides who counts as an approver under four_eyes. */
+static bool is_signed_anew(const struct coord_state *state, const struct coord_view *view,
+                           const struct coord_input *input, struct coord_output *out, struct zdm_error *answer)
+{
+    const struct coord_migration *m = coord_find_migration(state, input->u.request.request->migration);
+    if (input->u.request.request->amend || m == NULL || m->mode == COORD_ENDED || view->authority.n_people == 0 ||
+        !zdm_hash_equal(&m->plan->hash, &input->u.request.request->plan_hash))
+        return false;
+    struct zdm_id signer = coord_plan_signer(m);
+    const struct zdm_authority_person *person = zdm_authority_find(&view->authority, &signer);
+    if (person != NULL && (person->roles & ZDM_ROLE_OPERATOR) != 0)
+        return false;
+    if (!plan_is_right(input, answer))
+        return true;
+    struct coord_event *event = coord_emit(out, COORD_EVENT_PLAN_AMENDED, m->id);
+    if (event == NULL)
+        return true;
+    event->u.migration_submitted.plan = zdm_plan_ref(input->u.request.plan);
+    zdm_copy_text(event->u.migration_submitted.by, sizeof event->u.migration_submitted.by, input->u.request.name);
+    if (!zdm_envelope_copy(&event->u.migration_submitted.plan_envelope, input->u.request.plan_envelope))
+        out->failed = true;
+    for (uint32_t i = 0; i < m->n_shards; i++)
+        if (m->shards[i].generation != 0)
+            coord_send_directive(out, m, i, NULL);
+    zdm_error_set(answer, ZDM_OK, "the plan of %s is signed anew by %s", m->id, input->u.request.name);
+    zdm_error_detail(answer, "Who had signed it is no operator any more; agents take the new signature and go on.");
     return true;
 }
 
@@ -225,7 +264,8 @@ void coord_verb_submit(const struct coord_state *state, const struct coord_view 
 {
     const struct zdm_plan *plan = input->u.request.plan;
     size_t n = 0;
-    if (is_known(state, input->u.request.request, answer) || !plan_is_right(input, answer))
+    if (is_signed_anew(state, view, input, out, answer) || is_known(state, input->u.request.request, answer) ||
+        !plan_is_right(input, answer))
         return;
     if (state->frozen) {
         zdm_error_set(answer, ZDM_REFUSED, "the fleet is frozen");
