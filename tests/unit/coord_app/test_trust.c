@@ -188,7 +188,7 @@ static void a_file_that_is_not_the_next_version_by_the_roots_is_refused_with_wha
     expect_in(answer.u.answer.hint, "zdmctl trust sign");
     struct zdm_buffer garbage = ZDM_BUFFER_INIT;
     zdm_buffer_append(&garbage, "no trust file", 13);
-    expect_refusal(publish_file(ann, &garbage), ZDM_PROTOCOL, "damaged at byte 0");
+    expect_refusal(publish_file(dial_person(w, &w->ann), &garbage), ZDM_PROTOCOL, "damaged at byte 0");
     zdm_buffer_fini(&garbage);
     assert_int_equal(version_in_force(w), 1);
     assert_int_equal(w->n_kept, 0);
