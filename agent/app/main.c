@@ -1,5 +1,5 @@
 /*
- * main.c - zdm-agent: join, run, trust, version.
+ * main.c - zdm-agent: join, run, trust, anchors, version.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +15,7 @@ static void print_help(void)
            "       zdm-agent run [OPTIONS]           work until SIGTERM\n"
            "       zdm-agent trust show              who may do what, as this agent believes\n"
            "       zdm-agent trust update FILE       take a newer trust file; a running agent notices\n"
+           "       zdm-agent anchors [OPTIONS]       what the journal holds of the coordinator's log, for an audit\n"
            "       zdm-agent version\n"
            "\n"
            "options, also as keys of the file given by --config (with '_' for '-'):\n");
@@ -48,6 +49,8 @@ int main(int argc, char **argv)
         return command_run(argc - 2, argv + 2);
     if (strcmp(command, "trust") == 0)
         return command_trust(argc - 2, argv + 2);
+    if (strcmp(command, "anchors") == 0)
+        return command_anchors(argc - 2, argv + 2);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
         printf("zdm-agent %s\n", ZDM_VERSION);
         return EXIT_DONE;

@@ -11,6 +11,7 @@ enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
 int command_join(int argc, char **argv);
 int command_run(int argc, char **argv);
+int command_anchors(int argc, char **argv);
 int command_trust(int argc, char **argv);
 
 /* Prints an error with its detail and hint to stderr; the exit code for it. */

@@ -1,5 +1,5 @@
 /*
- * main.c - zdm-coordinator: run, backup, version.
+ * main.c - zdm-coordinator: run, backup, recover, audit, version.
  */
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +12,7 @@ static void print_help(void)
            "\n"
            "usage: zdm-coordinator run [OPTIONS]           serve agents and people until SIGTERM\n"
            "       zdm-coordinator backup FILE [OPTIONS]   copy the log of a running or stopped coordinator\n"
+           "       zdm-coordinator audit [--log FILE] [--anchors FILE]... [OPTIONS]   prove a log that nobody has open\n"
            "       zdm-coordinator version\n"
            "\n"
            "options, also as keys of the file given by --config (with '_' for '-'):\n");
@@ -44,6 +45,8 @@ int main(int argc, char **argv)
         return command_run(argc - 2, argv + 2);
     if (strcmp(command, "backup") == 0)
         return command_backup(argc - 2, argv + 2);
+    if (strcmp(command, "audit") == 0)
+        return command_audit(argc - 2, argv + 2);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
         printf("zdm-coordinator %s\n", ZDM_VERSION);
         return EXIT_DONE;

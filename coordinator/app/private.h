@@ -240,6 +240,8 @@ char *json_fleet(struct coord_driver *d, struct zdm_error *err);
 /* What agents say that they accepted: the anchors of an audit. */
 char *json_anchors(struct coord_driver *d, struct zdm_error *err);
 char *json_plan(struct coord_driver *d, const char *migration, struct zdm_error *err);
+/* audit_query.c: stored events as they are, from from_seq on. */
+char *json_log(struct coord_driver *d, uint64_t from_seq, uint32_t limit, struct zdm_error *err);
 
 /* The migration that "" means: the only active one, else the one that ended last; NULL with *err set when several are
  * active or the name is unknown; NULL with err->code ZDM_OK when the fleet has none. */

@@ -204,7 +204,7 @@ static char *answer_text(struct coord_driver *d, const struct zdm_frame *frame, 
     case ZDM_QUERY_ANCHORS:
         return json_anchors(d, err);
     case ZDM_QUERY_LOG:
-        break;
+        return json_log(d, frame->u.query.from_seq, limit, err);
     }
     zdm_error_set(err, ZDM_UNSUPPORTED, "this coordinator does not know that query");
     return NULL;

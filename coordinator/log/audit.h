@@ -79,8 +79,9 @@ void coord_audit_tell(const struct coord_audit_result *result, struct zdm_buffer
 
 /* ---- Anchors as JSON: what `zdm-agent anchors` prints and the coordinator answers ---- */
 
-/* Adds each row of {"anchors": [{"shard", "agent", "migration", "epoch", "instance", "generation", "anchor"}]}. Rows
- * without an order (generation 0) are passed over. ZDM_INVALID with what is wrong, ZDM_NOMEM. */
+/* Adds each row {"shard", "agent", "migration", "epoch", "instance", "generation", "anchor"} of a list, or of the list
+ * "anchors" in an object. Rows without an order (generation 0) are passed over. ZDM_INVALID with what is wrong,
+ * ZDM_NOMEM. */
 enum zdm_code coord_audit_anchors(struct coord_audit *audit, const char *json, size_t n,
                                   struct zdm_error *err) ZDM_CHECKED;
 

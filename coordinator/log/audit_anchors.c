@@ -59,7 +59,7 @@ enum zdm_code coord_audit_anchors(struct coord_audit *audit, const char *json, s
         zdm_error_set(err, ZDM_INVALID, "it is not JSON: %s", where.text);
         return zdm_error_hint(err, "Anchors are what \"zdm-agent anchors\" prints.");
     }
-    enum zdm_code code = add_anchors(audit, json_object_get(root, "anchors"), err);
+    enum zdm_code code = add_anchors(audit, json_is_array(root) ? root : json_object_get(root, "anchors"), err);
     json_decref(root);
     return code;
 }

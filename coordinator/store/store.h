@@ -75,6 +75,11 @@ enum store_result store_sqlite_open(const char *path, const struct zdm_id *fleet
  * 0: only the disk bounds it. */
 void store_sqlite_set_limit(const struct store *store, uint64_t bytes);
 
+/* Every record of a file as it is, by its number, without any check: a log that is damaged can be read as far as it
+ * goes, and is not changed. STORE_BUSY while a coordinator has it open. */
+enum store_result store_sqlite_examine(const char *path, bool (*each)(void *ctx, const struct store_record *record),
+                                       void *ctx, struct zdm_error *err);
+
 /* The reference; lives until it is closed. */
 enum store_result store_memory_open(struct store *out_store, struct zdm_error *err);
 /* An independent copy of a memory store as it is now: a file that somebody copied. STORE_IO without memory. */
