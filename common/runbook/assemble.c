@@ -12,7 +12,7 @@
 #include <string.h>
 
 /* Changes whenever the same runbook gives other bytes. */
-static const char compiler_version[] = "zdm-runbook 1";
+static const char compiler_version[] = "zdm-runbook 2";
 
 /* ---- what nobody wrote ---- */
 
@@ -80,6 +80,16 @@ static void end_sync(struct rb *rb, struct rb_sync *sync)
         sync->compare->superseded = sync->install->superseded;
 }
 
+static void add_images_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *fill)
+{
+    struct rb_step *step = add_implicit(rb, purge, ZDM_STEP_PURGE, ZDM_ACTION_PURGE_IMAGES, ZDM_LOCK_SHORT,
+                                        &fill->step.table, "none on the table");
+    step->step.object = rb_dup(fill->step.object);
+    step->step.inverse = ZDM_INVERSE_IMPOSSIBLE;
+    step->step.exact_inverse = false;
+    rb_step_does(step, "really drop the old values of %s", rb_targets_text(rb, fill->step.derivation));
+}
+
 static void add_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *hide)
 {
     struct rb_step *step = add_implicit(rb, purge, ZDM_STEP_PURGE, ZDM_ACTION_PURGE_COLUMN, ZDM_LOCK_SHORT,
@@ -136,11 +146,15 @@ void rb_finish(struct rb *rb)
         end_sync(rb, sync);
     for (struct rb_phase *phase = rb->phases; phase != NULL && phase != purge; phase = phase->next) {
         for (struct rb_step *step = phase->first; step != NULL; step = step->next) {
-            if (step->step.action != ZDM_ACTION_HIDE_COLUMN)
+            bool images = step->step.inverse == ZDM_INVERSE_IMAGES;
+            if (step->step.action != ZDM_ACTION_HIDE_COLUMN && !images)
                 continue;
             if (purge == NULL)
                 purge = rb_phase_add(rb, ZDM_PHASE_PURGE, "Purge", "", (struct rb_place){0, 0});
-            add_purge(rb, purge, step);
+            if (images)
+                add_images_purge(rb, purge, step);
+            else
+                add_purge(rb, purge, step);
         }
     }
     judge_sizes(rb);

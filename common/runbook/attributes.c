@@ -215,3 +215,11 @@ bool rb_attributes_of_sql(struct rb *rb, struct rb_fence *fence)
     }
     return ok;
 }
+
+struct rb_place rb_attribute_place(const struct rb_fence *fence, const char *key)
+{
+    for (size_t i = 0; i < fence->attributes.n; i++)
+        if (strcmp(fence->attributes.items[i].key, key) == 0)
+            return fence->attributes.items[i].at;
+    return fence->at;
+}

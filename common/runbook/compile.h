@@ -7,7 +7,7 @@
  *   markdown.c     headings and fences                            -> struct rb_phase, struct rb_fence
  *   attributes.c   {batch=2000 name=fill} behind a fence or heading
  *   statements.c   one SQL fence: split, parse, hand each statement to its kind
- *   alter.c, index.c, update.c, where.c, check.c  the kinds       -> struct rb_step
+ *   alter.c, index.c, update.c, where.c, fill.c, check.c  the kinds -> struct rb_step
  *   refuse.c, recipes.c  every other statement: why not, and what to write instead
  *   expr.c, tree.c, functions.c  expressions: what they read, whether they are allowed, how they are written again
  *   flag.c         a flag fence                                   -> a gate
@@ -209,6 +209,8 @@ void rb_markdown_read(struct rb *rb);
 bool rb_attributes_read(struct rb *rb, uint32_t line, size_t start, size_t end, struct rb_attributes *out);
 /* Gives the attributes of an sql fence their meaning. False with findings. */
 bool rb_attributes_of_sql(struct rb *rb, struct rb_fence *fence);
+/* Where that attribute stands, or the fence where it does not. */
+struct rb_place rb_attribute_place(const struct rb_fence *fence, const char *key);
 void rb_flag_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence);
 /* A YAML mapping of scalars, sequences and mappings of scalars; `base` is the line before its first. */
 struct rb_yaml;
@@ -249,6 +251,8 @@ const char *rb_table_sql(struct rb *rb, const struct rb_table *table);
 const char *rb_quote(struct rb *rb, const char *identifier);
 /* A derived name of at most 63 bytes: "~zdm_1f2e3d4c_h", from the migration's id, the table and the column. */
 const char *rb_derived_name(struct rb *rb, const struct rb_table *table, const char *column, const char *suffix);
+/* The table of schema zdm that keeps the before-images of the UPDATE with that first target: "undo_1f2e3d4c". */
+const char *rb_images_name(struct rb *rb, const struct rb_table *table, const char *column);
 struct zdm_derivation *rb_derivation_copy(const struct zdm_derivation *d);
 /* Its targets, for people: "a, b and c". */
 const char *rb_targets_text(struct rb *rb, const struct zdm_derivation *d);

@@ -122,11 +122,20 @@ static uint32_t hash(uint32_t h, const char *text)
     }
 }
 
-const char *rb_derived_name(struct rb *rb, const struct rb_table *table, const char *column, const char *suffix)
+static uint32_t hash_column(const struct rb *rb, const struct rb_table *table, const char *column)
 {
     uint32_t h = hash(UINT32_C(2166136261), rb->front.id);
-    h = hash(hash(hash(h, table->schema), table->name), column);
-    return rb_format(rb, "~zdm_%08x%s", h, suffix);
+    return hash(hash(hash(h, table->schema), table->name), column);
+}
+
+const char *rb_derived_name(struct rb *rb, const struct rb_table *table, const char *column, const char *suffix)
+{
+    return rb_format(rb, "~zdm_%08x%s", hash_column(rb, table, column), suffix);
+}
+
+const char *rb_images_name(struct rb *rb, const struct rb_table *table, const char *column)
+{
+    return rb_format(rb, "undo_%08x", hash_column(rb, table, column));
 }
 
 static char **copy_texts(char *const *texts, size_t n)

@@ -100,6 +100,17 @@ static bool fence_has_backfill(const struct rb_phase *phase, const struct rb_fen
     return false;
 }
 
+/* Of a fence without UPDATE. Who writes no-undo says that something may be lost: nothing else takes that permission. */
+static void judge_attributes(struct rb *rb, const struct rb_fence *fence)
+{
+    if (fence->no_undo)
+        rb_error(rb, "no-undo-unused", rb_attribute_place(fence, "no-undo"), "Leave no-undo out.",
+                 "no-undo is for an UPDATE, whose old values are then not kept, and there is none in this fence");
+    else if (fence->batch > 0 || fence->sync || fence->no_sync)
+        rb_warning(rb, "attribute-unused", fence->at, NULL,
+                   "batch, sync and no-sync mean something for UPDATE only, and there is none in this fence");
+}
+
 void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence)
 {
     struct rb_token *tokens;
@@ -127,8 +138,6 @@ void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fenc
     }
     if (statements == 0)
         rb_warning(rb, "fence-empty", fence->at, NULL, "the fence holds no statement");
-    else if ((fence->batch > 0 || fence->sync || fence->no_sync || fence->no_undo) && errors == rb->n_errors &&
-             !fence_has_backfill(phase, fence))
-        rb_warning(rb, "attribute-unused", fence->at, NULL,
-                   "batch, sync, no-sync and no-undo mean something for UPDATE only, and there is none in this fence");
+    else if (errors == rb->n_errors && !fence_has_backfill(phase, fence))
+        judge_attributes(rb, fence);
 }

@@ -1,5 +1,6 @@
 /*
- * update.h - one UPDATE while it is taken apart: shared by update.c (SET, steps) and where.c (conditions).
+ * update.h - one UPDATE while it is taken apart: shared by update.c (SET), where.c (conditions) and fill.c
+ * (steps).
  */
 #ifndef ZDM_RUNBOOK_UPDATE_H
 #define ZDM_RUNBOOK_UPDATE_H
@@ -36,5 +37,9 @@ struct rb_update {
 struct rb_target *rb_update_target(struct rb_update *u, const char *name);
 /* Sorts the top-level AND terms of WHERE into guards and filters; findings for those that are neither. */
 void rb_split_where(struct rb_update *u, PgQuery__Node *node);
+/* What the targets from `first` to before `end` are derived from. Findings where it cannot be written. */
+struct zdm_derivation *rb_update_derive(struct rb_update *u, size_t first, size_t end);
+/* The syncs and the backfill. Takes d, the derivation of all targets. */
+void rb_update_steps(struct rb_update *u, struct zdm_derivation *d);
 
 #endif

@@ -185,13 +185,16 @@ static void an_existing_column_gets_no_trigger_unless_sync_is_written(void **sta
     assert_null(find_action(&c, ZDM_ACTION_SYNC_INSTALL));
     assert_null(find_action(&c, ZDM_ACTION_CHECK_COMPARE));
     assert_null(derivation(&c)->assignments[0].expr_new);
-    assert_int_equal(find_action(&c, ZDM_ACTION_BACKFILL)->inverse, ZDM_INVERSE_NONE);
-    assert_false(find_action(&c, ZDM_ACTION_BACKFILL)->exact_inverse);
     assert_false(zdm_plan_phase(c.plan, 1)->destructive);
     compiled_fini(&c);
     c = compile_good("a.md", MIGRATE " {sync}\nUPDATE users SET slug = lower(name);" END);
     assert_non_null(find_action(&c, ZDM_ACTION_SYNC_INSTALL));
     assert_false(derivation(&c)->assignments[0].added);
+    /* What the triggers write over is kept nowhere. */
+    assert_false(find_action(&c, ZDM_ACTION_SYNC_INSTALL)->exact_inverse);
+    assert_int_equal(find_rule(&c, "sync-inexact")->level, ZDM_LEVEL_WARNING);
+    assert_true(zdm_plan_phase(c.plan, 1)->destructive);
+    assert_int_equal(zdm_plan_phase(c.plan, 1)->approvals, 1);
     compiled_fini(&c);
 }
 
@@ -399,20 +402,121 @@ static void an_index_name_is_quoted_where_it_must_be(void **state)
     }
 }
 
-static void an_overwritten_column_has_no_way_back_and_the_plan_says_so(void **state)
+static void old_values_of_a_column_that_was_there_are_kept_until_the_purge(void **state)
 {
     (void)state;
     struct compiled c = compile_good("a.md", MIGRATE "\nUPDATE users SET status = 'active' WHERE status IS NULL;" END);
-    assert_int_equal(find_rule(&c, "before-images")->level, ZDM_LEVEL_WARNING);
-    assert_int_equal(find_action(&c, ZDM_ACTION_BACKFILL)->inverse, ZDM_INVERSE_NONE);
-    assert_false(find_action(&c, ZDM_ACTION_BACKFILL)->exact_inverse);
+    const struct zdm_step *fill = find_action(&c, ZDM_ACTION_BACKFILL);
+    const struct zdm_step *purge = find_action(&c, ZDM_ACTION_PURGE_IMAGES);
+    assert_int_equal(find_rule(&c, "before-images")->level, ZDM_LEVEL_NOTE);
+    assert_int_equal(fill->inverse, ZDM_INVERSE_IMAGES);
+    assert_true(fill->exact_inverse);
+    assert_int_equal(strncmp(fill->object, "undo_", 5), 0);
+    assert_int_equal(strlen(fill->object), 13);
     assert_int_equal(zdm_plan_phase(c.plan, 1)->approvals, 0);
     assert_false(zdm_plan_phase(c.plan, 1)->destructive);
+    assert_string_equal(purge->object, fill->object);
+    assert_string_equal(purge->table.name, "users");
+    assert_int_equal(zdm_plan_phase(c.plan, 2)->class, ZDM_PHASE_PURGE);
+    assert_int_equal(zdm_plan_phase(c.plan, 2)->approvals, 1);
+    assert_true(zdm_plan_phase(c.plan, 2)->destructive);
     compiled_fini(&c);
-    c = compile_good("a.md", MIGRATE " {no-undo}\nUPDATE users SET status = 'active' WHERE status IS NULL;" END);
+}
+
+static void each_update_keeps_its_old_values_in_a_table_of_its_own(void **state)
+{
+    (void)state;
+    struct compiled c =
+        compile_good("a.md", MIGRATE "\nUPDATE a SET x = 1; UPDATE a SET y = 2; UPDATE b SET x = 1;" END);
+    const char *objects[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct zdm_step *fill = zdm_plan_step(c.plan, i + 1), *purge = zdm_plan_step(c.plan, i + 4);
+        assert_int_equal(fill->inverse, ZDM_INVERSE_IMAGES);
+        assert_string_equal(fill->object, purge->object);
+        objects[i] = fill->object;
+    }
+    assert_string_not_equal(objects[0], objects[1]);
+    assert_string_not_equal(objects[0], objects[2]);
+    assert_string_not_equal(objects[1], objects[2]);
+    compiled_fini(&c);
+}
+
+static void no_undo_keeps_nothing_and_asks_for_an_approval(void **state)
+{
+    (void)state;
+    struct compiled c =
+        compile_good("a.md", MIGRATE " {no-undo}\nUPDATE users SET status = 'active' WHERE status IS NULL;" END);
     assert_int_equal(find_action(&c, ZDM_ACTION_BACKFILL)->inverse, ZDM_INVERSE_IMPOSSIBLE);
+    assert_null(find_action(&c, ZDM_ACTION_BACKFILL)->object);
+    assert_null(find_action(&c, ZDM_ACTION_PURGE_IMAGES));
+    assert_null(find_rule(&c, "before-images"));
+    assert_int_equal(find_rule(&c, "no-undo")->level, ZDM_LEVEL_WARNING);
     assert_true(zdm_plan_phase(c.plan, 1)->destructive);
+    assert_int_equal(zdm_plan_phase(c.plan, 1)->approvals, 1);
     compiled_fini(&c);
+}
+
+/* Section 9 of what each step's way back is, for a plan that has every kind. */
+static void every_kind_of_step_says_truly_what_its_way_back_is(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "## Expand\n```sql\nALTER TABLE users ADD COLUMN full_name text;\n"
+        "CREATE INDEX ON users (town);\n```\n"
+        "## Migrate\n```sql\nUPDATE users SET full_name = name;\n"
+        "UPDATE users SET age = 0 WHERE age IS NULL;\n"
+        "ALTER TABLE users ALTER age SET NOT NULL;\n```\n"
+        "## Switch\n## Contract\n```sql\nALTER TABLE users DROP COLUMN name, DROP COLUMN note;" END;
+    static const struct {
+        enum zdm_action action;
+        enum zdm_inverse_kind inverse;
+        bool exact;
+    } rows[] = {
+        {ZDM_ACTION_ADD_COLUMN, ZDM_INVERSE_HIDE, true},
+        {ZDM_ACTION_CREATE_INDEX, ZDM_INVERSE_SQL, true},
+        {ZDM_ACTION_SYNC_INSTALL, ZDM_INVERSE_REMOVE, true},
+        {ZDM_ACTION_BACKFILL, ZDM_INVERSE_NONE, true},
+        {ZDM_ACTION_BACKFILL, ZDM_INVERSE_IMAGES, true},
+        {ZDM_ACTION_ADD_CHECK, ZDM_INVERSE_SQL, true},
+        {ZDM_ACTION_VALIDATE, ZDM_INVERSE_NONE, true},
+        {ZDM_ACTION_SET_NOT_NULL, ZDM_INVERSE_SQL, true},
+        {ZDM_ACTION_DROP_CONSTRAINT, ZDM_INVERSE_NONE, true},
+        {ZDM_ACTION_CHECK_COMPARE, ZDM_INVERSE_NONE, true},
+        {ZDM_ACTION_HIDE_COLUMN, ZDM_INVERSE_UNHIDE, true},
+        {ZDM_ACTION_HIDE_COLUMN, ZDM_INVERSE_UNHIDE, false},
+        {ZDM_ACTION_PURGE_IMAGES, ZDM_INVERSE_IMPOSSIBLE, false},
+        {ZDM_ACTION_PURGE_COLUMN, ZDM_INVERSE_IMPOSSIBLE, false},
+        {ZDM_ACTION_PURGE_COLUMN, ZDM_INVERSE_IMPOSSIBLE, false},
+    };
+    struct compiled c = compile_good("a.md", text);
+    size_t n = sizeof rows / sizeof rows[0];
+    assert_int_equal(zdm_plan_n_steps(c.plan), n);
+    for (uint32_t i = 0; i < n; i++) {
+        const struct zdm_step *step = zdm_plan_step(c.plan, i + 1);
+        if (step->action != rows[i].action || step->inverse != rows[i].inverse || step->exact_inverse != rows[i].exact)
+            fail_msg("step %u is %s with inverse %s, exact %d", i + 1, zdm_action_name(step->action),
+                     zdm_inverse_name(step->inverse), step->exact_inverse);
+    }
+    compiled_fini(&c);
+}
+
+static void the_grace_period_is_72_hours_where_nothing_else_is_written(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *front;
+        int64_t ms;
+    } rows[] = {{"", INT64_C(259200000)},
+                {"---\ngrace: 90m\n---\n", INT64_C(5400000)},
+                {"---\ngrace: 0s\n---\n", 0},
+                {"---\ngrace: 366d\n---\n", INT64_C(31622400000)}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+        snprintf(text, sizeof text, "%s## Contract\n```sql\nALTER TABLE t DROP COLUMN a;" END, rows[i].front);
+        struct compiled c = compile_good("a.md", text);
+        assert_true(c.plan->grace_ms == rows[i].ms);
+        compiled_fini(&c);
+    }
 }
 
 static void a_value_that_may_be_null_is_warned_of_where_the_column_is_not_null(void **state)
@@ -512,7 +616,11 @@ int main(void)
         cmocka_unit_test(an_index_name_is_quoted_where_it_must_be),
         cmocka_unit_test(a_value_that_may_be_null_is_warned_of_where_the_column_is_not_null),
         cmocka_unit_test(a_moment_in_words_is_a_time_that_changes),
-        cmocka_unit_test(an_overwritten_column_has_no_way_back_and_the_plan_says_so),
+        cmocka_unit_test(old_values_of_a_column_that_was_there_are_kept_until_the_purge),
+        cmocka_unit_test(each_update_keeps_its_old_values_in_a_table_of_its_own),
+        cmocka_unit_test(no_undo_keeps_nothing_and_asks_for_an_approval),
+        cmocka_unit_test(every_kind_of_step_says_truly_what_its_way_back_is),
+        cmocka_unit_test(the_grace_period_is_72_hours_where_nothing_else_is_written),
         cmocka_unit_test(an_index_without_name_gets_the_one_that_postgresql_would_choose),
         cmocka_unit_test(tables_of_a_check_get_the_schema_of_the_runbook),
         cmocka_unit_test(a_statement_with_several_commands_becomes_several_steps),

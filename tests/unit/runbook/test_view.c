@@ -49,22 +49,23 @@ static void a_plan_shows_what_is_written_and_what_is_done(void **state)
     free(shown);
 }
 
-/* What this release does not do must not look as if it did. */
-static void a_plan_promises_no_rollback_and_no_approval(void **state)
+static void a_plan_says_what_each_rollback_does_and_where_people_sign(void **state)
 {
     (void)state;
     char *shown = view("deploy/examples/users-full-name.md");
-    assert_non_null(strstr(shown, "this release has no rollback that does it"));
-    assert_non_null(strstr(shown, "Phase 5: Purge, destructive, 1 approval\n    this release takes no approvals"));
+    assert_non_null(strstr(shown, "undo  the column comes back, with all that was written since"));
+    assert_non_null(strstr(shown, "Phase 5: Purge, destructive, 1 approval\n"));
+    assert_non_null(strstr(shown, "undo  impossible"));
+    assert_null(strstr(shown, "this release"));
     free(shown);
     shown = view("deploy/examples/users-status-not-null.md");
-    assert_non_null(strstr(shown, "undo  none: the old values are overwritten and not kept"));
-    assert_non_null(strstr(shown, "warning: the old values of status are overwritten for good"));
-    assert_null(strstr(shown, "no shard will enter"));
+    assert_non_null(strstr(shown, "undo  the old values are written back"));
+    assert_non_null(strstr(shown, "note: the old values of status are kept in zdm.undo_"));
+    assert_non_null(strstr(shown, "Phase 3: Purge, destructive, 1 approval\n"));
     free(shown);
 }
 
-static void json_calls_an_overwritten_column_inexact(void **state)
+static void json_calls_an_overwritten_column_exact_while_its_old_values_are_kept(void **state)
 {
     (void)state;
     size_t n;
@@ -75,8 +76,8 @@ static void json_calls_an_overwritten_column_inexact(void **state)
     json_t *root = json_loads(zdm_buffer_text(&out), 0, NULL);
     const json_t *phase = json_array_get(json_object_get(root, "phases"), 0);
     const json_t *inverse = json_object_get(json_array_get(json_object_get(phase, "steps"), 0), "inverse");
-    assert_string_equal(json_string_value(json_object_get(inverse, "kind")), "none");
-    assert_true(json_is_false(json_object_get(inverse, "exact")));
+    assert_string_equal(json_string_value(json_object_get(inverse, "kind")), "images");
+    assert_true(json_is_true(json_object_get(inverse, "exact")));
     json_decref(root);
     zdm_buffer_fini(&out);
     compiled_fini(&c);
@@ -163,8 +164,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_shows_what_is_written_and_what_is_done),
-        cmocka_unit_test(a_plan_promises_no_rollback_and_no_approval),
-        cmocka_unit_test(json_calls_an_overwritten_column_inexact),
+        cmocka_unit_test(a_plan_says_what_each_rollback_does_and_where_people_sign),
+        cmocka_unit_test(json_calls_an_overwritten_column_exact_while_its_old_values_are_kept),
         cmocka_unit_test(a_plan_fits_a_hundred_columns),
         cmocka_unit_test(a_wrong_runbook_shows_its_findings_with_places_and_recipes),
         cmocka_unit_test(json_has_the_promised_fields),
