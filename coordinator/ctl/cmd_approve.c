@@ -148,7 +148,7 @@ static bool is_mine(const struct ctl_approving *a, const json_t *by)
         zdm_trust_person(zdm_crypto_sodium(), &ctl_client_trust(a->client)->trust, &ctl_client_key(a->client)->id);
     const char *verdict = ctl_json_text(by, "verdict");
     return me != NULL && strcmp(ctl_json_text(by, "name"), me->name) == 0 && strstr(verdict, "spent") == NULL &&
-           strstr(verdict, "revoked") == NULL;
+           strstr(verdict, "withdrawn") == NULL;
 }
 
 static enum zdm_code revoke_all(struct ctl_approving *a, uint32_t phase, struct zdm_error *err)

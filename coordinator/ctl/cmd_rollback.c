@@ -21,6 +21,7 @@ struct rollback {
     struct zdm_selection selection;
     struct ctl_places places;
     struct ctl_way way;
+    struct zdm_buffer chosen;
     bool flags_off;
 };
 
@@ -30,6 +31,18 @@ static void rollback_fini(struct rollback *r)
     ctl_subject_fini(&r->subject);
     zdm_selection_fini(&r->selection);
     ctl_client_free(r->client);
+    zdm_buffer_fini(&r->chosen);
+}
+
+/* The selection as it was typed. */
+static void chosen_text(struct zdm_buffer *out, const struct zdm_selection *selection)
+{
+    if (selection->all)
+        zdm_buffer_puts(out, "--all-shards");
+    else if (selection->selector != NULL)
+        zdm_buffer_printf(out, "-l '%s'", selection->selector);
+    for (size_t i = 0; i < selection->n_names; i++)
+        zdm_buffer_printf(out, "%s--shard %s", i == 0 ? "" : " ", selection->names[i]);
 }
 
 static enum zdm_code look(struct rollback *r, struct zdm_error *err)
@@ -49,6 +62,8 @@ static enum zdm_code look(struct rollback *r, struct zdm_error *err)
     if (code == ZDM_OK)
         code = ctl_way_find(r->subject.plan, &r->places, (uint32_t)ctl_json_int(r->subject.status, "phase", 0), to,
                             &r->way, err);
+    chosen_text(&r->chosen, &r->selection);
+    r->way.chosen = zdm_buffer_text(&r->chosen);
     return code;
 }
 

@@ -21,6 +21,7 @@ struct screen {
     unsigned width, height;
     bool in_place;
     bool lost;
+    uint32_t trust_version;
 };
 
 static enum zdm_code print_json(const json_t *status, size_t flags, struct zdm_error *err)
@@ -40,7 +41,8 @@ static enum zdm_code print_json(const json_t *status, size_t flags, struct zdm_e
 static enum zdm_code once(struct ctl *ctl, struct ctl_client *client, struct zdm_error *err)
 {
     const struct ctl_query query = {.kind = ZDM_QUERY_STATUS, .migration = ctl_operand(&ctl->options, 0)};
-    const struct ctl_status_view view = {.all = ctl_given(&ctl->options, CTL_OPT_ALL)};
+    const struct ctl_status_view view = {.all = ctl_given(&ctl->options, CTL_OPT_ALL),
+                                         .trust_version = ctl_client_trust(client)->trust.version};
     ZDM_CLEANUP(ctl_json_free) json_t *status = NULL;
     struct zdm_buffer page = ZDM_BUFFER_INIT;
     enum zdm_code code = ctl_ask(client, &query, &status, err);
@@ -81,7 +83,8 @@ static enum zdm_code show(void *ctx, const json_t *status, bool *out_end, struct
     struct screen *screen = ctx;
     struct ctl *ctl = screen->ctl;
     struct zdm_buffer page = ZDM_BUFFER_INIT, out = ZDM_BUFFER_INIT;
-    struct ctl_status_view view = {.all = ctl_given(&ctl->options, CTL_OPT_ALL)};
+    struct ctl_status_view view = {.all = ctl_given(&ctl->options, CTL_OPT_ALL),
+                                   .trust_version = screen->trust_version};
     bool ended = strcmp(ctl_json_text(status, "mode"), "ended") == 0;
     *out_end = ended;
     screen->lost = false;
@@ -128,7 +131,9 @@ static void say_lost(void *ctx, const struct zdm_error *why)
 
 static enum zdm_code follow(struct ctl *ctl, struct ctl_client *client, struct zdm_error *err)
 {
-    struct screen screen = {.ctl = ctl, .in_place = ctl->look.terminal && !ctl_wants_json(ctl)};
+    struct screen screen = {.ctl = ctl,
+                            .in_place = ctl->look.terminal && !ctl_wants_json(ctl),
+                            .trust_version = ctl_client_trust(client)->trust.version};
     const struct ctl_watch watch = {.migration = ctl_operand(&ctl->options, 0),
                                     .deadline_ms = INT64_MAX,
                                     .status = show,

@@ -31,8 +31,8 @@ static const char rollback_help[] =
     "Without --to: as far back as one command may go. When new code may run behind a flag, that is to the end of the "
     "flag's phase: old columns come back while new code still works. Then turn the flag off, and roll back again with "
     "--flag-off, your statement that it is off everywhere and no new code runs.\n\n"
-    "Examples: zdmctl rollback --all-shards\n"
-    "          zdmctl rollback --all-shards --flag-off --reason 'INC-311'";
+    "Example: zdmctl rollback --all-shards\n"
+    "         zdmctl rollback --all-shards --flag-off --reason 'INC-311'";
 
 static const char approve_help[] =
     "Needs the role approver. What you sign is shown from your own copy of the runbook, compiled here: SQL, locks, "
@@ -41,8 +41,8 @@ static const char approve_help[] =
     "Without a selection: every shard.\n\n"
     "--purge signs for the purge phase in the same act. --rollback-to signs for a rollback that loses what new code "
     "wrote. --revoke takes back what you signed and nobody has used: all of it, or that for --phase.\n\n"
-    "Examples: zdmctl approve --phase 4 --runbook users.md --purge\n"
-    "          zdmctl approve --revoke --phase 4";
+    "Example: zdmctl approve --phase 4 --runbook users.md --purge\n"
+    "         zdmctl approve --revoke --phase 4";
 
 static const char purge_help[] =
     "Needs the role approver. Signs that the purge phase may run, or, after a rollback or the end of the migration, "
@@ -168,11 +168,18 @@ static const struct ctl_command commands[] = {
      "hour. --url says where the agent finds the coordinator when that is not how the coordinator knows itself.",
      CTL_BIT(LABEL) | CTL_BIT(URL), 1, 1, ctl_run_enroll},
     {"version", "", "the release of zdmctl and of the coordinator", NULL, 0, 0, 0, ctl_run_version},
+    {"audit verify", "[--anchors FILE]...", "prove that the coordinator's log is what it was",
+     "Fetches the log and verifies it here: the chain of hashes, every signature of a person in it, and that it leads "
+     "to "
+     "what the agents accepted. --anchors FILE adds what \"zdm-agent anchors\" printed beside a database, which does "
+     "not "
+     "pass through the coordinator; may be repeated. Exits with 1 when something is wrong, and says where.\n\n"
+     "Example: zdmctl audit verify --anchors shard-1.json --anchors shard-2.json",
+     CTL_BIT(ANCHORS), 0, 0, ctl_run_audit_verify},
     {"completion", "SHELL", "print the completion script: bash", "In ~/.bashrc: source <(zdmctl completion bash)", 0, 1,
      1, ctl_run_completion},
     {"help", "[COMMAND]", "show help", NULL, 0, 0, 2, ctl_run_help},
     UNAVAILABLE("check", "RUNBOOK", "ask every agent what the plan would meet"),
-    UNAVAILABLE("audit", "verify", "prove the event log"),
     UNAVAILABLE("flags", "", "feature flags of migrations"),
 };
 

@@ -78,6 +78,41 @@ void ctl_help_all(struct zdm_buffer *out, const struct ctl_look *look)
     zdm_buffer_puts(out, ".\n\nzdmctl help COMMAND says more about one.\n");
 }
 
+/* Paragraphs; one that begins with "Example" keeps its lines. */
+static void put_paragraphs(struct zdm_buffer *out, const struct ctl_look *look, const char *text)
+{
+    while (*text != '\0') {
+        const char *end = strstr(text, "\n\n");
+        size_t n = end != NULL ? (size_t)(end - text) : strlen(text);
+        ZDM_CLEANUP(zdm_freep) char *paragraph = zdm_memdup(text, n);
+        zdm_buffer_puts(out, "\n");
+        if (paragraph == NULL)
+            out->failed = true;
+        else if (strncmp(paragraph, "Example", 7) == 0)
+            zdm_buffer_printf(out, "%s\n", paragraph);
+        else
+            ctl_wrap(out, look, CTL_PLAIN, paragraph, 0, 0);
+        text += n + (end != NULL ? 2 : 0);
+    }
+}
+
+/* The options of every command by name: help of zdmctl says what they mean. */
+static void put_globals(struct zdm_buffer *out, const struct ctl_look *look)
+{
+    struct zdm_buffer line = ZDM_BUFFER_INIT;
+    const char *comma = "Options of every command (zdmctl help): ";
+    for (size_t id = 0; id < CTL_OPT_COUNT; id++) {
+        if ((CTL_GLOBAL >> id & 1) == 0)
+            continue;
+        zdm_buffer_puts(&line, comma);
+        option_cell(&line, ctl_option_row((enum ctl_option_id)id));
+        comma = "; ";
+    }
+    zdm_buffer_puts(out, "\n");
+    ctl_wrap(out, look, CTL_DIM, zdm_buffer_text(&line), 0, 4);
+    zdm_buffer_fini(&line);
+}
+
 void ctl_help_command(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_command *command)
 {
     zdm_buffer_puts(out, "usage: ");
@@ -87,16 +122,13 @@ void ctl_help_command(struct zdm_buffer *out, const struct ctl_look *look, const
     ctl_wrap(out, look, CTL_PLAIN, command->usage, strlen("usage: zdmctl ") + strlen(command->name) + 1, 7);
     zdm_buffer_puts(out, "\n");
     ctl_wrap(out, look, CTL_PLAIN, command->summary, 0, 0);
-    if (command->more != NULL) {
-        zdm_buffer_puts(out, "\n");
-        ctl_wrap(out, look, CTL_PLAIN, command->more, 0, 0);
-    }
+    if (command->more != NULL)
+        put_paragraphs(out, look, command->more);
     if (command->options != 0) {
         zdm_buffer_puts(out, "\nOptions:\n");
         put_options(out, look, command->options);
     }
-    zdm_buffer_puts(out, "\nOptions of every command:\n");
-    put_options(out, look, CTL_GLOBAL);
+    put_globals(out, look);
 }
 
 enum zdm_code ctl_run_help(struct ctl *ctl, struct zdm_error *err)

@@ -13,14 +13,23 @@ static const struct {
     const char *text;
     enum ctl_style style;
 } words[CTL_SHARD_WORDS] = {
-    [CTL_SHARD_FAILED] = {"FAILED", CTL_BAD},      [CTL_SHARD_UNSURE] = {"UNSURE", CTL_BAD},
-    [CTL_SHARD_NO_DATABASE] = {"no db", CTL_BAD},  [CTL_SHARD_AWAY] = {"away", CTL_BAD},
-    [CTL_SHARD_BLOCKED] = {"blocked", CTL_WARN},   [CTL_SHARD_PARKED] = {"parked", CTL_WARN},
-    [CTL_SHARD_RETRYING] = {"retrying", CTL_WARN}, [CTL_SHARD_THROTTLED] = {"throttled", CTL_WARN},
-    [CTL_SHARD_UNDOING] = {"undoing", CTL_BUSY},   [CTL_SHARD_WORKING] = {"working", CTL_BUSY},
-    [CTL_SHARD_PAUSING] = {"pausing", CTL_WARN},   [CTL_SHARD_PAUSED] = {"paused", CTL_WARN},
-    [CTL_SHARD_WAITING] = {"waiting", CTL_DIM},    [CTL_SHARD_FINISHED] = {"finished", CTL_GOOD},
-    [CTL_SHARD_EXCLUDED] = {"excluded", CTL_DIM},  [CTL_SHARD_UNDONE] = {"undone", CTL_GOOD},
+    [CTL_SHARD_FAILED] = {"FAILED", CTL_BAD},
+    [CTL_SHARD_UNSURE] = {"UNSURE", CTL_BAD},
+    [CTL_SHARD_NO_DATABASE] = {"no db", CTL_BAD},
+    [CTL_SHARD_AWAY] = {"away", CTL_BAD},
+    [CTL_SHARD_BLOCKED] = {"blocked", CTL_WARN},
+    [CTL_SHARD_PARKED] = {"parked", CTL_WARN},
+    [CTL_SHARD_RETRYING] = {"retrying", CTL_WARN},
+    [CTL_SHARD_THROTTLED] = {"throttled", CTL_WARN},
+    [CTL_SHARD_UNDOING] = {"undoing", CTL_BUSY},
+    [CTL_SHARD_WORKING] = {"working", CTL_BUSY},
+    [CTL_SHARD_PAUSING] = {"pausing", CTL_WARN},
+    [CTL_SHARD_PAUSED] = {"paused", CTL_WARN},
+    [CTL_SHARD_ROLLED_BACK] = {"rolled back", CTL_WARN},
+    [CTL_SHARD_WAITING] = {"waiting", CTL_DIM},
+    [CTL_SHARD_FINISHED] = {"finished", CTL_GOOD},
+    [CTL_SHARD_EXCLUDED] = {"excluded", CTL_DIM},
+    [CTL_SHARD_UNDONE] = {"undone", CTL_GOOD},
     [CTL_SHARD_DONE] = {"done", CTL_GOOD},
 };
 
@@ -52,6 +61,11 @@ bool ctl_shard_reached(const json_t *shard, int64_t phase)
     return false;
 }
 
+bool ctl_shard_is_rolled_back(const json_t *shard)
+{
+    return is(shard, "status", "undone") || (is(shard, "status", "held") && ctl_json_true(shard, "rolled_back"));
+}
+
 bool ctl_shard_is_paused(const json_t *shard)
 {
     static const char *const still[] = {"paused", "resting", "stopped", "unsure", "observing"};
@@ -72,6 +86,8 @@ static enum ctl_shard_word word_of_wait(const json_t *observed)
         return CTL_SHARD_BLOCKED;
     if (is(observed, "wait", "lease"))
         return CTL_SHARD_PARKED;
+    if (is(observed, "wait", "approvals") || is(observed, "wait", "grace"))
+        return CTL_SHARD_WAITING;
     return is(observed, "wait", "backoff") ? CTL_SHARD_RETRYING : CTL_SHARD_WORKING;
 }
 
@@ -112,6 +128,8 @@ static enum ctl_shard_word judge(const struct ctl_shard *s, const json_t *shard,
     for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)
         if (is(shard, "status", final[i].status))
             return final[i].word;
+    if (ctl_shard_is_rolled_back(shard))
+        return CTL_SHARD_ROLLED_BACK;
     if (is(shard, "status", "held"))
         return ctl_shard_is_paused(shard) ? CTL_SHARD_PAUSED : CTL_SHARD_PAUSING;
     if (is(shard, "status", "moving"))
@@ -138,6 +156,8 @@ static void guess(struct ctl_shard *s, const json_t *observed)
         add_reason(s, "waits for a lock held by ", ctl_json_text(observed, "blocked_by"));
     else if (s->word == CTL_SHARD_THROTTLED)
         add_reason(s, "held back by ", ctl_json_text(observed, "throttled_by"));
+    else if (s->word == CTL_SHARD_WAITING)
+        add_reason(s, "", ctl_json_text(observed, "blocked_by"));
     else if (s->word == CTL_SHARD_PARKED)
         add_reason(s, "", "its agent waits for the coordinator to confirm the order");
     else if (s->word == CTL_SHARD_AWAY)
@@ -153,10 +173,16 @@ static void explain(struct ctl_shard *s, const json_t *shard)
     const json_t *agent = ctl_json_object(shard, "agent");
     const char *reason = ctl_json_text(shard, "reason");
     char since[32], text[64];
+    if (s->word == CTL_SHARD_UNDONE)
+        add_reason(s, "", ctl_json_text(shard, "remark"));
     if (s->word == CTL_SHARD_DONE || s->word == CTL_SHARD_UNDONE)
         return;
     if (strcmp(reason, ctl_shard_word_text(s->word)) != 0) /* the word itself is no reason */
         add_reason(s, "", reason);
+    if (s->word == CTL_SHARD_ROLLED_BACK && strstr(reason, ctl_json_text(shard, "remark")) == NULL)
+        add_reason(s, "", ctl_json_text(shard, "remark"));
+    if (s->word == CTL_SHARD_UNDOING)
+        add_reason(s, "", ctl_json_text(ctl_json_object(shard, "observed"), "remark"));
     if (s->reason[0] == '\0')
         guess(s, ctl_json_object(shard, "observed"));
     if (s->word == CTL_SHARD_PAUSING)

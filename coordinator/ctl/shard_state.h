@@ -29,8 +29,9 @@ enum ctl_shard_word {
     CTL_SHARD_WORKING,
     CTL_SHARD_PAUSING, /* paused, but the agent has not said that it stopped */
     CTL_SHARD_PAUSED,
-    CTL_SHARD_WAITING,  /* for a wave, a barrier, a gate, an advance: see reason */
-    CTL_SHARD_FINISHED, /* the open phase is done here */
+    CTL_SHARD_ROLLED_BACK, /* where a rollback took it to, until somebody resumes it */
+    CTL_SHARD_WAITING,     /* for a wave, a barrier, a gate, an advance: see reason */
+    CTL_SHARD_FINISHED,    /* the open phase is done here */
     CTL_SHARD_EXCLUDED,
     CTL_SHARD_UNDONE,
     CTL_SHARD_DONE,
@@ -61,6 +62,8 @@ const char *ctl_shard_word_text(enum ctl_shard_word word);
 
 /* Has the shard proven every step up to that phase, by the coordinator's books? */
 bool ctl_shard_reached(const json_t *shard, int64_t phase);
+/* Is it where a rollback took it to? */
+bool ctl_shard_is_rolled_back(const json_t *shard);
 /* Is it paused, and did its agent say that it has stopped? */
 bool ctl_shard_is_paused(const json_t *shard);
 

@@ -1,5 +1,5 @@
 /*
- * view_page.h - what the two halves of the page of `status` share: the page under construction. Private to them.
+ * view_page.h - what the parts of the page of `status` share: the page under construction. Private to them.
  */
 #ifndef COORDINATOR_CTL_VIEW_PAGE_H
 #define COORDINATOR_CTL_VIEW_PAGE_H
@@ -24,6 +24,15 @@ static inline const char *ctl_dot(const struct ctl_look *look)
 {
     return look->unicode ? " · " : " - ";
 }
+
+/* One line that must not be overlooked. */
+void ctl_page_alarm(struct ctl_page *p, enum ctl_style style, const char *label, const char *text);
+
+/* view_authority.c: a line for each act that needs approvals and is near, for each thing that is hidden, and one when
+ * the person's own trust file (own_version; 0: not known) is behind. */
+void ctl_page_approvals(struct ctl_page *p);
+void ctl_page_hidden(struct ctl_page *p);
+void ctl_page_trust(struct ctl_page *p, uint32_t own_version);
 
 /* "4 shards: 2 working, 2 finished phase 1 · 230k/800k rows, 36k/s, 22 s left" */
 void ctl_page_summary(struct ctl_page *p);

@@ -35,6 +35,7 @@ static const char *const phrases[CTL_SHARD_WORDS] = {
     [CTL_SHARD_WORKING] = "working",
     [CTL_SHARD_PAUSING] = "pausing",
     [CTL_SHARD_PAUSED] = "paused",
+    [CTL_SHARD_ROLLED_BACK] = "rolled back",
     [CTL_SHARD_WAITING] = "waiting",
     [CTL_SHARD_FINISHED] = "finished phase",
     [CTL_SHARD_EXCLUDED] = "excluded",

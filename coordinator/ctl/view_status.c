@@ -66,37 +66,30 @@ static void put_origin(struct ctl_page *p)
     zdm_buffer_fini(&line);
 }
 
-/* One line that must not be overlooked. */
-static void alarm_line(struct ctl_page *p, enum ctl_style style, const char *label, const char *text)
-{
-    ctl_put(p->out, p->look, style, label);
-    zdm_buffer_puts(p->out, " ");
-    ctl_wrap(p->out, p->look, CTL_PLAIN, text, ctl_columns(p->look, label) + 1, CTL_PAGE_INDENT);
-}
-
 static void put_alarms(struct ctl_page *p)
 {
     const json_t *coordinator = ctl_json_object(p->status, "coordinator");
     const char *mode = ctl_json_text(p->status, "mode");
     char text[160];
     if (ctl_json_true(coordinator, "fenced"))
-        alarm_line(p, CTL_BAD, "FENCED:",
-                   "agents follow a newer log than this coordinator's, which is a copy or a restored backup. It sends "
-                   "no orders. Stop it and start the coordinator that has the newest log; until then agents stay "
-                   "where they are.");
+        ctl_page_alarm(
+            p, CTL_BAD, "FENCED:",
+            "agents follow a newer log than this coordinator's, which is a copy or a restored backup. It sends "
+            "no orders. Stop it and start the coordinator that has the newest log; until then agents stay "
+            "where they are.");
     if (ctl_json_true(coordinator, "full"))
-        alarm_line(p, CTL_BAD,
-                   "FULL:", "the coordinator cannot write its log: it takes no requests until its disk has room");
+        ctl_page_alarm(p, CTL_BAD,
+                       "FULL:", "the coordinator cannot write its log: it takes no requests until its disk has room");
     if (ctl_json_true(coordinator, "frozen"))
-        alarm_line(p, CTL_WARN, "frozen:", "no shard enters a phase until somebody types zdmctl thaw");
+        ctl_page_alarm(p, CTL_WARN, "frozen:", "no shard enters a phase until somebody types zdmctl thaw");
     if (strcmp(mode, "halted") == 0) {
         const char *by = ctl_json_text(p->status, "halted_by");
         snprintf(text, sizeof text, "no further shard enters a phase%s%.64s", by[0] != '\0' ? "; cause: " : "",
                  strcmp(by, "budget") == 0 ? "more shards failed than the failure budget allows" : by);
-        alarm_line(p, CTL_BAD, "halted:", text);
+        ctl_page_alarm(p, CTL_BAD, "halted:", text);
     }
     if (strcmp(mode, "ended") == 0)
-        alarm_line(p, CTL_GOOD, "ended:", ctl_json_text(p->status, "outcome"));
+        ctl_page_alarm(p, CTL_GOOD, "ended:", ctl_json_text(p->status, "outcome"));
 }
 
 /* ---- The line of phases ---- */
@@ -173,7 +166,7 @@ static void put_gate_and_barrier(struct ctl_page *p)
             continue;
         snprintf(text, sizeof text, "%.16s %.80s: %.32s", ctl_json_text(gate, "kind"), ctl_json_text(gate, "key"),
                  ctl_json_text(gate, "state"));
-        alarm_line(p, CTL_WARN, "gate:", text);
+        ctl_page_alarm(p, CTL_WARN, "gate:", text);
     }
     int64_t missing = ctl_json_int(barrier, "missing", 0);
     if (missing > 0) {
@@ -181,7 +174,7 @@ static void put_gate_and_barrier(struct ctl_page *p)
         snprintf(text, sizeof text,
                  "phase %" PRId64 " waits for %" PRId64 " of %" PRId64 " shards to finish phase %" PRId64, number,
                  missing, ctl_json_int(barrier, "of", 0), number - 1);
-        alarm_line(p, CTL_WARN, "barrier:", text);
+        ctl_page_alarm(p, CTL_WARN, "barrier:", text);
     }
 }
 
@@ -226,7 +219,9 @@ static void put_page(struct ctl_page *p, const struct ctl_status_view *view, siz
     put_origin(p);
     put_phases(p);
     put_alarms(p);
+    ctl_page_trust(p, view->trust_version);
     put_gate_and_barrier(p);
+    ctl_page_approvals(p);
     zdm_buffer_puts(p->out, "\n");
     if (p->n_shards > 1)
         ctl_page_summary(p);
@@ -234,6 +229,7 @@ static void put_page(struct ctl_page *p, const struct ctl_status_view *view, siz
         ctl_page_all(p);
     else
         ctl_page_grouped(p, budget);
+    ctl_page_hidden(p);
     put_next(p);
     if (view->footer != NULL) {
         ctl_put(p->out, p->look, CTL_DIM, view->footer);

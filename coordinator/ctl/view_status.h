@@ -16,9 +16,10 @@
 enum { CTL_STATUS_LINES_MAX = 30 };
 
 struct ctl_status_view {
-    bool all;           /* one line for each shard, however many */
-    unsigned max_rows;  /* rows that the whole page may take, 0: no limit; shards are grouped until it fits */
-    const char *footer; /* a last line, NULL for none */
+    uint32_t trust_version; /* of the person\'s own trust file; 0: not known */
+    bool all;               /* one line for each shard, however many */
+    unsigned max_rows;      /* rows that the whole page may take, 0: no limit; shards are grouped until it fits */
+    const char *footer;     /* a last line, NULL for none */
 };
 
 /* Appends the page. */

@@ -48,7 +48,7 @@ static bool is_there(const struct ctl_wait_for *wanted, const json_t *shard)
     case CTL_WAIT_PAUSED:
         return ctl_shard_is_paused(shard);
     case CTL_WAIT_ROLLED_BACK:
-        return is(shard, "status", "undone");
+        return ctl_shard_is_rolled_back(shard);
     }
     return false;
 }

@@ -70,7 +70,7 @@ static enum zdm_code check_places(const struct ctl_way *way, struct zdm_error *e
 enum zdm_code ctl_way_find(const struct zdm_plan *plan, const struct ctl_places *places, uint32_t opened, int64_t to,
                            struct ctl_way *out, struct zdm_error *err)
 {
-    struct ctl_way way = {.plan = plan, .places = places, .entered = farthest(places)};
+    struct ctl_way way = {.plan = plan, .places = places, .entered = farthest(places), .chosen = "--all-shards"};
     uint32_t beyond = way.entered > 0 ? zdm_plan_switch_between(plan, 0, way.entered - 1) : 0;
     way.to_phase = to >= 0 ? (uint32_t)to : beyond;
     way.gate = way.to_phase == beyond ? beyond : 0;
@@ -329,6 +329,26 @@ static void put_inexact(struct page *p, uint32_t needed)
         line(p, CTL_PLAIN, 0, "everything comes back exactly; nothing is dropped");
 }
 
+/* A command on a line of its own, to be copied. */
+static void command(struct page *p, const char *text)
+{
+    zdm_buffer_puts(p->out, "    ");
+    ctl_put(p->out, p->look, CTL_BOLD, text);
+    zdm_buffer_puts(p->out, "\n");
+}
+
+static void put_first_leg(struct page *p, const char *flag)
+{
+    char text[2 * SENTENCE];
+    snprintf(text, sizeof text,
+             "This is the first of two legs: new code may run, and goes on to work. After it turn the flag %s%soff "
+             "everywhere and wait until no new code runs. Then:",
+             flag, flag[0] != '\0' ? " " : "");
+    line(p, CTL_PLAIN, 0, text);
+    snprintf(text, sizeof text, "zdmctl rollback %s %s --flag-off", p->way->plan->id, p->way->chosen);
+    command(p, text);
+}
+
 static void put_after(struct page *p)
 {
     const struct ctl_way *way = p->way;
@@ -336,11 +356,7 @@ static void put_after(struct page *p)
     char text[2 * SENTENCE];
     zdm_buffer_puts(p->out, "\n");
     if (way->gate != 0) {
-        snprintf(text, sizeof text,
-                 "This is the first of two legs: new code may run, and goes on to work. After it turn the flag %s%soff "
-                 "everywhere, wait until no new code runs, and type: zdmctl rollback %s --all-shards --flag-off",
-                 flag, flag[0] != '\0' ? " " : "", way->plan->id);
-        line(p, CTL_PLAIN, 0, text);
+        put_first_leg(p, flag);
         return;
     }
     if (way->crossed != 0) {
@@ -348,17 +364,14 @@ static void put_after(struct page *p)
                  way->crossed, flag, flag[0] != '\0' ? " " : "");
         line(p, CTL_WARN, 0, text);
     }
+    line(p, CTL_PLAIN, 0,
+         way->to_phase == 0 ? "After it resume lets shards go forward again; purge drops what is left hidden:"
+                            : "After it resume, then advance, goes forward again; this goes on back:");
     if (way->to_phase == 0)
-        snprintf(text, sizeof text,
-                 "After it: zdmctl wait %s --for rolled-back; zdmctl resume lets shards go forward again; zdmctl purge "
-                 "%s drops what is left hidden.",
-                 way->plan->id, way->plan->id);
+        snprintf(text, sizeof text, "zdmctl purge %s", way->plan->id);
     else
-        snprintf(text, sizeof text,
-                 "After it: zdmctl wait %s --for rolled-back; zdmctl resume, then advance, goes forward again; zdmctl "
-                 "rollback %s --to 0 goes on back.",
-                 way->plan->id, way->plan->id);
-    line(p, CTL_PLAIN, 0, text);
+        snprintf(text, sizeof text, "zdmctl rollback %s %s --to 0", way->plan->id, way->chosen);
+    command(p, text);
 }
 
 void ctl_way_text(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_way *way, uint32_t needed)

@@ -19,7 +19,8 @@ struct ctl_way {
     uint32_t crossed; /* the lowest switch phase that it goes below, 0 for none: its flag must be off */
     bool loses;       /* something that new code wrote would be gone: approvals are asked for */
     const struct zdm_step *loses_step;
-    uint32_t entered; /* of the shard that is farthest */
+    uint32_t entered;   /* of the shard that is farthest */
+    const char *chosen; /* how the shards were chosen, for the command of the next leg: "--all-shards"; borrowed */
 };
 
 /* to: where --to points, or negative: as far as one command may go. opened: the phase that an advance let shards into.

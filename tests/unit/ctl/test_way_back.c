@@ -1,0 +1,274 @@
+/*
+ * test_way_back.c - where shards stand, how far one rollback goes, and what a person reads before it is signed.
+ */
+#include "support.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/os/crypto.h"
+#include "coordinator/ctl/source.h"
+#include "coordinator/ctl/way_back.h"
+
+static struct ctl_compiled flag, lossy; /* phases: 1 expand, 2 migrate, 3 switch, 4 contract, 5 purge */
+
+/* One shard as "name status goal proven mode"; in one status. */
+static json_t *status_of(size_t n, const char *const (*shards)[5])
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:{s:i, s:s}, s:i}", "shard", shards[i][0], "status",
+                                              shards[i][1], "desired", "phase", atoi(shards[i][2]), "mode",
+                                              shards[i][4], "entered", atoi(shards[i][3])));
+    return json_pack("{s:o}", "shards", list);
+}
+
+struct scene {
+    json_t *status;
+    struct ctl_places places;
+};
+
+static struct scene scene_of(const struct zdm_plan *plan, size_t n, const char *const (*shards)[5])
+{
+    const struct zdm_selection all = {.all = true};
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct scene scene = {.status = status_of(n, shards)};
+    assert_int_equal(ctl_places_read(scene.status, &all, NULL, plan, &scene.places, &err), ZDM_OK);
+    return scene;
+}
+
+static void scene_fini(struct scene *scene)
+{
+    ctl_places_fini(&scene->places);
+    json_decref(scene->status);
+}
+
+static void a_place_is_the_phase_that_was_begun(void **state)
+{
+    static const struct {
+        const char *shard[5];
+        uint32_t at, entered;
+    } rows[] = {
+        {{"a", "ready", "2", "2", "run"}, 2, 2},    {{"a", "moving", "3", "2", "run"}, 2, 3},
+        {{"a", "held", "4", "3", "pause"}, 3, 4},   {{"a", "failed", "2", "1", "run"}, 1, 2},
+        {{"a", "undoing", "0", "3", "undo"}, 3, 3}, {{"a", "done", "5", "5", "run"}, 5, 5},
+        {{"a", "undone", "0", "0", "undo"}, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct scene scene = scene_of(flag.plan, 1, &rows[i].shard);
+        assert_int_equal(scene.places.items[0].at, rows[i].at);
+        assert_int_equal(scene.places.items[0].entered, rows[i].entered);
+        scene_fini(&scene);
+    }
+}
+
+static void one_command_goes_back_to_the_flag_or_to_the_beginning(void **state)
+{
+    static const struct {
+        const char *shards[2][5];
+        uint32_t opened;
+        int64_t to;
+        uint32_t to_phase, gate, crossed;
+    } rows[] = {
+        {{{"a", "moving", "2", "1", "run"}, {"b", "ready", "2", "2", "run"}}, 2, -1, 0, 0, 0},
+        {{{"a", "ready", "3", "3", "run"}, {"b", "ready", "2", "2", "run"}}, 3, -1, 0, 0, 3},
+        {{{"a", "ready", "2", "2", "run"}, {"b", "ready", "2", "2", "run"}}, 3, -1, 0, 0, 3}, /* opened: may be on */
+        {{{"a", "moving", "4", "3", "run"}, {"b", "ready", "3", "3", "run"}}, 4, -1, 3, 3, 0},
+        {{{"a", "ready", "4", "4", "run"}, {"b", "excluded", "4", "4", "run"}}, 4, -1, 3, 3, 0},
+        {{{"a", "ready", "3", "3", "run"}, {"b", "excluded", "4", "4", "run"}}, 4, -1, 0, 0, 3},
+        {{{"a", "ready", "4", "4", "run"}, {"b", "ready", "4", "4", "run"}}, 4, 3, 3, 3, 0},
+        {{{"a", "ready", "2", "2", "run"}, {"b", "ready", "2", "2", "run"}}, 2, 1, 1, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct scene scene = scene_of(flag.plan, 2, rows[i].shards);
+        struct zdm_error err = ZDM_ERROR_INIT;
+        struct ctl_way way;
+        enum zdm_code code = ctl_way_find(flag.plan, &scene.places, rows[i].opened, rows[i].to, &way, &err);
+        if (code != ZDM_OK || way.to_phase != rows[i].to_phase || way.gate != rows[i].gate ||
+            way.crossed != rows[i].crossed)
+            fail_msg("row %zu: to %u, gate %u, crossed %u: %s", i, way.to_phase, way.gate, way.crossed, err.message);
+        assert_false(way.loses);
+        scene_fini(&scene);
+    }
+}
+
+static void a_way_that_is_barred_is_refused_with_what_to_type(void **state)
+{
+    static const struct {
+        const char *shard[5];
+        int64_t to;
+        enum zdm_code code;
+        const char *message, *hint;
+    } rows[] = {
+        {{"a", "ready", "4", "4", "run"},
+         0,
+         ZDM_REFUSED,
+         "goes back in two legs",
+         "zdmctl rollback rename-flag --to 3 with the same shards; turn the flag off"},
+        {{"a", "done", "5", "5", "run"}, -1, ZDM_REFUSED, "has dropped what it would need", "What is purged is gone"},
+        {{"a", "moving", "5", "4", "run"}, 3, ZDM_OK, "", ""},
+        {{"a", "ready", "0", "0", "run"}, -1, ZDM_INVALID, "nothing to take back", "zdmctl status"},
+        {{"a", "ready", "2", "2", "run"}, 2, ZDM_INVALID, "nothing to take back", "--to PHASE"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct scene scene = scene_of(flag.plan, 1, &rows[i].shard);
+        struct zdm_error err = ZDM_ERROR_INIT;
+        struct ctl_way way;
+        assert_int_equal(ctl_way_find(flag.plan, &scene.places, 4, rows[i].to, &way, &err), rows[i].code);
+        assert_has(err.message, rows[i].message);
+        assert_has(err.hint, rows[i].hint);
+        scene_fini(&scene);
+    }
+}
+
+static char *text_of(const struct zdm_plan *plan, size_t n, const char *const (*shards)[5], int64_t to, unsigned width)
+{
+    struct ctl_look look = look_of(width, true);
+    struct scene scene = scene_of(plan, n, shards);
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct ctl_way way;
+    assert_int_equal(ctl_way_find(plan, &scene.places, 4, to, &way, &err), ZDM_OK);
+    ctl_way_text(&out, &look, &way, 2);
+    scene_fini(&scene);
+    return zdm_buffer_take(&out);
+}
+
+static void the_first_leg_says_what_comes_back_and_what_to_do_next(void **state)
+{
+    static const char *const shards[3][5] = {{"shard-1", "ready", "4", "4", "run"},
+                                             {"shard-2", "moving", "4", "3", "run"},
+                                             {"shard-3", "ready", "3", "3", "run"}};
+    (void)state;
+    char *text = text_of(flag.plan, 3, shards, -1, 200);
+    assert_has(text, "rollback of rename-flag to the end of phase 3 (switch)");
+    assert_has(text, "1 shard at the end of phase 4: shard-1\n  phase 4 contract: ");
+    assert_has(text, "shop.users.name comes back, in sync");
+    assert_has(text, "1 shard inside phase 4: shard-2");
+    assert_has(text, "1 shard not beyond phase 3");
+    assert_has(text, "everything comes back exactly");
+    assert_has(text, "first of two legs");
+    assert_has(text, "turn the flag users-read-full-name off everywhere");
+    assert_has(text, "\n    zdmctl rollback rename-flag --all-shards --flag-off\n");
+    free(text);
+}
+
+static void the_second_leg_says_what_is_hidden_and_that_the_flag_must_be_off(void **state)
+{
+    static const char *const shards[2][5] = {{"a", "ready", "3", "3", "run"}, {"b", "ready", "3", "3", "run"}};
+    (void)state;
+    char *text = text_of(flag.plan, 2, shards, -1, 200);
+    assert_has(text, "rollback of rename-flag to where it began");
+    assert_has(text, "2 shards at the end of phase 3: a and b");
+    assert_has(text, "  phase 2 migrate: triggers on users removed, shop.users.full_name hidden as ~zdm_u");
+    assert_has(text, "  phase 1 expand: nothing to do");
+    assert_has(text, "the flag users-read-full-name must be off everywhere");
+    assert_has(text, "    zdmctl purge rename-flag\n");
+    free(text);
+    text = text_of(flag.plan, 2, shards, 1, 200);
+    assert_has(text, "then forward again to the end of phase 1");
+    free(text);
+}
+
+static void what_is_lost_is_said_with_the_approvals_that_it_needs(void **state)
+{
+    static const char *const shards[1][5] = {{"a", "ready", "3", "3", "run"}};
+    (void)state;
+    char *text = text_of(lossy.plan, 1, shards, -1, 200);
+    assert_has(text, "lost: what new code wrote into users by itself");
+    assert_has(text, "needs 2 approvals: zdmctl approve lossy --rollback-to 0");
+    assert_lacks(text, "comes back exactly");
+    free(text);
+}
+
+static void the_page_fits_80_columns(void **state)
+{
+    static const char *const shards[2][5] = {{"shard-with-a-long-name-1", "ready", "4", "4", "run"},
+                                             {"shard-with-a-long-name-2", "moving", "4", "3", "run"}};
+    struct ctl_look look = look_of(80, true);
+    (void)state;
+    char *text = text_of(flag.plan, 2, shards, -1, 80);
+    assert_true(widest(&look, text) <= 80);
+    free(text);
+}
+
+static void signed_names_are_those_chosen_and_not_excluded(void **state)
+{
+    static const char *const shards[3][5] = {
+        {"a", "ready", "2", "2", "run"}, {"b", "excluded", "2", "2", "run"}, {"c", "ready", "2", "2", "run"}};
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct scene scene = scene_of(flag.plan, 3, shards);
+    char **names = NULL;
+    size_t n = 9;
+    (void)state;
+    assert_int_equal(ctl_places_names(&scene.places, &names, &n, &err), ZDM_OK);
+    assert_int_equal(n, 0); /* all: every shard, also one that joins later */
+    scene.places.all = false;
+    assert_int_equal(ctl_places_names(&scene.places, &names, &n, &err), ZDM_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(names[1], "c");
+    ctl_names_free(names, n);
+    scene_fini(&scene);
+
+    const char *many[ZDM_SELECTION_NAMES_MAX + 1][5];
+    static char texts[ZDM_SELECTION_NAMES_MAX + 1][16];
+    for (size_t i = 0; i <= ZDM_SELECTION_NAMES_MAX; i++) {
+        snprintf(texts[i], sizeof texts[i], "s%zu", i);
+        const char *row[5] = {texts[i], "ready", "2", "2", "run"};
+        memcpy(many[i], row, sizeof row);
+    }
+    scene = scene_of(flag.plan, ZDM_SELECTION_NAMES_MAX + 1, (const char *const(*)[5])(uintptr_t)many);
+    scene.places.all = false;
+    assert_int_equal(ctl_places_names(&scene.places, &names, &n, &err), ZDM_LIMIT);
+    assert_has(err.hint, "-l SELECTOR");
+    scene_fini(&scene);
+}
+
+static int compile_all(void **state)
+{
+    static const char text[] =
+        "---\nid: lossy\n---\n# T\n## Expand\n```sql\nALTER TABLE users ADD COLUMN u text;\n```\n"
+        "## Migrate\n```sql\nUPDATE users SET u = upper(name);\n```\n"
+        "## Switch\n```flag\nkey: f\n```\n";
+    struct zdm_error err = ZDM_ERROR_INIT;
+    char path[] = "/tmp/zdm-test-way.XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    (void)state;
+    if (file == NULL || fputs(text, file) == EOF || fclose(file) != 0 || zdm_crypto_start(&err) != ZDM_OK)
+        return 1;
+    enum zdm_code code = ctl_compile(path, &lossy, &err);
+    unlink(path);
+    if (code == ZDM_OK)
+        code = ctl_compile(ZDM_SOURCE_DIR "/tests/unit/runbook/good/rename-with-flag.md", &flag, &err);
+    if (code != ZDM_OK || lossy.plan == NULL || flag.plan == NULL)
+        print_error("%s\n", err.message);
+    return code == ZDM_OK && lossy.plan != NULL && flag.plan != NULL ? 0 : 1;
+}
+
+static int free_all(void **state)
+{
+    (void)state;
+    ctl_compiled_fini(&flag);
+    ctl_compiled_fini(&lossy);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_place_is_the_phase_that_was_begun),
+        cmocka_unit_test(one_command_goes_back_to_the_flag_or_to_the_beginning),
+        cmocka_unit_test(a_way_that_is_barred_is_refused_with_what_to_type),
+        cmocka_unit_test(the_first_leg_says_what_comes_back_and_what_to_do_next),
+        cmocka_unit_test(the_second_leg_says_what_is_hidden_and_that_the_flag_must_be_off),
+        cmocka_unit_test(what_is_lost_is_said_with_the_approvals_that_it_needs),
+        cmocka_unit_test(the_page_fits_80_columns),
+        cmocka_unit_test(signed_names_are_those_chosen_and_not_excluded),
+    };
+    setlocale(LC_ALL, "C.UTF-8");
+    return cmocka_run_group_tests(tests, compile_all, free_all);
+}
