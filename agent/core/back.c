@@ -75,7 +75,9 @@ static uint32_t floor_of(const struct agent_migration *m, uint32_t step, bool be
 
 static void go_to(struct agent_migration *m, uint32_t ordinal)
 {
+    unsigned unknowns = m->unknowns; /* a walk that is taken up anew is no progress */
     agent_step_reset(m);
+    m->unknowns = unknowns;
     m->back.at = ordinal;
     m->back.next_run = m->back.last_run = AGENT_RUN_NONE;
     m->back.repeated = 0;
@@ -369,6 +371,7 @@ static void looked(struct agent_core *core, struct agent_migration *m, const str
 static void stepped(struct agent_migration *m, const struct agent_result *result)
 {
     agent_went_well(m);
+    m->unknowns = 0;
     if (result->journal_valid) {
         agent_take_journal(m, result);
     } else {

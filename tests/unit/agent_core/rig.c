@@ -31,6 +31,7 @@ static void add_phase(struct zdm_plan *plan, enum zdm_phase_class class, size_t 
     phase->class = class;
     phase->steps = calloc(n_steps, sizeof *phase->steps);
     phase->digest.bytes[0] = (uint8_t)phase->number;
+    phase->approvals = class == ZDM_PHASE_PURGE ? 1 : 0;
 }
 
 static struct zdm_step *add_step(struct zdm_plan *plan, uint32_t ordinal, enum zdm_step_kind kind,
@@ -41,8 +42,21 @@ static struct zdm_step *add_step(struct zdm_plan *plan, uint32_t ordinal, enum z
     step->ordinal = ordinal;
     step->kind = kind;
     step->action = action;
+    step->table = (struct zdm_table){.schema = zdm_strdup("public"), .name = zdm_strdup("users")};
     snprintf(step->id, sizeof step->id, "%u.%zu", phase->number, phase->n_steps);
     return step;
+}
+
+/* full_name := name, and back. */
+static struct zdm_derivation *fills_the_column(void)
+{
+    struct zdm_derivation *d = calloc(1, sizeof *d);
+    d->assignments = calloc(1, sizeof *d->assignments);
+    d->n_assignments = 1;
+    d->assignments[0] =
+        (struct zdm_assignment){.target = zdm_strdup("full_name"), .expr = zdm_strdup("t.\"name\""), .added = true};
+    d->idempotent = d->both_ways = true;
+    return d;
 }
 
 struct zdm_plan *rig_plan(void)
@@ -50,23 +64,85 @@ struct zdm_plan *rig_plan(void)
     struct zdm_plan *plan = zdm_plan_new();
     zdm_copy_text(plan->id, sizeof plan->id, "rename");
     plan->hash.bytes[0] = 77;
-    plan->phases = calloc(4, sizeof *plan->phases);
+    plan->grace_ms = 72 * 3600000;
+    plan->phases = calloc(5, sizeof *plan->phases);
     add_phase(plan, ZDM_PHASE_EXPAND, 3);
-    add_step(plan, STEP_COLUMN, ZDM_STEP_DDL, ZDM_ACTION_ADD_COLUMN);
-    add_step(plan, STEP_MYSQL, ZDM_STEP_DDL, ZDM_ACTION_ADD_COLUMN)->engine = ZDM_ENGINE_MYSQL;
-    add_step(plan, STEP_SYNC, ZDM_STEP_SYNC, ZDM_ACTION_SYNC_INSTALL)->superseded_by = STEP_HIDE;
+    add_step(plan, STEP_COLUMN, ZDM_STEP_DDL, ZDM_ACTION_ADD_COLUMN)->column = zdm_strdup("full_name");
+    struct zdm_step *other = add_step(plan, STEP_MYSQL, ZDM_STEP_DDL, ZDM_ACTION_ADD_COLUMN);
+    other->engine = ZDM_ENGINE_MYSQL;
+    other->column = zdm_strdup("full_name");
+    struct zdm_step *sync = add_step(plan, STEP_SYNC, ZDM_STEP_SYNC, ZDM_ACTION_SYNC_INSTALL);
+    sync->superseded_by = STEP_HIDE;
+    sync->derivation = fills_the_column();
     add_phase(plan, ZDM_PHASE_MIGRATE, 4);
-    struct zdm_step *fill = add_step(plan, STEP_BACKFILL, ZDM_STEP_BACKFILL, ZDM_ACTION_BACKFILL);
-    fill->derivation = calloc(1, sizeof *fill->derivation);
-    fill->derivation->idempotent = true;
+    add_step(plan, STEP_BACKFILL, ZDM_STEP_BACKFILL, ZDM_ACTION_BACKFILL)->derivation = fills_the_column();
     add_step(plan, STEP_COMPARE, ZDM_STEP_CHECK, ZDM_ACTION_CHECK_COMPARE);
     add_step(plan, STEP_INDEX, ZDM_STEP_INDEX, ZDM_ACTION_CREATE_INDEX);
     add_step(plan, STEP_VALIDATE, ZDM_STEP_VALIDATE, ZDM_ACTION_VALIDATE);
     add_phase(plan, ZDM_PHASE_SWITCH, 1);
     add_step(plan, STEP_FLAG, ZDM_STEP_GATE, ZDM_ACTION_GATE_FLAG);
     add_phase(plan, ZDM_PHASE_CONTRACT, 1);
-    add_step(plan, STEP_HIDE, ZDM_STEP_HIDE, ZDM_ACTION_HIDE_COLUMN);
+    add_step(plan, STEP_HIDE, ZDM_STEP_HIDE, ZDM_ACTION_HIDE_COLUMN)->superseded_by = STEP_PURGE;
+    add_phase(plan, ZDM_PHASE_PURGE, 1);
+    add_step(plan, STEP_PURGE, ZDM_STEP_PURGE, ZDM_ACTION_PURGE_COLUMN);
     return plan;
+}
+
+/* ---- The people ---- */
+
+static void make_trust(struct zdm_authority *trust)
+{
+    static const char *const names[RIG_PEOPLE] = {"olga", "alice", "bob", "cleo"};
+    *trust = (struct zdm_authority){.version = 3, .approvals_min = 2, .four_eyes = true, .n_people = RIG_PEOPLE};
+    trust->people = calloc(RIG_PEOPLE, sizeof *trust->people);
+    for (size_t i = 0; i < RIG_PEOPLE; i++) {
+        trust->people[i].key_id.bytes[0] = (uint8_t)(50 + i);
+        trust->people[i].roles = ZDM_ROLE_VIEWER | (i == RIG_OLGA ? ZDM_ROLE_OPERATOR : ZDM_ROLE_APPROVER);
+        zdm_copy_text(trust->people[i].name, sizeof trust->people[i].name, names[i]);
+    }
+}
+
+int64_t rig_wall_ms(const struct rig *rig)
+{
+    return 1764000000000 + rig->now_ms;
+}
+
+void rig_trust(struct rig *rig)
+{
+    struct agent_input input = {.kind = AGENT_IN_TRUST, .u.trust = &rig->trust};
+    rig_input(rig, &input);
+}
+
+void rig_undo(struct rig *rig, uint32_t to_phase, uint8_t nonce)
+{
+    rig->has_undo = true;
+    rig->undo_signer = rig->trust.people[RIG_OLGA].key_id;
+    rig->undo = (struct zdm_undo_order){.migration = "rename",
+                                        .plan_hash = rig->plan->hash,
+                                        .to_phase = to_phase,
+                                        .issued_at_ms = rig_wall_ms(rig),
+                                        .expires_at_ms = rig_wall_ms(rig) + 24 * 3600000};
+    rig->undo.nonce.bytes[0] = 200;
+    rig->undo.nonce.bytes[1] = nonce;
+}
+
+struct zdm_approval *rig_approve(struct rig *rig, size_t who, enum zdm_approval_action action, uint32_t phase,
+                                 uint8_t nonce)
+{
+    struct zdm_signed_approval *s = &rig->approvals[rig->n_approvals++];
+    *s = (struct zdm_signed_approval){.signer = rig->trust.people[who].key_id};
+    s->approval = (struct zdm_approval){.migration = "rename",
+                                        .plan_hash = rig->plan->hash,
+                                        .phase = phase,
+                                        .action = action,
+                                        .trust_version = rig->trust.version,
+                                        .issued_at_ms = rig_wall_ms(rig),
+                                        .expires_at_ms = rig_wall_ms(rig) + 7 * 24 * (int64_t)3600000};
+    if (phase != 0 && action != ZDM_APPROVE_UNDO)
+        s->approval.phase_digest = zdm_plan_phase(rig->plan, phase)->digest;
+    s->approval.nonce.bytes[0] = 100;
+    s->approval.nonce.bytes[1] = nonce;
+    return &s->approval;
 }
 
 /* ---- The bench ---- */
@@ -79,6 +155,7 @@ struct rig *rig_new(void)
     rig->config.key_id = rig_us;
     rig->core = agent_core_new(&rig->config);
     rig->plan = rig_plan();
+    make_trust(&rig->trust);
     rig->now_ms = 1000000;
     rig->random = 42;
     rig->acks = true;
@@ -95,6 +172,7 @@ void rig_free(struct rig *rig)
 {
     agent_core_free(rig->core);
     zdm_plan_unref(rig->plan);
+    zdm_authority_fini(&rig->trust);
     zdm_report_fini(&rig->report);
     free(rig);
 }
@@ -140,6 +218,7 @@ void rig_input(struct rig *rig, struct agent_input *input)
 {
     rig->random = rig->random * 6364136223846793005u + 1442695040888963407u;
     input->now_ms = rig->now_ms;
+    input->wall_ms = rig_wall_ms(rig);
     input->random = rig->random;
     agent_core_step(rig->core, input, &rig->out);
     take_effects(rig);
@@ -153,6 +232,7 @@ static void simple_input(struct rig *rig, enum agent_input_kind kind)
 
 void rig_started(struct rig *rig)
 {
+    rig_trust(rig);
     simple_input(rig, AGENT_IN_STARTED);
 }
 
@@ -191,6 +271,12 @@ void rig_send(struct rig *rig, const struct zdm_directive *order, uint8_t conten
     input.u.order.envelope = &envelope;
     input.u.order.digest.bytes[0] = (uint8_t)order->fence.generation;
     input.u.order.digest.bytes[1] = content;
+    input.u.order.authority =
+        (struct agent_authority){.undo_order = rig->has_undo ? &rig->undo : NULL,
+                                 .undo_signer = rig->undo_signer,
+                                 .undo_refusal = rig->has_undo ? NULL : "no key of the trust file",
+                                 .approvals = rig->approvals,
+                                 .n_approvals = rig->n_approvals};
     rig_input(rig, &input);
     zdm_envelope_fini(&envelope);
 }
@@ -201,6 +287,7 @@ void rig_plan_ready(struct rig *rig)
     struct zdm_envelope envelope = an_envelope();
     input.u.plan_ready.plan = rig->plan;
     input.u.plan_ready.envelope = &envelope;
+    input.u.plan_ready.signer = rig->trust.people[RIG_OLGA].key_id;
     rig_input(rig, &input);
     zdm_envelope_fini(&envelope);
 }
@@ -230,6 +317,11 @@ static void give_journal(const struct rig *rig, struct agent_result *result)
     result->walked = rig->row_walked;
     result->rows_done = rig->row_cursor > 0 ? (uint64_t)rig->row_cursor : 0;
     result->rows_total = (uint64_t)rig->rows;
+    result->entered_phase = rig->row_entered;
+    result->purge_now = rig->row_purge_now;
+    result->purge_generation = rig->row_purge_generation;
+    result->purge_generation_now = rig->row_purge_generation_now;
+    result->undo_nonce = rig->row_undo_nonce;
 }
 
 static void give_server(const struct rig *rig, struct agent_result *result)
@@ -255,6 +347,11 @@ static void give_row(const struct rig *rig, struct agent_journal *row)
     row->cursor = number_text(rig->row_cursor);
     row->bound = number_text(rig->row_bound);
     row->walked = rig->row_walked;
+    row->entered_phase = rig->row_entered;
+    row->purge_now = rig->row_purge_now;
+    row->purge_generation = rig->row_purge_generation;
+    row->purge_generation_now = rig->row_purge_generation_now;
+    row->undo_nonce = rig->row_undo_nonce;
     row->failed_attempt = rig->row_failed_attempt;
     row->failed_code = rig->row_failed_code;
 }
@@ -277,6 +374,9 @@ static void do_accept(struct rig *rig, const struct agent_op *op, struct agent_r
     rig->has_row = true;
     rig->row_order = *op->directive;
     rig->row_digest = op->digest;
+    if (op->directive->mode == ZDM_MODE_RUN || op->directive->mode == ZDM_MODE_PURGE)
+        memset(&rig->row_undo_nonce, 0, sizeof rig->row_undo_nonce);
+    give_journal(rig, result);
 }
 
 static bool is_walk(uint32_t step)
@@ -290,6 +390,29 @@ static void do_inspect(const struct rig *rig, const struct agent_op *op, struct 
     result->proof = done ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
     if (op->step == STEP_INDEX && rig->leftover)
         result->proof = AGENT_PROOF_LEFTOVER;
+}
+
+/* Which part of the way back comes next for a step; NONE: it is undone. */
+static enum agent_run part_of(const struct rig *rig, uint32_t step)
+{
+    static const enum agent_run parts[] = {[STEP_COLUMN] = AGENT_RUN_UNDO_DDL,
+                                           [STEP_SYNC] = AGENT_RUN_UNDO_SYNC,
+                                           [STEP_INDEX] = AGENT_RUN_INDEX_DROP,
+                                           [STEP_HIDE] = AGENT_RUN_UNHIDE,
+                                           [STEP_PURGE] = AGENT_RUN_NONE};
+    if (step == STEP_BACKFILL)
+        return rig->images > 0 ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_NONE;
+    if (step == STEP_HIDE && !rig->done[step])
+        return rig->to_come > 0 ? AGENT_RUN_RESTORE : AGENT_RUN_NONE;
+    if (rig->done[step] && zdm_plan_step(rig->plan, step)->action == ZDM_ACTION_SYNC_REMOVE)
+        return AGENT_RUN_UNDO_REMOVE;
+    return rig->done[step] ? parts[step] : AGENT_RUN_NONE;
+}
+
+static void do_inspect_back(const struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
+    result->next_run = part_of(rig, op->step);
+    result->proof = result->next_run == AGENT_RUN_NONE ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
 }
 
 static void clear_walk(struct rig *rig, uint32_t step)
@@ -310,25 +433,145 @@ static void do_batch(struct rig *rig, const struct agent_op *op, struct agent_re
     rig->now_ms += result->elapsed_ms;
 }
 
-static void do_run(struct rig *rig, const struct agent_op *op)
+static bool is_spent(const struct rig *rig, const struct zdm_id *nonce)
 {
-    rig->runs[op->run]++;
+    for (size_t i = 0; i < rig->n_spent; i++)
+        if (zdm_id_equal(&rig->spent[i], nonce))
+            return true;
+    return false;
+}
+
+static void refuse_spent(struct agent_result *result)
+{
+    result->outcome = AGENT_FAIL;
+    (void)zdm_error_set(&result->error, ZDM_REFUSED, "was spent before");
+}
+
+static void do_undo_begin(struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
+    if (is_spent(rig, &op->undo_nonce)) {
+        refuse_spent(result);
+        return;
+    }
+    rig->spent[rig->n_spent++] = rig->row_undo_nonce = op->undo_nonce;
+    if (rig->row_entered > op->to_phase)
+        rig->row_entered = op->to_phase;
+}
+
+static void do_spend(struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
+    for (size_t i = 0; i < op->n_spend; i++)
+        if (is_spent(rig, &op->spend[i].nonce)) {
+            refuse_spent(result);
+            return;
+        }
+    for (size_t i = 0; i < op->n_spend; i++)
+        rig->spent[rig->n_spent++] = op->spend[i].nonce;
+    if (op->spend_phase == 0) {
+        rig->row_purge_generation = op->fence.generation;
+        rig->row_purge_generation_now = op->purge_now;
+    } else {
+        rig->row_entered = op->spend_phase;
+        rig->row_purge_now = op->purge_now;
+    }
+}
+
+static bool is_early(const struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
+    result->wait_ms = rig->hidden_at_ms + op->grace_ms - rig_wall_ms(rig);
+    if (op->purge_now || result->wait_ms <= 0)
+        return false;
+    result->outcome = AGENT_EARLY;
+    return true;
+}
+
+static void do_purge(struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
+    if (op->run == AGENT_RUN_PURGE_LEFTOVERS && rig->leftovers == 0)
+        result->outcome = AGENT_ALREADY;
+    else if (is_early(rig, op, result))
+        return;
+    else if (op->run == AGENT_RUN_PURGE_LEFTOVERS)
+        rig->leftovers--;
+    else
+        rig->done[op->step] = true;
+}
+
+static void hide_column(struct rig *rig)
+{
+    rig->leftovers += rig->done[STEP_COLUMN];
+    rig->done[STEP_COLUMN] = false;
+    rig->hidden_at_ms = rig_wall_ms(rig);
+}
+
+static void do_images_back(struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
+    int n = rig->images < (int)op->rows ? rig->images : (int)op->rows;
+    rig->images -= n;
+    result->rows_walked = (uint32_t)n;
+    result->elapsed_ms = 1;
+}
+
+static void do_back(struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
+    if (op->run == AGENT_RUN_UNDO_DDL ||
+        (op->run == AGENT_RUN_UNDO_SYNC && op->floor <= STEP_COLUMN && !rig->triggers_only))
+        hide_column(rig);
+    if (op->run == AGENT_RUN_IMAGES_BACK)
+        do_images_back(rig, op, result);
+    else if (op->run == AGENT_RUN_RESTORE)
+        rig->to_come--;
+    else
+        rig->done[op->step] = false;
+    if (op->run != AGENT_RUN_UNHIDE)
+        return;
+    rig->to_come = rig->restores;
+    if (rig->remark != NULL)
+        zdm_copy_text(result->remark, sizeof result->remark, rig->remark);
+}
+
+static void do_forward(struct rig *rig, const struct agent_op *op)
+{
+    rig->done[op->step] = !rig->ddl_vanishes;
+    if (op->run == AGENT_RUN_HIDE)
+        rig->hidden_at_ms = rig_wall_ms(rig);
+    if (rig->one_transaction)
+        clear_walk(rig, op->step + 1);
+}
+
+static void do_journal(struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
     if (op->run == AGENT_RUN_STEP_DONE)
         clear_walk(rig, op->step + 1);
     else if (op->run == AGENT_RUN_STEP_BACK)
         clear_walk(rig, op->step);
+    else if (op->run == AGENT_RUN_UNDO_BEGIN)
+        do_undo_begin(rig, op, result);
+    else if (op->run == AGENT_RUN_SPEND_APPROVALS)
+        do_spend(rig, op, result);
+    else if (op->run == AGENT_RUN_STOP) {
+        rig->row_failed_attempt = op->attempt;
+        rig->row_failed_code = op->failed_code;
+    }
+}
+
+static void do_run(struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
+    rig->runs[op->run]++;
+    if (op->run >= AGENT_RUN_UNDO_BEGIN)
+        do_journal(rig, op, result);
     else if (op->run == AGENT_RUN_BOUND)
         rig->row_bound = rig->rows;
     else if (op->run == AGENT_RUN_INDEX_DROP_INVALID)
         rig->leftover = false;
-    else if (op->run == AGENT_RUN_STOP) {
-        rig->row_failed_attempt = op->attempt;
-        rig->row_failed_code = op->failed_code;
-    } else if (!is_walk(op->step)) {
-        rig->done[op->step] = !rig->ddl_vanishes;
-        if (rig->one_transaction)
-            clear_walk(rig, op->step + 1);
-    }
+    else if (op->run == AGENT_RUN_PURGE || op->run == AGENT_RUN_PURGE_LEFTOVERS)
+        do_purge(rig, op, result);
+    else if (op->run >= AGENT_RUN_UNDO_DDL)
+        do_back(rig, op, result);
+    else if (is_walk(op->step))
+        do_batch(rig, op, result);
+    else
+        do_forward(rig, op);
 }
 
 static void do_op(struct rig *rig, const struct agent_op *op, struct agent_result *result)
@@ -338,6 +581,10 @@ static void do_op(struct rig *rig, const struct agent_op *op, struct agent_resul
     case AGENT_OP_CONNECT:
     case AGENT_OP_SIGNALS:
         give_server(rig, result);
+        if (op->kind == AGENT_OP_SIGNALS && rig->n_hidden > 0) {
+            result->hidden = zdm_memdup(rig->hidden, rig->n_hidden * sizeof rig->hidden[0]);
+            result->n_hidden = rig->n_hidden;
+        }
         break;
     case AGENT_OP_STORE_PLAN:
         break;
@@ -345,19 +592,17 @@ static void do_op(struct rig *rig, const struct agent_op *op, struct agent_resul
         do_accept(rig, op, result);
         break;
     case AGENT_OP_INSPECT:
-        do_inspect(rig, op, result);
+        if (op->back)
+            do_inspect_back(rig, op, result);
+        else
+            do_inspect(rig, op, result);
         break;
     case AGENT_OP_RUN:
         if (!row_fits(rig, op)) {
             result->outcome = AGENT_FENCED;
             break;
         }
-        if (is_walk(op->step) && (op->run == AGENT_RUN_BATCH || op->run == AGENT_RUN_CHECK_CHUNK)) {
-            rig->runs[op->run]++;
-            do_batch(rig, op, result);
-        } else {
-            do_run(rig, op);
-        }
+        do_run(rig, op, result);
         give_journal(rig, result);
         break;
     }
@@ -414,6 +659,7 @@ bool rig_answer(struct rig *rig)
     struct agent_journal row = {.step = 0};
     const struct zdm_directive *orders[1] = {&rig->row_order};
     struct zdm_plan *plans[1] = {rig->plan};
+    struct zdm_id signers[1] = {rig->trust.people[RIG_OLGA].key_id};
     struct agent_input input = {.kind = AGENT_IN_OP_DONE};
     count_lock_attempt(rig, &op);
     if (!rig->up)
@@ -428,11 +674,13 @@ bool rig_answer(struct rig *rig)
         result.n_journals = 1;
         input.journal_directives = orders;
         input.journal_plans = plans;
+        input.journal_signers = signers;
     }
     input.u.op_done = &result;
     rig_input(rig, &input);
     free(result.cursor);
     free(result.bound);
+    free(result.hidden);
     free(row.cursor);
     free(row.bound);
     return true;

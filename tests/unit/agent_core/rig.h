@@ -10,7 +10,7 @@
 
 #include "agent/core/core.h"
 
-enum { RIG_OPS_MAX = 16, RIG_STEPS = 9 };
+enum { RIG_OPS_MAX = 16, RIG_STEPS = 10, RIG_SPENT_MAX = 4096 };
 
 /* The steps of rig_plan(). */
 enum {
@@ -21,8 +21,9 @@ enum {
     STEP_COMPARE = 5,
     STEP_INDEX = 6,
     STEP_VALIDATE = 7,
-    STEP_FLAG = 8, /* phase 3 */
-    STEP_HIDE = 9  /* phase 4 */
+    STEP_FLAG = 8,  /* phase 3 */
+    STEP_HIDE = 9,  /* phase 4 */
+    STEP_PURGE = 10 /* phase 5 */
 };
 
 struct rig {
@@ -32,6 +33,14 @@ struct rig {
     int64_t now_ms;
     uint64_t random;
     struct zdm_plan *plan;
+    struct zdm_authority trust; /* given at the start: olga operates, alice, bob and cleo approve; two are needed */
+
+    /* What people signed: it goes with every order. */
+    bool has_undo;
+    struct zdm_undo_order undo;
+    struct zdm_id undo_signer;
+    struct zdm_signed_approval approvals[ZDM_APPROVALS_MAX];
+    size_t n_approvals;
 
     struct agent_op ops[RIG_OPS_MAX]; /* in flight */
     size_t n_ops;
@@ -50,6 +59,20 @@ struct rig {
     uint32_t row_step;
     int row_cursor, row_bound; /* -1: NULL */
     bool row_walked;
+    uint32_t row_entered;
+    bool row_purge_now, row_purge_generation_now;
+    uint64_t row_purge_generation;
+    struct zdm_id row_undo_nonce;
+    struct zdm_id spent[RIG_SPENT_MAX];
+    size_t n_spent;
+    int images;            /* before-images of the backfill */
+    int restores, to_come; /* parts that an UNHIDE leaves to be built anew; of them not done yet */
+    int leftovers;         /* hidden by rollbacks */
+    bool triggers_only;    /* UNDO_SYNC does not hide the column */
+    int64_t hidden_at_ms;  /* wall clock */
+    const char *remark;    /* of each UNHIDE; may be NULL */
+    struct agent_hidden hidden[8];
+    size_t n_hidden;
     uint32_t row_failed_attempt;
     enum zdm_code row_failed_code;
     bool done[RIG_STEPS + 1];
@@ -85,6 +108,14 @@ struct zdm_plan *rig_plan(void);
 void rig_input(struct rig *rig, struct agent_input *input);
 void rig_started(struct rig *rig);
 void rig_link(struct rig *rig, bool up);
+int64_t rig_wall_ms(const struct rig *rig);
+/* A trust file, as it stands in rig->trust. */
+void rig_trust(struct rig *rig);
+/* The undo order that goes with every order from here on; `nonce` tells it from others. */
+void rig_undo(struct rig *rig, uint32_t to_phase, uint8_t nonce);
+/* One more approval: who is the index in rig->trust.people. */
+struct zdm_approval *rig_approve(struct rig *rig, size_t who, enum zdm_approval_action action, uint32_t phase,
+                                 uint8_t nonce);
 /* Lets time pass with a tick at its end. */
 void rig_wait(struct rig *rig, int64_t ms);
 /* An order of the session at hand; `content` makes the digest. */
@@ -101,6 +132,7 @@ void rig_ready(struct rig *rig, enum zdm_mode mode, uint32_t goal);
 struct agent_core_look rig_look(const struct rig *rig);
 const struct zdm_migration_report *rig_said(struct rig *rig);
 const struct agent_op *rig_in_flight(const struct rig *rig, enum agent_run run);
+enum { RIG_OLGA, RIG_ALICE, RIG_BOB, RIG_CLEO, RIG_PEOPLE };
 extern const struct zdm_id rig_us, rig_other;
 
 #endif

@@ -543,32 +543,13 @@ static void paused_shard_still_proves_where_it_is(void **state)
 static void what_this_release_cannot_do_is_refused_before_anything_is_touched(void **state)
 {
     struct rig *rig = *state;
-    rig->plan->phases[0].steps[2].action = ZDM_ACTION_PURGE_COLUMN;
+    rig->plan->phases[0].steps[2].kind = ZDM_STEP_REBUILD;
     rig_ready(rig, ZDM_MODE_RUN, 1);
     rig_run(rig, 5000);
     assert_int_equal(state_of(rig), ZDM_AGENT_STOPPED);
     assert_int_equal(rig->row_failed_code, ZDM_UNSUPPORTED);
     assert_int_equal(rig->runs[AGENT_RUN_DDL], 0);
     assert_int_equal(rig->row_step, 1);
-}
-
-static void rollback_is_refused_with_words(void **state)
-{
-    struct rig *rig = *state;
-    rig_ready(rig, ZDM_MODE_UNDO, 0);
-    rig_run(rig, 5000);
-    assert_int_equal(state_of(rig), ZDM_AGENT_STOPPED);
-    assert_string_equal(rig_said(rig)->error, "rollback cannot be done by this release");
-}
-
-static void phase_that_asks_for_approvals_is_not_entered(void **state)
-{
-    struct rig *rig = *state;
-    rig->plan->phases[0].approvals = 2;
-    rig_ready(rig, ZDM_MODE_RUN, 1);
-    rig_run(rig, 5000);
-    assert_int_equal(rig->row_failed_code, ZDM_UNSUPPORTED);
-    assert_int_equal(rig->runs[AGENT_RUN_DDL], 0);
 }
 
 static void third_deadlock_in_a_row_asks_for_the_locked_form(void **state)
@@ -667,8 +648,6 @@ int main(void)
         TEST(lost_step_before_a_backfill_that_counts_is_not_worked_again),
         TEST(paused_shard_still_proves_where_it_is),
         TEST(what_this_release_cannot_do_is_refused_before_anything_is_touched),
-        TEST(rollback_is_refused_with_words),
-        TEST(phase_that_asks_for_approvals_is_not_entered),
         TEST(third_deadlock_in_a_row_asks_for_the_locked_form),
         TEST(reports_are_at_once_on_change_then_by_the_clock),
         TEST(restart_of_the_database_with_the_same_identity_goes_on),
