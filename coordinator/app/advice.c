@@ -46,6 +46,28 @@ static const char *remedy(const struct coord_shard *shard)
     return shard->status == COORD_HELD || shard->status == COORD_UNDONE ? "resume" : "retry";
 }
 
+static const struct zdm_flag *flag_of(const struct coord_migration *migration, uint32_t number)
+{
+    const struct zdm_phase *phase = zdm_plan_phase(migration->plan, number);
+    for (size_t i = 0; phase != NULL && i < phase->n_steps; i++)
+        if (phase->steps[i].action == ZDM_ACTION_GATE_FLAG)
+            return phase->steps[i].flag;
+    return NULL;
+}
+
+/* A rollback that stopped on the way can be taken up again in both directions. */
+static void add_further_back(const struct coord_migration *migration, const struct coord_shard *shard,
+                             const struct advice *out)
+{
+    const struct zdm_flag *flag = flag_of(migration, shard->at);
+    size_t n = strlen(out->why);
+    if (!coord_was_rolled_back(shard) || shard->at == 0)
+        return;
+    (void)snprintf(out->why + n, out->why_size - n, "; further back: %s%s%szdmctl rollback %s --all-shards%s",
+                   flag != NULL ? "turn the flag " : "", flag != NULL ? flag->key : "",
+                   flag != NULL ? " off everywhere, then " : "", migration->id, flag != NULL ? " --flag-off" : "");
+}
+
 static void advise_trouble(const struct coord_driver *d, const struct coord_migration *migration,
                            const struct census *census, enum coord_status status, const struct advice *out)
 {
@@ -63,6 +85,18 @@ static void advise_trouble(const struct coord_driver *d, const struct coord_migr
                    shard->name);
     if (strcmp(remedy(shard), "resume") == 0 && n == census->n)
         (void)snprintf(out->command, out->command_size, "zdmctl resume %s --all-shards", migration->id);
+    add_further_back(migration, shard, out);
+}
+
+/* What a moving shard waits for that no person ends by typing: a grace period. */
+static void add_grace(const struct coord_driver *d, const struct coord_migration *migration,
+                      const struct coord_shard *shard, const struct advice *out)
+{
+    const struct zdm_migration_report *report = shard != NULL ? report_of_shard(d, migration, shard) : NULL;
+    size_t n = strlen(out->why);
+    if (report != NULL && report->wait == ZDM_WAIT_GRACE)
+        (void)snprintf(out->why + n, out->why_size - n, "; %s waits for the grace period: %s", shard->name,
+                       report->blocked_by);
 }
 
 static void advise_moving(struct coord_driver *d, const struct coord_migration *migration, const struct census *census,
@@ -76,15 +110,7 @@ static void advise_moving(struct coord_driver *d, const struct coord_migration *
     }
     (void)snprintf(out->why, out->why_size, "phase %" PRIu32 " (%s) runs on %zu of %zu shards", migration->opened_phase,
                    phase_title(d, migration, migration->opened_phase), moving, census->n);
-}
-
-static const struct zdm_flag *flag_of(const struct coord_migration *migration, uint32_t number)
-{
-    const struct zdm_phase *phase = zdm_plan_phase(migration->plan, number);
-    for (size_t i = 0; phase != NULL && i < phase->n_steps; i++)
-        if (phase->steps[i].action == ZDM_ACTION_GATE_FLAG)
-            return phase->steps[i].flag;
-    return NULL;
+    add_grace(d, migration, census->first[COORD_MOVING], out);
 }
 
 static void advise_advance(struct coord_driver *d, const struct coord_migration *migration, const struct advice *out)

@@ -52,20 +52,6 @@ static void grace_text(const struct coord_driver *d, const struct hidden *hidden
     (void)snprintf(out, size, "; it waits until %s (the grace period)", when);
 }
 
-bool advise_leftovers(const struct coord_driver *d, const struct coord_migration *migration, const struct advice *out)
-{
-    struct hidden left = find_hidden(d, migration, true);
-    char grace[96];
-    if (left.first == NULL)
-        return false;
-    grace_text(d, &left, grace, sizeof grace);
-    (void)snprintf(out->command, out->command_size, "zdmctl purge %s --all-shards", migration->id);
-    (void)snprintf(out->why, out->why_size,
-                   "what a rollback took away is still there, hidden: %s%s. Purging drops it for good%s",
-                   left.first->what, left.n > 1 ? " and more" : "", grace);
-    return true;
-}
-
 /* ---- What is missing ---- */
 
 static uint32_t given_for(const struct coord_driver *d, const struct coord_migration *migration,
@@ -124,5 +110,44 @@ bool advise_approval(struct coord_driver *d, const struct coord_migration *migra
         say_purge(d, migration, phase, given, needed, out);
     else
         say_missing(d, migration, phase, given, needed, out);
+    return true;
+}
+
+/* ---- What rollbacks left ---- */
+
+static bool is_being_purged(const struct coord_migration *migration)
+{
+    for (size_t i = 0; i < migration->n_shards; i++)
+        if (migration->shards[i].mode == ZDM_MODE_PURGE)
+            return true;
+    return false;
+}
+
+static void say_leftovers(const struct coord_driver *d, const struct coord_migration *migration,
+                          const struct hidden *left, const char *grace, const struct advice *out)
+{
+    const struct zdm_act act = {.plan = migration->plan, .action = ZDM_APPROVE_PURGE, .shard = ""};
+    uint32_t needed = zdm_act_needs(&d->view.authority, &act);
+    (void)snprintf(out->command, out->command_size, "zdmctl purge %s --all-shards", migration->id);
+    (void)snprintf(
+        out->why, out->why_size,
+        "what a rollback took away is still there, hidden: %s%s. Purging drops it for good; it needs %" PRIu32
+        " approval%s, %" PRIu32 " given%s",
+        left->first->what, left->n > 1 ? " and more" : "", needed, needed == 1 ? "" : "s",
+        given_for(d, migration, ZDM_APPROVE_PURGE, 0), grace);
+}
+
+bool advise_leftovers(const struct coord_driver *d, const struct coord_migration *migration, const struct advice *out)
+{
+    struct hidden left = find_hidden(d, migration, true);
+    char grace[96];
+    if (left.first == NULL)
+        return false;
+    grace_text(d, &left, grace, sizeof grace);
+    if (is_being_purged(migration))
+        (void)snprintf(out->why, out->why_size, "what a rollback took away is being dropped: %s%s%s", left.first->what,
+                       left.n > 1 ? " and more" : "", grace);
+    else
+        say_leftovers(d, migration, &left, grace, out);
     return true;
 }

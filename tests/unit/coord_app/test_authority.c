@@ -257,7 +257,12 @@ static void a_rollback_carries_its_signed_order_to_the_agent_and_ends_undone(voi
     expect_status(&s, "\"remark\":\"users_a_key was not restored\"");
     expect_status(&s, "\"what\":\"column public.users.a, left by a rollback\",\"hidden_at\":\"2025-11-22T12:20:00Z\"");
     expect_status(&s, "\"command\":\"zdmctl purge rename --all-shards\"");
-    expect_status(&s, "it waits until 2025-11-25T12:20:00Z");
+    expect_status(&s, "it needs 1 approval, 0 given; it waits until 2025-11-25T12:20:00Z");
+    struct zdm_approval purge = approval_of(&s, 0, ZDM_APPROVE_PURGE);
+    expect_ok(approve(&s, s.bob, &purge));
+    assert_true(get_orders(&s));
+    assert_int_equal(s.orders.mode, ZDM_MODE_PURGE);
+    expect_status(&s, "\"command\":null,\"why\":\"what a rollback took away is being dropped: column public.users.a");
     drop_orders(&s);
 }
 
@@ -276,6 +281,7 @@ static void a_shard_that_came_back_part_of_the_way_is_resumed(void **state)
     expect_status(&s, "\"entered\":1,\"rolled_back\":true");
     expect_status(&s, "rolled back to phase 1; zdmctl resume lets it go forward again");
     expect_status(&s, "\"command\":\"zdmctl resume rename --all-shards\"");
+    expect_status(&s, "further back: zdmctl rollback rename --all-shards\"");
     expect_ok(ask_verb(s.ann, ZDM_VERB_RESUME, NULL));
     expect_status(&s, "\"command\":\"zdmctl advance rename");
     drop_orders(&s);

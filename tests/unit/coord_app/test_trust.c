@@ -4,6 +4,7 @@
  */
 #include "tests/unit/coord_app/world.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,13 +20,25 @@ struct change {
     uint32_t version;
     const struct zdm_signing_key *coordinator; /* the only one; NULL: as before */
     const struct zdm_signing_key *signer;      /* NULL: the root */
+    bool many;                                 /* as many people as a version has room for */
     bool forged;                               /* a bit of the signature is wrong */
 };
+
+enum { PEOPLE_MAX = 256 };
+
+static void add_people(struct zdm_trust *trust)
+{
+    for (uint8_t i = 0; trust->n_people < PEOPLE_MAX - 1; i++) {
+        struct zdm_person *person = &trust->people[trust->n_people++];
+        *person = (struct zdm_person){.public_key = {{i, 0xab, (uint8_t)trust->version}}, .roles = ZDM_ROLE_VIEWER};
+        (void)snprintf(person->name, sizeof person->name, "person-%03u-with-a-name-that-takes-room", i);
+    }
+}
 
 static struct zdm_trust changed(const struct world *w, const struct change *change, struct zdm_person *people)
 {
     struct zdm_trust trust = w->chain.trust;
-    trust.version = change->version != 0 ? change->version : 2;
+    trust.version = change->version != 0 ? change->version : w->chain.trust.version + 1;
     trust.people = people;
     trust.n_people = 0;
     for (size_t i = 0; i < w->chain.trust.n_people; i++) {
@@ -36,6 +49,8 @@ static struct zdm_trust changed(const struct world *w, const struct change *chan
             person.roles = change->roles;
         people[trust.n_people++] = person;
     }
+    if (change->many)
+        add_people(&trust);
     if (change->coordinator != NULL)
         trust.coordinators[0] = change->coordinator->public_key;
     return trust;
@@ -45,7 +60,7 @@ static struct zdm_trust changed(const struct world *w, const struct change *chan
 static struct zdm_buffer next_file(struct world *w, const struct change *change)
 {
     struct zdm_buffer file = ZDM_BUFFER_INIT, body = ZDM_BUFFER_INIT;
-    struct zdm_person people[8];
+    struct zdm_person people[PEOPLE_MAX];
     struct zdm_trust trust = changed(w, change, people);
     zdm_trust_chain_write(&w->chain, &file);
     zdm_trust_encode(&trust, &body);
@@ -138,6 +153,53 @@ static void an_agent_that_asks_gets_the_versions_above_its_own(void **state)
     }
 }
 
+/* The world looks at the coordinator's file again: the next change follows on it. */
+static void read_again(struct world *w)
+{
+    struct zdm_error err;
+    zdm_trust_chain_fini(&w->chain);
+    assert_int_equal(zdm_trust_chain_read(zdm_crypto_sodium(), w->trust.data, w->trust.len, &w->chain, &err), ZDM_OK);
+}
+
+static void a_chain_that_does_not_fit_one_frame_leaves_in_several(void **state)
+{
+    struct world *w = *state;
+    struct client *ann = dial_person(w, &w->ann), *agent = join(w, ann, 1);
+    struct zdm_frame frame = {.type = ZDM_FRAME_TRUST_REQUEST};
+    for (uint32_t version = 2; version <= 6; version++) {
+        expect_ok(publish(dial_person(w, &w->ann), &(struct change){.many = version == 2, .version = version}));
+        read_again(w);
+    }
+    while (take(agent, ZDM_FRAME_TRUST, &frame))
+        zdm_frame_fini(&frame);
+    frame = (struct zdm_frame){.type = ZDM_FRAME_TRUST_REQUEST};
+    give(agent, &frame);
+    size_t frames = 0, envelopes = 0;
+    for (; take(agent, ZDM_FRAME_TRUST, &frame); frames++) {
+        envelopes += frame.u.envelopes.n;
+        zdm_frame_fini(&frame);
+    }
+    assert_true(agent->open);
+    assert_true(frames > 1);
+    assert_int_equal(envelopes, 6);
+}
+
+static void a_token_of_an_operator_who_has_left_lets_nobody_in(void **state)
+{
+    struct world *w = *state;
+    struct client *ann = dial_person(w, &w->ann);
+    struct zdm_frame frame = {.type = ZDM_FRAME_JOIN, .u.join.secret = {0x99}};
+    enrol(ann, 2, frame.u.join.secret);
+    expect_ok(publish(ann, &(struct change){.without = "ann", .roles_of = "bob", .roles = ZDM_ROLE_OPERATOR}));
+    struct client *c = dial_as(w, ZDM_SESSION_AGENT, &w->agents[2], true);
+    assert_non_null(c);
+    give(c, &frame);
+    assert_true(take(c, ZDM_FRAME_BYE, &frame));
+    expect_in(frame.u.bye.why, "no operator any more");
+    assert_false(c->open);
+    assert_null(coord_find_agent(coord_driver_state(w->driver), &w->agents[2].id));
+}
+
 static void the_file_in_force_can_be_read_by_everybody(void **state)
 {
     struct world *w = *state;
@@ -199,7 +261,7 @@ static void another_fleets_file_is_refused(void **state)
     struct world *w = *state;
     struct client *ann = dial_person(w, &w->ann);
     const struct zdm_signing_key *roots[] = {&w->vic};
-    struct zdm_person people[8];
+    struct zdm_person people[PEOPLE_MAX];
     struct zdm_trust trust = changed(w, &(struct change){.version = 1}, people);
     struct zdm_trust_chain other;
     struct zdm_error err;
@@ -386,6 +448,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD(a_new_trust_file_is_kept_then_logged_then_told_to_every_agent),
         WORLD(an_agent_that_asks_gets_the_versions_above_its_own),
+        WORLD(a_chain_that_does_not_fit_one_frame_leaves_in_several),
+        WORLD(a_token_of_an_operator_who_has_left_lets_nobody_in),
         WORLD(the_file_in_force_can_be_read_by_everybody),
         WORLD(the_same_publication_again_gets_the_same_answer),
         WORLD(a_file_that_is_not_the_next_version_by_the_roots_is_refused_with_what_is_wrong),

@@ -596,7 +596,7 @@ char *query(struct client *c, enum zdm_query_kind kind, const char *migration)
 
 /* ---- Agents ---- */
 
-static void enrol(struct client *c, unsigned n, const uint8_t secret[16])
+void enrol(struct client *c, unsigned n, const uint8_t secret[16])
 {
     struct zdm_buffer body = ZDM_BUFFER_INIT;
     struct zdm_enrolment enrolment = {.expires_at_ms = c->world->wall_ms + 3600000, .nonce = {{0xee, (uint8_t)n}}};

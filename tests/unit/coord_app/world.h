@@ -112,6 +112,8 @@ void upload(struct client *c, const void *bytes, size_t n);
 /* A query's whole text; malloc'd; NULL for a refusal. */
 char *query(struct client *c, enum zdm_query_kind kind, const char *migration);
 
+/* A token for "shard-<n>" with that secret, signed by ann. */
+void enrol(struct client *operator_, unsigned n, const uint8_t secret[16]);
 /* Enrols "shard-<n>" and lets agent n join; then dials as it. */
 struct client *join(struct world *w, struct client *operator_, unsigned n);
 /* Reports as a writable primary that has proven `proven` phases of "rename", with the pair of its last orders (NULL:
