@@ -125,8 +125,21 @@ static void tell_story(struct agent_driver *d)
     d->told_view = view;
 }
 
+/* An operator lost the role: as if the answer had been lost, after which the core reads the journal anew, and with it
+ * each row is verified again. */
+static void reread(struct agent_driver *d, struct agent_result *result)
+{
+    if (result->kind == AGENT_OP_CONNECT && result->outcome == AGENT_OK)
+        d->rereads = false;
+    if (d->rereads && result->kind == AGENT_OP_SIGNALS && result->outcome == AGENT_OK) {
+        result->outcome = AGENT_UNKNOWN;
+        zdm_error_set(&result->error, ZDM_REFUSED, "the journal is read anew under a newer trust file");
+    }
+}
+
 static void take_result(struct agent_driver *d, struct agent_result *result)
 {
+    reread(d, result);
     note_outcome(d, result);
     struct agent_input input = {.kind = AGENT_IN_OP_DONE, .u.op_done = result};
     struct claims claims = {.directives = NULL};
@@ -195,6 +208,7 @@ void driver_take_order(struct agent_driver *d, const struct zdm_envelope *envelo
     note_left_out(d, &signatures);
     input.u.order.authority = signatures.parts;
     driver_step(d, &input);
+    refused_fetch(d, &directive.plan_hash);
     agent_signatures_fini(&signatures);
     zdm_directive_fini(&directive);
 }
@@ -220,8 +234,10 @@ static void take_plan(struct agent_driver *d, const struct zdm_hash *hash)
         input.u.plan_ready.plan = plan;
         input.u.plan_ready.envelope = &envelope;
         input.u.plan_ready.signer = signer;
+        refused_forget(d, hash);
     } else {
         driver_notice(d, ZDM_LOG_ERROR, "plan refused", "reason", err.message);
+        refused_note(d, hash);
         input.kind = AGENT_IN_PLAN_REFUSED;
         input.u.plan_refused.hash = *hash;
         input.u.plan_refused.why = err.message;
@@ -384,6 +400,7 @@ void agent_driver_free(struct agent_driver *driver)
     agent_core_free(driver->core);
     agent_plan_fetch_fini(&driver->fetch);
     agent_identity_fini(&driver->identity);
+    zdm_authority_fini(&driver->people);
     zdm_report_fini(&driver->told);
     for (size_t i = 0; i < AGENT_URLS_MAX; i++)
         free(driver->urls[i]);

@@ -3,6 +3,7 @@
  *
  *   driver.c   what the core decides, what the engine and the coordinator say, the object
  *   claims.c   the rows of the journal, verified
+ *   refused.c  plans that did not verify
  *   trust.c    newer trust files, and what waits for them
  */
 #ifndef AGENT_APP_PRIVATE_H
@@ -13,7 +14,13 @@
 #include "agent/net/link.h"
 #include "agent/net/plan_fetch.h"
 
-enum { REFUSED_MAX = 64, ORDERS_WAITING_MAX = 64, RESULTS_PER_TURN = 64, UNREACHABLE_AGAIN_MS = 60000 };
+enum {
+    REFUSED_MAX = 64,
+    ORDERS_WAITING_MAX = 64,
+    PLANS_REFUSED_MAX = 16,
+    RESULTS_PER_TURN = 64,
+    UNREACHABLE_AGAIN_MS = 60000
+};
 
 struct agent_driver {
     struct agent_driver_config config;
@@ -36,6 +43,11 @@ struct agent_driver {
     char journal_error[ZDM_TEXT_MAX + 1]; /* rows that do not verify */
     uint32_t journal_trust;               /* the newest trust version that the shard's journal has seen */
 
+    struct zdm_authority people; /* of the trust file in force, as the core was told */
+    bool rereads; /* an operator lost the role: rows may verify no more, the journal is to be read anew */
+    struct zdm_hash plans_refused[PLANS_REFUSED_MAX]; /* all zero: none. Fetched again with every order for them */
+    size_t next_refused;
+
     /* The coordinator says that there is a newer trust file: what it orders waits for that file, a moment at most. */
     int64_t trust_due_ms; /* 0: nothing is waited for */
     uint32_t trust_wanted;
@@ -48,6 +60,13 @@ void driver_notice(const struct agent_driver *d, enum zdm_log_level level, const
                    const char *value);
 void driver_step(struct agent_driver *d, struct agent_input *input);
 void driver_take_order(struct agent_driver *d, const struct zdm_envelope *envelope);
+
+/* refused.c: plans that did not verify. Another operator may sign the very same plan anew, or a newer trust file may
+ * know who signed it. */
+void refused_note(struct agent_driver *d, const struct zdm_hash *hash);
+void refused_forget(struct agent_driver *d, const struct zdm_hash *hash);
+/* Fetches it again when it was refused; all of them when hash is NULL. */
+void refused_fetch(struct agent_driver *d, const struct zdm_hash *hash);
 
 /* claims.c: the directives and plans of a CONNECT result's rows; NULL where a row does not verify. */
 struct claims {
@@ -73,7 +92,8 @@ bool trust_delays(struct agent_driver *d, const struct zdm_envelope *envelope);
 int64_t trust_turn(struct agent_driver *d);
 /* The session ended: what it ordered is ordered again in the next. */
 void trust_session_ended(struct agent_driver *d);
-/* May this operation be started under the trust file in force? ZDM_REFUSED: the shard has seen a newer one. */
+/* May this operation be started under the trust file in force? ZDM_REFUSED: the shard has seen a newer one, or its
+ * journal has to be read anew first. */
 enum zdm_code trust_allows(const struct agent_driver *d, const struct agent_op *op, struct zdm_error *err);
 
 #endif

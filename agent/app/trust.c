@@ -19,6 +19,18 @@ static uint32_t version_held(const struct agent_driver *d)
     return d->identity.chain.trust.version;
 }
 
+/* Is there an operator of the former version who is none in the version held? */
+static bool drops_operator(const struct zdm_authority *former, const struct zdm_authority *now)
+{
+    for (size_t i = 0; i < former->n_people; i++) {
+        const struct zdm_authority_person *person = zdm_authority_find(now, &former->people[i].key_id);
+        bool still = person != NULL && (person->roles & ZDM_ROLE_OPERATOR) != 0;
+        if ((former->people[i].roles & ZDM_ROLE_OPERATOR) != 0 && !still)
+            return true;
+    }
+    return false;
+}
+
 void trust_tell(struct agent_driver *d)
 {
     struct zdm_authority authority;
@@ -27,9 +39,11 @@ void trust_tell(struct agent_driver *d)
         driver_notice(d, ZDM_LOG_ERROR, "out of memory: the trust file could not be read", "", "");
         return;
     }
-    input.u.trust = &authority;
+    d->rereads = d->rereads || drops_operator(&d->people, &authority);
+    zdm_authority_fini(&d->people);
+    d->people = authority;
+    input.u.trust = &d->people;
     driver_step(d, &input);
-    zdm_authority_fini(&authority);
 }
 
 static bool save_trust(const struct agent_driver *d)
@@ -63,6 +77,7 @@ static void adopt(struct agent_driver *d)
     (void)snprintf(version, sizeof version, "%u", version_held(d));
     driver_notice(d, ZDM_LOG_INFO, "newer trust file taken over", "version", version);
     trust_tell(d);
+    refused_fetch(d, NULL);
     agent_link_check_peer(d->link); /* may end the session, and with it what waits */
     if (d->trust_due_ms != 0 && version_held(d) >= d->trust_wanted)
         release_orders(d);
@@ -151,6 +166,8 @@ void trust_session_ended(struct agent_driver *d)
 enum zdm_code trust_allows(const struct agent_driver *d, const struct agent_op *op, struct zdm_error *err)
 {
     bool changes = op->kind == AGENT_OP_STORE_PLAN || op->kind == AGENT_OP_ACCEPT || op->kind == AGENT_OP_RUN;
+    if (changes && d->rereads)
+        return zdm_error_set(err, ZDM_REFUSED, "the journal is read anew under trust file version %u", version_held(d));
     if (!changes || d->journal_trust <= version_held(d))
         return ZDM_OK;
     (void)zdm_error_set(err, ZDM_REFUSED, "this shard has seen trust file version %u and this agent holds version %u",
