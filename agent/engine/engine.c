@@ -27,6 +27,7 @@ void agent_result_free(struct agent_result *result)
         agent_journal_fini(&result->journals[i]);
     }
     free(result->journals);
+    free(result->hidden);
     free(result->cursor);
     free(result->bound);
     free(result);

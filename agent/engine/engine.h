@@ -95,10 +95,13 @@ enum agent_run {
     AGENT_RUN_UNDO_SYNC,   /* short: removes the triggers; in the same transaction hides the columns they fill whose
                               ADD COLUMN step has an ordinal of `floor` or more */
     AGENT_RUN_UNDO_REMOVE, /* short: installs again what SYNC_REMOVE removed */
-    AGENT_RUN_UNHIDE,      /* short: the column, its triggers both ways, its constraints NOT VALID */
+    AGENT_RUN_UNHIDE,      /* short: the column, its triggers both ways, its constraints NOT VALID; once more after
+                              RESTORE, for what that has proven */
     AGENT_RUN_RESTORE,     /* long: validates or builds anew one of the things that an UNHIDE brought back */
     AGENT_RUN_INDEX_DROP,  /* long: drops the step's index without blocking */
-    AGENT_RUN_IMAGES_BACK, /* a batch: writes before-images back where the column still holds what was written */
+    AGENT_RUN_IMAGES_BACK, /* a batch: writes before-images back where the column still holds what was written; of a
+                              SYNC_REMOVE, after UNDO_REMOVE: brings the old column in step with the new one. The first
+                              one fixes the walk itself; of a backfill, it moves the journal to the step */
     /* Journal only, each with the fence in the same transaction. */
     AGENT_RUN_UNDO_BEGIN,      /* spends undo_nonce (AGENT_FAIL, ZDM_REFUSED: spent before) and the approvals of the
                                   phases after to_phase; entered_phase falls to it. Checks nothing was purged there */

@@ -11,13 +11,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/postgresql/images.h"
 #include "agent/engine/postgresql/journal.h"
 
 enum { COUNT_EXACTLY_BELOW = 64 * 1024 * 1024, BYTES_PER_ROW_GUESS = 100 };
 
 /* Rows of the table: counted where that is quick, else what the statistics say. */
-static enum zdm_code estimate(struct pgsql_work *w, const struct pgsql_table *table, uint64_t *out,
-                              struct zdm_error *err)
+enum zdm_code pgsql_rows_estimate(struct pgsql_work *w, const struct pgsql_table *table, uint64_t *out,
+                                  struct zdm_error *err)
 {
     static const char sql[] =
         "SELECT coalesce(sum(pg_relation_size(c.oid)), 0), coalesce(sum(greatest(c.reltuples, 0)), 0)::int8,"
@@ -45,7 +46,7 @@ static enum zdm_code estimate(struct pgsql_work *w, const struct pgsql_table *ta
 }
 
 /* The last key of the table as text, NULL when it is empty. */
-static enum zdm_code last_key(struct pgsql_work *w, const struct pgsql_key *key, char **out, struct zdm_error *err)
+enum zdm_code pgsql_last_key(struct pgsql_work *w, const struct pgsql_key *key, char **out, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
@@ -76,12 +77,15 @@ static enum zdm_code fix_bound(struct pgsql_work *w, const struct pgsql_table *t
 {
     ZDM_CLEANUP(zdm_freep) char *bound = NULL;
     uint64_t total = 0;
-    enum zdm_code code = estimate(w, table, &total, err);
+    enum zdm_code code = pgsql_rows_estimate(w, table, &total, err);
     if (code == ZDM_OK) {
         code = pgsql_walk_begin(w, err);
     }
     if (code == ZDM_OK) {
-        code = last_key(w, key, &bound, err);
+        code = pgsql_last_key(w, key, &bound, err);
+    }
+    if (code == ZDM_OK && w->step->inverse == ZDM_INVERSE_IMAGES) {
+        code = pgsql_images_make(w, key, err);
     }
     if (code == ZDM_OK) {
         struct pgsql_move move = {.step = w->op->step,
@@ -150,7 +154,9 @@ static enum zdm_code change_chunk(struct pgsql_work *w, const struct pgsql_walk 
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = ZDM_OK;
-    if (w->op->locked_form) {
+    /* Images: who holds the rows cannot be passed by a key that moves. */
+    bool images = w->step->inverse == ZDM_INVERSE_IMAGES;
+    if (w->op->locked_form || images) {
         code = pgsql_walk_range(w, walk->lock_first, walk->lock, chunk->last, NULL, err);
     }
     if (code == ZDM_OK) {
@@ -160,7 +166,7 @@ static enum zdm_code change_chunk(struct pgsql_work *w, const struct pgsql_walk 
         return zdm_error_wrap(err, "while changing %s.%s", walk->table.schema, walk->table.name);
     }
     w->result->rows_changed = (uint32_t)strtoul(PQcmdTuples(res), NULL, 10);
-    return ZDM_OK;
+    return images ? pgsql_images_touch(w, err) : ZDM_OK;
 }
 
 enum zdm_code pgsql_run_batch(struct pgsql_work *w, struct zdm_error *err)

@@ -26,6 +26,19 @@ struct pgsql_walk {
 enum zdm_code pgsql_walk_get(struct pgsql_work *w, const struct pgsql_walk **out, struct zdm_error *err) ZDM_CHECKED;
 void pgsql_walk_free(struct pgsql_walk *walk);
 
+/* SQL of a key: t."a", t."b"; the same as a cursor's text; ROW(t."a", t."b") <op> the key that parameter $param names.
+ */
+void pgsql_put_key(struct zdm_buffer *b, const struct pgsql_key *key, const char *alias, const char *after);
+void pgsql_put_key_text(struct zdm_buffer *b, const struct pgsql_key *key, const char *alias);
+void pgsql_put_compare(struct zdm_buffer *b, const struct pgsql_key *key, const char *op, int param);
+
+/* Rows of the table: counted where that is quick, else what the statistics say. */
+enum zdm_code pgsql_rows_estimate(struct pgsql_work *w, const struct pgsql_table *table, uint64_t *out,
+                                  struct zdm_error *err) ZDM_CHECKED;
+/* The last key of the step's table as text, NULL when it is empty. */
+enum zdm_code pgsql_last_key(struct pgsql_work *w, const struct pgsql_key *key, char **out,
+                             struct zdm_error *err) ZDM_CHECKED;
+
 /* Where the next chunk behind the cursor ends. */
 struct pgsql_chunk {
     char *last; /* cursor text; NULL when there is nothing left */

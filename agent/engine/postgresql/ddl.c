@@ -6,6 +6,7 @@
  */
 #include "agent/engine/postgresql/ddl.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -52,6 +53,19 @@ static enum zdm_code need_valid_check(struct pgsql_work *w, const struct pgsql_t
                          w->step->column);
 }
 
+/* The catalogue does not say who set a NOT NULL. One that was there before is not ours to take away on the way back. */
+static enum zdm_code note_not_null(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "INSERT INTO zdm.owned (migration, step, kind, schema_name, object) VALUES ($1, $2::int4, 'not null', $3,"
+        " format('%I.%I', $4::text, $5::text)) ON CONFLICT (kind, schema_name, object) DO UPDATE SET migration ="
+        " excluded.migration, step = excluded.step, since = now()";
+    char step[16];
+    snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
+    const char *params[] = {w->op->migration, step, w->step->table.schema, w->step->table.name, w->step->column};
+    return pgsql_query(w->s, sql, 5, params, NULL, err);
+}
+
 static enum zdm_code change(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
     enum zdm_code code = ZDM_OK;
@@ -60,6 +74,9 @@ static enum zdm_code change(struct pgsql_work *w, const struct pgsql_table *tabl
     }
     if (code == ZDM_OK) {
         code = pgsql_run_statement(w, w->step->sql, err);
+    }
+    if (code == ZDM_OK && w->step->action == ZDM_ACTION_SET_NOT_NULL) {
+        code = note_not_null(w, err);
     }
     return code == ZDM_OK ? mark_owner(w, err) : code;
 }

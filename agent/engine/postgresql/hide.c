@@ -10,54 +10,17 @@
  */
 #include "agent/engine/postgresql/ddl.h"
 
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-
 #include "agent/engine/postgresql/classify.h"
+#include "agent/engine/postgresql/hidden.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/locks.h"
 #include "agent/engine/postgresql/validate_sync.h"
-
-static void put_alter(struct zdm_buffer *b, const struct pgsql_work *w)
-{
-    zdm_buffer_puts(b, "ALTER TABLE ");
-    pgsql_put_table(b, &w->step->table);
-}
-
-/* Columns that identify rows, and tables that are published, cannot lose a name quietly. */
-static enum zdm_code refuse_special(struct pgsql_work *w, const struct pgsql_table *table,
-                                    const struct pgsql_column *column, struct zdm_error *err)
-{
-    static const char sql[] =
-        "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = $1::oid AND (indisprimary OR indisreplident)"
-        " AND $2::int2 = ANY (indkey)), EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = $1::oid"
-        " AND $2::int2 = ANY (partattrs)), (SELECT min(pubname) FROM pg_publication_tables WHERE schemaname = $3"
-        " AND tablename = $4)";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    const char *params[] = {table->oid, column->number, table->schema, table->name};
-    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
-    if (code != ZDM_OK) {
-        return code;
-    }
-    if (pgsql_true(res, 0, 0) || pgsql_true(res, 0, 1)) {
-        return zdm_error_set(err, ZDM_REFUSED, "column %s is part of the %s of %s.%s", column->name,
-                             pgsql_true(res, 0, 0) ? "primary key or replica identity" : "partition key", table->schema,
-                             table->name);
-    }
-    if (pgsql_text(res, 0, 2) != NULL) {
-        zdm_error_set(err, ZDM_REFUSED, "%s.%s is published in %s", table->schema, table->name, pgsql_text(res, 0, 2));
-        zdm_error_detail(err, "A column that is renamed stops the subscribers.");
-        return zdm_error_hint(err, "Take the table out of the publication first, or drop the column there first.");
-    }
-    return ZDM_OK;
-}
 
 /* The DROP that the purge will make, tried and taken back. */
 static enum zdm_code trial_drop(struct pgsql_work *w, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    put_alter(&sql, w);
+    pgsql_put_alter(&sql, &w->step->table);
     zdm_buffer_puts(&sql, " DROP COLUMN ");
     pgsql_put_name(&sql, w->step->column);
     zdm_buffer_puts(&sql, " RESTRICT");
@@ -79,96 +42,6 @@ static enum zdm_code trial_drop(struct pgsql_work *w, struct zdm_error *err)
         return zdm_error_hint(err, "Drop or change what depends on the column first.");
     }
     return code;
-}
-
-static enum zdm_code keep(struct pgsql_work *w, const char *kind, const char *name, const char *definition,
-                          bool validated, const char *comment, struct zdm_error *err)
-{
-    static const char sql[] =
-        "INSERT INTO zdm.hidden (migration, step, schema_name, table_name, kind, name, hidden_name, definition,"
-        " validated, comment) VALUES ($1, $2::int4, $3, $4, $5, $6, $7, $8, $9::bool, $10)";
-    char step[16];
-    snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
-    const char *params[] = {w->op->migration,
-                            step,
-                            w->step->table.schema,
-                            w->step->table.name,
-                            kind,
-                            name,
-                            w->step->object,
-                            definition,
-                            validated ? "t" : "f",
-                            comment};
-    return pgsql_query(w->s, sql, 10, params, NULL, err);
-}
-
-/* Constraints over this column alone. The tables that foreign keys point at are locked by the DROP as well. */
-static const char constraints_sql[] =
-    "SELECT c.conname, pg_get_constraintdef(c.oid), c.convalidated, obj_description(c.oid, 'pg_constraint'),"
-    " n.nspname, r.relname FROM pg_constraint c LEFT JOIN pg_class r ON r.oid = c.confrelid AND c.contype = 'f'"
-    " LEFT JOIN pg_namespace n ON n.oid = r.relnamespace WHERE c.conrelid = $1::oid AND c.conkey = ARRAY[$2::int2]"
-    " AND c.contype IN ('c', 'f', 'u', 'x') ORDER BY c.conname";
-
-static enum zdm_code lock_parents(struct pgsql_short *attempt, const PGresult *constraints, struct zdm_error *err)
-{
-    enum zdm_code code = ZDM_OK;
-    for (int i = 0; code == ZDM_OK && i < PQntuples(constraints); i++) {
-        struct pgsql_table parent;
-        if (pgsql_text(constraints, i, 5) == NULL) {
-            continue;
-        }
-        struct zdm_table name = {PQgetvalue(constraints, i, 4), PQgetvalue(constraints, i, 5)};
-        code = pgsql_table_find(attempt->w->s, &name, &parent, err);
-        if (code == ZDM_OK) {
-            code = pgsql_short_lock(attempt, &parent, PGSQL_ACCESS_EXCLUSIVE, err);
-        }
-    }
-    return code;
-}
-
-static enum zdm_code drop_constraints(struct pgsql_work *w, const PGresult *constraints, struct zdm_error *err)
-{
-    enum zdm_code code = ZDM_OK;
-    for (int i = 0; code == ZDM_OK && i < PQntuples(constraints); i++) {
-        ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-        const char *name = pgsql_text(constraints, i, 0);
-        code = keep(w, "constraint", name, pgsql_text(constraints, i, 1), pgsql_true(constraints, i, 2),
-                    pgsql_text(constraints, i, 3), err);
-        put_alter(&sql, w);
-        zdm_buffer_puts(&sql, " DROP CONSTRAINT ");
-        pgsql_put_name(&sql, name);
-        if (code == ZDM_OK) {
-            code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
-        }
-    }
-    return code;
-}
-
-static enum zdm_code rename_column(struct pgsql_work *w, const struct pgsql_column *column, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    char mark[ZDM_NAME_MAX + 8];
-    pgsql_owner_mark(mark, w->op->migration);
-    enum zdm_code code =
-        keep(w, "column", column->name, column->not_null ? "NOT NULL" : "NULL", true, column->comment, err);
-    if (column->not_null) {
-        put_alter(&sql, w);
-        zdm_buffer_puts(&sql, " ALTER COLUMN ");
-        pgsql_put_name(&sql, column->name);
-        zdm_buffer_puts(&sql, " DROP NOT NULL;");
-    }
-    put_alter(&sql, w);
-    zdm_buffer_puts(&sql, " RENAME COLUMN ");
-    pgsql_put_name(&sql, column->name);
-    zdm_buffer_puts(&sql, " TO ");
-    pgsql_put_name(&sql, w->step->object);
-    zdm_buffer_puts(&sql, "; COMMENT ON COLUMN ");
-    pgsql_put_table(&sql, &w->step->table);
-    zdm_buffer_puts(&sql, ".");
-    pgsql_put_name(&sql, w->step->object);
-    zdm_buffer_puts(&sql, " IS ");
-    pgsql_put_literal(&sql, mark);
-    return code == ZDM_OK ? pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err) : code;
 }
 
 /* After the rename: reverse-only functions for a copy; for anything else the triggers go, since what they read goes. */
@@ -197,24 +70,18 @@ static enum zdm_code turn_sync(struct pgsql_work *w, struct zdm_error *err)
 }
 
 /* Everything under the lock. */
-static enum zdm_code hide(struct pgsql_short *attempt, const struct pgsql_table *table,
-                          const struct pgsql_column *column, struct zdm_error *err)
+static enum zdm_code hide(struct pgsql_short *attempt, const struct pgsql_hiding *h, struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
-    ZDM_CLEANUP(pgsql_clearp) PGresult *constraints = NULL;
-    const char *params[] = {table->oid, column->number};
-    enum zdm_code code = pgsql_query(w->s, constraints_sql, 2, params, &constraints, err);
+    enum zdm_code code = pgsql_hidden_refuse(w, h, err);
     if (code == ZDM_OK) {
-        code = lock_parents(attempt, constraints, err);
+        code = pgsql_hidden_lock_parents(attempt, h, err);
     }
     if (code == ZDM_OK) {
         code = trial_drop(w, err);
     }
     if (code == ZDM_OK) {
-        code = drop_constraints(w, constraints, err);
-    }
-    if (code == ZDM_OK) {
-        code = rename_column(w, column, err);
+        code = pgsql_hidden_put(w, h, err);
     }
     return code == ZDM_OK ? turn_sync(w, err) : code;
 }
@@ -223,7 +90,8 @@ static enum zdm_code hide_unless_done(struct pgsql_short *attempt, const struct 
                                       struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
-    struct pgsql_column column = {0};
+    struct pgsql_hiding h = {
+        .step = w->step->ordinal, .name = &w->step->table, .table = *table, .hidden_name = w->step->object};
     enum agent_proof proof = AGENT_PROOF_NONE;
     enum zdm_code code = pgsql_look(w, &proof, err);
     if (code == ZDM_OK && proof == AGENT_PROOF_FOREIGN) {
@@ -234,15 +102,12 @@ static enum zdm_code hide_unless_done(struct pgsql_short *attempt, const struct 
         return ZDM_OK;
     }
     if (code == ZDM_OK) {
-        code = pgsql_column_find(w->s, table, w->step->column, &column, err);
+        code = pgsql_column_find(w->s, table, w->step->column, &h.column, err);
     }
     if (code == ZDM_OK) {
-        code = refuse_special(w, table, &column, err);
+        code = hide(attempt, &h, err);
     }
-    if (code == ZDM_OK) {
-        code = hide(attempt, table, &column, err);
-    }
-    pgsql_column_fini(&column);
+    pgsql_column_fini(&h.column);
     return code;
 }
 

@@ -21,13 +21,13 @@ struct index_state {
     char builder[ZDM_TEXT_MAX + 1];
 };
 
-static enum zdm_code read_state(struct pgsql_work *w, const struct pgsql_table *table, struct index_state *out,
-                                struct zdm_error *err)
+static enum zdm_code read_state(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
+                                struct index_state *out, struct zdm_error *err)
 {
     static const char sql[] =
         "SELECT i.indrelid IS NOT NULL AND i.indrelid = $3::oid, coalesce(i.indisvalid AND i.indisready, false),"
         " coalesce(obj_description(c.oid, 'pg_class') = $4, false) OR EXISTS (SELECT FROM zdm.owned o WHERE"
-        " o.schema_name = $1 AND o.object = $2 AND o.migration = $5),"
+        " o.kind = 'index' AND o.schema_name = $1 AND o.object = $2 AND o.migration = $5),"
         " (SELECT format('pid %s, building the index: %s', p.pid, p.phase) FROM pg_stat_progress_create_index p"
         " WHERE p.index_relid = c.oid AND p.pid <> pg_backend_pid() LIMIT 1)"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid"
@@ -35,10 +35,10 @@ static enum zdm_code read_state(struct pgsql_work *w, const struct pgsql_table *
     char mark[ZDM_NAME_MAX + 8];
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     pgsql_owner_mark(mark, w->op->migration);
-    const char *params[] = {w->step->table.schema, w->step->object, table->oid, mark, w->op->migration};
+    const char *params[] = {w->step->table.schema, name, table->oid, mark, w->op->migration};
     enum zdm_code code = pgsql_query(w->s, sql, 5, params, &res, err);
     if (code != ZDM_OK) {
-        return zdm_error_wrap(err, "while looking at index %s", w->step->object);
+        return zdm_error_wrap(err, "while looking at index %s", name);
     }
     *out = (struct index_state){.there = PQntuples(res) > 0};
     if (out->there) {
@@ -51,10 +51,10 @@ static enum zdm_code read_state(struct pgsql_work *w, const struct pgsql_table *
     return ZDM_OK;
 }
 
-static enum zdm_code set_foreign(struct pgsql_work *w, struct zdm_error *err)
+static enum zdm_code set_foreign(struct pgsql_work *w, const char *name, struct zdm_error *err)
 {
     zdm_error_set(err, ZDM_EXISTS, "index %s.%s is there and was not made by this migration", w->step->table.schema,
-                  w->step->object);
+                  name);
     return zdm_error_hint(err, "Rename it or drop it, or choose another name.");
 }
 
@@ -62,7 +62,7 @@ enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *t
                                struct zdm_error *err)
 {
     struct index_state state;
-    enum zdm_code code = read_state(w, table, &state, err);
+    enum zdm_code code = read_state(w, table, w->step->object, &state, err);
     if (code != ZDM_OK) {
         return code;
     }
@@ -70,7 +70,7 @@ enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *t
         *out_proof = AGENT_PROOF_NOT_DONE;
     } else if (!state.owned || !state.of_table) {
         *out_proof = AGENT_PROOF_FOREIGN;
-        set_foreign(w, err);
+        set_foreign(w, w->step->object, err);
     } else {
         *out_proof = state.valid ? AGENT_PROOF_DONE : AGENT_PROOF_LEFTOVER;
     }
@@ -78,15 +78,15 @@ enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *t
 }
 
 /* Under the fence, and only while the name is free. */
-static enum zdm_code write_intent(struct pgsql_work *w, struct zdm_error *err)
+static enum zdm_code write_intent(struct pgsql_work *w, const char *name, struct zdm_error *err)
 {
     static const char sql[] =
-        "INSERT INTO zdm.owned (migration, step, schema_name, object) VALUES ($1, $2::int4, $3, $4)"
-        " ON CONFLICT (schema_name, object) DO UPDATE SET migration = excluded.migration,"
+        "INSERT INTO zdm.owned (migration, step, kind, schema_name, object) VALUES ($1, $2::int4, 'index', $3, $4)"
+        " ON CONFLICT (kind, schema_name, object) DO UPDATE SET migration = excluded.migration,"
         " step = excluded.step, since = now()";
     char step[16];
     snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
-    const char *params[] = {w->op->migration, step, w->step->table.schema, w->step->object};
+    const char *params[] = {w->op->migration, step, w->step->table.schema, name};
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
         code = pgsql_query(w->s, sql, 4, params, NULL, err);
@@ -118,11 +118,18 @@ static enum zdm_code run_alone(struct pgsql_work *w, const char *sql, struct zdm
     return code;
 }
 
-static enum zdm_code drop_concurrently(struct pgsql_work *w, struct zdm_error *err)
+static void put_index(struct zdm_buffer *b, const struct pgsql_work *w, const char *name)
+{
+    pgsql_put_name(b, w->step->table.schema);
+    zdm_buffer_puts(b, ".");
+    pgsql_put_name(b, name);
+}
+
+static enum zdm_code drop_concurrently(struct pgsql_work *w, const char *name, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&sql, "DROP INDEX CONCURRENTLY IF EXISTS ");
-    pgsql_put_table(&sql, &(struct zdm_table){w->step->table.schema, w->step->object});
+    put_index(&sql, w, name);
     return run_alone(w, zdm_buffer_text(&sql), err);
 }
 
@@ -132,11 +139,11 @@ static enum zdm_code finish(struct pgsql_work *w, struct zdm_error *err)
     char mark[ZDM_NAME_MAX + 8];
     pgsql_owner_mark(mark, w->op->migration);
     zdm_buffer_puts(&sql, "COMMENT ON INDEX ");
-    pgsql_put_table(&sql, &(struct zdm_table){w->step->table.schema, w->step->object});
+    put_index(&sql, w, w->step->object);
     zdm_buffer_puts(&sql, " IS ");
     pgsql_put_literal(&sql, mark);
     /* The comment says from here on what the intent said. */
-    zdm_buffer_puts(&sql, "; DELETE FROM zdm.owned WHERE schema_name = ");
+    zdm_buffer_puts(&sql, "; DELETE FROM zdm.owned WHERE kind = 'index' AND schema_name = ");
     pgsql_put_literal(&sql, w->step->table.schema);
     zdm_buffer_puts(&sql, " AND object = ");
     pgsql_put_literal(&sql, w->step->object);
@@ -166,14 +173,14 @@ static enum zdm_code may_build(struct pgsql_work *w, const struct pgsql_table *t
 
 static enum zdm_code build(struct pgsql_work *w, struct zdm_error *err)
 {
-    enum zdm_code code = write_intent(w, err);
+    enum zdm_code code = write_intent(w, w->step->object, err);
     if (code == ZDM_OK) {
         code = run_alone(w, w->step->sql, err);
     }
     if (code != ZDM_OK && pgsql_is_violation(err)) {
         /* An invalid index costs every write and will never be of use. */
         struct zdm_error ignored = ZDM_ERROR_INIT;
-        if (drop_concurrently(w, &ignored) != ZDM_OK) {
+        if (drop_concurrently(w, w->step->object, &ignored) != ZDM_OK) {
             zdm_error_hint(err, "Remove the duplicates; the invalid index %s is still there.", w->step->object);
         } else {
             zdm_error_hint(err, "Remove the duplicates, then retry the shard.");
@@ -223,27 +230,118 @@ static enum zdm_code check_fence(struct pgsql_work *w, struct zdm_error *err)
     return code;
 }
 
+/* The session of a former agent may outlive it. */
+static enum zdm_code set_building(struct pgsql_work *w, const struct index_state *state, struct zdm_error *err)
+{
+    zdm_copy_text(w->result->blocker, sizeof w->result->blocker, state->builder);
+    return zdm_error_set(err, ZDM_LOCK, "the index is still being built by %s", state->builder);
+}
+
 enum zdm_code pgsql_run_index_drop_invalid(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_table table;
     struct index_state state = {0};
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
     if (code == ZDM_OK) {
-        code = read_state(w, &table, &state, err);
+        code = read_state(w, &table, w->step->object, &state, err);
     }
     if (code == ZDM_OK && (!state.there || (state.valid && state.owned))) {
         w->result->outcome = AGENT_ALREADY;
         return ZDM_OK;
     }
     if (code == ZDM_OK && !state.owned) {
-        return set_foreign(w, err);
+        return set_foreign(w, w->step->object, err);
     }
     if (code == ZDM_OK && state.building) {
-        zdm_copy_text(w->result->blocker, sizeof w->result->blocker, state.builder);
-        return zdm_error_set(err, ZDM_LOCK, "the index is still being built by %s", state.builder);
+        return set_building(w, &state, err);
     }
     if (code == ZDM_OK) {
         code = check_fence(w, err);
     }
-    return code == ZDM_OK ? drop_concurrently(w, err) : code;
+    return code == ZDM_OK ? drop_concurrently(w, w->step->object, err) : code;
+}
+
+/* After the index is gone: nobody else's of that name shall pass for ours. */
+static enum zdm_code forget_intent(struct pgsql_work *w, const char *name, struct zdm_error *err)
+{
+    const char *params[] = {w->op->migration, w->step->table.schema, name};
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s,
+                           "DELETE FROM zdm.owned WHERE kind = 'index' AND migration = $1 AND schema_name = $2"
+                           " AND object = $3",
+                           3, params, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+enum zdm_code pgsql_run_index_drop(struct pgsql_work *w, struct zdm_error *err)
+{
+    struct pgsql_table table;
+    struct index_state state = {0};
+    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    if (code == ZDM_OK) {
+        code = read_state(w, &table, w->step->object, &state, err);
+    }
+    bool ours = state.there && state.owned && state.of_table;
+    if (code == ZDM_OK && ours && state.building) {
+        return set_building(w, &state, err);
+    }
+    if (code == ZDM_OK) {
+        code = check_fence(w, err);
+    }
+    if (code == ZDM_OK && ours) {
+        code = drop_concurrently(w, w->step->object, err);
+    }
+    if (code == ZDM_OK) {
+        code = forget_intent(w, w->step->object, err);
+    }
+    if (code == ZDM_OK && !ours) {
+        w->result->outcome = AGENT_ALREADY;
+    }
+    return code;
+}
+
+/* What is left of an earlier build is dropped; one that is whole serves. */
+static enum zdm_code build_anew(struct pgsql_work *w, const struct index_state *state, const char *name,
+                                const char *sql, struct zdm_error *err)
+{
+    enum zdm_code code = check_fence(w, err);
+    if (code == ZDM_OK && state->there) {
+        code = drop_concurrently(w, name, err);
+    }
+    if (code == ZDM_OK) {
+        code = write_intent(w, name, err);
+    }
+    if (code == ZDM_OK) {
+        code = run_alone(w, sql, err);
+    }
+    if (code != ZDM_OK && pgsql_is_violation(err)) {
+        struct zdm_error later = ZDM_ERROR_INIT;
+        if (drop_concurrently(w, name, &later) != ZDM_OK || forget_intent(w, name, &later) != ZDM_OK) {
+            *err = later;
+            return later.code;
+        }
+    }
+    return code;
+}
+
+enum zdm_code pgsql_index_build_again(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
+                                      const char *sql, struct zdm_error *err)
+{
+    struct index_state state;
+    enum zdm_code code = read_state(w, table, name, &state, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    if (state.there && (!state.owned || !state.of_table)) {
+        return set_foreign(w, name, err);
+    }
+    if (state.there && state.valid) {
+        return ZDM_OK;
+    }
+    return state.building ? set_building(w, &state, err) : build_anew(w, &state, name, sql, err);
 }

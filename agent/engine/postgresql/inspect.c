@@ -8,9 +8,12 @@
 
 #include <string.h>
 
+#include "agent/engine/postgresql/hidden.h"
+#include "agent/engine/postgresql/images.h"
 #include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/sync.h"
+#include "agent/engine/postgresql/undo.h"
 
 struct look {
     struct pgsql_work *w;
@@ -97,8 +100,11 @@ static enum zdm_code look_at_hidden_column(struct look *look, struct zdm_error *
         return code;
     }
     if (look->step->action == ZDM_ACTION_PURGE_COLUMN) {
-        look->proof = done_if(!plain_there && !hidden_there);
-        return ZDM_OK;
+        /* The plain name may be used anew by then. */
+        bool none = false;
+        code = pgsql_leftovers_look(look->w, &none, err);
+        look->proof = done_if(!hidden_there && none);
+        return code;
     }
     if (hidden_there && !ours) {
         return foreign(look, err, "column", look->step->object);
@@ -121,6 +127,14 @@ static enum zdm_code look_at_walk(struct look *look, struct zdm_error *err)
     if (code == ZDM_OK) {
         look->proof = done_if(place.step > look->step->ordinal || (place.step == look->step->ordinal && place.walked));
     }
+    return code;
+}
+
+static enum zdm_code look_at_images(struct look *look, struct zdm_error *err)
+{
+    bool there = false;
+    enum zdm_code code = pgsql_images_exist(look->w, look->step->object, &there, err);
+    look->proof = done_if(!there);
     return code;
 }
 
@@ -149,7 +163,7 @@ static enum zdm_code look_at(struct look *look, struct zdm_error *err)
     case ZDM_ACTION_CHECK_COMPARE:
         return look_at_walk(look, err);
     case ZDM_ACTION_PURGE_IMAGES:
-        break;
+        return look_at_images(look, err);
     case ZDM_ACTION_GATE_FLAG:
         look->proof = AGENT_PROOF_DONE;
         return ZDM_OK;
@@ -175,7 +189,7 @@ enum zdm_code pgsql_inspect(struct pgsql_work *w, struct zdm_error *err)
 {
     enum zdm_code code = pgsql_begin_reading(w->s, err);
     if (code == ZDM_OK) {
-        code = pgsql_look(w, &w->result->proof, err);
+        code = w->op->back ? pgsql_look_back(w, err) : pgsql_look(w, &w->result->proof, err);
     }
     if (code == ZDM_OK && w->result->proof == AGENT_PROOF_FOREIGN) {
         w->result->error = *err;

@@ -49,6 +49,14 @@ static bool same_or_copy(char **out, const char *text)
     return text == NULL || *out != NULL;
 }
 
+/* None is zero. */
+static void read_id(struct zdm_id *out, const char *hex)
+{
+    if (hex == NULL || !zdm_unhex(out->bytes, sizeof out->bytes, hex)) {
+        memset(out->bytes, 0, sizeof out->bytes);
+    }
+}
+
 /* In the order of load_sql. */
 static bool read_row(const PGresult *res, int row, struct agent_journal *j)
 {
@@ -64,6 +72,11 @@ static bool read_row(const PGresult *res, int row, struct agent_journal *j)
     j->failed_code = (enum zdm_code)pgsql_int(res, row, 19);
     zdm_copy_text(j->failed_text, sizeof j->failed_text, pgsql_text(res, row, 20));
     j->trust_version = u32(res, row, 21);
+    j->entered_phase = u32(res, row, 22);
+    j->purge_now = pgsql_true(res, row, 23);
+    j->purge_generation = (uint64_t)pgsql_int(res, row, 24);
+    j->purge_generation_now = pgsql_true(res, row, 25);
+    read_id(&j->undo_nonce, pgsql_text(res, row, 26));
     return zdm_unhex(j->plan_hash.bytes, 32, pgsql_text(res, row, 1)) &&
            zdm_unhex(j->accepted.instance.bytes, 16, pgsql_text(res, row, 3)) &&
            zdm_unhex(j->accepted.anchor.bytes, 32, pgsql_text(res, row, 5)) &&
@@ -77,7 +90,8 @@ static const char load_sql[] =
     "SELECT migration, encode(m.plan_hash, 'hex'), epoch, encode(instance, 'hex'), generation, encode(anchor, 'hex'),"
     " encode(digest, 'hex'), encode(directive, 'hex'), encode(directive_signature, 'hex'),"
     " encode(p.envelope, 'hex'), encode(p.signature, 'hex'), step, cursor, bound, walked, rows_done, rows_total,"
-    " failed_attempt, failed_step, failed_code, failed_text, trust_version"
+    " failed_attempt, failed_step, failed_code, failed_text, trust_version, entered_phase, purge_now,"
+    " purge_generation, purge_generation_now, encode(undo_nonce, 'hex')"
     " FROM zdm.migration m LEFT JOIN zdm.plan p ON p.plan_hash = m.plan_hash ORDER BY migration";
 
 enum zdm_code pgsql_journal_load(struct pgsql_session *s, struct agent_result *result, struct zdm_error *err)
@@ -120,7 +134,9 @@ enum zdm_code pgsql_journal_store_plan(struct pgsql_work *w, struct zdm_error *e
 {
     static const char sql[] =
         "INSERT INTO zdm.plan (plan_hash, envelope, signature)"
-        " VALUES (decode($1, 'hex'), decode($2, 'hex'), decode($3, 'hex')) ON CONFLICT DO NOTHING";
+        " VALUES (decode($1, 'hex'), decode($2, 'hex'), decode($3, 'hex')) ON CONFLICT (plan_hash) DO UPDATE"
+        " SET envelope = excluded.envelope, signature = excluded.signature, stored_at = now()"
+        " WHERE (plan.envelope, plan.signature) IS DISTINCT FROM (excluded.envelope, excluded.signature)";
     const struct zdm_envelope *envelope = w->op->envelope;
     char hash[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1];
     zdm_hex(hash, w->op->digest.bytes, sizeof w->op->digest.bytes);
@@ -144,7 +160,10 @@ enum zdm_code pgsql_journal_store_plan(struct pgsql_work *w, struct zdm_error *e
     return ZDM_OK;
 }
 
-#define PROGRESS "step, cursor, bound, walked, rows_done, rows_total"
+#define PROGRESS                                                                                                       \
+    "step, cursor, bound, walked, rows_done, rows_total, entered_phase, purge_now, purge_generation,"                  \
+    " purge_generation_now, encode(undo_nonce, 'hex')"
+enum { PROGRESS_COLUMNS = 11 };
 
 /* Of a row that begins with the columns of PROGRESS. */
 static bool fill_result(struct pgsql_work *w, const PGresult *res)
@@ -154,6 +173,11 @@ static bool fill_result(struct pgsql_work *w, const PGresult *res)
     r->walked = pgsql_true(res, 0, 3);
     r->rows_done = (uint64_t)pgsql_int(res, 0, 4);
     r->rows_total = (uint64_t)pgsql_int(res, 0, 5);
+    r->entered_phase = u32(res, 0, 6);
+    r->purge_now = pgsql_true(res, 0, 7);
+    r->purge_generation = (uint64_t)pgsql_int(res, 0, 8);
+    r->purge_generation_now = pgsql_true(res, 0, 9);
+    read_id(&r->undo_nonce, pgsql_text(res, 0, 10));
     free(r->cursor);
     free(r->bound);
     r->bound = NULL;
@@ -172,7 +196,7 @@ static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text 
     if (code != ZDM_OK) {
         return code;
     }
-    if (PQntuples(res) == 1 && pgsql_true(res, 0, 6)) {
+    if (PQntuples(res) == 1 && pgsql_true(res, 0, PROGRESS_COLUMNS)) {
         w->result->outcome = AGENT_ALREADY;
         w->result->journal_valid = fill_result(w, res);
         return ZDM_OK;
@@ -180,7 +204,8 @@ static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text 
     return zdm_error_set(err, ZDM_FENCED, "the shard's journal holds a newer or another directive");
 }
 
-/* Row comparison: (epoch, generation) must rise, and an epoch has one instance only. */
+/* Row comparison: (epoch, generation) must rise, and an epoch has one instance only. Going forward and purging end a
+ * rollback for good ($11). */
 static const char accept_sql[] =
     "INSERT INTO zdm.migration AS j (migration, epoch, generation, instance, anchor, digest, plan_hash, directive,"
     " directive_signature, trust_version) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, 'hex'),"
@@ -189,7 +214,8 @@ static const char accept_sql[] =
     " instance = excluded.instance, anchor = excluded.anchor, digest = excluded.digest,"
     " plan_hash = excluded.plan_hash, directive = excluded.directive,"
     " directive_signature = excluded.directive_signature, changed_at = now(),"
-    " trust_version = greatest(j.trust_version, excluded.trust_version)"
+    " trust_version = greatest(j.trust_version, excluded.trust_version),"
+    " undo_nonce = CASE WHEN $11::bool THEN NULL ELSE j.undo_nonce END"
     " WHERE (excluded.epoch, excluded.generation) > (j.epoch, j.generation)"
     " AND (excluded.epoch <> j.epoch OR excluded.instance = j.instance) RETURNING " PROGRESS;
 
@@ -208,11 +234,13 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
     if (bytes == NULL) {
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }
-    const char *params[] = {w->op->migration, f.epoch, f.generation, f.instance, f.anchor,
-                            digest,           plan,    bytes,        signature,  trust};
+    enum zdm_mode mode = w->op->directive->mode;
+    bool ends = mode == ZDM_MODE_RUN || mode == ZDM_MODE_PURGE;
+    const char *params[] = {w->op->migration, f.epoch, f.generation,    f.instance, f.anchor, digest, plan, bytes,
+                            signature,        trust,   ends ? "t" : "f"};
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s, accept_sql, 10, params, &res, err);
+        code = pgsql_query(w->s, accept_sql, 11, params, &res, err);
     }
     if (code == ZDM_OK && PQntuples(res) != 1) {
         return not_accepted(w, &f, digest, err);
@@ -273,6 +301,32 @@ enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *
                             move->keep_walk ? "t" : "f"};
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query_prepared(w->s, sql, 16, params, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while writing the journal");
+    }
+    if (PQntuples(res) != 1) {
+        return fenced(err);
+    }
+    return fill_result(w, res) ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
+enum zdm_code pgsql_journal_write(struct pgsql_work *w, const char *set, size_t n, const char *const *values,
+                                  struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    struct fence_text f;
+    char at[16], attempt[16];
+    fence_text(&f, &w->op->fence);
+    snprintf(at, sizeof at, "%" PRIu32, w->op->journal_step);
+    snprintf(attempt, sizeof attempt, "%" PRIu32, w->op->attempt);
+    const char *params[PGSQL_PARAMS_MAX] = {w->op->migration, f.epoch, f.instance, f.generation, at,
+                                            w->op->cursor,    attempt};
+    for (size_t i = 0; i < n; i++) {
+        params[PGSQL_JOURNAL_PARAMS + i] = values[i];
+    }
+    zdm_buffer_printf(&sql, "UPDATE zdm.migration SET %s, changed_at = now()" PLACE_WHERE " RETURNING " PROGRESS, set);
+    enum zdm_code code = pgsql_query(w->s, zdm_buffer_text(&sql), PGSQL_JOURNAL_PARAMS + n, params, &res, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while writing the journal");
     }

@@ -9,7 +9,7 @@
 
 #include "agent/engine/postgresql/work.h"
 
-enum { PGSQL_JOURNAL_FORMAT = 1 };
+enum { PGSQL_JOURNAL_FORMAT = 1, PGSQL_JOURNAL_PARAMS = 7 };
 
 /* Makes the journal where it is not there yet; safe against another agent doing the same. */
 enum zdm_code pgsql_journal_make(struct pgsql_session *s, struct zdm_error *err) ZDM_CHECKED;
@@ -36,6 +36,9 @@ struct pgsql_move {
  * The result's journal fields are filled, and count once the transaction is committed: see pgsql_journal_commit. */
 enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *move,
                                  struct zdm_error *err) ZDM_CHECKED;
+/* Writes other columns of the row where the fence and the place hold: "column = $8, …", n values from $8 on. */
+enum zdm_code pgsql_journal_write(struct pgsql_work *w, const char *set, size_t n, const char *const *values,
+                                  struct zdm_error *err) ZDM_CHECKED;
 /* Moves to the step behind the operation's own, with an empty walk. Nothing to do but to hold the fence when the
  * journal is past it already (a repair). */
 enum zdm_code pgsql_journal_step_on(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;

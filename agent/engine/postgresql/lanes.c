@@ -36,6 +36,7 @@ struct job {
     struct zdm_directive directive; /* only the fields that ACCEPT needs */
     struct zdm_envelope envelope;
     char *cursor, *bound, *failed_text;
+    struct agent_spend *spend;
     struct agent_result *result; /* made first, so that an answer never fails for want of memory; goes to the sink */
     bool cancelled;
 };
@@ -77,6 +78,7 @@ static void job_free(struct job *job)
     free(job->cursor);
     free(job->bound);
     free(job->failed_text);
+    free(job->spend);
     free(job);
 }
 
@@ -107,7 +109,13 @@ static struct job *job_new(const struct agent_op *op)
     if (ok && op->directive != NULL) {
         job->directive.fence = op->directive->fence;
         job->directive.plan_hash = op->directive->plan_hash;
+        job->directive.mode = op->directive->mode;
         job->op.directive = &job->directive;
+    }
+    if (ok && op->n_spend > 0) {
+        job->spend = zdm_memdup(op->spend, op->n_spend * sizeof *op->spend);
+        job->op.spend = job->spend;
+        ok = job->spend != NULL;
     }
     job->result = ok ? calloc(1, sizeof *job->result) : NULL;
     if (job->result == NULL) {

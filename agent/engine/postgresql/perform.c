@@ -21,12 +21,6 @@ static enum zdm_code connect_node(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? pgsql_journal_load(s, r, err) : code;
 }
 
-static enum zdm_code not_in_this_release(struct pgsql_work *w, struct zdm_error *err)
-{
-    zdm_error_set(err, ZDM_UNSUPPORTED, "this release of the agent cannot carry out %s", agent_run_name(w->op->run));
-    return zdm_error_hint(err, "Nothing was changed. Upgrade the agent, or leave the migration where it is.");
-}
-
 static enum zdm_code run(struct pgsql_work *w, struct zdm_error *err)
 {
     switch (w->op->run) {
@@ -56,18 +50,28 @@ static enum zdm_code run(struct pgsql_work *w, struct zdm_error *err)
         return pgsql_run_step_back(w, err);
     case AGENT_RUN_STOP:
         return pgsql_run_stop(w, err);
-    case AGENT_RUN_UNHIDE:
     case AGENT_RUN_PURGE:
+        return pgsql_run_purge(w, err);
     case AGENT_RUN_PURGE_LEFTOVERS:
-    case AGENT_RUN_UNDO_SYNC:
-    case AGENT_RUN_UNDO_REMOVE:
-    case AGENT_RUN_RESTORE:
-    case AGENT_RUN_INDEX_DROP:
-    case AGENT_RUN_IMAGES_BACK:
-    case AGENT_RUN_UNDO_BEGIN:
+        return pgsql_run_purge_leftovers(w, err);
     case AGENT_RUN_UNDO_DDL:
+        return pgsql_run_undo_ddl(w, err);
+    case AGENT_RUN_UNDO_SYNC:
+        return pgsql_run_undo_sync(w, err);
+    case AGENT_RUN_UNDO_REMOVE:
+        return pgsql_run_undo_remove(w, err);
+    case AGENT_RUN_UNHIDE:
+        return pgsql_run_unhide(w, err);
+    case AGENT_RUN_RESTORE:
+        return pgsql_run_restore(w, err);
+    case AGENT_RUN_INDEX_DROP:
+        return pgsql_run_index_drop(w, err);
+    case AGENT_RUN_IMAGES_BACK:
+        return pgsql_run_images_back(w, err);
+    case AGENT_RUN_UNDO_BEGIN:
+        return pgsql_run_undo_begin(w, err);
     case AGENT_RUN_SPEND_APPROVALS:
-        return not_in_this_release(w, err);
+        return pgsql_run_spend_approvals(w, err);
     case AGENT_RUN_NONE:
         break;
     }
@@ -79,7 +83,8 @@ static bool needs_step(const struct agent_op *op)
 {
     return op->kind == AGENT_OP_INSPECT ||
            (op->kind == AGENT_OP_RUN && op->run != AGENT_RUN_STEP_DONE && op->run != AGENT_RUN_STEP_BACK &&
-            op->run != AGENT_RUN_STOP && op->run != AGENT_RUN_SPEND_APPROVALS);
+            op->run != AGENT_RUN_STOP && op->run != AGENT_RUN_SPEND_APPROVALS && op->run != AGENT_RUN_UNDO_BEGIN &&
+            op->run != AGENT_RUN_PURGE_LEFTOVERS);
 }
 
 enum zdm_code pgsql_perform(struct pgsql_work *w, struct zdm_error *err)

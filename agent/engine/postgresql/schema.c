@@ -21,20 +21,35 @@ static const char tables[] =
     " rows_done bigint NOT NULL DEFAULT 0, rows_total bigint NOT NULL DEFAULT 0,"
     " failed_attempt bigint NOT NULL DEFAULT 0, failed_step integer NOT NULL DEFAULT 0,"
     " failed_code integer NOT NULL DEFAULT 0, failed_text text NOT NULL DEFAULT '',"
-    " trust_version bigint NOT NULL DEFAULT 0, changed_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10);"
+    " trust_version bigint NOT NULL DEFAULT 0, entered_phase integer NOT NULL DEFAULT 0,"
+    " purge_now boolean NOT NULL DEFAULT false, purge_generation bigint NOT NULL DEFAULT 0,"
+    " purge_generation_now boolean NOT NULL DEFAULT false, undo_nonce bytea,"
+    " changed_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10);"
+    /* Signatures that were used on this shard: none of them counts twice. */
+    "CREATE TABLE IF NOT EXISTS zdm.spent (nonce bytea PRIMARY KEY, migration text COLLATE \"C\" NOT NULL,"
+    " kind text NOT NULL, phase integer NOT NULL, approver bytea NOT NULL,"
+    " spent_at timestamptz NOT NULL DEFAULT clock_timestamp());"
     /* Triggers and functions of a sync step, and what their text was. */
     "CREATE TABLE IF NOT EXISTS zdm.sync (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
     " schema_name text NOT NULL, table_name text NOT NULL, trigger_name text NOT NULL, function_name text NOT NULL,"
     " function_hash text NOT NULL, PRIMARY KEY (migration, step, trigger_name), UNIQUE (function_name));"
-    /* Objects that cannot carry an owner's comment from their first moment: indexes that are being built. */
+    /* What cannot carry an owner's comment: an index that is being built, a NOT NULL that a migration set. */
     "CREATE TABLE IF NOT EXISTS zdm.owned (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
-    " schema_name text NOT NULL, object text NOT NULL, since timestamptz NOT NULL DEFAULT now(),"
-    " PRIMARY KEY (schema_name, object));"
-    /* What a hide took away, so that it can be brought back; hidden_at is when its grace began. */
+    " kind text NOT NULL, schema_name text NOT NULL, object text NOT NULL, since timestamptz NOT NULL DEFAULT now(),"
+    " PRIMARY KEY (kind, schema_name, object));"
+    /* What was taken out of sight, and how it comes back: hidden.h. hidden_at is when its grace began. */
     "CREATE TABLE IF NOT EXISTS zdm.hidden (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
     " schema_name text NOT NULL, table_name text NOT NULL, kind text NOT NULL, name text NOT NULL,"
-    " hidden_name text NOT NULL, definition text NOT NULL, validated boolean NOT NULL, comment text,"
-    " hidden_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (migration, step, kind, name));"
+    " hidden_name text NOT NULL, by_rollback boolean NOT NULL DEFAULT false, definition text NOT NULL,"
+    " validated boolean NOT NULL, comment text, parent_schema text, parent_table text, back_sql text, long_sql text,"
+    " finish_sql text, violated_by text, state text NOT NULL DEFAULT 'hidden', remark text,"
+    " hidden_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
+    " PRIMARY KEY (migration, step, hidden_name, kind, name));"
+    /* How far the way back of a step is that walks over rows (walk_back.h). */
+    "CREATE TABLE IF NOT EXISTS zdm.walk_back (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
+    " cursor text, bound text, walk_key text, rows_walked bigint NOT NULL DEFAULT 0,"
+    " rows_total bigint NOT NULL DEFAULT 0, rows_told bigint NOT NULL DEFAULT 0, over boolean NOT NULL DEFAULT false,"
+    " PRIMARY KEY (migration, step)) WITH (fillfactor = 10);"
     "INSERT INTO zdm.meta (format) VALUES (1) ON CONFLICT DO NOTHING";
 
 static enum zdm_code check_format(struct pgsql_session *s, struct zdm_error *err)

@@ -3,6 +3,7 @@
  */
 #include "agent/engine/postgresql/work.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static struct zdm_signal *add(struct agent_result *r, const char *name, int64_t value, int64_t limit)
@@ -42,6 +43,41 @@ static enum zdm_code replica_lag(struct pgsql_work *w, struct zdm_error *err)
     return ZDM_OK;
 }
 
+/* A table of before-images is hidden since its last batch. */
+static enum zdm_code read_hidden(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT migration, CASE kind WHEN 'column' THEN format('column %s.%s.%s', schema_name, table_name, name)"
+        " ELSE format('before-images of %s.%s (%s)', schema_name, table_name, coalesce(pg_size_pretty("
+        "pg_total_relation_size(to_regclass(format('zdm.%I', name)))), 'gone')) END,"
+        " (extract(epoch FROM hidden_at) * 1000)::int8, by_rollback FROM zdm.hidden"
+        " WHERE kind IN ('column', 'images') ORDER BY hidden_at, name";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *there = NULL;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, "SELECT to_regclass('zdm.hidden') IS NOT NULL", 0, NULL, &there, err);
+    if (code != ZDM_OK || !pgsql_true(there, 0, 0)) {
+        return code;
+    }
+    code = pgsql_query(w->s, sql, 0, NULL, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while reading zdm.hidden");
+    }
+    size_t n = (size_t)PQntuples(res);
+    struct agent_hidden *hidden = calloc(n == 0 ? 1 : n, sizeof *hidden);
+    if (hidden == NULL) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    for (size_t i = 0; i < n; i++) {
+        zdm_copy_text(hidden[i].migration, sizeof hidden[i].migration, pgsql_text(res, (int)i, 0));
+        zdm_copy_text(hidden[i].what, sizeof hidden[i].what, pgsql_text(res, (int)i, 1));
+        hidden[i].hidden_at_ms = pgsql_int(res, (int)i, 2);
+        hidden[i].by_rollback = pgsql_true(res, (int)i, 3);
+    }
+    w->result->hidden = hidden;
+    w->result->n_hidden = n;
+    return ZDM_OK;
+}
+
 enum zdm_code pgsql_signals(struct pgsql_work *w, struct zdm_error *err)
 {
     enum zdm_code code = pgsql_identify(w->s, err);
@@ -53,5 +89,6 @@ enum zdm_code pgsql_signals(struct pgsql_work *w, struct zdm_error *err)
     r->timeline = w->s->timeline;
     zdm_copy_text(r->identity, sizeof r->identity, w->s->identity);
     zdm_copy_text(r->server_version, sizeof r->server_version, w->s->version);
-    return w->s->writable ? replica_lag(w, err) : ZDM_OK;
+    code = read_hidden(w, err);
+    return code == ZDM_OK && w->s->writable ? replica_lag(w, err) : code;
 }

@@ -210,6 +210,29 @@ enum zdm_code pgsql_run_install_sync(struct pgsql_work *w, struct zdm_error *err
     return code;
 }
 
+enum zdm_code pgsql_sync_install_again(struct pgsql_work *w, const struct zdm_step *sync, struct zdm_error *err)
+{
+    struct pgsql_work as = *w;
+    struct pgsql_facts facts;
+    struct pgsql_trigger_text text = {.insert_body = ZDM_BUFFER_INIT};
+    as.step = sync;
+    /* It was judged when it was installed first, and hidden columns have their own names by now. */
+    enum zdm_code code = pgsql_facts_read(&as, sync, 0, &facts, err);
+    if (code == ZDM_OK) {
+        pgsql_sync_mark_guards(&facts);
+        code = pgsql_trigger_write(&facts, &text, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_sync_drop(&as, sync->ordinal, false, err);
+    }
+    if (code == ZDM_OK) {
+        code = create(&as, &facts, &text, err);
+    }
+    pgsql_trigger_text_fini(&text);
+    pgsql_facts_fini(&facts);
+    return code;
+}
+
 /* Locks are the caller's business. */
 enum zdm_code pgsql_sync_drop(struct pgsql_work *w, uint32_t ordinal, bool keep_record, struct zdm_error *err)
 {

@@ -56,11 +56,18 @@ enum zdm_code pgsql_trigger_write(const struct pgsql_facts *facts, struct pgsql_
 enum zdm_code pgsql_trigger_write_reverse(const struct pgsql_facts *facts, struct pgsql_trigger_text *out,
                                           struct zdm_error *err) ZDM_CHECKED;
 
+/* Appends a condition: source and target of a pair, in the row ("NEW.", "t."), are not byte for byte the same. */
+void pgsql_put_pair_differs(struct zdm_buffer *b, const struct pgsql_pair *pair, const char *row);
+
 /* Names of what belongs to a sync step: kind is 'i' or 'u'. */
 void pgsql_function_name(char out[32], const char *migration, uint32_t ordinal, char kind);
 /* CREATE OR REPLACE of the two functions, and their hashes into zdm.sync. */
 enum zdm_code pgsql_sync_replace_functions(struct pgsql_work *w, uint32_t ordinal, const struct pgsql_facts *facts,
                                            struct pgsql_trigger_text *text, struct zdm_error *err) ZDM_CHECKED;
+/* On the way back: the triggers of that sync step as they were first installed, in the transaction at hand, which holds
+ * SHARE ROW EXCLUSIVE or more on the table. */
+enum zdm_code pgsql_sync_install_again(struct pgsql_work *w, const struct zdm_step *sync,
+                                       struct zdm_error *err) ZDM_CHECKED;
 /* Drops triggers and functions of a sync step, in the transaction at hand. */
 enum zdm_code pgsql_sync_drop(struct pgsql_work *w, uint32_t ordinal, bool keep_record,
                               struct zdm_error *err) ZDM_CHECKED;

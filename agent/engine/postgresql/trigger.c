@@ -212,14 +212,13 @@ static void both_update(struct zdm_buffer *b, const struct pgsql_facts *facts, c
     zdm_buffer_puts(b, "  END IF;\n");
 }
 
-/* NEW.o and NEW.t differ: the batch's own UPDATE makes them the same and so never calls the function. */
-static void put_pair_differs(struct zdm_buffer *b, const struct pgsql_pair *pair)
+void pgsql_put_pair_differs(struct zdm_buffer *b, const struct pgsql_pair *pair, const char *row)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer source = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer target = ZDM_BUFFER_INIT;
     bool same = strcmp(pair->source.type, pair->target.type) == 0;
-    put_field(&source, "NEW.", pair->source.name);
-    put_field(&target, "NEW.", pair->target.name);
+    put_field(&source, row, pair->source.name);
+    put_field(&target, row, pair->target.name);
     if (same) {
         pgsql_put_differs(b, zdm_buffer_text(&source), zdm_buffer_text(&target), pair->target.exact);
     } else {
@@ -235,7 +234,8 @@ static void both_when(struct zdm_buffer *b, const struct pgsql_facts *facts, boo
     for (size_t i = 0; i < facts->n_pairs; i++) {
         const struct pgsql_pair *pair = &facts->pairs[i];
         zdm_buffer_puts(b, i == 0 ? "" : " OR ");
-        put_pair_differs(b, pair);
+        /* The batch's own UPDATE makes them the same and so never calls the function. */
+        pgsql_put_pair_differs(b, pair, "NEW.");
         if (insert && pair->source.not_null) {
             zdm_buffer_puts(b, " OR ");
             put_field(b, "NEW.", pair->source.name);

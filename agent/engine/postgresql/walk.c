@@ -37,7 +37,7 @@ void pgsql_memory_forget(struct pgsql_memory *memory)
 }
 
 /* t."a", t."b" */
-static void put_key(struct zdm_buffer *b, const struct pgsql_key *key, const char *alias, const char *after)
+void pgsql_put_key(struct zdm_buffer *b, const struct pgsql_key *key, const char *alias, const char *after)
 {
     for (size_t i = 0; i < key->n; i++) {
         zdm_buffer_puts(b, i == 0 ? "" : ", ");
@@ -55,11 +55,11 @@ static void put_bound_key(struct zdm_buffer *b, const struct pgsql_key *key, int
     }
 }
 
-static void put_compare(struct zdm_buffer *b, const struct pgsql_key *key, const char *op, int param)
+void pgsql_put_compare(struct zdm_buffer *b, const struct pgsql_key *key, const char *op, int param)
 {
     const char *open = key->n > 1 ? "ROW(" : "(";
     zdm_buffer_puts(b, open);
-    put_key(b, key, "t.", "");
+    pgsql_put_key(b, key, "t.", "");
     zdm_buffer_printf(b, ") %s %s", op, open);
     put_bound_key(b, key, param);
     zdm_buffer_puts(b, ")");
@@ -68,17 +68,17 @@ static void put_compare(struct zdm_buffer *b, const struct pgsql_key *key, const
 /* Rows up to $1, behind the cursor in $cursor (0: from the start). */
 static void put_range(struct zdm_buffer *b, const struct pgsql_key *key, int cursor)
 {
-    put_compare(b, key, "<=", 1);
+    pgsql_put_compare(b, key, "<=", 1);
     if (cursor != 0) {
         zdm_buffer_puts(b, " AND ");
-        put_compare(b, key, ">", cursor);
+        pgsql_put_compare(b, key, ">", cursor);
     }
 }
 
-static void put_key_text(struct zdm_buffer *b, const struct pgsql_key *key, const char *alias)
+void pgsql_put_key_text(struct zdm_buffer *b, const struct pgsql_key *key, const char *alias)
 {
     zdm_buffer_puts(b, "json_build_array(");
-    put_key(b, key, alias, "::text");
+    pgsql_put_key(b, key, alias, "::text");
     zdm_buffer_puts(b, ")::text");
 }
 
@@ -87,15 +87,15 @@ static char *full_text(const struct pgsql_facts *facts, const struct zdm_table *
 {
     struct zdm_buffer b = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&b, "SELECT ");
-    put_key_text(&b, &facts->key, "r.");
+    pgsql_put_key_text(&b, &facts->key, "r.");
     zdm_buffer_puts(&b, " FROM (SELECT ");
-    put_key(&b, &facts->key, "t.", "");
+    pgsql_put_key(&b, &facts->key, "t.", "");
     zdm_buffer_puts(&b, " FROM ");
     pgsql_put_table(&b, table);
     zdm_buffer_puts(&b, " AS t WHERE ");
     put_range(&b, &facts->key, cursor);
     zdm_buffer_puts(&b, " ORDER BY ");
-    put_key(&b, &facts->key, "t.", "");
+    pgsql_put_key(&b, &facts->key, "t.", "");
     zdm_buffer_puts(&b, " OFFSET $2::int8 - 1 LIMIT 1) AS r");
     return zdm_buffer_take(&b);
 }
@@ -104,16 +104,16 @@ static char *next_text(const struct pgsql_facts *facts, const struct zdm_table *
 {
     struct zdm_buffer b = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&b, "WITH r AS MATERIALIZED (SELECT ");
-    put_key(&b, &facts->key, "t.", "");
+    pgsql_put_key(&b, &facts->key, "t.", "");
     zdm_buffer_puts(&b, " FROM ");
     pgsql_put_table(&b, table);
     zdm_buffer_puts(&b, " AS t WHERE ");
     put_range(&b, &facts->key, cursor);
     zdm_buffer_puts(&b, " ORDER BY ");
-    put_key(&b, &facts->key, "t.", "");
+    pgsql_put_key(&b, &facts->key, "t.", "");
     /* The rows of r come in its order: the last is found without sorting again. */
     zdm_buffer_puts(&b, " LIMIT $2::int8) SELECT (SELECT ");
-    put_key_text(&b, &facts->key, "r.");
+    pgsql_put_key_text(&b, &facts->key, "r.");
     zdm_buffer_puts(&b, " FROM r OFFSET (SELECT greatest(count(*) - 1, 0) FROM r) LIMIT 1), (SELECT count(*) FROM r)");
     return zdm_buffer_take(&b);
 }
@@ -187,6 +187,151 @@ static char *change_text(const struct pgsql_facts *facts, const struct zdm_table
     return zdm_buffer_take(&b);
 }
 
+/* ON CONFLICT: a row that was filled before, or whose key another had before. A value that we wrote ourselves and that
+ * is overwritten once more is no old one. */
+static void put_images_merge(struct zdm_buffer *b, const struct pgsql_facts *facts)
+{
+    zdm_buffer_puts(b, " ON CONFLICT (");
+    for (size_t i = 0; i < facts->key.n; i++) {
+        zdm_buffer_printf(b, "%sk%zu", i == 0 ? "" : ", ", i);
+    }
+    zdm_buffer_puts(b, ") DO UPDATE SET ");
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        char written[32], old[32];
+        snprintf(written, sizeof written, "i.n%zu", i);
+        snprintf(old, sizeof old, "excluded.o%zu", i);
+        zdm_buffer_printf(b, "%so%zu = CASE WHEN ", i == 0 ? "" : ", ", i);
+        pgsql_put_differs(b, written, old, facts->pairs[i].target.exact);
+        zdm_buffer_printf(b, " THEN %s ELSE i.o%zu END, n%zu = excluded.n%zu", old, i, i, i);
+    }
+}
+
+/* The names of key, old and written values: k0, o0, n0, … each behind the alias. */
+static void put_images_columns(struct zdm_buffer *b, const struct pgsql_facts *facts, const char *alias)
+{
+    for (size_t i = 0; i < facts->key.n; i++) {
+        zdm_buffer_printf(b, "%s%sk%zu", i == 0 ? "" : ", ", alias, i);
+    }
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        zdm_buffer_printf(b, ", %so%zu, %sn%zu", alias, i, alias, i);
+    }
+}
+
+/* The rows of the range that are to be changed, held, with the values that they have then. What is not idempotent is
+ * never done to a row twice: its image says that it was. */
+static void put_held(struct zdm_buffer *b, const struct pgsql_facts *facts, const struct zdm_step *step, int cursor)
+{
+    zdm_buffer_puts(b, "WITH held AS MATERIALIZED (SELECT ");
+    for (size_t i = 0; i < facts->key.n; i++) {
+        zdm_buffer_puts(b, i == 0 ? "t." : ", t.");
+        pgsql_put_name(b, facts->key.names[i]);
+        zdm_buffer_printf(b, " AS k%zu", i);
+    }
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        zdm_buffer_puts(b, ", t.");
+        pgsql_put_name(b, facts->pairs[i].target.name);
+        zdm_buffer_printf(b, " AS o%zu", i);
+    }
+    zdm_buffer_puts(b, " FROM ");
+    pgsql_put_table(b, &step->table);
+    zdm_buffer_puts(b, " AS t WHERE ");
+    put_range(b, &facts->key, cursor);
+    put_terms(b, facts->d->filter);
+    put_terms(b, facts->d->guard);
+    for (size_t i = 0; facts->d->idempotent && i < facts->n_pairs; i++) {
+        zdm_buffer_puts(b, i == 0 ? " AND (" : " OR ");
+        put_todo(b, &facts->pairs[i]);
+    }
+    zdm_buffer_puts(b, facts->d->idempotent ? ")" : " AND NOT EXISTS (SELECT FROM zdm.");
+    for (size_t i = 0; !facts->d->idempotent && i < facts->key.n; i++) {
+        if (i == 0) {
+            pgsql_put_name(b, step->object);
+        }
+        zdm_buffer_printf(b, i == 0 ? " AS i WHERE i.k%zu = t." : " AND i.k%zu = t.", i);
+        pgsql_put_name(b, facts->key.names[i]);
+    }
+    zdm_buffer_puts(b, facts->d->idempotent ? "" : ")");
+    zdm_buffer_puts(b, " ORDER BY ");
+    pgsql_put_key(b, &facts->key, "t.", "");
+    zdm_buffer_puts(b, " FOR NO KEY UPDATE OF t)");
+}
+
+/* The change, and what it overwrote into the table of before-images (images.h), in one statement. */
+static char *images_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor)
+{
+    struct zdm_buffer b = ZDM_BUFFER_INIT;
+    put_held(&b, facts, step, cursor);
+    zdm_buffer_puts(&b, ", changed AS (UPDATE ");
+    pgsql_put_table(&b, &step->table);
+    zdm_buffer_puts(&b, " AS t SET ");
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        zdm_buffer_puts(&b, i == 0 ? "" : ", ");
+        put_assignment(&b, &facts->pairs[i], facts->n_pairs == 1);
+    }
+    zdm_buffer_puts(&b, " FROM held WHERE ");
+    for (size_t i = 0; i < facts->key.n; i++) {
+        zdm_buffer_puts(&b, i == 0 ? "t." : " AND t.");
+        pgsql_put_name(&b, facts->key.names[i]);
+        zdm_buffer_printf(&b, " = held.k%zu", i);
+    }
+    zdm_buffer_puts(&b, " RETURNING held.*");
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        zdm_buffer_puts(&b, ", t.");
+        pgsql_put_name(&b, facts->pairs[i].target.name);
+        zdm_buffer_printf(&b, " AS n%zu", i);
+    }
+    zdm_buffer_puts(&b, ") INSERT INTO zdm.");
+    pgsql_put_name(&b, step->object);
+    zdm_buffer_puts(&b, " AS i (");
+    put_images_columns(&b, facts, "");
+    zdm_buffer_puts(&b, ") SELECT ");
+    put_images_columns(&b, facts, "c.");
+    zdm_buffer_puts(&b, " FROM changed AS c");
+    put_images_merge(&b, facts);
+    return zdm_buffer_take(&b);
+}
+
+/* The source differs from the target, and could hold what that has. */
+static void put_behind(struct zdm_buffer *b, const struct pgsql_pair *pair)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer target = ZDM_BUFFER_INIT;
+    zdm_buffer_puts(&target, "t.");
+    pgsql_put_name(&target, pair->target.name);
+    zdm_buffer_puts(b, "(");
+    pgsql_put_pair_differs(b, pair, "t.");
+    zdm_buffer_puts(b, " AND ");
+    pgsql_put_fits(b, zdm_buffer_text(&target), &pair->target, &pair->source);
+    zdm_buffer_puts(b, ")");
+}
+
+/* From the target to its source, where the two differ and the value fits: after a sync was installed again. */
+static char *catch_up_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor)
+{
+    struct zdm_buffer b = ZDM_BUFFER_INIT;
+    zdm_buffer_puts(&b, "UPDATE ");
+    pgsql_put_table(&b, &step->table);
+    zdm_buffer_puts(&b, " AS t SET ");
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        zdm_buffer_puts(&b, i == 0 ? "" : ", ");
+        pgsql_put_name(&b, facts->pairs[i].source.name);
+        zdm_buffer_puts(&b, " = CASE WHEN ");
+        put_behind(&b, &facts->pairs[i]);
+        zdm_buffer_puts(&b, " THEN t.");
+        pgsql_put_name(&b, facts->pairs[i].target.name);
+        zdm_buffer_puts(&b, " ELSE t.");
+        pgsql_put_name(&b, facts->pairs[i].source.name);
+        zdm_buffer_puts(&b, " END");
+    }
+    zdm_buffer_puts(&b, " WHERE ");
+    put_range(&b, &facts->key, cursor);
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        zdm_buffer_puts(&b, i == 0 ? " AND (" : " OR ");
+        put_behind(&b, &facts->pairs[i]);
+    }
+    zdm_buffer_puts(&b, ")");
+    return zdm_buffer_take(&b);
+}
+
 static char *lock_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor)
 {
     struct zdm_buffer b = ZDM_BUFFER_INIT;
@@ -196,7 +341,7 @@ static char *lock_text(const struct pgsql_facts *facts, const struct zdm_table *
     put_range(&b, &facts->key, cursor);
     put_terms(&b, facts->d->filter);
     zdm_buffer_puts(&b, " ORDER BY ");
-    put_key(&b, &facts->key, "t.", "");
+    pgsql_put_key(&b, &facts->key, "t.", "");
     zdm_buffer_puts(&b, " FOR NO KEY UPDATE) AS locked");
     return zdm_buffer_take(&b);
 }
@@ -226,7 +371,7 @@ static char *differ_text(const struct pgsql_facts *facts, const struct zdm_table
 {
     struct zdm_buffer b = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&b, "SELECT ");
-    put_key_text(&b, &facts->key, "t.");
+    pgsql_put_key_text(&b, &facts->key, "t.");
     zdm_buffer_puts(&b, " FROM ");
     pgsql_put_table(&b, table);
     zdm_buffer_puts(&b, " AS t WHERE ");
@@ -243,8 +388,19 @@ static char *differ_text(const struct pgsql_facts *facts, const struct zdm_table
     return zdm_buffer_take(&b);
 }
 
-static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zdm_table *table)
+/* What a batch of the step does to a range. */
+static char *batch_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor)
 {
+    if (step->action == ZDM_ACTION_SYNC_REMOVE) {
+        return catch_up_text(facts, step, cursor);
+    }
+    return step->inverse == ZDM_INVERSE_IMAGES ? images_text(facts, step, cursor)
+                                               : change_text(facts, &step->table, cursor);
+}
+
+static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zdm_step *step)
+{
+    const struct zdm_table *table = &step->table;
     struct pgsql_walk *walk = calloc(1, sizeof *walk);
     if (walk == NULL) {
         return NULL;
@@ -257,8 +413,8 @@ static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zd
     walk->next = next_text(facts, table, 3);
     walk->lock_first = lock_text(facts, table, 0);
     walk->lock = lock_text(facts, table, 2);
-    walk->change_first = change_text(facts, table, 0);
-    walk->change = change_text(facts, table, 2);
+    walk->change_first = batch_text(facts, step, 0);
+    walk->change = batch_text(facts, step, 2);
     walk->differ_first = differ_text(facts, table, 0);
     walk->differ = differ_text(facts, table, 2);
     bool whole = walk->full_first != NULL && walk->full != NULL && walk->walk_key != NULL && walk->next_first != NULL &&
@@ -278,9 +434,14 @@ enum zdm_code pgsql_walk_get(struct pgsql_work *w, const struct pgsql_walk **out
         *out = w->memory->walk;
         return ZDM_OK;
     }
-    enum zdm_code code = pgsql_facts_read(w, w->step, 0, &facts, err);
+    bool removed = w->step->action == ZDM_ACTION_SYNC_REMOVE;
+    const struct zdm_step *derived = removed ? zdm_plan_step(w->op->plan, w->step->sync_step) : w->step;
+    if (derived == NULL) {
+        return zdm_error_set(err, ZDM_BUG, "step %s removes no sync", w->step->id);
+    }
+    enum zdm_code code = pgsql_facts_read(w, derived, 0, &facts, err);
     if (code == ZDM_OK) {
-        *out = w->memory->walk = build(&facts, &w->step->table);
+        *out = w->memory->walk = build(&facts, w->step);
         code = w->memory->walk != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }
     pgsql_facts_fini(&facts);

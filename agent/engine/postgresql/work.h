@@ -52,6 +52,20 @@ enum zdm_code pgsql_run_index_build(struct pgsql_work *w, struct zdm_error *err)
 enum zdm_code pgsql_run_index_drop_invalid(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* hide.c */
 enum zdm_code pgsql_run_hide(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* The way back: undo.c, unhide.c, restore.c, index.c, walk_back.c and images.c */
+enum zdm_code pgsql_run_undo_ddl(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_undo_sync(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_undo_remove(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_unhide(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_restore(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_index_drop(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_images_back(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* purge.c */
+enum zdm_code pgsql_run_purge(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_purge_leftovers(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* spend.c */
+enum zdm_code pgsql_run_undo_begin(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_spend_approvals(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* signals.c */
 enum zdm_code pgsql_signals(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 

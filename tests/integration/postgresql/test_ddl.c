@@ -146,14 +146,6 @@ static void column_is_added_to_a_partitioned_table_and_an_oddly_named_one(void *
     rig_inspect(r, 1, AGENT_PROOF_DONE);
 }
 
-static void what_this_release_cannot_do_is_refused_politely(void **state)
-{
-    struct rig *r = *state;
-    add_column(r, "ALTER TABLE users ADD COLUMN full_name text");
-    rig_refused(r, AGENT_RUN_PURGE, 1, "cannot carry out purge");
-    rig_refused(r, AGENT_RUN_UNHIDE, 1, "Nothing was changed");
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -167,7 +159,6 @@ int main(void)
         RIG_TEST(set_not_null_without_a_validated_check_is_refused),
         RIG_TEST(check_that_rows_violate_is_dropped_again),
         RIG_TEST(column_is_added_to_a_partitioned_table_and_an_oddly_named_one),
-        RIG_TEST(what_this_release_cannot_do_is_refused_politely),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }

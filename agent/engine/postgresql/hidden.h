@@ -1,0 +1,57 @@
+/*
+ * hidden.h - zdm.hidden: what was taken out of sight, and the statements that bring it back.
+ *
+ * A column on its way out of sight leaves a row of kind 'column', and one for each thing that belongs to it alone and
+ * goes with it: 'not null', 'check', 'foreign key', 'unique'. The statements are written while the catalogue still
+ * shows all of it, so that what comes back is what was there, byte for byte in a dump:
+ *
+ *   back_sql    short, in the transaction of the unhide: the constraint, NOT VALID
+ *   long_sql    afterwards, without blocking anybody: VALIDATE, or the index built concurrently
+ *   finish_sql  short: SET NOT NULL proven by the helper's CHECK, the unique constraint on its index
+ *   violated_by condition over t. that names the rows which stand against it
+ *
+ * States: hidden -> back (long_sql is to be run) -> proven (finish_sql is to be run) -> the row goes. What rows violate
+ * ends as 'violated', with a remark. Rows of rollbacks stay hidden until they are purged. A row of kind 'images' stands
+ * for a table of before-images; its hidden_at is the time of the last batch.
+ */
+#ifndef AGENT_ENGINE_POSTGRESQL_HIDDEN_H
+#define AGENT_ENGINE_POSTGRESQL_HIDDEN_H
+
+#include "agent/engine/postgresql/locks.h"
+
+/* A column on its way out of sight. */
+struct pgsql_hiding {
+    uint32_t step; /* that it is kept under */
+    const struct zdm_table *name;
+    struct pgsql_table table;
+    struct pgsql_column column;
+    const char *hidden_name;
+    bool by_rollback;
+};
+
+/* "ALTER TABLE s.t" */
+void pgsql_put_alter(struct zdm_buffer *b, const struct zdm_table *table);
+/* Refuses columns that cannot lose their name, or whose own constraints could not be brought back. */
+enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hiding *h,
+                                  struct zdm_error *err) ZDM_CHECKED;
+/* Locks the tables that the column's own foreign keys point at. */
+enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struct pgsql_hiding *h,
+                                        struct zdm_error *err) ZDM_CHECKED;
+/* Under ACCESS EXCLUSIVE: keeps what belongs to the column, drops it, renames the column and marks it. */
+enum zdm_code pgsql_hidden_put(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err) ZDM_CHECKED;
+
+/* How the rows of a step's hide stand. */
+struct pgsql_hidden_state {
+    int64_t back, proven;
+    char remark[ZDM_TEXT_MAX + 1]; /* of the violated ones, "" for none */
+};
+enum zdm_code pgsql_hidden_read(struct pgsql_work *w, uint32_t step, struct pgsql_hidden_state *out,
+                                struct zdm_error *err) ZDM_CHECKED;
+
+/* unhide.c: proof of the way back of a hide, and which part comes next */
+enum zdm_code pgsql_unhide_look(struct pgsql_work *w, const struct pgsql_table *table,
+                                struct zdm_error *err) ZDM_CHECKED;
+/* purge.c: nothing that rollbacks of this migration left on the step's table */
+enum zdm_code pgsql_leftovers_look(struct pgsql_work *w, bool *out_none, struct zdm_error *err) ZDM_CHECKED;
+
+#endif

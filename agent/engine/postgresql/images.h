@@ -1,0 +1,24 @@
+/*
+ * images.h - before-images (database.md 12): what a backfill of a column that existed before has overwritten.
+ *
+ * zdm.<object of the step> holds one row for each row that was changed: its key (k0, k1, …), each target's old value
+ * (o0, …) and the one that was written (n0, …). It is written by the statement that changes the rows, and read back
+ * into every column that still holds, byte for byte, what was written.
+ */
+#ifndef AGENT_ENGINE_POSTGRESQL_IMAGES_H
+#define AGENT_ENGINE_POSTGRESQL_IMAGES_H
+
+#include "agent/engine/postgresql/sync.h"
+
+enum zdm_code pgsql_images_exist(struct pgsql_work *w, const char *object, bool *out,
+                                 struct zdm_error *err) ZDM_CHECKED;
+/* With the bound of the backfill, in its transaction. */
+enum zdm_code pgsql_images_make(struct pgsql_work *w, const struct pgsql_key *key, struct zdm_error *err) ZDM_CHECKED;
+/* In the batch's transaction: the time from which its grace counts. */
+enum zdm_code pgsql_images_touch(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* A batch of the way back. */
+enum zdm_code pgsql_images_write_back(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* Drops the table and forgets it, in the transaction at hand. */
+enum zdm_code pgsql_images_drop(struct pgsql_work *w, const char *object, struct zdm_error *err) ZDM_CHECKED;
+
+#endif

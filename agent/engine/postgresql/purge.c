@@ -1,0 +1,257 @@
+/*
+ * purge.c - really dropping what was hidden: the only statements of the engine that cannot be taken back.
+ *
+ * Nothing goes before its grace has passed since it was hidden, by the database's own clock, unless the approvals say
+ * `now`: AGENT_EARLY, with the time that is left. A column goes together with the triggers that still write into it and
+ * with its rows of zdm.hidden, in one transaction with the fence.
+ */
+#include "agent/engine/postgresql/hidden.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/engine/postgresql/classify.h"
+#include "agent/engine/postgresql/images.h"
+#include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/sync.h"
+
+/* Looks at the age of what the operation is to drop: $1 grace in ms, then those of `where`. False: too early, and the
+ * result says how long. What is not there at all is not early. */
+static enum zdm_code is_due(struct pgsql_work *w, const char *where, size_t n, const char *const *values, bool *out,
+                            struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    char grace[24];
+    const char *params[8] = {grace};
+    snprintf(grace, sizeof grace, "%" PRId64, w->op->grace_ms);
+    for (size_t i = 0; i < n; i++) {
+        params[1 + i] = values[i];
+    }
+    zdm_buffer_printf(&sql,
+                      "SELECT coalesce(ceil(max($1::int8 - extract(epoch FROM clock_timestamp() - hidden_at) * 1000)),"
+                      " 0)::int8 FROM zdm.hidden WHERE %s",
+                      where);
+    enum zdm_code code = pgsql_query(w->s, zdm_buffer_text(&sql), 1 + n, params, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while reading zdm.hidden");
+    }
+    int64_t left = pgsql_int(res, 0, 0);
+    *out = w->op->purge_now || left <= 0;
+    if (!*out) {
+        w->result->outcome = AGENT_EARLY;
+        w->result->wait_ms = left;
+    }
+    return ZDM_OK;
+}
+
+static enum zdm_code drop_column(struct pgsql_work *w, const struct zdm_table *table, const char *column,
+                                 struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    pgsql_put_alter(&sql, table);
+    zdm_buffer_puts(&sql, " DROP COLUMN IF EXISTS ");
+    pgsql_put_name(&sql, column);
+    zdm_buffer_puts(&sql, " RESTRICT");
+    enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    if (code != ZDM_OK && pgsql_is_dependency(err)) {
+        struct zdm_error server = *err;
+        zdm_error_set(err, ZDM_REFUSED, "column %s cannot be dropped: %.400s", column, server.detail);
+        zdm_error_detail(err, "%s", server.detail);
+        return zdm_error_hint(err, "Drop or change what depends on the column, then retry the shard.");
+    }
+    return code;
+}
+
+/* ---- What rollbacks left ---- */
+
+/* The oldest leftover of the migration; of the step's table alone where there is a step. */
+struct leftover {
+    bool found, there, ours;
+    struct zdm_table name; /* into the texts below */
+    char schema[ZDM_IDENTIFIER_MAX + 1], table[ZDM_IDENTIFIER_MAX + 1], column[ZDM_IDENTIFIER_MAX + 1];
+};
+
+static enum zdm_code next_leftover(struct pgsql_work *w, struct leftover *out, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT h.schema_name, h.table_name, h.hidden_name, a.attnum IS NOT NULL,"
+        " coalesce(col_description(a.attrelid, a.attnum) = $4, false) FROM zdm.hidden h LEFT JOIN pg_attribute a"
+        " ON a.attrelid = to_regclass(format('%I.%I', h.schema_name, h.table_name)) AND a.attname = h.hidden_name"
+        " AND NOT a.attisdropped WHERE h.migration = $1 AND h.by_rollback AND h.kind = 'column'"
+        " AND ($2::text IS NULL OR (h.schema_name, h.table_name) = ($2, $3::text)) ORDER BY h.hidden_at LIMIT 1";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    char mark[ZDM_NAME_MAX + 8];
+    pgsql_owner_mark(mark, w->op->migration);
+    const char *schema = w->step == NULL ? NULL : w->step->table.schema;
+    const char *params[] = {w->op->migration, schema, w->step == NULL ? NULL : w->step->table.name, mark};
+    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
+    *out = (struct leftover){.found = code == ZDM_OK && PQntuples(res) == 1};
+    if (!out->found) {
+        return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.hidden");
+    }
+    zdm_copy_text(out->schema, sizeof out->schema, pgsql_text(res, 0, 0));
+    zdm_copy_text(out->table, sizeof out->table, pgsql_text(res, 0, 1));
+    zdm_copy_text(out->column, sizeof out->column, pgsql_text(res, 0, 2));
+    out->there = pgsql_true(res, 0, 3);
+    out->ours = pgsql_true(res, 0, 4);
+    return ZDM_OK;
+}
+
+/* One that somebody else has dropped or taken over is only forgotten. */
+static enum zdm_code drop_leftover(struct pgsql_work *w, const struct leftover *left, struct zdm_error *err)
+{
+    struct zdm_table name = {(char *)left->schema, (char *)left->table};
+    const char *params[] = {w->op->migration, left->schema, left->table, left->column};
+    enum zdm_code code = left->there && left->ours ? drop_column(w, &name, left->column, err) : ZDM_OK;
+    return code == ZDM_OK ? pgsql_query(w->s,
+                                        "DELETE FROM zdm.hidden WHERE migration = $1 AND by_rollback AND schema_name ="
+                                        " $2 AND table_name = $3 AND hidden_name = $4",
+                                        4, params, NULL, err)
+                          : code;
+}
+
+enum zdm_code pgsql_leftovers_look(struct pgsql_work *w, bool *out_none, struct zdm_error *err)
+{
+    struct leftover left;
+    enum zdm_code code = next_leftover(w, &left, err);
+    *out_none = !left.found;
+    return code;
+}
+
+/* Takes the table's lock, where there is a table. */
+static enum zdm_code lock_for(struct pgsql_short *attempt, const struct zdm_table *name, bool there,
+                              struct zdm_error *err)
+{
+    struct pgsql_table table;
+    enum zdm_code code = pgsql_short_begin(attempt, attempt->w, err);
+    if (code == ZDM_OK && there) {
+        code = pgsql_table_find(attempt->w->s, name, &table, err);
+        if (code == ZDM_OK) {
+            code = pgsql_short_lock(attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
+        }
+    }
+    return code;
+}
+
+enum zdm_code pgsql_run_purge_leftovers(struct pgsql_work *w, struct zdm_error *err)
+{
+    struct leftover left;
+    struct pgsql_short attempt = {.w = w};
+    bool due = false;
+    w->step = NULL;
+    enum zdm_code code = next_leftover(w, &left, err);
+    if (code == ZDM_OK && !left.found) {
+        w->result->outcome = AGENT_ALREADY;
+        return ZDM_OK;
+    }
+    const char *const values[] = {w->op->migration, left.column};
+    if (code == ZDM_OK) {
+        code =
+            is_due(w, "migration = $2 AND by_rollback AND hidden_name = $3 AND kind = 'column'", 2, values, &due, err);
+    }
+    if (code != ZDM_OK || !due) {
+        return code;
+    }
+    struct zdm_table name = {left.schema, left.table};
+    code = lock_for(&attempt, &name, left.there, err);
+    if (code == ZDM_OK) {
+        code = drop_leftover(w, &left, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+/* ---- Steps of the purge phase ---- */
+
+static enum zdm_code drop_leftovers_of_table(struct pgsql_work *w, struct zdm_error *err)
+{
+    struct leftover left = {.found = true};
+    enum zdm_code code = ZDM_OK;
+    while (code == ZDM_OK && left.found) {
+        code = next_leftover(w, &left, err);
+        if (code == ZDM_OK && left.found) {
+            code = drop_leftover(w, &left, err);
+        }
+    }
+    return code;
+}
+
+/* The name that the hide gave it, with this migration's mark: nothing else is dropped. */
+static enum zdm_code drop_hidden_column(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    struct pgsql_column column = {0};
+    bool found = false;
+    enum zdm_code code = pgsql_column_look(w->s, table, w->step->object, &found, &column, err);
+    bool ours = pgsql_is_owner(column.comment, w->op->migration);
+    pgsql_column_fini(&column);
+    if (code == ZDM_OK && found && !ours) {
+        return zdm_error_set(err, ZDM_EXISTS, "column %s of %s.%s is there and was not hidden by this migration",
+                             w->step->object, table->schema, table->name);
+    }
+    if (code == ZDM_OK && w->step->sync_step != 0) {
+        code = pgsql_sync_drop(w, w->step->sync_step, false, err);
+    }
+    return code == ZDM_OK && found ? drop_column(w, &w->step->table, w->step->object, err) : code;
+}
+
+static enum zdm_code purge_column(struct pgsql_work *w, struct zdm_error *err)
+{
+    struct pgsql_table table;
+    struct pgsql_short attempt;
+    const char *params[] = {w->op->migration, w->step->table.schema, w->step->table.name, w->step->object};
+    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    if (code == ZDM_OK) {
+        code = pgsql_short_begin(&attempt, w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_short_lock(&attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
+    }
+    if (code == ZDM_OK) {
+        code = drop_hidden_column(w, &table, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s,
+                           "DELETE FROM zdm.hidden WHERE migration = $1 AND schema_name = $2 AND table_name = $3"
+                           " AND hidden_name = $4 AND NOT by_rollback",
+                           4, params, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = drop_leftovers_of_table(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_step_on(w, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+static enum zdm_code purge_images(struct pgsql_work *w, struct zdm_error *err)
+{
+    struct pgsql_short attempt;
+    enum zdm_code code = pgsql_short_begin(&attempt, w, err);
+    if (code == ZDM_OK) {
+        code = pgsql_images_drop(w, w->step->object, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_step_on(w, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+enum zdm_code pgsql_run_purge(struct pgsql_work *w, struct zdm_error *err)
+{
+    const char *const values[] = {w->op->migration, w->step->table.schema, w->step->table.name, w->step->object};
+    bool images = w->step->action == ZDM_ACTION_PURGE_IMAGES, due = false;
+    /* Leftovers of the same table were hidden before: they are older, but the same grace is asked of them. */
+    enum zdm_code code = is_due(w,
+                                "migration = $2 AND schema_name = $3 AND table_name = $4 AND (hidden_name = $5 OR"
+                                " by_rollback) AND kind IN ('column', 'images')",
+                                4, values, &due, err);
+    if (code != ZDM_OK || !due) {
+        return code;
+    }
+    return images ? purge_images(w, err) : purge_column(w, err);
+}

@@ -1,0 +1,145 @@
+/*
+ * spend.c - signatures that are used up on this shard (protocol 6): undo orders and approvals.
+ *
+ * zdm.spent and the journal's row are written in one transaction, so that an order is either begun and spent or
+ * neither. Who asks again after an answer was lost finds the row as it wanted it: AGENT_ALREADY, nothing spent twice.
+ */
+#include "agent/engine/postgresql/journal.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "common/plan/undo.h"
+
+/* What a nonce is spent for. */
+struct spending {
+    const char *kind;
+    uint32_t phase;
+    const char *refusal;
+};
+
+static enum zdm_code spend(struct pgsql_work *w, const struct spending *what, const struct zdm_id *nonce,
+                           const struct zdm_id *approver, struct zdm_error *err)
+{
+    static const char sql[] = "INSERT INTO zdm.spent (nonce, migration, kind, phase, approver)"
+                              " VALUES (decode($1, 'hex'), $2, $3, $4::int4, decode($5, 'hex')) ON CONFLICT DO NOTHING";
+    char nonce_hex[ZDM_ID_HEX_SIZE], approver_hex[ZDM_ID_HEX_SIZE], phase[16];
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    zdm_hex(nonce_hex, nonce->bytes, sizeof nonce->bytes);
+    zdm_hex(approver_hex, approver->bytes, sizeof approver->bytes);
+    snprintf(phase, sizeof phase, "%" PRIu32, what->phase);
+    const char *params[] = {nonce_hex, w->op->migration, what->kind, phase, approver_hex};
+    enum zdm_code code = pgsql_query(w->s, sql, 5, params, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while writing zdm.spent");
+    }
+    if (PQcmdTuples(res)[0] == '0') {
+        zdm_error_set(err, ZDM_REFUSED, "%s", what->refusal);
+        return zdm_error_hint(err, "Sign it anew: each signature counts once on each shard.");
+    }
+    return ZDM_OK;
+}
+
+static enum zdm_code spend_approvals(struct pgsql_work *w, const char *kind, uint32_t phase, struct zdm_error *err)
+{
+    const struct spending what = {kind, phase, "the approval was used before"};
+    enum zdm_code code = ZDM_OK;
+    for (size_t i = 0; code == ZDM_OK && i < w->op->n_spend; i++) {
+        code = spend(w, &what, &w->op->spend[i].nonce, &w->op->spend[i].approver, err);
+    }
+    return code;
+}
+
+static enum zdm_code refuse_purged(const struct pgsql_work *w, struct zdm_error *err)
+{
+    const struct agent_op *op = w->op;
+    const struct zdm_step *purged = op->plan == NULL ? NULL : zdm_plan_purged(op->plan, op->to_phase, op->journal_step);
+    if (purged == NULL) {
+        return ZDM_OK;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "step %s has really dropped %s of %s.%s: there is no way back", purged->id,
+                  purged->column != NULL ? purged->column : purged->object, purged->table.schema, purged->table.name);
+    return zdm_error_hint(err, "Restore the data from a backup.");
+}
+
+static enum zdm_code already(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_journal_commit(w, err);
+    w->result->outcome = AGENT_ALREADY;
+    return code;
+}
+
+static enum zdm_code begin_undo(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char set[] = "entered_phase = least(entered_phase, $8::int4), purge_now = false,"
+                              " undo_nonce = decode($9, 'hex')";
+    static const struct zdm_id nobody = {{0}};
+    const struct spending order = {"undo order", w->op->to_phase, "this undo order was used before"};
+    char phase[16], nonce[ZDM_ID_HEX_SIZE];
+    snprintf(phase, sizeof phase, "%" PRIu32, w->op->to_phase);
+    zdm_hex(nonce, w->op->undo_nonce.bytes, sizeof w->op->undo_nonce.bytes);
+    enum zdm_code code = refuse_purged(w, err);
+    if (code == ZDM_OK) {
+        code = spend(w, &order, &w->op->undo_nonce, &nobody, err);
+    }
+    if (code == ZDM_OK) {
+        code = spend_approvals(w, "undo", w->op->to_phase, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_write(w, set, 2, (const char *const[]){phase, nonce}, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+enum zdm_code pgsql_run_undo_begin(struct pgsql_work *w, struct zdm_error *err)
+{
+    if (zdm_id_is_zero(&w->op->undo_nonce)) {
+        return zdm_error_set(err, ZDM_BUG, "a rollback without an order");
+    }
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    if (code == ZDM_OK && zdm_id_equal(&w->result->undo_nonce, &w->op->undo_nonce)) {
+        return already(w, err);
+    }
+    return code == ZDM_OK ? begin_undo(w, err) : code;
+}
+
+/* The row says so already: a lost answer, or approvals that add nothing. */
+static bool is_entered(const struct pgsql_work *w)
+{
+    const struct agent_result *row = w->result;
+    const struct agent_op *op = w->op;
+    if (op->spend_phase == 0) {
+        return row->purge_generation == op->fence.generation && (row->purge_generation_now || !op->purge_now);
+    }
+    return row->entered_phase >= op->spend_phase && (row->purge_now || !op->purge_now);
+}
+
+static enum zdm_code enter(struct pgsql_work *w, struct zdm_error *err)
+{
+    bool leftovers = w->op->spend_phase == 0;
+    const char *set = leftovers ? "purge_generation = $8::int8, purge_generation_now = $9::bool"
+                                : "entered_phase = greatest(entered_phase, $8::int4), purge_now = $9::bool";
+    char value[24];
+    snprintf(value, sizeof value, "%" PRIu64, leftovers ? w->op->fence.generation : (uint64_t)w->op->spend_phase);
+    const char *const values[] = {value, w->op->purge_now ? "t" : "f"};
+    enum zdm_code code = spend_approvals(w, leftovers ? "purge" : "enter", w->op->spend_phase, err);
+    if (code == ZDM_OK) {
+        code = pgsql_journal_write(w, set, 2, values, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+enum zdm_code pgsql_run_spend_approvals(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    if (code == ZDM_OK && is_entered(w)) {
+        return already(w, err);
+    }
+    return code == ZDM_OK ? enter(w, err) : code;
+}

@@ -1,0 +1,361 @@
+/*
+ * undo.c - the way back of a step: has it a part to be carried out, and which; and the short parts that take away what
+ * a step has put in place.
+ *
+ * As forward, the catalogue answers and the journal's notes, never memory. What was there before the migration, or is
+ * not its own, is left: a step that found its goal reached has nothing to undo. A column is never dropped, but renamed
+ * to "~zdm_u…" and kept until `zdmctl purge` (database.md 12); the triggers that fill it go in the same transaction,
+ * since one that names a column which is gone makes every write of the application fail.
+ */
+#include "agent/engine/postgresql/undo.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/engine/postgresql/hidden.h"
+#include "agent/engine/postgresql/images.h"
+#include "agent/engine/postgresql/index.h"
+#include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/sync.h"
+#include "agent/engine/postgresql/walk_back.h"
+#include "common/plan/undo.h"
+
+/* One step under the look; the table is there. */
+typedef enum zdm_code look_fn(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err);
+
+static enum zdm_code answer(struct pgsql_work *w, bool undone, enum agent_run next)
+{
+    w->result->proof = undone ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
+    w->result->next_run = undone ? AGENT_RUN_NONE : next;
+    return ZDM_OK;
+}
+
+static enum zdm_code column_is_ours(struct pgsql_work *w, const struct pgsql_table *table, const char *name, bool *out,
+                                    struct pgsql_column *column, struct zdm_error *err)
+{
+    bool found = false;
+    enum zdm_code code = pgsql_column_look(w->s, table, name, &found, column, err);
+    *out = found && pgsql_is_owner(column->comment, w->op->migration);
+    return code;
+}
+
+static enum zdm_code look_at_column(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    struct pgsql_column column = {0};
+    bool ours = false;
+    enum zdm_code code = column_is_ours(w, table, w->step->column, &ours, &column, err);
+    pgsql_column_fini(&column);
+    return code == ZDM_OK ? answer(w, !ours, AGENT_RUN_UNDO_DDL) : code;
+}
+
+static enum zdm_code look_at_check(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint"
+                              " WHERE conrelid = $1::oid AND conname = $2";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){table->oid, w->step->object}, &res, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    bool ours = PQntuples(res) > 0 && pgsql_is_owner(pgsql_text(res, 0, 0), w->op->migration);
+    return answer(w, !ours, AGENT_RUN_UNDO_DDL);
+}
+
+/* Only a NOT NULL that this migration noted as its own (ddl.c). */
+static enum zdm_code look_at_not_null(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM zdm.owned o JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attname = $2"
+        " AND a.attnotnull AND NOT a.attisdropped WHERE o.kind = 'not null' AND o.migration = $3"
+        " AND o.schema_name = $4 AND o.object = format('%I.%I', $5::text, $2::text))";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {table->oid, w->step->column, w->op->migration, table->schema, table->name};
+    enum zdm_code code = pgsql_query(w->s, sql, 5, params, &res, err);
+    return code == ZDM_OK ? answer(w, !pgsql_true(res, 0, 0), AGENT_RUN_UNDO_DDL) : code;
+}
+
+static enum zdm_code look_at_index(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    enum agent_proof proof = AGENT_PROOF_NONE;
+    struct zdm_error foreign = ZDM_ERROR_INIT;
+    enum zdm_code code = pgsql_index_look(w, table, &proof, &foreign);
+    if (code != ZDM_OK) {
+        *err = foreign;
+        return code;
+    }
+    return answer(w, proof == AGENT_PROOF_NOT_DONE || proof == AGENT_PROOF_FOREIGN, AGENT_RUN_INDEX_DROP);
+}
+
+/* Are there triggers of the syncs that must go? */
+static enum zdm_code syncs_are_gone(struct pgsql_work *w, bool *out, struct zdm_error *err)
+{
+    const struct zdm_step *syncs[PGSQL_UNDO_SYNCS_MAX];
+    size_t n = pgsql_undo_syncs(w, syncs);
+    enum zdm_code code = ZDM_OK;
+    *out = true;
+    for (size_t i = 0; code == ZDM_OK && *out && i < n; i++) {
+        enum agent_proof removed = AGENT_PROOF_NONE;
+        code = pgsql_sync_look_removed(w, syncs[i]->ordinal, &removed, err);
+        *out = removed == AGENT_PROOF_DONE;
+    }
+    return code;
+}
+
+static enum zdm_code look_at_sync(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    bool gone = false;
+    (void)table;
+    enum zdm_code code = syncs_are_gone(w, &gone, err);
+    return code == ZDM_OK ? answer(w, gone, AGENT_RUN_UNDO_SYNC) : code;
+}
+
+static enum zdm_code look_at_backfill(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    bool there = false, gone = true;
+    (void)table;
+    enum zdm_code code = ZDM_OK;
+    if (w->step->inverse == ZDM_INVERSE_IMAGES) {
+        code = pgsql_images_exist(w, w->step->object, &there, err);
+    }
+    if (code == ZDM_OK && there) {
+        code = syncs_are_gone(w, &gone, err);
+    }
+    if (code == ZDM_OK && !there) {
+        code = pgsql_walk_back_remark(w, "were changed since and kept", err);
+    }
+    return code == ZDM_OK ? answer(w, !there, gone ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_UNDO_SYNC) : code;
+}
+
+static const struct zdm_step *removed_sync(const struct pgsql_work *w)
+{
+    return zdm_plan_step(w->op->plan, w->step->sync_step);
+}
+
+static enum zdm_code look_at_removal(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    enum agent_proof installed = AGENT_PROOF_NONE;
+    bool over = true;
+    enum zdm_code code = pgsql_sync_look(w, table, w->step->sync_step, &installed, err);
+    if (code == ZDM_OK && installed == AGENT_PROOF_DONE) {
+        code = pgsql_walk_back_over(w, &over, err);
+    }
+    if (code == ZDM_OK && installed == AGENT_PROOF_DONE && over) {
+        code = pgsql_walk_back_remark(w, "were brought in step with the new column", err);
+    }
+    bool undone = installed == AGENT_PROOF_DONE && over;
+    return code == ZDM_OK
+               ? answer(w, undone, installed == AGENT_PROOF_DONE ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_UNDO_REMOVE)
+               : code;
+}
+
+static enum zdm_code nothing_to_undo(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    (void)table;
+    (void)err;
+    return answer(w, true, AGENT_RUN_NONE);
+}
+
+/* What a purge has dropped cannot come back: UNDO_BEGIN refuses. One that did nothing yet has nothing to undo. */
+static look_fn *const looks[] = {
+    [ZDM_ACTION_ADD_COLUMN] = look_at_column,     [ZDM_ACTION_ADD_CHECK] = look_at_check,
+    [ZDM_ACTION_SET_NOT_NULL] = look_at_not_null, [ZDM_ACTION_DROP_CONSTRAINT] = nothing_to_undo,
+    [ZDM_ACTION_VALIDATE] = nothing_to_undo,      [ZDM_ACTION_CREATE_INDEX] = look_at_index,
+    [ZDM_ACTION_SYNC_INSTALL] = look_at_sync,     [ZDM_ACTION_SYNC_REMOVE] = look_at_removal,
+    [ZDM_ACTION_BACKFILL] = look_at_backfill,     [ZDM_ACTION_CHECK_QUERY] = nothing_to_undo,
+    [ZDM_ACTION_CHECK_COMPARE] = nothing_to_undo, [ZDM_ACTION_HIDE_COLUMN] = pgsql_unhide_look,
+    [ZDM_ACTION_PURGE_COLUMN] = nothing_to_undo,  [ZDM_ACTION_GATE_FLAG] = nothing_to_undo,
+    [ZDM_ACTION_PURGE_IMAGES] = nothing_to_undo,
+};
+
+enum zdm_code pgsql_look_back(struct pgsql_work *w, struct zdm_error *err)
+{
+    size_t action = (size_t)w->step->action;
+    look_fn *look = action < sizeof looks / sizeof *looks ? looks[action] : NULL;
+    struct pgsql_table table;
+    if (look == NULL) {
+        return zdm_error_set(err, ZDM_UNSUPPORTED, "step %s is of a kind that this release does not know", w->step->id);
+    }
+    if (look == nothing_to_undo) {
+        return look(w, NULL, err);
+    }
+    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    return code == ZDM_OK ? look(w, &table, err) : code;
+}
+
+static bool shares_target(const struct zdm_step *a, const struct zdm_step *b)
+{
+    bool same_table = strcmp(a->table.schema, b->table.schema) == 0 && strcmp(a->table.name, b->table.name) == 0;
+    for (size_t i = 0; same_table && i < a->derivation->n_assignments; i++) {
+        for (size_t j = 0; j < b->derivation->n_assignments; j++) {
+            if (strcmp(a->derivation->assignments[i].target, b->derivation->assignments[j].target) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+size_t pgsql_undo_syncs(const struct pgsql_work *w, const struct zdm_step *out[PGSQL_UNDO_SYNCS_MAX])
+{
+    size_t n = 0;
+    if (w->step->action == ZDM_ACTION_SYNC_INSTALL) {
+        out[n++] = w->step;
+        return n;
+    }
+    for (uint32_t o = 1; o < w->step->ordinal && n < PGSQL_UNDO_SYNCS_MAX; o++) {
+        const struct zdm_step *step = zdm_plan_step(w->op->plan, o);
+        if (step->action == ZDM_ACTION_SYNC_INSTALL && step->derivation != NULL && w->step->derivation != NULL &&
+            shares_target(step, w->step)) {
+            out[n++] = step;
+        }
+    }
+    return n;
+}
+
+/* ---- Taking away ---- */
+
+/* Each rollback hides under a name of its own, so that the column may be added and taken away again. */
+static enum zdm_code leftover_name(struct pgsql_work *w, char out[ZDM_IDENTIFIER_MAX + 1], struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, "SELECT '~zdm_u' || left(gen_random_uuid()::text, 8)", 0, NULL, &res, err);
+    if (code == ZDM_OK) {
+        zdm_copy_text(out, ZDM_IDENTIFIER_MAX + 1, pgsql_text(res, 0, 0));
+    }
+    return code;
+}
+
+/* The column that `add` has added, when it is there and ours. */
+static enum zdm_code hide_added(struct pgsql_short *attempt, const struct pgsql_table *table,
+                                const struct zdm_step *add, struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    char name[ZDM_IDENTIFIER_MAX + 1] = "";
+    struct pgsql_hiding h = {.step = add->ordinal, .name = &add->table, .table = *table, .by_rollback = true};
+    bool ours = false;
+    enum zdm_code code = column_is_ours(w, table, add->column, &ours, &h.column, err);
+    if (code == ZDM_OK && !ours) {
+        pgsql_column_fini(&h.column);
+        return ZDM_OK;
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_hidden_refuse(w, &h, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_hidden_lock_parents(attempt, &h, err);
+    }
+    if (code == ZDM_OK) {
+        code = leftover_name(w, name, err);
+    }
+    h.hidden_name = name;
+    if (code == ZDM_OK) {
+        code = pgsql_hidden_put(w, &h, err);
+    }
+    pgsql_column_fini(&h.column);
+    return code;
+}
+
+static enum zdm_code forget_not_null(struct pgsql_work *w, struct zdm_error *err)
+{
+    const char *params[] = {w->op->migration, w->step->table.schema, w->step->table.name, w->step->column};
+    return pgsql_query(w->s,
+                       "DELETE FROM zdm.owned WHERE kind = 'not null' AND migration = $1 AND schema_name = $2"
+                       " AND object = format('%I.%I', $3::text, $4::text)",
+                       4, params, NULL, err);
+}
+
+static enum zdm_code take_away(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    if (w->step->action == ZDM_ACTION_ADD_COLUMN) {
+        return hide_added(attempt, table, w->step, err);
+    }
+    if (w->step->inverse_sql == NULL) {
+        return zdm_error_set(err, ZDM_BUG, "step %s has no inverse", w->step->id);
+    }
+    enum zdm_code code = pgsql_run_statement(w, w->step->inverse_sql, err);
+    return code == ZDM_OK && w->step->action == ZDM_ACTION_SET_NOT_NULL ? forget_not_null(w, err) : code;
+}
+
+/* Triggers first, then the columns that they fill: a function that fires in between does not exist. */
+static enum zdm_code take_syncs_away(struct pgsql_short *attempt, const struct pgsql_table *table,
+                                     struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    const struct zdm_step *syncs[PGSQL_UNDO_SYNCS_MAX];
+    size_t n = pgsql_undo_syncs(w, syncs);
+    enum zdm_code code = ZDM_OK;
+    for (size_t i = 0; code == ZDM_OK && i < n; i++) {
+        code = pgsql_sync_drop(w, syncs[i]->ordinal, false, err);
+    }
+    const struct zdm_derivation *d = w->step->action == ZDM_ACTION_SYNC_INSTALL ? w->step->derivation : NULL;
+    for (size_t i = 0; code == ZDM_OK && d != NULL && i < d->n_assignments; i++) {
+        const struct zdm_step *add = zdm_plan_adds(w->op->plan, &w->step->table, d->assignments[i].target);
+        if (add != NULL && add->ordinal >= w->op->floor) {
+            code = hide_added(attempt, table, add, err);
+        }
+    }
+    return code;
+}
+
+static enum zdm_code undo(struct pgsql_work *w,
+                          enum zdm_code (*part)(struct pgsql_short *, const struct pgsql_table *, struct zdm_error *),
+                          struct zdm_error *err)
+{
+    struct pgsql_table table;
+    struct pgsql_short attempt;
+    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    if (code == ZDM_OK) {
+        code = pgsql_short_begin(&attempt, w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_short_lock(&attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_look_back(w, err);
+    }
+    bool undone = w->result->proof == AGENT_PROOF_DONE;
+    if (code == ZDM_OK && !undone) {
+        code = part(&attempt, &table, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_commit(w, err);
+    }
+    w->result->proof = AGENT_PROOF_NONE;
+    w->result->next_run = AGENT_RUN_NONE;
+    if (code == ZDM_OK && undone) {
+        w->result->outcome = AGENT_ALREADY;
+    }
+    return code;
+}
+
+enum zdm_code pgsql_run_undo_ddl(struct pgsql_work *w, struct zdm_error *err)
+{
+    return undo(w, take_away, err);
+}
+
+enum zdm_code pgsql_run_undo_sync(struct pgsql_work *w, struct zdm_error *err)
+{
+    return undo(w, take_syncs_away, err);
+}
+
+static enum zdm_code put_sync_back(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    const struct zdm_step *sync = removed_sync(w);
+    (void)table;
+    if (sync == NULL || sync->derivation == NULL) {
+        return zdm_error_set(err, ZDM_BUG, "step %s removes no sync", w->step->id);
+    }
+    enum zdm_code code = pgsql_sync_install_again(w, sync, err);
+    return code == ZDM_OK && sync->derivation->both_ways ? pgsql_walk_back_begin(w, err) : code;
+}
+
+enum zdm_code pgsql_run_undo_remove(struct pgsql_work *w, struct zdm_error *err)
+{
+    return undo(w, put_sync_back, err);
+}

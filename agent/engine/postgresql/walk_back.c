@@ -1,0 +1,218 @@
+/*
+ * walk_back.c - the place of a walk on the way back, and the catch-up of a sync that was installed again (walk_back.h).
+ *
+ * While no triggers stood guard, the new column was the truth: from Contract on new code owns it. So the old one takes
+ * over its value wherever the two differ and it fits. Triggers are installed again before, so that what is written
+ * meanwhile is in step; the batch makes both columns the same and so never fires them.
+ */
+#include "agent/engine/postgresql/walk_back.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/engine/postgresql/backfill.h"
+#include "agent/engine/postgresql/images.h"
+#include "agent/engine/postgresql/journal.h"
+
+void pgsql_walk_back_fini(struct pgsql_walk_back *place)
+{
+    free(place->cursor);
+    free(place->bound);
+    free(place->walk_key);
+    *place = (struct pgsql_walk_back){0};
+}
+
+/* A statement over $1 migration, $2 step. */
+static enum zdm_code of_step(struct pgsql_work *w, const char *sql, PGresult **out, struct zdm_error *err)
+{
+    char step[16];
+    snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
+    enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){w->op->migration, step}, out, err);
+    return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.walk_back");
+}
+
+enum zdm_code pgsql_walk_back_begin(struct pgsql_work *w, struct zdm_error *err)
+{
+    return of_step(w,
+                   "INSERT INTO zdm.walk_back (migration, step) VALUES ($1, $2::int4) ON CONFLICT (migration, step) DO"
+                   " UPDATE SET cursor = NULL, bound = NULL, walk_key = NULL, rows_walked = 0, rows_total = 0,"
+                   " rows_told = 0, over = false",
+                   NULL, err);
+}
+
+enum zdm_code pgsql_walk_back_forget(struct pgsql_work *w, struct zdm_error *err)
+{
+    return of_step(w, "DELETE FROM zdm.walk_back WHERE migration = $1 AND step = $2::int4", NULL, err);
+}
+
+static bool copy(char **out, const char *text)
+{
+    *out = zdm_strdup(text);
+    return text == NULL || *out != NULL;
+}
+
+enum zdm_code pgsql_walk_back_read(struct pgsql_work *w, struct pgsql_walk_back *out, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = of_step(w,
+                                 "SELECT over, rows_walked, rows_total, rows_told, cursor, bound, walk_key"
+                                 " FROM zdm.walk_back WHERE migration = $1 AND step = $2::int4",
+                                 &res, err);
+    *out = (struct pgsql_walk_back){.there = code == ZDM_OK && PQntuples(res) == 1};
+    if (!out->there) {
+        return code;
+    }
+    out->over = pgsql_true(res, 0, 0);
+    out->rows_walked = (uint64_t)pgsql_int(res, 0, 1);
+    out->rows_total = (uint64_t)pgsql_int(res, 0, 2);
+    out->rows_told = (uint64_t)pgsql_int(res, 0, 3);
+    bool whole = copy(&out->cursor, pgsql_text(res, 0, 4)) && copy(&out->bound, pgsql_text(res, 0, 5)) &&
+                 copy(&out->walk_key, pgsql_text(res, 0, 6));
+    return whole ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
+enum zdm_code pgsql_walk_back_write(struct pgsql_work *w, const struct pgsql_walk_back *place, struct zdm_error *err)
+{
+    static const char sql[] = "UPDATE zdm.walk_back SET cursor = $3, bound = $4, walk_key = $5, rows_walked = $6::int8,"
+                              " rows_total = $7::int8, rows_told = $8::int8, over = $9::bool"
+                              " WHERE migration = $1 AND step = $2::int4";
+    char step[16], walked[24], total[24], told[24];
+    snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
+    snprintf(walked, sizeof walked, "%" PRIu64, place->rows_walked);
+    snprintf(total, sizeof total, "%" PRIu64, place->rows_total);
+    snprintf(told, sizeof told, "%" PRIu64, place->rows_told);
+    const char *params[] = {w->op->migration, step,  place->cursor, place->bound,           place->walk_key,
+                            walked,           total, told,          place->over ? "t" : "f"};
+    enum zdm_code code = pgsql_query_prepared(w->s, sql, 9, params, NULL, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while writing zdm.walk_back");
+    }
+    w->result->rows_done = place->rows_walked;
+    w->result->rows_total = place->rows_total;
+    return ZDM_OK;
+}
+
+enum zdm_code pgsql_walk_back_over(struct pgsql_work *w, bool *out, struct zdm_error *err)
+{
+    struct pgsql_walk_back place;
+    enum zdm_code code = pgsql_walk_back_read(w, &place, err);
+    *out = !place.there || place.over;
+    pgsql_walk_back_fini(&place);
+    return code;
+}
+
+enum zdm_code pgsql_walk_back_remark(struct pgsql_work *w, const char *what, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = of_step(w,
+                                 "SELECT trim(to_char(rows_told, '999,999,999,999,999')) || CASE rows_told WHEN 1 THEN"
+                                 " ' row' ELSE ' rows' END FROM zdm.walk_back WHERE migration = $1 AND step = $2::int4"
+                                 " AND over AND rows_told > 0",
+                                 &res, err);
+    if (code == ZDM_OK && PQntuples(res) == 1) {
+        snprintf(w->result->remark, sizeof w->result->remark, "%.60s %.150s", pgsql_text(res, 0, 0), what);
+    }
+    return code;
+}
+
+/* ---- The catch-up ---- */
+
+static enum zdm_code fix_bound(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_walk *walk,
+                               struct zdm_error *err)
+{
+    struct pgsql_key key = {0};
+    enum zdm_code code = pgsql_rows_estimate(w, &walk->table, &place->rows_total, err);
+    if (code == ZDM_OK) {
+        code = pgsql_key_find(w->s, &walk->table, &key, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_last_key(w, &key, &place->bound, err);
+    }
+    pgsql_key_fini(&key);
+    free(place->walk_key);
+    place->walk_key = zdm_strdup(walk->walk_key);
+    place->over = place->bound == NULL;
+    return code;
+}
+
+/* The walk's functions take cursor and bound from the operation. */
+static enum zdm_code walk_on(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_walk *walk,
+                             struct zdm_error *err)
+{
+    struct agent_op op = *w->op;
+    struct pgsql_work as = *w;
+    struct pgsql_chunk chunk = {0};
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    op.cursor = place->cursor;
+    op.bound = place->bound;
+    as.op = &op;
+    enum zdm_code code = pgsql_walk_next(&as, walk, &chunk, err);
+    if (code == ZDM_OK && chunk.last != NULL && op.locked_form) {
+        code = pgsql_walk_range(&as, walk->lock_first, walk->lock, chunk.last, NULL, err);
+    }
+    if (code == ZDM_OK && chunk.last != NULL) {
+        code = pgsql_walk_range(&as, walk->change_first, walk->change, chunk.last, &res, err);
+    }
+    if (code != ZDM_OK) {
+        free(chunk.last);
+        return zdm_error_wrap(err, "while bringing %s.%s in step", walk->table.schema, walk->table.name);
+    }
+    w->result->rows_walked = chunk.rows;
+    w->result->rows_changed = res == NULL ? 0 : (uint32_t)strtoul(PQcmdTuples(res), NULL, 10);
+    place->rows_walked += chunk.rows;
+    place->rows_told += w->result->rows_changed;
+    place->over = chunk.rows < (op.rows == 0 ? 1 : op.rows);
+    if (chunk.last != NULL) {
+        free(place->cursor);
+        place->cursor = chunk.last;
+    }
+    return ZDM_OK;
+}
+
+static enum zdm_code catch_up(struct pgsql_work *w, struct pgsql_walk_back *place, struct zdm_error *err)
+{
+    const struct pgsql_walk *walk = NULL;
+    enum zdm_code code = pgsql_walk_get(w, &walk, err);
+    if (code == ZDM_OK) {
+        code = pgsql_walk_begin(w, err);
+    }
+    bool stale = code == ZDM_OK && place->walk_key != NULL && strcmp(place->walk_key, walk->walk_key) != 0;
+    if (stale) {
+        free(place->cursor);
+        free(place->bound);
+        place->cursor = place->bound = NULL;
+    }
+    if (code == ZDM_OK) {
+        code = place->bound == NULL ? fix_bound(w, place, walk, err) : walk_on(w, place, walk, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_walk_back_write(w, place, err);
+    }
+    if (code == ZDM_OK && place->over) {
+        code = pgsql_walk_back_remark(w, "were brought in step with the new column", err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+static enum zdm_code run_catch_up(struct pgsql_work *w, struct zdm_error *err)
+{
+    struct pgsql_walk_back place;
+    enum zdm_code code = pgsql_walk_back_read(w, &place, err);
+    if (code == ZDM_OK && (!place.there || place.over)) {
+        w->result->outcome = AGENT_ALREADY;
+    } else if (code == ZDM_OK) {
+        code = catch_up(w, &place, err);
+    }
+    pgsql_walk_back_fini(&place);
+    return code;
+}
+
+enum zdm_code pgsql_run_images_back(struct pgsql_work *w, struct zdm_error *err)
+{
+    return w->step->action == ZDM_ACTION_SYNC_REMOVE ? run_catch_up(w, err) : pgsql_images_write_back(w, err);
+}
