@@ -201,12 +201,13 @@ static void put_next(struct ctl_page *p)
         zdm_buffer_puts(p->out, "\n");
 }
 
-static void put_nothing(struct ctl_page *p)
+static void put_nothing(struct ctl_page *p, const struct ctl_status_view *view)
 {
     zdm_buffer_puts(p->out, "fleet ");
     ctl_put(p->out, p->look, CTL_BOLD, ctl_json_text(p->status, "fleet"));
     zdm_buffer_puts(p->out, ": no migration has been submitted\n");
     put_alarms(p);
+    ctl_page_trust(p, view->trust_version);
     if (ctl_json_object(p->status, "next") != NULL)
         put_next(p);
     else
@@ -255,7 +256,7 @@ void ctl_view_status(struct zdm_buffer *out, const struct ctl_look *look, const 
     struct zdm_buffer text = ZDM_BUFFER_INIT;
     struct ctl_page p = {.out = &text, .look = look, .status = status, .phase = ctl_json_int(status, "phase", 0)};
     if (ctl_json_text(status, "migration")[0] == '\0') {
-        put_nothing(&p);
+        put_nothing(&p, view);
     } else if (!read_shards(&p)) {
         text.failed = true;
     } else {

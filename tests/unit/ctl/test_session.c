@@ -114,6 +114,40 @@ static void roles_and_strangers_are_refused(void **state)
     expect("--trust other status", 4, NULL, "of the fleet \"other\" that your trust file is for?");
 }
 
+/* Its own copy of the trust file ends where the person's settings say; somebody else's is behind until it is fetched.
+ */
+static void a_trust_version_is_published_and_fetched(void **state)
+{
+    (void)state;
+    expect("--trust copy trust show", 0, "version 1", NULL);
+    expect("trust propose --set-roles you=operator,approver --person2", 2, NULL, "unknown option --person2");
+    expect("trust propose --set-roles you=operator,approver --set-roles eve=operator --out next", 0,
+           "* person eve: operator, was viewer", NULL);
+    expect("trust publish next", 3, NULL, "lacks signatures");
+    expect("trust sign next --yes", 0, "1 of 1 roots of version 1", NULL);
+    expect("--key viewer freeze", 3, NULL, "zdmctl: ");
+    expect("trust publish next", 0, "your trust file trust is version 2 now", NULL);
+    expect("history -n 3 -o json", 0, "\"type\": \"trust_adopted\"", NULL);
+    expect("--key viewer freeze", 0, NULL, NULL);
+    expect("--key viewer thaw", 0, NULL, NULL);
+    expect("--trust copy status", 0, "trust: your trust file is version 1, the fleet's is 2: zdmctl trust fetch", NULL);
+    expect("--trust copy trust fetch", 0, "your trust file copy is version 2 now", NULL);
+    expect("--trust copy trust show", 0, "changed by version 2:", NULL);
+    expect("trust publish next", 3, NULL, "zdmctl: ");
+    expect("status", 0, NULL, NULL);
+    assert_lacks(out_text, "trust fetch");
+}
+
+static void what_needs_a_migration_says_so(void **state)
+{
+    (void)state;
+    expect("rollback --all-shards", 1, NULL, "no migration is active");
+    expect("purge --yes", 1, NULL, "no migration has been submitted");
+    expect("approve --revoke", 1, NULL, "no migration is active");
+    expect("exclude --shard a --reason x", 1, NULL, "no migration is active");
+    expect("agents revoke s1 --reason x --yes", 1, NULL, "there is no agent \"s1\"");
+}
+
 static void a_coordinator_that_comes_back_is_waited_for(void **state)
 {
     (void)state;
@@ -139,6 +173,10 @@ static int found_fleet(void **state)
         0, NULL, NULL);
     expect("trust init --fleet other --person you=you.pub:operator --coordinator coord.pub --root you --out other", 0,
            NULL, NULL);
+    expect(
+        "trust init --fleet shop --person you=you.pub:operator --person eve=viewer.pub:viewer --coordinator coord.pub "
+        "--root you --out copy",
+        0, NULL, NULL);
     snprintf(url, sizeof url, "ipc://%s/socket", home);
     setenv("ZDM_COORDINATOR", url, 1);
     setenv("ZDM_KEY", "you", 1);
@@ -171,9 +209,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define WITH(test) cmocka_unit_test_setup_teardown(test, with_coordinator, without_coordinator)
-        WITH(both_releases_are_told),          WITH(an_empty_fleet_is_no_error),
-        WITH(only_the_token_goes_to_stdout),   WITH(what_was_done_is_said_in_words_and_json),
-        WITH(roles_and_strangers_are_refused), WITH(a_coordinator_that_comes_back_is_waited_for),
+        WITH(both_releases_are_told),
+        WITH(an_empty_fleet_is_no_error),
+        WITH(only_the_token_goes_to_stdout),
+        WITH(what_was_done_is_said_in_words_and_json),
+        WITH(roles_and_strangers_are_refused),
+        WITH(what_needs_a_migration_says_so),
+        WITH(a_trust_version_is_published_and_fetched),
+        WITH(a_coordinator_that_comes_back_is_waited_for),
 #undef WITH
     };
     return cmocka_run_group_tests(tests, found_fleet, clean);
