@@ -46,6 +46,9 @@ struct coord_driver_config {
     struct store store; /* closed by who opened it, after the driver is freed */
     const char *release;
     const char *host; /* for the log */
+    /* Hears agents and nothing else: takes no epoch, writes nothing, gives nobody an order or a lease, refuses every
+     * request. What a recovery begins with: coord_driver_recover. */
+    bool only_hears;
     /* Replaces the trust file durably: called before the event that adopts it is committed. NULL: there is no file. */
     enum zdm_code (*keep_trust)(void *ctx, const void *bytes, size_t n, struct zdm_error *err);
     /* May be NULL. admit: the connection is authenticated. */
@@ -76,6 +79,18 @@ bool coord_driver_ended(const struct coord_driver *driver, struct zdm_error *err
 void coord_driver_stop(struct coord_driver *driver);
 /* Frees without closing connections or store. NULL is allowed. */
 void coord_driver_free(struct coord_driver *driver);
+
+/* ---- Recovery: recover_log.c. For a driver that only hears. ---- */
+
+/* The highest epoch that this log or an agent that was heard knows. */
+uint64_t coord_driver_seen_epoch(const struct coord_driver *driver);
+/* Is that the key of an operator, by the trust file? Name borrowed. ZDM_AUTH, ZDM_REFUSED. */
+enum zdm_code coord_driver_may_recover(const struct coord_driver *driver, const struct zdm_id *key_id,
+                                       const char **out_name, struct zdm_error *err) ZDM_CHECKED;
+/* Takes an epoch above all that was seen and writes the operator's signed word, with the reason: this log goes on.
+ * ZDM_AUTH, ZDM_REFUSED (no operator's key), ZDM_IO, ZDM_FULL. */
+enum zdm_code coord_driver_recover(struct coord_driver *driver, const struct zdm_signing_key *key, const char *reason,
+                                   struct zdm_error *err) ZDM_CHECKED;
 
 /* For the invariants of the simulator and for tests: read-only. */
 const struct coord_state *coord_driver_state(const struct coord_driver *driver);

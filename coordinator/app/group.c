@@ -193,6 +193,34 @@ static void take_trust(struct coord_driver *d, struct pending *pending, struct r
         }
 }
 
+/* What only hears decides nothing, and says so to whoever asks for something. */
+static void refuse_while_hearing(struct coord_driver *d, struct pending *pending)
+{
+    struct zdm_error err;
+    zdm_error_set(&err, ZDM_UNAVAILABLE, "this coordinator is being recovered: it only listens to its agents");
+    zdm_error_hint(&err, "Wait until whoever recovers it has started it again.");
+    send_answer(d, pending, &err);
+    pending->answered = true;
+}
+
+static enum zdm_code hear_one(struct coord_driver *d, struct pending *pending, struct zdm_error *err)
+{
+    struct coord_input input = {.kind = COORD_IN_AGENT_GONE, .now_ms = d->now_ms};
+    if (pending->answered || !is_input(pending))
+        return ZDM_OK;
+    if (pending->gone) {
+        input.u.agent_gone.agent = pending->agent;
+    } else if (pending->frame.type == ZDM_FRAME_REPORT) {
+        input.kind = COORD_IN_REPORT;
+        input.u.report.agent = pending->agent;
+        input.u.report.report = &pending->frame.u.report;
+    } else {
+        refuse_while_hearing(d, pending);
+        return ZDM_OK;
+    }
+    return coord_hear(d->state, &d->view, &input) ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
 static enum zdm_code decide_one(struct coord_driver *d, struct pending *pending, bool degraded, struct zdm_error *err)
 {
     struct request_scratch scratch = {.have_request = false};
@@ -230,8 +258,8 @@ static enum zdm_code decide_all(struct coord_driver *d, bool degraded, struct zd
 {
     enum zdm_code code = ZDM_OK;
     for (size_t i = 0; i < d->n_pendings && code == ZDM_OK; i++)
-        code = decide_one(d, &d->pendings[i], degraded, err);
-    return code == ZDM_OK && !degraded ? decide_tick(d, err) : code;
+        code = d->config.only_hears ? hear_one(d, &d->pendings[i], err) : decide_one(d, &d->pendings[i], degraded, err);
+    return code == ZDM_OK && !degraded && !d->config.only_hears ? decide_tick(d, err) : code;
 }
 
 /* ---- Releasing ---- */

@@ -12,7 +12,10 @@ static void print_help(void)
            "\n"
            "usage: zdm-coordinator run [OPTIONS]           serve agents and people until SIGTERM\n"
            "       zdm-coordinator backup FILE [OPTIONS]   copy the log of a running or stopped coordinator\n"
-           "       zdm-coordinator audit [--log FILE] [--anchors FILE]... [OPTIONS]   prove a log that nobody has open\n"
+           "       zdm-coordinator recover --key OPERATOR_KEY [--wait 60s] [--yes] [OPTIONS]\n"
+           "                                               go on with a log that fenced itself; asks its agents first\n"
+           "       zdm-coordinator audit [--log FILE] [--anchors FILE]... [OPTIONS]\n"
+           "                                               prove a log that no coordinator has open\n"
            "       zdm-coordinator version\n"
            "\n"
            "options, also as keys of the file given by --config (with '_' for '-'):\n");
@@ -45,6 +48,8 @@ int main(int argc, char **argv)
         return command_run(argc - 2, argv + 2);
     if (strcmp(command, "backup") == 0)
         return command_backup(argc - 2, argv + 2);
+    if (strcmp(command, "recover") == 0)
+        return command_recover(argc - 2, argv + 2);
     if (strcmp(command, "audit") == 0)
         return command_audit(argc - 2, argv + 2);
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {

@@ -13,6 +13,7 @@ enum { TRUST_FILE_MAX = 4 * 1024 * 1024 };
 
 int command_run(int argc, char **argv);
 int command_backup(int argc, char **argv);
+int command_recover(int argc, char **argv);
 int command_audit(int argc, char **argv);
 
 /* Prints an error with its detail and hint to stderr; the exit code for it. */

@@ -1,5 +1,6 @@
 /*
- * run.c - `zdm-coordinator run`: binds the driver to the real clock, network and disk, and turns it until SIGTERM.
+ * run.c - `zdm-coordinator run`: binds the driver to the real clock, network and disk, and turns it until SIGTERM; and
+ * `recover`, for which it is bound in the same way and only hears.
  *
  * One thread does everything; nng's threads only enqueue, the signal thread only wakes. The data folder is locked for
  * the life of the process, so that two coordinators never share it.
@@ -20,6 +21,7 @@
 #include "common/os/log.h"
 #include "coordinator/app/backup.h"
 #include "coordinator/app/program.h"
+#include "coordinator/app/recover.h"
 
 enum {
     OTHER_DESCRIPTORS = 64,
@@ -39,6 +41,7 @@ struct program {
     _Atomic(struct zdm_net_nng *) net;
     int64_t next_backup_look_ms;
     char url[URL_MAX];
+    bool only_hears; /* recover */
 };
 
 /* For the signal thread: it may come at any time. Lives until the process ends. */
@@ -152,6 +155,7 @@ static enum zdm_code make_driver(struct program *p, struct zdm_error *err)
                                                .store = p->store,
                                                .release = ZDM_VERSION,
                                                .host = host,
+                                               .only_hears = p->only_hears,
                                                .keep_trust = keep_trust,
                                                .admit = admit,
                                                .notice = notice,
@@ -306,4 +310,58 @@ int command_run(int argc, char **argv)
     }
     finish(p);
     return status;
+}
+
+/* ---- recover ---- */
+
+static void poll_for(void *ctx, int64_t wait_ms)
+{
+    struct program *p = ctx;
+    zdm_net_nng_poll(atomic_load(&p->net), (int)wait_ms);
+}
+
+static enum zdm_code check_log(const struct settings *s, struct zdm_error *err)
+{
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/log.db", s->data) < (int)sizeof path && access(path, F_OK) == 0)
+        return ZDM_OK;
+    return zdm_error_set(err, ZDM_NOT_FOUND, "there is no log in %s", s->data);
+}
+
+static enum zdm_code recover(struct program *p, const struct recover_options *options, struct zdm_error *err)
+{
+    struct store_head head;
+    enum zdm_code code = check_log(&p->settings, err);
+    if (code == ZDM_OK)
+        code = start(p, err);
+    if (code == ZDM_EXISTS)
+        return zdm_error_hint(err, "Stop it first: recover listens in its place.");
+    if (code != ZDM_OK)
+        return code;
+    if (p->store.ops->head(p->store.self, &head, err) != STORE_OK)
+        return err->code;
+    fprintf(stderr, "listening on %s\n", p->url);
+    code = recover_log(p->driver, options, head.seq != 0 && head.backup_seq == head.seq, poll_for, p, err);
+    coord_driver_stop(p->driver);
+    poll_for(p, 100);
+    return code;
+}
+
+int command_recover(int argc, char **argv)
+{
+    struct program *p = &program;
+    struct recover_options options;
+    struct zdm_error err;
+    p->only_hears = true;
+    enum zdm_code code = zdm_crypto_start(&err);
+    if (code == ZDM_OK)
+        code = recover_options_take(&options, &argc, argv, &err);
+    if (code == ZDM_OK)
+        code = settings_read(&p->settings, argc, argv, 0, NULL, &err);
+    if (code != ZDM_OK)
+        return print_error(&err);
+    zdm_log_start("zdm-coordinator", ZDM_LOG_WARN);
+    code = recover(p, &options, &err);
+    finish(p);
+    return code == ZDM_OK ? EXIT_DONE : print_error(&err);
 }

@@ -187,7 +187,7 @@ enum zdm_code log_start(struct coord_driver *d, struct zdm_error *err)
         code = check_fleet(d, err);
     if (code == ZDM_OK)
         code = check_trust(d, err);
-    if (code == ZDM_OK)
+    if (code == ZDM_OK && !d->config.only_hears)
         code = acquire(d, err);
     if (code != ZDM_OK)
         return code;
@@ -195,7 +195,7 @@ enum zdm_code log_start(struct coord_driver *d, struct zdm_error *err)
     start_time(d);
     coord_view_init(&d->view, d->now_ms);
     code = trust_follow(d, err);
-    if (code != ZDM_OK)
+    if (code != ZDM_OK || d->config.only_hears)
         return code;
     push_first_group(d, &head);
     code = group_absorb(d, err);

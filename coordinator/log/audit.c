@@ -240,13 +240,10 @@ static bool note_epoch(struct coord_audit *audit, const struct coord_event *even
 
 static void check_header(struct coord_audit *audit, const struct coord_event *event)
 {
-    bool starts = event->type == COORD_EVENT_EPOCH_STARTED || event->type == COORD_EVENT_LOG_OPENED ||
-                  event->type == COORD_EVENT_RECOVERED;
-    if (event->epoch < audit->epoch ||
-        (event->epoch > audit->epoch && !starts && audit->epoch != 0 && event->type != COORD_EVENT_OPERATOR_ACTED))
+    if (event->epoch < audit->epoch)
         audit_found(audit, COORD_AUDIT_MISSTATED, event->seq, event->seq,
-                    "event %" PRIu64 " is of epoch %" PRIu64 ", in the middle of epoch %" PRIu64, event->seq,
-                    event->epoch, audit->epoch);
+                    "event %" PRIu64 " is of epoch %" PRIu64 ", behind one of epoch %" PRIu64, event->seq, event->epoch,
+                    audit->epoch);
     if (event->at_ms < audit->at_ms)
         audit_found(audit, COORD_AUDIT_MISSTATED, event->seq, event->seq,
                     "event %" PRIu64 " says that it is older than the one before it", event->seq);
