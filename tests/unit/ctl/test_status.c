@@ -288,10 +288,84 @@ static void every_word_has_a_text(void **state)
         assert_true(strlen(ctl_shard_word_text((enum ctl_shard_word)w)) > 1);
 }
 
+/* The fixture with what going back and signing add to it. */
+static json_t *with_authority(void)
+{
+    json_t *status = fixture("status.json"), *shards = json_object_get(status, "shards");
+    json_object_set_new(status, "trust_version", json_integer(3));
+    json_object_set_new(
+        status, "approvals",
+        parse("[{\"phase\": 3, \"action\": \"enter\", \"needed\": 2, \"given\": 1, \"by\": ["
+              "{\"name\": \"bob\", \"expires_at\": \"2026-11-29T10:00:00Z\", \"verdict\": \"counts\"},"
+              "{\"name\": \"carol\", \"expires_at\": \"2026-11-20T10:00:00Z\", \"verdict\": \"has expired\"}]},"
+              "{\"phase\": 5, \"action\": \"purge\", \"needed\": 1, \"given\": 0, \"by\": []},"
+              "{\"phase\": 1, \"action\": \"undo\", \"needed\": 1, \"given\": 1, \"by\": ["
+              "{\"name\": \"bob\", \"expires_at\": \"2026-11-29T10:00:00Z\", \"verdict\": \"counts\"}]}]"));
+    for (size_t i = 0; i < 2; i++)
+        json_object_set_new(json_array_get(shards, i), "hidden",
+                            parse(i == 0 ? "[{\"what\": \"column public.users.name\", \"hidden_at\": "
+                                           "\"2026-11-22T09:00:00Z\", \"purge_at\": \"2026-11-25T09:00:00Z\"}]"
+                                         : "[{\"what\": \"column public.users.name\", \"hidden_at\": "
+                                           "\"2026-11-21T09:00:00Z\", \"purge_at\": \"2026-11-25T10:30:00Z\"}]"));
+    json_t *back = json_array_get(shards, 1);
+    json_object_set_new(back, "status", json_string("held"));
+    json_object_set_new(back, "rolled_back", json_true());
+    json_object_set_new(back, "reason", json_string("rolled back to phase 1"));
+    json_object_set_new(back, "remark", json_string("1,204 rows were changed since and kept"));
+    return status;
+}
+
+static void approvals_hidden_things_and_rollbacks_are_on_the_page(void **state)
+{
+    const struct ctl_status_view view = {.trust_version = 1};
+    struct ctl_look look = look_of(200, true);
+    json_t *status = with_authority();
+    (void)state;
+    char *page = render(status, &look, &view);
+    assert_has(page, "approvals: phase 3 switch: 1 of 2 approvals (bob until 2026-11-29; carol: has expired)\n");
+    assert_lacks(page, "phase 5 purge:"); /* far away, and nobody has signed */
+    assert_has(page, "approvals: rollback to phase 1: 1 of 1 approval (bob until 2026-11-29)\n");
+    assert_has(page,
+               "hidden: column public.users.name on 2 shards since 2026-11-21, may go from 2026-11-25 10:30 UTC\n");
+    assert_has(page, "1 rolled back");
+    assert_has(page, "rolled back to phase 1; 1,204 rows were changed since and kept");
+    assert_has(page, "trust: your trust file is version 1, the fleet's is 3: zdmctl trust fetch");
+    free(page);
+    page = render(status, &look, NULL);
+    assert_lacks(page, "zdmctl trust fetch");
+    free(page);
+    for (unsigned width = CTL_WIDTH_MIN; width <= 120; width++) {
+        struct ctl_look narrow = look_of(width, width % 2 == 0);
+        page = render(status, &narrow, &view);
+        if (widest(&narrow, page) > width)
+            fail_msg("too wide for %u:\n%s", width, page);
+        free(page);
+    }
+    json_decref(status);
+}
+
+static void a_shard_that_waits_for_people_or_time_waits(void **state)
+{
+    static const char *const waits[] = {"approvals", "grace"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct ctl_shard shard;
+        json_t *json = json_pack("{s:s, s:{s:b}, s:{s:b, s:s, s:s, s:s}}", "status", "moving", "agent", "connected", 1,
+                                 "observed", "connected", 1, "state", "waiting", "wait", waits[i], "blocked_by",
+                                 "until 2026-11-25 10:00:00 UTC (grace 72h)");
+        ctl_shard_read(&shard, json, 5);
+        assert_int_equal(shard.word, CTL_SHARD_WAITING);
+        assert_string_equal(shard.reason, "until 2026-11-25 10:00:00 UTC (grace 72h)");
+        json_decref(json);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(page_is_as_the_golden_file),
+        cmocka_unit_test(approvals_hidden_things_and_rollbacks_are_on_the_page),
+        cmocka_unit_test(a_shard_that_waits_for_people_or_time_waits),
         cmocka_unit_test(a_waiting_shard_says_first_that_nobody_is_there_or_nothing_to_work_on),
         cmocka_unit_test(page_fits_every_width),
         cmocka_unit_test(page_of_ascii_has_no_other_character),

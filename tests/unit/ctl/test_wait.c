@@ -161,6 +161,31 @@ static void the_migration_may_be_left_out_while_one_is_active(void **state)
     json_decref(with_none);
 }
 
+static void a_shard_is_rolled_back_when_it_is_undone_or_held_where_a_rollback_took_it(void **state)
+{
+    static const struct {
+        const char *shard;
+        bool there;
+    } rows[] = {
+        {"{\"shard\": \"a\", \"status\": \"undone\"}", true},
+        {"{\"shard\": \"a\", \"status\": \"held\", \"rolled_back\": true}", true},
+        {"{\"shard\": \"a\", \"status\": \"held\", \"rolled_back\": false}", false},
+        {"{\"shard\": \"a\", \"status\": \"undoing\", \"rolled_back\": true}", false},
+        {"{\"shard\": \"a\", \"status\": \"ready\"}", false},
+    };
+    const struct ctl_wait_for wanted = {.kind = CTL_WAIT_ROLLED_BACK};
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct ctl_wait_score score;
+        struct zdm_error err = ZDM_ERROR_INIT;
+        json_t *status =
+            json_pack("{s:s, s:s, s:[o]}", "migration", "m", "mode", "open", "shards", parse(rows[i].shard));
+        assert_int_equal(ctl_wait_judge(&wanted, &everything, status, NULL, &score, &err), ZDM_OK);
+        assert_int_equal(score.over, rows[i].there);
+        json_decref(status);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -169,6 +194,7 @@ int main(void)
         cmocka_unit_test(a_pause_counts_when_the_agent_has_stopped),
         cmocka_unit_test(what_cannot_come_is_said_at_once),
         cmocka_unit_test(goals_are_parsed),
+        cmocka_unit_test(a_shard_is_rolled_back_when_it_is_undone_or_held_where_a_rollback_took_it),
         cmocka_unit_test(selectors_look_at_the_fleets_labels),
         cmocka_unit_test(the_migration_may_be_left_out_while_one_is_active),
     };
