@@ -51,7 +51,9 @@ static enum zdm_code check_role(const struct zdm_person *person, const struct zd
 {
     char has[32], needs[32];
     enum zdm_role role = zdm_verb_role(request->verb);
-    if ((person->roles & (uint32_t)role) != 0)
+    /* Every role includes that of a viewer. */
+    uint32_t roles = person->roles | (person->roles != 0 ? (uint32_t)ZDM_ROLE_VIEWER : 0);
+    if ((roles & (uint32_t)role) == (uint32_t)role)
         return ZDM_OK;
     zdm_roles_text(has, sizeof has, person->roles);
     zdm_roles_text(needs, sizeof needs, (uint32_t)role);

@@ -155,10 +155,8 @@ static void make_key(struct zdm_signing_key *key, uint8_t n)
 static void make_trust(struct world *w)
 {
     struct zdm_person people[] = {
-        {.public_key = w->ann.public_key,
-         .name = "ann",
-         .roles = ZDM_ROLE_VIEWER | ZDM_ROLE_OPERATOR | ZDM_ROLE_APPROVER},
-        {.public_key = w->bob.public_key, .name = "bob", .roles = ZDM_ROLE_VIEWER | ZDM_ROLE_APPROVER},
+        {.public_key = w->ann.public_key, .name = "ann", .roles = ZDM_ROLE_OPERATOR | ZDM_ROLE_APPROVER},
+        {.public_key = w->bob.public_key, .name = "bob", .roles = ZDM_ROLE_APPROVER},
         {.public_key = w->vic.public_key, .name = "vic", .roles = ZDM_ROLE_VIEWER}};
     struct zdm_trust trust = {.fleet_name = "shop",
                               .version = 1,
