@@ -70,10 +70,14 @@ static void tell_waiting(const struct teller *t, const struct zdm_migration_repo
                                         [ZDM_WAIT_THROTTLE] = "throttled",
                                         [ZDM_WAIT_LOCK] = "waiting for a lock",
                                         [ZDM_WAIT_LEASE] = "waiting for the coordinator",
-                                        [ZDM_WAIT_PLAN] = "fetching the plan"};
+                                        [ZDM_WAIT_PLAN] = "fetching the plan",
+                                        [ZDM_WAIT_APPROVALS] = "waiting for approvals",
+                                        [ZDM_WAIT_GRACE] = "waiting for the grace period"};
     enum zdm_log_level level = m->wait == ZDM_WAIT_PLAN ? ZDM_LOG_INFO : ZDM_LOG_WARN;
     if (m->wait == ZDM_WAIT_LOCK)
         tell(t, level, texts[m->wait], m->migration, "held_by", m->blocked_by);
+    else if (m->wait == ZDM_WAIT_APPROVALS || m->wait == ZDM_WAIT_GRACE)
+        tell(t, level, texts[m->wait], m->migration, "reason", m->blocked_by);
     else if (m->wait == ZDM_WAIT_THROTTLE)
         tell(t, level, texts[m->wait], m->migration, "signal", m->throttled_by);
     else

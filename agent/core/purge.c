@@ -44,8 +44,10 @@ static void early_text(char *out, size_t size, int64_t until_ms, int64_t grace_m
     int year, month, day;
     date_of(s / 86400, &year, &month, &day);
     duration_text(grace, sizeof grace, grace_ms);
-    (void)snprintf(out, size, "until %04d-%02d-%02d %02d:%02d:%02d UTC (grace %s)", year, month, day,
-                   (int)(of_day / 3600), (int)(of_day / 60 % 60), (int)(of_day % 60), grace);
+    int n = snprintf(out, size, "until %04d-%02d-%02d %02d:%02d:%02d UTC (grace %s)", year, month, day,
+                     (int)(of_day / 3600), (int)(of_day / 60 % 60), (int)(of_day % 60), grace);
+    if (n < 0 || (size_t)n >= size)
+        (void)snprintf(out, size, "for its grace period");
 }
 
 void agent_on_early(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
