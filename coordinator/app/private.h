@@ -1,7 +1,8 @@
 /*
  * private.h - what the files of the driver share: driver.c has its life and its turn, inbox.c what comes in, start.c
- * the log's beginning, group.c deciding and committing, effects.c what leaves. agents.c, uploads.c, requests.c, trust.c
- * and queries.c know who may ask for what; reason.c, advice.c, story.c and json_*.c put it into words.
+ * the log's beginning, input.c and group.c deciding and committing, effects.c what leaves. agents.c, uploads.c,
+ * requests.c, trust.c and queries.c know who may ask for what; reason.c, advice.c, story.c and json_*.c put it into
+ * words.
  */
 #ifndef COORDINATOR_APP_PRIVATE_H
 #define COORDINATOR_APP_PRIVATE_H
@@ -222,6 +223,10 @@ struct request_scratch {
 enum zdm_code request_check(struct coord_driver *d, const struct pending *pending, struct request_scratch *scratch,
                             struct coord_input *out, struct zdm_error *err) ZDM_CHECKED;
 void request_scratch_fini(struct request_scratch *scratch);
+
+/* input.c: fills the core's input. False when there is nothing to decide: it was refused already. */
+bool input_fill(struct coord_driver *d, struct pending *pending, struct request_scratch *scratch,
+                struct coord_input *input);
 
 /* queries.c */
 void query_answer(struct coord_driver *d, const struct pending *pending);

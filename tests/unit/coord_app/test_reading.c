@@ -169,6 +169,14 @@ static void alarm(struct zdm_report *report, struct zdm_migration_report *migrat
     migration->equivocation = true;
 }
 
+static void wait_for_grace(struct zdm_report *report, struct zdm_migration_report *migration)
+{
+    (void)report;
+    migration->state = ZDM_AGENT_WAITING;
+    migration->wait = ZDM_WAIT_GRACE;
+    (void)snprintf(migration->blocked_by, sizeof migration->blocked_by, "until 2026-11-25 10:00:00 UTC (grace 72h)");
+}
+
 static void make_progress(struct zdm_report *report, struct zdm_migration_report *migration)
 {
     (void)report;
@@ -184,6 +192,9 @@ static void status_says_why_a_shard_does_not_move(void **state)
                 {wait_for_replica, "\"reason\":\"throttled: replica_lag 5200 ms > 5000 ms\""},
                 {lose_database, "\"reason\":\"database unreachable: connection refused Is it running?\""},
                 {alarm, "ALARM"},
+                {alarm, "\"command\":\"zdmctl audit verify\",\"why\":\"ALARM: the agent of shard-1"},
+                {wait_for_grace, "\"wait\":\"grace\""},
+                {wait_for_grace, "shard-1 waits for the grace period: until 2026-11-25 10:00:00 UTC"},
                 {make_progress, "\"eta_s\":23"}};
     struct world *w = *state;
     struct scene s;
