@@ -221,6 +221,9 @@ static void compare_descriptors(const struct coord_state *state)
             "room", room, NULL);
 }
 
+static const char fenced_text[] = "this coordinator is fenced and gives no orders: stop it and start the one with the "
+                                  "newest log, or see zdm-coordinator recover";
+
 static void tell_start(const struct program *p)
 {
     char epoch[24], events[24];
@@ -230,7 +233,7 @@ static void tell_start(const struct program *p)
     zdm_log(ZDM_LOG_INFO, "ready", "listen", p->url, "epoch", epoch, "events", events, "release", ZDM_VERSION, NULL);
     compare_descriptors(state);
     if (state->fenced)
-        zdm_log(ZDM_LOG_WARN, "this coordinator is fenced and gives no orders", NULL);
+        zdm_log(ZDM_LOG_WARN, fenced_text, NULL);
     zdm_daemon_notify("READY=1");
 }
 
@@ -267,6 +270,8 @@ static int loop(struct program *p)
         wait_ms = wait_ms < 0 ? 0 : wait_ms > POLL_MAX_MS ? POLL_MAX_MS : wait_ms;
         zdm_net_nng_poll(atomic_load(&p->net), (int)wait_ms);
     }
+    if (coord_driver_state(p->driver)->fenced)
+        zdm_log(ZDM_LOG_WARN, fenced_text, NULL);
     zdm_log(ZDM_LOG_INFO, "stopping", NULL);
     zdm_daemon_notify("STOPPING=1");
     coord_driver_stop(p->driver);
