@@ -1,7 +1,9 @@
 /*
- * back.c - the way back: is the undo order right, then the walk from the journal's step down to the floor.
+ * back.c - the way back: is the undo order right, then the walk down to the floor.
  *
  * Every ordinal is looked at with `back`; what is not undone names its next part, which is run, and looked at again.
+ * The walk begins at the last ordinal and not at the journal's step: that one may be begun, and after a regression, or
+ * a rollback that was given up, later ones may be done that the journal does not know of.
  * Undone steps are journalled, so that a restart takes the walk up where it was. Two things follow from the journal's
  * step alone: where the floor is (common/plan/undo.h), and whether the walk is over. So a step is journalled as undone
  * only when the floor that follows from the lower step is the same; below the last such step the walk is in memory, and
@@ -96,7 +98,15 @@ static void take_up(struct agent_migration *m)
 {
     m->regress_to = 0;
     m->back.floor = floor_of(m, m->step, is_begun(m));
-    go_to(m, agent_step_named(m));
+    go_to(m, zdm_plan_n_steps(m->plan));
+}
+
+/* Done, and not below the journal's step: what it filled is as stale as what the journal knows of. */
+static void lower_floor(struct agent_migration *m)
+{
+    uint32_t floor = floor_of(m, m->back.at, true);
+    if (m->back.at >= m->step && floor < m->back.floor)
+        m->back.floor = floor;
 }
 
 /* Journals the step at hand as undone, or the lowest above it from which the same floor follows; false when the
@@ -352,6 +362,7 @@ static void looked(struct agent_core *core, struct agent_migration *m, const str
         break;
     case AGENT_PROOF_NOT_DONE:
         agent_went_well(m);
+        lower_floor(m);
         want_next(core, m, result->next_run);
         break;
     case AGENT_PROOF_LEFTOVER:
@@ -385,6 +396,8 @@ static void stepped(struct agent_migration *m, const struct agent_result *result
 
 static void part_ran(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
+    uint32_t step = m->step;
+    bool begun = is_begun(m);
     bool walks = m->flight.run == AGENT_RUN_IMAGES_BACK;
     agent_went_well(m);
     m->unknowns = 0;
@@ -397,8 +410,8 @@ static void part_ran(struct agent_core *core, struct agent_migration *m, const s
     if (!walks)
         return;
     agent_pace(core, m, result);
-    if (result->rows_walked > 0) {
-        m->ran = false;
+    if (result->rows_walked > 0 || m->step != step || is_begun(m) != begun) {
+        m->ran = false; /* it came on, or fixed where it ends */
         m->proof = m->walked ? AGENT_PROOF_NONE : AGENT_PROOF_NOT_DONE;
     }
 }

@@ -82,6 +82,13 @@ static void begin_hold(struct agent_core *core, struct agent_migration *m, const
     m->hold_fence = *fence;
 }
 
+/* What stands has changed under an order that waits: does that one stop it? */
+static void hold_for_pending(struct agent_core *core, struct agent_migration *m)
+{
+    if (m->pending.set && stops(core, m, &m->pending.directive))
+        begin_hold(core, m, &m->pending.directive.fence);
+}
+
 /* The plan of an order that is at hand already: of the standing order, or of the order that it replaces. */
 static void find_plan(struct agent_migration *m, struct agent_order *order, struct agent_order *former)
 {
@@ -304,7 +311,7 @@ static void take_accepted(struct agent_migration *m)
 /* The order stands. Only now may it let go on what was held. */
 static void settle(struct agent_migration *m)
 {
-    bool looks_anew = m->unsure || m->plan == NULL;
+    bool looks_anew = m->unsure || m->regress_to != 0 || m->plan == NULL;
     enum zdm_mode mode = m->accepted.mode;
     uint32_t attempt = m->accepted.attempt;
     take_accepted(m);
@@ -367,6 +374,7 @@ void agent_on_accept_done(struct agent_core *core, const struct agent_result *re
             settle(m);
             if (result->journal_valid)
                 agent_take_journal(m, result);
+            hold_for_pending(core, m);
         } else {
             on_stored(m);
         }
@@ -401,6 +409,7 @@ void agent_rejudge(struct agent_core *core, struct agent_migration *m)
     switch (
         zdm_directive_judge(&m->accepted.fence, &m->accepted.digest, &m->pending.directive.fence, &m->pending.digest)) {
     case ZDM_ACCEPT:
+        hold_for_pending(core, m);
         return;
     case ZDM_REPEAT:
         m->asking = false;

@@ -393,7 +393,8 @@ static void fenced(struct agent_core *core, struct agent_migration *m, const str
 
 static void halt(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
-    if (m->flight.run == AGENT_RUN_SPEND_APPROVALS && result->error.code == ZDM_REFUSED) {
+    bool spent = result->outcome == AGENT_FAIL && result->error.code == ZDM_REFUSED;
+    if (m->flight.run == AGENT_RUN_SPEND_APPROVALS && spent) {
         agent_back_off(core, m);
         agent_on_spend_refused(m);
     } else {

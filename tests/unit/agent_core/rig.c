@@ -428,6 +428,7 @@ static void do_batch(struct rig *rig, const struct agent_op *op, struct agent_re
     int n = left < (int)op->rows ? left : (int)op->rows;
     rig->row_cursor = (rig->row_cursor > 0 ? rig->row_cursor : 0) + n;
     rig->row_walked = rig->row_cursor == rig->row_bound;
+    rig->images += rig->keeps_images && op->step == STEP_BACKFILL ? n : 0;
     result->rows_walked = (uint32_t)n;
     result->elapsed_ms = (uint32_t)(rig->ms_per_batch + rig->ms_per_row * n + 0.5);
     rig->now_ms += result->elapsed_ms;
@@ -449,7 +450,7 @@ static void refuse_spent(struct agent_result *result)
 
 static void do_undo_begin(struct rig *rig, const struct agent_op *op, struct agent_result *result)
 {
-    if (is_spent(rig, &op->undo_nonce)) {
+    if (is_spent(rig, &op->undo_nonce) || rig->done[STEP_PURGE]) {
         refuse_spent(result);
         return;
     }

@@ -66,6 +66,7 @@ struct rig {
     struct zdm_id spent[RIG_SPENT_MAX];
     size_t n_spent;
     int images;            /* before-images of the backfill */
+    bool keeps_images;     /* its batches write them */
     int restores, to_come; /* parts that an UNHIDE leaves to be built anew; of them not done yet */
     int leftovers;         /* hidden by rollbacks */
     bool triggers_only;    /* UNDO_SYNC does not hide the column */

@@ -452,10 +452,17 @@ static void rollback_that_has_begun_is_not_ended_by_the_expiry_of_its_order(void
     assert_undone(rig, 0);
 }
 
+/* Nothing copies the new column back. */
+static void make_one_way(struct rig *rig)
+{
+    rig->plan->phases[0].steps[2].derivation->both_ways = false;
+    rig->plan->phases[1].steps[0].derivation->both_ways = false;
+}
+
 static void way_back_that_loses_data_needs_approvals(void **state)
 {
     struct rig *rig = *state;
-    rig->plan->phases[0].steps[2].derivation->both_ways = false;
+    make_one_way(rig);
     go_back(rig, 4, 0, 1);
     rig_run(rig, 5000);
     assert_stopped(rig, "0 of 2 approvals");
@@ -470,7 +477,7 @@ static void way_back_that_loses_data_needs_approvals(void **state)
 static void way_back_before_the_flag_was_on_loses_nothing(void **state)
 {
     struct rig *rig = *state;
-    rig->plan->phases[0].steps[2].derivation->both_ways = false;
+    make_one_way(rig);
     go_back(rig, 2, 0, 1);
     rig_run(rig, 60000);
     assert_undone(rig, 0);
@@ -514,6 +521,19 @@ static void forward_work_stops_at_once_when_a_rollback_is_ordered(void **state)
     rig_run(rig, 60000);
     assert_int_equal(rig->runs[AGENT_RUN_BATCH], before);
     assert_undone(rig, 1);
+}
+
+static void step_that_is_done_and_that_the_journal_forgot_is_undone_too(void **state)
+{
+    struct rig *rig = *state;
+    rig_ready(rig, ZDM_MODE_RUN, 1);
+    rig_run(rig, 5000);
+    rig->done[STEP_INDEX] = true; /* of a phase that a regression has left */
+    rig_undo(rig, 0, 1);
+    order(rig, 2, ZDM_MODE_UNDO, 0, 1);
+    rig_run(rig, 60000);
+    assert_undone(rig, 0);
+    assert_false(rig->done[STEP_INDEX]);
 }
 
 static void lost_step_in_the_forward_rest_is_worked_again(void **state)
@@ -563,6 +583,7 @@ int main(void)
         TEST(what_was_purged_cannot_be_brought_back),
         TEST(phase_that_people_let_in_is_not_entered_again_by_a_rollback),
         TEST(forward_work_stops_at_once_when_a_rollback_is_ordered),
+        TEST(step_that_is_done_and_that_the_journal_forgot_is_undone_too),
         TEST(lost_step_in_the_forward_rest_is_worked_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
