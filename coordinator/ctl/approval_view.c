@@ -173,11 +173,11 @@ static void tell_difference(const struct zdm_plan *own, const struct zdm_plan *s
     }
     const struct zdm_step *step = first_other_step(&own->phases[i], &submitted->phases[i]);
     zdm_error_detail(err,
-                     "Phase %u (%s) is the first that differs%s%s; your copy has %zu steps in it, the submitted "
+                     "Phase %u (%s) is the first that differs%s%s; your copy has %zu step%s in it, the submitted "
                      "plan %zu.",
                      own->phases[i].number, zdm_phase_class_name(own->phases[i].class),
                      step != NULL ? ", from step " : "", step != NULL ? step->id : "", own->phases[i].n_steps,
-                     submitted->phases[i].n_steps);
+                     own->phases[i].n_steps == 1 ? "" : "s", submitted->phases[i].n_steps);
 }
 
 enum zdm_code ctl_plan_compare(const struct zdm_plan *own, const struct zdm_plan *submitted, const char *runbook,

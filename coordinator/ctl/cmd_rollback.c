@@ -88,6 +88,8 @@ static enum zdm_code ask_flag(struct rollback *r, struct zdm_error *err)
     r->flags_off = ctl_given(&r->ctl->options, CTL_OPT_FLAG_OFF);
     if (r->way.crossed == 0 || r->flags_off)
         return ZDM_OK;
+    if (r->way.entered < r->way.crossed) /* opened, perhaps not for these shards: the coordinator knows */
+        return ZDM_OK;
     snprintf(question, sizeof question, "Is the flag %s%soff everywhere, and does no new code run?", flag,
              flag[0] != '\0' ? " " : "");
     if (!ctl_given(&r->ctl->options, CTL_OPT_YES) && ctl_is_interactive() && ctl_confirm(r->ctl, question)) {

@@ -36,6 +36,21 @@ static bool is_over(const struct ctl_page *p, const json_t *phase)
     return phase != NULL && n > 0 && ctl_json_int(phase, "shards_done", 0) >= (int64_t)n;
 }
 
+/* One that was used or taken back says nothing about what comes. */
+static bool is_past(const json_t *by)
+{
+    const char *verdict = ctl_json_text(by, "verdict");
+    return strstr(verdict, "spent") != NULL || strstr(verdict, "withdrawn") != NULL;
+}
+
+static bool has_signer(const json_t *row)
+{
+    const json_t *by;
+    size_t i;
+    json_array_foreach(json_object_get(row, "by"), i, by) if (!is_past(by)) return true;
+    return false;
+}
+
 /* Is it of interest now: somebody signed, or it is what the shards come to next? */
 static bool matters(const struct ctl_page *p, const json_t *row)
 {
@@ -45,7 +60,7 @@ static bool matters(const struct ctl_page *p, const json_t *row)
     bool ended = strcmp(ctl_json_text(p->status, "mode"), "ended") == 0;
     if (number > 0 && !undo && (ended || is_over(p, phase_of(p, number))))
         return false;
-    return ctl_json_int(row, "needed", 0) > 0 && (near || json_array_size(json_object_get(row, "by")) > 0);
+    return ctl_json_int(row, "needed", 0) > 0 && (near || has_signer(row));
 }
 
 static void name_act(struct zdm_buffer *out, const struct ctl_page *p, const json_t *row)
@@ -84,6 +99,8 @@ void ctl_page_approvals(struct ctl_page *p)
         zdm_buffer_printf(&line, ": %" PRId64 " of %" PRId64 " approval%s", given, needed, needed == 1 ? "" : "s");
         json_array_foreach(json_object_get(row, "by"), j, by)
         {
+            if (is_past(by))
+                continue;
             name_approver(&line, by, before);
             before = "; ";
         }

@@ -329,6 +329,11 @@ static void put_inexact(struct page *p, uint32_t needed)
         line(p, CTL_PLAIN, 0, "everything comes back exactly; nothing is dropped");
 }
 
+static void paragraph(struct page *p, enum ctl_style style, const char *text)
+{
+    ctl_wrap(p->out, p->look, style, text, 0, 0);
+}
+
 /* A command on a line of its own, to be copied. */
 static void command(struct page *p, const char *text)
 {
@@ -344,7 +349,7 @@ static void put_first_leg(struct page *p, const char *flag)
              "This is the first of two legs: new code may run, and goes on to work. After it turn the flag %s%soff "
              "everywhere and wait until no new code runs. Then:",
              flag, flag[0] != '\0' ? " " : "");
-    line(p, CTL_PLAIN, 0, text);
+    paragraph(p, CTL_PLAIN, text);
     snprintf(text, sizeof text, "zdmctl rollback %s %s --flag-off", p->way->plan->id, p->way->chosen);
     command(p, text);
 }
@@ -362,11 +367,11 @@ static void put_after(struct page *p)
     if (way->crossed != 0) {
         snprintf(text, sizeof text, "Phase %u was opened: the flag %s%smust be off everywhere, and no new code run.",
                  way->crossed, flag, flag[0] != '\0' ? " " : "");
-        line(p, CTL_WARN, 0, text);
+        paragraph(p, CTL_WARN, text);
     }
-    line(p, CTL_PLAIN, 0,
-         way->to_phase == 0 ? "After it resume lets shards go forward again; purge drops what is left hidden:"
-                            : "After it resume, then advance, goes forward again; this goes on back:");
+    paragraph(p, CTL_PLAIN,
+              way->to_phase == 0 ? "After it resume lets shards go forward again; purge drops what is left hidden:"
+                                 : "After it resume, then advance, goes forward again; this goes on back:");
     if (way->to_phase == 0)
         snprintf(text, sizeof text, "zdmctl purge %s", way->plan->id);
     else

@@ -297,6 +297,7 @@ static json_t *with_authority(void)
         status, "approvals",
         parse("[{\"phase\": 3, \"action\": \"enter\", \"needed\": 2, \"given\": 1, \"by\": ["
               "{\"name\": \"bob\", \"expires_at\": \"2026-11-29T10:00:00Z\", \"verdict\": \"counts\"},"
+              "{\"name\": \"dave\", \"expires_at\": \"2026-11-29T10:00:00Z\", \"verdict\": \"was withdrawn\"},"
               "{\"name\": \"carol\", \"expires_at\": \"2026-11-20T10:00:00Z\", \"verdict\": \"has expired\"}]},"
               "{\"phase\": 5, \"action\": \"purge\", \"needed\": 1, \"given\": 0, \"by\": []},"
               "{\"phase\": 1, \"action\": \"undo\", \"needed\": 1, \"given\": 1, \"by\": ["
