@@ -25,6 +25,7 @@ enum {
     STRANGER_FRAMES_MAX = 4, /* the same before its auth was taken: auth, and the first frames behind it */
     STRANGER_BYTES_MAX = 256 * 1024,
     UPLOADS_PER_PERSON = 4,
+    UPLOAD_MAX = 4 * 1024 * 1024,        /* a trust file; plans and notes are smaller, as their decoders know */
     UPLOAD_BYTES_MAX = 64 * 1024 * 1024, /* over all sessions */
     QUERIES_PER_PERSON = 4,              /* answers on their way to one session */
     DIRECTIVES_CACHED = 1024,            /* a power of two */

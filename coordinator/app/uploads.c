@@ -1,5 +1,5 @@
 /*
- * uploads.c - plans and notes on their way in: pieces in order, bounded per session and over all sessions.
+ * uploads.c - plans, notes and trust files on their way in: pieces in order, bounded per session and over all sessions.
  *
  * An upload is nothing until a signed request names it: it lives with the session, and whoever breaks the order or the
  * bounds loses the session.
@@ -38,8 +38,8 @@ static struct upload *begin(struct coord_driver *d, struct person *person, const
     for (size_t i = 0; i < UPLOADS_PER_PERSON && upload == NULL; i++)
         if (person->uploads[i].total == 0)
             upload = &person->uploads[i];
-    uint32_t most = ZDM_PLAN_MAX > ZDM_NOTES_MAX ? ZDM_PLAN_MAX : ZDM_NOTES_MAX;
-    if (upload == NULL || piece->total == 0 || piece->total > most || d->upload_bytes + piece->total > UPLOAD_BYTES_MAX)
+    if (upload == NULL || piece->total == 0 || piece->total > UPLOAD_MAX ||
+        d->upload_bytes + piece->total > UPLOAD_BYTES_MAX)
         return NULL;
     upload->bytes = malloc(piece->total);
     if (upload->bytes == NULL)
