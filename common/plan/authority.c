@@ -105,7 +105,7 @@ static enum zdm_approval_verdict judge_one(const struct zdm_authority *authority
         return ZDM_APPROVAL_NEWER_TRUST;
     if (act->wall_ms > s->approval.expires_at_ms)
         return ZDM_APPROVAL_EXPIRED;
-    if (act->wall_ms < s->approval.issued_at_ms - ZDM_CLOCK_TOLERANCE_MS)
+    if (s->approval.issued_at_ms > act->wall_ms + ZDM_CLOCK_TOLERANCE_MS)
         return ZDM_APPROVAL_FROM_FUTURE;
     if (s->spent)
         return ZDM_APPROVAL_SPENT;
@@ -162,7 +162,7 @@ enum zdm_code zdm_undo_order_judge(const struct zdm_authority *authority, const 
                             goal_phase);
     else if (wall_ms > order->expires_at_ms)
         (void)zdm_error_set(err, ZDM_REFUSED, "undo order has expired");
-    else if (wall_ms < order->issued_at_ms - ZDM_CLOCK_TOLERANCE_MS)
+    else if (order->issued_at_ms > wall_ms + ZDM_CLOCK_TOLERANCE_MS)
         (void)zdm_error_set(err, ZDM_REFUSED, "undo order was issued in the future: this host's clock is behind");
     else
         return ZDM_OK;

@@ -11,6 +11,8 @@
 
 #include "common/base/selector.h"
 
+static const int64_t grace_max_ms = INT64_C(366) * 24 * 3600 * 1000;
+
 enum need {
     TABLE = 1,
     COLUMN = 2,
@@ -155,6 +157,70 @@ static const char *references_fault(const struct zdm_plan *plan, const struct zd
     return NULL;
 }
 
+/* ---- what a step says of its way back ---- */
+
+static bool is_images_name(const char *name)
+{
+    static const char prefix[] = "undo_";
+    enum { DIGITS = 8 };
+    const size_t n = sizeof prefix - 1;
+    return name != NULL && strncmp(name, prefix, n) == 0 && strspn(name + n, "0123456789abcdef") == DIGITS &&
+           name[n + DIGITS] == '\0';
+}
+
+/* The backfill before `before` that keeps its before-images in that table, NULL for none. */
+static const struct zdm_step *images_of(const struct zdm_plan *plan, const struct zdm_step *before)
+{
+    for (uint32_t o = 1; o < before->ordinal; o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (step != NULL && step->inverse == ZDM_INVERSE_IMAGES && step->object != NULL &&
+            strcmp(step->object, before->object) == 0)
+            return step;
+    }
+    return NULL;
+}
+
+/* Tables of schema zdm are made and dropped by these names, so that they can be no others. */
+static const char *images_fault(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    bool keeps = step->inverse == ZDM_INVERSE_IMAGES, drops = step->action == ZDM_ACTION_PURGE_IMAGES;
+    if (step->action == ZDM_ACTION_BACKFILL && !keeps && step->object != NULL)
+        return "names a table for before-images that it does not keep";
+    if (!keeps && !drops)
+        return NULL;
+    if (!is_images_name(step->object))
+        return "names no usable table for before-images";
+    const struct zdm_step *earlier = images_of(plan, step);
+    if (keeps)
+        return earlier == NULL ? NULL : "keeps its before-images where another step does";
+    if (earlier == NULL || strcmp(earlier->table.schema, step->table.schema) != 0 ||
+        strcmp(earlier->table.name, step->table.name) != 0)
+        return "drops before-images that no backfill before it keeps";
+    return NULL;
+}
+
+/* The one action that such an inverse takes back; 0: any. */
+static const enum zdm_action inverse_rows[] = {
+    [ZDM_INVERSE_HIDE] = ZDM_ACTION_ADD_COLUMN,     [ZDM_INVERSE_UNHIDE] = ZDM_ACTION_HIDE_COLUMN,
+    [ZDM_INVERSE_REMOVE] = ZDM_ACTION_SYNC_INSTALL, [ZDM_INVERSE_INSTALL] = ZDM_ACTION_SYNC_REMOVE,
+    [ZDM_INVERSE_IMAGES] = ZDM_ACTION_BACKFILL,     [ZDM_INVERSE_IMPOSSIBLE] = 0};
+
+static const char *inverse_fault(const struct zdm_plan *plan, const struct zdm_phase *phase,
+                                 const struct zdm_step *step)
+{
+    if ((unsigned)step->inverse >= sizeof inverse_rows / sizeof *inverse_rows)
+        return "has an unknown inverse";
+    if (inverse_rows[step->inverse] != 0 && inverse_rows[step->inverse] != step->action)
+        return "has the inverse of another action";
+    if (step->inverse == ZDM_INVERSE_IMPOSSIBLE && (step->exact_inverse || !phase->destructive))
+        return "cannot be undone, but its phase is not marked destructive";
+    if (step->kind == ZDM_STEP_PURGE && !phase->destructive)
+        return "purges, but its phase is not marked destructive";
+    if (step->inverse != ZDM_INVERSE_NONE && !step->exact_inverse && !phase->destructive)
+        return "is not undone exactly, but its phase is not marked destructive";
+    return images_fault(plan, step);
+}
+
 static enum zdm_code check_step(const struct zdm_plan *plan, const struct zdm_phase *phase, const struct zdm_step *step,
                                 uint32_t ordinal, struct zdm_error *err)
 {
@@ -168,11 +234,11 @@ static enum zdm_code check_step(const struct zdm_plan *plan, const struct zdm_ph
         return step_error(err, step, "is of another kind than its action");
     if ((step->kind == ZDM_STEP_PURGE) != (phase->class == ZDM_PHASE_PURGE))
         return step_error(err, step, "mixes purging with other work in one phase");
-    if (step->inverse == ZDM_INVERSE_IMPOSSIBLE && (step->exact_inverse || !phase->destructive))
-        return step_error(err, step, "cannot be undone, but its phase is not marked destructive");
     const char *fault = fields_fault(plan, step, action_rows[step->action].needs);
     if (fault == NULL)
         fault = references_fault(plan, step);
+    if (fault == NULL)
+        fault = inverse_fault(plan, phase, step);
     return fault == NULL ? ZDM_OK : step_error(err, step, fault);
 }
 
@@ -256,6 +322,8 @@ static enum zdm_code check_header(const struct zdm_plan *plan, struct zdm_error 
         return zdm_error_wrap(err, "selector of the plan");
     if (plan->wave_soak_ms < 0 || plan->grace_ms < 0)
         return zdm_error_set(err, ZDM_INVALID, "plan has a negative soak or grace time");
+    if (plan->grace_ms > grace_max_ms)
+        return zdm_error_set(err, ZDM_INVALID, "plan has a grace time of more than 366 days");
     if (plan->throttle.duty_percent > 100)
         return zdm_error_set(err, ZDM_INVALID, "plan has a duty of more than 100 percent");
     return ZDM_OK;

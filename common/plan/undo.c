@@ -35,10 +35,11 @@ static bool fills(const struct zdm_step *step)
     return step->derivation != NULL && (step->action == ZDM_ACTION_SYNC_INSTALL || step->action == ZDM_ACTION_BACKFILL);
 }
 
+/* Downwards, so that what a lower floor adds to the way is looked at too. */
 uint32_t zdm_plan_undo_floor(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step)
 {
-    uint32_t first = zdm_plan_first_after(plan, to_phase), floor = first;
-    for (uint32_t o = first; o <= journal_step && o <= zdm_plan_n_steps(plan); o++) {
+    uint32_t floor = zdm_plan_first_after(plan, to_phase), n = zdm_plan_n_steps(plan);
+    for (uint32_t o = journal_step < n ? journal_step : n; o >= floor; o--) {
         const struct zdm_step *step = zdm_plan_step(plan, o);
         for (size_t i = 0; fills(step) && i < step->derivation->n_assignments; i++) {
             const struct zdm_step *add = zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target);
@@ -59,18 +60,37 @@ uint32_t zdm_plan_switch_between(const struct zdm_plan *plan, uint32_t to_phase,
     return found;
 }
 
+/* The first step that fills the column which `add` adds, NULL for none; *out_back: one of them runs both ways. */
+static const struct zdm_step *filled_by(const struct zdm_plan *plan, const struct zdm_step *add, bool *out_back)
+{
+    const struct zdm_step *first = NULL;
+    *out_back = false;
+    for (uint32_t o = add->ordinal + 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        for (size_t i = 0; fills(step) && i < step->derivation->n_assignments; i++)
+            if (same_table(&step->table, &add->table) &&
+                strcmp(step->derivation->assignments[i].target, add->column) == 0) {
+                first = first != NULL ? first : step;
+                *out_back = *out_back || step->derivation->both_ways;
+            }
+    }
+    return first;
+}
+
 bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered,
                          const struct zdm_step **out_step)
 {
+    uint32_t end = zdm_plan_first_after(plan, entered);
     if (zdm_plan_switch_between(plan, to_phase, entered) == 0)
         return false;
-    for (uint32_t o = zdm_plan_first_after(plan, to_phase); o < zdm_plan_first_after(plan, entered); o++) {
-        const struct zdm_step *step = zdm_plan_step(plan, o);
-        for (size_t i = 0; fills(step) && !step->derivation->both_ways && i < step->derivation->n_assignments; i++)
-            if (step->derivation->assignments[i].added) {
-                *out_step = step;
-                return true;
-            }
+    for (uint32_t o = zdm_plan_undo_floor(plan, to_phase, end - 1); o < end; o++) {
+        const struct zdm_step *add = zdm_plan_step(plan, o);
+        bool back = false;
+        const struct zdm_step *fill = add->action == ZDM_ACTION_ADD_COLUMN ? filled_by(plan, add, &back) : NULL;
+        if (add->action == ZDM_ACTION_ADD_COLUMN && !back) {
+            *out_step = fill != NULL ? fill : add;
+            return true;
+        }
     }
     return false;
 }

@@ -25,7 +25,8 @@ const struct zdm_step *zdm_plan_adds(const struct zdm_plan *plan, const struct z
 uint32_t zdm_plan_switch_between(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered);
 /* Would a rollback to `to_phase`, of a shard that has entered phase `entered`, lose what new application code wrote? So
  * it is when a switch phase was entered and a column that would be hidden is not copied back (protocol 1): then M
- * approvals of action UNDO are asked for. *out_step: the sync or backfill that does not run backwards. */
+ * approvals of action UNDO are asked for. *out_step: the sync or backfill that does not run backwards, or the step that
+ * adds a column which nothing fills. */
 bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered,
                          const struct zdm_step **out_step);
 /* The first purge step in (to_phase, …) with an ordinal below journal_step: what it dropped cannot be brought back.

@@ -74,6 +74,30 @@ BREAK(not_a_copy, free(step(plan, 2)->derivation->assignments[0].copy_of);
 BREAK(no_inverse_sql, set_text(&step(plan, 1)->inverse_sql, ""))
 BREAK(stray_inverse_sql, set_text(&step(plan, 3)->inverse_sql, "DROP TABLE users"))
 BREAK(hidden_destruction, plan->phases[3].destructive = false)
+BREAK(purge_not_destructive, step(plan, 5)->inverse = ZDM_INVERSE_NONE; plan->phases[3].destructive = false)
+BREAK(inexact_not_destructive, step(plan, 2)->exact_inverse = false)
+BREAK(unknown_inverse, step(plan, 3)->inverse = (enum zdm_inverse_kind)8)
+BREAK(inverse_of_another, step(plan, 3)->inverse = ZDM_INVERSE_UNHIDE; step(plan, 3)->exact_inverse = true)
+BREAK(endless_grace, plan->grace_ms = INT64_C(366) * 24 * 3600 * 1000 + 1)
+
+/* The backfill keeps before-images, and the purge step drops them. */
+static void keep_images(struct zdm_plan *plan, const char *kept, const char *dropped)
+{
+    struct zdm_step *fill = step(plan, 3), *purge = step(plan, 5);
+    fill->inverse = ZDM_INVERSE_IMAGES;
+    fill->exact_inverse = true;
+    set_text(&fill->object, kept);
+    purge->action = ZDM_ACTION_PURGE_IMAGES;
+    set_text(&purge->object, dropped);
+}
+BREAK(images_of_nobody, keep_images(plan, "undo_0badcafe", "undo_0badcaff"))
+BREAK(images_elsewhere, keep_images(plan, "undo_0badcafe", "spent"))
+BREAK(images_upper_case, keep_images(plan, "undo_0BADCAFE", "undo_0BADCAFE"))
+BREAK(images_long, keep_images(plan, "undo_0badcafe1", "undo_0badcafe1"))
+BREAK(images_nowhere, keep_images(plan, "undo_0badcafe", "undo_0badcafe"); free(step(plan, 3)->object);
+      step(plan, 3)->object = NULL)
+BREAK(images_not_kept, set_text(&step(plan, 3)->object, "undo_0badcafe"))
+BREAK(images_inexact, keep_images(plan, "undo_0badcafe", "undo_0badcafe"); step(plan, 3)->exact_inverse = false)
 BREAK(purge_elsewhere, plan->phases[3].class = ZDM_PHASE_CONTRACT)
 
 static void a_plan_that_is_not_whole_is_refused_with_the_reason(void **state)
@@ -114,6 +138,18 @@ static void a_plan_that_is_not_whole_is_refused_with_the_reason(void **state)
         {no_inverse_sql, "no SQL for its inverse"},
         {stray_inverse_sql, "inverse of another kind"},
         {hidden_destruction, "not marked destructive"},
+        {purge_not_destructive, "purges, but its phase"},
+        {inexact_not_destructive, "not undone exactly"},
+        {unknown_inverse, "unknown inverse"},
+        {inverse_of_another, "inverse of another action"},
+        {endless_grace, "grace time"},
+        {images_of_nobody, "no backfill before it keeps"},
+        {images_elsewhere, "no usable table for before-images"},
+        {images_upper_case, "no usable table for before-images"},
+        {images_long, "no usable table for before-images"},
+        {images_nowhere, "no usable table for before-images"},
+        {images_not_kept, "that it does not keep"},
+        {images_inexact, "not undone exactly"},
         {purge_elsewhere, "mixes purging"},
     };
     struct zdm_error err = ZDM_ERROR_INIT;
