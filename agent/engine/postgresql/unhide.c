@@ -62,7 +62,7 @@ enum zdm_code pgsql_unhide_look(struct pgsql_work *w, const struct pgsql_table *
     }
     if (code == ZDM_OK) {
         r->proof = state.back + state.proven > 0 ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_DONE;
-        r->next_run = state.proven > 0 ? AGENT_RUN_UNHIDE : state.back > 0 ? AGENT_RUN_RESTORE : AGENT_RUN_NONE;
+        r->next_run = state.back > 0 ? AGENT_RUN_RESTORE : state.proven > 0 ? AGENT_RUN_UNHIDE : AGENT_RUN_NONE;
         zdm_copy_text(r->remark, sizeof r->remark, state.remark);
     }
     return code;

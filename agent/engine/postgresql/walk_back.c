@@ -91,6 +91,7 @@ enum zdm_code pgsql_walk_back_write(struct pgsql_work *w, const struct pgsql_wal
     }
     w->result->rows_done = place->rows_walked;
     w->result->rows_total = place->rows_total;
+    w->result->walked = place->over;
     return ZDM_OK;
 }
 
@@ -185,7 +186,10 @@ static enum zdm_code catch_up(struct pgsql_work *w, struct pgsql_walk_back *plac
         place->cursor = place->bound = NULL;
     }
     if (code == ZDM_OK) {
-        code = place->bound == NULL ? fix_bound(w, place, walk, err) : walk_on(w, place, walk, err);
+        code = place->bound == NULL ? fix_bound(w, place, walk, err) : ZDM_OK;
+    }
+    if (code == ZDM_OK && !place->over) {
+        code = walk_on(w, place, walk, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_journal_hold(w, err);

@@ -318,6 +318,15 @@ uint64_t rig_begin(struct rig *r, enum agent_op_kind kind, enum agent_run run, u
     op.attempt = r->attempt;
     op.failed_code = ZDM_DATABASE;
     op.failed_text = "it broke";
+    op.floor = r->floor;
+    op.to_phase = r->to_phase;
+    op.undo_nonce = r->undo_nonce;
+    op.spend = r->spend;
+    op.n_spend = r->n_spend;
+    op.spend_phase = r->spend_phase;
+    op.grace_ms = r->grace_ms;
+    op.purge_now = r->purge_now;
+    op.back = r->looking_back;
     start(r, &op);
     return op.id;
 }
@@ -352,6 +361,14 @@ struct agent_result *rig_await(struct rig *r, uint64_t op)
         r->cursor = zdm_strdup(found->cursor);
         r->bound = zdm_strdup(found->bound);
         r->walked = found->walked;
+        r->row.entered_phase = found->entered_phase;
+        r->row.purge_now = found->purge_now;
+        r->row.purge_generation = found->purge_generation;
+        r->row.purge_generation_now = found->purge_generation_now;
+        r->row.undo_nonce = found->undo_nonce;
+    }
+    if (found->remark[0] != '\0') {
+        snprintf(r->remark, sizeof r->remark, "%s", found->remark);
     }
     return found;
 }
@@ -369,6 +386,7 @@ struct agent_result *rig_try_accept(struct rig *r, uint64_t epoch, uint64_t gene
     memset(directive.fence.instance.bytes, instance, 16);
     memset(directive.fence.anchor.bytes, digest, 32);
     directive.plan_hash = r->plan->hash;
+    directive.mode = r->mode == 0 ? ZDM_MODE_RUN : r->mode;
     struct agent_op op = base_op(r, AGENT_OP_ACCEPT);
     op.directive = &directive;
     op.trust_version = r->trust_version;
@@ -433,6 +451,65 @@ void rig_inspect(struct rig *r, uint32_t step, enum agent_proof expected)
     agent_result_free(result);
 }
 
+static struct agent_result *look_back(struct rig *r, uint32_t step)
+{
+    r->looking_back = true;
+    struct agent_result *result = rig_do(r, AGENT_OP_INSPECT, AGENT_RUN_NONE, step, 0);
+    r->looking_back = false;
+    expect(result, AGENT_OK);
+    return result;
+}
+
+void rig_back(struct rig *r, uint32_t step, enum agent_proof expected, enum agent_run next_run)
+{
+    struct agent_result *result = look_back(r, step);
+    assert_string_equal(agent_proof_name(result->proof), agent_proof_name(expected));
+    assert_string_equal(agent_run_name(result->next_run), agent_run_name(next_run));
+    agent_result_free(result);
+}
+
+unsigned rig_undo(struct rig *r, uint32_t step)
+{
+    for (unsigned parts = 0; parts < 1000; parts++) {
+        struct agent_result *result = look_back(r, step);
+        enum agent_proof proof = result->proof;
+        enum agent_run next = result->next_run;
+        agent_result_free(result);
+        if (proof == AGENT_PROOF_DONE) {
+            rig_run(r, AGENT_RUN_STEP_BACK, step, AGENT_OK);
+            return parts;
+        }
+        assert_string_equal(agent_proof_name(proof), "not done");
+        result = rig_do(r, AGENT_OP_RUN, next, step, 400);
+        if (result->outcome != AGENT_LOCK && result->outcome != AGENT_RETRY) {
+            expect(result, AGENT_OK);
+        }
+        agent_result_free(result);
+    }
+    fail_msg("step %u is never undone", (unsigned)step);
+    return 0;
+}
+
+char *rig_dump(struct rig *r, const char *table)
+{
+    char dsn[512], file[256], option[300], what[128];
+    snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(r->pg, "postgres", r->database));
+    snprintf(file, sizeof file, "%s/%s.sql", test_pg_directory(r->pg), r->database);
+    snprintf(option, sizeof option, "--file=%s", file);
+    snprintf(what, sizeof what, "--table=%s", table);
+    test_pg_program("pg_dump", (const char *const[]){"--schema-only", what, option, dsn, NULL});
+    struct zdm_buffer text = ZDM_BUFFER_INIT;
+    char line[1024];
+    FILE *in = fopen(file, "r");
+    assert_non_null(in);
+    while (fgets(line, sizeof line, in) != NULL) {
+        /* "\restrict …" has a random word. */
+        zdm_buffer_puts(&text, line[0] == '\\' ? "" : line);
+    }
+    fclose(in);
+    return zdm_buffer_take(&text);
+}
+
 unsigned rig_walk(struct rig *r, uint32_t step, uint32_t rows)
 {
     unsigned batches = 0;
@@ -463,6 +540,11 @@ void rig_reload(struct rig *r)
             r->bound = zdm_strdup(j->bound);
             r->walked = j->walked;
             r->fence = j->accepted;
+            r->row.entered_phase = j->entered_phase;
+            r->row.purge_now = j->purge_now;
+            r->row.purge_generation = j->purge_generation;
+            r->row.purge_generation_now = j->purge_generation_now;
+            r->row.undo_nonce = j->undo_nonce;
         }
     }
     agent_result_free(result);

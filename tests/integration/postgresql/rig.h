@@ -37,6 +37,17 @@ struct rig {
     bool locked_form;
     uint32_t attempt;       /* of the order at hand */
     uint32_t trust_version; /* for ACCEPT */
+    enum zdm_mode mode;     /* for ACCEPT */
+    /* For the next operations, on the way back and in the purge phase. */
+    uint32_t floor, to_phase, spend_phase;
+    struct zdm_id undo_nonce;
+    struct agent_spend spend[4];
+    size_t n_spend;
+    int64_t grace_ms;
+    bool purge_now, looking_back;
+    /* The journal's row, as the last result gave it. */
+    struct agent_journal row;
+    char remark[ZDM_TEXT_MAX + 1]; /* of the last result that had one */
     pthread_mutex_t lock;
     pthread_cond_t arrived;
     struct agent_result *results[RIG_RESULTS_MAX];
@@ -94,6 +105,12 @@ void rig_connect_engine(struct rig *r);
 struct agent_engine_sink rig_sink(struct rig *r);
 /* Bound and batches (or check chunks) until the walk is at its end; returns the number of batches. */
 unsigned rig_walk(struct rig *r, uint32_t step, uint32_t rows);
+/* Looks at the way back; the expected proof, and with NOT_DONE the part that comes next. */
+void rig_back(struct rig *r, uint32_t step, enum agent_proof expected, enum agent_run next_run);
+/* Looks and runs part after part until the step is undone, then STEP_BACK; returns the number of parts. */
+unsigned rig_undo(struct rig *r, uint32_t step);
+/* What pg_dump says of the schema of that table; the caller frees. */
+char *rig_dump(struct rig *r, const char *table);
 /* Reads the journal's row as a fresh agent would. */
 void rig_reload(struct rig *r);
 

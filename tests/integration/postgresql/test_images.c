@@ -1,0 +1,249 @@
+/*
+ * test_images.c - before-images of a backfill that overwrites a column which existed before: written with the change,
+ * written back where the application has not changed it since, never lost by a crash in between.
+ */
+#include "tests/integration/postgresql/rig.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROWS = 1000 };
+
+static void plan_images(struct rig *r, const char *target, const char *expr, const char *expr_new,
+                        const char *const *sources, size_t n_sources)
+{
+    rig_derive(r, 1, ZDM_ACTION_BACKFILL, target, expr, expr_new, sources, n_sources);
+    rig_step(r, 1)->derivation->assignments[0].added = false;
+    rig_step(r, 1)->inverse = ZDM_INVERSE_IMAGES;
+    rig_step(r, 1)->object = strdup("undo_0badcafe");
+    rig_accept(r, 1);
+}
+
+/* status: NULL, '', 'a', 'B ', by turns; it becomes lower(btrim(…)), 'none' for NULL. */
+static void statuses(struct rig *r)
+{
+    static const char *const sources[] = {"raw"};
+    rig_sql(
+        r,
+        "CREATE TABLE users (id int, tenant text COLLATE \"C\", raw text, status varchar(10), n numeric, PRIMARY KEY"
+        " (tenant, id)); INSERT INTO users SELECT g, 't' || g %% 3, 'R' || g, (ARRAY[NULL, '', 'a', 'B '])[g %% 4 +"
+        " 1], 1.0 FROM generate_series(1, %d) g; CREATE TABLE was AS SELECT * FROM users",
+        ROWS);
+    rig_plan(r, "users", 2);
+    plan_images(r, "status", "coalesce(lower(btrim(t.\"status\")), 'none')", NULL, sources, 1);
+}
+
+static long differing(struct rig *r)
+{
+    return rig_number(r, "SELECT count(*) FROM users u JOIN was w USING (tenant, id) WHERE record_image_ne(u, w)");
+}
+
+static void images_hold_only_rows_that_change(void **state)
+{
+    struct rig *r = *state;
+    statuses(r);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    rig_walk(r, 1, 70);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.undo_0badcafe"), ROWS / 2);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.undo_0badcafe i JOIN was w ON (w.tenant, w.id) = (k0, k1) "
+                                   "WHERE record_image_ne(ROW(o0), ROW(w.status)) OR n0 IS NOT DISTINCT FROM o0"),
+                     0);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+    struct agent_result *result = rig_do(r, AGENT_OP_SIGNALS, AGENT_RUN_NONE, 0, 0);
+    assert_int_equal(result->n_hidden, 1);
+    assert_non_null(strstr(result->hidden[0].what, "before-images of public.users ("));
+    assert_false(result->hidden[0].by_rollback);
+    agent_result_free(result);
+}
+
+static void images_are_written_back_except_where_rows_changed_since(void **state)
+{
+    struct rig *r = *state;
+    statuses(r);
+    rig_walk(r, 1, 100);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_app(r, "UPDATE users SET status = 'mine' WHERE id IN (3, 4, 7, 8, 9)"); /* of these, 3 had images: 4, 7, 8 */
+    rig_app(r, "DELETE FROM users WHERE id = 12; UPDATE users SET raw = 'new' WHERE id = 16");
+    rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_IMAGES_BACK);
+    rig_undo(r, 1);
+    assert_int_equal(r->journal_step, 1);
+    assert_string_equal(r->remark, "3 rows were changed since and kept");
+    assert_int_equal(differing(r), 6);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'undo_0badcafe'"), 0);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    rig_run(r, AGENT_RUN_IMAGES_BACK, 1, AGENT_ALREADY);
+    rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
+}
+
+static void half_a_backfill_is_undone(void **state)
+{
+    struct rig *r = *state;
+    statuses(r);
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    agent_result_free(rig_do(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 300));
+    assert_non_null(r->cursor);
+    rig_undo(r, 1);
+    assert_null(r->cursor);
+    assert_int_equal(differing(r), 0);
+}
+
+static void forward_again_in_the_middle_of_the_way_back_fills_all_rows(void **state)
+{
+    struct rig *r = *state;
+    statuses(r);
+    for (int i = 0; i < 2; i++) {
+        rig_walk(r, 1, 200);
+        rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+        struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_IMAGES_BACK, 1, 120);
+        assert_int_equal(result->rows_walked, 120);
+        assert_int_equal(result->rows_changed, 120);
+        assert_int_equal(result->journal_step, 1);
+        agent_result_free(result);
+        rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
+    }
+    rig_walk(r, 1, 200);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM users WHERE status IS NULL OR status ~ '[A-Z ]'"), 0);
+    rig_undo(r, 1);
+    assert_int_equal(differing(r), 0);
+}
+
+static void counter_is_never_counted_twice(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r,
+            "CREATE TABLE users (id int PRIMARY KEY, n int NOT NULL DEFAULT 7); INSERT INTO users SELECT g FROM "
+            "generate_series(1, %d) g",
+            ROWS);
+    rig_plan(r, "users", 1);
+    plan_images(r, "n", "t.\"n\" + 1", NULL, NULL, 0);
+    rig_step(r, 1)->derivation->idempotent = false;
+    rig_walk(r, 1, 150);
+    agent_result_free(rig_do(r, AGENT_OP_RUN, AGENT_RUN_IMAGES_BACK, 1, 333));
+    assert_int_equal(rig_number(r, "SELECT sum(n) FROM users"), ROWS * 8 - 333);
+    rig_walk(r, 1, 150);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM users WHERE n <> 8"), 0);
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM users WHERE n <> 7"), 0);
+}
+
+/* 1.0 and 1.00 are equal, and not the same. */
+static void comparison_is_byte_for_byte(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, n numeric); INSERT INTO users VALUES (1, 1.0), (2, 1.0)");
+    rig_plan(r, "users", 1);
+    plan_images(r, "n", "2.0", NULL, NULL, 0);
+    rig_walk(r, 1, 10);
+    rig_app(r, "UPDATE users SET n = 2.00 WHERE id = 2");
+    rig_undo(r, 1);
+    assert_string_equal(rig_value(r, "SELECT string_agg(n::text, ' ' ORDER BY id) FROM users"), "1.0 2.00");
+    assert_string_equal(r->remark, "1 row were changed since and kept");
+}
+
+/* With {sync} in both directions the triggers would carry the old values on into the source. */
+static void triggers_go_before_the_old_values_come_back(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, a text, b text); INSERT INTO users VALUES (1, 'new', 'old')");
+    rig_plan(r, "users", 2);
+    rig_copy(r, 1, ZDM_ACTION_SYNC_INSTALL, "b", "a");
+    rig_copy(r, 2, ZDM_ACTION_BACKFILL, "b", "a");
+    rig_step(r, 1)->derivation->assignments[0].added = rig_step(r, 2)->derivation->assignments[0].added = false;
+    rig_step(r, 2)->inverse = ZDM_INVERSE_IMAGES;
+    rig_step(r, 2)->object = strdup("undo_00000001");
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_walk(r, 2, 10);
+    rig_back(r, 2, AGENT_PROOF_NOT_DONE, AGENT_RUN_UNDO_SYNC);
+    rig_undo(r, 2);
+    assert_string_equal(rig_value(r, "SELECT a || b FROM users"), "newold");
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+}
+
+static void batch_back_is_fenced(void **state)
+{
+    struct rig *r = *state;
+    statuses(r);
+    rig_walk(r, 1, 1000);
+    struct zdm_fence mine = r->fence;
+    agent_result_free(rig_try_accept(r, 2, 1, 2, 9));
+    r->fence = mine;
+    rig_run(r, AGENT_RUN_IMAGES_BACK, 1, AGENT_FENCED);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.undo_0badcafe"), ROWS / 2);
+}
+
+/* ---- Writers: an image is the value at the moment of the change ---- */
+
+struct writer {
+    char dsn[512];
+    atomic_bool stop;
+    char error[256];
+};
+
+/* Each write raises the row's number and leaves a record of what it saw. */
+static void *raise_numbers(void *arg)
+{
+    struct writer *w = arg;
+    unsigned seed = 5;
+    PGconn *conn = PQconnectdb(w->dsn);
+    while (!atomic_load(&w->stop)) {
+        char sql[128];
+        snprintf(sql, sizeof sql, "UPDATE users SET n = n + 1 WHERE id BETWEEN %d AND %d", rand_r(&seed) % 200,
+                 rand_r(&seed) % 200 + 5);
+        PGresult *res = PQexec(conn, sql);
+        const char *code = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+        if (code != NULL && strcmp(code, "40P01") != 0) {
+            snprintf(w->error, sizeof w->error, "%s", PQresultErrorMessage(res));
+        }
+        PQclear(res);
+    }
+    PQfinish(conn);
+    return NULL;
+}
+
+static void images_are_the_values_at_the_moment_of_the_change(void **state)
+{
+    struct rig *r = *state;
+    struct writer w = {.stop = false};
+    pthread_t thread;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, n int NOT NULL DEFAULT 0); INSERT INTO users SELECT g FROM "
+               "generate_series(1, 200) g");
+    rig_plan(r, "users", 1);
+    plan_images(r, "n", "t.\"n\" + 1000000", NULL, NULL, 0);
+    rig_step(r, 1)->derivation->idempotent = false;
+    snprintf(w.dsn, sizeof w.dsn, "%s", test_pg_dsn(r->pg, "app_user", r->database));
+    pthread_create(&thread, NULL, raise_numbers, &w);
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    while (!r->walked) {
+        struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 7);
+        assert_true(result->outcome == AGENT_OK || result->outcome == AGENT_RETRY || result->outcome == AGENT_LOCK);
+        agent_result_free(result);
+    }
+    atomic_store(&w.stop, true);
+    pthread_join(thread, NULL);
+    assert_string_equal(w.error, "");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.undo_0badcafe WHERE n0 <> o0 + 1000000"), 0);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.undo_0badcafe"), 200);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM users JOIN zdm.undo_0badcafe ON k0 = id WHERE n < n0"), 0);
+    assert_true(rig_number(r, "SELECT sum(o0) FROM zdm.undo_0badcafe") > 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(images_hold_only_rows_that_change),
+        RIG_TEST(images_are_written_back_except_where_rows_changed_since),
+        RIG_TEST(half_a_backfill_is_undone),
+        RIG_TEST(forward_again_in_the_middle_of_the_way_back_fills_all_rows),
+        RIG_TEST(counter_is_never_counted_twice),
+        RIG_TEST(comparison_is_byte_for_byte),
+        RIG_TEST(triggers_go_before_the_old_values_come_back),
+        RIG_TEST(batch_back_is_fenced),
+        RIG_TEST(images_are_the_values_at_the_moment_of_the_change),
+    };
+    return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
+}

@@ -1,0 +1,188 @@
+/*
+ * test_purge.c - what was hidden is really dropped after its grace, or at once where the approvals say so, and nothing
+ * else is.
+ */
+#include "tests/integration/postgresql/rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { HOUR_MS = 3600 * 1000 };
+
+/* 1 add full_name, 2 sync, 3 hide name, 4 purge name */
+static void hidden(struct rig *r)
+{
+    rig_sql(r, "CREATE TABLE users (id serial PRIMARY KEY, name text NOT NULL CHECK (name <> ''), age int)");
+    rig_plan(r, "users", 4);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "full_name", NULL, "ALTER TABLE users ADD COLUMN full_name text");
+    rig_copy(r, 2, ZDM_ACTION_SYNC_INSTALL, "full_name", "name");
+    rig_ddl(r, 3, ZDM_ACTION_HIDE_COLUMN, "name", "zdm_h_name", NULL);
+    rig_ddl(r, 4, ZDM_ACTION_PURGE_COLUMN, "name", "zdm_h_name", NULL);
+    rig_step(r, 3)->sync_step = rig_step(r, 4)->sync_step = 2;
+    rig_step(r, 4)->kind = ZDM_STEP_PURGE;
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 2, AGENT_OK);
+    rig_run(r, AGENT_RUN_HIDE, 3, AGENT_OK);
+    r->grace_ms = HOUR_MS;
+}
+
+static void purge_is_early(struct rig *r, enum agent_run run, uint32_t step)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, run, step, 0);
+    assert_string_equal(agent_outcome_name(result->outcome), "early");
+    assert_true(result->wait_ms > HOUR_MS - 60000 && result->wait_ms <= HOUR_MS);
+    agent_result_free(result);
+}
+
+static void column_goes_after_its_grace_with_the_triggers_that_write_it(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    rig_inspect(r, 4, AGENT_PROOF_NOT_DONE);
+    purge_is_early(r, AGENT_RUN_PURGE, 4);
+    assert_int_equal(r->journal_step, 4);
+    rig_inspect(r, 4, AGENT_PROOF_NOT_DONE);
+    rig_exec(r->super, "UPDATE zdm.hidden SET hidden_at = hidden_at - interval '1 hour'");
+    rig_run(r, AGENT_RUN_PURGE, 4, AGENT_OK);
+    assert_int_equal(r->journal_step, 5);
+    rig_inspect(r, 4, AGENT_PROOF_DONE);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden") + rig_number(r, "SELECT count(*) FROM zdm.sync"),
+                     0);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal"), 0);
+    rig_app(r, "INSERT INTO users (full_name) VALUES ('Ann')");
+    rig_run(r, AGENT_RUN_STEP_BACK, 4, AGENT_OK);
+    rig_run(r, AGENT_RUN_PURGE, 4, AGENT_OK);
+}
+
+static void purge_now_does_not_wait(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE, 4, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attname = 'zdm_h_name'"), 0);
+}
+
+static void column_that_something_depends_on_by_now_is_not_dropped(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    rig_sql(r, "CREATE VIEW v AS SELECT zdm_h_name FROM users");
+    r->purge_now = true;
+    rig_refused(r, AGENT_RUN_PURGE, 4, "view v depends on column zdm_h_name");
+    rig_inspect(r, 2, AGENT_PROOF_DONE);
+    rig_app(r, "INSERT INTO users (full_name) VALUES ('Ann')");
+    assert_string_equal(rig_value(r, "SELECT zdm_h_name FROM users"), "Ann");
+}
+
+static void column_that_is_not_ours_is_not_dropped(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    rig_sql(r, "COMMENT ON COLUMN users.zdm_h_name IS 'mine now'");
+    r->purge_now = true;
+    rig_refused(r, AGENT_RUN_PURGE, 4, "was not hidden by this migration");
+}
+
+/* Forward, back and forward again: the first full_name waits under a name of its own. */
+static void purge_phase_takes_what_rollbacks_left(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    rig_undo(r, 3);
+    r->floor = 1;
+    rig_undo(r, 2);
+    rig_undo(r, 1);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 2, AGENT_OK);
+    rig_run(r, AGENT_RUN_HIDE, 3, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden WHERE by_rollback"), 1);
+    purge_is_early(r, AGENT_RUN_PURGE, 4);
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE, 4, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
+    assert_string_equal(rig_value(r, "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid "
+                                     "= 'users'::regclass AND attnum > 0 AND NOT attisdropped"),
+                        "id,age,full_name");
+}
+
+static void leftovers_go_one_by_one_each_after_its_grace(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    rig_undo(r, 3);
+    r->floor = 1;
+    rig_undo(r, 2);
+    rig_undo(r, 1);
+    purge_is_early(r, AGENT_RUN_PURGE_LEFTOVERS, 0);
+    rig_exec(r->super, "UPDATE zdm.hidden SET hidden_at = hidden_at - interval '1 hour'");
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_OK);
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_ALREADY);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attname ~ '^~zdm_u'"), 0);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
+}
+
+static void leftover_that_somebody_dropped_is_forgotten(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    rig_undo(r, 3);
+    r->floor = 1;
+    rig_undo(r, 2);
+    rig_sql(r, "DROP TABLE users");
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_OK);
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_ALREADY);
+}
+
+static void images_go_a_grace_after_the_last_batch(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, n int); INSERT INTO users VALUES (1, 1)");
+    rig_plan(r, "users", 2);
+    rig_derive(r, 1, ZDM_ACTION_BACKFILL, "n", "2", NULL, NULL, 0);
+    rig_step(r, 1)->inverse = ZDM_INVERSE_IMAGES;
+    rig_step(r, 1)->object = strdup("undo_0badcafe");
+    rig_ddl(r, 2, ZDM_ACTION_PURGE_IMAGES, NULL, "undo_0badcafe", NULL);
+    rig_accept(r, 1);
+    rig_walk(r, 1, 10);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    r->grace_ms = HOUR_MS;
+    rig_inspect(r, 2, AGENT_PROOF_NOT_DONE);
+    purge_is_early(r, AGENT_RUN_PURGE, 2);
+    rig_exec(r->super, "UPDATE zdm.hidden SET hidden_at = hidden_at - interval '1 hour'");
+    rig_run(r, AGENT_RUN_PURGE, 2, AGENT_OK);
+    rig_inspect(r, 2, AGENT_PROOF_DONE);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
+    assert_int_equal(rig_number(r, "SELECT n FROM users"), 2);
+}
+
+static void purge_is_fenced(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    struct zdm_fence mine = r->fence;
+    agent_result_free(rig_try_accept(r, 2, 1, 2, 9));
+    r->fence = mine;
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE, 4, AGENT_FENCED);
+    rig_inspect(r, 4, AGENT_PROOF_NOT_DONE);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(column_goes_after_its_grace_with_the_triggers_that_write_it),
+        RIG_TEST(purge_now_does_not_wait),
+        RIG_TEST(column_that_something_depends_on_by_now_is_not_dropped),
+        RIG_TEST(column_that_is_not_ours_is_not_dropped),
+        RIG_TEST(purge_phase_takes_what_rollbacks_left),
+        RIG_TEST(leftovers_go_one_by_one_each_after_its_grace),
+        RIG_TEST(leftover_that_somebody_dropped_is_forgotten),
+        RIG_TEST(images_go_a_grace_after_the_last_batch),
+        RIG_TEST(purge_is_fenced),
+    };
+    return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
+}

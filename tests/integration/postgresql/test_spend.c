@@ -1,0 +1,165 @@
+/*
+ * test_spend.c - undo orders and approvals in the journal: each signature counts once on a shard, in one transaction
+ * with the row that says what it let in.
+ */
+#include "tests/integration/postgresql/rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void nonce(struct zdm_id *id, uint8_t byte)
+{
+    memset(id->bytes, byte, sizeof id->bytes);
+}
+
+static void accepted(struct rig *r)
+{
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY)");
+    rig_plan(r, "users", 3);
+    for (uint32_t i = 1; i <= 3; i++) {
+        rig_ddl(r, i, ZDM_ACTION_GATE_FLAG, NULL, NULL, NULL);
+    }
+    rig_accept(r, 1);
+}
+
+static void approve(struct rig *r, uint32_t phase, uint8_t first, size_t n)
+{
+    r->spend_phase = phase;
+    r->n_spend = n;
+    for (size_t i = 0; i < n; i++) {
+        nonce(&r->spend[i].nonce, (uint8_t)(first + i));
+        nonce(&r->spend[i].approver, 77);
+    }
+}
+
+static void approvals_let_a_phase_in_once(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    approve(r, 2, 10, 2);
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    assert_int_equal(r->row.entered_phase, 2);
+    assert_false(r->row.purge_now);
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_ALREADY);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.spent WHERE kind = 'enter' AND phase = 2"), 2);
+    approve(r, 3, 11, 2);
+    rig_refused(r, AGENT_RUN_SPEND_APPROVALS, 0, "approval was used before");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.spent"), 2);
+    rig_reload(r);
+    assert_int_equal(r->row.entered_phase, 2);
+}
+
+static void approvals_that_say_now_come_later(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    approve(r, 3, 10, 1);
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    approve(r, 3, 20, 1);
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    assert_true(r->row.purge_now);
+    rig_reload(r);
+    assert_true(r->row.purge_now);
+    assert_int_equal(r->row.entered_phase, 3);
+}
+
+static void approvals_of_leftovers_hold_for_one_order(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    r->mode = ZDM_MODE_PURGE;
+    agent_result_free(rig_try_accept(r, 1, 2, 1, 2));
+    approve(r, 0, 10, 1);
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    assert_int_equal(r->row.purge_generation, 2);
+    assert_int_equal(r->row.entered_phase, 0);
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_ALREADY);
+    rig_reload(r);
+    assert_int_equal(r->row.purge_generation, 2);
+    assert_false(r->row.purge_generation_now);
+}
+
+static void undo_order_counts_once_and_going_forward_ends_it(void **state)
+{
+    struct rig *r = *state;
+    struct zdm_id order;
+    accepted(r);
+    approve(r, 3, 10, 1);
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    r->n_spend = 0;
+    r->mode = ZDM_MODE_UNDO;
+    agent_result_free(rig_try_accept(r, 1, 2, 1, 2));
+    nonce(&r->undo_nonce, 5);
+    nonce(&order, 5);
+    r->to_phase = 1;
+    rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_OK);
+    assert_int_equal(r->row.entered_phase, 1);
+    assert_memory_equal(r->row.undo_nonce.bytes, order.bytes, sizeof order.bytes);
+    rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_ALREADY);
+    rig_reload(r);
+    assert_memory_equal(r->row.undo_nonce.bytes, order.bytes, sizeof order.bytes);
+    r->mode = ZDM_MODE_PAUSE;
+    agent_result_free(rig_try_accept(r, 1, 3, 1, 3));
+    assert_memory_equal(r->row.undo_nonce.bytes, order.bytes, sizeof order.bytes);
+    r->mode = ZDM_MODE_RUN;
+    agent_result_free(rig_try_accept(r, 1, 4, 1, 4));
+    assert_true(zdm_id_is_zero(&r->row.undo_nonce));
+    r->mode = ZDM_MODE_UNDO;
+    agent_result_free(rig_try_accept(r, 1, 5, 1, 5));
+    rig_refused(r, AGENT_RUN_UNDO_BEGIN, 0, "this undo order was used before");
+    assert_true(zdm_id_is_zero(&r->row.undo_nonce));
+    nonce(&r->undo_nonce, 6);
+    rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_OK);
+}
+
+static void rollback_over_a_purge_is_refused(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    rig_step(r, 1)->kind = ZDM_STEP_PURGE;
+    rig_step(r, 1)->column = strdup("name");
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    nonce(&r->undo_nonce, 5);
+    rig_refused(r, AGENT_RUN_UNDO_BEGIN, 0, "there is no way back");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.spent"), 0);
+}
+
+static void spending_is_fenced(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    struct zdm_fence mine = r->fence;
+    agent_result_free(rig_try_accept(r, 2, 1, 2, 9));
+    r->fence = mine;
+    approve(r, 2, 10, 1);
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_FENCED);
+    nonce(&r->undo_nonce, 5);
+    rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_FENCED);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.spent"), 0);
+}
+
+static void plan_signed_anew_replaces_its_envelope(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    rig_exec(r->super, "UPDATE zdm.plan SET signature = decode(repeat('ab', 64), 'hex')");
+    rig_accept(r, 2);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.plan WHERE signature <> decode(repeat('ab', 64), 'hex')"),
+                     1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(approvals_let_a_phase_in_once),
+        RIG_TEST(approvals_that_say_now_come_later),
+        RIG_TEST(approvals_of_leftovers_hold_for_one_order),
+        RIG_TEST(undo_order_counts_once_and_going_forward_ends_it),
+        RIG_TEST(rollback_over_a_purge_is_refused),
+        RIG_TEST(spending_is_fenced),
+        RIG_TEST(plan_signed_anew_replaces_its_envelope),
+    };
+    return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
+}
