@@ -22,7 +22,8 @@ struct advance {
 
 static bool can_advance(const struct coord_shard *s)
 {
-    return !coord_shard_is_final(s) && s->status != COORD_EXCLUDED;
+    bool undone = s->status == COORD_HELD && s->resume_to == COORD_UNDONE;
+    return !coord_shard_is_final(s) && s->status != COORD_EXCLUDED && !undone && !coord_is_going_back(s);
 }
 
 /* Who saw the last move, or the newest order of any shard, is up to date: orders alone (a resume, a moved actor) do not

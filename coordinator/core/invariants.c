@@ -43,18 +43,47 @@ static bool status_fits(struct finding *f, const struct coord_migration *m, cons
     case COORD_FAILED:
         return holds(f, s->failure != NULL, m, s, "failed: a reason");
     case COORD_UNDOING:
-        return holds(f, s->mode == ZDM_MODE_UNDO && s->goal <= s->at && s->undo != 0, m, s,
-                     "undoing: mode undo, goal <= at, an order");
+        return holds(f, s->mode == ZDM_MODE_UNDO && s->goal <= s->at, m, s, "undoing: mode undo, goal <= at");
     case COORD_UNSURE:
         return holds(f, s->failure != NULL, m, s, "unsure: a reason");
     case COORD_DONE:
         return holds(f, s->at == last && s->goal == last, m, s, "done: at the last phase");
     case COORD_UNDONE:
-        return holds(f, s->at == 0, m, s, "undone: at 0");
+        return holds(f, s->at == 0 && s->goal == 0 && s->opened == 0, m, s, "undone: at 0, nothing open");
     case COORD_EXCLUDED:
         return holds(f, s->mode == ZDM_MODE_PAUSE, m, s, "excluded: mode pause");
     }
     return holds(f, false, m, s, "a known status");
+}
+
+/* Who goes back does so by a person's order, and only who has finished purges what rollbacks left. */
+static bool way_back_fits(struct finding *f, const struct coord_migration *m, const struct coord_shard *s)
+{
+    bool back = s->mode == ZDM_MODE_UNDO || coord_is_going_back(s);
+    return holds(f, !back || (s->undo != 0 && s->undo <= m->n_undos), m, s, "going back: an undo order") &&
+           holds(f, !back || s->goal <= s->at, m, s, "going back: goal <= at") &&
+           holds(f, s->undo == 0 || s->undone_seq == m->undos[s->undo - 1].seq, m, s,
+                 "the order that spent approvals") &&
+           holds(f, s->mode != ZDM_MODE_PURGE || coord_shard_is_final(s), m, s, "mode purge: done or undone") &&
+           holds(f, s->back_seq == 0 || s->back_seq >= m->undos[0].seq, m, s, "back after an order");
+}
+
+/* Somebody signed for every phase that destroys, before the shard was sent into it; withdrawn since, perhaps. */
+static bool entered_with_signatures(const struct coord_migration *m, const struct coord_shard *s)
+{
+    for (uint32_t p = 1; p <= s->entered; p++) {
+        const struct zdm_phase *phase = zdm_plan_phase(m->plan, p);
+        bool purge = phase->class == ZDM_PHASE_PURGE, found = !purge && !phase->destructive && phase->approvals == 0;
+        for (size_t i = 0; i < m->n_approvals && !found; i++) {
+            const struct coord_approval *a = &m->approvals[i];
+            found = a->approval.phase == p && a->added_seq < s->generation &&
+                    a->approval.action == (purge ? ZDM_APPROVE_PURGE : ZDM_APPROVE_ENTER) &&
+                    coord_approval_covers(&a->approval, s->name);
+        }
+        if (!found)
+            return false;
+    }
+    return true;
 }
 
 static bool shard_fits(struct finding *f, const struct coord_state *state, const struct coord_migration *m,
@@ -63,7 +92,9 @@ static bool shard_fits(struct finding *f, const struct coord_state *state, const
     uint32_t last = zdm_plan_last_phase(m->plan);
     return holds(f, s->at <= last && s->goal <= last && s->at <= s->high && s->high <= last, m, s,
                  "phases within the plan") &&
-           holds(f, s->opened <= m->opened_phase, m, s, "opened <= opened_phase") &&
+           holds(f, s->at <= s->entered && s->entered <= last, m, s, "at <= entered") &&
+           holds(f, s->opened <= m->opened_phase || s->status == COORD_EXCLUDED, m, s, "opened <= opened_phase") &&
+           way_back_fits(f, m, s) && holds(f, entered_with_signatures(m, s), m, s, "signatures for what it entered") &&
            holds(f, s->goal <= s->high || s->goal <= s->opened || s->goal <= s->at, m, s, "goal only where opened") &&
            holds(f, s->generation <= state->head_seq && s->run_generation <= s->generation, m, s,
                  "generation within the log") &&

@@ -86,6 +86,36 @@ void fleet_enroll(struct fleet *f, size_t shard, unsigned replica)
     fleet_event(f, &event);
 }
 
+struct zdm_id person_id(unsigned who)
+{
+    return (struct zdm_id){{0x9e, (uint8_t)(who + 1)}};
+}
+
+void fleet_trust(struct fleet *f)
+{
+    static const struct {
+        const char *name;
+        uint32_t roles;
+    } rows[PEOPLE] = {
+        [ANN] = {"ann", ZDM_ROLE_OPERATOR | ZDM_ROLE_APPROVER},
+        [BOB] = {"bob", ZDM_ROLE_APPROVER},
+        [CAT] = {"cat", ZDM_ROLE_APPROVER},
+        [DAN] = {"dan", ZDM_ROLE_OPERATOR},
+        [EVE] = {"eve", ZDM_ROLE_VIEWER},
+        [FAY] = {"fay", ZDM_ROLE_APPROVER},
+        [GUS] = {"gus", ZDM_ROLE_APPROVER},
+    };
+    struct zdm_authority *authority = &f->view.authority;
+    zdm_authority_fini(authority);
+    *authority = (struct zdm_authority){.version = 1, .approvals_min = 1, .n_people = PEOPLE};
+    authority->people = calloc(PEOPLE, sizeof *authority->people);
+    for (unsigned i = 0; i < PEOPLE; i++) {
+        authority->people[i].key_id = person_id(i);
+        authority->people[i].roles = rows[i].roles;
+        zdm_copy_text(authority->people[i].name, sizeof authority->people[i].name, rows[i].name);
+    }
+}
+
 void fleet_init(struct fleet *f, size_t n)
 {
     *f = (struct fleet){.state = coord_state_new(), .now_ms = 1000000, .check = true};
@@ -95,6 +125,7 @@ void fleet_init(struct fleet *f, size_t n)
     event.u.epoch_started.instance.bytes[0] = 7;
     fleet_event(f, &event);
     coord_view_init(&f->view, f->now_ms);
+    fleet_trust(f);
     for (size_t i = 0; i < n; i++)
         fleet_enroll(f, i, 0);
 }
@@ -113,8 +144,8 @@ static void fill_step(struct zdm_step *step, uint32_t ordinal, bool gate)
 {
     step->ordinal = ordinal;
     snprintf(step->id, sizeof step->id, "%u.1", ordinal);
-    step->kind = gate ? ZDM_STEP_GATE : ZDM_STEP_DDL;
-    step->action = gate ? ZDM_ACTION_GATE_FLAG : ZDM_ACTION_ADD_COLUMN;
+    step->kind = gate ? ZDM_STEP_GATE : ZDM_STEP_INDEX; /* whose way back loses nothing */
+    step->action = gate ? ZDM_ACTION_GATE_FLAG : ZDM_ACTION_CREATE_INDEX;
     step->table = (struct zdm_table){zdm_strdup("public"), zdm_strdup("users")};
     if (!gate)
         return;
@@ -165,9 +196,18 @@ struct coord_shard *shard(struct fleet *f, size_t i)
     return &migration(f)->shards[at];
 }
 
-enum zdm_code fleet_request(struct fleet *f, struct zdm_request *request, struct zdm_plan *plan)
+static void ask_this(struct fleet *f, struct coord_input *input)
 {
-    struct zdm_envelope envelope = {.bytes = (uint8_t *)"signed", .len = 6};
+    fleet_input(f, input);
+    f->answer = f->out.effects[f->out.n_effects - 1].answer;
+    assert_int_equal(f->out.effects[f->out.n_effects - 1].kind, COORD_DO_ANSWER);
+    fleet_tick(f);
+}
+
+static struct coord_input input_of(struct fleet *f, struct zdm_request *request)
+{
+    static struct zdm_envelope envelope = {.bytes = (uint8_t *)"signed", .len = 6};
+    const struct zdm_authority_person *person = &f->view.authority.people[f->who];
     struct coord_input input = {.kind = COORD_IN_REQUEST, .now_ms = f->now_ms};
     if (zdm_id_is_zero(&request->request_id)) {
         f->ids++;
@@ -175,14 +215,21 @@ enum zdm_code fleet_request(struct fleet *f, struct zdm_request *request, struct
     }
     input.u.request.request = request;
     input.u.request.envelope = &envelope;
+    input.u.request.key = input.u.request.payload_signer = person->key_id;
+    input.u.request.name = person->name;
+    input.u.request.roles = person->roles;
+    return input;
+}
+
+enum zdm_code fleet_request(struct fleet *f, struct zdm_request *request, struct zdm_plan *plan)
+{
+    uint8_t signed_plan[128] = "zdm-signed-v1"; /* its header names the signer */
+    struct zdm_envelope envelope = {.bytes = signed_plan, .len = sizeof signed_plan};
+    struct coord_input input = input_of(f, request);
+    memcpy(signed_plan + 36, input.u.request.key.bytes, sizeof input.u.request.key.bytes);
     input.u.request.plan = plan;
     input.u.request.plan_envelope = plan != NULL ? &envelope : NULL;
-    input.u.request.name = "ann";
-    input.u.request.roles = ZDM_ROLE_OPERATOR | ZDM_ROLE_APPROVER;
-    fleet_input(f, &input);
-    f->answer = f->out.effects[f->out.n_effects - 1].answer;
-    assert_int_equal(f->out.effects[f->out.n_effects - 1].kind, COORD_DO_ANSWER);
-    fleet_tick(f);
+    ask_this(f, &input);
     return f->answer.code;
 }
 
@@ -195,17 +242,25 @@ enum zdm_code fleet_submit(struct fleet *f, struct zdm_plan *plan)
     return code;
 }
 
-static enum zdm_code ask(struct fleet *f, enum zdm_verb verb, const char *selector, uint32_t to)
+/* text: room for the selector. */
+static struct zdm_request request_of(struct fleet *f, enum zdm_verb verb, const char *selector, char text[256])
 {
-    struct zdm_request request = {.verb = verb, .to_phase = to};
-    char text[256];
+    struct zdm_request request = {.verb = verb};
     if (f->state->n_migrations > 0)
         zdm_copy_text(request.migration, sizeof request.migration, migration(f)->id);
     request.shards.all = selector == NULL;
     if (selector != NULL) {
-        zdm_copy_text(text, sizeof text, selector);
+        zdm_copy_text(text, 256, selector);
         request.shards.selector = text;
     }
+    return request;
+}
+
+static enum zdm_code ask(struct fleet *f, enum zdm_verb verb, const char *selector, uint32_t to)
+{
+    char text[256];
+    struct zdm_request request = request_of(f, verb, selector, text);
+    request.to_phase = to;
     return fleet_request(f, &request, NULL);
 }
 
@@ -218,6 +273,133 @@ enum zdm_code fleet_advance_to(struct fleet *f, const char *selector, uint32_t t
 {
     return ask(f, ZDM_VERB_ADVANCE, selector, to);
 }
+
+/* ---- What people sign ---- */
+
+static struct zdm_id new_nonce(struct fleet *f)
+{
+    struct zdm_id nonce = {{0x40}};
+    f->ids++;
+    memcpy(nonce.bytes + 1, &f->ids, sizeof f->ids);
+    return nonce;
+}
+
+struct zdm_approval approval_of(struct fleet *f, enum zdm_approval_action action, uint32_t phase)
+{
+    struct zdm_approval approval = {.action = action, .phase = phase, .plan_hash = migration(f)->plan->hash};
+    const struct zdm_phase *p = phase > 0 ? zdm_plan_phase(migration(f)->plan, phase) : NULL;
+    zdm_copy_text(approval.migration, sizeof approval.migration, migration(f)->id);
+    if (p != NULL && action != ZDM_APPROVE_UNDO)
+        approval.phase_digest = p->digest;
+    approval.trust_version = f->view.authority.version;
+    approval.issued_at_ms = f->now_ms;
+    approval.expires_at_ms = f->now_ms + 3600000;
+    approval.nonce = new_nonce(f);
+    return approval;
+}
+
+enum zdm_code fleet_give(struct fleet *f, unsigned who, enum zdm_verb verb, const struct zdm_approval *approval,
+                         const char *selector)
+{
+    char text[256];
+    unsigned before = f->who;
+    struct zdm_request request = request_of(f, verb, selector, text);
+    uint8_t bytes[16];
+    memcpy(bytes, approval->nonce.bytes, sizeof bytes);
+    request.payload = (struct zdm_envelope){.bytes = bytes, .len = sizeof bytes};
+    f->who = who;
+    struct coord_input input = input_of(f, &request);
+    input.u.request.approval = approval;
+    ask_this(f, &input);
+    f->who = before;
+    return f->answer.code;
+}
+
+enum zdm_code fleet_approve(struct fleet *f, unsigned who, enum zdm_approval_action action, uint32_t phase)
+{
+    struct zdm_approval approval = approval_of(f, action, phase);
+    return fleet_give(f, who, ZDM_VERB_APPROVE, &approval, NULL);
+}
+
+enum zdm_code fleet_purge(struct fleet *f, unsigned who, uint32_t phase, const char *selector)
+{
+    struct zdm_approval approval = approval_of(f, ZDM_APPROVE_PURGE, phase);
+    return fleet_give(f, who, ZDM_VERB_PURGE, &approval, selector);
+}
+
+enum zdm_code fleet_revoke(struct fleet *f, unsigned who, const struct zdm_id *nonce)
+{
+    char text[256];
+    unsigned before = f->who;
+    struct zdm_request request = request_of(f, ZDM_VERB_REVOKE_APPROVAL, NULL, text);
+    request.target = *nonce;
+    f->who = who;
+    struct coord_input input = input_of(f, &request);
+    ask_this(f, &input);
+    f->who = before;
+    return f->answer.code;
+}
+
+struct zdm_undo_order order_of(struct fleet *f, uint32_t to)
+{
+    struct zdm_undo_order order = {.to_phase = to, .plan_hash = migration(f)->plan->hash, .nonce = new_nonce(f)};
+    zdm_copy_text(order.migration, sizeof order.migration, migration(f)->id);
+    order.issued_at_ms = f->now_ms;
+    order.expires_at_ms = f->now_ms + 86400000;
+    return order;
+}
+
+enum zdm_code fleet_order(struct fleet *f, const struct zdm_undo_order *order, const char *selector, bool flags_off)
+{
+    char text[256];
+    uint8_t bytes[16];
+    struct zdm_request request = request_of(f, ZDM_VERB_ROLLBACK, selector, text);
+    memcpy(bytes, order->nonce.bytes, sizeof bytes);
+    request.payload = (struct zdm_envelope){.bytes = bytes, .len = sizeof bytes};
+    request.to_phase = order->to_phase;
+    request.flags_off = flags_off;
+    struct coord_input input = input_of(f, &request);
+    input.u.request.undo_order = order;
+    ask_this(f, &input);
+    return f->answer.code;
+}
+
+enum zdm_code fleet_rollback(struct fleet *f, const char *selector, uint32_t to, bool flags_off)
+{
+    struct zdm_undo_order order = order_of(f, to);
+    return fleet_order(f, &order, selector, flags_off);
+}
+
+enum zdm_code fleet_forward(struct fleet *f, const char *selector)
+{
+    char text[256];
+    struct zdm_request request = request_of(f, ZDM_VERB_RETRY, selector, text);
+    request.forward = true;
+    return fleet_request(f, &request, NULL);
+}
+
+enum zdm_code fleet_exclude(struct fleet *f, const char *selector, const char *reason)
+{
+    char text[256];
+    struct zdm_request request = request_of(f, ZDM_VERB_EXCLUDE, selector, text);
+    zdm_copy_text(request.reason, sizeof request.reason, reason);
+    return fleet_request(f, &request, NULL);
+}
+
+void fleet_recover(struct fleet *f)
+{
+    struct zdm_request request = {.verb = ZDM_VERB_RECOVER};
+    struct zdm_envelope envelope = {.bytes = (uint8_t *)"signed", .len = 6};
+    struct coord_input input = {.kind = COORD_IN_RECOVER, .now_ms = f->now_ms};
+    request.request_id = new_nonce(f);
+    input.u.recover.request = &request;
+    input.u.recover.envelope = &envelope;
+    input.u.recover.key = person_id(ANN);
+    input.u.recover.name = "ann";
+    fleet_input(f, &input);
+}
+
+/* ---- What agents say ---- */
 
 static enum zdm_agent_state state_of(const struct coord_shard *s, uint32_t proven)
 {
@@ -235,6 +417,7 @@ void tell(struct fleet *f, size_t i, unsigned replica, uint32_t proven, struct t
     memset(out, 0, sizeof *out);
     out->agent = agent_id(i, replica);
     out->report = (struct zdm_report){.number = ++f->ids, .connected = true, .writable = true, .timeline = 1};
+    out->report.trust_version = f->state->trust_version;
     out->report.engine = ZDM_ENGINE_POSTGRESQL;
     snprintf(out->report.identity, sizeof out->report.identity, "db-%zu-%u", i, replica);
     if (f->state->n_migrations == 0)
@@ -259,12 +442,24 @@ void fleet_report(struct fleet *f, struct told *told)
     fleet_tick(f);
 }
 
+void fleet_fail(struct fleet *f, size_t i, const char *error)
+{
+    struct told told;
+    tell(f, i, 0, shard(f, i)->at, &told);
+    told.of.state = ZDM_AGENT_STOPPED;
+    told.of.failed_attempt = shard(f, i)->attempt;
+    told.of.error_code = ZDM_DATABASE;
+    zdm_copy_text(told.of.error, sizeof told.of.error, error);
+    fleet_report(f, &told);
+}
+
 void fleet_obey(struct fleet *f, size_t i)
 {
     struct told told;
     struct coord_shard *s = shard(f, i);
     tell(f, i, 0, s->mode == ZDM_MODE_PAUSE ? s->at : s->goal, &told);
     told.of.undone = s->mode == ZDM_MODE_UNDO;
+    told.of.purged = s->mode == ZDM_MODE_PURGE;
     fleet_report(f, &told);
 }
 
@@ -310,7 +505,10 @@ static void assert_same_shard(const struct coord_shard *a, const struct coord_sh
     assert_true((a->failure == NULL) == (b->failure == NULL));
     if (a->failure != NULL)
         assert_string_equal(a->failure, b->failure);
-    x.failure = y.failure = NULL;
+    assert_true((a->remark == NULL) == (b->remark == NULL));
+    if (a->remark != NULL)
+        assert_string_equal(a->remark, b->remark);
+    x.failure = y.failure = x.remark = y.remark = NULL;
     assert_string_equal(x.name, y.name);
     assert_memory_equal(&x, &y, sizeof x);
 }
@@ -326,6 +524,7 @@ void assert_fold_is_the_same(struct fleet *f)
     assert_int_equal(again->n_anchors, f->state->n_anchors);
     assert_int_equal(again->n_migrations, f->state->n_migrations);
     assert_int_equal(again->fenced, f->state->fenced);
+    assert_int_equal(again->recovered_epoch, f->state->recovered_epoch);
     for (size_t m = 0; m < again->n_migrations; m++) {
         const struct coord_migration *a = again->migrations[m], *b = f->state->migrations[m];
         assert_int_equal(a->mode, b->mode);
@@ -333,6 +532,9 @@ void assert_fold_is_the_same(struct fleet *f)
         assert_int_equal(a->moved_seq, b->moved_seq);
         assert_memory_equal(a->wave_of, b->wave_of, sizeof a->wave_of);
         assert_int_equal(a->n_shards, b->n_shards);
+        assert_int_equal(a->n_undos, b->n_undos);
+        assert_int_equal(a->n_approvals, b->n_approvals);
+        assert_memory_equal(a->gates, b->gates, sizeof a->gates);
         for (size_t i = 0; i < a->n_shards; i++)
             assert_same_shard(&a->shards[i], &b->shards[i]);
     }

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { SEEDS = 60, STEPS = 600, SHARDS = 7 };
+enum { SEEDS = 400, STEPS = 600, SHARDS = 7 };
 
 static uint32_t draw(uint64_t *seed, uint32_t below)
 {
@@ -27,6 +27,7 @@ static void odd_report(struct fleet *f, uint64_t *seed)
     told.of.proven = draw(seed, 3) > 0;
     told.of.failed_attempt = shard(f, i)->attempt - draw(seed, 2);
     told.of.undone = draw(seed, 8) == 0;
+    told.of.purged = draw(seed, 8) == 0;
     told.report.writable = draw(seed, 8) > 0;
     told.report.connected = draw(seed, 8) > 0;
     told.report.timeline = 1 + (draw(seed, 12) == 0);
@@ -35,11 +36,61 @@ static void odd_report(struct fleet *f, uint64_t *seed)
     fleet_report(f, &told);
 }
 
+/* All the way, leg by leg, once somebody is beyond a flag. */
+static void go_below_the_switch(struct fleet *f)
+{
+    uint32_t leg = coord_rollback_leg(migration(f), NULL);
+    if (leg == 0)
+        return;
+    fleet_rollback(f, NULL, leg, false);
+    fleet_obey_all(f);
+    fleet_rollback(f, NULL, leg - 1, true);
+}
+
+/* What people sign, right and wrong. */
+static void some_signature(struct fleet *f, uint64_t *seed)
+{
+    static const char *const selectors[] = {NULL, NULL, "tier=odd", "!tier", "shard=s00002"};
+    const char *selector = selectors[draw(seed, (uint32_t)(sizeof selectors / sizeof *selectors))];
+    uint32_t last = zdm_plan_last_phase(migration(f)->plan), phase = draw(seed, last + 1);
+    struct zdm_approval approval;
+    switch (draw(seed, 8)) {
+    case 0:
+        go_below_the_switch(f);
+        break;
+    case 1:
+        fleet_rollback(f, selector, phase, draw(seed, 2) == 0);
+        break;
+    case 2:
+        fleet_forward(f, selector);
+        break;
+    case 3:
+        fleet_exclude(f, "shard=s00002", "it burns");
+        break;
+    case 4:
+        fleet_ask(f, ZDM_VERB_INCLUDE, selector);
+        break;
+    case 5:
+        approval = approval_of(f, (enum zdm_approval_action)(1 + draw(seed, 3)), phase);
+        approval.expires_at_ms = f->now_ms + draw(seed, 100000);
+        fleet_give(f, draw(seed, PEOPLE), ZDM_VERB_APPROVE, &approval, NULL);
+        break;
+    case 6:
+        fleet_purge(f, draw(seed, PEOPLE), draw(seed, 2) == 0 ? 0 : last, selector);
+        break;
+    default:
+        if (migration(f)->n_approvals > 0)
+            fleet_revoke(f, ANN,
+                         &migration(f)->approvals[draw(seed, (uint32_t)migration(f)->n_approvals)].approval.nonce);
+        break;
+    }
+}
+
 static void some_request(struct fleet *f, uint64_t *seed)
 {
     static const enum zdm_verb verbs[] = {ZDM_VERB_ADVANCE, ZDM_VERB_ADVANCE, ZDM_VERB_PAUSE,    ZDM_VERB_RESUME,
                                           ZDM_VERB_RESUME,  ZDM_VERB_RETRY,   ZDM_VERB_THROTTLE, ZDM_VERB_FREEZE,
-                                          ZDM_VERB_THAW,    ZDM_VERB_EXCLUDE, ZDM_VERB_ROLLBACK};
+                                          ZDM_VERB_THAW,    ZDM_VERB_RESUME};
     static const char *const selectors[] = {NULL, NULL, "tier=odd", "!tier", "shard=s00002"};
     fleet_ask(f, verbs[draw(seed, (uint32_t)(sizeof verbs / sizeof *verbs))],
               selectors[draw(seed, (uint32_t)(sizeof selectors / sizeof *selectors))]);
@@ -53,8 +104,10 @@ static void step(struct fleet *f, uint64_t *seed)
         fleet_obey(f, draw(seed, SHARDS));
     } else if (what < 70) {
         odd_report(f, seed);
-    } else if (what < 90) {
+    } else if (what < 86) {
         some_request(f, seed);
+    } else if (what < 90) {
+        some_signature(f, seed);
     } else if (what < 96) {
         f->now_ms += draw(seed, 20000);
         fleet_tick(f);
@@ -63,16 +116,19 @@ static void step(struct fleet *f, uint64_t *seed)
                                              .now_ms = f->now_ms,
                                              .u.agent_gone.agent = agent_id(draw(seed, SHARDS), 0)});
     } else {
+        if (draw(seed, 4) == 0)
+            fleet_recover(f);
         event.u.epoch_started.instance.bytes[0] = (uint8_t)draw(seed, 256);
         fleet_event(f, &event);
         coord_view_fini(&f->view);
         coord_view_init(&f->view, f->now_ms);
+        fleet_trust(f);
     }
 }
 
 static void begin(struct fleet *f, uint64_t *seed)
 {
-    static const char *const shapes[] = {"emsc", "em", "eemmsc", "s", "emc", "emscp"};
+    static const char *const shapes[] = {"emsc", "em", "eemmsc", "s", "emc", "emscp", "emsdp", "esesc"};
     struct zdm_plan *plan = plan_of("m", shapes[draw(seed, (uint32_t)(sizeof shapes / sizeof *shapes))]);
     fleet_init(f, SHARDS);
     fleet_enroll(f, 0, 1);
@@ -98,29 +154,33 @@ static void settle(struct fleet *f)
             if (coord_find_agent(f->state, &told.agent) != NULL)
                 fleet_report(f, &told);
         }
+        fleet_ask(f, ZDM_VERB_INCLUDE, NULL);
         fleet_ask(f, ZDM_VERB_THAW, NULL);
         fleet_ask(f, ZDM_VERB_RETRY, NULL);
         fleet_ask(f, ZDM_VERB_RESUME, NULL);
         fleet_obey_all(f);
         fleet_obey_all(f);
+        for (uint32_t p = 1; p <= zdm_plan_last_phase(migration(f)->plan); p++) {
+            enum zdm_approval_action action;
+            if (coord_phase_needs(&f->view, migration(f), p, &action) > 0 && round % 4 == 0)
+                fleet_approve(f, BOB, action, p);
+        }
+        fleet_ask(f, ZDM_VERB_RESUME, NULL);
         fleet_ask(f, ZDM_VERB_ADVANCE, NULL);
         fleet_obey_all(f);
     }
 }
 
-static bool is_at_rest(struct fleet *f)
+static void count_what_happened(const struct fleet *f, size_t seen[COORD_EVENT_SHARD_PURGED + 1])
 {
-    uint32_t last = zdm_plan_last_phase(migration(f)->plan);
-    bool purge = zdm_plan_phase(migration(f)->plan, last)->class == ZDM_PHASE_PURGE;
-    for (size_t i = 0; i < SHARDS; i++)
-        if (shard(f, i)->at < last - purge)
-            return false;
-    return purge || migration(f)->mode == COORD_ENDED;
+    for (size_t i = 0; i < f->n_log; i++)
+        seen[f->log[i].type]++;
 }
 
 static void random_inputs_keep_the_invariants_fold_to_the_same_state_and_end_well(void **unused)
 {
     (void)unused;
+    size_t seen[COORD_EVENT_SHARD_PURGED + 1] = {0};
     for (uint64_t n = 1; n <= SEEDS; n++) {
         uint64_t seed = n;
         struct fleet f;
@@ -129,7 +189,7 @@ static void random_inputs_keep_the_invariants_fold_to_the_same_state_and_end_wel
             step(&f, &seed);
         assert_false(f.state->fenced);
         settle(&f);
-        if (!is_at_rest(&f)) {
+        if (migration(&f)->mode != COORD_ENDED) {
             for (size_t i = 0; i < SHARDS; i++)
                 print_message("%s %s at %u goal %u opened %u resume %s\n", shard(&f, i)->name,
                               coord_status_name(shard(&f, i)->status), shard(&f, i)->at, shard(&f, i)->goal,
@@ -138,8 +198,13 @@ static void random_inputs_keep_the_invariants_fold_to_the_same_state_and_end_wel
                      (int)migration(&f)->mode, migration(&f)->opened_phase, f.answer.message);
         }
         assert_fold_is_the_same(&f);
+        count_what_happened(&f, seen);
         fleet_fini(&f);
     }
+    for (unsigned type = COORD_EVENT_APPROVAL_ADDED; type <= COORD_EVENT_SHARD_PURGED; type++)
+        if (seen[type] == 0 && type != COORD_EVENT_FENCED)
+            fail_msg("no %s in any seed: the walk has lost its way",
+                     coord_event_type_name((enum coord_event_type)type));
 }
 
 static double now_s(void)

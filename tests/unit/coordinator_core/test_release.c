@@ -253,7 +253,7 @@ static void halted_migration_releases_nobody_and_says_that_it_is_halted(void **u
     fleet_fini(&f);
 }
 
-static void phases_that_need_approvals_or_purge_are_not_entered(void **unused)
+static void phase_that_needs_approvals_is_entered_when_they_are_there_and_the_text_says_how_to_give_them(void **unused)
 {
     (void)unused;
     struct fleet f;
@@ -263,19 +263,89 @@ static void phases_that_need_approvals_or_purge_are_not_entered(void **unused)
     fleet_submit(&f, plan);
     fleet_heartbeat(&f);
     fleet_advance_to(&f, NULL, 2);
+    assert_string_equal(f.answer.hint,
+                        "Entering takes 2 approvals: each approver says \"zdmctl approve m --phase 2\".");
     fleet_obey(&f, 0);
-    assert_non_null(strstr(f.answer.hint, "2 approvals"));
-    assert_held(&f, 0, COORD_HOLD_APPROVALS,
-                "approvals: 0 of 2 given for phase 2 (contract); this release cannot take approvals");
-    assert_int_equal(fleet_ask(&f, ZDM_VERB_ADVANCE, NULL), ZDM_UNSUPPORTED);
+    assert_held(&f, 0, COORD_HOLD_APPROVALS, "approvals: 0 of 2 for phase 2 (contract): zdmctl approve m --phase 2");
+    assert_int_equal(fleet_approve(&f, BOB, ZDM_APPROVE_ENTER, 2), ZDM_OK);
+    assert_string_equal(f.answer.message, "phase 2 (contract) of m is approved: 1 of 2 approvals");
+    assert_held(&f, 0, COORD_HOLD_APPROVALS, "approvals: 1 of 2 for phase 2 (contract): zdmctl approve m --phase 2");
+    assert_int_equal(fleet_approve(&f, ANN, ZDM_APPROVE_ENTER, 2), ZDM_OK);
+    assert_status(&f, 0, COORD_MOVING);
+    fleet_obey(&f, 0);
+    assert_int_equal(fleet_ask(&f, ZDM_VERB_ADVANCE, NULL), ZDM_OK);
+    assert_held(&f, 0, COORD_HOLD_APPROVALS, "approvals: 0 of 1 for phase 3 (purge): zdmctl purge m");
+    assert_int_equal(fleet_approve(&f, BOB, ZDM_APPROVE_PURGE, 3), ZDM_OK);
+    assert_status(&f, 0, COORD_MOVING);
+    fleet_obey(&f, 0);
+    assert_int_equal(migration(&f)->mode, COORD_ENDED);
     fleet_fini(&f);
+}
+
+static void shard_waits_until_its_agent_has_the_trust_file_in_force_where_a_phase_destroys(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct told told;
     fleet_init(&f, 1);
+    f.state->trust_version = 2;
+    fleet_submit(&f, plan_of("m", "ed"));
+    fleet_heartbeat(&f);
+    fleet_advance_to(&f, NULL, 2);
+    fleet_obey(&f, 0);
+    tell(&f, 0, 0, 1, &told);
+    told.report.trust_version = 1;
+    fleet_report(&f, &told);
+    fleet_approve(&f, BOB, ZDM_APPROVE_ENTER, 2);
+    assert_held(
+        &f, 0, COORD_HOLD_TRUST,
+        "the agent's trust file is version 1, here version 2 is in force; it takes the newer one when it reports");
+    fleet_heartbeat(&f);
+    assert_status(&f, 0, COORD_MOVING);
+    fleet_fini(&f);
+}
+
+static void purge_waits_at_the_barrier_like_contract(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    fleet_init(&f, 2);
     fleet_submit(&f, plan_of("m", "ep"));
     fleet_heartbeat(&f);
-    fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
+    fleet_advance_to(&f, NULL, 2);
+    fleet_approve(&f, BOB, ZDM_APPROVE_PURGE, 2);
     fleet_obey(&f, 0);
-    assert_held(&f, 0, COORD_HOLD_UNAVAILABLE,
-                "phase 2 (purge) is not available in this release: what is hidden stays hidden");
+    assert_held(&f, 0, COORD_HOLD_BARRIER, "barrier: 1 of 2 shards has not finished phase 1 (expand) (s00001)");
+    fleet_obey(&f, 1);
+    assert_status(&f, 0, COORD_MOVING);
+    fleet_fini(&f);
+}
+
+static void shard_that_was_rolled_back_holds_the_barrier_and_the_text_says_so(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    fleet_init(&f, 2);
+    fleet_submit(&f, plan_of("m", "emc"));
+    fleet_heartbeat(&f);
+    fleet_advance_to(&f, NULL, 2);
+    fleet_obey_all(&f);
+    fleet_obey_all(&f);
+    assert_int_equal(fleet_rollback(&f, "shard=s00001", 1, false), ZDM_OK);
+    fleet_obey(&f, 1);
+    assert_held(&f, 1, COORD_HOLD_STATUS, "rolled back: resume it to go forward again, or exclude it");
+    fleet_advance_to(&f, "shard=s00000", 3);
+    assert_held(
+        &f, 0, COORD_HOLD_BARRIER,
+        "barrier: 1 of 2 shards has not finished phase 2 (migrate) (s00001, rolled back: resume and advance it, or "
+        "exclude it)");
+    assert_int_equal(fleet_rollback(&f, "shard=s00001", 0, false), ZDM_OK);
+    fleet_obey(&f, 1);
+    assert_status(&f, 1, COORD_UNDONE);
+    assert_held(&f, 1, COORD_HOLD_STATUS, "rolled back: resume it to go forward again, or exclude it");
+    assert_status(&f, 0, COORD_READY);
+    assert_int_equal(fleet_exclude(&f, "shard=s00001", "its host is gone"), ZDM_OK);
+    assert_status(&f, 0, COORD_MOVING);
     fleet_fini(&f);
 }
 
@@ -292,7 +362,10 @@ int main(void)
         cmocka_unit_test(shard_without_a_writable_primary_waits_and_holds_nobody_up),
         cmocka_unit_test(frozen_fleet_releases_nobody_and_what_moves_goes_on),
         cmocka_unit_test(halted_migration_releases_nobody_and_says_that_it_is_halted),
-        cmocka_unit_test(phases_that_need_approvals_or_purge_are_not_entered),
+        cmocka_unit_test(phase_that_needs_approvals_is_entered_when_they_are_there_and_the_text_says_how_to_give_them),
+        cmocka_unit_test(shard_waits_until_its_agent_has_the_trust_file_in_force_where_a_phase_destroys),
+        cmocka_unit_test(purge_waits_at_the_barrier_like_contract),
+        cmocka_unit_test(shard_that_was_rolled_back_holds_the_barrier_and_the_text_says_so),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

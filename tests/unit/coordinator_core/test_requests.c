@@ -144,18 +144,30 @@ static void selection_that_names_an_unknown_shard_or_nothing_is_refused(void **u
     fleet_fini(&f);
 }
 
-static void verbs_that_this_release_lacks_are_refused_with_a_hint(void **unused)
+static void verbs_that_need_a_signature_inside_are_refused_without_one(void **unused)
 {
     (void)unused;
-    static const enum zdm_verb verbs[] = {ZDM_VERB_ROLLBACK, ZDM_VERB_APPROVE, ZDM_VERB_REVOKE_APPROVAL,
-                                          ZDM_VERB_EXCLUDE,  ZDM_VERB_INCLUDE, ZDM_VERB_PURGE};
+    static const struct {
+        enum zdm_verb verb;
+        enum zdm_code code;
+        const char *message;
+    } rows[] = {
+        {ZDM_VERB_ROLLBACK, ZDM_INVALID, "the request carries no undo order"},
+        {ZDM_VERB_APPROVE, ZDM_INVALID, "the request carries no approval"},
+        {ZDM_VERB_PURGE, ZDM_INVALID, "the request carries no approval"},
+        {ZDM_VERB_REVOKE_APPROVAL, ZDM_NOT_FOUND, "migration m has no such approval"},
+        {ZDM_VERB_EXCLUDE, ZDM_INVALID, "a shard is excluded for a reason, and none is given"},
+        {ZDM_VERB_INCLUDE, ZDM_REFUSED, "no selected shard is excluded"},
+        {ZDM_VERB_TRUST, ZDM_INVALID, "the new trust file was not uploaded"},
+        {ZDM_VERB_RECOVER, ZDM_REFUSED, "a running coordinator cannot be recovered"},
+    };
     struct fleet f;
     fleet_init(&f, 1);
     fleet_submit(&f, plan_of("m", "em"));
     size_t events = f.n_log;
-    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
-        assert_int_equal(fleet_ask(&f, verbs[i], NULL), ZDM_UNSUPPORTED);
-        assert_int_not_equal(f.answer.hint[0], '\0');
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        assert_int_equal(fleet_ask(&f, rows[i].verb, NULL), rows[i].code);
+        assert_string_equal(f.answer.message, rows[i].message);
     }
     assert_int_equal(f.n_log, events);
     fleet_fini(&f);
@@ -257,7 +269,7 @@ int main(void)
         cmocka_unit_test(request_id_that_was_seen_is_answered_and_not_done_again),
         cmocka_unit_test(advance_is_refused_when_the_migration_moved_since_the_person_looked),
         cmocka_unit_test(selection_that_names_an_unknown_shard_or_nothing_is_refused),
-        cmocka_unit_test(verbs_that_this_release_lacks_are_refused_with_a_hint),
+        cmocka_unit_test(verbs_that_need_a_signature_inside_are_refused_without_one),
         cmocka_unit_test(person_without_the_role_is_refused),
         cmocka_unit_test(token_lets_one_agent_join_once_until_it_expires),
         cmocka_unit_test(revoked_agent_is_closed_and_its_shard_is_not_submitted_over),

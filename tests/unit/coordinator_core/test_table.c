@@ -22,8 +22,8 @@ static bool next(struct combination *c, unsigned n)
 {
     *c = (struct combination){.current = n & 1, .running = n & 2, .rankable = n & 4, .failed_back = n & 8};
     n >>= 4;
-    c->mode = (enum zdm_mode)(1 + n % 3);
-    n /= 3;
+    c->mode = (enum zdm_mode)(1 + n % ZDM_MODE_PURGE);
+    n /= ZDM_MODE_PURGE;
     c->at = n % (LAST + 1);
     n /= LAST + 1;
     c->goal = n % (LAST + 1);
@@ -32,6 +32,12 @@ static bool next(struct combination *c, unsigned n)
     n /= LAST + 1;
     c->resume_to = (enum coord_status)(1 + n % COORD_UNDONE);
     return n / COORD_UNDONE == 0;
+}
+
+/* Held in the middle of a rollback that had failed, or of which nobody knew how it stood. */
+static bool goes_back(const struct combination *c)
+{
+    return c->failed_back && (c->resume_to == COORD_FAILED || c->resume_to == COORD_UNSURE);
 }
 
 /* Is it a state that the machine can be in? */
@@ -48,6 +54,7 @@ static bool is_sane(enum coord_status status, const struct combination *c)
                 : c->resume_to == COORD_UNDOING ? c->goal < c->at
                 : c->resume_to == COORD_UNDONE  ? c->at == 0 && c->goal == 0
                 : c->resume_to == COORD_DONE    ? c->at == LAST && c->goal == LAST
+                : goes_back(c)                  ? c->goal < c->at
                                                 : c->goal == c->at && c->at < LAST);
     case COORD_FAILED:
         return c->failed_back ? c->mode == ZDM_MODE_UNDO && c->goal < c->at
@@ -55,11 +62,13 @@ static bool is_sane(enum coord_status status, const struct combination *c)
     case COORD_UNDOING:
         return c->mode == ZDM_MODE_UNDO && c->goal < c->at;
     case COORD_UNSURE:
+        if (c->failed_back)
+            return c->mode != ZDM_MODE_RUN && c->goal < c->at;
         return (c->mode == ZDM_MODE_PAUSE && c->goal == c->at + 1) || (c->mode != ZDM_MODE_UNDO && c->goal == c->at);
     case COORD_DONE:
-        return c->at == LAST && c->goal == LAST && c->mode == ZDM_MODE_RUN;
+        return c->at == LAST && c->goal == LAST && (c->mode == ZDM_MODE_RUN || c->mode == ZDM_MODE_PURGE);
     case COORD_UNDONE:
-        return c->at == 0 && c->goal == 0 && c->mode == ZDM_MODE_UNDO;
+        return c->at == 0 && c->goal == 0 && (c->mode == ZDM_MODE_UNDO || c->mode == ZDM_MODE_PURGE);
     case COORD_EXCLUDED:
         return c->mode == ZDM_MODE_PAUSE && c->goal == c->at;
     }
@@ -75,7 +84,7 @@ static struct coord_shard put(struct fleet *f, enum coord_status status, const s
     s->goal = c->goal;
     s->mode = c->mode;
     s->failed_back = c->failed_back;
-    s->opened = LAST;
+    s->opened = s->entered = LAST;
     s->actor = agent_id(0, 0);
     s->generation = 1;
     return before;
@@ -85,6 +94,7 @@ static struct coord_case case_of(struct fleet *f, enum coord_stimulus on, const 
                                  struct coord_output *out)
 {
     static const struct zdm_fence seen = {.epoch = 9};
+    static const struct zdm_migration_report report = {.proven = true};
     static struct zdm_envelope order = {.bytes = (uint8_t *)"order", .len = 5};
     struct coord_case result = {.state = f->state, .view = &f->view, .out = out, .m = migration(f), .on = on};
     result.s = shard(f, 0);
@@ -95,6 +105,7 @@ static struct coord_case case_of(struct fleet *f, enum coord_stimulus on, const 
     result.running = c->running || c->current;
     result.from_actor = result.running;
     result.rankable = c->rankable;
+    result.report = on == COORD_ON_FORWARD ? &report : NULL;
     result.seen = &seen;
     result.undo_order = &order;
     result.reason = "test";
@@ -118,6 +129,7 @@ static enum coord_status run_and_restore(struct fleet *f, struct coord_case *c, 
     *s = *before;
     f->state->fenced = false;
     migration(f)->mode = COORD_OPEN;
+    migration(f)->opened_phase = LAST;
     return now;
 }
 
@@ -196,11 +208,12 @@ static void each_status_answers_each_stimulus_by_a_row_or_by_this_list_of_refusa
         const char *rows;
     } expected[] = {
         {COORD_ON_RELEASE, ".--------"},      {COORD_ON_REACHED, "-..------"},     {COORD_ON_FAILED, "-..-.----"},
-        {COORD_ON_RETRYING, "-.-------"},     {COORD_ON_PAUSE, "......---"},       {COORD_ON_RESUME, "--..-----"},
+        {COORD_ON_RETRYING, "-.-------"},     {COORD_ON_PAUSE, "......---"},       {COORD_ON_RESUME, "--..---.-"},
         {COORD_ON_RETRY, "---.-.---"},        {COORD_ON_ROLLBACK, ".......--"},    {COORD_ON_UNDONE, "--.-.----"},
-        {COORD_ON_REGRESSED, ".......--"},    {COORD_ON_UNKNOWN, "..--.----"},     {COORD_ON_PROVEN, "-----.---"},
-        {COORD_ON_PRIMARY_SEEN, ".......--"}, {COORD_ON_EXCLUDE, "......---"},     {COORD_ON_INCLUDE, "--------."},
+        {COORD_ON_REGRESSED, "....-..--"},    {COORD_ON_UNKNOWN, "..--.----"},     {COORD_ON_PROVEN, "-----.---"},
+        {COORD_ON_PRIMARY_SEEN, ".......--"}, {COORD_ON_EXCLUDE, "......-.-"},     {COORD_ON_INCLUDE, "--------."},
         {COORD_ON_LOWER_PAIR, "........."},   {COORD_ON_HIGHER_PAIR, "........."}, {COORD_ON_OTHER_REPORT, "------..-"},
+        {COORD_ON_PURGE, "------..-"},        {COORD_ON_PURGED, "------..-"},      {COORD_ON_FORWARD, "--....---"},
     };
     size_t n;
     const struct coord_rule *rules = coord_rules(&n);

@@ -77,17 +77,6 @@ static void paused_shard_that_had_finished_before_the_pause_arrived_counts_as_fi
     fleet_fini(&f);
 }
 
-static void fail_shard(struct fleet *f, size_t i)
-{
-    struct told told;
-    tell(f, i, 0, shard(f, i)->at, &told);
-    told.of.state = ZDM_AGENT_STOPPED;
-    told.of.failed_attempt = shard(f, i)->attempt;
-    told.of.error_code = ZDM_DATABASE;
-    zdm_copy_text(told.of.error, sizeof told.of.error, "null value in column");
-    fleet_report(f, &told);
-}
-
 static void failed_shard_moves_again_only_when_it_is_retried(void **unused)
 {
     (void)unused;
@@ -98,12 +87,12 @@ static void failed_shard_moves_again_only_when_it_is_retried(void **unused)
     fleet_submit(&f, plan);
     fleet_heartbeat(&f);
     fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
-    fail_shard(&f, 0);
+    fleet_fail(&f, 0, "null value in column");
     assert_status(&f, 0, COORD_FAILED);
     assert_string_equal(shard(&f, 0)->failure, "null value in column");
     assert_int_equal(migration(&f)->mode, COORD_OPEN);
     size_t events = f.n_log;
-    fail_shard(&f, 0); /* it says so again */
+    fleet_fail(&f, 0, "null value in column"); /* it says so again */
     assert_int_equal(f.n_log, events);
     assert_int_equal(fleet_ask(&f, ZDM_VERB_RESUME, "shard=s00000"), ZDM_REFUSED);
     assert_non_null(strstr(f.answer.hint, "retry"));
@@ -131,8 +120,8 @@ static void migration_halts_when_more_shards_fail_than_the_budget_allows_and_the
     fleet_submit(&f, plan);
     fleet_heartbeat(&f);
     fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
-    fail_shard(&f, 0);
-    fail_shard(&f, 1);
+    fleet_fail(&f, 0, "null value in column");
+    fleet_fail(&f, 1, "null value in column");
     assert_int_equal(migration(&f)->mode, COORD_HALTED);
     fleet_obey(&f, 2);
     assert_status(&f, 2, COORD_READY);
@@ -168,42 +157,6 @@ static void throttle_gives_every_directed_shard_a_new_generation(void **unused)
     fleet_fini(&f);
 }
 
-static void rolled_back_shard_is_held_at_the_phase_it_was_ordered_to(void **unused)
-{
-    (void)unused;
-    struct fleet f;
-    struct zdm_envelope order = {.bytes = (uint8_t *)"order", .len = 5};
-    fleet_init(&f, 2);
-    fleet_submit(&f, plan_of("m", "emm"));
-    fleet_heartbeat(&f);
-    fleet_advance_to(&f, NULL, 2);
-    fleet_obey_all(&f);
-    fleet_obey_all(&f);
-    for (size_t i = 0; i < 2; i++) {
-        struct coord_output out;
-        coord_output_init(&out);
-        struct coord_case c = {.state = f.state, .view = &f.view, .out = &out, .m = migration(&f)};
-        c.on = COORD_ON_ROLLBACK;
-        c.merge_from = COORD_ALONE;
-        c.index = (uint32_t)i;
-        c.s = shard(&f, i);
-        c.phase = i == 0 ? 1 : 0;
-        c.undo_order = &order;
-        assert_int_equal(coord_case_run(&c)->number, 40);
-        fleet_event(&f, &out.events[0]);
-        out.n_events = 0;
-        coord_output_fini(&out);
-        assert_status(&f, i, COORD_UNDOING);
-        fleet_obey(&f, i);
-    }
-    assert_status(&f, 0, COORD_HELD);
-    assert_int_equal(shard(&f, 0)->at, 1);
-    assert_int_equal(shard(&f, 0)->resume_to, COORD_READY);
-    assert_status(&f, 1, COORD_UNDONE);
-    assert_fold_is_the_same(&f);
-    fleet_fini(&f);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -214,7 +167,6 @@ int main(void)
         cmocka_unit_test(
             migration_halts_when_more_shards_fail_than_the_budget_allows_and_the_others_finish_their_phase),
         cmocka_unit_test(throttle_gives_every_directed_shard_a_new_generation),
-        cmocka_unit_test(rolled_back_shard_is_held_at_the_phase_it_was_ordered_to),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
