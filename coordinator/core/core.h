@@ -150,9 +150,8 @@ enum coord_hold {
     COORD_HOLD_HALTED,
     COORD_HOLD_FROZEN,
     COORD_HOLD_FENCED,
-    COORD_HOLD_TRUST,      /* a destructive phase, and the actor's trust file is behind */
-    COORD_HOLD_STATUS,     /* held, failed, unsure, undone, excluded: its own status says it */
-    COORD_HOLD_UNAVAILABLE /* no longer given */
+    COORD_HOLD_TRUST, /* a destructive phase, and the actor's trust file is behind */
+    COORD_HOLD_STATUS /* held, failed, unsure, undone, excluded: its own status says it */
 };
 
 struct coord_release {

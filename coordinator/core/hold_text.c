@@ -164,8 +164,6 @@ void coord_hold_text(char *out, size_t size, const struct coord_migration *migra
     case COORD_HOLD_STATUS:
         snprintf(out, size, "%s", status_text(release));
         return;
-    case COORD_HOLD_UNAVAILABLE:
-        break;
     }
     snprintf(out, size, "?");
 }

@@ -34,10 +34,14 @@ static const struct place places[] = {
     {"held, had failed", COORD_HELD, COORD_FAILED, AT, AT + 1, ZDM_MODE_PAUSE, false},
     {"failed", COORD_FAILED, 0, AT, AT + 1, ZDM_MODE_RUN, false},
     {"failed, going back", COORD_FAILED, 0, AT, 1, ZDM_MODE_UNDO, true},
+    {"failed going back, held", COORD_HELD, COORD_FAILED, AT, 1, ZDM_MODE_PAUSE, true},
     {"undoing", COORD_UNDOING, 0, AT, 1, ZDM_MODE_UNDO, false},
     {"undoing all", COORD_UNDOING, 0, AT, 0, ZDM_MODE_UNDO, false},
     {"unsure", COORD_UNSURE, 0, AT, AT, ZDM_MODE_PAUSE, false},
     {"unsure, was moving", COORD_UNSURE, 0, AT, AT + 1, ZDM_MODE_PAUSE, false},
+    {"unsure, going back", COORD_UNSURE, 0, AT, 1, ZDM_MODE_PAUSE, true},
+    {"done, purging", COORD_DONE, 0, LAST, LAST, ZDM_MODE_PURGE, false},
+    {"undone, purging", COORD_UNDONE, 0, 0, 0, ZDM_MODE_PURGE, false},
     {"done", COORD_DONE, 0, LAST, LAST, ZDM_MODE_RUN, false},
     {"undone", COORD_UNDONE, 0, 0, 0, ZDM_MODE_UNDO, false},
     {"excluded", COORD_EXCLUDED, 0, AT, AT, ZDM_MODE_PAUSE, false},
@@ -65,7 +69,7 @@ struct said {
     enum pair pair;
     enum proof proof;
     enum node node;
-    bool undone, of_this_attempt, from_actor;
+    bool undone, of_this_attempt, from_actor; /* undone: and purged */
 };
 
 static bool next(struct said *s, unsigned n)
@@ -129,7 +133,7 @@ static void put(struct world *w, const struct place *p)
     s->mode = p->mode;
     s->failed_back = p->failed_back;
     s->failed_step = 0;
-    s->opened = LAST;
+    s->opened = s->entered = LAST;
     s->attempt = 2;
     s->actor = agent_id(0, 0);
     s->generation = w->newest.generation;
@@ -209,7 +213,7 @@ static void say(struct world *w, const struct place *p, const struct said *said)
     told.of.accepted = fence_of(w, said->pair);
     told.of.state = said->state;
     told.of.proven = said->proof != NOT_LOOKED;
-    told.of.undone = said->undone;
+    told.of.undone = told.of.purged = said->undone;
     told.of.failed_attempt = said->of_this_attempt ? 2 : 1;
     told.report.migrations = &told.of;
     struct coord_input input = {.kind = COORD_IN_REPORT, .now_ms = w->f.now_ms};
@@ -291,7 +295,7 @@ static void check(struct world *w, const struct place *p, const struct said *s)
 /* Reports of the actor. For each place the agent's states in order: blind asking observing resting looking working
  * waiting paused stopped unsure. What some report of that state can bring about: R ready, M moving, H held, F failed, B
  * going back, S unsure, D done, N undone, X excluded; small for a held shard: what it will be resumed to; "<": it is
- * taken back to what is proven, "a": the actor moves, "=": nothing. */
+ * taken back to what is proven, "p": its purge is over, "a": the actor moves, "=": nothing. */
 static const char *const expected[PLACES] = {
     /* clang-format off */
     /* ready              */ "= = = =<M =<M =<M =<M =<M = =<S",
@@ -303,10 +307,14 @@ static const char *const expected[PLACES] = {
     /* held, had failed   */ "= = = =< =< =< =< =< = =<",
     /* failed             */ "= = = =<M =<M =<M =<M =<M = =<S",
     /* failed, going back */ "= = = = = = = = = =",
+    /* failed back, held  */ "= = = = = = = = = =",
     /* undoing            */ "= = = =<H =<H =<H =<H =<H =F =S",
     /* undoing all        */ "= = = =N =N =N =N =N =F =S",
     /* unsure             */ "= = = =<R =<R =<R =<R =<R = =<",
     /* unsure, was moving */ "= = = =<R =<R =<R =<R =<R = =<",
+    /* unsure, going back */ "= = = = = = = = = =",
+    /* done, purging      */ "= = = =p =p =p =p =p = =",
+    /* undone, purging    */ "= = = =p =p =p =p =p = =",
     /* done               */ "= = = =<S =<S =<S =<S =<S = =<S",
     /* undone             */ "= = = = = = = = = =",
     /* excluded           */ "= = = = = = = = = =",
@@ -314,7 +322,7 @@ static const char *const expected[PLACES] = {
 };
 
 enum { OUTCOMES = 32 };
-static const char signs[] = "=<aRMHFBSDNXrmhfbsdnx";
+static const char signs[] = "=<apRMHFBSDNXrmhfbsdnx";
 
 static void note(char *cell, char sign)
 {
@@ -343,7 +351,10 @@ static void note_outcome(struct world *w, const struct place *p, char *cell)
         note(cell, '<');
     if (moved)
         note(cell, 'a');
-    if (now->status == p->status && now->at == p->at && !other && !moved)
+    bool purged = p->mode == ZDM_MODE_PURGE && now->mode == ZDM_MODE_RUN;
+    if (purged)
+        note(cell, 'p');
+    if (now->status == p->status && now->at == p->at && !other && !moved && !purged)
         note(cell, '=');
 }
 
