@@ -65,12 +65,12 @@ static void images_are_written_back_except_where_rows_changed_since(void **state
     statuses(r);
     rig_walk(r, 1, 100);
     rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
-    rig_app(r, "UPDATE users SET status = 'mine' WHERE id IN (3, 4, 7, 8, 9)"); /* of these, 3 had images: 4, 7, 8 */
+    rig_app(r, "UPDATE users SET status = 'mine' WHERE id IN (3, 4, 7, 8, 9)"); /* all but 9 had images */
     rig_app(r, "DELETE FROM users WHERE id = 12; UPDATE users SET raw = 'new' WHERE id = 16");
     rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_IMAGES_BACK);
     rig_undo(r, 1);
     assert_int_equal(r->journal_step, 1);
-    assert_string_equal(r->remark, "3 rows were changed since and kept");
+    assert_string_equal(r->remark, "4 rows were changed since and kept");
     assert_int_equal(differing(r), 6);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'undo_0badcafe'"), 0);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
