@@ -3,7 +3,8 @@
  *
  * Every ordinal is looked at with `back`; what is not undone names its next part, which is run, and looked at again.
  * The walk begins at the last ordinal and not at the journal's step: that one may be begun, and after a regression, or
- * a rollback that was given up, later ones may be done that the journal does not know of.
+ * a rollback that was given up, later ones may be there that the journal does not know of. Of those only what was added
+ * is looked for: what a later step took away is not brought back on a suspicion.
  * Undone steps are journalled, so that a restart takes the walk up where it was. Two things follow from the journal's
  * step alone: where the floor is (common/plan/undo.h), and whether the walk is over. So a step is journalled as undone
  * only when the floor that follows from the lower step is the same; below the last such step the walk is in memory, and
@@ -213,6 +214,20 @@ static bool judged(struct agent_core *core, struct agent_migration *m)
 
 /* ---- Driving ---- */
 
+static bool adds(const struct zdm_step *step)
+{
+    return step->action == ZDM_ACTION_ADD_COLUMN || step->action == ZDM_ACTION_ADD_CHECK ||
+           step->action == ZDM_ACTION_SET_NOT_NULL || step->action == ZDM_ACTION_CREATE_INDEX ||
+           step->action == ZDM_ACTION_SYNC_INSTALL || step->action == ZDM_ACTION_BACKFILL;
+}
+
+/* Nothing of the ordinal at hand is to be undone, without looking. */
+static bool is_passed(const struct agent_core *core, const struct agent_migration *m)
+{
+    const struct zdm_step *step = zdm_plan_step(m->plan, m->back.at);
+    return agent_is_trivial(core, step) || (m->back.at > m->step && !adds(step));
+}
+
 static void start_begin(struct agent_core *core, struct agent_migration *m)
 {
     struct agent_op *op = agent_launch_journal(core, m, AGENT_RUN_UNDO_BEGIN, agent_step_named(m));
@@ -258,13 +273,12 @@ static void start_part(struct agent_core *core, struct agent_migration *m)
 static void drive_walk(struct agent_core *core, struct agent_migration *m)
 {
     while (!m->back.turned && m->flight.op == 0) {
-        const struct zdm_step *step = zdm_plan_step(m->plan, m->back.at);
-        bool undone = m->proof == AGENT_PROOF_DONE || agent_is_trivial(core, step);
+        bool undone = m->proof == AGENT_PROOF_DONE || is_passed(core, m);
         if (!undone && m->proof != AGENT_PROOF_NOT_DONE) {
             start_look(core, m);
             return;
         }
-        bool writes = !undone || m->back.at < m->step || is_begun(m);
+        bool writes = !undone || m->back.at < m->step || (m->back.at == m->step && is_begun(m));
         if (writes && !judged(core, m))
             return;
         if (!undone) {

@@ -74,8 +74,6 @@ static void watch_looks(struct rig *rig, const struct agent_op *op)
 static void rollback_to_the_start_undoes_every_step_in_reverse_order(void **state)
 {
     struct rig *rig = *state;
-    static const uint32_t down[] = {STEP_PURGE, STEP_HIDE,    STEP_HIDE,     STEP_VALIDATE, STEP_VALIDATE, STEP_INDEX,
-                                    STEP_INDEX, STEP_COMPARE, STEP_BACKFILL, STEP_SYNC,     STEP_SYNC,     STEP_COLUMN};
     n_looked_back = 0;
     rig->watch = watch_looks;
     go_back(rig, 4, 0, 1);
@@ -89,12 +87,11 @@ static void rollback_to_the_start_undoes_every_step_in_reverse_order(void **stat
     assert_int_equal(rig->leftovers, 1);
     uint32_t last = STEP_PURGE;
     for (size_t i = 0; i < n_looked_back; i++) {
-        assert_true(looked_back[i] == last || looked_back[i] < last);
+        assert_true(looked_back[i] <= last && looked_back[i] != STEP_MYSQL && looked_back[i] != STEP_FLAG);
         last = looked_back[i];
     }
     assert_int_equal(last, STEP_COLUMN);
-    assert_int_equal(looked_back[0], down[0]);
-    assert_int_equal(zdm_plan_step(rig->plan, STEP_MYSQL)->engine, ZDM_ENGINE_MYSQL);
+    assert_int_equal(looked_back[0], STEP_PURGE);
 }
 
 static void rollback_over_contract_alone_brings_the_column_back_and_rests_at_its_goal(void **state)
@@ -123,7 +120,6 @@ static void floor_below_the_goal_is_reached_and_the_rest_is_worked_forward_again
     assert_int_equal(rig->runs[AGENT_RUN_INSTALL_SYNC], 2);
     assert_int_equal(rig->leftovers, 1);
     assert_true(rig->done[STEP_COLUMN] && rig->done[STEP_SYNC]);
-    assert_int_equal(rig->runs[AGENT_RUN_STEP_BACK] > 0, 1);
 }
 
 static void half_a_phase_is_undone_too(void **state)
@@ -536,6 +532,22 @@ static void step_that_is_done_and_that_the_journal_forgot_is_undone_too(void **s
     assert_false(rig->done[STEP_INDEX]);
 }
 
+static void watch_unhide(struct rig *rig, const struct agent_op *op)
+{
+    (void)rig;
+    if (op->back)
+        assert_int_not_equal(op->step, STEP_HIDE);
+}
+
+static void what_a_later_step_would_take_away_is_not_brought_back_on_a_suspicion(void **state)
+{
+    struct rig *rig = *state;
+    rig->watch = watch_unhide;
+    go_back(rig, 2, 0, 1);
+    rig_run(rig, 60000);
+    assert_undone(rig, 0);
+}
+
 static void lost_step_in_the_forward_rest_is_worked_again(void **state)
 {
     struct rig *rig = *state;
@@ -584,6 +596,7 @@ int main(void)
         TEST(phase_that_people_let_in_is_not_entered_again_by_a_rollback),
         TEST(forward_work_stops_at_once_when_a_rollback_is_ordered),
         TEST(step_that_is_done_and_that_the_journal_forgot_is_undone_too),
+        TEST(what_a_later_step_would_take_away_is_not_brought_back_on_a_suspicion),
         TEST(lost_step_in_the_forward_rest_is_worked_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
