@@ -200,13 +200,19 @@ static enum zdm_code show_proposal(const struct ctl *ctl, const struct ctl_propo
     struct zdm_buffer out = ZDM_BUFFER_INIT;
     struct ctl_progress progress = ctl_proposal_progress(zdm_crypto_sodium(), p);
     char text[160];
+    if (ctl_wants_json(ctl)) {
+        ctl_progress_json(&out, p, &progress);
+        enum zdm_code half = ctl_write(&out, err);
+        zdm_buffer_fini(&out);
+        return half;
+    }
     ctl_progress_text(text, sizeof text, p, &progress);
     zdm_buffer_printf(&out, "proposal of version %u of the trust file of ", p->next.version);
     ctl_put(&out, &ctl->look, CTL_BOLD, p->next.fleet_name);
     zdm_buffer_puts(&out, "\n");
     ctl_view_trust_changes(&out, &ctl->look, zdm_crypto_sodium(), &p->chain.trust, &p->next);
     zdm_buffer_printf(&out, "%s\n", text);
-    enum zdm_code code = ctl_say(ctl, &out, err);
+    enum zdm_code code = ctl_write(&out, err);
     zdm_buffer_fini(&out);
     return code;
 }

@@ -59,11 +59,7 @@ static enum zdm_code tell_progress(const struct ctl *ctl, const struct ctl_propo
     char text[160];
     ctl_progress_text(text, sizeof text, p, &progress);
     if (ctl_wants_json(ctl))
-        zdm_buffer_printf(&out,
-                          "{\"version\": %u, \"complete\": %s, \"before\": {\"signed\": %u, \"needed\": %u}, "
-                          "\"after\": {\"signed\": %u, \"needed\": %u}}\n",
-                          p->next.version, complete ? "true" : "false", progress.before, progress.before_needed,
-                          progress.after, progress.after_needed);
+        ctl_progress_json(&out, p, &progress);
     else
         zdm_buffer_printf(&out, "\n%s\nnext: zdmctl trust %s %s%s\n", text, complete ? "publish" : "sign", path,
                           complete ? "" : " --key ROOTKEY, with each root's key that is missing");

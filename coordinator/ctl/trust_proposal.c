@@ -165,6 +165,15 @@ void ctl_progress_text(char *out, size_t size, const struct ctl_proposal *p, con
              progress->before_needed, p->chain.trust.version, progress->after, progress->after_needed, p->next.version);
 }
 
+void ctl_progress_json(struct zdm_buffer *out, const struct ctl_proposal *p, const struct ctl_progress *progress)
+{
+    zdm_buffer_printf(out,
+                      "{\"version\": %u, \"complete\": %s, \"before\": {\"signed\": %u, \"needed\": %u}, "
+                      "\"after\": {\"signed\": %u, \"needed\": %u}}\n",
+                      p->next.version, ctl_proposal_is_complete(progress) ? "true" : "false", progress->before,
+                      progress->before_needed, progress->after, progress->after_needed);
+}
+
 /* ---- Making and reading ---- */
 
 static enum zdm_code take_body(struct ctl_proposal *p, struct zdm_error *err)

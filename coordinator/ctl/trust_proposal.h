@@ -48,6 +48,9 @@ bool ctl_proposal_is_complete(const struct ctl_progress *progress);
 /* "2 of 2 roots of version 3 and 1 of 2 roots of version 4 have signed" */
 void ctl_progress_text(char *out, size_t size, const struct ctl_proposal *proposal,
                        const struct ctl_progress *progress);
+/* The same as one JSON object and a newline (docs/JSON.md). */
+void ctl_progress_json(struct zdm_buffer *out, const struct ctl_proposal *proposal,
+                       const struct ctl_progress *progress);
 /* The trust file with the next version in it. ZDM_AUTH while signatures are missing. */
 enum zdm_code ctl_proposal_finish(const struct zdm_crypto *crypto, const struct ctl_proposal *proposal,
                                   struct zdm_trust_chain *out, struct zdm_error *err) ZDM_CHECKED;

@@ -207,13 +207,24 @@ static void put_agent(struct ctl_table *table, const json_t *agent, bool version
     ctl_table_row(table, versions ? all : most);
 }
 
+/* The one that the others are compared with: a revoked agent says nothing any more. */
+static const json_t *first_of(const json_t *list)
+{
+    const json_t *agent;
+    size_t index;
+    json_array_foreach(list, index, agent) if (!ctl_json_true(agent, "revoked")) return agent;
+    return json_array_get(list, 0);
+}
+
 /* Do all agents that were heard run the same release with the same trust file? */
 static bool is_uniform(const json_t *list)
 {
-    const json_t *agent, *first = json_array_get(list, 0);
+    const json_t *agent, *first = first_of(list);
     size_t index;
     json_array_foreach(list, index, agent)
     {
+        if (ctl_json_true(agent, "revoked"))
+            continue;
         if (strcmp(ctl_json_text(agent, "release"), ctl_json_text(first, "release")) != 0 ||
             ctl_json_int(agent, "trust_version", 0) != ctl_json_int(first, "trust_version", 0))
             return false;
@@ -265,7 +276,7 @@ void ctl_view_agents(struct zdm_buffer *out, const struct ctl_look *look, const 
         return;
     }
     bool versions = !is_uniform(list);
-    const json_t *first = json_array_get(list, 0);
+    const json_t *first = first_of(list);
     struct ctl_table *table = versions ? ctl_table_new(look, all, sizeof all / sizeof all[0], true)
                                        : ctl_table_new(look, most, sizeof most / sizeof most[0], true);
     json_array_foreach(list, index, agent) put_agent(table, agent, versions);

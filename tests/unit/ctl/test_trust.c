@@ -43,6 +43,7 @@ static void a_version_goes_from_proposal_to_trust_file(void **state)
     expect("trust sign next --key r1 --yes", 3, NULL, "that root has signed already");
     expect("trust sign next --key ann --yes", 3, NULL, "a root neither of version 1 nor of version 2");
     expect("trust show next", 0, "proposal of version 2", NULL);
+    expect("trust show next -o json", 0, "\"complete\": false, \"before\": {\"signed\": 1, \"needed\": 2}", NULL);
     expect("trust sign next --key r3 --yes", 0, "next: zdmctl trust publish next", NULL);
     expect("trust sign next --key r2 --yes", 2, NULL, "next is no proposal");
     expect("trust show next", 0, "version 2, hash ", NULL);
