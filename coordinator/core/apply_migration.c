@@ -13,12 +13,14 @@
 #include "coordinator/core/apply.h"
 #include "coordinator/core/machine.h"
 
-/* What is in every directive of the migration has changed. */
+/* What is in every directive of the migration has changed. A purge of leftovers has no pace, and no new order: the
+ * shard has spent the approvals of the one that it works by. */
 static enum zdm_code touch_all(struct coord_state *state, struct coord_migration *m, const struct coord_event *event,
                                struct zdm_error *err)
 {
     for (size_t i = 0; i < m->n_shards; i++)
-        if (m->shards[i].generation != 0)
+        if (m->shards[i].generation != 0 &&
+            (m->shards[i].mode != ZDM_MODE_PURGE || event->type != COORD_EVENT_THROTTLE_SET))
             coord_apply_generation(&m->shards[i], event);
     return coord_apply_anchor(state, event, err);
 }

@@ -52,7 +52,7 @@ bool coord_directive(const struct coord_state *state, const struct coord_migrati
         .goal_phase = s->goal,
         .mode = s->mode,
         .attempt = s->attempt,
-        .throttle = throttle_of(migration),
+        .throttle = s->mode == ZDM_MODE_PURGE ? migration->plan->throttle : throttle_of(migration),
         .approvals = approvals};
     zdm_copy_text(out->migration, sizeof out->migration, migration->id);
     zdm_copy_text(out->shard, sizeof out->shard, s->name);

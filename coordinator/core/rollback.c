@@ -132,7 +132,8 @@ static void refuse_nobody(const struct retreat *r)
         zdm_error_hint(r->answer, "Take changes back by a runbook of its own, under another id.");
         return;
     }
-    zdm_error_set(r->answer, ZDM_REFUSED, "no selected shard is beyond phase %u", r->to);
+    zdm_error_set(r->answer, ZDM_REFUSED, "no selected shard is beyond phase %u, unless it is on its way back already",
+                  r->to);
     if (excluded != NULL)
         zdm_error_hint(r->answer, "Shard %s is excluded; an approver brings it back: zdmctl include %s --shard %s.",
                        excluded->name, r->m->id, excluded->name);

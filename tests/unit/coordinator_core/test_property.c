@@ -16,6 +16,50 @@ static uint32_t draw(uint64_t *seed, uint32_t below)
     return (uint32_t)(*seed >> 33) % below;
 }
 
+/* What an order says, without its place in the log. */
+struct said {
+    uint64_t generation, epoch;
+    uint32_t goal, attempt, duty;
+    enum zdm_mode mode;
+    struct zdm_id actor;
+    size_t n;
+    uint8_t signatures[ZDM_APPROVALS_MAX + 1][16];
+};
+
+static bool order_now(struct fleet *f, uint32_t i, struct said *out)
+{
+    struct zdm_envelope approvals[ZDM_APPROVALS_MAX];
+    struct zdm_directive d;
+    memset(out, 0, sizeof *out);
+    if (!coord_directive(f->state, migration(f), i, approvals, &d))
+        return false;
+    out->generation = d.fence.generation;
+    out->epoch = d.fence.epoch;
+    out->goal = d.goal_phase;
+    out->attempt = d.attempt;
+    out->duty = d.throttle.duty_percent;
+    out->mode = d.mode;
+    out->actor = d.actor;
+    out->n = d.n_approvals;
+    for (size_t k = 0; k < d.n_approvals; k++)
+        memcpy(out->signatures[k], approvals[k].bytes, sizeof out->signatures[k]);
+    if (d.undo_order != NULL)
+        memcpy(out->signatures[ZDM_APPROVALS_MAX], d.undo_order->bytes, sizeof out->signatures[0]);
+    return true;
+}
+
+/* One fencing pair, one order: else agents would rightly cry equivocation. */
+static void assert_orders_are_their_pairs(struct fleet *f, struct said before[SHARDS])
+{
+    for (uint32_t i = 0; i < SHARDS; i++) {
+        struct said now;
+        bool there = order_now(f, i, &now);
+        if (there && before[i].generation == now.generation && before[i].epoch == now.epoch)
+            assert_memory_equal(&before[i], &now, sizeof now);
+        before[i] = now;
+    }
+}
+
 /* A report that may be wrong in every way an agent's can be, short of being ahead of the log. */
 static void odd_report(struct fleet *f, uint64_t *seed)
 {
@@ -185,8 +229,11 @@ static void random_inputs_keep_the_invariants_fold_to_the_same_state_and_end_wel
         uint64_t seed = n;
         struct fleet f;
         begin(&f, &seed);
-        for (int i = 0; i < STEPS && migration(&f)->mode != COORD_ENDED; i++)
+        struct said orders[SHARDS] = {0};
+        for (int i = 0; i < STEPS && migration(&f)->mode != COORD_ENDED; i++) {
             step(&f, &seed);
+            assert_orders_are_their_pairs(&f, orders);
+        }
         assert_false(f.state->fenced);
         settle(&f);
         if (migration(&f)->mode != COORD_ENDED) {
