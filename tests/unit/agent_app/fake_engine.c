@@ -69,10 +69,78 @@ static void accept_order(struct fake_engine *fake, const struct agent_op *op)
     fake->has_row = true;
     zdm_copy_text(row->migration, sizeof row->migration, op->migration);
     row->accepted = op->directive->fence;
+    if (op->directive->mode == ZDM_MODE_RUN || op->directive->mode == ZDM_MODE_PURGE)
+        memset(&row->undo_nonce, 0, sizeof row->undo_nonce);
+    if (op->trust_version > row->trust_version)
+        row->trust_version = op->trust_version;
     row->plan_hash = op->directive->plan_hash;
     row->digest = op->digest;
     zdm_envelope_fini(&row->directive);
     (void)zdm_envelope_copy(&row->directive, op->envelope);
+}
+
+static bool spend(struct fake_engine *fake, const struct zdm_id *nonce, struct agent_result *result)
+{
+    for (size_t i = 0; i < fake->n_spent; i++)
+        if (zdm_id_equal(&fake->spent[i], nonce)) {
+            result->outcome = AGENT_FAIL;
+            zdm_error_set(&result->error, ZDM_REFUSED, "nonce was spent before");
+            return false;
+        }
+    if (fake->n_spent < FAKE_SPENT_MAX)
+        fake->spent[fake->n_spent++] = *nonce;
+    return true;
+}
+
+static void begin_undo(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
+{
+    if (!spend(fake, &op->undo_nonce, result))
+        return;
+    fake->row.undo_nonce = op->undo_nonce;
+    if (fake->row.entered_phase > op->to_phase)
+        fake->row.entered_phase = op->to_phase;
+}
+
+static void let_in(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
+{
+    for (size_t i = 0; i < op->n_spend; i++)
+        if (!spend(fake, &op->spend[i].nonce, result))
+            return;
+    fake->row.entered_phase = op->spend_phase;
+    fake->row.purge_now = op->purge_now;
+}
+
+static void purge(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
+{
+    fake->done[op->step] = !fake->early || op->purge_now;
+    if (fake->done[op->step])
+        return;
+    result->outcome = AGENT_EARLY;
+    result->wait_ms = 60000;
+}
+
+static void look_back(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
+{
+    result->proof = fake->done[op->step] ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_DONE;
+    result->next_run = fake->done[op->step] ? AGENT_RUN_UNDO_DDL : AGENT_RUN_NONE;
+}
+
+static void act(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
+{
+    if (op->run == AGENT_RUN_STEP_DONE)
+        fake->row.step = op->step + 1;
+    else if (op->run == AGENT_RUN_STEP_BACK)
+        fake->row.step = op->step;
+    else if (op->run == AGENT_RUN_STOP)
+        fake->row.failed_attempt = op->attempt;
+    else if (op->run == AGENT_RUN_UNDO_BEGIN)
+        begin_undo(fake, op, result);
+    else if (op->run == AGENT_RUN_SPEND_APPROVALS)
+        let_in(fake, op, result);
+    else if (op->run == AGENT_RUN_PURGE)
+        purge(fake, op, result);
+    else
+        fake->done[op->step] = op->run != AGENT_RUN_UNDO_DDL;
 }
 
 static void run(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
@@ -82,14 +150,12 @@ static void run(struct fake_engine *fake, const struct agent_op *op, struct agen
         result->outcome = AGENT_FENCED;
         return;
     }
-    if (op->run == AGENT_RUN_STEP_DONE)
-        fake->row.step = op->step + 1;
-    else if (op->run == AGENT_RUN_STOP)
-        fake->row.failed_attempt = op->attempt;
-    else
-        fake->done[op->step] = true;
+    act(fake, op, result);
     result->journal_valid = true;
     result->journal_step = fake->row.step;
+    result->entered_phase = fake->row.entered_phase;
+    result->purge_now = fake->row.purge_now;
+    result->undo_nonce = fake->row.undo_nonce;
 }
 
 static enum zdm_code start(void *self, const struct agent_op *op, struct zdm_error *err)
@@ -106,6 +172,8 @@ static enum zdm_code start(void *self, const struct agent_op *op, struct zdm_err
         store_plan(fake, op);
     else if (op->kind == AGENT_OP_ACCEPT)
         accept_order(fake, op);
+    else if (op->kind == AGENT_OP_INSPECT && op->back)
+        look_back(fake, op, result);
     else if (op->kind == AGENT_OP_INSPECT)
         result->proof = fake->done[op->step] ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
     else

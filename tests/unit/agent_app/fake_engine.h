@@ -6,7 +6,7 @@
 
 #include "agent/engine/engine.h"
 
-enum { FAKE_RESULTS_MAX = 64 };
+enum { FAKE_RESULTS_MAX = 64, FAKE_SPENT_MAX = 16 };
 
 struct fake_engine {
     struct agent_journal row;
@@ -15,6 +15,9 @@ struct fake_engine {
     bool done[64];
     unsigned runs[AGENT_RUN_STOP + 1];
     bool refuse_starts; /* start says ZDM_FULL */
+    struct zdm_id spent[FAKE_SPENT_MAX];
+    size_t n_spent;
+    bool early; /* the grace period is not over */
     char identity[64];
     struct agent_result *results[FAKE_RESULTS_MAX];
     size_t n;

@@ -39,7 +39,7 @@ static void make_key(struct zdm_signing_key *out, uint8_t n)
 
 static void make_trust(struct fake_fleet *fleet)
 {
-    static const char *const names[] = {"olga", "vera"};
+    static const char *const names[] = {"olga", "vera", "anna"};
     const struct zdm_signing_key *roots[] = {&fleet->root};
     struct zdm_error err;
     struct zdm_trust *trust = &fleet->trust;
@@ -49,13 +49,15 @@ static void make_trust(struct fake_fleet *fleet)
     trust->n_roots = trust->root_threshold = 1;
     trust->coordinators[0] = fleet->coordinator.public_key;
     trust->n_coordinators = 1;
-    trust->people = calloc(2, sizeof *trust->people);
-    trust->n_people = 2;
+    trust->people = calloc(3, sizeof *trust->people);
+    trust->n_people = 3;
     trust->people[0].public_key = fleet->operator_key.public_key;
     trust->people[0].roles = ZDM_ROLE_OPERATOR | ZDM_ROLE_APPROVER;
     trust->people[1].public_key = fleet->viewer.public_key;
     trust->people[1].roles = ZDM_ROLE_VIEWER;
-    for (size_t i = 0; i < 2; i++)
+    trust->people[2].public_key = fleet->approver.public_key;
+    trust->people[2].roles = ZDM_ROLE_APPROVER;
+    for (size_t i = 0; i < 3; i++)
         zdm_copy_text(trust->people[i].name, sizeof trust->people[i].name, names[i]);
     trust->approvals_min = 1;
     if (zdm_trust_chain_start(fleet->crypto, trust, roots, 1, &fleet->chain, &err) != ZDM_OK)
@@ -107,8 +109,9 @@ static void make_token(struct fake_fleet *fleet)
 
 static void fill_step(struct zdm_step *step, uint32_t ordinal, const char *column)
 {
+    static const char *const ids[] = {"1.1", "1.2", "2.1", "3.1", "4.1"};
     step->ordinal = ordinal;
-    zdm_copy_text(step->id, sizeof step->id, ordinal == 1 ? "1.1" : ordinal == 2 ? "1.2" : "2.1");
+    zdm_copy_text(step->id, sizeof step->id, ids[ordinal - 1]);
     step->kind = ZDM_STEP_DDL;
     step->action = ZDM_ACTION_ADD_COLUMN;
     step->lock = ZDM_LOCK_SHORT;
@@ -118,6 +121,18 @@ static void fill_step(struct zdm_step *step, uint32_t ordinal, const char *colum
     step->sql = zdm_strdup("ALTER TABLE public.users ADD COLUMN c text");
     step->exact_inverse = true;
     step->inverse = ZDM_INVERSE_HIDE;
+}
+
+static void fill_purge(struct zdm_step *step)
+{
+    fill_step(step, 5, "e");
+    free(step->sql);
+    step->sql = NULL;
+    step->kind = ZDM_STEP_PURGE;
+    step->action = ZDM_ACTION_PURGE_COLUMN;
+    step->object = zdm_strdup("~zdm_e");
+    step->exact_inverse = false;
+    step->inverse = ZDM_INVERSE_IMPOSSIBLE;
 }
 
 static void fill_phase(struct zdm_phase *phase, uint32_t number, enum zdm_phase_class class, size_t n_steps)
@@ -144,13 +159,20 @@ static struct zdm_plan *make_plan(const char *selector)
     plan->n_tables = 1;
     plan->tables[0].schema = zdm_strdup("public");
     plan->tables[0].name = zdm_strdup("users");
-    plan->phases = calloc(2, sizeof *plan->phases);
-    plan->n_phases = 2;
+    plan->phases = calloc(4, sizeof *plan->phases);
+    plan->n_phases = 4;
     fill_phase(&plan->phases[0], 1, ZDM_PHASE_EXPAND, 2);
     fill_phase(&plan->phases[1], 2, ZDM_PHASE_MIGRATE, 1);
     fill_step(&plan->phases[0].steps[0], 1, "a");
     fill_step(&plan->phases[0].steps[1], 2, "b");
     fill_step(&plan->phases[1].steps[0], 3, "c");
+    fill_phase(&plan->phases[2], 3, ZDM_PHASE_CONTRACT, 1);
+    fill_step(&plan->phases[2].steps[0], 4, "d");
+    plan->phases[2].steps[0].exact_inverse = false;
+    plan->phases[2].destructive = true;
+    fill_phase(&plan->phases[3], 4, ZDM_PHASE_PURGE, 1);
+    fill_purge(&plan->phases[3].steps[0]);
+    plan->phases[3].destructive = true;
     return plan;
 }
 
@@ -160,6 +182,8 @@ void fake_fleet_plan(struct fake_fleet *fleet, const struct zdm_signing_key *sig
     struct zdm_plan *plan = make_plan(selector);
     zdm_plan_encode(fleet->crypto, plan, &body);
     fleet->plan_hash = plan->hash;
+    for (size_t i = 0; i < plan->n_phases; i++)
+        fleet->digests[i] = plan->phases[i].digest;
     sign(fleet, signer, ZDM_SIGNED_PLAN, &body, &fleet->plan);
     zdm_plan_unref(plan);
 }
@@ -179,6 +203,52 @@ struct zdm_directive fake_fleet_directive(const struct fake_fleet *fleet, uint64
     d.fence.generation = generation;
     d.fence.anchor.bytes[0] = (uint8_t)generation;
     return d;
+}
+
+struct zdm_undo_order fake_fleet_undo_order(const struct fake_fleet *fleet, uint32_t to_phase, uint8_t nonce)
+{
+    return (struct zdm_undo_order){.migration = "rename",
+                                   .plan_hash = fleet->plan_hash,
+                                   .to_phase = to_phase,
+                                   .nonce = {.bytes = {nonce, 1}},
+                                   .issued_at_ms = wall_ms((void *)(uintptr_t)fleet),
+                                   .expires_at_ms = wall_ms((void *)(uintptr_t)fleet) + 86400000};
+}
+
+struct zdm_approval fake_fleet_approval(const struct fake_fleet *fleet, enum zdm_approval_action action, uint32_t phase,
+                                        uint8_t nonce)
+{
+    struct zdm_approval a = {.migration = "rename",
+                             .plan_hash = fleet->plan_hash,
+                             .phase = phase,
+                             .action = action,
+                             .trust_version = 1,
+                             .nonce = {.bytes = {nonce, 2}},
+                             .issued_at_ms = wall_ms((void *)(uintptr_t)fleet),
+                             .expires_at_ms = wall_ms((void *)(uintptr_t)fleet) + 86400000};
+    if (phase > 0 && action != ZDM_APPROVE_UNDO)
+        a.phase_digest = fleet->digests[phase - 1];
+    return a;
+}
+
+struct zdm_envelope fake_fleet_sign_undo(struct fake_fleet *fleet, const struct zdm_signing_key *signer,
+                                         const struct zdm_undo_order *order)
+{
+    struct zdm_buffer body = ZDM_BUFFER_INIT;
+    struct zdm_envelope out = {.bytes = NULL};
+    zdm_undo_order_encode(order, &body);
+    sign(fleet, signer, ZDM_SIGNED_UNDO_ORDER, &body, &out);
+    return out;
+}
+
+struct zdm_envelope fake_fleet_sign_approval(struct fake_fleet *fleet, const struct zdm_signing_key *signer,
+                                             const struct zdm_approval *approval)
+{
+    struct zdm_buffer body = ZDM_BUFFER_INIT;
+    struct zdm_envelope out = {.bytes = NULL};
+    zdm_approval_encode(approval, &body);
+    sign(fleet, signer, ZDM_SIGNED_APPROVAL, &body, &out);
+    return out;
 }
 
 void fake_fleet_sign_order(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const struct zdm_id *of,
@@ -407,6 +477,7 @@ struct fake_fleet *fake_fleet_new(void)
     make_key(&fleet->viewer, 4);
     make_key(&fleet->agent, 5);
     make_key(&fleet->stranger, 6);
+    make_key(&fleet->approver, 7);
     make_trust(fleet);
     make_token(fleet);
     make_enrolment(fleet);

@@ -16,11 +16,11 @@ struct fake_fleet {
     struct zdm_clock clock;
     uint64_t seed;
     struct zdm_random random;
-    struct zdm_signing_key root, coordinator, operator_key, viewer, agent, stranger;
+    struct zdm_signing_key root, coordinator, operator_key, viewer, approver, agent, stranger;
     struct zdm_trust trust;
     struct zdm_trust_chain chain;
     struct zdm_envelope enrolment, plan;
-    struct zdm_hash plan_hash;
+    struct zdm_hash plan_hash, digests[4];
     struct zdm_token token;
 
     /* The coordinator. */
@@ -41,7 +41,8 @@ struct fake_fleet {
 
 struct fake_fleet *fake_fleet_new(void);
 void fake_fleet_free(struct fake_fleet *fleet);
-/* The plan of a phase with two steps and one with one, signed by `signer`, for `selector`. */
+/* The plan, signed by `signer`, for `selector`: a phase with two steps, one with one, one that is not undone exactly,
+ * and a purge. */
 void fake_fleet_plan(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const char *selector);
 /* The order that the coordinator gives from now on. */
 void fake_fleet_order(struct fake_fleet *fleet, const struct zdm_signing_key *signer, uint64_t generation,
@@ -52,6 +53,14 @@ struct zdm_directive fake_fleet_directive(const struct fake_fleet *fleet, uint64
 /* Signs that directive, for the fleet given, and makes it the order; it is not sent by itself. */
 void fake_fleet_sign_order(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const struct zdm_id *of,
                            const struct zdm_directive *d);
+/* What an operator and an approver would sign now: for every shard, a day long. */
+struct zdm_undo_order fake_fleet_undo_order(const struct fake_fleet *fleet, uint32_t to_phase, uint8_t nonce);
+struct zdm_approval fake_fleet_approval(const struct fake_fleet *fleet, enum zdm_approval_action action, uint32_t phase,
+                                        uint8_t nonce);
+struct zdm_envelope fake_fleet_sign_undo(struct fake_fleet *fleet, const struct zdm_signing_key *signer,
+                                         const struct zdm_undo_order *order);
+struct zdm_envelope fake_fleet_sign_approval(struct fake_fleet *fleet, const struct zdm_signing_key *signer,
+                                             const struct zdm_approval *approval);
 void fake_fleet_send_order(struct fake_fleet *fleet);
 /* The next version of the trust file, signed by `root`; the fleet holds it from here on. */
 void fake_fleet_new_trust(struct fake_fleet *fleet);

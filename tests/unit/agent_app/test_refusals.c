@@ -167,8 +167,10 @@ static void undo_without_an_undo_order_is_not_carried_out(void **state)
     struct zdm_directive d = fake_fleet_directive(b->fleet, 11, ZDM_MODE_UNDO, 0);
     send_directive(b, &d);
     assert_int_equal(b->engine.runs[AGENT_RUN_UNDO_DDL], 0);
-    assert_int_equal(b->engine.runs[AGENT_RUN_UNHIDE], 0);
+    assert_int_equal(b->engine.runs[AGENT_RUN_UNDO_BEGIN], 0);
     assert_int_equal(bench_said(b)->proven_phase, 1);
+    assert_still_at_ten(b); /* such a directive does not even decode */
+    assert_int_equal(b->errors, 1);
 }
 
 static void plan_with_a_broken_signature_is_refused_and_reported(void **state)
