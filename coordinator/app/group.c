@@ -217,7 +217,8 @@ static bool is_told_by_another(const struct coord_event *event)
     if (event->type != COORD_EVENT_OPERATOR_ACTED)
         return event->type == COORD_EVENT_ENROLMENT_ISSUED;
     enum zdm_verb verb = event->u.operator_acted.verb; /* of other verbs the consequences do not name the person */
-    if (verb == ZDM_VERB_SUBMIT || verb == ZDM_VERB_ADVANCE)
+    if (verb == ZDM_VERB_SUBMIT || verb == ZDM_VERB_ADVANCE || verb == ZDM_VERB_APPROVE ||
+        verb == ZDM_VERB_REVOKE_APPROVAL)
         return event->u.operator_acted.reason[0] == '\0'; /* which theirs do not repeat */
     return verb == ZDM_VERB_FREEZE || verb == ZDM_VERB_THAW;
 }

@@ -1,15 +1,11 @@
 /*
- * story.c - the log as a person would tell it: one sentence an event, with the names of people, shards and phases.
+ * story.c - the log as a person would tell it: one sentence an event, with the names of people, shards and phases. What
+ * a person gave as a reason stands in quotes; what a program found stands as it is.
  */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "coordinator/app/private.h"
-
-enum { STORY_SHARDS = sizeof((struct story *)0)->shards / sizeof(char *) };
-
-/* ---- Shards ---- */
+#include "coordinator/app/story_parts.h"
 
 /* The migration as it was at the event: the newest of that name submitted no later. */
 static const struct coord_migration *migration_at(const struct coord_state *state, const struct coord_event *event)
@@ -22,466 +18,230 @@ static const struct coord_migration *migration_at(const struct coord_state *stat
     return NULL;
 }
 
-static void add_shard(struct story *out, const char *name)
-{
-    if (out->n_shards < STORY_SHARDS)
-        out->shards[out->n_shards++] = name;
-    else
-        out->more_shards++;
-}
-
-static void add_index(struct story *out, const struct coord_migration *migration, uint32_t shard)
-{
-    if (migration != NULL && shard < migration->n_shards)
-        add_shard(out, migration->shards[shard].name);
-}
-
-static void add_bits(struct story *out, const struct coord_migration *migration, const uint8_t *bytes, size_t n_bytes,
-                     uint32_t first)
-{
-    for (uint32_t i = 0; migration != NULL && i < migration->n_shards; i++)
-        if (coord_bits_have(bytes, n_bytes, first, i))
-            add_shard(out, migration->shards[i].name);
-}
-
-/* "shard-1, shard-2 and 7 more"; "all 12 shards" where it is all of several. */
-static void put_shards(struct story *out, const struct coord_migration *migration)
-{
-    size_t n = out->n_shards + out->more_shards;
-    if (migration != NULL && n > 2 && n == migration->n_shards) {
-        zdm_buffer_printf(&out->text, "all %zu shards", n);
-        return;
-    }
-    size_t shown = out->n_shards < 4 ? out->n_shards : 3;
-    for (size_t i = 0; i < shown; i++)
-        zdm_buffer_printf(&out->text, "%s%s",
-                          i == 0                         ? ""
-                          : n == shown && i + 1 == shown ? " and "
-                                                         : ", ",
-                          out->shards[i]);
-    if (n > shown)
-        zdm_buffer_printf(&out->text, " and %zu more", n - shown);
-}
-
-static void put_reason(struct story *out, const char *reason)
-{
-    if (reason[0] != '\0')
-        zdm_buffer_printf(&out->text, ": %s", reason);
-}
-
-static void put_phase(struct story *out, struct coord_driver *d, const struct coord_migration *migration,
-                      uint32_t phase)
-{
-    zdm_buffer_printf(&out->text, "phase %" PRIu32, phase);
-    if (migration != NULL)
-        zdm_buffer_printf(&out->text, " (%s)", phase_title(d, migration, phase));
-}
-
-static const char *step_name(const struct coord_migration *migration, uint32_t ordinal)
-{
-    const struct zdm_step *step = migration != NULL ? zdm_plan_step(migration->plan, ordinal) : NULL;
-    return step != NULL ? step->id : "?";
-}
-
-static void set_by(struct story *out, const char *name)
-{
-    (void)zdm_copy_text(out->by, sizeof out->by, name);
-}
-
-/* ---- What a person asked for ---- */
-
-static void put_selection(struct story *out, const struct zdm_selection *selection)
-{
-    if (selection->all)
-        zdm_buffer_puts(&out->text, " all shards");
-    else if (selection->selector != NULL)
-        zdm_buffer_printf(&out->text, " shards %s", selection->selector);
-    for (size_t i = 0; i < selection->n_names && i < 3; i++)
-        zdm_buffer_printf(&out->text, "%s%s", i == 0 ? " " : ", ", selection->names[i]);
-    if (selection->n_names > 3)
-        zdm_buffer_printf(&out->text, " and %zu more", selection->n_names - 3);
-}
-
-static const char *past_of(enum zdm_verb verb)
-{
-    static const char *const past[] = {[ZDM_VERB_SUBMIT] = "submitted",
-                                       [ZDM_VERB_ADVANCE] = "advanced",
-                                       [ZDM_VERB_PAUSE] = "paused",
-                                       [ZDM_VERB_RESUME] = "resumed",
-                                       [ZDM_VERB_RETRY] = "retried",
-                                       [ZDM_VERB_ROLLBACK] = "ordered to roll back",
-                                       [ZDM_VERB_THROTTLE] = "set the throttle of",
-                                       [ZDM_VERB_APPROVE] = "approved",
-                                       [ZDM_VERB_REVOKE_APPROVAL] = "withdrew an approval of",
-                                       [ZDM_VERB_ENROLL] = "issued a join token for",
-                                       [ZDM_VERB_REVOKE_AGENT] = "revoked an agent",
-                                       [ZDM_VERB_EXCLUDE] = "excluded",
-                                       [ZDM_VERB_INCLUDE] = "included",
-                                       [ZDM_VERB_FREEZE] = "froze the fleet",
-                                       [ZDM_VERB_THAW] = "thawed the fleet",
-                                       [ZDM_VERB_PURGE] = "asked to purge"};
-    return (size_t)verb < sizeof past / sizeof *past && past[verb] != NULL ? past[verb] : "acted";
-}
-
-static bool is_about_the_migration(enum zdm_verb verb)
-{
-    return verb == ZDM_VERB_SUBMIT || verb == ZDM_VERB_APPROVE || verb == ZDM_VERB_REVOKE_APPROVAL ||
-           verb == ZDM_VERB_THROTTLE || verb == ZDM_VERB_PURGE;
-}
-
-static void put_enrolled_shard(struct story *out, const struct zdm_envelope *payload)
-{
-    struct zdm_enrolment enrolment;
-    struct zdm_error err;
-    size_t n = 0;
-    const uint8_t *body = zdm_signed_body(payload, &n);
-    if (body != NULL && zdm_enrolment_decode(body, n, &enrolment, &err) == ZDM_OK)
-        zdm_buffer_printf(&out->text, " %s", enrolment.shard);
-}
-
-static void tell_acted(const struct coord_event *event, struct story *out)
-{
-    struct zdm_request request;
-    struct zdm_error err;
-    size_t n = 0;
-    enum zdm_verb verb = event->u.operator_acted.verb;
-    const uint8_t *body = zdm_signed_body(&event->u.operator_acted.signed_request, &n);
-    set_by(out, event->u.operator_acted.name);
-    zdm_buffer_printf(&out->text, "%s %s", out->by, past_of(verb));
-    if (is_about_the_migration(verb))
-        zdm_buffer_printf(&out->text, " %s", event->migration);
-    if (body != NULL && zdm_request_decode(body, n, &request, &err) == ZDM_OK) {
-        if (verb == ZDM_VERB_ENROLL)
-            put_enrolled_shard(out, &request.payload);
-        else if (!is_about_the_migration(verb))
-            put_selection(out, &request.shards);
-        if (request.to_phase != 0)
-            zdm_buffer_printf(&out->text, " to phase %" PRIu32, request.to_phase);
-        zdm_request_fini(&request);
-    }
-    put_reason(out, event->u.operator_acted.reason);
-}
-
-/* ---- What became of shards ---- */
-
-/* A reason that only repeats the verb is not worth a reader's time. */
-static bool is_telling(const char *why)
-{
-    static const char *const plain[] = {"released", "pause", "resume", "retry", "rollback"};
-    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
-        if (strcmp(why, plain[i]) == 0)
-            return false;
-    return true;
-}
-
-static void tell_directed(struct coord_driver *d, const struct coord_event *event,
-                          const struct coord_migration *migration, struct story *out)
-{
-    bool through = event->u.directed.set_goal && event->u.directed.goal != 0;
-    const char *verb = event->u.directed.mode == ZDM_MODE_PAUSE  ? " told to pause"
-                       : event->u.directed.mode == ZDM_MODE_UNDO ? " told to go back to"
-                       : event->u.directed.next_attempt          ? " told to try again"
-                       : through                                 ? " released into"
-                                                                 : " told to go on";
-    add_bits(out, migration, event->u.directed.shards, event->u.directed.n_bytes, event->u.directed.first);
-    put_shards(out, migration);
-    zdm_buffer_puts(&out->text, verb);
-    if (event->u.directed.mode == ZDM_MODE_UNDO)
-        zdm_buffer_printf(&out->text, " phase %" PRIu32, event->u.directed.goal);
-    else if (through && event->u.directed.mode == ZDM_MODE_RUN) {
-        zdm_buffer_puts(&out->text, event->u.directed.next_attempt ? " with " : " ");
-        put_phase(out, d, migration, event->u.directed.goal);
-    }
-    if (is_telling(event->u.directed.why))
-        put_reason(out, event->u.directed.why);
-}
-
-static void tell_reached(struct coord_driver *d, const struct coord_event *event,
-                         const struct coord_migration *migration, struct story *out)
-{
-    add_index(out, migration, event->u.reached.shard);
-    put_shards(out, NULL);
-    zdm_buffer_puts(&out->text, event->type == COORD_EVENT_SHARD_REACHED ? " finished " : " went back to ");
-    put_phase(out, d, migration, event->u.reached.phase);
-}
-
-static void tell_failed(const struct coord_event *event, const struct coord_migration *migration, struct story *out)
-{
-    add_index(out, migration, event->u.failed.shard);
-    put_shards(out, NULL);
-    zdm_buffer_printf(&out->text, " failed at step %s", step_name(migration, event->u.failed.step));
-    if (event->u.failed.back)
-        zdm_buffer_puts(&out->text, " while going back");
-    put_reason(out, event->u.failed.text);
-}
-
-static void tell_regressed(const struct coord_event *event, const struct coord_migration *migration, struct story *out)
-{
-    add_index(out, migration, event->u.regressed.shard);
-    put_shards(out, NULL);
-    zdm_buffer_printf(&out->text, " fell from phase %" PRIu32 " to phase %" PRIu32, event->u.regressed.from,
-                      event->u.regressed.to);
-    put_reason(out, event->u.regressed.cause);
-}
-
-static void tell_unsure(const struct coord_event *event, const struct coord_migration *migration, struct story *out)
-{
-    bool unsure = event->type == COORD_EVENT_SHARD_UNSURE;
-    add_index(out, migration, event->u.unsure.shard);
-    put_shards(out, NULL);
-    if (unsure)
-        zdm_buffer_puts(&out->text, " is unsure");
-    else
-        zdm_buffer_printf(&out->text, " is sure again: phase %" PRIu32 " is proven", event->u.unsure.at);
-    put_reason(out, event->u.unsure.text);
-}
-
-static void tell_excluded(const struct coord_event *event, const struct coord_migration *migration, struct story *out)
-{
-    set_by(out, event->u.excluded.by);
-    add_index(out, migration, event->u.excluded.shard);
-    zdm_buffer_printf(&out->text, "%s %s ", out->by,
-                      event->type == COORD_EVENT_SHARD_EXCLUDED ? "excluded" : "included");
-    put_shards(out, NULL);
-    put_reason(out, event->u.excluded.reason);
-}
-
 /* ---- What became of the migration ---- */
 
-static void tell_submitted(const struct coord_event *event, struct story *out)
+static void tell_submitted(const struct telling_of *t)
 {
+    const struct coord_event *event = t->event;
     char hash[ZDM_HASH_HEX_SIZE] = "?";
-    set_by(out, event->u.migration_submitted.by);
+    size_t n = event->u.migration_submitted.n_shards;
+    story_by(t->out, event->u.migration_submitted.by);
     if (event->u.migration_submitted.plan != NULL)
         zdm_hex(hash, event->u.migration_submitted.plan->hash.bytes, 6);
-    for (size_t i = 0; i < event->u.migration_submitted.n_shards; i++)
-        add_shard(out, event->u.migration_submitted.shards[i].name);
-    if (event->type == COORD_EVENT_PLAN_AMENDED)
-        zdm_buffer_printf(&out->text, "%s amended %s: its plan is now %s", out->by, event->migration, hash);
-    else
-        zdm_buffer_printf(&out->text, "%s registered %s over %zu shard%s with plan %s", out->by, event->migration,
-                          event->u.migration_submitted.n_shards, event->u.migration_submitted.n_shards == 1 ? "" : "s",
-                          hash);
+    for (size_t i = 0; i < n; i++)
+        story_shard(t->out, event->u.migration_submitted.shards[i].name);
+    put_words(t, "%s registered %s over %zu shard%s with plan %s", t->out->by, event->migration, n, n == 1 ? "" : "s",
+              hash);
 }
 
-static void tell_opened(struct coord_driver *d, const struct coord_event *event,
-                        const struct coord_migration *migration, struct story *out)
+/* The same plan, signed by another operator, or another one whose steps to come are different. */
+static void tell_amended(const struct telling_of *t)
 {
-    set_by(out, event->u.phase_opened.by);
-    zdm_buffer_printf(&out->text, "%s opened ", out->by);
-    put_phase(out, d, migration, event->u.phase_opened.phase);
-    if (event->u.phase_opened.only.n_bytes == 0)
+    char hash[ZDM_HASH_HEX_SIZE] = "?";
+    story_by(t->out, t->event->u.migration_submitted.by);
+    if (t->event->u.migration_submitted.plan != NULL)
+        zdm_hex(hash, t->event->u.migration_submitted.plan->hash.bytes, 6);
+    put_words(t, "%s signed for %s: its plan is %s", t->out->by, t->event->migration, hash);
+}
+
+static void tell_opened(const struct telling_of *t)
+{
+    story_by(t->out, t->event->u.phase_opened.by);
+    put_words(t, "%s opened ", t->out->by);
+    put_phase(t, t->event->u.phase_opened.phase);
+    if (t->event->u.phase_opened.only.n_bytes == 0)
         return;
-    add_bits(out, migration, event->u.phase_opened.only.bytes, event->u.phase_opened.only.n_bytes,
-             event->u.phase_opened.only.first);
-    zdm_buffer_puts(&out->text, " for ");
-    put_shards(out, migration);
+    story_shard_bits(t, t->event->u.phase_opened.only.bytes, t->event->u.phase_opened.only.n_bytes,
+                     t->event->u.phase_opened.only.first);
+    put_words(t, " for ");
+    put_story_shards(t);
 }
 
-static void tell_gate(struct coord_driver *d, const struct coord_event *event, const struct coord_migration *migration,
-                      struct story *out)
+static void tell_gate(const struct telling_of *t)
 {
-    zdm_buffer_puts(&out->text, "the gate of ");
-    put_phase(out, d, migration, event->u.gate.phase);
-    zdm_buffer_puts(&out->text, event->type == COORD_EVENT_GATE_STARTED  ? " waits"
-                                : event->type == COORD_EVENT_GATE_PASSED ? " was passed"
-                                                                         : " was refused");
-    /* People pass a flag's gate by their advance: then the detail is a name. */
-    if (event->type == COORD_EVENT_GATE_PASSED && zdm_name_is_valid(event->u.gate.detail))
-        zdm_buffer_printf(&out->text, " by %s", event->u.gate.detail);
+    const char *detail = t->event->u.gate.detail;
+    put_words(t, "the gate of ");
+    put_phase(t, t->event->u.gate.phase);
+    if (t->event->type == COORD_EVENT_GATE_STARTED)
+        put_words(t, " waits");
+    else if (t->event->type == COORD_EVENT_GATE_PASSED)
+        put_words(t, " was passed");
     else
-        put_reason(out, event->u.gate.detail);
+        put_words(t, strncmp(detail, "flag off", 8) == 0 ? " is to be passed again" : " was refused");
+    /* People pass a flag's gate by their advance: then the detail is a name. */
+    if (t->event->type == COORD_EVENT_GATE_PASSED && zdm_name_is_valid(detail))
+        put_words(t, " by %s", detail);
+    else
+        put_because(t, detail);
 }
 
-static void tell_approval(const struct coord_event *event, struct story *out)
-{
-    char key[ZDM_ID_HEX_SIZE];
-    zdm_hex(key, event->u.approval_added.approver.bytes, 6);
-    zdm_buffer_printf(&out->text, "phase %" PRIu32 " was approved by key %s", event->u.approval_added.approval.phase,
-                      key);
-}
-
-static void tell_halted(const struct coord_event *event, struct story *out)
+static void tell_halted(const struct telling_of *t)
 {
     static const char *const causes[] = {[COORD_HALT_BUDGET] = "too many shards failed",
                                          [COORD_HALT_OPERATOR] = "an operator halted it",
                                          [COORD_HALT_DEADMAN] = "nobody was there to watch it",
                                          [COORD_HALT_VETO] = "a gate refused"};
-    set_by(out, event->u.halted.by);
-    if (event->type == COORD_EVENT_MIGRATION_RESUMED)
-        zdm_buffer_printf(&out->text, "%s lets %s go on", out->by, event->migration);
-    else
-        zdm_buffer_printf(&out->text, "%s was halted: %s (%" PRIu32 " failed)", event->migration,
-                          causes[event->u.halted.cause], event->u.halted.failed);
+    uint32_t failed = t->event->u.halted.failed;
+    story_by(t->out, t->event->u.halted.by);
+    if (t->event->type == COORD_EVENT_MIGRATION_RESUMED) {
+        put_words(t, "%s lets %s go on", t->out->by, t->event->migration);
+        return;
+    }
+    put_words(t, "%s was halted: %s", t->event->migration, causes[t->event->u.halted.cause]);
+    if (failed > 0)
+        put_words(t, " (%" PRIu32 ")", failed);
 }
 
-static void tell_ended(const struct coord_event *event, struct story *out)
+static void tell_ended(const struct telling_of *t)
 {
     static const char *const outcomes[] = {[COORD_END_DONE] = "is done on every shard",
                                            [COORD_END_UNDONE] = "was undone on every shard",
                                            [COORD_END_ABANDONED] = "was abandoned"};
-    zdm_buffer_printf(&out->text, "%s %s", event->migration, outcomes[event->u.ended.outcome]);
+    put_words(t, "%s %s", t->event->migration, outcomes[t->event->u.ended.outcome]);
+}
+
+static void tell_throttle(const struct telling_of *t)
+{
+    story_by(t->out, t->event->u.throttle_set.by);
+    put_words(t, "%s ", t->out->by);
+    put_throttle(t, &t->event->u.throttle_set.throttle);
 }
 
 /* ---- What became of the fleet ---- */
 
-static void tell_throttle(const struct coord_event *event, struct story *out)
-{
-    const struct zdm_throttle *t = &event->u.throttle_set.throttle;
-    set_by(out, event->u.throttle_set.by);
-    zdm_buffer_printf(&out->text,
-                      "%s set the throttle: batches of %" PRIu32 " ms, %" PRIu32 " %% of the time, replica "
-                      "lag up to %" PRIu32 " ms (0: as planned)",
-                      out->by, t->batch_target_ms, t->duty_percent, t->max_replica_lag_ms);
-}
-
-static void tell_enrolled(const struct coord_event *event, struct story *out)
+static void tell_enrolled(const struct telling_of *t)
 {
     char agent[ZDM_ID_HEX_SIZE];
-    set_by(out, event->u.agent_enrolled.by);
-    add_shard(out, event->u.agent_enrolled.shard);
-    zdm_hex(agent, event->u.agent_enrolled.agent.bytes, 6);
-    zdm_buffer_printf(&out->text, "agent %s joined %s", agent, event->u.agent_enrolled.shard);
+    story_by(t->out, t->event->u.agent_enrolled.by);
+    story_shard(t->out, t->event->u.agent_enrolled.shard);
+    zdm_hex(agent, t->event->u.agent_enrolled.agent.bytes, 6);
+    put_words(t, "agent %s joined %s", agent, t->event->u.agent_enrolled.shard);
 }
 
-static void tell_revoked(const struct coord_event *event, struct story *out)
+static void tell_issued(const struct telling_of *t)
 {
-    char agent[ZDM_ID_HEX_SIZE];
-    set_by(out, event->u.agent_revoked.by);
-    zdm_hex(agent, event->u.agent_revoked.agent.bytes, 6);
-    zdm_buffer_printf(&out->text, "%s revoked agent %s", out->by, agent);
-    put_reason(out, event->u.agent_revoked.reason);
+    const char *shard = t->event->u.enrolment_issued.enrolment.shard;
+    story_shard(t->out, shard);
+    put_words(t, "%s may be joined once with that token", shard);
 }
 
-static void tell_fleet(const struct coord_event *event, struct story *out)
+static void tell_revoked(const struct telling_of *t)
 {
-    set_by(out, event->u.fleet.by);
-    zdm_buffer_printf(&out->text, "%s %s the fleet", out->by,
-                      event->type == COORD_EVENT_FLEET_FROZEN ? "froze" : "thawed");
-    put_reason(out, event->u.fleet.reason);
+    story_by(t->out, t->event->u.agent_revoked.by);
+    put_words(t, "%s revoked ", t->out->by);
+    put_agent(t, &t->event->u.agent_revoked.agent);
+    put_quoted(t, t->event->u.agent_revoked.reason);
 }
 
-static void tell_fenced(const struct coord_event *event, struct story *out)
+static void tell_fleet(const struct telling_of *t)
 {
-    zdm_buffer_printf(&out->text,
-                      event->type == COORD_EVENT_FENCED ? "the coordinator fenced itself: epoch %" PRIu64
-                                                          " was seen elsewhere"
-                                                        : "the coordinator was recovered above epoch %" PRIu64,
-                      event->u.fenced.seen_epoch);
-    put_reason(out, event->u.fenced.text);
+    story_by(t->out, t->event->u.fleet.by);
+    put_words(t, "%s %s the fleet", t->out->by, t->event->type == COORD_EVENT_FLEET_FROZEN ? "froze" : "thawed");
+    put_quoted(t, t->event->u.fleet.reason);
 }
 
-static void tell_epoch(const struct coord_event *event, struct story *out)
+static void tell_fenced(const struct telling_of *t)
 {
-    zdm_buffer_printf(&out->text, "a coordinator started on %s with release %s, epoch %" PRIu64,
-                      event->u.epoch_started.host, event->u.epoch_started.release, event->epoch);
-}
-
-static void tell(struct coord_driver *d, const struct coord_event *event, const struct coord_migration *m,
-                 struct story *out)
-{
-    switch (event->type) {
-    case COORD_EVENT_LOG_OPENED:
-        zdm_buffer_printf(&out->text, "the log was opened by release %s", event->u.log_opened.release);
-        break;
-    case COORD_EVENT_EPOCH_STARTED:
-        tell_epoch(event, out);
-        break;
-    case COORD_EVENT_FEATURES_ENABLED:
-        zdm_buffer_printf(&out->text, "features of level %" PRIu32 " enabled", event->u.features_enabled.level);
-        break;
-    case COORD_EVENT_TRUST_ADOPTED:
-        zdm_buffer_printf(&out->text, "trust file version %" PRIu32 " adopted", event->u.trust_adopted.version);
-        break;
-    case COORD_EVENT_AGENT_ENROLLED:
-        tell_enrolled(event, out);
-        break;
-    case COORD_EVENT_AGENT_REVOKED:
-        tell_revoked(event, out);
-        break;
-    case COORD_EVENT_OPERATOR_ACTED:
-        tell_acted(event, out);
-        break;
-    case COORD_EVENT_ENROLMENT_ISSUED:
-        add_shard(out, event->u.enrolment_issued.enrolment.shard);
-        zdm_buffer_printf(&out->text, "%s may be joined once with that token",
-                          event->u.enrolment_issued.enrolment.shard);
-        break;
-    case COORD_EVENT_MIGRATION_SUBMITTED:
-    case COORD_EVENT_PLAN_AMENDED:
-        tell_submitted(event, out);
-        break;
-    case COORD_EVENT_APPROVAL_ADDED:
-        tell_approval(event, out);
-        break;
-    case COORD_EVENT_APPROVAL_REVOKED:
-        set_by(out, event->u.approval_revoked.by);
-        zdm_buffer_printf(&out->text, "%s withdrew an approval", out->by);
-        break;
-    case COORD_EVENT_PHASE_OPENED:
-        tell_opened(d, event, m, out);
-        break;
-    case COORD_EVENT_BARRIER_OPENED:
-        zdm_buffer_puts(&out->text, "every shard has come to the barrier before ");
-        put_phase(out, d, m, event->u.barrier_opened.phase);
-        break;
-    case COORD_EVENT_WAVE_OPENED:
-        zdm_buffer_printf(&out->text, "wave %" PRIu32 " may enter ", event->u.wave_opened.wave + 1);
-        put_phase(out, d, m, event->u.wave_opened.phase);
-        break;
-    case COORD_EVENT_GATE_STARTED:
-    case COORD_EVENT_GATE_PASSED:
-    case COORD_EVENT_GATE_VETOED:
-        tell_gate(d, event, m, out);
-        break;
-    case COORD_EVENT_SHARDS_DIRECTED:
-        tell_directed(d, event, m, out);
-        break;
-    case COORD_EVENT_SHARD_REACHED:
-    case COORD_EVENT_SHARD_UNDONE:
-    case COORD_EVENT_SHARD_PURGED:
-        tell_reached(d, event, m, out);
-        break;
-    case COORD_EVENT_SHARD_FAILED:
-        tell_failed(event, m, out);
-        break;
-    case COORD_EVENT_SHARD_REGRESSED:
-        tell_regressed(event, m, out);
-        break;
-    case COORD_EVENT_SHARD_UNSURE:
-    case COORD_EVENT_SHARD_RESOLVED:
-        tell_unsure(event, m, out);
-        break;
-    case COORD_EVENT_SHARD_EXCLUDED:
-    case COORD_EVENT_SHARD_INCLUDED:
-        tell_excluded(event, m, out);
-        break;
-    case COORD_EVENT_MIGRATION_HALTED:
-    case COORD_EVENT_MIGRATION_RESUMED:
-        tell_halted(event, out);
-        break;
-    case COORD_EVENT_THROTTLE_SET:
-        tell_throttle(event, out);
-        break;
-    case COORD_EVENT_FLEET_FROZEN:
-    case COORD_EVENT_FLEET_THAWED:
-        tell_fleet(event, out);
-        break;
-    case COORD_EVENT_MIGRATION_ENDED:
-        tell_ended(event, out);
-        break;
-    case COORD_EVENT_FENCED:
-    case COORD_EVENT_RECOVERED:
-        tell_fenced(event, out);
-        break;
+    put_words(t, "the coordinator fenced itself and gives no orders: %s", t->event->u.fenced.text);
+    if (!zdm_id_is_zero(&t->event->u.fenced.agent)) {
+        put_words(t, ": ");
+        put_agent(t, &t->event->u.fenced.agent);
+        put_words(t, " follows epoch %" PRIu64, t->event->u.fenced.seen_epoch);
     }
 }
 
+static void tell_recovered(const struct telling_of *t)
+{
+    put_words(t,
+              "the coordinator goes on with this log above epoch %" PRIu64
+              ": what came after its end is given up, and every active shard is paused",
+              t->event->u.fenced.seen_epoch);
+}
+
+static void tell_epoch(const struct telling_of *t)
+{
+    put_words(t, "a coordinator started on %s with release %s, epoch %" PRIu64, t->event->u.epoch_started.host,
+              t->event->u.epoch_started.release, t->event->epoch);
+}
+
+static void tell_opening(const struct telling_of *t)
+{
+    put_words(t, "the log was opened by release %s", t->event->u.log_opened.release);
+}
+
+static void tell_features(const struct telling_of *t)
+{
+    put_words(t, "features of level %" PRIu32 " enabled", t->event->u.features_enabled.level);
+}
+
+static void tell_trust(const struct telling_of *t)
+{
+    put_words(t, "trust file version %" PRIu32 " is in force", t->event->u.trust_adopted.version);
+}
+
+static void tell_barrier(const struct telling_of *t)
+{
+    put_words(t, "every shard has come to the barrier before ");
+    put_phase(t, t->event->u.barrier_opened.phase);
+}
+
+static void tell_wave(const struct telling_of *t)
+{
+    put_words(t, "wave %" PRIu32 " may enter ", t->event->u.wave_opened.wave + 1);
+    put_phase(t, t->event->u.wave_opened.phase);
+}
+
+/* ---- All of it ---- */
+
+typedef void tell(const struct telling_of *t);
+
+static tell *const tales[] = {
+    [COORD_EVENT_LOG_OPENED] = tell_opening,
+    [COORD_EVENT_EPOCH_STARTED] = tell_epoch,
+    [COORD_EVENT_FEATURES_ENABLED] = tell_features,
+    [COORD_EVENT_TRUST_ADOPTED] = tell_trust,
+    [COORD_EVENT_AGENT_ENROLLED] = tell_enrolled,
+    [COORD_EVENT_AGENT_REVOKED] = tell_revoked,
+    [COORD_EVENT_OPERATOR_ACTED] = tell_acted,
+    [COORD_EVENT_ENROLMENT_ISSUED] = tell_issued,
+    [COORD_EVENT_MIGRATION_SUBMITTED] = tell_submitted,
+    [COORD_EVENT_PLAN_AMENDED] = tell_amended,
+    [COORD_EVENT_APPROVAL_ADDED] = tell_approval,
+    [COORD_EVENT_APPROVAL_REVOKED] = tell_approval_revoked,
+    [COORD_EVENT_PHASE_OPENED] = tell_opened,
+    [COORD_EVENT_BARRIER_OPENED] = tell_barrier,
+    [COORD_EVENT_WAVE_OPENED] = tell_wave,
+    [COORD_EVENT_GATE_STARTED] = tell_gate,
+    [COORD_EVENT_GATE_PASSED] = tell_gate,
+    [COORD_EVENT_GATE_VETOED] = tell_gate,
+    [COORD_EVENT_SHARDS_DIRECTED] = tell_directed,
+    [COORD_EVENT_SHARD_REACHED] = tell_reached,
+    [COORD_EVENT_SHARD_UNDONE] = tell_reached,
+    [COORD_EVENT_SHARD_PURGED] = tell_reached,
+    [COORD_EVENT_SHARD_FAILED] = tell_failed,
+    [COORD_EVENT_SHARD_REGRESSED] = tell_regressed,
+    [COORD_EVENT_SHARD_UNSURE] = tell_unsure,
+    [COORD_EVENT_SHARD_RESOLVED] = tell_unsure,
+    [COORD_EVENT_SHARD_EXCLUDED] = tell_excluded,
+    [COORD_EVENT_SHARD_INCLUDED] = tell_excluded,
+    [COORD_EVENT_MIGRATION_HALTED] = tell_halted,
+    [COORD_EVENT_MIGRATION_RESUMED] = tell_halted,
+    [COORD_EVENT_THROTTLE_SET] = tell_throttle,
+    [COORD_EVENT_FLEET_FROZEN] = tell_fleet,
+    [COORD_EVENT_FLEET_THAWED] = tell_fleet,
+    [COORD_EVENT_MIGRATION_ENDED] = tell_ended,
+    [COORD_EVENT_FENCED] = tell_fenced,
+    [COORD_EVENT_RECOVERED] = tell_recovered,
+};
+
 void story_tell(struct coord_driver *d, const struct coord_event *event, struct story *out)
 {
+    size_t type = (size_t)event->type;
     *out = (struct story){.n_shards = 0};
     zdm_buffer_init(&out->text, 4096);
-    tell(d, event, migration_at(d->state, event), out);
+    const struct telling_of t = {.d = d, .event = event, .m = migration_at(d->state, event), .out = out};
+    if (type < sizeof tales / sizeof *tales && tales[type] != NULL)
+        tales[type](&t);
 }
 
 void story_fini(struct story *story)
