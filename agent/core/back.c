@@ -86,8 +86,10 @@ static void go_to(struct agent_migration *m, uint32_t ordinal)
     m->back.repeated = 0;
     m->back.remark_from = strlen(m->back.remark);
     m->back.turned = ordinal < m->back.floor;
-    if (m->back.turned)
+    if (m->back.turned) {
+        m->back.partly = false;
         return;
+    }
     if (m->looked > ordinal)
         m->looked = ordinal;
     uint32_t complete = agent_complete_phase(m->plan, ordinal);

@@ -6,9 +6,13 @@
  *
  *   newest confirmed order -> first step of the path that is not proven done -> inspect -> run -> inspect -> next
  *
+ * and the same downwards in mode undo.
+ *
  * Invariants, asserted after every step: at most one operation in flight per migration's work lane; no go order acts
  * before it is journalled; nothing is started while asking, without lease, paused, read-only or not the actor; a paused
- * migration starts no batch.
+ * migration starts no batch; nothing that destroys begins in a phase that was not entered, nor without a fresh lease;
+ * nothing is undone but in mode undo, by the undo order whose nonce the journal has spent; what rollbacks left is
+ * dropped in mode purge alone, under approvals spent for that very order.
  */
 #ifndef AGENT_CORE_CORE_H
 #define AGENT_CORE_CORE_H

@@ -90,7 +90,7 @@ struct agent_back {
     uint32_t at;    /* ordinal at hand; 0: the walk is to be taken up at the journal's step */
     uint32_t floor; /* the walk ends with this ordinal */
     bool turned;    /* it has ended: what is missing up to the goal is worked forward */
-    bool partly;    /* paused in the middle: looking ended at the first step that is not done any more */
+    bool partly;    /* half undone: looking ended at the first step that is not done any more */
     enum agent_run next_run, last_run;
     unsigned repeated; /* how often last_run was asked for again without progress */
     struct zdm_id remark_nonce;

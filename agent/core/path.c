@@ -302,11 +302,11 @@ static void drive_forward(struct agent_core *core, struct agent_migration *m)
         drive_step(core, m);
 }
 
-/* The walk back, then looking, then forward. */
+/* The walk back, then looking, then forward. Who goes back has looked before, to say from where. */
 static void drive_on(struct agent_core *core, struct agent_migration *m)
 {
     bool goes_back = m->accepted.mode == ZDM_MODE_UNDO && !m->back.turned;
-    if (goes_back && (m->hold || agent_drive_back(core, m)))
+    if (goes_back && (m->hold || (!m->proven && drive_looking(core, m)) || agent_drive_back(core, m)))
         return;
     if (m->regress_to == 0 && drive_looking(core, m))
         return;

@@ -171,10 +171,12 @@ static void count_futile(struct agent_core *core, struct agent_migration *m)
         agent_want_futile_stop(m, m->step, m->futile);
 }
 
-/* Paused on the way back: that later steps are not done any more is as it shall be. */
-static bool is_paused_rollback(const struct agent_migration *m)
+/* On the way back, or paused there: that later steps are not done any more is as it shall be. */
+static bool is_half_undone(const struct agent_migration *m)
 {
     static const struct zdm_id none;
+    if (m->accepted.mode == ZDM_MODE_UNDO)
+        return !m->back.turned;
     return m->accepted.mode == ZDM_MODE_PAUSE && !zdm_id_equal(&m->undo_nonce, &none);
 }
 
@@ -188,7 +190,7 @@ static void looked_back(struct agent_migration *m, enum agent_proof proof)
         m->looked = m->flight.step + 1;
         return;
     }
-    if (is_paused_rollback(m)) {
+    if (is_half_undone(m)) {
         m->back.partly = m->proven = true;
         m->proven_phase = agent_complete_phase(m->plan, m->flight.step);
         return;

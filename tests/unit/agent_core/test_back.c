@@ -197,6 +197,31 @@ static void restart_at_any_moment_ends_at_the_same_place(void **state)
         }
 }
 
+static void restarted_shard_says_where_it_is_before_it_goes_on_back(void **state)
+{
+    struct rig *rig = *state;
+    go_back(rig, 4, 0, 1);
+    while (rig->runs[AGENT_RUN_INDEX_DROP] == 0)
+        if (!rig_answer(rig))
+            rig_wait(rig, 10);
+    agent_core_free(rig->core);
+    rig->core = agent_core_new(&rig->config);
+    rig->n_ops = 0;
+    rig_started(rig);
+    rig_link(rig, true);
+    rig_run(rig, 1000);
+    assert_false(rig_said(rig)->proven);
+    unsigned back = rig->runs[AGENT_RUN_STEP_BACK];
+    order(rig, 2, ZDM_MODE_UNDO, 0, 2);
+    while (!rig_said(rig)->proven)
+        if (!rig_answer(rig))
+            rig_wait(rig, 10);
+    assert_int_equal(rig_said(rig)->proven_phase, 1);
+    assert_int_equal(rig->runs[AGENT_RUN_STEP_BACK], back);
+    rig_run(rig, 60000);
+    assert_undone(rig, 0);
+}
+
 static void undone_shard_that_starts_again_undoes_nothing_twice(void **state)
 {
     struct rig *rig = *state;
@@ -577,6 +602,7 @@ int main(void)
         TEST(images_are_written_back_in_batches_and_paced),
         TEST(proven_phase_falls_while_the_shard_goes_back),
         TEST(restart_at_any_moment_ends_at_the_same_place),
+        TEST(restarted_shard_says_where_it_is_before_it_goes_on_back),
         TEST(undone_shard_that_starts_again_undoes_nothing_twice),
         TEST(answer_that_is_lost_on_the_way_back_is_looked_for),
         TEST(third_unknown_in_a_row_on_the_way_back_makes_the_shard_unsure),
