@@ -14,13 +14,17 @@
 #include "proto/codec.h"
 #include "proto/signed.h"
 #include "tests/sim/cluster_private.h"
+#include "tests/sim/liar.h"
 
+/* One whose copy runs both ways, so that going back loses nothing, and that hides a column; one whose derived column
+ * loses what new code wrote, with constraints that come in parts. */
 static const char *const runbooks[CLUSTER_PLANS] = {"---\n"
                                                     "id: sim\n"
                                                     "waves: [34%, 100%]\n"
                                                     "soak: 4s\n"
                                                     "max_parallel: 2\n"
                                                     "failure_budget: 1\n"
+                                                    "grace: 40s\n"
                                                     "throttle: {duty: 100%}\n"
                                                     "---\n"
                                                     "## Phase 1: Expand\n"
@@ -43,6 +47,8 @@ static const char *const runbooks[CLUSTER_PLANS] = {"---\n"
                                                     "```\n",
                                                     "---\n"
                                                     "id: tidy\n"
+                                                    "grace: 40s\n"
+                                                    "approvals: {contract: 2}\n"
                                                     "throttle: {duty: 100%}\n"
                                                     "---\n"
                                                     "## Phase 1: Expand\n"
@@ -52,7 +58,16 @@ static const char *const runbooks[CLUSTER_PLANS] = {"---\n"
                                                     "```\n"
                                                     "## Phase 2: Migrate\n"
                                                     "```sql {batch=100}\n"
-                                                    "UPDATE orders SET total_cents = total WHERE total_cents IS NULL;\n"
+                                                    "UPDATE orders SET total_cents = total * 100 WHERE total_cents IS "
+                                                    "NULL;\n"
+                                                    "```\n"
+                                                    "```sql\n"
+                                                    "ALTER TABLE orders ALTER COLUMN total_cents SET NOT NULL;\n"
+                                                    "```\n"
+                                                    "## Phase 3: Switch\n"
+                                                    "```flag\n"
+                                                    "key: orders-read-total-cents\n"
+                                                    "rollout: [100%]\n"
                                                     "```\n"};
 
 static void must(enum zdm_code code, const struct zdm_error *err)
@@ -75,35 +90,6 @@ void cluster_fail(struct cluster *cluster, const char *fmt, ...)
 }
 
 /* ---- keys, trust, plan ---- */
-
-static void make_key(struct cluster *cluster, struct zdm_signing_key *out_key)
-{
-    uint8_t seed[32];
-    for (size_t i = 0; i < sizeof seed; i++)
-        seed[i] = (uint8_t)world_random(&cluster->world);
-    zdm_signing_key_make(out_key, seed);
-    out_key->id = zdm_key_id(sim_crypto(), &out_key->public_key);
-}
-
-static void make_trust(struct cluster *cluster)
-{
-    struct zdm_error err = ZDM_ERROR_INIT;
-    struct zdm_person person = {
-        .public_key = cluster->operator_key.public_key, .name = "ann", .roles = ZDM_ROLE_OPERATOR | ZDM_ROLE_APPROVER};
-    struct zdm_trust trust = {.fleet_name = "sim",
-                              .version = 1,
-                              .n_roots = 1,
-                              .root_threshold = 1,
-                              .n_coordinators = 1,
-                              .people = &person,
-                              .n_people = 1,
-                              .approvals_min = 1};
-    const struct zdm_signing_key *roots[] = {&cluster->operator_key};
-    trust.roots[0] = cluster->operator_key.public_key;
-    trust.coordinators[0] = cluster->coordinator_key.public_key;
-    must(zdm_trust_chain_start(sim_crypto(), &trust, roots, 1, &cluster->trust, &err), &err);
-    zdm_trust_chain_write(&cluster->trust, &cluster->trust_bytes);
-}
 
 /* One with a column whose default is so long that the plan takes more than one frame. */
 static void write_runbook(struct zdm_buffer *out, const char *runbook)
@@ -130,7 +116,7 @@ static void make_plan(struct cluster *cluster, const char *runbook, struct clust
         abort();
     }
     zdm_plan_encode(sim_crypto(), out->plan, &body);
-    must(zdm_signed_make(sim_crypto(), &cluster->operator_key, &cluster->trust.fleet, ZDM_SIGNED_PLAN, body.data,
+    must(zdm_signed_make(sim_crypto(), &cluster->people.keys[ANN], &cluster->people.fleet, ZDM_SIGNED_PLAN, body.data,
                          body.len, &envelope, &err),
          &err);
     zdm_envelope_flatten(&envelope, &out->bytes);
@@ -152,42 +138,29 @@ static void make_enrolment(struct cluster *cluster, struct cluster_agent *agent)
     enrolment.nonce.bytes[0] = (uint8_t)(agent->shard + 1);
     enrolment.secret_hash.bytes[0] = 1;
     zdm_enrolment_encode(&enrolment, &body);
-    must(zdm_signed_make(sim_crypto(), &cluster->operator_key, &cluster->trust.fleet, ZDM_SIGNED_ENROLMENT, body.data,
-                         body.len, &agent->enrolment, &err),
+    must(zdm_signed_make(sim_crypto(), &cluster->people.keys[ANN], &cluster->people.fleet, ZDM_SIGNED_ENROLMENT,
+                         body.data, body.len, &agent->enrolment, &err),
          &err);
     zdm_buffer_fini(&body);
 }
 
-static void append_event(struct cluster *cluster, struct coord_event *event)
+static void append_first(struct cluster_coordinator *c, struct coord_event *event)
 {
-    struct zdm_error err = ZDM_ERROR_INIT;
-    struct store_head head;
-    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
-    if (cluster->store.ops->head(cluster->store.self, &head, &err) != STORE_OK)
-        abort();
-    event->seq = head.seq + 1;
-    event->epoch = head.epoch;
     event->at_ms = INT64_C(1690000000000);
-    event->prev_hash = head.hash;
-    coord_event_encode(sim_crypto(), event, &bytes);
-    struct store_record record = {
-        .seq = event->seq, .prev_hash = event->prev_hash, .hash = event->hash, .bytes = bytes.data, .n = bytes.len};
-    if (bytes.failed || cluster->store.ops->append(cluster->store.self, head.epoch, &record, 1, &err) != STORE_OK)
-        abort();
-    zdm_buffer_fini(&bytes);
+    cluster_append_event(c, event);
 }
 
 static void enrol_all(struct cluster *cluster)
 {
     struct zdm_error err = ZDM_ERROR_INIT;
     uint64_t epoch;
-    if (cluster->store.ops->acquire(cluster->store.self, &epoch, &err) != STORE_OK)
+    if (cluster->main.store.ops->acquire(cluster->main.store.self, &epoch, &err) != STORE_OK)
         abort();
     struct coord_event opened = {.type = COORD_EVENT_LOG_OPENED};
-    opened.u.log_opened.fleet = cluster->trust.fleet;
+    opened.u.log_opened.fleet = cluster->people.fleet;
     opened.u.log_opened.format = COORD_LOG_FORMAT;
     zdm_copy_text(opened.u.log_opened.release, sizeof opened.u.log_opened.release, "0.1.0");
-    append_event(cluster, &opened);
+    append_first(&cluster->main, &opened);
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++) {
         const struct cluster_agent *agent = &cluster->agents[i];
         struct coord_event event = {.type = COORD_EVENT_AGENT_ENROLLED};
@@ -196,7 +169,7 @@ static void enrol_all(struct cluster *cluster)
         snprintf(event.u.agent_enrolled.shard, sizeof event.u.agent_enrolled.shard, "shard-%u", i + 1);
         event.u.agent_enrolled.enrolment.bytes[0] = (uint8_t)(i + 1);
         zdm_copy_text(event.u.agent_enrolled.by, sizeof event.u.agent_enrolled.by, "ann");
-        append_event(cluster, &event);
+        append_first(&cluster->main, &event);
     }
 }
 
@@ -214,39 +187,6 @@ static struct turn *new_turn(uint64_t number, unsigned agent)
         abort();
     *turn = (struct turn){number, agent};
     return turn;
-}
-
-static void coordinator_turn(void *ctx, void *payload);
-
-static void schedule_coordinator(struct cluster *cluster, int64_t delay_ms)
-{
-    world_after(&cluster->world, delay_ms, CLUSTER_COORDINATOR, coordinator_turn, cluster,
-                new_turn(++cluster->turns, 0), free);
-}
-
-static void coordinator_turn(void *ctx, void *payload)
-{
-    struct cluster *cluster = ctx;
-    struct turn *turn = payload;
-    bool newest = turn->number == cluster->turns;
-    free(turn);
-    if (!newest || cluster->coordinator == NULL)
-        return;
-    int64_t wake = coord_driver_turn(cluster->coordinator);
-    struct zdm_error err = ZDM_ERROR_INIT;
-    /* What it decided last did not get into the log: nobody was told, and it goes with the process. */
-    if (coord_driver_ended(cluster->coordinator, &err)) {
-        cluster_crash_coordinator(cluster);
-        return;
-    }
-    cluster_check_coordinator(cluster);
-    int64_t now = zdm_boot_ms(&cluster->world.nodes[CLUSTER_COORDINATOR].clock);
-    schedule_coordinator(cluster, wake - now < 60000 ? wake - now : 60000);
-}
-
-static void after_coordinator_upcall(void *ctx)
-{
-    schedule_coordinator(ctx, 0);
 }
 
 static void agent_turn(void *ctx, void *payload);
@@ -276,62 +216,6 @@ static void after_agent_upcall(void *ctx)
 }
 
 /* ---- life and death ---- */
-
-static void tell_notice(void *ctx, const struct coord_notice *notice)
-{
-    struct cluster *cluster = ctx;
-    world_tell(&cluster->world, "coordinator: %s %s %s", notice->message, notice->shard != NULL ? notice->shard : "",
-               notice->reason != NULL ? notice->reason : "");
-}
-
-void cluster_start_coordinator(struct cluster *cluster)
-{
-    struct zdm_error err = ZDM_ERROR_INIT;
-    struct world_node *node = &cluster->world.nodes[CLUSTER_COORDINATOR];
-    char url[32];
-    if (cluster->coordinator != NULL)
-        return;
-    world_boot(&cluster->world, CLUSTER_COORDINATOR);
-    struct coord_driver_config config = {.clock = &node->clock,
-                                         .random = &node->random,
-                                         .crypto = sim_crypto(),
-                                         .key = &cluster->coordinator_key,
-                                         .trust = cluster->trust_bytes.data,
-                                         .trust_n = cluster->trust_bytes.len,
-                                         .store = cluster->store,
-                                         .release = "0.1.0",
-                                         .host = "sim",
-                                         .notice = tell_notice,
-                                         .ctx = cluster};
-    must(coord_driver_new(&config, &cluster->coordinator, &err), &err);
-    struct zdm_net_upcalls upcalls = coord_driver_upcalls(cluster->coordinator);
-    struct zdm_net net = sim_net_attach(cluster->net, CLUSTER_COORDINATOR, &upcalls, after_coordinator_upcall, cluster);
-    if (coord_driver_start(cluster->coordinator, net, &err) != ZDM_OK) {
-        world_tell(&cluster->world, "coordinator does not start: %s", err.message);
-        if (cluster->disk.unknown_percent + cluster->disk.broken_percent == 0 && cluster->disk.full_until_ms == 0)
-            cluster_fail(cluster, "the coordinator does not start: %s", err.message);
-        cluster_crash_coordinator(cluster);
-        return;
-    }
-    must(net.ops->listen(net.self, "sim://0", url, sizeof url, &err), &err);
-    cluster->restarts++;
-    world_tell(&cluster->world, "coordinator starts, epoch %llu",
-               (unsigned long long)coord_driver_state(cluster->coordinator)->epoch);
-    cluster_check_promises(cluster);
-    schedule_coordinator(cluster, 0);
-}
-
-void cluster_crash_coordinator(struct cluster *cluster)
-{
-    if (cluster->coordinator == NULL)
-        return;
-    world_tell(&cluster->world, "coordinator dies");
-    world_kill(&cluster->world, CLUSTER_COORDINATOR);
-    sim_net_detach(cluster->net, CLUSTER_COORDINATOR);
-    coord_driver_free(cluster->coordinator);
-    cluster->coordinator = NULL;
-    cluster->crashes++;
-}
 
 static void engine_done(void *ctx, struct agent_result *result)
 {
@@ -406,7 +290,7 @@ static void make_agent(struct cluster *cluster, unsigned number)
     agent->db = &cluster->dbs[agent->shard];
     agent->node = (int)number + (number < CLUSTER_SHARDS ? 1 : 2); /* the operator's lies between */
     if (number < CLUSTER_SHARDS) {
-        make_key(cluster, &agent->key);
+        people_make_key(&cluster->world, &agent->key);
         sim_db_init(agent->db, &cluster->world, (int)number + 1, CLUSTER_ROWS);
         agent->db->may_enter = cluster_may_enter;
         agent->db->starts = cluster_starts;
@@ -415,7 +299,27 @@ static void make_agent(struct cluster *cluster, unsigned number)
         agent->key = cluster->agents[agent->shard].key;
     }
     make_enrolment(cluster, agent);
-    zdm_buffer_append(&agent->trust, cluster->trust_bytes.data, cluster->trust_bytes.len);
+    zdm_buffer_append(&agent->trust, cluster->people.trusts[0].data, cluster->people.trusts[0].len);
+}
+
+static void make_coordinator(struct cluster *cluster, struct cluster_coordinator *c, int node, const char *url)
+{
+    *c = (struct cluster_coordinator){.cluster = cluster, .node = node, .url = url};
+    zdm_buffer_append(&c->trust, cluster->people.trusts[0].data, cluster->people.trusts[0].len);
+}
+
+static void seat_people(struct cluster *cluster)
+{
+    static const int nodes[CLUSTER_SEATS] = {4, 8};
+    for (unsigned i = 0; i < CLUSTER_SEATS; i++) {
+        cluster->seats[i] = (struct sim_operator){.world = &cluster->world,
+                                                  .node = nodes[i],
+                                                  .url = "sim://0",
+                                                  .key = &cluster->people.keys[ANN],
+                                                  .fleet = cluster->people.fleet,
+                                                  .coordinator = cluster->coordinator_key.public_key};
+        operator_start(&cluster->seats[i], cluster->net);
+    }
 }
 
 void cluster_init(struct cluster *cluster, uint64_t seed, bool verbose)
@@ -424,32 +328,38 @@ void cluster_init(struct cluster *cluster, uint64_t seed, bool verbose)
     world_init(&cluster->world, seed);
     cluster->world.verbose = verbose;
     cluster->net = sim_net_new(&cluster->world);
-    cluster->store = sim_store_open(&cluster->disk, &cluster->world);
-    make_key(cluster, &cluster->coordinator_key);
-    make_key(cluster, &cluster->operator_key);
-    make_trust(cluster);
+    people_make_key(&cluster->world, &cluster->coordinator_key);
+    people_init(&cluster->people, &cluster->world, &cluster->coordinator_key);
+    make_coordinator(cluster, &cluster->main, CLUSTER_COORDINATOR, "sim://0");
+    make_coordinator(cluster, &cluster->second, CLUSTER_SECOND, "sim://9");
+    cluster->main.store = sim_store_open(&cluster->main.disk, &cluster->world);
+    cluster->two = world_chance(&cluster->world, 25);
     for (unsigned i = 0; i < CLUSTER_PLANS; i++)
         make_plan(cluster, runbooks[i], &cluster->plans[i]);
     cluster_listen(cluster);
     for (unsigned i = 0; i < CLUSTER_AGENTS; i++)
         make_agent(cluster, i);
     enrol_all(cluster);
-    cluster->person = (struct sim_operator){.world = &cluster->world,
-                                            .node = CLUSTER_OPERATOR,
-                                            .url = "sim://0",
-                                            .key = &cluster->operator_key,
-                                            .fleet = cluster->trust.fleet,
-                                            .coordinator = cluster->coordinator_key.public_key};
-    operator_start(&cluster->person, cluster->net);
+    seat_people(cluster);
     cluster_start_coordinator(cluster);
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
         cluster_start_agent(cluster, i);
 }
 
+static void fini_coordinator(struct cluster_coordinator *c)
+{
+    if (c->disk.world != NULL)
+        sim_store_close(&c->disk);
+    zdm_buffer_fini(&c->trust);
+}
+
 void cluster_fini(struct cluster *cluster)
 {
-    operator_stop(&cluster->person, cluster->net);
+    for (unsigned i = 0; i < CLUSTER_SEATS; i++)
+        operator_stop(&cluster->seats[i], cluster->net);
     cluster_crash_coordinator(cluster);
+    cluster_stop_second(cluster);
+    liar_stop(cluster);
     for (unsigned i = 0; i < CLUSTER_AGENTS; i++)
         cluster_crash_agent(cluster, i);
     world_fini(&cluster->world);
@@ -461,14 +371,16 @@ void cluster_fini(struct cluster *cluster)
         free(cluster->agents[i].results);
     }
     sim_net_free(cluster->net);
-    sim_store_close(&cluster->disk);
+    fini_coordinator(&cluster->main);
+    fini_coordinator(&cluster->second);
+    if (cluster->has_copy)
+        cluster->copy.ops->close(cluster->copy.self);
     for (unsigned i = 0; i < CLUSTER_PLANS; i++) {
         zdm_plan_unref(cluster->plans[i].plan);
         zdm_buffer_fini(&cluster->plans[i].bytes);
         zdm_buffer_fini(&cluster->plans[i].notes);
     }
-    zdm_trust_chain_fini(&cluster->trust);
-    zdm_buffer_fini(&cluster->trust_bytes);
+    people_fini(&cluster->people);
 }
 
 bool cluster_step(struct cluster *cluster, int64_t until_ms)

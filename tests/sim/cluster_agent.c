@@ -36,9 +36,17 @@ static void tell_story(void *ctx, const struct agent_note *note)
                values[2]);
 }
 
+static bool save_trust(void *ctx, const void *bytes, size_t n)
+{
+    struct cluster_agent *agent = ctx;
+    agent->trust.len = 0;
+    zdm_buffer_append(&agent->trust, bytes, n);
+    return true;
+}
+
 enum zdm_code cluster_new_agent_driver(struct cluster_agent *agent, struct world_node *node, struct zdm_error *err)
 {
-    static const char *const urls[] = {"sim://0"};
+    static const char *const urls[] = {"sim://0", "sim://9"};
     struct zdm_buffer enrolment = ZDM_BUFFER_INIT;
     zdm_envelope_flatten(&agent->enrolment, &enrolment);
     struct agent_driver_config config = {.clock = &node->clock,
@@ -50,11 +58,12 @@ enum zdm_code cluster_new_agent_driver(struct cluster_agent *agent, struct world
                                          .enrolment = enrolment.data,
                                          .enrolment_n = enrolment.len,
                                          .urls = urls,
-                                         .n_urls = 1,
+                                         .n_urls = agent->cluster->two ? 2 : 1,
                                          .engine = agent->engine,
                                          .next_result = cluster_next_result,
                                          .results = agent,
                                          .release = "0.1.0",
+                                         .save_trust = save_trust,
                                          .notice = tell_story,
                                          .ctx = agent};
     agent_core_config_default(&config.core);

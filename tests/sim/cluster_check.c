@@ -11,15 +11,17 @@
 #include "coordinator/core/machine.h"
 #include "coordinator/log/event_codec.h"
 
-/* A violation that a database noted itself: a row changed twice (1), a foreign step (2), a barrier passed (4), a fence
- * that went back (5), a batch under an accepted pause (8). */
+/* A violation that a database noted itself: a row changed twice (1), a foreign step (2), something destroyed, purged or
+ * undone that nobody signed (3), a barrier passed (4), a fence that went back (5), two coordinators followed (6), a
+ * batch under an accepted pause (8). */
 void cluster_check_agents(struct cluster *cluster)
 {
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
         if (cluster->dbs[i].violation != NULL)
             cluster_fail(cluster, "shard-%u: %s", i + 1, cluster->dbs[i].violation);
-    if (cluster->person.contradicted)
-        cluster_fail(cluster, "one request got two answers");
+    for (unsigned i = 0; i < CLUSTER_SEATS; i++)
+        if (cluster->seats[i].contradicted)
+            cluster_fail(cluster, "one request got two answers");
 }
 
 unsigned cluster_plan_of(const struct cluster *cluster, const char *migration)
@@ -32,81 +34,27 @@ unsigned cluster_plan_of(const struct cluster *cluster, const char *migration)
 
 const struct coord_migration *cluster_migration(const struct cluster *cluster, unsigned plan)
 {
-    if (cluster->coordinator == NULL)
+    if (cluster->main.driver == NULL)
         return NULL;
-    return coord_find_migration(coord_driver_state(cluster->coordinator), cluster->plans[plan].plan->id);
-}
-
-const char *cluster_sight_name(enum cluster_sight sight)
-{
-    static const char *const names[] = {[SAW_FAILED] = "a shard that failed",
-                                        [SAW_RETRY] = "a retry",
-                                        [SAW_UNSURE] = "a shard in doubt",
-                                        [SAW_PAUSED_MID_BACKFILL] = "a pause in the middle of a backfill",
-                                        [SAW_LEASE_EXPIRE] = "a lease that ran out",
-                                        [SAW_HALTED_BY_BUDGET] = "a halt because the failure budget was spent",
-                                        [SAW_SOAK] = "a wave that waited for the soak of the one before",
-                                        [SAW_WAVE_HELD] = "a wave that waited for the one before",
-                                        [SAW_BARRIER_HELD] = "a shard that waited at the barrier",
-                                        [SAW_GATE_PASSED] = "a gate that was passed",
-                                        [SAW_PLAN_IN_PIECES] = "a plan that was fetched in pieces",
-                                        [SAW_DOUBLE] = "two processes with one agent's key",
-                                        [SAW_BOTH_MOVING] = "two migrations at work on one shard"};
-    return names[sight];
+    return coord_find_migration(coord_driver_state(cluster->main.driver), cluster->plans[plan].plan->id);
 }
 
 /* ---- The coordinator against the databases ---- */
 
-/* Invariant 12 in its durable half: what the log calls reached was true in the database when it was reported, and
- * nothing here ever takes a finished step back. */
+/* Invariant 12 in its durable half: what the log calls reached was true in the database when it was reported, and but
+ * for rollbacks and restores nothing ever takes a finished step back. */
 static void check_reached(struct cluster *cluster, const struct coord_migration *m, const struct coord_shard *shard)
 {
     struct sim_db *db = &cluster->dbs[shard->name[6] - '1'];
     const struct agent_journal *journal = sim_db_journal(db, m->id);
     const struct zdm_phase *phase = zdm_plan_phase(m->plan, shard->at);
-    if (shard->at == 0 || phase == NULL || phase->n_steps == 0)
+    bool back = shard->undo != 0 && shard->status != COORD_READY && shard->status != COORD_MOVING;
+    bool older = cluster->forgot || cluster->restored[shard->name[6] - '1'];
+    if (shard->at == 0 || phase == NULL || phase->n_steps == 0 || back || older)
         return;
     if (journal == NULL || journal->step <= phase->steps[phase->n_steps - 1].ordinal)
         cluster_fail(cluster, "%s is called at phase %u of %s, its journal stands at step %u", shard->name, shard->at,
                      m->id, journal == NULL ? 0 : journal->step);
-}
-
-static void see_holds(struct cluster *cluster, const struct coord_migration *m)
-{
-    struct coord_release out[CLUSTER_SHARDS];
-    const struct coord_driver *driver = cluster->coordinator;
-    if (m->n_shards > CLUSTER_SHARDS)
-        return;
-    coord_releasable(coord_driver_state(driver), coord_driver_view(driver), m,
-                     zdm_wall_ms(&cluster->world.nodes[CLUSTER_COORDINATOR].clock), out);
-    for (size_t i = 0; i < m->n_shards; i++) {
-        cluster->saw[SAW_SOAK] |= out[i].hold == COORD_HOLD_SOAK;
-        cluster->saw[SAW_WAVE_HELD] |= out[i].hold == COORD_HOLD_WAVE;
-        cluster->saw[SAW_BARRIER_HELD] |= out[i].hold == COORD_HOLD_BARRIER;
-    }
-}
-
-static void see(struct cluster *cluster, const struct coord_migration *m)
-{
-    see_holds(cluster, m);
-    cluster->saw[SAW_HALTED_BY_BUDGET] |= m->mode == COORD_HALTED && m->halt_cause == COORD_HALT_BUDGET;
-    for (uint32_t p = 0; p < m->plan->n_phases; p++)
-        cluster->saw[SAW_GATE_PASSED] |= m->gates[p].state == COORD_GATE_PASSED;
-    for (size_t i = 0; i < m->n_shards; i++) {
-        cluster->saw[SAW_FAILED] |= m->shards[i].status == COORD_FAILED;
-        cluster->saw[SAW_UNSURE] |= m->shards[i].status == COORD_UNSURE;
-        cluster->saw[SAW_RETRY] |= m->shards[i].attempt > 0 && m->shards[i].status == COORD_MOVING;
-    }
-}
-
-static void see_both(struct cluster *cluster)
-{
-    const struct coord_migration *a = cluster_migration(cluster, 0), *b = cluster_migration(cluster, 1);
-    for (size_t i = 0; a != NULL && b != NULL && i < a->n_shards; i++) {
-        long other = coord_find_shard(b, a->shards[i].name);
-        cluster->saw[SAW_BOTH_MOVING] |=
-            a->shards[i].status == COORD_MOVING && other >= 0 && b->shards[other].status == COORD_MOVING;
-    }
 }
 
 /* ---- Releases, judged once more in another way (protocol 8) ---- */
@@ -114,7 +62,7 @@ static void see_both(struct cluster *cluster)
 /* Waves before the shard's: all that were let in are held, or one at least is through, and has been for the soak. */
 static void check_wave(struct cluster *cluster, const struct coord_migration *m, const struct coord_shard *shard)
 {
-    int64_t last = 0, now = coord_driver_state(cluster->coordinator)->head_at_ms;
+    int64_t last = 0, now = coord_driver_state(cluster->main.driver)->head_at_ms;
     for (uint32_t wave = 0; wave < shard->wave; wave++) {
         unsigned in = 0, through = 0, held = 0;
         for (size_t i = 0; i < m->n_shards; i++) {
@@ -135,6 +83,15 @@ static void check_wave(struct cluster *cluster, const struct coord_migration *m,
                      m->id);
 }
 
+/* Nothing was lost and nobody was left out: what was reached stays reached. */
+static bool is_plain(const struct cluster *cluster, const struct coord_migration *m)
+{
+    bool plain = !cluster->forgot;
+    for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
+        plain = plain && !cluster->restored[i] && !cluster->excluded[cluster_plan_of(cluster, m->id)][i];
+    return plain;
+}
+
 static void check_release(struct cluster *cluster, const struct coord_migration *m, const struct coord_shard *shard,
                           const struct cluster_last *last)
 {
@@ -145,7 +102,7 @@ static void check_release(struct cluster *cluster, const struct coord_migration 
     for (uint32_t p = 1; p < shard->goal; p++)
         if (coord_gate_step(m->plan, p) != NULL && m->gates[p - 1].state != COORD_GATE_PASSED)
             cluster_fail(cluster, "%s entered phase %u of %s through a closed gate", shard->name, shard->goal, m->id);
-    if (shard->wave > last->wave_of)
+    if (shard->wave > last->wave_of && m->n_undos == 0 && is_plain(cluster, m))
         check_wave(cluster, m, shard);
 }
 
@@ -163,7 +120,7 @@ static void check_budget(struct cluster *cluster, const struct coord_migration *
 static void check_pause(struct cluster *cluster, const struct coord_migration *m, const struct coord_shard *shard,
                         const struct cluster_last *last)
 {
-    bool kept = shard->resume_to == last->status || shard->resume_to == COORD_FAILED;
+    bool kept = shard->resume_to == last->status || shard->resume_to == COORD_FAILED || shard->undo != 0;
     if ((last->status == COORD_MOVING || last->status == COORD_FAILED) && shard->at == last->at && !kept)
         cluster_fail(cluster, "%s of %s was %s, and its pause remembers %s", shard->name, m->id,
                      coord_status_name(last->status), coord_status_name(shard->resume_to));
@@ -181,39 +138,63 @@ static void check_migration(struct cluster *cluster, unsigned plan, const struct
         if (shard->status == COORD_MOVING && last->status == COORD_READY && shard->at >= last->at)
             check_release(cluster, m, shard, last);
         /* Of two processes with one key the one that knows less may speak last; else nothing here is ever lost. */
-        if (shard->at < last->at && !cluster->doubled[shard->name[6] - '1'])
+        unsigned number = (unsigned)(shard->name[6] - '1');
+        bool losable = cluster->doubled[number] || cluster->restored[number] || cluster->forgot || shard->undo != 0;
+        cluster->excluded[plan][number] |= shard->status == COORD_EXCLUDED;
+        if (shard->at < last->at && !losable)
             cluster_fail(cluster, "%s of %s fell from phase %u to %u, and nothing was lost", shard->name, m->id,
                          last->at, shard->at);
         if (shard->status == COORD_HELD)
             check_pause(cluster, m, shard, last);
         newly_failed += shard->status == COORD_FAILED && last->status == COORD_MOVING && !last->halted;
+        cluster_see_shard(cluster, plan, m, shard, last);
         *last = (struct cluster_last){.status = shard->status,
                                       .at = shard->at,
                                       .halted = halted,
+                                      .back = shard->failed_back,
                                       .wave_of = shard->at < ZDM_PHASES_MAX ? m->wave_of[shard->at] : 0};
     }
     check_budget(cluster, m, newly_failed);
-    see(cluster, m);
+    cluster_see(cluster, plan, m);
 }
 
-void cluster_check_coordinator(struct cluster *cluster)
+/* A coordinator that knows that it is the one from the past changes nothing any more. */
+static void check_fenced(struct cluster *cluster, struct cluster_coordinator *c)
+{
+    const struct coord_state *state = coord_driver_state(c->driver);
+    bool main = c == &cluster->main;
+    if (state->fenced && c->fenced && state->head_seq != c->fenced_head)
+        cluster_fail(cluster, "a fenced coordinator wrote position %llu", (unsigned long long)state->head_seq);
+    if (state->fenced && !c->fenced)
+        c->fenced_at_ms = cluster->world.now_ms;
+    if (state->fenced && main && !cluster->forgot && !cluster->saw[SAW_SECOND] && !cluster->lying)
+        cluster_fail(cluster, "the coordinator fenced itself, and there was never another");
+    c->fenced = state->fenced;
+    c->fenced_head = state->head_seq;
+    cluster->saw[main ? SAW_FENCED : SAW_SECOND_FENCED] |= state->fenced;
+}
+
+void cluster_check_coordinator(struct cluster *cluster, struct cluster_coordinator *c)
 {
     char why[200];
-    if (!coord_invariants(coord_driver_state(cluster->coordinator), why, sizeof why))
+    if (!coord_invariants(coord_driver_state(c->driver), why, sizeof why))
         cluster_fail(cluster, "coordinator: %s", why);
-    for (unsigned i = 0; i < CLUSTER_PLANS; i++)
+    check_fenced(cluster, c);
+    for (unsigned i = 0; i < CLUSTER_PLANS && c == &cluster->main; i++)
         if (cluster_migration(cluster, i) != NULL)
             check_migration(cluster, i, cluster_migration(cluster, i));
-    see_both(cluster);
+    if (c == &cluster->main)
+        cluster_see_both(cluster);
 }
 
 /* Invariant 7. */
 void cluster_check_promises(struct cluster *cluster)
 {
-    const struct coord_state *state = coord_driver_state(cluster->coordinator);
-    for (size_t i = 0; i < cluster->person.n_answered; i++)
-        if (coord_find_request(state, &cluster->person.answered[i]) == NULL)
-            cluster_fail(cluster, "an acknowledged request was lost by a crash of the coordinator");
+    const struct coord_state *state = coord_driver_state(cluster->main.driver);
+    for (size_t s = 0; s < CLUSTER_SEATS; s++)
+        for (size_t i = 0; i < cluster->seats[s].n_answered; i++)
+            if (coord_find_request(state, &cluster->seats[s].answered[i]) == NULL)
+                cluster_fail(cluster, "an acknowledged request was lost by a crash of the coordinator");
     cluster_check_log(cluster);
 }
 
@@ -225,14 +206,13 @@ bool cluster_may_enter(void *ctx, const struct sim_db *of, const struct zdm_plan
     (void)of;
     if (which == CLUSTER_PLANS || !zdm_hash_equal(&plan->hash, &cluster->plans[which].plan->hash))
         return false; /* invariant 2: not the plan that the operator signed */
-    if (entered->class != ZDM_PHASE_SWITCH && entered->class != ZDM_PHASE_CONTRACT)
+    bool alone = entered->class == ZDM_PHASE_EXPAND || entered->class == ZDM_PHASE_MIGRATE;
+    if (alone || cluster->lying)
         return true;
     const struct zdm_phase *before = zdm_plan_phase(plan, phase - 1);
     uint32_t last = before->n_steps > 0 ? before->steps[before->n_steps - 1].ordinal : 0;
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++) {
-        const struct sim_db *db = &cluster->dbs[i];
-        const struct agent_journal *other = sim_db_journal(db, plan->id);
-        if (other == NULL || db->high[other - db->now.journals] <= last)
+        if (!cluster->excluded[which][i] && sim_db_high_step(&cluster->dbs[i], plan->id) <= last)
             return false;
     }
     return true;
@@ -249,7 +229,8 @@ struct replay {
 static void check_counted(struct cluster *cluster, const struct coord_state *before, const struct coord_event *event)
 {
     const struct coord_migration *m = coord_find_migration(before, event->migration);
-    if (event->type != COORD_EVENT_SHARD_REACHED || m == NULL || event->u.reached.shard >= m->n_shards)
+    if ((event->type != COORD_EVENT_SHARD_REACHED && event->type != COORD_EVENT_SHARD_UNDONE) || m == NULL ||
+        event->u.reached.shard >= m->n_shards)
         return;
     const struct coord_shard *shard = &m->shards[event->u.reached.shard];
     bool current = event->u.reached.generation == shard->generation ||
@@ -301,9 +282,9 @@ void cluster_check_log(struct cluster *cluster)
 {
     struct zdm_error err = ZDM_ERROR_INIT;
     struct replay replay = {cluster, coord_state_new()};
-    if (cluster->store.ops->read(cluster->store.self, 1, replay_record, &replay, &err) != STORE_OK)
+    if (cluster->main.store.ops->read(cluster->main.store.self, 1, replay_record, &replay, &err) != STORE_OK)
         cluster_fail(cluster, "the log cannot be read: %s", err.message);
-    const struct coord_state *live = cluster->coordinator != NULL ? coord_driver_state(cluster->coordinator) : NULL;
+    const struct coord_state *live = cluster->main.driver != NULL ? coord_driver_state(cluster->main.driver) : NULL;
     for (unsigned i = 0; live != NULL && i < CLUSTER_PLANS; i++)
         compare(cluster, coord_find_migration(replay.state, cluster->plans[i].plan->id), cluster_migration(cluster, i));
     if (live != NULL &&

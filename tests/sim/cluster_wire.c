@@ -6,6 +6,7 @@
  * that the log does not hold, nothing begun after a stop has arrived, nothing without a lease.
  */
 #include "tests/sim/cluster_private.h"
+#include "tests/sim/oracle.h"
 
 #include <string.h>
 
@@ -39,10 +40,11 @@ static bool read_order(const struct zdm_envelope *envelope, struct zdm_directive
 
 /* ---- What the coordinator says has to be in its log ---- */
 
-static void check_order(struct cluster *cluster, const struct zdm_directive *directive)
+static void check_order(struct cluster *cluster, const struct cluster_coordinator *c,
+                        const struct zdm_directive *directive)
 {
     struct zdm_hash hash;
-    const struct zdm_hash *there = sim_store_hash_at(&cluster->disk, directive->fence.generation, &hash);
+    const struct zdm_hash *there = sim_store_hash_at(&c->disk, directive->fence.generation, &hash);
     unsigned plan = cluster_plan_of(cluster, directive->migration);
     if (there == NULL || !zdm_hash_equal(there, &directive->fence.anchor))
         cluster_fail(cluster, "an order of %s for %s went out whose generation %llu is not in the log",
@@ -52,35 +54,53 @@ static void check_order(struct cluster *cluster, const struct zdm_directive *dir
 }
 
 /* "Done" without a position in the log: only for what was so already. */
-static void check_done(struct cluster *cluster, const struct zdm_frame *frame)
+static void check_done(struct cluster *cluster, const struct sim_operator *person, const struct zdm_frame *frame)
 {
-    const struct zdm_request *request = &cluster->person.request;
-    if (frame->u.answer.code != ZDM_OK || frame->u.answer.seq != 0 || !cluster->person.busy ||
+    const struct zdm_request *request = &person->request;
+    if (frame->u.answer.code != ZDM_OK || frame->u.answer.seq != 0 || !person->busy ||
         !zdm_id_equal(&frame->u.answer.request_id, &request->request_id))
         return;
     unsigned plan = cluster_plan_of(cluster, request->migration);
     bool there = plan < CLUSTER_PLANS && cluster_migration(cluster, plan) != NULL;
-    if (!there || (request->verb != ZDM_VERB_SUBMIT && request->verb != ZDM_VERB_PAUSE))
+    bool can_be = request->verb == ZDM_VERB_SUBMIT || request->verb == ZDM_VERB_PAUSE ||
+                  request->verb == ZDM_VERB_REVOKE_APPROVAL;
+    if (request->verb != ZDM_VERB_TRUST && !(there && can_be))
         cluster_fail(cluster, "%s was answered as done, and the log does not know of it", zdm_verb_name(request->verb));
 }
 
-static void coordinator_says(struct cluster *cluster, const struct zdm_frame *frame)
+static void coordinator_says(struct cluster *cluster, const struct cluster_coordinator *c,
+                             const struct zdm_frame *frame)
 {
     struct zdm_directive directive;
-    if (frame->type == ZDM_FRAME_ANSWER)
-        check_done(cluster, frame);
+    for (size_t i = 0; frame->type == ZDM_FRAME_ANSWER && i < CLUSTER_SEATS; i++)
+        check_done(cluster, &cluster->seats[i], frame);
     if (frame->type == ZDM_FRAME_ANSWER && frame->u.answer.code == ZDM_OK &&
-        frame->u.answer.seq > sim_store_head(&cluster->disk))
+        frame->u.answer.seq > sim_store_head(&c->disk))
         cluster_fail(cluster, "a request was answered before it was in the log");
+    if (c->fenced && (frame->type == ZDM_FRAME_ORDERS || frame->type == ZDM_FRAME_ACK))
+        cluster_fail(cluster, "a fenced coordinator gave an order or a lease");
     for (size_t i = 0; frame->type == ZDM_FRAME_ORDERS && i < frame->u.envelopes.n; i++) {
         if (!read_order(&frame->u.envelopes.items[i], &directive))
             continue;
-        check_order(cluster, &directive);
+        check_order(cluster, c, &directive);
         zdm_directive_fini(&directive);
     }
 }
 
 /* ---- What an agent says ---- */
+
+/* Invariant 9: who says that it went back to a phase has the schema as it was when that phase was first proven. */
+static void check_undone(struct cluster *cluster, const struct cluster_agent *agent,
+                         const struct zdm_migration_report *mr)
+{
+    const struct agent_journal *journal = sim_db_journal(agent->db, mr->migration);
+    if (!mr->undone || journal == NULL || !zdm_fence_equal(&journal->accepted, &mr->accepted))
+        return;
+    if (mr->proven_phase > SIM_PHASES_MAX || zdm_id_is_zero(&journal->undo_nonce) ||
+        !sim_schema_is_as_at(&sim_db_truth(agent->db, journal)->schema, mr->proven_phase))
+        cluster_fail(cluster, "agent %d says that %s is back at phase %u, and its schema is another one", agent->node,
+                     mr->migration, mr->proven_phase);
+}
 
 static void agent_says(struct cluster *cluster, int node, const struct zdm_frame *frame)
 {
@@ -94,8 +114,12 @@ static void agent_says(struct cluster *cluster, int node, const struct zdm_frame
     ear->sent[report->number % CLUSTER_SENT].at_ms = cluster->world.now_ms;
     for (size_t i = 0; i < report->n_migrations; i++) {
         const struct zdm_migration_report *mr = &report->migrations[i];
-        if (mr->equivocation)
+        bool one = !cluster->saw[SAW_SECOND] && !cluster->forgot && !cluster->lying;
+        if (mr->equivocation && one)
             cluster_fail(cluster, "agent %d saw two orders of one generation", node);
+        cluster->saw[SAW_AGENT_WANTS_APPROVALS] |= mr->wait == ZDM_WAIT_APPROVALS;
+        cluster->saw[SAW_LIE_REFUSED] |= cluster->lying && mr->error_code == ZDM_REFUSED;
+        check_undone(cluster, agent_at(cluster, node), mr);
         cluster->saw[SAW_PAUSED_MID_BACKFILL] |= mr->state == ZDM_AGENT_PAUSED && mr->progress.rows_done > 0 &&
                                                  mr->progress.rows_done < mr->progress.rows_total;
     }
@@ -121,8 +145,10 @@ static void on_sent(void *ctx, int from, int to, uint64_t nth, const uint8_t *by
     check_counter(cluster, nth, bytes, n);
     if (nth == 0 || !overhear(bytes, n, &frame))
         return;
-    if (from == CLUSTER_COORDINATOR)
-        coordinator_says(cluster, &frame);
+    if (from == CLUSTER_COORDINATOR && !cluster->lying)
+        coordinator_says(cluster, &cluster->main, &frame);
+    else if (from == CLUSTER_SECOND)
+        coordinator_says(cluster, &cluster->second, &frame);
     else if (agent_at(cluster, from) != NULL)
         agent_says(cluster, from, &frame);
     zdm_frame_fini(&frame);
@@ -135,6 +161,8 @@ static void hear_ack(struct cluster_ear *ear, const struct zdm_frame *frame)
     size_t place = frame->u.ack.number % CLUSTER_SENT;
     if (ear->sent[place].number != frame->u.ack.number)
         return;
+    if (ear->sent[place].at_ms > ear->acked_ms)
+        ear->acked_ms = ear->sent[place].at_ms;
     int64_t until = ear->sent[place].at_ms + (int64_t)frame->u.ack.lease_ms;
     if (until > ear->leased_until_ms)
         ear->leased_until_ms = until;
@@ -148,9 +176,11 @@ static void hear_order(struct cluster *cluster, struct cluster_ear *ear, const s
     unsigned plan = cluster_plan_of(cluster, directive.migration);
     if (plan < CLUSTER_PLANS)
         ear->told[plan] = true;
-    if (plan < CLUSTER_PLANS && directive.mode != ZDM_MODE_RUN &&
-        zdm_fence_compare(&directive.fence, &ear->stops[plan]) > 0)
-        ear->stops[plan] = directive.fence;
+    if (plan < CLUSTER_PLANS) {
+        struct cluster_stop *stop = directive.mode == ZDM_MODE_RUN ? &ear->runs[plan] : &ear->stops[plan];
+        if (zdm_fence_compare(&directive.fence, &stop->fence) > 0)
+            *stop = (struct cluster_stop){directive.fence, directive.mode};
+    }
     zdm_directive_fini(&directive);
 }
 
@@ -158,7 +188,8 @@ static void on_arrival(void *ctx, int from, int to, const uint8_t *bytes, size_t
 {
     struct cluster *cluster = ctx;
     struct zdm_frame frame;
-    if (from != CLUSTER_COORDINATOR || agent_at(cluster, to) == NULL || !overhear(bytes, n, &frame))
+    if ((from != CLUSTER_COORDINATOR && from != CLUSTER_SECOND) || agent_at(cluster, to) == NULL ||
+        !overhear(bytes, n, &frame))
         return;
     if (frame.type == ZDM_FRAME_ACK)
         hear_ack(&cluster->ears[to], &frame);
@@ -183,8 +214,41 @@ static void check_stopped(struct cluster *cluster, unsigned plan, const struct c
     const struct coord_migration *m = cluster_migration(cluster, plan);
     long i = m != NULL ? coord_find_shard(m, agent_driver_shard(agent->driver)) : -1;
     if (i >= 0 && m->shards[i].status == COORD_FAILED && m->shards[i].generation == op->fence.generation &&
-        !cluster->doubled[agent->shard])
+        !cluster->doubled[agent->shard] && !cluster->restored[agent->shard])
         cluster_fail(cluster, "agent %d began %s after it had failed", agent->node, agent_run_name(op->run));
+}
+
+/* Invariant 3, before anything is destroyed: people signed it, and a coordinator was heard a moment ago. */
+static void check_signed(struct cluster *cluster, unsigned plan, const struct cluster_agent *agent,
+                         const struct agent_op *op)
+{
+    enum { FRESH_MS = 30000 };
+    const struct oracle_agent who = {.shard = agent_driver_shard(agent->driver),
+                                     .trust_version = agent_driver_trust_version(agent->driver),
+                                     .wall_ms = zdm_wall_ms(&cluster->world.nodes[agent->node].clock),
+                                     .plan = plan,
+                                     .submitter = cluster->plans[plan].submitter};
+    const char *wrong = oracle_judge(&cluster->people, &who, op);
+    if (wrong != NULL)
+        cluster_fail(cluster, "agent %d: %s", agent->node, wrong);
+    bool purges = op->run == AGENT_RUN_PURGE || op->run == AGENT_RUN_PURGE_LEFTOVERS;
+    if (purges && cluster->world.now_ms > cluster->ears[agent->node].acked_ms + FRESH_MS + LEASE_TOLERANCE_MS)
+        cluster_fail(cluster, "agent %d purged, and had not heard a coordinator for long", agent->node);
+}
+
+/* An order that takes away the right to go on acts when it arrives. One to go back further takes nothing from who goes
+ * back. */
+static void check_held(struct cluster *cluster, unsigned plan, const struct cluster_agent *agent,
+                       const struct agent_op *op)
+{
+    const struct cluster_ear *ear = &cluster->ears[agent->node];
+    struct agent_core_look look;
+    if (!agent_core_look(agent_driver_core(agent->driver), op->migration, &look))
+        return;
+    bool stopped = zdm_fence_compare(&op->fence, &ear->stops[plan].fence) < 0 && ear->stops[plan].mode != look.mode;
+    bool turned = zdm_fence_compare(&op->fence, &ear->runs[plan].fence) < 0 && look.mode != ZDM_MODE_RUN;
+    if (stopped || turned)
+        cluster_fail(cluster, "agent %d began %s after a stop had arrived", agent->node, agent_run_name(op->run));
 }
 
 void cluster_starts(void *ctx, int node, const struct agent_op *op)
@@ -201,7 +265,9 @@ void cluster_starts(void *ctx, int node, const struct agent_op *op)
     if (plan < CLUSTER_PLANS && !ear->told[plan])
         cluster_fail(cluster, "agent %d began %s before anybody told it to", node, agent_run_name(op->run));
     if (plan < CLUSTER_PLANS && agent->driver != NULL)
+        check_signed(cluster, plan, agent, op);
+    if (plan < CLUSTER_PLANS && agent->driver != NULL && !cluster->lying && !cluster->forgot)
         check_stopped(cluster, plan, agent, op);
-    if (plan < CLUSTER_PLANS && zdm_fence_compare(&op->fence, &ear->stops[plan]) < 0)
-        cluster_fail(cluster, "agent %d began %s after a pause had arrived", node, agent_run_name(op->run));
+    if (plan < CLUSTER_PLANS && agent->driver != NULL)
+        check_held(cluster, plan, agent, op);
 }

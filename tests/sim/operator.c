@@ -56,8 +56,9 @@ static void send_request(struct sim_operator *person)
     struct zdm_buffer body = ZDM_BUFFER_INIT;
     struct zdm_error err = ZDM_ERROR_INIT;
     struct zdm_frame frame = {.type = ZDM_FRAME_REQUEST};
+    bool uploads = person->request.verb == ZDM_VERB_SUBMIT || person->request.verb == ZDM_VERB_TRUST;
     for (size_t i = 0; i < 2; i++)
-        if (person->request.verb == ZDM_VERB_SUBMIT && person->uploads[i].n > 0)
+        if (uploads && person->uploads[i].n > 0)
             send_upload(person, &person->uploads[i]);
     person->request.session = zdm_session_transcript(person->session);
     zdm_request_encode(&person->request, &body);
@@ -77,16 +78,20 @@ static void take_answer(struct sim_operator *person, const struct zdm_frame *fra
     zdm_copy_text(person->message, sizeof person->message, frame->u.answer.message);
     world_tell(person->world, "operator: %s -> %s %s", zdm_verb_name(person->request.verb),
                zdm_code_name(person->answer), person->message);
+    uint64_t *answers = person->answer == ZDM_OK ? person->done : person->refused;
+    answers[person->request.verb]++;
     /* A request that changed nothing ("already paused") leaves no trace and has position 0. */
     bool acted = person->answer == ZDM_OK && frame->u.answer.seq > 0;
     if (person->echo) {
         person->contradicted = person->contradicted || !acted || frame->u.answer.seq != person->echo_seq;
         person->echoes++;
     } else if (acted && person->n_answered < OPERATOR_ANSWERS_MAX) {
+        person->answered_at[person->n_answered] = frame->u.answer.seq;
         person->answered[person->n_answered++] = person->request.request_id;
         person->echo = world_chance(person->world, ECHO_PERCENT);
         person->echo_seq = frame->u.answer.seq;
         if (person->echo) {
+            person->dials = 0;
             dial(person);
             return;
         }
@@ -171,8 +176,15 @@ static void impatient(void *ctx, void *payload)
     const uint64_t *attempt = payload;
     bool mine = *attempt == person->attempt;
     free(payload);
-    if (mine && person->busy)
+    if (!mine || !person->busy)
+        return;
+    if (person->dials < OPERATOR_DIALS_MAX) {
         dial(person);
+        return;
+    }
+    hang_up(person);
+    zdm_request_fini(&person->request);
+    person->busy = person->echo = false;
 }
 
 static void dial(struct sim_operator *person)
@@ -187,6 +199,7 @@ static void dial(struct sim_operator *person)
         person->net.ops->dial(person->net.self, person->url, &person->conn, &err) != ZDM_OK)
         abort();
     *attempt = ++person->attempt;
+    person->dials++;
     world_after(person->world, OPERATOR_PATIENCE_MS, person->node, impatient, person, attempt, free);
 }
 
@@ -213,5 +226,19 @@ void operator_ask(struct sim_operator *person, struct zdm_request *request)
     person->request = *request;
     zdm_random_fill(random, person->request.request_id.bytes, sizeof person->request.request_id.bytes);
     person->busy = true;
+    person->dials = 0;
     dial(person);
+}
+
+void operator_forget(struct sim_operator *person, uint64_t seq)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < person->n_answered; i++) {
+        if (person->answered_at[i] > seq)
+            continue;
+        person->answered[kept] = person->answered[i];
+        person->answered_at[kept++] = person->answered_at[i];
+    }
+    person->n_answered = kept;
+    person->echo = person->echo && person->echo_seq <= seq;
 }

@@ -14,7 +14,7 @@
 #include "tests/sim/sim_net.h"
 #include "tests/sim/world.h"
 
-enum { OPERATOR_PATIENCE_MS = 3000, OPERATOR_ANSWERS_MAX = 512 };
+enum { OPERATOR_PATIENCE_MS = 3000, OPERATOR_DIALS_MAX = 15, OPERATOR_ANSWERS_MAX = 512, OPERATOR_VERBS = 32 };
 
 struct operator_upload {
     const uint8_t *bytes;
@@ -26,25 +26,28 @@ struct sim_operator {
     int node;
     const char *url;
     struct zdm_net net;
-    const struct zdm_signing_key *key;
+    const struct zdm_signing_key *key; /* whose turn it is; may be another one for each request */
     struct zdm_id fleet;
     struct zdm_hash coordinator; /* public key */
 
     struct zdm_session *session;
     zdm_conn conn;
     uint64_t attempt; /* counts dials, so that an old time-out means nothing */
+    unsigned dials;   /* for the request at hand: after OPERATOR_DIALS_MAX it is given up, as a revoked person must */
 
     bool busy; /* a request waits for its answer */
     struct zdm_request request;
-    struct operator_upload uploads[2]; /* submit: plan envelope, notes */
+    struct operator_upload uploads[2]; /* submit: plan envelope, notes; trust: the trust file */
     enum zdm_code answer;              /* of the last request */
     char message[256];
     bool echo; /* the request was answered before, at this position */
     uint64_t echo_seq;
-    uint64_t echoes;   /* answered twice */
-    bool contradicted; /* a second answer differed from the first */
+    uint64_t echoes;                                        /* answered twice */
+    uint64_t done[OPERATOR_VERBS], refused[OPERATOR_VERBS]; /* answers, by verb */
+    bool contradicted;                                      /* a second answer differed from the first */
 
-    struct zdm_id answered[OPERATOR_ANSWERS_MAX]; /* ids of requests answered with ZDM_OK */
+    struct zdm_id answered[OPERATOR_ANSWERS_MAX]; /* ids of requests answered with ZDM_OK, */
+    uint64_t answered_at[OPERATOR_ANSWERS_MAX];   /* and their positions in the log */
     size_t n_answered;
 };
 
@@ -53,5 +56,7 @@ void operator_start(struct sim_operator *person, struct sim_net *net);
 void operator_stop(struct sim_operator *person, struct sim_net *net);
 /* Begins a request (takes it; its id is drawn here). Not while busy. */
 void operator_ask(struct sim_operator *person, struct zdm_request *request);
+/* The log was put back to that position: what was answered later is not asked for any more. */
+void operator_forget(struct sim_operator *person, uint64_t seq);
 
 #endif

@@ -63,13 +63,14 @@ static void do_batch(struct sim_db *db, const struct sim_pending *pending, struc
     uint32_t to = from + wanted < db->rows ? from + wanted : db->rows;
     bool change = op->run == AGENT_RUN_BATCH;
     struct sim_db_truth *truth = sim_db_truth(db, journal);
-    uint8_t *counters = truth->schema.counters[sim_schema_fill(op->plan, op->step)];
+    unsigned fill = sim_schema_fill(op->plan, op->step);
+    uint8_t *counters = truth->schema.counters[fill];
     if (change && truth->paused)
         db->violation = "a batch was committed under an accepted pause";
     if (change && zdm_plan_step(op->plan, op->step)->inverse == ZDM_INVERSE_IMAGES)
         truth->schema.made[op->step] = SIM_THERE;
     for (uint32_t i = from; i < to && change; i++)
-        if (++counters[i] > 1)
+        if (!(truth->schema.again[fill] && counters[i] == 1) && ++counters[i] > 1)
             db->violation = "a row was changed twice";
     char text[16];
     snprintf(text, sizeof text, "%u", to);
@@ -139,6 +140,7 @@ static enum agent_outcome do_purge(struct sim_db *db, struct sim_db_truth *truth
     if (wrong != NULL)
         db->violation = wrong;
     db->purged++;
+    db->purged_now += sim_db_wall_ms(db) < since + op->plan->grace_ms;
     return AGENT_OK;
 }
 
@@ -227,12 +229,14 @@ static bool is_true(const struct sim_schema *schema, const struct agent_journal 
 }
 
 /* And whatever is journalled as undone. In the first part of a step's way back nothing is there yet to be undone. */
-static void check_step_back(struct sim_db *db, const struct sim_db_truth *truth, const struct agent_op *op)
+static void check_step_back(struct sim_db *db, struct sim_db_truth *truth, const struct agent_op *op)
 {
     enum agent_run next;
     bool back = truth->rights.going_back && zdm_plan_phase_of(op->plan, op->step) > truth->rights.back_to;
     if (back && sim_schema_look_back(&truth->schema, op->plan, op->step, &next) != AGENT_PROOF_DONE)
         db->violation = "a step was journalled as undone that is not";
+    if (truth->rights.going_back)
+        sim_schema_unfilled(&truth->schema, op->plan, op->step);
 }
 
 static void stop(struct agent_journal *journal, const struct sim_pending *pending)

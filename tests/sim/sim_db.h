@@ -72,13 +72,17 @@ struct sim_db {
     struct sim_db_faults faults;
     uint32_t rows;
     struct sim_db_content now;
-    struct sim_db_content *backup;      /* NULL: none was made */
-    uint32_t high[SIM_DB_JOURNALS_MAX]; /* the highest step that its journal ever stood at, whatever came since */
+    struct sim_db_content *backup; /* NULL: none was made */
+    struct sim_db_high {           /* the highest step that a journal ever stood at, whatever came since */
+        char migration[ZDM_NAME_MAX + 1];
+        uint32_t step;
+    } highs[SIM_DB_JOURNALS_MAX];
     /* What must never happen is noted here by the database itself; NULL while all is well. */
     const char *violation;
     /* So that a run can show that it was not idle. */
     uint64_t batches, lost_answers, fenced, locks, retries, leftovers;
-    uint64_t refused_spent, early, purged, dropped_leftovers, undone_parts, images_back, restores, half_undone;
+    uint64_t let_in, purged_now, refused_spent, early, purged, dropped_leftovers, undone_parts, images_back, restores,
+        half_undone;
     /* Asked before a step of a phase begins to change the database: may this shard be in that phase now? */
     bool (*may_enter)(void *ctx, const struct sim_db *db, const struct zdm_plan *plan, uint32_t phase);
     /* Told when an agent gives it something to do. */
@@ -99,6 +103,7 @@ int64_t sim_db_wall_ms(const struct sim_db *db);
 
 struct agent_journal *sim_db_journal(const struct sim_db *db, const char *migration);
 struct sim_db_truth *sim_db_truth(const struct sim_db *db, const struct agent_journal *journal);
+uint32_t sim_db_high_step(const struct sim_db *db, const char *migration);
 /* How many approvals a phase asks for: at least one where something is destroyed. */
 uint32_t sim_db_needs(const struct zdm_phase *phase);
 

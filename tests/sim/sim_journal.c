@@ -233,14 +233,12 @@ enum agent_outcome sim_journal_accept(struct sim_db *db, const struct sim_pendin
         sim_journal_report(result, journal);
         return AGENT_ALREADY;
     }
-    if (new->epoch < old->epoch || (new->epoch == old->epoch &&new->generation < old->generation)) {
+    /* (epoch, generation) must rise, and an epoch has one instance only. */
+    if (zdm_fence_compare(new, old) <= 0 ||
+        (new->epoch == old->epoch && !zdm_id_equal(&new->instance, &old->instance))) {
         db->fenced++;
         return AGENT_FENCED;
     }
-    if (new->epoch == old->epoch &&new->generation == old->generation)
-        db->violation = "two orders of one generation";
-    else if (new->epoch == old->epoch && !zdm_id_equal(&new->instance, &old->instance))
-        db->violation = "a shard followed two coordinators of one epoch";
     take_order(db, journal, pending);
     sim_journal_report(result, journal);
     return AGENT_OK;
@@ -283,6 +281,24 @@ void sim_journal_report(struct agent_result *result, const struct agent_journal 
     result->undo_nonce = journal->undo_nonce;
 }
 
+uint32_t sim_db_high_step(const struct sim_db *db, const char *migration)
+{
+    for (size_t i = 0; i < SIM_DB_JOURNALS_MAX; i++)
+        if (strcmp(db->highs[i].migration, migration) == 0)
+            return db->highs[i].step;
+    return 0;
+}
+
+static void note_high(struct sim_db *db, const char *migration, uint32_t step)
+{
+    struct sim_db_high *high = db->highs;
+    while (high->migration[0] != '\0' && strcmp(high->migration, migration) != 0)
+        high++;
+    zdm_copy_text(high->migration, sizeof high->migration, migration);
+    if (step > high->step)
+        high->step = step;
+}
+
 void sim_journal_go_to(struct sim_db *db, struct agent_journal *journal, const struct zdm_plan *plan, uint32_t step)
 {
     bool forward = step > journal->step;
@@ -293,9 +309,7 @@ void sim_journal_go_to(struct sim_db *db, struct agent_journal *journal, const s
     journal->rows_done = journal->rows_total = 0;
     if (!forward)
         return;
-    uint32_t *high = &db->high[journal - db->now.journals];
-    if (step > *high)
-        *high = step;
+    note_high(db, journal->migration, step);
     for (size_t i = 0; i < plan->n_phases; i++)
         if (zdm_plan_first_after(plan, plan->phases[i].number) == step)
             sim_schema_remember(&sim_db_truth(db, journal)->schema, plan->phases[i].number);
@@ -342,6 +356,7 @@ enum agent_outcome sim_journal_spend(struct sim_db *db, struct agent_journal *jo
         return refuse_spent(db, result);
     for (size_t i = 0; i < op->n_spend; i++)
         spend(db, &op->spend[i].nonce);
+    db->let_in++;
     if (op->spend_phase > 0) {
         journal->entered_phase = rights->entered = op->spend_phase;
         journal->purge_now = rights->purge_now = op->purge_now;

@@ -179,10 +179,18 @@ static const char *hide_added(struct sim_schema *schema, const struct zdm_plan *
         if (step->action != ZDM_ACTION_BACKFILL)
             continue;
         for (size_t i = 0; i < step->derivation->n_assignments; i++)
-            if (zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target) == column)
+            if (zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target) == column) {
                 memset(schema->counters[sim_schema_fill(plan, o)], 0, SIM_ROWS_MAX);
+                schema->again[sim_schema_fill(plan, o)] = false;
+            }
     }
     return NULL;
+}
+
+void sim_schema_unfilled(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t ordinal)
+{
+    if (zdm_plan_step(plan, ordinal)->action == ZDM_ACTION_BACKFILL)
+        schema->again[sim_schema_fill(plan, ordinal)] = true;
 }
 
 static const char *undo_sync(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms)

@@ -6,11 +6,15 @@
 #include <stdlib.h>
 
 #include "common/base/buffer.h"
+#include "coordinator/core/core.h"
+#include "tests/sim/liar.h"
+#include "tests/sim/mind.h"
 
 enum {
     STORM_MS = 90000,
     LONG_STORM_MS = 420000,
-    PEACE_MS = 900000,
+    PEACE_MS = 1500000,
+    LYING_MS = 150000,
     FAULT_EVERY_MS = 1500,
     SLOW_MS = 2500,
     SLOW_FOR_MS = 20000
@@ -24,7 +28,7 @@ void storm_draw(struct world *world, struct storm *storm)
                             .partition_percent = (unsigned)world_between(world, 0, 20),
                             .freeze_percent = (unsigned)world_between(world, 0, 10),
                             .delay_percent = (unsigned)world_between(world, 0, 20),
-                            .operator_meddles = world_chance(world, 70)};
+                            .people_meddle = world_chance(world, 70)};
     storm->database.lock_percent = (unsigned)world_between(world, 0, 60);
     storm->database.retry_percent = (unsigned)world_between(world, 0, 15);
     storm->database.lost_percent = (unsigned)world_between(world, 0, 15);
@@ -34,109 +38,20 @@ void storm_draw(struct world *world, struct storm *storm)
     storm->full_percent = world_chance(world, 40) ? (unsigned)world_between(world, 1, 10) : 0;
     storm->unknown_percent = world_chance(world, 40) ? (unsigned)world_between(world, 1, 10) : 0;
     storm->broken_percent = world_chance(world, 40) ? (unsigned)world_between(world, 1, 5) : 0;
+    storm->restore_percent = world_chance(world, 25) ? (unsigned)world_between(world, 1, 8) : 0;
+    storm->log_percent = world_chance(world, 20) ? (unsigned)world_between(world, 1, 6) : 0;
+    storm->second_percent = (unsigned)world_between(world, 0, 6);
+    storm->lying = world_chance(world, 12);
     storm->database.leftover_percent = (unsigned)world_between(world, 0, 60);
 }
 
-/* ---- the operator's mind ---- */
-
-static void ask(struct cluster *cluster, unsigned plan, enum zdm_verb verb, const char *shard)
+static void people_act(struct cluster *cluster, bool meddle)
 {
-    struct zdm_request request = {.verb = verb};
-    const struct cluster_plan *of = &cluster->plans[plan];
-    zdm_copy_text(request.migration, sizeof request.migration, of->plan->id);
-    if (verb == ZDM_VERB_SUBMIT) {
-        request.plan_hash = of->plan->hash;
-        cluster->person.uploads[0] = (struct operator_upload){of->bytes.data, of->bytes.len};
-        cluster->person.uploads[1] = (struct operator_upload){of->notes.data, of->notes.len};
-    } else if (shard == NULL) {
-        request.shards.all = true;
-        request.throttle.batch_target_ms = (uint32_t)world_between(&cluster->world, 10, 100);
-    } else {
-        request.shards.names = malloc(sizeof *request.shards.names);
-        request.shards.names[0] = zdm_strdup(shard);
-        request.shards.n_names = 1;
-    }
-    operator_ask(&cluster->person, &request);
-}
-
-/* What is hidden waits for its purge, which this release leaves to people. */
-static uint32_t last_phase(const struct coord_migration *migration)
-{
-    uint32_t last = zdm_plan_last_phase(migration->plan);
-    while (last > 0 && zdm_plan_phase(migration->plan, last)->class == ZDM_PHASE_PURGE)
-        last--;
-    return last;
-}
-
-static bool all_at(const struct coord_migration *migration, uint32_t phase)
-{
-    for (size_t i = 0; i < migration->n_shards; i++)
-        if (migration->shards[i].at < phase)
-            return false;
-    return true;
-}
-
-/* May an advance let the shard further? The phases of all together need all together. */
-static bool waits_for_advance(const struct coord_migration *migration, const struct coord_shard *shard)
-{
-    const struct zdm_phase *next = zdm_plan_phase(migration->plan, shard->at + 1);
-    if (next == NULL || shard->at < shard->opened || shard->at >= last_phase(migration))
-        return false;
-    bool together = next->class != ZDM_PHASE_EXPAND && next->class != ZDM_PHASE_MIGRATE;
-    return !together || all_at(migration, shard->at);
-}
-
-/* The next thing that a sensible operator does to get a migration on; false when there is nothing to do. */
-static bool push_on(struct cluster *cluster, unsigned plan)
-{
-    const struct coord_migration *migration = cluster_migration(cluster, plan);
-    if (migration == NULL) {
-        ask(cluster, plan, ZDM_VERB_SUBMIT, NULL);
-        return true;
-    }
-    for (size_t i = 0; i < migration->n_shards; i++) {
-        const struct coord_shard *shard = &migration->shards[i];
-        bool held = shard->status == COORD_HELD;
-        if (held || shard->status == COORD_FAILED || shard->status == COORD_UNSURE) {
-            ask(cluster, plan, held ? ZDM_VERB_RESUME : ZDM_VERB_RETRY, shard->name);
-            return true;
-        }
-    }
-    if (migration->mode == COORD_HALTED) {
-        ask(cluster, plan, ZDM_VERB_RESUME, NULL);
-        return true;
-    }
-    for (size_t i = 0; i < migration->n_shards; i++) {
-        if (waits_for_advance(migration, &migration->shards[i])) {
-            ask(cluster, plan, ZDM_VERB_ADVANCE, NULL);
-            return true;
-        }
-    }
-    return false;
-}
-
-static void meddle(struct cluster *cluster, unsigned plan)
-{
-    static const char *const names[] = {"shard-1", "shard-2", "shard-3"};
-    const char *shard = world_chance(&cluster->world, 30) ? NULL : names[world_random(&cluster->world) % 3];
-    int64_t what = world_between(&cluster->world, 1, 100);
-    if (what <= 55)
-        ask(cluster, plan, ZDM_VERB_PAUSE, shard);
-    else if (what <= 85)
-        ask(cluster, plan, ZDM_VERB_ADVANCE, shard);
+    cluster->meddling = meddle;
+    if (meddle && world_chance(&cluster->world, 30))
+        mind_meddle(cluster);
     else
-        ask(cluster, plan, ZDM_VERB_THROTTLE, NULL);
-}
-
-static void operator_acts(struct cluster *cluster, bool meddles)
-{
-    unsigned plan = (unsigned)(world_random(&cluster->world) % CLUSTER_PLANS);
-    if (cluster->person.busy || cluster->coordinator == NULL)
-        return;
-    if (meddles && cluster_migration(cluster, plan) != NULL && world_chance(&cluster->world, 30))
-        meddle(cluster, plan);
-    else if (!push_on(cluster, plan))
-        push_on(cluster, (plan + 1) % CLUSTER_PLANS);
+        mind_push(cluster);
 }
 
 /* ---- the storm ---- */
@@ -184,10 +99,60 @@ static void a_double(struct cluster *cluster)
 static void trouble_disk(struct cluster *cluster, const struct storm *storm)
 {
     struct world *world = &cluster->world;
-    cluster->disk.unknown_percent = storm->unknown_percent;
-    cluster->disk.broken_percent = storm->broken_percent;
+    cluster->main.disk.unknown_percent = storm->unknown_percent;
+    cluster->main.disk.broken_percent = storm->broken_percent;
     if (world_chance(world, storm->full_percent))
-        cluster->disk.full_until_ms = world->now_ms + world_between(world, 1000, 15000);
+        cluster->main.disk.full_until_ms = world->now_ms + world_between(world, 1000, 15000);
+}
+
+/* Whoever restores a shard does so while its migrations still go on: what has ended is nobody's any more. */
+static bool is_under_way(const struct cluster *cluster)
+{
+    for (unsigned i = 0; i < CLUSTER_PLANS; i++) {
+        const struct coord_migration *m = cluster_migration(cluster, i);
+        if (m == NULL || m->mode == COORD_ENDED)
+            return false;
+    }
+    return true;
+}
+
+/* Backups are made, and now and then the last one is put back: on a shard, or of the coordinator's log. */
+static void a_restore(struct cluster *cluster, const struct storm *storm)
+{
+    struct world *world = &cluster->world;
+    unsigned number = (unsigned)(world_random(world) % CLUSTER_SHARDS);
+    struct sim_db *db = &cluster->dbs[number];
+    if (db->backup != NULL && is_under_way(cluster) && world_chance(world, storm->restore_percent)) {
+        world_tell(world, "shard-%u is restored from a backup", number + 1);
+        cluster->restored[number] = true;
+        sim_db_restore(db);
+    } else if (storm->restore_percent > 0 && world_chance(world, 10)) {
+        sim_db_back_up(db);
+    }
+}
+
+static void a_restored_log(struct cluster *cluster, const struct storm *storm)
+{
+    struct world *world = &cluster->world;
+    if (cluster->has_copy && world_chance(world, storm->log_percent)) {
+        bool backup = world_chance(world, 50);
+        cluster->saw[backup ? SAW_LOG_RESTORED : SAW_TAIL_LOST] = true;
+        cluster_crash_coordinator(cluster);
+        cluster_restore_log(cluster, backup);
+        cluster_start_coordinator(cluster);
+    } else if (storm->log_percent > 0 && world_chance(world, 15)) {
+        cluster_copy_log(cluster);
+    }
+}
+
+static void a_second(struct cluster *cluster, const struct storm *storm)
+{
+    if (!cluster->two)
+        return;
+    if (world_chance(&cluster->world, storm->second_percent))
+        cluster_start_second(cluster);
+    else if (world_chance(&cluster->world, 20))
+        cluster_stop_second(cluster);
 }
 
 static void something_happens(struct cluster *cluster, const struct storm *storm)
@@ -213,6 +178,9 @@ static void something_happens(struct cluster *cluster, const struct storm *storm
             world->now_ms + world_between(world, 100, 20000);
     if (world_chance(world, storm->double_percent))
         a_double(cluster);
+    a_restore(cluster, storm);
+    a_restored_log(cluster, storm);
+    a_second(cluster, storm);
     trouble_disk(cluster, storm);
     revive_somebody(cluster);
 }
@@ -254,25 +222,17 @@ static bool run_until(struct cluster *cluster, int64_t until_ms)
     return cluster->failure[0] == '\0';
 }
 
-bool storm_is_finished(const struct cluster *cluster)
-{
-    for (unsigned i = 0; i < CLUSTER_PLANS; i++) {
-        const struct coord_migration *migration = cluster_migration(cluster, i);
-        if (migration == NULL || !all_at(migration, last_phase(migration)))
-            return false;
-    }
-    return true;
-}
-
 void storm_rage(struct cluster *cluster, const struct storm *storm)
 {
     int64_t end = storm->long_silence ? LONG_STORM_MS : STORM_MS, slow_since_ms = 0;
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
         cluster->dbs[i].faults = storm->database;
+    for (unsigned i = 0; i < CLUSTER_PLANS; i++)
+        cluster->plans[i].back = world_chance(&cluster->world, 30);
     if (storm->long_silence)
         cluster->dbs[0].faults = (struct sim_db_faults){.lock_percent = 100};
     while (cluster->world.now_ms < end && run_until(cluster, cluster->world.now_ms + FAULT_EVERY_MS)) {
-        operator_acts(cluster, storm->operator_meddles && !storm->long_silence);
+        people_act(cluster, storm->people_meddle && !storm->long_silence);
         /* A long silence is a quiet one: whoever restarts has no lease to lose. */
         if (storm->long_silence) {
             keep_silent(cluster, &slow_since_ms);
@@ -286,14 +246,30 @@ void storm_rage(struct cluster *cluster, const struct storm *storm)
 static void heal(struct cluster *cluster)
 {
     sim_net_heal(cluster->net);
-    sim_store_heal(&cluster->disk);
+    sim_store_heal(&cluster->main.disk);
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++) {
         cluster->dbs[i].faults = (struct sim_db_faults){.lock_percent = 0};
         cluster_crash_agent(cluster, i + CLUSTER_SHARDS);
     }
+    cluster_stop_second(cluster);
     cluster_start_coordinator(cluster);
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
         cluster_start_agent(cluster, i);
+}
+
+void storm_lie(struct cluster *cluster)
+{
+    int64_t end = cluster->world.now_ms + LYING_MS;
+    for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
+        cluster->dbs[i].faults = (struct sim_db_faults){.lock_percent = 0};
+    liar_start(cluster);
+    while (cluster->world.now_ms < end && run_until(cluster, cluster->world.now_ms + FAULT_EVERY_MS)) {
+        crash_somebody(cluster);
+        revive_somebody(cluster);
+        if (world_chance(&cluster->world, 40))
+            mind_sign(cluster);
+    }
+    liar_stop(cluster);
 }
 
 void storm_end(struct cluster *cluster)
@@ -301,9 +277,9 @@ void storm_end(struct cluster *cluster)
     world_tell(&cluster->world, "peace");
     heal(cluster);
     int64_t end = cluster->world.now_ms + PEACE_MS;
-    while (!storm_is_finished(cluster) && cluster->world.now_ms < end &&
+    while (!mind_is_content(cluster) && cluster->world.now_ms < end &&
            run_until(cluster, cluster->world.now_ms + FAULT_EVERY_MS))
-        operator_acts(cluster, false);
-    if (!storm_is_finished(cluster))
+        people_act(cluster, false);
+    if (!mind_is_content(cluster))
         cluster_fail(cluster, "not finished %d s after the last fault", PEACE_MS / 1000);
 }

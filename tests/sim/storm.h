@@ -1,5 +1,5 @@
 /*
- * storm.h - what happens to a cluster in one seed: faults for some minutes, a person who goes on meanwhile, then peace.
+ * storm.h - what happens to a cluster in one seed: faults for some minutes, people who go on meanwhile, then peace.
  */
 #ifndef TESTS_SIM_STORM_H
 #define TESTS_SIM_STORM_H
@@ -11,14 +11,17 @@ struct storm {
     struct sim_db_faults database;
     unsigned crash_percent, restart_percent, cut_percent, partition_percent, freeze_percent, delay_percent;
     unsigned double_percent, full_percent, unknown_percent, broken_percent;
-    bool operator_meddles;
+    unsigned restore_percent, log_percent, second_percent;
+    bool people_meddle;
+    bool lying;        /* afterwards a liar has the coordinator's key */
     bool long_silence; /* a shard that nobody hears for longer than a lease, and that cannot get on meanwhile */
 };
 
 void storm_draw(struct world *world, struct storm *out);
 void storm_rage(struct cluster *cluster, const struct storm *storm);
-/* No faults any more; the operator goes on until every shard has all, or for a time that must suffice. */
+/* No faults any more; people go on until every migration is where they want it, or for a time that must suffice. */
 void storm_end(struct cluster *cluster);
-bool storm_is_finished(const struct cluster *cluster);
+/* Instead of peace: a liar in the coordinator's place, for a while. */
+void storm_lie(struct cluster *cluster);
 
 #endif

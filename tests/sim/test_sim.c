@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "tests/sim/mind.h"
 #include "tests/sim/storm.h"
 
 enum { SEEDS = 200 };
@@ -24,14 +25,30 @@ struct totals {
     uint64_t saw[SAW_SIGHTS]; /* seeds in which it was seen */
 };
 
+/* Every row was filled once where the migration stands, and not at all where it was undone. */
+static void check_rows(struct cluster *cluster, unsigned shard, unsigned plan)
+{
+    const struct sim_db *db = &cluster->dbs[shard];
+    const struct agent_journal *journal = sim_db_journal(db, cluster->plans[plan].plan->id);
+    const struct zdm_plan *of = cluster->plans[plan].plan;
+    if (journal == NULL) {
+        cluster_fail(cluster, "shard-%u has lost the journal of %s", shard + 1, of->id);
+        return;
+    }
+    unsigned expected = journal->step > zdm_plan_n_steps(of) ? 1 : 0;
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(of); o++)
+        for (uint32_t i = 0; zdm_plan_step(of, o)->action == ZDM_ACTION_BACKFILL && i < db->rows; i++) {
+            unsigned n = sim_db_truth(db, journal)->schema.counters[sim_schema_fill(of, o)][i];
+            if (n != expected)
+                cluster_fail(cluster, "shard-%u: row %u of %s was changed %u times", shard + 1, i, of->id, n);
+        }
+}
+
 static void check_end(struct cluster *cluster)
 {
     for (unsigned s = 0; s < CLUSTER_SHARDS; s++)
-        for (size_t j = 0; j < CLUSTER_PLANS; j++)
-            for (uint32_t i = 0; i < cluster->dbs[s].rows; i++)
-                if (cluster->dbs[s].now.truths[j].schema.counters[0][i] != 1)
-                    cluster_fail(cluster, "shard-%u: row %u was changed %u times", s + 1, i,
-                                 cluster->dbs[s].now.truths[j].schema.counters[0][i]);
+        for (unsigned plan = 0; plan < CLUSTER_PLANS; plan++)
+            check_rows(cluster, s, plan);
     cluster_check_log(cluster);
 }
 
@@ -49,11 +66,12 @@ static void add_totals(struct totals *totals, const struct cluster *cluster)
         totals->retries += db->retries;
         totals->leftovers += db->leftovers;
     }
-    totals->unknown_kept += cluster->disk.unknown_kept;
-    totals->unknown_lost += cluster->disk.unknown_lost;
-    totals->broken += cluster->disk.broken;
-    totals->full += cluster->disk.full;
-    totals->echoes += cluster->person.echoes;
+    totals->unknown_kept += cluster->main.disk.unknown_kept;
+    totals->unknown_lost += cluster->main.disk.unknown_lost;
+    totals->broken += cluster->main.disk.broken;
+    totals->full += cluster->main.disk.full;
+    for (size_t i = 0; i < CLUSTER_SEATS; i++)
+        totals->echoes += cluster->seats[i].echoes;
     for (size_t i = 0; i < SAW_SIGHTS; i++)
         totals->saw[i] += cluster->saw[i];
 }
@@ -67,11 +85,14 @@ static uint64_t run_seed(uint64_t seed, bool verbose, struct totals *totals, cha
     cluster_init(cluster, seed, verbose);
     storm_draw(&cluster->world, &storm);
     storm_rage(cluster, &storm);
-    totals->finished_in_storm += storm_is_finished(cluster);
-    if (cluster->failure[0] == '\0')
+    totals->finished_in_storm += mind_is_content(cluster);
+    if (cluster->failure[0] == '\0' && storm.lying)
+        storm_lie(cluster);
+    else if (cluster->failure[0] == '\0')
         storm_end(cluster);
-    if (cluster->failure[0] == '\0')
+    if (cluster->failure[0] == '\0' && !storm.lying)
         check_end(cluster);
+    cluster_see_everything(cluster);
     add_totals(totals, cluster);
     zdm_copy_text(out_failure, size, cluster->failure);
     uint64_t digest = cluster->world.digest;

@@ -12,7 +12,7 @@
 
 #include "common/base/seams.h"
 
-enum { WORLD_NODES_MAX = 8, WORLD_ANY = -1 };
+enum { WORLD_NODES_MAX = 12, WORLD_ANY = -1 };
 
 struct world_node {
     bool alive;
