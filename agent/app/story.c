@@ -124,13 +124,37 @@ static void tell_state(const struct teller *t, const struct zdm_migration_report
     }
 }
 
+/* Ordered back, or just arrived: less proven than before is then the point of it. */
+static bool goes_back(const struct teller *t, const struct zdm_migration_report *m)
+{
+    struct agent_core_look look;
+    return m->undone ||
+           (t->core != NULL && agent_core_look(t->core, m->migration, &look) && look.mode == ZDM_MODE_UNDO);
+}
+
+static void tell_way_back(const struct teller *t, const struct zdm_migration_report *b,
+                          const struct zdm_migration_report *m)
+{
+    char phase[16];
+    snprintf(phase, sizeof phase, "%u", m->proven_phase);
+    if (m->undone && !b->undone)
+        tell(t, ZDM_LOG_INFO, "rolled back", m->migration, "to_phase", phase);
+    if (m->purged && !b->purged)
+        tell(t, ZDM_LOG_INFO, "what rollbacks left hidden is dropped", m->migration, NULL, "");
+    if (m->remark[0] != '\0' && strcmp(m->remark, b->remark) != 0)
+        tell(t, ZDM_LOG_WARN, "not everything came back exactly as it was", m->migration, "remark", m->remark);
+}
+
 static void tell_progress(const struct teller *t, const struct zdm_migration_report *b,
                           const struct zdm_migration_report *m)
 {
     char text[LABEL_MAX];
     if (m->proven && b->proven && m->proven_phase < b->proven_phase) {
         snprintf(text, sizeof text, "%u to %u", b->proven_phase, m->proven_phase);
-        tell(t, ZDM_LOG_ERROR, "schema has fallen back", m->migration, "phase", text);
+        if (goes_back(t, m))
+            tell(t, ZDM_LOG_INFO, "phases undone", m->migration, "phase", text);
+        else
+            tell(t, ZDM_LOG_ERROR, "schema has fallen back", m->migration, "phase", text);
     } else if (m->proven && m->proven_phase > b->proven_phase) {
         snprintf(text, sizeof text, "%u", m->proven_phase);
         tell(t, ZDM_LOG_INFO, "phase done", m->migration, "phase", text);
@@ -159,6 +183,7 @@ static void tell_migration(const struct teller *t, const struct zdm_migration_re
         tell(t, ZDM_LOG_ERROR, "two different directives claim one place in the log", m->migration, "kept",
              "the first; somebody has two coordinators or a stolen key");
     tell_progress(t, b, m);
+    tell_way_back(t, b, m);
     /* The reason of a wait is told once, not for every attempt; a short back-off is not worth a line. */
     bool other = m->state != b->state || m->wait != b->wait;
     if (other && !(m->wait == ZDM_WAIT_BACKOFF && b->state == ZDM_AGENT_WAITING))

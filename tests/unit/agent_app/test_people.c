@@ -110,6 +110,9 @@ static void undo_is_carried_out_only_with_an_order_that_holds(void **state)
             assert_true(bench_said(b)->undone);
             assert_int_equal(bench_said(b)->proven_phase, 0);
             assert_false(b->engine.done[1] || b->engine.done[2]);
+            assert_non_null(strstr(zdm_buffer_text(&b->log), "rolled back migration=rename to_phase=0\n"));
+            assert_null(strstr(zdm_buffer_text(&b->log), "fallen back"));
+            assert_int_equal(b->errors, 0);
         } else {
             expect_nothing_undone(b, why[flaw]);
         }

@@ -11,6 +11,7 @@
 
 #include "agent/app/identity.h"
 #include "agent/app/verify.h"
+#include "common/base/buffer.h"
 #include "common/os/crypto.h"
 #include "tests/unit/agent_app/fake_fleet.h"
 
@@ -68,11 +69,43 @@ static void plan_of_another_hash_is_refused_though_an_operator_signed_it(void **
     assert_null(plan);
 }
 
+static void trust_file_of_another_fleet_or_cut_short_changes_nothing(void **state)
+{
+    struct scene *s = *state;
+    struct zdm_trust_chain other;
+    struct zdm_trust trust = s->fleet->trust;
+    const struct zdm_signing_key *roots[] = {&s->fleet->root};
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    struct zdm_error err;
+    bool newer = true;
+    zdm_copy_text(trust.fleet_name, sizeof trust.fleet_name, "other");
+    assert_int_equal(zdm_trust_chain_start(s->fleet->crypto, &trust, roots, 1, &other, &err), ZDM_OK);
+    zdm_trust_chain_write(&other, &bytes);
+    assert_int_equal(agent_identity_extend_file(s->fleet->crypto, &s->identity, bytes.data, bytes.len, &newer, &err),
+                     ZDM_AUTH);
+    assert_false(newer);
+    zdm_buffer_reset(&bytes);
+    fake_fleet_new_trust(s->fleet);
+    zdm_trust_chain_write(&s->fleet->chain, &bytes);
+    for (size_t n = 0; n < bytes.len; n += 7) {
+        enum zdm_code code = agent_identity_extend_file(s->fleet->crypto, &s->identity, bytes.data, n, &newer, &err);
+        assert_true(code != ZDM_OK || !newer); /* whole, without the second version */
+        assert_int_equal(s->identity.chain.trust.version, 1);
+    }
+    assert_int_equal(agent_identity_extend_file(s->fleet->crypto, &s->identity, bytes.data, bytes.len, &newer, &err),
+                     ZDM_OK);
+    assert_true(newer);
+    assert_int_equal(s->identity.chain.trust.version, 2);
+    zdm_trust_chain_fini(&other);
+    zdm_buffer_fini(&bytes);
+}
+
 int main(void)
 {
     struct zdm_error err;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(plan_of_another_hash_is_refused_though_an_operator_signed_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(trust_file_of_another_fleet_or_cut_short_changes_nothing, setup, teardown),
     };
     if (zdm_crypto_start(&err) != ZDM_OK)
         return 1;
