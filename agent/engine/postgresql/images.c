@@ -262,34 +262,26 @@ static enum zdm_code write_chunk(struct pgsql_work *w, struct pgsql_walk_back *p
     return ZDM_OK;
 }
 
-/* The first batch counts what there is to do. */
+/* Before the first batch: how much there is to do. */
 static enum zdm_code begin_walk(struct pgsql_work *w, struct pgsql_walk_back *place, struct zdm_error *err)
 {
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    if (place->there && !place->over) {
-        return ZDM_OK;
-    }
+    struct pgsql_table images;
+    char schema[] = "zdm";
     pgsql_walk_back_fini(place);
-    zdm_buffer_puts(&sql, "SELECT count(*) FROM ");
-    put_images(&sql, w->step->object);
-    enum zdm_code code = pgsql_walk_back_begin(w, err);
-    if (code == ZDM_OK) {
-        code = pgsql_query(w->s, zdm_buffer_text(&sql), 0, NULL, &res, err);
-    }
-    if (code == ZDM_OK) {
-        place->there = true;
-        place->rows_total = (uint64_t)pgsql_int(res, 0, 0);
-    }
-    return code;
+    enum zdm_code code = pgsql_table_find(w->s, &(struct zdm_table){schema, w->step->object}, &images, err);
+    return code == ZDM_OK ? pgsql_rows_estimate(w, &images, &place->rows_total, err) : code;
 }
 
 static enum zdm_code write_batch(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
                                  struct zdm_error *err)
 {
-    enum zdm_code code = pgsql_walk_begin(w, err);
+    bool fresh = !place->there || place->over;
+    enum zdm_code code = fresh ? begin_walk(w, place, err) : ZDM_OK;
     if (code == ZDM_OK) {
-        code = begin_walk(w, place, err);
+        code = pgsql_walk_begin(w, err);
+    }
+    if (code == ZDM_OK && fresh) {
+        code = pgsql_walk_back_begin(w, err);
     }
     if (code == ZDM_OK) {
         code = write_chunk(w, place, facts, err);

@@ -69,7 +69,6 @@ static enum zdm_code drop_column(struct pgsql_work *w, const struct zdm_table *t
 /* The oldest leftover of the migration; of the step's table alone where there is a step. */
 struct leftover {
     bool found, there, ours;
-    struct zdm_table name; /* into the texts below */
     char schema[ZDM_IDENTIFIER_MAX + 1], table[ZDM_IDENTIFIER_MAX + 1], column[ZDM_IDENTIFIER_MAX + 1];
 };
 
@@ -245,11 +244,11 @@ enum zdm_code pgsql_run_purge(struct pgsql_work *w, struct zdm_error *err)
 {
     const char *const values[] = {w->op->migration, w->step->table.schema, w->step->table.name, w->step->object};
     bool images = w->step->action == ZDM_ACTION_PURGE_IMAGES, due = false;
-    /* Leftovers of the same table were hidden before: they are older, but the same grace is asked of them. */
-    enum zdm_code code = is_due(w,
-                                "migration = $2 AND schema_name = $3 AND table_name = $4 AND (hidden_name = $5 OR"
-                                " by_rollback) AND kind IN ('column', 'images')",
-                                4, values, &due, err);
+    /* Leftovers go with a column of their table. They were hidden before it, but the same grace is asked of them. */
+    const char *what = images ? "migration = $2 AND schema_name = $3 AND table_name = $4 AND hidden_name = $5"
+                              : "migration = $2 AND schema_name = $3 AND table_name = $4 AND (hidden_name = $5 OR"
+                                " by_rollback) AND kind = 'column'";
+    enum zdm_code code = is_due(w, what, 4, values, &due, err);
     if (code != ZDM_OK || !due) {
         return code;
     }

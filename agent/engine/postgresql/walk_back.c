@@ -124,10 +124,7 @@ static enum zdm_code fix_bound(struct pgsql_work *w, struct pgsql_walk_back *pla
                                struct zdm_error *err)
 {
     struct pgsql_key key = {0};
-    enum zdm_code code = pgsql_rows_estimate(w, &walk->table, &place->rows_total, err);
-    if (code == ZDM_OK) {
-        code = pgsql_key_find(w->s, &walk->table, &key, err);
-    }
+    enum zdm_code code = pgsql_key_find(w->s, &walk->table, &key, err);
     if (code == ZDM_OK) {
         code = pgsql_last_key(w, &key, &place->bound, err);
     }
@@ -176,6 +173,9 @@ static enum zdm_code catch_up(struct pgsql_work *w, struct pgsql_walk_back *plac
 {
     const struct pgsql_walk *walk = NULL;
     enum zdm_code code = pgsql_walk_get(w, &walk, err);
+    if (code == ZDM_OK && place->bound == NULL) {
+        code = pgsql_rows_estimate(w, &walk->table, &place->rows_total, err);
+    }
     if (code == ZDM_OK) {
         code = pgsql_walk_begin(w, err);
     }

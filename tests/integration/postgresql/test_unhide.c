@@ -132,6 +132,41 @@ static void what_rows_violate_stays_not_valid_and_is_named(void **state)
     free(before);
 }
 
+/* After the unhide, to before the last long part: the unique index. */
+static void to_the_index(struct rig *r)
+{
+    migrated(r);
+    rig_run(r, AGENT_RUN_HIDE, 2, AGENT_OK);
+    rig_run(r, AGENT_RUN_UNHIDE, 2, AGENT_OK);
+    for (int i = 0; i < 3; i++) {
+        rig_run(r, AGENT_RUN_RESTORE, 2, AGENT_OK);
+    }
+    rig_sql(r, "CREATE UNIQUE INDEX name_one ON users (name)");
+}
+
+static void half_built_unique_index_is_built_anew(void **state)
+{
+    struct rig *r = *state;
+    to_the_index(r);
+    rig_exec(r->super, "UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'name_one'::regclass; INSERT INTO "
+                       "zdm.owned (migration, step, kind, schema_name, object) SELECT migration, 2, 'index', 'public', "
+                       "'name_one' FROM zdm.migration");
+    assert_int_equal(rig_undo(r, 2), 2);
+    assert_string_equal(rig_value(r, "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'name_one'"),
+                        "UNIQUE (name) INCLUDE (age) DEFERRABLE INITIALLY DEFERRED");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 0);
+}
+
+static void index_of_somebody_else_is_not_taken_for_the_constraint(void **state)
+{
+    struct rig *r = *state;
+    to_the_index(r);
+    rig_back(r, 2, AGENT_PROOF_NOT_DONE, AGENT_RUN_RESTORE);
+    rig_refused(r, AGENT_RUN_RESTORE, 2, "was not made by this migration");
+    rig_sql(r, "DROP INDEX name_one");
+    rig_undo(r, 2);
+}
+
 static void triggers_of_an_expression_come_back_with_its_source(void **state)
 {
     struct rig *r = *state;
@@ -265,6 +300,8 @@ int main(void)
         RIG_TEST(hide_that_was_never_done_has_nothing_to_undo),
         RIG_TEST(way_back_can_be_left_after_every_part),
         RIG_TEST(what_rows_violate_stays_not_valid_and_is_named),
+        RIG_TEST(half_built_unique_index_is_built_anew),
+        RIG_TEST(index_of_somebody_else_is_not_taken_for_the_constraint),
         RIG_TEST(triggers_of_an_expression_come_back_with_its_source),
         RIG_TEST(column_added_under_the_old_name_is_foreign),
         RIG_TEST(exclusion_constraint_of_the_column_is_refused),

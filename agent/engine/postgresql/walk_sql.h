@@ -1,0 +1,22 @@
+/*
+ * walk_sql.h - the statements of a walk as SQL. Each begins behind the cursor in parameter `cursor`, 0 for the first
+ * one, and ends with the key in $1; taken by the caller, NULL without memory.
+ */
+#ifndef AGENT_ENGINE_POSTGRESQL_WALK_SQL_H
+#define AGENT_ENGINE_POSTGRESQL_WALK_SQL_H
+
+#include "agent/engine/postgresql/backfill.h"
+
+/* Where a chunk of $2 rows ends; no row when fewer are left. */
+char *pgsql_walk_full_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor);
+/* Where the next chunk of at most $2 rows ends, and how many it has. */
+char *pgsql_walk_next_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor);
+/* Locks the rows of the range in key order. */
+char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor);
+/* What a batch of the step does to the range: the UPDATE, with before-images where the step keeps them (images.h); of a
+ * SYNC_REMOVE on its way back, the old column brought in step (walk_back.h). */
+char *pgsql_walk_batch_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor);
+/* The key of a row in the range whose target is not what it should be. */
+char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor);
+
+#endif
