@@ -86,7 +86,7 @@ static void a_large_answer_waits_for_a_slow_reader(void **state)
     }
     assert_true(last);
     assert_true(text.len > 2 * (size_t)ZDM_PIECE_MAX);
-    expect_in(zdm_buffer_text(&text), "ann paused all shards: too slow");
+    expect_in(zdm_buffer_text(&text), "ann paused all shards: \\\"too slow\\\"");
     expect_in(zdm_buffer_text(&text), "\"more\":false}");
     zdm_buffer_fini(&text);
     close_scene(&s);
