@@ -93,15 +93,19 @@ static enum zdm_code update(const char *folder, struct agent_identity *identity,
     return code;
 }
 
+static enum zdm_code check_word(const char *what, struct zdm_error *err)
+{
+    if (strcmp(what, "show") == 0 || strcmp(what, "update") == 0)
+        return ZDM_OK;
+    zdm_error_set(err, ZDM_INVALID, "trust is followed by show or update");
+    return zdm_error_hint(err, "zdm-agent trust show, or zdm-agent trust update FILE, with --data DIR.");
+}
+
 static enum zdm_code run(const char *what, const struct agent_settings *settings, const char *argument,
                          struct zdm_error *err)
 {
     struct agent_identity identity;
     bool updates = strcmp(what, "update") == 0;
-    if (!updates && strcmp(what, "show") != 0) {
-        zdm_error_set(err, ZDM_INVALID, "trust %s is unknown", what);
-        return zdm_error_hint(err, "Use: zdm-agent trust show, or: zdm-agent trust update FILE.");
-    }
     if (updates != (argument != NULL))
         return zdm_error_set(err, ZDM_INVALID, "trust %s", updates ? "update needs a FILE" : "show takes no argument");
     enum zdm_code code = open_identity(settings->data, &identity, err);
@@ -122,7 +126,9 @@ int command_trust(int argc, char **argv)
     const char *argument;
     const char *what = argc > 0 ? argv[0] : "";
     agent_settings_init(&settings);
-    enum zdm_code code = agent_settings_read(&settings, argc > 0 ? argc - 1 : 0, argv + 1, &argument, &err);
+    enum zdm_code code = check_word(what, &err);
+    if (code == ZDM_OK)
+        code = agent_settings_read(&settings, argc - 1, argv + 1, &argument, &err);
     if (code == ZDM_OK)
         code = zdm_crypto_start(&err);
     if (code == ZDM_OK)
