@@ -219,6 +219,113 @@ static void a_damaged_page_is_found_when_opening(void **state)
     assert_int_equal(try_open(path, &store, &err), STORE_CORRUPT);
 }
 
+/* ---- Reading what is damaged ---- */
+
+struct examined {
+    size_t n;
+    uint64_t seqs[1300];
+    size_t without_hash;
+};
+
+static bool note_examined(void *ctx, const struct store_record *record)
+{
+    struct examined *seen = ctx;
+    if (seen->n < sizeof seen->seqs / sizeof *seen->seqs)
+        seen->seqs[seen->n++] = record->seq;
+    seen->without_hash += zdm_hash_is_zero(&record->hash);
+    return true;
+}
+
+static void a_damaged_log_is_examined_row_by_row_and_not_changed(void **state)
+{
+    struct store store;
+    struct zdm_error err;
+    struct examined seen = {.n = 0};
+    struct stat before, after;
+    sqlite3 *db;
+    (void)state;
+    open_fresh(&store);
+    assert_int_equal(append_group(&store, acquire(&store), 9, &err), STORE_OK);
+    close_store(&store);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "DELETE FROM event WHERE seq = 5;"
+                                  "UPDATE event SET hash = zeroblob(32), bytes = x'' WHERE seq = 7",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(stat(path, &before), 0);
+    assert_int_equal(store_sqlite_examine(path, note_examined, &seen, &err), STORE_OK);
+    assert_int_equal(seen.n, 8);
+    assert_int_equal(seen.seqs[4], 6);
+    assert_int_equal(seen.without_hash, 1);
+    assert_int_equal(stat(path, &after), 0);
+    assert_int_equal(before.st_mtim.tv_sec, after.st_mtim.tv_sec);
+    assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+}
+
+static void a_log_with_damaged_pages_is_examined_as_far_as_it_goes(void **state)
+{
+    struct store store;
+    struct zdm_error err;
+    struct examined seen = {.n = 0};
+    (void)state;
+    open_fresh(&store);
+    uint64_t epoch = acquire(&store);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(append_group(&store, epoch, 60, &err), STORE_OK);
+    close_store(&store);
+    int fd = open(path, O_RDWR);
+    assert_true(fd >= 0);
+    uint8_t noise[64];
+    memset(noise, 0x5a, sizeof noise);
+    assert_int_equal(pwrite(fd, noise, sizeof noise, 20 * 4096), sizeof noise);
+    close(fd);
+    assert_int_equal(store_sqlite_examine(path, note_examined, &seen, &err), STORE_CORRUPT);
+    assert_true(seen.n > 100 && seen.n < 1200);
+}
+
+static void a_log_that_is_open_or_absent_is_not_examined(void **state)
+{
+    struct store store;
+    struct zdm_error err;
+    struct examined seen = {.n = 0};
+    (void)state;
+    open_fresh(&store);
+    assert_int_equal(store_sqlite_examine(path, note_examined, &seen, &err), STORE_BUSY);
+    assert_non_null(strstr(err.hint, "zdmctl audit verify"));
+    close_store(&store);
+    remove_files();
+    assert_int_equal(store_sqlite_examine(path, note_examined, &seen, &err), STORE_IO);
+    assert_int_equal(err.code, ZDM_NOT_FOUND);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
+/* What a killed coordinator committed last stands in the WAL: it is read, and stays where it is. */
+static void a_log_with_a_wal_is_examined_whole(void **state)
+{
+    struct store store;
+    struct zdm_error err;
+    struct examined seen = {.n = 0};
+    char wal[160];
+    (void)state;
+    remove_files();
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        store = reopen(path);
+        _exit(append_group(&store, acquire(&store), 30, &err) == STORE_OK ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    snprintf(wal, sizeof wal, "%s-wal", path);
+    assert_int_equal(access(wal, F_OK), 0);
+    assert_int_equal(store_sqlite_examine(path, note_examined, &seen, &err), STORE_OK);
+    assert_int_equal(seen.n, 30);
+    assert_int_equal(access(wal, F_OK), 0);
+}
+
 /* ---- No room, failing medium ---- */
 
 static void a_full_store_refuses_and_works_again_when_there_is_room(void **state)
@@ -466,6 +573,10 @@ int main(void)
         cmocka_unit_test(a_newer_schema_is_refused),
         cmocka_unit_test(a_missing_or_exchanged_record_is_found_when_reading),
         cmocka_unit_test(a_damaged_page_is_found_when_opening),
+        cmocka_unit_test(a_damaged_log_is_examined_row_by_row_and_not_changed),
+        cmocka_unit_test(a_log_with_damaged_pages_is_examined_as_far_as_it_goes),
+        cmocka_unit_test(a_log_that_is_open_or_absent_is_not_examined),
+        cmocka_unit_test(a_log_with_a_wal_is_examined_whole),
         cmocka_unit_test(a_full_store_refuses_and_works_again_when_there_is_room),
         cmocka_unit_test(a_full_file_system_is_told_apart_from_a_failing_one),
         cmocka_unit_test(after_a_failed_write_nothing_more_is_written),

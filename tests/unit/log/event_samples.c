@@ -38,6 +38,16 @@ static struct zdm_envelope signed_approval(void)
     return sign_and_reset(ZDM_SIGNED_APPROVAL, &body);
 }
 
+static struct zdm_envelope signed_undo_order(void)
+{
+    struct zdm_undo_order order;
+    struct zdm_buffer body = ZDM_BUFFER_INIT;
+    sample_undo_order(&order);
+    zdm_undo_order_encode(&order, &body);
+    zdm_undo_order_fini(&order);
+    return sign_and_reset(ZDM_SIGNED_UNDO_ORDER, &body);
+}
+
 static void fill_submitted(struct coord_event *event)
 {
     struct zdm_buffer body = ZDM_BUFFER_INIT;
@@ -73,7 +83,7 @@ static void fill_directed(struct coord_event *event)
     event->u.directed.set_actor = true;
     event->u.directed.actor = sample_id(0x71);
     event->u.directed.next_attempt = true;
-    event->u.directed.undo_order = signed_approval();
+    event->u.directed.undo_order = signed_undo_order();
     SET(directed.why, "released");
 }
 
