@@ -214,8 +214,11 @@ bool agent_is_busy(const struct agent_core *core)
 
 static uint32_t step_shown(const struct agent_migration *m)
 {
+    enum agent_run run = m->flight.run;
+    bool of_no_step =
+        run == AGENT_RUN_PURGE_LEFTOVERS || run == AGENT_RUN_SPEND_APPROVALS || run == AGENT_RUN_UNDO_BEGIN;
     if (m->flight.op != 0)
-        return m->flight.step;
+        return of_no_step ? 0 : m->flight.step;
     if (m->accepted.mode == ZDM_MODE_UNDO && m->back.at > 0 && !m->back.turned)
         return m->back.at;
     if (m->plan == NULL || m->step > zdm_plan_n_steps(m->plan) || agent_goal_reached(m))
