@@ -27,8 +27,12 @@ static void put_images(struct zdm_buffer *b, const char *object)
 enum zdm_code pgsql_images_exist(struct pgsql_work *w, const char *object, bool *out, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query(w->s, "SELECT to_regclass(format('zdm.%I', $1::text)) IS NOT NULL", 1,
-                                     (const char *const[]){object}, &res, err);
+    /* One of another migration is none of ours, whatever its name. */
+    enum zdm_code code =
+        pgsql_query(w->s,
+                    "SELECT to_regclass(format('zdm.%I', $1::text)) IS NOT NULL AND EXISTS (SELECT FROM"
+                    " zdm.hidden WHERE migration = $2 AND kind = 'images' AND hidden_name = $1)",
+                    2, (const char *const[]){object, w->op->migration}, &res, err);
     if (code == ZDM_OK) {
         *out = pgsql_true(res, 0, 0);
     }

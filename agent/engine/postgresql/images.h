@@ -10,6 +10,7 @@
 
 #include "agent/engine/postgresql/sync.h"
 
+/* Is the table there, and this migration's? */
 enum zdm_code pgsql_images_exist(struct pgsql_work *w, const char *object, bool *out,
                                  struct zdm_error *err) ZDM_CHECKED;
 /* With the bound of the backfill, in its transaction. */

@@ -230,8 +230,12 @@ static enum zdm_code purge_column(struct pgsql_work *w, struct zdm_error *err)
 static enum zdm_code purge_images(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_short attempt;
+    bool ours = false;
     enum zdm_code code = pgsql_short_begin(&attempt, w, err);
     if (code == ZDM_OK) {
+        code = pgsql_images_exist(w, w->step->object, &ours, err);
+    }
+    if (code == ZDM_OK && ours) {
         code = pgsql_images_drop(w, w->step->object, err);
     }
     if (code == ZDM_OK) {

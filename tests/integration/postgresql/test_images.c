@@ -164,6 +164,18 @@ static void triggers_go_before_the_old_values_come_back(void **state)
     rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
 }
 
+static void images_of_another_migration_are_not_touched(void **state)
+{
+    struct rig *r = *state;
+    statuses(r);
+    rig_walk(r, 1, 1000);
+    rig_exec(r->super, "UPDATE zdm.hidden SET migration = 'another'");
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    rig_run(r, AGENT_RUN_IMAGES_BACK, 1, AGENT_ALREADY);
+    rig_run(r, AGENT_RUN_STEP_BACK, 1, AGENT_OK);
+    rig_refused(r, AGENT_RUN_BOUND, 1, "already exists");
+}
+
 static void batch_back_is_fenced(void **state)
 {
     struct rig *r = *state;
@@ -242,6 +254,7 @@ int main(void)
         RIG_TEST(counter_is_never_counted_twice),
         RIG_TEST(comparison_is_byte_for_byte),
         RIG_TEST(triggers_go_before_the_old_values_come_back),
+        RIG_TEST(images_of_another_migration_are_not_touched),
         RIG_TEST(batch_back_is_fenced),
         RIG_TEST(images_are_the_values_at_the_moment_of_the_change),
     };
