@@ -58,7 +58,9 @@ static bool matters(const struct ctl_page *p, const json_t *row)
     bool undo = strcmp(ctl_json_text(row, "action"), "undo") == 0;
     bool near = number > 0 && !undo && (number == p->phase || number == p->phase + 1);
     bool ended = strcmp(ctl_json_text(p->status, "mode"), "ended") == 0;
-    if (number > 0 && !undo && (ended || is_over(p, phase_of(p, number))))
+    if (ended && (undo || number > 0)) /* what rollbacks left is purged after the end, too */
+        return false;
+    if (number > 0 && !undo && is_over(p, phase_of(p, number)))
         return false;
     return ctl_json_int(row, "needed", 0) > 0 && (near || has_signer(row));
 }

@@ -169,6 +169,8 @@ void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const st
             snprintf(out, size, "flag %s must be off", step->flag->key);
         break;
     case ZDM_ACTION_PURGE_COLUMN:
+        snprintf(out, size, "stops where %s is dropped already", column);
+        break;
     case ZDM_ACTION_DROP_CONSTRAINT:
     case ZDM_ACTION_VALIDATE:
     case ZDM_ACTION_CHECK_QUERY:
@@ -309,7 +311,7 @@ static void put_inexact(struct page *p, uint32_t needed)
     for (uint32_t o = zdm_plan_first_after(way->plan, way->entered); o-- > 1;) {
         const struct zdm_step *step = zdm_plan_step(way->plan, o);
         const char *why = ctl_inexact_text(step);
-        if (why == NULL || zdm_plan_phase_of(way->plan, o) <= way->to_phase)
+        if (why == NULL || step->kind == ZDM_STEP_PURGE || zdm_plan_phase_of(way->plan, o) <= way->to_phase)
             continue;
         const char *what =
             step->column != NULL ? column_text(name, sizeof name, &step->table, step->column) : step->table.name;

@@ -173,6 +173,16 @@ static void the_second_leg_says_what_is_hidden_and_that_the_flag_must_be_off(voi
     free(text);
 }
 
+static void inside_the_purge_phase_it_depends_on_what_is_dropped(void **state)
+{
+    static const char *const shards[1][5] = {{"a", "moving", "5", "4", "run"}};
+    (void)state;
+    char *text = text_of(flag.plan, 1, shards, -1, 200);
+    assert_has(text, "1 shard inside phase 5: a\n  phase 5 purge: stops where shop.users.name is dropped already\n");
+    assert_lacks(text, "not exact");
+    free(text);
+}
+
 static void what_is_lost_is_said_with_the_approvals_that_it_needs(void **state)
 {
     static const char *const shards[1][5] = {{"a", "ready", "3", "3", "run"}};
@@ -265,6 +275,7 @@ int main(void)
         cmocka_unit_test(a_way_that_is_barred_is_refused_with_what_to_type),
         cmocka_unit_test(the_first_leg_says_what_comes_back_and_what_to_do_next),
         cmocka_unit_test(the_second_leg_says_what_is_hidden_and_that_the_flag_must_be_off),
+        cmocka_unit_test(inside_the_purge_phase_it_depends_on_what_is_dropped),
         cmocka_unit_test(what_is_lost_is_said_with_the_approvals_that_it_needs),
         cmocka_unit_test(the_page_fits_80_columns),
         cmocka_unit_test(signed_names_are_those_chosen_and_not_excluded),
