@@ -13,8 +13,8 @@
 #include "proto/codec.h"
 #include "proto/signed.h"
 
-void driver_notice(const struct agent_driver *d, enum zdm_log_level level, const char *message, const char *key,
-                   const char *value)
+void agent_driver_notice(const struct agent_driver *d, enum zdm_log_level level, const char *message, const char *key,
+                         const char *value)
 {
     struct agent_note note = {.level = level, .message = message};
     agent_note_add(&note, key, value);
@@ -186,9 +186,10 @@ static void answer_refused(struct agent_driver *d)
 static void note_left_out(const struct agent_driver *d, const struct agent_signatures *signatures)
 {
     if (signatures->left_out > 0)
-        driver_notice(d, ZDM_LOG_WARN, "approval does not verify and is left out", "reason", signatures->left_out_why);
+        agent_driver_notice(d, ZDM_LOG_WARN, "approval does not verify and is left out", "reason",
+                            signatures->left_out_why);
     if (signatures->parts.undo_refusal != NULL)
-        driver_notice(d, ZDM_LOG_WARN, "undo order refused", "reason", signatures->parts.undo_refusal);
+        agent_driver_notice(d, ZDM_LOG_WARN, "undo order refused", "reason", signatures->parts.undo_refusal);
 }
 
 void driver_take_order(struct agent_driver *d, const struct zdm_envelope *envelope)
@@ -197,7 +198,7 @@ void driver_take_order(struct agent_driver *d, const struct zdm_envelope *envelo
     struct agent_signatures signatures;
     struct zdm_error err;
     if (agent_verify_order(d->config.crypto, &d->identity, envelope, &directive, &err) != ZDM_OK) {
-        driver_notice(d, ZDM_LOG_ERROR, "directive refused", "reason", err.message);
+        agent_driver_notice(d, ZDM_LOG_ERROR, "directive refused", "reason", err.message);
         return;
     }
     struct agent_input input = {.kind = AGENT_IN_ORDER};
@@ -236,7 +237,7 @@ static void take_plan(struct agent_driver *d, const struct zdm_hash *hash)
         input.u.plan_ready.signer = signer;
         refused_forget(d, hash);
     } else {
-        driver_notice(d, ZDM_LOG_ERROR, "plan refused", "reason", err.message);
+        agent_driver_notice(d, ZDM_LOG_ERROR, "plan refused", "reason", err.message);
         refused_note(d, hash);
         input.kind = AGENT_IN_PLAN_REFUSED;
         input.u.plan_refused.hash = *hash;
@@ -304,7 +305,7 @@ static void on_frame(void *ctx, struct zdm_frame *frame)
 static void on_opened(void *ctx, const char *url)
 {
     struct agent_driver *d = ctx;
-    driver_notice(d, ZDM_LOG_INFO, "connected to the coordinator", "url", url);
+    agent_driver_notice(d, ZDM_LOG_INFO, "connected to the coordinator", "url", url);
     d->told_unreachable[0] = '\0';
     agent_plan_fetch_reset(&d->fetch);
     step_simple(d, AGENT_IN_LINK_UP);
@@ -319,14 +320,14 @@ static void tell_unreachable(struct agent_driver *d, const char *why)
         return;
     zdm_copy_text(d->told_unreachable, sizeof d->told_unreachable, why);
     d->told_unreachable_ms = now;
-    driver_notice(d, ZDM_LOG_WARN, "could not reach the coordinator, trying on", "reason", why);
+    agent_driver_notice(d, ZDM_LOG_WARN, "could not reach the coordinator, trying on", "reason", why);
 }
 
 static void on_closed(void *ctx, bool was_open, const char *why)
 {
     struct agent_driver *d = ctx;
     if (was_open)
-        driver_notice(d, ZDM_LOG_WARN, "connection to the coordinator lost", "reason", why);
+        agent_driver_notice(d, ZDM_LOG_WARN, "connection to the coordinator lost", "reason", why);
     else
         tell_unreachable(d, why);
     trust_session_ended(d);

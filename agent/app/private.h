@@ -56,8 +56,8 @@ struct agent_driver {
 };
 
 /* driver.c */
-void driver_notice(const struct agent_driver *d, enum zdm_log_level level, const char *message, const char *key,
-                   const char *value);
+void agent_driver_notice(const struct agent_driver *d, enum zdm_log_level level, const char *message, const char *key,
+                         const char *value);
 void driver_step(struct agent_driver *d, struct agent_input *input);
 void driver_take_order(struct agent_driver *d, const struct zdm_envelope *envelope);
 

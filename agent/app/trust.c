@@ -36,7 +36,7 @@ void trust_tell(struct agent_driver *d)
     struct zdm_authority authority;
     struct agent_input input = {.kind = AGENT_IN_TRUST};
     if (!agent_people_read(d->config.crypto, &d->identity.chain.trust, &authority)) {
-        driver_notice(d, ZDM_LOG_ERROR, "out of memory: the trust file could not be read", "", "");
+        agent_driver_notice(d, ZDM_LOG_ERROR, "out of memory: the trust file could not be read", "", "");
         return;
     }
     d->rereads = d->rereads || drops_operator(&d->people, &authority);
@@ -75,7 +75,7 @@ static void adopt(struct agent_driver *d)
 {
     char version[16];
     (void)snprintf(version, sizeof version, "%u", version_held(d));
-    driver_notice(d, ZDM_LOG_INFO, "newer trust file taken over", "version", version);
+    agent_driver_notice(d, ZDM_LOG_INFO, "newer trust file taken over", "version", version);
     trust_tell(d);
     refused_fetch(d, NULL);
     agent_link_check_peer(d->link); /* may end the session, and with it what waits */
@@ -88,14 +88,14 @@ void trust_take(struct agent_driver *d, const struct zdm_envelope *envelopes, si
     struct zdm_error err;
     bool newer = false;
     if (agent_identity_extend(d->config.crypto, &d->identity, envelopes, n, &newer, &err) != ZDM_OK) {
-        driver_notice(d, ZDM_LOG_ERROR, "trust file refused", "reason", err.message);
+        agent_driver_notice(d, ZDM_LOG_ERROR, "trust file refused", "reason", err.message);
         return;
     }
     if (!newer)
         return;
     if (!save_trust(d))
-        driver_notice(d, ZDM_LOG_ERROR, "could not keep the newer trust file: it is asked for again after a restart",
-                      "", "");
+        agent_driver_notice(d, ZDM_LOG_ERROR,
+                            "could not keep the newer trust file: it is asked for again after a restart", "", "");
     adopt(d);
 }
 
@@ -105,7 +105,7 @@ void agent_driver_take_trust_file(struct agent_driver *driver, const void *bytes
     struct zdm_error err;
     bool newer = false;
     if (agent_identity_extend_file(driver->config.crypto, &driver->identity, bytes, n, &newer, &err) != ZDM_OK) {
-        driver_notice(driver, ZDM_LOG_ERROR, "trust file in the data folder refused", "reason", err.message);
+        agent_driver_notice(driver, ZDM_LOG_ERROR, "trust file in the data folder refused", "reason", err.message);
         return;
     }
     if (newer) {

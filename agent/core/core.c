@@ -230,6 +230,7 @@ static void take(struct agent_core *core, const struct agent_input *input)
         break;
     case AGENT_IN_TRUST:
         agent_on_trust(core, input->u.trust);
+        core->report_soon = true; /* people wait for who still follows the old one */
         break;
     case AGENT_IN_TICK:
         break;

@@ -201,6 +201,7 @@ struct agent_core {
     size_t n_signals;
     bool signals_known;
     int64_t signals_ms, signals_asked_ms;
+    bool signals_soon; /* what they say of hidden things has changed */
     struct agent_control control;
 
     bool link_up;

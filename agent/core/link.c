@@ -310,6 +310,8 @@ static uint32_t lag_limit(const struct agent_core *core)
 void agent_drive_signals(struct agent_core *core)
 {
     int64_t gap = (int64_t)core->config.signals_ms * (agent_is_busy(core) ? 1 : SIGNALS_IDLE_FACTOR);
+    if (core->signals_soon)
+        gap = 0;
     int64_t last = core->signals_asked_ms > core->signals_ms ? core->signals_asked_ms : core->signals_ms;
     if (core->control.flight.op != 0)
         return;
@@ -321,6 +323,7 @@ void agent_drive_signals(struct agent_core *core)
     if (op == NULL)
         return;
     op->max_replica_lag_ms = lag_limit(core);
+    core->signals_soon = false;
     core->signals_asked_ms = core->now_ms;
 }
 

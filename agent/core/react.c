@@ -416,6 +416,8 @@ void agent_on_work_done(struct agent_core *core, struct agent_migration *m, cons
     }
     switch (reactions[work][outcome]) {
     case GO:
+        /* What it hid or dropped is seen by people at once. */
+        core->signals_soon |= work == SHORT || work == CLEAN || work == PURGING;
         go(core, m, result);
         break;
     case AGAIN:

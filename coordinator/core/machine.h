@@ -137,6 +137,9 @@ coord_verb coord_verb_submit, coord_verb_advance, coord_verb_enroll, coord_verb_
 /* The migration that a request names, an ended one too. NULL: refused in answer. */
 const struct coord_migration *coord_any_migration(const struct coord_state *state, const struct coord_input *input,
                                                   struct zdm_error *answer);
+/* May a migration with that plan be at work beside those that are: none on the same table, and not too many? False:
+ * refused in answer. */
+bool coord_there_is_room(const struct coord_state *state, const struct zdm_plan *plan, struct zdm_error *answer);
 /* The active migration that a request names. NULL: refused in answer. */
 const struct coord_migration *coord_named_migration(const struct coord_state *state, const struct coord_input *input,
                                                     struct zdm_error *answer);

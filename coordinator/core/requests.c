@@ -49,8 +49,6 @@ const struct coord_migration *coord_named_migration(const struct coord_state *st
     zdm_error_set(answer, ZDM_REFUSED, "migration %s has ended", m->id);
     if (m->outcome == COORD_END_UNDONE)
         zdm_error_hint(answer, "It was rolled back everywhere: an operator may submit the same runbook again.");
-    else if (input->u.request.request->verb == ZDM_VERB_ROLLBACK)
-        zdm_error_hint(answer, "What it changed is taken back by a runbook of its own, under another id.");
     return NULL;
 }
 

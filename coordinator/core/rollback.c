@@ -290,10 +290,20 @@ static void say_where_to(const struct retreat *r, size_t n, size_t stay)
                        r->m->id, r->m->id);
 }
 
+/* A migration that is done on every shard is at work again when one of them goes back. */
+static void open_again(const struct retreat *r)
+{
+    struct coord_event *event = coord_emit(r->out, COORD_EVENT_MIGRATION_RESUMED, r->m->id);
+    if (event != NULL)
+        zdm_copy_text(event->u.halted.by, sizeof event->u.halted.by, r->input->u.request.name);
+}
+
 static void roll_back(const struct retreat *r)
 {
-    long merge_from = (long)r->out->n_events;
     size_t n = 0, stay = 0;
+    if (r->m->mode == COORD_ENDED)
+        open_again(r);
+    long merge_from = (long)r->out->n_events;
     for (uint32_t i = 0; i < r->m->n_shards; i++) {
         struct coord_case c = case_for(r, i);
         c.merge_from = merge_from;
@@ -315,12 +325,27 @@ static bool anybody_goes(const struct retreat *r)
     return false;
 }
 
+static bool may_open_again(const struct retreat *r)
+{
+    return r->m->mode != COORD_ENDED || coord_there_is_room(r->state, r->m->plan, r->answer);
+}
+
+/* The one that is at work, or the last that was done: until its purge it can be taken back. */
+static const struct coord_migration *undoable_migration(const struct coord_state *state,
+                                                        const struct coord_input *input, struct zdm_error *answer)
+{
+    const struct coord_migration *m = coord_find_migration(state, input->u.request.request->migration);
+    if (m != NULL && m->mode == COORD_ENDED && m->outcome == COORD_END_DONE)
+        return m;
+    return coord_named_migration(state, input, answer);
+}
+
 void coord_verb_rollback(const struct coord_state *state, const struct coord_view *view,
                          const struct coord_input *input, struct coord_output *out, struct zdm_error *answer)
 {
     const struct zdm_request *request = input->u.request.request;
     struct retreat r = {.state = state, .view = view, .input = input, .out = out, .answer = answer};
-    r.m = coord_named_migration(state, input, answer);
+    r.m = undoable_migration(state, input, answer);
     r.to = request->to_phase;
     if (r.m == NULL || !order_fits_request(&r))
         return;
@@ -332,7 +357,7 @@ void coord_verb_rollback(const struct coord_state *state, const struct coord_vie
     if (order_is_good(&r)) {
         if (!anybody_goes(&r))
             refuse_nobody(&r);
-        else if (passes_reverse_barrier(&r) && may_lose(&r))
+        else if (passes_reverse_barrier(&r) && may_lose(&r) && may_open_again(&r))
             roll_back(&r);
     }
     free(selected);

@@ -60,7 +60,7 @@ static bool only_waits_for_purge(const struct coord_migration *m)
     return true;
 }
 
-static bool there_is_room(const struct coord_state *state, const struct zdm_plan *plan, struct zdm_error *answer)
+bool coord_there_is_room(const struct coord_state *state, const struct zdm_plan *plan, struct zdm_error *answer)
 {
     size_t active = 0;
     for (size_t i = 0; i < state->n_migrations; i++) {
@@ -272,7 +272,7 @@ void coord_verb_submit(const struct coord_state *state, const struct coord_view 
         zdm_error_hint(answer, "Thaw it first: zdmctl thaw.");
         return;
     }
-    if (!there_is_room(state, plan, answer))
+    if (!coord_there_is_room(state, plan, answer))
         return;
     struct coord_submitted_shard *shards = calloc(state->n_shards + 1, sizeof *shards);
     if (shards == NULL) {

@@ -349,19 +349,26 @@ struct zdm_undo_order order_of(struct fleet *f, uint32_t to)
     return order;
 }
 
-enum zdm_code fleet_order(struct fleet *f, const struct zdm_undo_order *order, const char *selector, bool flags_off)
+enum zdm_code fleet_order_about(struct fleet *f, const char *id, const struct zdm_undo_order *order,
+                                const char *selector, bool flags_off)
 {
     char text[256];
     uint8_t bytes[16];
     struct zdm_request request = request_of(f, ZDM_VERB_ROLLBACK, selector, text);
     memcpy(bytes, order->nonce.bytes, sizeof bytes);
     request.payload = (struct zdm_envelope){.bytes = bytes, .len = sizeof bytes};
+    zdm_copy_text(request.migration, sizeof request.migration, id);
     request.to_phase = order->to_phase;
     request.flags_off = flags_off;
     struct coord_input input = input_of(f, &request);
     input.u.request.undo_order = order;
     ask_this(f, &input);
     return f->answer.code;
+}
+
+enum zdm_code fleet_order(struct fleet *f, const struct zdm_undo_order *order, const char *selector, bool flags_off)
+{
+    return fleet_order_about(f, migration(f)->id, order, selector, flags_off);
 }
 
 enum zdm_code fleet_rollback(struct fleet *f, const char *selector, uint32_t to, bool flags_off)

@@ -68,6 +68,8 @@ enum zdm_code fleet_revoke(struct fleet *f, unsigned who, const struct zdm_id *n
 /* An undo order of the newest migration, good for a day, sent by f->who. */
 struct zdm_undo_order order_of(struct fleet *f, uint32_t to);
 enum zdm_code fleet_order(struct fleet *f, const struct zdm_undo_order *order, const char *selector, bool flags_off);
+enum zdm_code fleet_order_about(struct fleet *f, const char *id, const struct zdm_undo_order *order,
+                                const char *selector, bool flags_off);
 enum zdm_code fleet_rollback(struct fleet *f, const char *selector, uint32_t to, bool flags_off);
 enum zdm_code fleet_forward(struct fleet *f, const char *selector); /* retry --forward */
 void fleet_recover(struct fleet *f);                                /* ann declares that this log goes on */

@@ -579,6 +579,39 @@ static void purge_opens_the_purge_phase_for_those_who_have_it_before_them(void *
     fleet_fini(&f);
 }
 
+static void what_is_done_everywhere_goes_back_until_its_purge_and_forward_again(void **state)
+{
+    struct fleet f;
+    (void)state;
+    begin(&f, 2, "em");
+    walk_to(&f, 2);
+    assert_int_equal(migration(&f)->mode, COORD_ENDED);
+    assert_int_equal(fleet_rollback(&f, "tier=odd", 1, false), ZDM_OK);
+    assert_int_equal(migration(&f)->mode, COORD_OPEN);
+    assert_status(&f, 0, COORD_DONE);
+    fleet_obey_all(&f);
+    assert_status(&f, 1, COORD_HELD);
+    assert_int_equal(fleet_ask(&f, ZDM_VERB_RESUME, NULL), ZDM_OK);
+    assert_int_equal(fleet_ask(&f, ZDM_VERB_ADVANCE, NULL), ZDM_OK);
+    fleet_obey_all(&f);
+    assert_int_equal(migration(&f)->mode, COORD_ENDED);
+    assert_int_equal(migration(&f)->outcome, COORD_END_DONE);
+    fleet_fini(&f);
+}
+
+static void what_is_done_does_not_go_back_beside_another_migration_on_its_table(void **state)
+{
+    struct fleet f;
+    (void)state;
+    begin(&f, 1, "em");
+    walk_to(&f, 2);
+    struct zdm_undo_order order = order_of(&f, 0);
+    assert_int_equal(fleet_submit(&f, plan_of("other", "em")), ZDM_OK);
+    assert_int_equal(fleet_order_about(&f, "m", &order, NULL, false), ZDM_REFUSED);
+    assert_non_null(strstr(f.answer.message, "migration other is at work on table"));
+    fleet_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -599,6 +632,8 @@ int main(void)
         cmocka_unit_test(migration_ends_undone_when_all_but_the_excluded_are),
         cmocka_unit_test(leftovers_are_purged_by_as_many_approvers_as_it_takes_also_after_the_end),
         cmocka_unit_test(purge_opens_the_purge_phase_for_those_who_have_it_before_them),
+        cmocka_unit_test(what_is_done_everywhere_goes_back_until_its_purge_and_forward_again),
+        cmocka_unit_test(what_is_done_does_not_go_back_beside_another_migration_on_its_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
