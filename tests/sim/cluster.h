@@ -150,8 +150,9 @@ struct cluster {
     bool restored[CLUSTER_SHARDS];                /* its database was put back to an older state */
     bool excluded[CLUSTER_PLANS][CLUSTER_SHARDS]; /* was ever out of the fleet */
     bool was_undone[CLUSTER_PLANS];
-    bool forgot;       /* the log was put back to an older state */
-    struct store copy; /* of the log, to be put back */
+    uint64_t run[CLUSTER_PLANS]; /* log position of the submission that `last` is about */
+    bool forgot;                 /* the log was put back to an older state */
+    struct store copy;           /* of the log, to be put back */
     bool has_copy;
     uint64_t copy_head;
     struct cluster_last {

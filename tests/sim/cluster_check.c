@@ -130,6 +130,9 @@ static void check_migration(struct cluster *cluster, unsigned plan, const struct
 {
     unsigned newly_failed = 0;
     bool halted = m->mode == COORD_HALTED;
+    if (cluster->run[plan] != m->submitted_seq)
+        memset(cluster->last[plan], 0, sizeof cluster->last[plan]);
+    cluster->run[plan] = m->submitted_seq;
     for (size_t i = 0; i < m->n_shards && i < CLUSTER_SHARDS; i++) {
         const struct coord_shard *shard = &m->shards[i];
         struct cluster_last *last = &cluster->last[plan][i];

@@ -90,11 +90,15 @@ static void coordinator_says(struct cluster *cluster, const struct cluster_coord
 /* ---- What an agent says ---- */
 
 /* Invariant 9: who says that it went back to a phase has the schema as it was when that phase was first proven. */
-static void check_undone(struct cluster *cluster, const struct cluster_agent *agent,
+static void check_undone(struct cluster *cluster, const struct cluster_agent *agent, const struct zdm_report *report,
                          const struct zdm_migration_report *mr)
 {
     const struct agent_journal *journal = sim_db_journal(agent->db, mr->migration);
-    if (!mr->undone || journal == NULL || !zdm_fence_equal(&journal->accepted, &mr->accepted))
+    char identity[sizeof report->identity];
+    sim_db_identity(agent->db, identity);
+    /* It may not have noticed yet that the database was restored. */
+    if (strcmp(identity, report->identity) != 0 || !mr->undone || journal == NULL ||
+        !zdm_fence_equal(&journal->accepted, &mr->accepted))
         return;
     if (mr->proven_phase > SIM_PHASES_MAX || zdm_id_is_zero(&journal->undo_nonce) ||
         !sim_schema_is_as_at(&sim_db_truth(agent->db, journal)->schema, mr->proven_phase))
@@ -119,7 +123,7 @@ static void agent_says(struct cluster *cluster, int node, const struct zdm_frame
             cluster_fail(cluster, "agent %d saw two orders of one generation", node);
         cluster->saw[SAW_AGENT_WANTS_APPROVALS] |= mr->wait == ZDM_WAIT_APPROVALS;
         cluster->saw[SAW_LIE_REFUSED] |= cluster->lying && mr->error_code == ZDM_REFUSED;
-        check_undone(cluster, agent_at(cluster, node), mr);
+        check_undone(cluster, agent_at(cluster, node), report, mr);
         cluster->saw[SAW_PAUSED_MID_BACKFILL] |= mr->state == ZDM_AGENT_PAUSED && mr->progress.rows_done > 0 &&
                                                  mr->progress.rows_done < mr->progress.rows_total;
     }

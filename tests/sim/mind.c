@@ -250,12 +250,13 @@ static const struct sim_schema *schema_of(const struct cluster *cluster, unsigne
     return journal != NULL ? &sim_db_truth(db, journal)->schema : NULL;
 }
 
+/* What rollbacks left on a shard that was given up is left to those who gave it up. */
 static bool has_leftovers(const struct cluster *cluster, unsigned plan)
 {
-    static const char *const names[] = {"shard-1", "shard-2", "shard-3"};
-    for (unsigned i = 0; i < CLUSTER_SHARDS; i++) {
-        const struct sim_schema *schema = schema_of(cluster, plan, names[i]);
-        if (schema != NULL && schema->n_leftovers > 0)
+    const struct coord_migration *m = cluster_migration(cluster, plan);
+    for (size_t i = 0; m != NULL && i < m->n_shards; i++) {
+        const struct sim_schema *schema = schema_of(cluster, plan, m->shards[i].name);
+        if (schema != NULL && schema->n_leftovers > 0 && m->shards[i].status != COORD_EXCLUDED)
             return true;
     }
     return false;
@@ -266,18 +267,9 @@ static bool wants_back(const struct cluster *cluster, unsigned plan)
     return cluster->plans[plan].back && cluster->plans[plan].tries < TRIES_BACK;
 }
 
-static bool all_are(const struct coord_migration *m, enum coord_status status)
-{
-    for (size_t i = 0; i < m->n_shards; i++)
-        if (m->shards[i].status != status)
-            return false;
-    return true;
-}
-
 static bool is_over(const struct cluster *cluster, unsigned plan, const struct coord_migration *m)
 {
-    bool undone = m->mode == COORD_ENDED && m->outcome == COORD_END_UNDONE;
-    return wants_back(cluster, plan) ? undone : m->mode == COORD_ENDED && all_are(m, COORD_DONE);
+    return m->mode == COORD_ENDED && m->outcome == (wants_back(cluster, plan) ? COORD_END_UNDONE : COORD_END_DONE);
 }
 
 bool mind_is_content(const struct cluster *cluster)
@@ -310,6 +302,8 @@ static bool mend(struct cluster *cluster, unsigned plan, const struct coord_migr
             forward_again(cluster, plan, s->name);
         else if (s->status == COORD_FAILED && s->failed_back && world_chance(&cluster->world, 20))
             roll_back(cluster, plan, m, s->name, s->goal);
+        else if (s->status == COORD_FAILED && s->failed_back && world_chance(&cluster->world, 20))
+            approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, s->goal);
         else if (held || (s->status == COORD_UNDONE && m->mode != COORD_ENDED))
             simple(cluster, plan, ZDM_VERB_RESUME, s->name);
         else if (s->status == COORD_FAILED || s->status == COORD_UNSURE)
@@ -402,6 +396,11 @@ static bool go_back(struct cluster *cluster, unsigned plan, const struct coord_m
         under_way = under_way || s->status == COORD_UNDOING;
         if (s->status == COORD_FAILED && world_chance(&cluster->world, 30))
             break; /* its order may not be good any more: a new one */
+        if (s->status == COORD_FAILED && s->failed_back && world_chance(&cluster->world, 30)) {
+            /* The agent may know better than the coordinator what is lost. */
+            approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, s->goal);
+            return true;
+        }
         if (s->status == COORD_EXCLUDED || (goes_back(s) && s->status != COORD_UNDOING)) {
             enum zdm_verb verb = s->status == COORD_EXCLUDED ? ZDM_VERB_INCLUDE
                                  : s->status == COORD_HELD   ? ZDM_VERB_RESUME

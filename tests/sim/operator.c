@@ -83,7 +83,10 @@ static void take_answer(struct sim_operator *person, const struct zdm_frame *fra
     /* A request that changed nothing ("already paused") leaves no trace and has position 0. */
     bool acted = person->answer == ZDM_OK && frame->u.answer.seq > 0;
     if (person->echo) {
-        person->contradicted = person->contradicted || !acted || frame->u.answer.seq != person->echo_seq;
+        /* Who lost the role meanwhile is told that, and not what became of the request. */
+        bool lost_role = person->answer == ZDM_REFUSED && strstr(person->message, " may not ") != NULL;
+        bool same = acted && frame->u.answer.seq == person->echo_seq;
+        person->contradicted = person->contradicted || !(same || lost_role);
         person->echoes++;
     } else if (acted && person->n_answered < OPERATOR_ANSWERS_MAX) {
         person->answered_at[person->n_answered] = frame->u.answer.seq;

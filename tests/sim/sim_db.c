@@ -68,7 +68,7 @@ static void do_batch(struct sim_db *db, const struct sim_pending *pending, struc
     if (change && truth->paused)
         db->violation = "a batch was committed under an accepted pause";
     if (change && zdm_plan_step(op->plan, op->step)->inverse == ZDM_INVERSE_IMAGES)
-        truth->schema.made[op->step] = SIM_THERE;
+        sim_schema_keep_images(&truth->schema, op->step, sim_db_wall_ms(db));
     for (uint32_t i = from; i < to && change; i++)
         if (!(truth->schema.again[fill] && counters[i] == 1) && ++counters[i] > 1)
             db->violation = "a row was changed twice";
@@ -89,6 +89,18 @@ static void do_bound(const struct sim_db *db, struct agent_journal *journal)
     snprintf(text, sizeof text, "%u", db->rows);
     sim_journal_set_text(&journal->bound, text);
     journal->rows_total = db->rows;
+}
+
+/* What is written back is not filled any more: the journal says so in the same transaction. */
+static void do_images_back(struct sim_db *db, const struct agent_op *op, struct agent_journal *journal,
+                           struct agent_result *result)
+{
+    struct sim_schema *schema = &sim_db_truth(db, journal)->schema;
+    result->rows_walked = result->rows_changed = sim_schema_images_back(schema, op, db->rows);
+    result->elapsed_ms = (uint32_t)world_between(db->world, 1, 40);
+    sim_schema_unfilled(schema, op->plan, op->step);
+    sim_journal_go_to(db, journal, op->plan, op->step);
+    db->images_back++;
 }
 
 static enum agent_outcome do_index(struct sim_db *db, struct sim_schema *schema, const struct agent_op *op,
@@ -290,9 +302,10 @@ static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pe
     case AGENT_RUN_UNHIDE:
     case AGENT_RUN_RESTORE:
     case AGENT_RUN_INDEX_DROP:
+        wrong = sim_schema_undo(&truth->schema, op, sim_db_wall_ms(db));
+        break;
     case AGENT_RUN_IMAGES_BACK:
-        wrong = sim_schema_undo(&truth->schema, op, db->rows, sim_db_wall_ms(db));
-        db->images_back += op->run == AGENT_RUN_IMAGES_BACK;
+        do_images_back(db, op, journal, result);
         break;
     case AGENT_RUN_UNDO_BEGIN:
         return sim_journal_begin_undo(db, journal, pending, result);

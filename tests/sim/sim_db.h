@@ -99,6 +99,7 @@ void sim_db_start(struct sim_db *db);
 void sim_db_back_up(struct sim_db *db);
 /* Puts the backup back (there must be one): what happened since is lost, sessions end, its identity changes. */
 void sim_db_restore(struct sim_db *db);
+void sim_db_identity(const struct sim_db *db, char out[64]);
 int64_t sim_db_wall_ms(const struct sim_db *db);
 
 struct agent_journal *sim_db_journal(const struct sim_db *db, const char *migration);

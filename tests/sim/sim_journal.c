@@ -143,6 +143,11 @@ static void list_hidden(const struct sim_db *db, struct agent_result *result)
     }
 }
 
+void sim_db_identity(const struct sim_db *db, char out[64])
+{
+    snprintf(out, 64, "sim-%d-%llu", db->number, (unsigned long long)db->boots);
+}
+
 void sim_journal_describe(const struct sim_db *db, struct agent_result *result)
 {
     result->connected = true;
@@ -151,7 +156,7 @@ void sim_journal_describe(const struct sim_db *db, struct agent_result *result)
     result->capabilities =
         AGENT_CAN_TRANSACTIONAL_DDL | AGENT_CAN_NOWAIT | AGENT_CAN_CONCURRENT_INDEX | AGENT_CAN_HIDE_BY_RENAME;
     result->timeline = 1;
-    snprintf(result->identity, sizeof result->identity, "sim-%d-%llu", db->number, (unsigned long long)db->boots);
+    sim_db_identity(db, result->identity);
     zdm_copy_text(result->server_version, sizeof result->server_version, "15.0");
     if (result->kind == AGENT_OP_SIGNALS)
         list_hidden(db, result);

@@ -143,6 +143,7 @@ const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan
         if (*place != SIM_HIDDEN)
             return "a column was purged that was not hidden";
         *place = SIM_PURGED;
+        schema->n_leftovers = 0;
         if (step->sync_step != 0)
             schema->made[step->sync_step] = SIM_ABSENT;
         break;
@@ -187,6 +188,14 @@ static const char *hide_added(struct sim_schema *schema, const struct zdm_plan *
     return NULL;
 }
 
+void sim_schema_keep_images(struct sim_schema *schema, uint32_t ordinal, int64_t now_ms)
+{
+    if (schema->made[ordinal] == SIM_THERE)
+        return;
+    schema->made[ordinal] = SIM_THERE;
+    schema->hidden_at_ms[ordinal] = now_ms;
+}
+
 void sim_schema_unfilled(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t ordinal)
 {
     if (zdm_plan_step(plan, ordinal)->action == ZDM_ACTION_BACKFILL)
@@ -208,18 +217,19 @@ static const char *undo_sync(struct sim_schema *schema, const struct agent_op *o
     return NULL;
 }
 
-static void images_back(struct sim_schema *schema, const struct agent_op *op, uint32_t rows)
+uint32_t sim_schema_images_back(struct sim_schema *schema, const struct agent_op *op, uint32_t rows)
 {
     uint8_t *counters = schema->counters[sim_schema_fill(op->plan, op->step)];
-    uint32_t left = op->rows > 0 ? op->rows : 100;
-    for (uint32_t i = 0; i < rows; i++) {
+    uint32_t limit = op->rows > 0 ? op->rows : 1, n = 0;
+    for (uint32_t i = 0; i < rows && n < limit; i++) {
         if (counters[i] == 0)
             continue;
-        if (left-- == 0)
-            return;
         counters[i]--;
+        n++;
     }
-    schema->made[op->step] = SIM_ABSENT;
+    if (n < limit)
+        schema->made[op->step] = SIM_ABSENT;
+    return n;
 }
 
 static const char *unhide(struct sim_schema *schema, const struct zdm_step *step)
@@ -233,7 +243,7 @@ static const char *unhide(struct sim_schema *schema, const struct zdm_step *step
     return NULL;
 }
 
-const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, uint32_t rows, int64_t now_ms)
+const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms)
 {
     const struct zdm_step *step = zdm_plan_step(op->plan, op->step);
     if (op->run == AGENT_RUN_UNDO_SYNC)
@@ -242,9 +252,7 @@ const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op
         return unhide(schema, step);
     if (op->run == AGENT_RUN_UNDO_DDL && step->action == ZDM_ACTION_ADD_COLUMN)
         return hide_added(schema, op->plan, op->step, now_ms);
-    if (op->run == AGENT_RUN_IMAGES_BACK)
-        images_back(schema, op, rows);
-    else if (op->run == AGENT_RUN_UNDO_REMOVE)
+    if (op->run == AGENT_RUN_UNDO_REMOVE)
         schema->made[step->sync_step] = SIM_THERE;
     else
         schema->made[op->step] = SIM_ABSENT; /* INDEX_DROP, UNDO_DDL; RESTORE: the column is as it was */
@@ -258,9 +266,12 @@ int64_t sim_schema_hidden_since(const struct sim_schema *schema, const struct zd
     if (ordinal == 0)
         return schema->n_leftovers > 0 ? schema->leftovers[0] : 0;
     const struct zdm_step *step = zdm_plan_step(plan, ordinal);
-    if (step->action != ZDM_ACTION_PURGE_COLUMN)
-        return 0;
-    return schema->hidden_at_ms[sim_schema_hides(plan, step)];
+    int64_t since = schema->hidden_at_ms[place_of(plan, step)];
+    /* What rollbacks left in the column's table goes with it. */
+    bool column = step->action == ZDM_ACTION_PURGE_COLUMN;
+    for (size_t i = 0; i < schema->n_leftovers && column; i++)
+        since = schema->leftovers[i] > since ? schema->leftovers[i] : since;
+    return since;
 }
 
 void sim_schema_drop_leftover(struct sim_schema *schema)

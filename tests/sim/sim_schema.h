@@ -41,7 +41,7 @@ struct sim_schema {
     uint8_t made[SIM_STEPS_MAX + 1]; /* enum sim_made, by ordinal */
     uint8_t counters[SIM_FILLS_MAX][SIM_ROWS_MAX];
     bool again[SIM_FILLS_MAX]; /* journalled as undone, and its rows are still filled: it passes over them */
-    int64_t hidden_at_ms[SIM_STEPS_MAX + 1]; /* of HIDE COLUMN */
+    int64_t hidden_at_ms[SIM_STEPS_MAX + 1]; /* of HIDE COLUMN, and of images: when they were begun */
     int64_t leftovers[SIM_LEFTOVERS_MAX];    /* when rollbacks hid something that is still there */
     size_t n_leftovers;
     struct sim_picture proven[SIM_PHASES_MAX + 1]; /* as it was when each phase was first proven */
@@ -59,9 +59,13 @@ unsigned sim_schema_fill(const struct zdm_plan *plan, uint32_t step);
 /* Makes what the step makes. NULL, or what must never happen. */
 const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step, int64_t now_ms);
 /* One part of the way back. */
-const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, uint32_t rows, int64_t now_ms);
+const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms);
+/* A batch of before-images is written back; the last one takes their table away. How many rows. */
+uint32_t sim_schema_images_back(struct sim_schema *schema, const struct agent_op *op, uint32_t rows);
 /* A backfill is journalled as undone: when it goes forward again before its column is hidden, it finds it filled. */
 void sim_schema_unfilled(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step);
+/* A backfill keeps what it overwrites: since now, unless it does already. */
+void sim_schema_keep_images(struct sim_schema *schema, uint32_t step, int64_t now_ms);
 /* When the grace period of what a PURGE step drops, or of the oldest leftover (step 0), began; 0: nothing is hidden. */
 int64_t sim_schema_hidden_since(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step);
 void sim_schema_drop_leftover(struct sim_schema *schema);
