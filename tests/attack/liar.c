@@ -1,0 +1,1 @@
+#include "tests/attack/attack.h"
