@@ -97,10 +97,18 @@ static void go_to(struct agent_migration *m, uint32_t ordinal)
         m->proven_phase = complete;
 }
 
+/* A part of the way back may take away what steps from the floor on made, before the walk comes to them. */
+static void look_again_from_floor(struct agent_migration *m)
+{
+    if (m->looked > m->back.floor)
+        m->looked = m->back.floor;
+}
+
 static void take_up(struct agent_migration *m)
 {
     m->regress_to = 0;
     m->back.floor = floor_of(m, m->step, is_begun(m));
+    look_again_from_floor(m);
     go_to(m, zdm_plan_n_steps(m->plan));
 }
 
@@ -110,6 +118,7 @@ static void lower_floor(struct agent_migration *m)
     uint32_t floor = floor_of(m, m->back.at, true);
     if (m->back.at >= m->step && floor < m->back.floor)
         m->back.floor = floor;
+    look_again_from_floor(m);
 }
 
 /* Journals the step at hand as undone, or the lowest above it from which the same floor follows; false when the
@@ -149,7 +158,8 @@ static bool is_loss_allowed(const struct agent_core *core, const struct agent_mi
     struct zdm_act act = {.action = ZDM_APPROVE_UNDO, .phase = m->authority.undo.to_phase};
     struct zdm_judgement judgement;
     char text[ZDM_TEXT_MAX + 1];
-    if (!zdm_plan_undo_loses(m->plan, m->accepted.goal_phase, entered(core, m), &step) ||
+    /* The order's phase and not the goal: once it is begun, a later directive may go as far back as the order says. */
+    if (!zdm_plan_undo_loses(m->plan, m->authority.undo.to_phase, entered(core, m), &step) ||
         agent_is_allowed(core, m, &act, &judgement, text))
         return true;
     (void)zdm_error_set(err, ZDM_REFUSED, "going back loses what step %s does not copy back: %.160s", step->id, text);

@@ -122,6 +122,9 @@ static bool take_row(struct agent_migration *m, const struct agent_journal *row)
         m->unknowns = 0;
         agent_step_at_hand_reset(m);
     }
+    /* What was seen to be lost was seen against another row. */
+    if (advanced && m->regress_to != 0)
+        agent_path_reset(m);
     m->step = row->step > 0 ? row->step : 1;
     m->walked = row->walked;
     m->rows_done = row->rows_done;

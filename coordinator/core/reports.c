@@ -102,7 +102,8 @@ static enum coord_stimulus stimulus_of(const struct hearing *h, const struct coo
     if (mr->state == ZDM_AGENT_UNSURE)
         return COORD_ON_UNKNOWN;
     if (mr->state == ZDM_AGENT_STOPPED)
-        return mr->failed_attempt == s->attempt ? COORD_ON_FAILED : COORD_ON_OTHER_REPORT;
+        /* After a recovery the journal may know of a later attempt than the log: it stops this one, too. */
+        return mr->failed_attempt >= s->attempt ? COORD_ON_FAILED : COORD_ON_OTHER_REPORT;
     if (mr->undone && coord_is_going_back(s))
         return mr->proven && mr->proven_phase == s->goal ? COORD_ON_UNDONE : COORD_ON_OTHER_REPORT;
     if (mr->purged && s->mode == ZDM_MODE_PURGE)

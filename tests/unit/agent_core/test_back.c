@@ -417,6 +417,27 @@ static void failure_on_the_way_back_is_durable_until_a_higher_attempt(void **sta
     assert_undone(rig, 0);
 }
 
+static void second_order_that_goes_less_far_finds_what_the_first_took_away(void **state)
+{
+    struct rig *rig = *state;
+    go_back(rig, 4, 0, 1);
+    while (rig->runs[AGENT_RUN_UNDO_SYNC] == 0)
+        if (!rig_answer(rig))
+            rig_wait(rig, 10);
+    rig->fault.kind = AGENT_OP_INSPECT;
+    rig->fault.outcome = AGENT_FAIL;
+    rig->fault.code = ZDM_DATABASE;
+    rig->fault.times = 1;
+    rig_run(rig, 10000);
+    assert_int_equal(rig_look(rig).state, ZDM_AGENT_STOPPED);
+    assert_false(rig->done[STEP_COLUMN]);
+    rig_undo(rig, 1, 2);
+    order(rig, 3, ZDM_MODE_UNDO, 1, 3);
+    rig_run(rig, 60000);
+    assert_undone(rig, 1);
+    assert_true(rig->done[STEP_COLUMN] && rig->done[STEP_SYNC]);
+}
+
 /* ---- Who may ---- */
 
 static void without_an_undo_order_nothing_is_undone(void **state)
@@ -493,6 +514,20 @@ static void way_back_that_loses_data_needs_approvals(void **state)
     order(rig, 3, ZDM_MODE_UNDO, 0, 3);
     rig_run(rig, 60000);
     assert_undone(rig, 0);
+}
+
+/* Else a stolen coordinator begins it for a goal that loses nothing, and then lowers the goal. */
+static void loss_is_judged_by_how_far_the_order_may_go(void **state)
+{
+    struct rig *rig = *state;
+    make_one_way(rig);
+    rig_ready(rig, ZDM_MODE_RUN, 4);
+    rig_run(rig, 60000);
+    rig_undo(rig, 0, 1);
+    order(rig, 2, ZDM_MODE_UNDO, 3, 2);
+    rig_run(rig, 5000);
+    assert_stopped(rig, "0 of 2 approvals");
+    assert_int_equal(rig->row_step, STEP_PURGE);
 }
 
 static void way_back_before_the_flag_was_on_loses_nothing(void **state)
@@ -613,10 +648,12 @@ int main(void)
         TEST(order_that_was_used_begins_no_second_rollback),
         TEST(remark_of_a_rollback_is_kept_until_the_shard_goes_forward),
         TEST(failure_on_the_way_back_is_durable_until_a_higher_attempt),
+        TEST(second_order_that_goes_less_far_finds_what_the_first_took_away),
         TEST(without_an_undo_order_nothing_is_undone),
         TEST(undo_order_must_be_an_operators_for_this_shard_in_time_and_deep_enough),
         TEST(rollback_that_has_begun_is_not_ended_by_the_expiry_of_its_order),
         TEST(way_back_that_loses_data_needs_approvals),
+        TEST(loss_is_judged_by_how_far_the_order_may_go),
         TEST(way_back_before_the_flag_was_on_loses_nothing),
         TEST(what_was_purged_cannot_be_brought_back),
         TEST(phase_that_people_let_in_is_not_entered_again_by_a_rollback),

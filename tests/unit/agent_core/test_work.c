@@ -480,6 +480,26 @@ static void lost_step_of_an_early_phase_is_reported_and_worked_again(void **stat
     assert_int_equal(rig_look(rig).proven_phase, 2);
 }
 
+static void loss_that_another_process_made_good_meanwhile_takes_nothing_back(void **state)
+{
+    struct rig *rig = *state;
+    rig_ready(rig, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    rig->done[STEP_INDEX] = false;
+    zdm_copy_text(rig->identity, sizeof rig->identity, "system-1/1/start-2");
+    rig_run(rig, 6000);
+    order(rig, 1, ZDM_MODE_RUN, 2, 1);
+    while (rig_in_flight(rig, AGENT_RUN_STEP_BACK) == NULL && rig_answer(rig))
+        ;
+    assert_non_null(rig_in_flight(rig, AGENT_RUN_STEP_BACK));
+    rig->done[STEP_INDEX] = true;
+    rig->row_step = STEP_HIDE;
+    rig_run(rig, 60000);
+    assert_int_equal(rig->runs[AGENT_RUN_STEP_BACK], 0);
+    assert_int_equal(rig->row_step, STEP_HIDE);
+    assert_int_equal(rig_look(rig).proven_phase, 3);
+}
+
 static void superseded_step_is_not_asked_for_after_its_successor(void **state)
 {
     struct rig *rig = *state;
@@ -643,6 +663,7 @@ int main(void)
         TEST(answer_lost_after_the_commit_runs_nothing_twice),
         TEST(third_unknown_in_a_row_makes_the_shard_unsure_and_a_newer_order_looks_again),
         TEST(lost_step_of_an_early_phase_is_reported_and_worked_again),
+        TEST(loss_that_another_process_made_good_meanwhile_takes_nothing_back),
         TEST(superseded_step_is_not_asked_for_after_its_successor),
         TEST(lost_step_behind_the_switch_waits_for_a_person),
         TEST(lost_step_before_a_backfill_that_counts_is_not_worked_again),

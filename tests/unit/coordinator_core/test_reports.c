@@ -228,6 +228,22 @@ static void two_primaries_that_cannot_be_ranked_make_the_shard_unsure_until_one_
     fleet_fini(&f);
 }
 
+/* A log that was restored knows of fewer attempts than the journal. */
+static void failure_of_a_later_attempt_than_the_log_knows_counts(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct told told;
+    begin(&f, "em");
+    tell(&f, 0, 0, 0, &told);
+    told.of.state = ZDM_AGENT_STOPPED;
+    told.of.error_code = ZDM_DATABASE;
+    told.of.failed_attempt = shard(&f, 0)->attempt + 2;
+    fleet_report(&f, &told);
+    assert_status(&f, 0, COORD_FAILED);
+    fleet_fini(&f);
+}
+
 static void unsure_shard_waits_for_a_person_when_only_the_phases_before_are_proven(void **unused)
 {
     (void)unused;
@@ -353,6 +369,7 @@ int main(void)
         cmocka_unit_test(actor_moves_to_the_new_primary_and_stays_where_the_timeline_is_higher),
         cmocka_unit_test(actor_moves_when_it_is_silent_or_takes_no_writes),
         cmocka_unit_test(two_primaries_that_cannot_be_ranked_make_the_shard_unsure_until_one_is_left),
+        cmocka_unit_test(failure_of_a_later_attempt_than_the_log_knows_counts),
         cmocka_unit_test(unsure_shard_waits_for_a_person_when_only_the_phases_before_are_proven),
         cmocka_unit_test(lost_expand_is_done_again_and_a_lost_switch_makes_the_shard_unsure),
         cmocka_unit_test(loss_that_the_agent_does_not_dare_to_make_good_waits_for_a_person),
