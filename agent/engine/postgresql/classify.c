@@ -114,6 +114,12 @@ enum agent_outcome pgsql_outcome(enum zdm_code code)
     return AGENT_BUG;
 }
 
+bool pgsql_is_final(enum zdm_code code)
+{
+    enum agent_outcome outcome = pgsql_outcome(code);
+    return outcome == AGENT_FAIL || outcome == AGENT_ABSENT;
+}
+
 bool pgsql_is_violation(const struct zdm_error *err)
 {
     return strncmp(err->sqlstate, "23", 2) == 0;

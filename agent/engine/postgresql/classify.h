@@ -17,6 +17,8 @@ enum zdm_code pgsql_classify(const PGresult *res, struct zdm_error *err);
 enum zdm_code pgsql_classify_connection(const PGconn *conn, struct zdm_error *err);
 /* What the core is told for a code. */
 enum agent_outcome pgsql_outcome(enum zdm_code code);
+/* The same statement would fail again: the database refuses it, or what it names is not there. */
+bool pgsql_is_final(enum zdm_code code);
 
 /* Did the statement fail because of existing rows (a violated constraint)? */
 bool pgsql_is_violation(const struct zdm_error *err);

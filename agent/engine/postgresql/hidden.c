@@ -49,6 +49,9 @@ enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hidin
                       "drop the column there first.",
                       err);
     }
+    if (h->by_rollback) {
+        return ZDM_OK; /* nothing of it is ever to be built again */
+    }
     if (pgsql_text(res, 0, 3) != NULL) {
         return refuse(h, "has an exclusion constraint of its own:", pgsql_text(res, 0, 3),
                       "No server can build one again without blocking writers. Drop it yourself first.", err);
@@ -89,8 +92,8 @@ enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struc
  * back to where it was. $1 migration, $2 step, $3 hidden name, $4 the table's oid. */
 static const char forget_sql[] =
     "WITH gone AS (DELETE FROM zdm.hidden WHERE migration = $1 AND step = $2::int4 AND hidden_name = $3"
-    " AND (kind = 'column' OR (kind IN ('check', 'foreign key') AND name NOT IN (SELECT conname FROM pg_constraint"
-    " WHERE conrelid = $4::oid))))"
+    " AND (kind = 'column' OR (kind IN ('check', 'foreign key') AND state <> 'lost' AND name NOT IN (SELECT conname"
+    " FROM pg_constraint WHERE conrelid = $4::oid))))"
     " UPDATE zdm.hidden SET state = 'hidden', remark = NULL WHERE migration = $1 AND step = $2::int4"
     " AND hidden_name = $3 AND kind <> 'column'";
 
@@ -227,7 +230,7 @@ enum zdm_code pgsql_hidden_read(struct pgsql_work *w, uint32_t step, struct pgsq
 {
     static const char sql[] =
         "SELECT count(*) FILTER (WHERE state = 'back'), count(*) FILTER (WHERE state = 'proven'),"
-        " coalesce(string_agg(remark, '; ' ORDER BY kind, name) FILTER (WHERE state = 'violated'), '')"
+        " coalesce(string_agg(remark, '; ' ORDER BY kind, name) FILTER (WHERE state IN ('violated', 'lost')), '')"
         " FROM zdm.hidden WHERE migration = $1 AND step = $2::int4 AND NOT by_rollback";
     char ordinal[16];
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;

@@ -11,8 +11,9 @@
  *   violated_by condition over t. that names the rows which stand against it
  *
  * States: hidden -> back (long_sql is to be run) -> proven (finish_sql is to be run) -> the row goes. What rows violate
- * ends as 'violated', with a remark. Rows of rollbacks stay hidden until they are purged. A row of kind 'images' stands
- * for a table of before-images; its hidden_at is the time of the last batch.
+ * ends as 'violated', what cannot be there again as 'lost', each with a remark. Rows of rollbacks stay hidden until
+ * they are purged. A row of kind 'images' stands for a table of before-images; its hidden_at is the time of the last
+ * batch.
  */
 #ifndef AGENT_ENGINE_POSTGRESQL_HIDDEN_H
 #define AGENT_ENGINE_POSTGRESQL_HIDDEN_H
@@ -43,7 +44,7 @@ enum zdm_code pgsql_hidden_put(struct pgsql_work *w, const struct pgsql_hiding *
 /* How the rows of a step's hide stand. */
 struct pgsql_hidden_state {
     int64_t back, proven;
-    char remark[ZDM_TEXT_MAX + 1]; /* of the violated ones, "" for none */
+    char remark[ZDM_TEXT_MAX + 1]; /* of what did not come back as it was, "" for all did */
 };
 enum zdm_code pgsql_hidden_read(struct pgsql_work *w, uint32_t step, struct pgsql_hidden_state *out,
                                 struct zdm_error *err) ZDM_CHECKED;

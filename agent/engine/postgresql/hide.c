@@ -45,7 +45,7 @@ static enum zdm_code trial_drop(struct pgsql_work *w, struct zdm_error *err)
 }
 
 /* After the rename: reverse-only functions for a copy; for anything else the triggers go, since what they read goes. */
-static enum zdm_code turn_sync(struct pgsql_work *w, struct zdm_error *err)
+static enum zdm_code turn_sync(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
 {
     const struct zdm_step *sync = w->step->sync_step == 0 ? NULL : zdm_plan_step(w->op->plan, w->step->sync_step);
     struct pgsql_trigger_text text = {.insert_body = ZDM_BUFFER_INIT};
@@ -58,7 +58,8 @@ static enum zdm_code turn_sync(struct pgsql_work *w, struct zdm_error *err)
     }
     enum zdm_code code = pgsql_facts_read(w, sync, w->step->ordinal, &facts, err);
     if (code == ZDM_OK) {
-        pgsql_sync_mark_guards(&facts);
+        /* NULL would stand against it on the way back, and make every later write of such a row fail. */
+        pgsql_sync_count_on(&facts, h->hidden_name, h->column.not_null);
         code = pgsql_trigger_write_reverse(&facts, &text, err);
     }
     if (code == ZDM_OK) {
@@ -83,7 +84,7 @@ static enum zdm_code hide(struct pgsql_short *attempt, const struct pgsql_hiding
     if (code == ZDM_OK) {
         code = pgsql_hidden_put(w, h, err);
     }
-    return code == ZDM_OK ? turn_sync(w, err) : code;
+    return code == ZDM_OK ? turn_sync(w, h, err) : code;
 }
 
 static enum zdm_code hide_unless_done(struct pgsql_short *attempt, const struct pgsql_table *table,

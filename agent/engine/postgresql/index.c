@@ -319,7 +319,7 @@ static enum zdm_code build_anew(struct pgsql_work *w, const struct index_state *
     if (code == ZDM_OK) {
         code = run_alone(w, sql, err);
     }
-    if (code != ZDM_OK && pgsql_is_violation(err)) {
+    if (code != ZDM_OK && (pgsql_is_violation(err) || pgsql_is_final(code))) {
         struct zdm_error later = ZDM_ERROR_INIT;
         if (drop_concurrently(w, name, &later) != ZDM_OK || forget_intent(w, name, &later) != ZDM_OK) {
             *err = later;

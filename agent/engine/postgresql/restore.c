@@ -2,7 +2,8 @@
  * restore.c - the long parts of a hide's way back (unhide.c): one thing at a time is validated, or its unique index
  * built, while reads and writes go on.
  *
- * What rows violate is left as it is, NOT VALID or not built, and named with up to three keys in zdm.hidden: that is a
+ * What rows violate is left as it is, NOT VALID or not built, and named with up to three keys in zdm.hidden; so is what
+ * the database refuses for another reason, such as an index of somebody else under the constraint's name. That is a
  * remark of the rollback, not its failure.
  */
 #include "agent/engine/postgresql/hidden.h"
@@ -110,20 +111,31 @@ static void name_rows(struct pgsql_work *w, const struct thing *thing, struct zd
     pgsql_key_fini(&key);
 }
 
+/* How it is left, and what the rows do that stand against it. */
+static const struct left {
+    const char *kind, *how, *rows;
+} lefts[] = {
+    {"unique", "unique constraint %s was not built again: ", " share a value"},
+    {"not null", "NOT NULL of %s stays a CHECK that is NOT VALID: ", " hold NULL"},
+    {"", "%s stays NOT VALID: ", " violate it"},
+};
+
 static enum zdm_code leave(struct pgsql_work *w, const struct thing *thing, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer remark = ZDM_BUFFER_INIT;
-    if (strcmp(thing->kind, "unique") == 0) {
-        zdm_buffer_printf(&remark, "unique constraint %s was not built again: ", thing->name);
+    const struct left *left = lefts;
+    while (left->kind[0] != '\0' && strcmp(left->kind, thing->kind) != 0) {
+        left++;
+    }
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+    zdm_buffer_printf(&remark, left->how, thing->name);
+#pragma GCC diagnostic pop
+    if (pgsql_is_violation(err)) {
         name_rows(w, thing, &remark);
-        zdm_buffer_puts(&remark, " share a value");
+        zdm_buffer_puts(&remark, left->rows);
     } else {
-        bool not_null = strcmp(thing->kind, "not null") == 0;
-        zdm_buffer_printf(
-            &remark,
-            not_null ? "NOT NULL of %s stays a CHECK that is NOT VALID: " : "%s stays NOT VALID: ", thing->name);
-        name_rows(w, thing, &remark);
-        zdm_buffer_puts(&remark, not_null ? " hold NULL" : " violate it");
+        zdm_buffer_puts(&remark, err->message);
     }
     zdm_error_clear(err);
     zdm_copy_text(w->result->remark, sizeof w->result->remark, zdm_buffer_text(&remark));
@@ -162,7 +174,7 @@ enum zdm_code pgsql_run_restore(struct pgsql_work *w, struct zdm_error *err)
     }
     if (code == ZDM_OK) {
         code = strcmp(thing.kind, "unique") == 0 ? build(w, &thing, err) : validate(w, &thing, err);
-        if (code != ZDM_OK && pgsql_is_violation(err)) {
+        if (code != ZDM_OK && (pgsql_is_violation(err) || pgsql_is_final(code))) {
             pgsql_rollback(w->s);
             code = leave(w, &thing, err);
         }

@@ -6,7 +6,8 @@
  *   RESTORE   long (restore.c): reads the table, one thing at a time, and blocks nobody.
  *   UNHIDE    short again: NOT NULL and unique constraints on what RESTORE has proven.
  *
- * Rows that violate something leave it NOT VALID, named in a remark: a rollback does not stop for them.
+ * Rows that violate something leave it NOT VALID, and what cannot be there again at all is left out, each named in a
+ * remark: a rollback does not stop for them.
  */
 #include "agent/engine/postgresql/hidden.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/ddl.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/validate_sync.h"
@@ -93,6 +95,9 @@ static enum zdm_code lock_parents(struct pgsql_short *attempt, struct zdm_error 
         code = pgsql_table_find(attempt->w->s, &name, &parent, err);
         if (code == ZDM_OK) {
             code = pgsql_short_lock(attempt, &parent, PGSQL_SHARE_ROW_EXCLUSIVE, err);
+        } else if (code == ZDM_NOT_FOUND) {
+            zdm_error_clear(err);
+            code = ZDM_OK;
         }
     }
     return code;
@@ -128,27 +133,46 @@ static enum zdm_code rename_back(struct pgsql_work *w, struct zdm_error *err)
     return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
 }
 
-/* Runs a column of statements of the hide's rows in a state. */
+/* One thing does not come back as it was: its name is taken by now, or the table that it pointed at is gone. That is a
+ * remark of the rollback, not its failure; its definition is kept, and the next way back tries again. */
+static enum zdm_code note_lost(struct pgsql_work *w, const char *kind, const char *name, const struct zdm_error *why,
+                               struct zdm_error *err)
+{
+    static const char sql[] =
+        "UPDATE zdm.hidden SET state = 'lost', remark = $5 WHERE " OF_THIS_HIDE " AND kind = $3 AND name = $4";
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer remark = ZDM_BUFFER_INIT;
+    char step[16];
+    snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
+    zdm_buffer_printf(&remark, "%s %s was not brought back: %s", strcmp(kind, "not null") == 0 ? "NOT NULL of" : kind,
+                      name, why->message);
+    const char *params[] = {w->op->migration, step, kind, name, zdm_buffer_text(&remark)};
+    return pgsql_query(w->s, sql, 5, params, NULL, err);
+}
+
+/* Runs a column of statements (kind, name, statement) of the hide's rows, each for itself. */
 static enum zdm_code run_kept(struct pgsql_work *w, const char *select, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = for_this_hide(w, select, &res, err);
     for (int i = 0; code == ZDM_OK && i < PQntuples(res); i++) {
-        code = pgsql_script(w->s, pgsql_text(res, i, 0), NULL, err);
-    }
-    return code;
-}
-
-/* While the column was hidden its NOT NULL was gone. It is binding again from here on, so that the triggers must count
- * on it as they did before. */
-static void count_on_not_null(const struct pgsql_work *w, struct pgsql_facts *facts, bool not_null)
-{
-    for (size_t i = 0; i < facts->n_pairs; i++) {
-        struct pgsql_column *source = &facts->pairs[i].source;
-        if (facts->pairs[i].copy && strcmp(source->name, w->step->column) == 0) {
-            source->not_null = source->not_null || not_null;
+        code = pgsql_script(w->s, "SAVEPOINT kept", NULL, err);
+        if (code == ZDM_OK) {
+            code = pgsql_script(w->s, pgsql_text(res, i, 2), NULL, err);
+        }
+        bool lost = code != ZDM_OK && pgsql_is_final(code);
+        if (lost) {
+            struct zdm_error why = *err;
+            zdm_error_clear(err);
+            code = pgsql_script(w->s, "ROLLBACK TO kept", NULL, err);
+            if (code == ZDM_OK) {
+                code = note_lost(w, pgsql_text(res, i, 0), pgsql_text(res, i, 1), &why, err);
+            }
+        }
+        if (code == ZDM_OK) {
+            code = pgsql_script(w->s, "RELEASE kept", NULL, err);
         }
     }
+    return code;
 }
 
 static enum zdm_code turn_sync(struct pgsql_work *w, bool not_null, struct zdm_error *err)
@@ -164,8 +188,8 @@ static enum zdm_code turn_sync(struct pgsql_work *w, bool not_null, struct zdm_e
     }
     enum zdm_code code = pgsql_facts_read(w, sync, 0, &facts, err);
     if (code == ZDM_OK) {
-        count_on_not_null(w, &facts, not_null);
-        pgsql_sync_mark_guards(&facts);
+        /* It is binding again from here on, as a CHECK. */
+        pgsql_sync_count_on(&facts, w->step->column, not_null);
         code = pgsql_trigger_write(&facts, &text, err);
     }
     if (code == ZDM_OK) {
@@ -190,8 +214,10 @@ static enum zdm_code was_not_null(struct pgsql_work *w, bool *out, struct zdm_er
 /* What needs no more than its statement is over; the rest waits for RESTORE. */
 static enum zdm_code note_back(struct pgsql_work *w, struct zdm_error *err)
 {
-    enum zdm_code code = for_this_hide(
-        w, "DELETE FROM zdm.hidden WHERE " OF_THIS_HIDE " AND (kind = 'column' OR long_sql IS NULL)", NULL, err);
+    enum zdm_code code = for_this_hide(w,
+                                       "DELETE FROM zdm.hidden WHERE " OF_THIS_HIDE
+                                       " AND (kind = 'column' OR (state = 'hidden' AND long_sql IS NULL))",
+                                       NULL, err);
     if (code == ZDM_OK) {
         code = for_this_hide(w, "UPDATE zdm.hidden SET state = 'back' WHERE " OF_THIS_HIDE " AND state = 'hidden'",
                              NULL, err);
@@ -215,7 +241,7 @@ static enum zdm_code bring_back(struct pgsql_short *attempt, struct zdm_error *e
     }
     if (code == ZDM_OK) {
         code = run_kept(w,
-                        "SELECT back_sql FROM zdm.hidden WHERE " OF_THIS_HIDE
+                        "SELECT kind, name, back_sql FROM zdm.hidden WHERE " OF_THIS_HIDE
                         " AND state = 'hidden' AND back_sql IS NOT NULL ORDER BY kind, name",
                         err);
     }
@@ -224,8 +250,10 @@ static enum zdm_code bring_back(struct pgsql_short *attempt, struct zdm_error *e
 
 static enum zdm_code finish(struct pgsql_work *w, struct zdm_error *err)
 {
-    enum zdm_code code = run_kept(
-        w, "SELECT finish_sql FROM zdm.hidden WHERE " OF_THIS_HIDE " AND state = 'proven' ORDER BY kind, name", err);
+    enum zdm_code code = run_kept(w,
+                                  "SELECT kind, name, finish_sql FROM zdm.hidden WHERE " OF_THIS_HIDE
+                                  " AND state = 'proven' ORDER BY kind, name",
+                                  err);
     if (code == ZDM_OK) {
         /* The constraint owns its index from here on. */
         code = for_this_hide(w,

@@ -40,6 +40,17 @@ void pgsql_sync_mark_guards(struct pgsql_facts *facts)
     }
 }
 
+void pgsql_sync_count_on(struct pgsql_facts *facts, const char *column, bool not_null)
+{
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        struct pgsql_column *source = &facts->pairs[i].source;
+        if (facts->pairs[i].copy && strcmp(source->name, column) == 0) {
+            source->not_null = source->not_null || not_null;
+        }
+    }
+    pgsql_sync_mark_guards(facts);
+}
+
 static enum zdm_code judge_copy(const struct pgsql_facts *facts, struct pgsql_pair *pair, struct zdm_error *err)
 {
     if (pgsql_fit(&pair->source, &pair->target) != PGSQL_FITS) {

@@ -11,5 +11,8 @@
 enum zdm_code pgsql_sync_validate(struct pgsql_work *w, struct pgsql_facts *facts, struct zdm_error *err) ZDM_CHECKED;
 /* Only the guards: for the reverse half after a hide. */
 void pgsql_sync_mark_guards(struct pgsql_facts *facts);
+/* The guards count on the source column's NOT NULL although it is not there now, or not as one: what a reverse copy
+ * writes while the column is hidden is to be right when it is back. */
+void pgsql_sync_count_on(struct pgsql_facts *facts, const char *column, bool not_null);
 
 #endif
