@@ -73,7 +73,7 @@ enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struc
     static const char sql[] =
         "SELECT DISTINCT n.nspname, r.relname FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid"
         " JOIN pg_namespace n ON n.oid = r.relnamespace WHERE c.contype = 'f' AND r.oid <> $1::oid"
-        " AND " OWN_CONSTRAINTS " ORDER BY 1, 2";
+        " AND c.conrelid = $1::oid AND $2::int2 = ANY (c.conkey) ORDER BY 1, 2";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     const char *params[] = {h->table.oid, h->column.number};
     enum zdm_code code = pgsql_query(attempt->w->s, sql, 2, params, &res, err);

@@ -35,7 +35,8 @@ void pgsql_put_alter(struct zdm_buffer *b, const struct zdm_table *table);
 /* Refuses columns that cannot lose their name, or whose own constraints could not be brought back. */
 enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hiding *h,
                                   struct zdm_error *err) ZDM_CHECKED;
-/* Locks the tables that the column's own foreign keys point at. */
+/* Locks the tables that foreign keys over the column point at: dropping one, by itself or with the column, locks both.
+ */
 enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struct pgsql_hiding *h,
                                         struct zdm_error *err) ZDM_CHECKED;
 /* Under ACCESS EXCLUSIVE: keeps what belongs to the column, drops it, renames the column and marks it. */

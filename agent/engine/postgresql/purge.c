@@ -99,11 +99,26 @@ static enum zdm_code next_leftover(struct pgsql_work *w, struct leftover *out, s
 }
 
 /* One that somebody else has dropped or taken over is only forgotten. */
-static enum zdm_code drop_leftover(struct pgsql_work *w, const struct leftover *left, struct zdm_error *err)
+static enum zdm_code drop_leftover(struct pgsql_short *attempt, const struct leftover *left, struct zdm_error *err)
 {
+    struct pgsql_work *w = attempt->w;
     struct zdm_table name = {(char *)left->schema, (char *)left->table};
+    struct pgsql_hiding h = {.name = &name};
     const char *params[] = {w->op->migration, left->schema, left->table, left->column};
-    enum zdm_code code = left->there && left->ours ? drop_column(w, &name, left->column, err) : ZDM_OK;
+    enum zdm_code code = ZDM_OK;
+    if (left->there && left->ours) {
+        code = pgsql_table_find(w->s, &name, &h.table, err);
+        if (code == ZDM_OK) {
+            code = pgsql_column_find(w->s, &h.table, left->column, &h.column, err);
+        }
+        if (code == ZDM_OK) {
+            code = pgsql_hidden_lock_parents(attempt, &h, err);
+        }
+        if (code == ZDM_OK) {
+            code = drop_column(w, &name, left->column, err);
+        }
+        pgsql_column_fini(&h.column);
+    }
     return code == ZDM_OK ? pgsql_query(w->s,
                                         "DELETE FROM zdm.hidden WHERE migration = $1 AND by_rollback AND schema_name ="
                                         " $2 AND table_name = $3 AND hidden_name = $4",
@@ -156,7 +171,7 @@ enum zdm_code pgsql_run_purge_leftovers(struct pgsql_work *w, struct zdm_error *
     struct zdm_table name = {left.schema, left.table};
     code = lock_for(&attempt, &name, left.there, err);
     if (code == ZDM_OK) {
-        code = drop_leftover(w, &left, err);
+        code = drop_leftover(&attempt, &left, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_journal_hold(w, err);
@@ -166,30 +181,53 @@ enum zdm_code pgsql_run_purge_leftovers(struct pgsql_work *w, struct zdm_error *
 
 /* ---- Steps of the purge phase ---- */
 
-static enum zdm_code drop_leftovers_of_table(struct pgsql_work *w, struct zdm_error *err)
+static enum zdm_code drop_leftovers_of_table(struct pgsql_short *attempt, struct zdm_error *err)
 {
     struct leftover left = {.found = true};
     enum zdm_code code = ZDM_OK;
     while (code == ZDM_OK && left.found) {
-        code = next_leftover(w, &left, err);
+        code = next_leftover(attempt->w, &left, err);
         if (code == ZDM_OK && left.found) {
-            code = drop_leftover(w, &left, err);
+            code = drop_leftover(attempt, &left, err);
         }
     }
     return code;
 }
 
-/* The name that the hide gave it, with this migration's mark: nothing else is dropped. */
-static enum zdm_code drop_hidden_column(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+/* Without its row nobody knows since when it is hidden, and so not when its grace is over. */
+static enum zdm_code need_row(struct pgsql_work *w, struct zdm_error *err)
 {
-    struct pgsql_column column = {0};
+    static const char sql[] = "SELECT EXISTS (SELECT FROM zdm.hidden WHERE migration = $1 AND schema_name = $2 AND"
+                              " table_name = $3 AND hidden_name = $4 AND kind = 'column' AND NOT by_rollback)";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {w->op->migration, w->step->table.schema, w->step->table.name, w->step->object};
+    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
+    if (code != ZDM_OK || pgsql_true(res, 0, 0)) {
+        return code;
+    }
+    zdm_error_set(err, ZDM_CORRUPT, "zdm.hidden does not say since when column %s is hidden", w->step->object);
+    return zdm_error_hint(err, "Rows were deleted from zdm.hidden; drop the column yourself.");
+}
+
+/* The name that the hide gave it, with this migration's mark: nothing else is dropped. */
+static enum zdm_code drop_hidden_column(struct pgsql_short *attempt, const struct pgsql_table *table,
+                                        struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    struct pgsql_hiding h = {.name = &w->step->table, .table = *table};
     bool found = false;
-    enum zdm_code code = pgsql_column_look(w->s, table, w->step->object, &found, &column, err);
-    bool ours = pgsql_is_owner(column.comment, w->op->migration);
-    pgsql_column_fini(&column);
+    enum zdm_code code = pgsql_column_look(w->s, table, w->step->object, &found, &h.column, err);
+    bool ours = pgsql_is_owner(h.column.comment, w->op->migration);
+    if (code == ZDM_OK && found && ours) {
+        code = pgsql_hidden_lock_parents(attempt, &h, err);
+    }
+    pgsql_column_fini(&h.column);
     if (code == ZDM_OK && found && !ours) {
         return zdm_error_set(err, ZDM_EXISTS, "column %s of %s.%s is there and was not hidden by this migration",
                              w->step->object, table->schema, table->name);
+    }
+    if (code == ZDM_OK && found) {
+        code = need_row(w, err);
     }
     if (code == ZDM_OK && w->step->sync_step != 0) {
         code = pgsql_sync_drop(w, w->step->sync_step, false, err);
@@ -210,7 +248,7 @@ static enum zdm_code purge_column(struct pgsql_work *w, struct zdm_error *err)
         code = pgsql_short_lock(&attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
     }
     if (code == ZDM_OK) {
-        code = drop_hidden_column(w, &table, err);
+        code = drop_hidden_column(&attempt, &table, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_query(w->s,
@@ -219,7 +257,7 @@ static enum zdm_code purge_column(struct pgsql_work *w, struct zdm_error *err)
                            4, params, NULL, err);
     }
     if (code == ZDM_OK) {
-        code = drop_leftovers_of_table(w, err);
+        code = drop_leftovers_of_table(&attempt, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_journal_step_on(w, err);

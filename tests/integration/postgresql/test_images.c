@@ -144,6 +144,73 @@ static void comparison_is_byte_for_byte(void **state)
     assert_string_equal(r->remark, "1 row were changed since and kept");
 }
 
+/* After a regression the journal may stand below a step whose images are there. */
+static void images_of_a_later_step_do_not_move_the_journal_on(void **state)
+{
+    struct rig *r = *state;
+    statuses(r);
+    rig_derive(r, 2, ZDM_ACTION_BACKFILL, "raw", "lower(t.\"raw\")", NULL, NULL, 0);
+    rig_step(r, 2)->derivation->assignments[0].added = false;
+    rig_step(r, 2)->inverse = ZDM_INVERSE_IMAGES;
+    rig_step(r, 2)->object = strdup("undo_00000002");
+    rig_walk(r, 1, 1000);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_walk(r, 2, 1000);
+    rig_run(r, AGENT_RUN_STEP_BACK, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_IMAGES_BACK, 2, AGENT_OK);
+    assert_int_equal(r->journal_step, 1);
+    rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
+    rig_undo(r, 1);
+    assert_int_equal(differing(r), 0);
+}
+
+/* ---- Keys and kinds of columns ---- */
+
+struct shape {
+    const char *table, *fill, *target, *expr;
+};
+
+/* There and back again with every kind of key and column: byte for byte what it was. */
+static void images_serve_every_kind_of_key_and_column(void **state)
+{
+    static const struct shape shapes[] = {
+        {"(id uuid PRIMARY KEY, v text)", "gen_random_uuid(), nullif('v' || g % 3, 'v0')", "v",
+         "coalesce(t.\"v\", 'x')"},
+        {"(a text COLLATE \"de-x-icu\", b bytea, v text, PRIMARY KEY (a, b))",
+         "chr(64 + g % 50), convert_to(g::text, 'UTF8'), repeat('w', g * 40)", "v", "t.\"v\" || '!'"},
+        {"(\"no \"\" key\" int NOT NULL, v json, UNIQUE (\"no \"\" key\"))",
+         "g, format('{\"a\": %s, \"a\": 1}', g)::json", "v", "'{}'::json"},
+        {"(at timestamptz, n numeric(20, 5), v int[], PRIMARY KEY (n, at))", "to_timestamp(g), g / 7.0, ARRAY[g, NULL]",
+         "v", "t.\"v\" || 1"},
+        {"(id int, v text, PRIMARY KEY (id)) PARTITION BY HASH (id); CREATE TABLE users_0 PARTITION OF users FOR VALUES"
+         " WITH (MODULUS 2, REMAINDER 0); CREATE TABLE users_1 PARTITION OF users FOR VALUES WITH (MODULUS 2, REMAINDER"
+         " 1)",
+         "g, repeat(md5(g::text), 300)", "v", "upper(t.\"v\")"},
+    };
+    struct rig *r = *state;
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        rig_sql(r, "DROP TABLE IF EXISTS users, was; CREATE TABLE users %s", shapes[i].table);
+        rig_sql(r,
+                "INSERT INTO users SELECT %s FROM generate_series(1, 300) g; CREATE TABLE was AS SELECT * FROM users",
+                shapes[i].fill);
+        rig_plan(r, "users", 1);
+        rig_derive(r, 1, ZDM_ACTION_BACKFILL, shapes[i].target, shapes[i].expr, NULL, NULL, 0);
+        rig_step(r, 1)->derivation->assignments[0].added = false;
+        rig_step(r, 1)->inverse = ZDM_INVERSE_IMAGES;
+        rig_step(r, 1)->object = strdup("undo_0badcafe");
+        rig_accept(r, 1 + i);
+        rig_walk(r, 1, 37);
+        assert_true(rig_number(r, "SELECT count(*) FROM zdm.undo_0badcafe") >= 100);
+        rig_undo(r, 1);
+        assert_string_equal(r->remark, "");
+        assert_int_equal(rig_number(r,
+                                    "SELECT count(*) FROM (SELECT u::text COLLATE \"C\" FROM users u EXCEPT ALL SELECT"
+                                    " w::text COLLATE \"C\" FROM was w) AS d"),
+                         0);
+        rig_sql(r, "DROP TABLE users CASCADE");
+    }
+}
+
 /* With {sync} in both directions the triggers would carry the old values on into the source. */
 static void triggers_go_before_the_old_values_come_back(void **state)
 {
@@ -253,6 +320,8 @@ int main(void)
         RIG_TEST(forward_again_in_the_middle_of_the_way_back_fills_all_rows),
         RIG_TEST(counter_is_never_counted_twice),
         RIG_TEST(comparison_is_byte_for_byte),
+        RIG_TEST(images_of_a_later_step_do_not_move_the_journal_on),
+        RIG_TEST(images_serve_every_kind_of_key_and_column),
         RIG_TEST(triggers_go_before_the_old_values_come_back),
         RIG_TEST(images_of_another_migration_are_not_touched),
         RIG_TEST(batch_back_is_fenced),

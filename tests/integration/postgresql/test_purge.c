@@ -86,6 +86,33 @@ static void column_that_is_not_ours_is_not_dropped(void **state)
     rig_refused(r, AGENT_RUN_PURGE, 4, "was not hidden by this migration");
 }
 
+/* A grace period that nobody knows the beginning of is not over. */
+static void column_that_nobody_knows_since_when_it_is_hidden_is_not_dropped(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    rig_exec(r->super, "DELETE FROM zdm.hidden");
+    rig_refused(r, AGENT_RUN_PURGE, 4, "does not say since when column zdm_h_name is hidden");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attname = 'zdm_h_name'"), 1);
+}
+
+/* DROP COLUMN takes the foreign key along, and with it the parent's lock: asked for like every other. */
+static void parent_of_a_foreign_key_over_several_columns_is_not_queued_for(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    rig_sql(r, "CREATE TABLE parents (name text, age int, PRIMARY KEY (name, age));"
+               "ALTER TABLE users ADD FOREIGN KEY (zdm_h_name, age) REFERENCES parents");
+    r->purge_now = true;
+    rig_exec(r->app, "BEGIN; SELECT * FROM parents");
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_PURGE, 4, 0);
+    assert_string_equal(agent_outcome_name(result->outcome), "lock");
+    assert_non_null(strstr(result->error.message, "could not lock public.parents"));
+    agent_result_free(result);
+    rig_exec(r->app, "COMMIT");
+    rig_run(r, AGENT_RUN_PURGE, 4, AGENT_OK);
+}
+
 /* Forward, back and forward again: the first full_name waits under a name of its own. */
 static void purge_phase_takes_what_rollbacks_left(void **state)
 {
@@ -178,6 +205,8 @@ int main(void)
         RIG_TEST(purge_now_does_not_wait),
         RIG_TEST(column_that_something_depends_on_by_now_is_not_dropped),
         RIG_TEST(column_that_is_not_ours_is_not_dropped),
+        RIG_TEST(column_that_nobody_knows_since_when_it_is_hidden_is_not_dropped),
+        RIG_TEST(parent_of_a_foreign_key_over_several_columns_is_not_queued_for),
         RIG_TEST(purge_phase_takes_what_rollbacks_left),
         RIG_TEST(leftovers_go_one_by_one_each_after_its_grace),
         RIG_TEST(leftover_that_somebody_dropped_is_forgotten),
