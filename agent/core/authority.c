@@ -146,15 +146,22 @@ bool agent_is_allowed(const struct agent_core *core, const struct agent_migratio
 
 /* ---- Entering ---- */
 
+void agent_choose_spend(struct agent_migration *m, const struct zdm_judgement *judgement)
+{
+    m->n_spend = 0;
+    for (size_t i = 0; i < m->authority.n_approvals; i++) {
+        const struct zdm_signed_approval *a = &m->authority.approvals[i];
+        if (judgement->verdicts[i] == ZDM_APPROVAL_COUNTS)
+            m->spend[m->n_spend++] = (struct agent_spend){
+                .nonce = a->approval.nonce, .approver = a->signer, .issued_at_ms = a->approval.issued_at_ms};
+    }
+}
+
 static void start_spend(struct agent_core *core, struct agent_migration *m, const struct zdm_act *act,
                         const struct zdm_judgement *judgement)
 {
-    m->n_spend = 0;
+    agent_choose_spend(m, judgement);
     m->spend_now = act->now;
-    for (size_t i = 0; i < m->authority.n_approvals; i++)
-        if (judgement->verdicts[i] == ZDM_APPROVAL_COUNTS)
-            m->spend[m->n_spend++] = (struct agent_spend){.nonce = m->authority.approvals[i].approval.nonce,
-                                                          .approver = m->authority.approvals[i].signer};
     struct agent_op *op = agent_launch_journal(core, m, AGENT_RUN_SPEND_APPROVALS, agent_step_named(m));
     if (op == NULL)
         return;
@@ -238,10 +245,10 @@ void agent_on_spent(struct agent_migration *m, const struct agent_result *result
     }
 }
 
-void agent_on_spend_refused(struct agent_migration *m)
+void agent_on_spend_refused(struct agent_migration *m, uint32_t which)
 {
     for (size_t i = 0; i < m->authority.n_approvals; i++)
         for (size_t k = 0; k < m->n_spend; k++)
-            if (zdm_id_equal(&m->authority.approvals[i].approval.nonce, &m->spend[k].nonce))
+            if ((which >> k & 1) != 0 && zdm_id_equal(&m->authority.approvals[i].approval.nonce, &m->spend[k].nonce))
                 m->authority.approvals[i].spent = true;
 }

@@ -152,15 +152,16 @@ static uint32_t entered(const struct agent_core *core, const struct agent_migrat
     return first && (agent_is_trivial(core, step) || (walk && !is_begun(m))) ? phase - 1 : phase;
 }
 
-static bool is_loss_allowed(const struct agent_core *core, const struct agent_migration *m, struct zdm_error *err)
+static bool is_loss_allowed(const struct agent_core *core, const struct agent_migration *m,
+                            struct zdm_judgement *judgement, struct zdm_error *err)
 {
     const struct zdm_step *step = NULL;
     struct zdm_act act = {.action = ZDM_APPROVE_UNDO, .phase = m->authority.undo.to_phase};
-    struct zdm_judgement judgement;
     char text[ZDM_TEXT_MAX + 1];
+    *judgement = (struct zdm_judgement){.needed = 0};
     /* The order's phase and not the goal: once it is begun, a later directive may go as far back as the order says. */
     if (!zdm_plan_undo_loses(m->plan, m->authority.undo.to_phase, entered(core, m), &step) ||
-        agent_is_allowed(core, m, &act, &judgement, text))
+        agent_is_allowed(core, m, &act, judgement, text))
         return true;
     (void)zdm_error_set(err, ZDM_REFUSED, "going back loses what step %s does not copy back: %.160s", step->id, text);
     return false;
@@ -196,6 +197,7 @@ static bool has_begun(const struct agent_migration *m)
 static bool is_allowed(const struct agent_core *core, const struct agent_migration *m, struct zdm_error *err)
 {
     const struct agent_signed *a = &m->authority;
+    struct zdm_judgement judgement;
     bool begun = has_begun(m);
     if (!a->has_undo) {
         (void)zdm_error_set(err, ZDM_REFUSED, "undo order refused: %s",
@@ -205,7 +207,7 @@ static bool is_allowed(const struct agent_core *core, const struct agent_migrati
     if (zdm_undo_order_judge(&core->trust, &a->undo, &a->undo_signer, m->plan, core->config.shard,
                              m->accepted.goal_phase, begun ? a->undo.issued_at_ms : core->wall_ms, err) != ZDM_OK)
         return false;
-    return begun || (is_way_free(m, err) && is_loss_allowed(core, m, err));
+    return begun || (is_way_free(m, err) && is_loss_allowed(core, m, &judgement, err));
 }
 
 /* True: go on. Else nothing is undone, and a person decides. */
@@ -240,12 +242,21 @@ static bool is_passed(const struct agent_core *core, const struct agent_migratio
     return agent_is_trivial(core, step) || (m->back.at > m->step && !adds(step));
 }
 
+/* Was judged just now; what allows the loss is spent with the order. */
 static void start_begin(struct agent_core *core, struct agent_migration *m)
 {
+    struct zdm_judgement judgement;
+    struct zdm_error error;
+    if (!is_loss_allowed(core, m, &judgement, &error))
+        return;
+    agent_choose_spend(m, &judgement);
     struct agent_op *op = agent_launch_journal(core, m, AGENT_RUN_UNDO_BEGIN, agent_step_named(m));
     if (op == NULL)
         return;
     op->undo_nonce = m->authority.undo.nonce;
+    op->undo_issued_at_ms = m->authority.undo.issued_at_ms;
+    op->spend = m->spend;
+    op->n_spend = m->n_spend;
     op->to_phase = m->authority.undo.to_phase;
     op->floor = floor_of(m, m->step, is_begun(m));
 }
@@ -320,13 +331,13 @@ bool agent_drive_back(struct agent_core *core, struct agent_migration *m)
 
 /* ---- What came of it ---- */
 
-/* A walk counts as it goes: its last word replaces the one before. */
+/* A look says all there is to say of the step, a walk counts as it goes: its last word replaces the one before. */
 static void note_remark(struct agent_migration *m, const struct agent_result *result)
 {
     struct agent_back *b = &m->back;
     if (result->remark[0] == '\0' || strstr(b->remark, result->remark) != NULL)
         return;
-    if (result->run == AGENT_RUN_IMAGES_BACK)
+    if (result->kind == AGENT_OP_INSPECT || result->run == AGENT_RUN_IMAGES_BACK)
         b->remark[b->remark_from] = '\0';
     size_t used = strlen(b->remark);
     (void)snprintf(b->remark + used, sizeof b->remark - used, "%s%s", used > 0 ? "; " : "", result->remark);
@@ -342,6 +353,8 @@ void agent_on_back_begun(struct agent_migration *m, const struct agent_result *r
         m->undo_nonce = m->authority.undo.nonce;
         if (m->entered_phase > m->authority.undo.to_phase)
             m->entered_phase = m->authority.undo.to_phase;
+        m->purge_now = m->purge_generation_now = false;
+        m->purge_generation = 0;
     }
     if (!zdm_id_equal(&m->back.remark_nonce, &m->undo_nonce))
         m->back.remark[0] = '\0';

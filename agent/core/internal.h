@@ -322,8 +322,10 @@ bool agent_drive_entering(struct agent_core *core, struct agent_migration *m, co
 /* Mode purge: the same for what rollbacks left. */
 bool agent_drive_allowing(struct agent_core *core, struct agent_migration *m);
 void agent_on_spent(struct agent_migration *m, const struct agent_result *result);
-/* Some of them were spent before: none of them counts any more. */
-void agent_on_spend_refused(struct agent_migration *m);
+/* Those that count, to be spent by the operation that is started next. */
+void agent_choose_spend(struct agent_migration *m, const struct zdm_judgement *judgement);
+/* These of them (bits of m->spend) were spent before: they count no more. */
+void agent_on_spend_refused(struct agent_migration *m, uint32_t which);
 void agent_wait(struct agent_migration *m, enum zdm_wait wait, const char *text);
 bool agent_waits_for_fresh_lease(struct agent_core *core, struct agent_migration *m);
 

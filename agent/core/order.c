@@ -308,6 +308,14 @@ static void take_accepted(struct agent_migration *m)
     memset(&m->accepting.authority, 0, sizeof m->accepting.authority);
 }
 
+/* What people let in they let in for the plan that they saw; the engine's ACCEPT forgets it in the journal. */
+static void forget_rights(struct agent_migration *m)
+{
+    m->entered_phase = 0;
+    m->purge_now = m->purge_generation_now = false;
+    m->purge_generation = 0;
+}
+
 /* The order stands. Only now may it let go on what was held. */
 static void settle(struct agent_migration *m)
 {
@@ -317,6 +325,7 @@ static void settle(struct agent_migration *m)
     take_accepted(m);
     if (m->plan == NULL || !zdm_hash_equal(&m->plan->hash, &m->accepting.plan->hash)) {
         looks_anew = true;
+        forget_rights(m);
         zdm_plan_unref(m->plan);
         m->plan = zdm_plan_ref(m->accepting.plan);
     }

@@ -393,12 +393,22 @@ static void fenced(struct agent_core *core, struct agent_migration *m, const str
     agent_reload(core, 0);
 }
 
+/* Of those that were to be spent; an engine that does not say which means all. */
+static uint32_t spent_before(const struct agent_migration *m, const struct agent_result *result)
+{
+    if (result->outcome != AGENT_FAIL || result->error.code != ZDM_REFUSED)
+        return 0;
+    if (m->flight.run == AGENT_RUN_SPEND_APPROVALS)
+        return result->spent_before != 0 ? result->spent_before : UINT32_MAX;
+    return m->flight.run == AGENT_RUN_UNDO_BEGIN ? result->spent_before : 0;
+}
+
 static void halt(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
-    bool spent = result->outcome == AGENT_FAIL && result->error.code == ZDM_REFUSED;
-    if (m->flight.run == AGENT_RUN_SPEND_APPROVALS && spent) {
+    uint32_t spent = spent_before(m, result);
+    if (spent != 0) {
         agent_back_off(core, m);
-        agent_on_spend_refused(m);
+        agent_on_spend_refused(m, spent);
     } else {
         agent_want_stop(m, m->flight.step, &result->error);
     }

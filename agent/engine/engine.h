@@ -103,8 +103,10 @@ enum agent_run {
                               SYNC_REMOVE, after UNDO_REMOVE: brings the old column in step with the new one. The first
                               one fixes the walk itself; of a backfill, it moves the journal to the step */
     /* Journal only, each with the fence in the same transaction. */
-    AGENT_RUN_UNDO_BEGIN,      /* spends undo_nonce (AGENT_FAIL, ZDM_REFUSED: spent before) and the approvals of the
-                                  phases after to_phase; entered_phase falls to it. Checks nothing was purged there */
+    AGENT_RUN_UNDO_BEGIN,      /* spends undo_nonce (AGENT_FAIL, ZDM_REFUSED: spent before), `spend`, and all approvals
+                                  of phases after to_phase, and of leftovers, that were issued up to
+                                  undo_issued_at_ms; entered_phase falls to it, and what mode purge was allowed is
+                                  over. Checks nothing was purged there */
     AGENT_RUN_SPEND_APPROVALS, /* notes `spend` and that their phase was entered (AGENT_FAIL, ZDM_REFUSED: spent) */
     AGENT_RUN_STEP_DONE,       /* journal only: the step is proven, go to the next (cursor, bound, rows cleared) */
     AGENT_RUN_STEP_BACK,       /* journal only: step := the given one (regression; undo: that step is undone) */
@@ -115,6 +117,7 @@ enum agent_run {
 struct agent_spend {
     struct zdm_id nonce;
     struct zdm_id approver;
+    int64_t issued_at_ms; /* an order to go back that was issued later has spent it, where it goes below the phase */
 };
 
 /* An operation. Strings and pointers are borrowed by start(), which copies what it keeps; plan is shared by reference.
@@ -147,7 +150,8 @@ struct agent_op {
     uint32_t floor;                        /* on the way back: common/plan/undo.h; INSPECT too */
     uint32_t to_phase;                     /* UNDO_BEGIN */
     struct zdm_id undo_nonce;              /* UNDO_BEGIN */
-    const struct agent_spend *spend;       /* SPEND_APPROVALS */
+    int64_t undo_issued_at_ms;             /* UNDO_BEGIN */
+    const struct agent_spend *spend;       /* SPEND_APPROVALS; UNDO_BEGIN: those that allow the loss */
     size_t n_spend;
     uint32_t spend_phase; /* SPEND_APPROVALS: the phase that is entered; 0: mode purge, under fence.generation */
     int64_t grace_ms;     /* PURGE, PURGE_LEFTOVERS */
@@ -217,6 +221,8 @@ struct agent_result {
 
     /* RUN, AGENT_EARLY */
     int64_t wait_ms;
+    /* SPEND_APPROVALS and UNDO_BEGIN that were refused: bit i: spend[i] was spent before; 0: something else */
+    uint32_t spent_before;
 
     /* RUN and ACCEPT. A VALIDATE that fails drops its constraint and moves the journal back to the step that added it:
      * that FAIL has a valid journal too. */

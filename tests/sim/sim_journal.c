@@ -344,12 +344,12 @@ static enum agent_outcome refuse_spent(struct sim_db *db, struct agent_result *r
     return AGENT_FAIL;
 }
 
-static bool any_spent(const struct sim_db *db, const struct agent_op *op)
+static bool any_spent(const struct sim_db *db, const struct agent_op *op, struct agent_result *result)
 {
     for (size_t i = 0; i < op->n_spend; i++)
         if (is_spent(db, &op->spend[i].nonce))
-            return true;
-    return false;
+            result->spent_before |= UINT32_C(1) << i;
+    return result->spent_before != 0;
 }
 
 enum agent_outcome sim_journal_spend(struct sim_db *db, struct agent_journal *journal,
@@ -357,7 +357,7 @@ enum agent_outcome sim_journal_spend(struct sim_db *db, struct agent_journal *jo
 {
     const struct agent_op *op = &pending->op;
     struct sim_rights *rights = &sim_db_truth(db, journal)->rights;
-    if (any_spent(db, op))
+    if (any_spent(db, op, result))
         return refuse_spent(db, result);
     for (size_t i = 0; i < op->n_spend; i++)
         spend(db, &op->spend[i].nonce);
@@ -377,7 +377,7 @@ enum agent_outcome sim_journal_begin_undo(struct sim_db *db, struct agent_journa
 {
     const struct agent_op *op = &pending->op;
     struct sim_rights *rights = &sim_db_truth(db, journal)->rights;
-    if (is_spent(db, &op->undo_nonce) || any_spent(db, op))
+    if (is_spent(db, &op->undo_nonce) || any_spent(db, op, result))
         return refuse_spent(db, result);
     if (zdm_plan_purged(op->plan, op->to_phase, journal->step) != NULL) {
         (void)zdm_error_set(&result->error, ZDM_REFUSED, "what was purged cannot be brought back");
@@ -391,6 +391,8 @@ enum agent_outcome sim_journal_begin_undo(struct sim_db *db, struct agent_journa
     if (rights->entered > op->to_phase)
         rights->entered = op->to_phase;
     journal->purge_now = rights->purge_now = false;
+    journal->purge_generation = rights->leftovers_under = 0;
+    journal->purge_generation_now = rights->leftovers_now = false;
     journal->undo_nonce = op->undo_nonce;
     rights->going_back = true;
     rights->back_to = op->to_phase;

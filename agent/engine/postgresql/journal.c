@@ -205,7 +205,7 @@ static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text 
 }
 
 /* Row comparison: (epoch, generation) must rise, and an epoch has one instance only. Going forward and purging end a
- * rollback for good ($11). */
+ * rollback for good ($11). What was let in was let in for one plan: another one of the same id begins without. */
 static const char accept_sql[] =
     "INSERT INTO zdm.migration AS j (migration, epoch, generation, instance, anchor, digest, plan_hash, directive,"
     " directive_signature, trust_version) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, 'hex'),"
@@ -215,6 +215,10 @@ static const char accept_sql[] =
     " plan_hash = excluded.plan_hash, directive = excluded.directive,"
     " directive_signature = excluded.directive_signature, changed_at = now(),"
     " trust_version = greatest(j.trust_version, excluded.trust_version),"
+    " entered_phase = CASE WHEN j.plan_hash = excluded.plan_hash THEN j.entered_phase ELSE 0 END,"
+    " purge_now = j.purge_now AND j.plan_hash = excluded.plan_hash,"
+    " purge_generation = CASE WHEN j.plan_hash = excluded.plan_hash THEN j.purge_generation ELSE 0 END,"
+    " purge_generation_now = j.purge_generation_now AND j.plan_hash = excluded.plan_hash,"
     " undo_nonce = CASE WHEN $11::bool THEN NULL ELSE j.undo_nonce END"
     " WHERE (excluded.epoch, excluded.generation) > (j.epoch, j.generation)"
     " AND (excluded.epoch <> j.epoch OR excluded.instance = j.instance) RETURNING " PROGRESS;

@@ -27,7 +27,7 @@ static const char tables[] =
     " changed_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10);"
     /* Signatures that were used on this shard: none of them counts twice. */
     "CREATE TABLE IF NOT EXISTS zdm.spent (nonce bytea PRIMARY KEY, migration text COLLATE \"C\" NOT NULL,"
-    " kind text NOT NULL, phase integer NOT NULL, approver bytea NOT NULL,"
+    " kind text NOT NULL, phase integer NOT NULL, approver bytea NOT NULL, issued_at_ms bigint NOT NULL,"
     " spent_at timestamptz NOT NULL DEFAULT clock_timestamp());"
     /* Triggers and functions of a sync step, and what their text was. */
     "CREATE TABLE IF NOT EXISTS zdm.sync (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"

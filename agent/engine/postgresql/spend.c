@@ -15,39 +15,61 @@
 struct spending {
     const char *kind;
     uint32_t phase;
-    const char *refusal;
 };
 
-static enum zdm_code spend(struct pgsql_work *w, const struct spending *what, const struct zdm_id *nonce,
-                           const struct zdm_id *approver, struct zdm_error *err)
+/* An order to go back spends every approval of what lies after its phase, and of leftovers, that was issued before it:
+ * also those that were not needed to come there, and that a coordinator may have kept. */
+static enum zdm_code spend(struct pgsql_work *w, const struct spending *what, const struct agent_spend *one,
+                           bool *out_fresh, struct zdm_error *err)
 {
-    static const char sql[] = "INSERT INTO zdm.spent (nonce, migration, kind, phase, approver)"
-                              " VALUES (decode($1, 'hex'), $2, $3, $4::int4, decode($5, 'hex')) ON CONFLICT DO NOTHING";
-    char nonce_hex[ZDM_ID_HEX_SIZE], approver_hex[ZDM_ID_HEX_SIZE], phase[16];
+    static const char sql[] =
+        "INSERT INTO zdm.spent (nonce, migration, kind, phase, approver, issued_at_ms)"
+        " SELECT decode($1, 'hex'), $2, $3, $4::int4, decode($5, 'hex'), $6::int8 WHERE $3 NOT IN ('enter', 'purge')"
+        " OR NOT EXISTS (SELECT FROM zdm.spent WHERE migration = $2 AND kind = 'undo order' AND issued_at_ms >= "
+        "$6::int8"
+        " AND ($4::int4 = 0 OR phase < $4::int4)) ON CONFLICT DO NOTHING";
+    char nonce[ZDM_ID_HEX_SIZE], approver[ZDM_ID_HEX_SIZE], phase[16], issued[24];
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    zdm_hex(nonce_hex, nonce->bytes, sizeof nonce->bytes);
-    zdm_hex(approver_hex, approver->bytes, sizeof approver->bytes);
+    zdm_hex(nonce, one->nonce.bytes, sizeof one->nonce.bytes);
+    zdm_hex(approver, one->approver.bytes, sizeof one->approver.bytes);
     snprintf(phase, sizeof phase, "%" PRIu32, what->phase);
-    const char *params[] = {nonce_hex, w->op->migration, what->kind, phase, approver_hex};
-    enum zdm_code code = pgsql_query(w->s, sql, 5, params, &res, err);
+    snprintf(issued, sizeof issued, "%" PRId64, one->issued_at_ms);
+    const char *params[] = {nonce, w->op->migration, what->kind, phase, approver, issued};
+    enum zdm_code code = pgsql_query(w->s, sql, 6, params, &res, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while writing zdm.spent");
     }
-    if (PQcmdTuples(res)[0] == '0') {
-        zdm_error_set(err, ZDM_REFUSED, "%s", what->refusal);
-        return zdm_error_hint(err, "Sign it anew: each signature counts once on each shard.");
-    }
+    *out_fresh = PQcmdTuples(res)[0] != '0';
     return ZDM_OK;
+}
+
+static enum zdm_code refuse_spent(const char *what, struct zdm_error *err)
+{
+    zdm_error_set(err, ZDM_REFUSED, "%s", what);
+    return zdm_error_hint(err, "Sign it anew: each signature counts once on each shard.");
+}
+
+static enum zdm_code spend_order(struct pgsql_work *w, struct zdm_error *err)
+{
+    const struct spending what = {"undo order", w->op->to_phase};
+    const struct agent_spend order = {.nonce = w->op->undo_nonce, .issued_at_ms = w->op->undo_issued_at_ms};
+    bool fresh = false;
+    enum zdm_code code = spend(w, &what, &order, &fresh, err);
+    return code == ZDM_OK && !fresh ? refuse_spent("this undo order was used before", err) : code;
 }
 
 static enum zdm_code spend_approvals(struct pgsql_work *w, const char *kind, uint32_t phase, struct zdm_error *err)
 {
-    const struct spending what = {kind, phase, "the approval was used before"};
+    const struct spending what = {kind, phase};
     enum zdm_code code = ZDM_OK;
     for (size_t i = 0; code == ZDM_OK && i < w->op->n_spend; i++) {
-        code = spend(w, &what, &w->op->spend[i].nonce, &w->op->spend[i].approver, err);
+        bool fresh = false;
+        code = spend(w, &what, &w->op->spend[i], &fresh, err);
+        if (code == ZDM_OK && !fresh) {
+            w->result->spent_before |= UINT32_C(1) << i;
+        }
     }
-    return code;
+    return code == ZDM_OK && w->result->spent_before != 0 ? refuse_spent("the approval was used before", err) : code;
 }
 
 static enum zdm_code refuse_purged(const struct pgsql_work *w, struct zdm_error *err)
@@ -71,16 +93,14 @@ static enum zdm_code already(struct pgsql_work *w, struct zdm_error *err)
 
 static enum zdm_code begin_undo(struct pgsql_work *w, struct zdm_error *err)
 {
-    static const char set[] = "entered_phase = least(entered_phase, $8::int4), purge_now = false,"
-                              " undo_nonce = decode($9, 'hex')";
-    static const struct zdm_id nobody = {{0}};
-    const struct spending order = {"undo order", w->op->to_phase, "this undo order was used before"};
+    static const char set[] = "entered_phase = least(entered_phase, $8::int4), purge_now = false, purge_generation = 0,"
+                              " purge_generation_now = false, undo_nonce = decode($9, 'hex')";
     char phase[16], nonce[ZDM_ID_HEX_SIZE];
     snprintf(phase, sizeof phase, "%" PRIu32, w->op->to_phase);
     zdm_hex(nonce, w->op->undo_nonce.bytes, sizeof w->op->undo_nonce.bytes);
     enum zdm_code code = refuse_purged(w, err);
     if (code == ZDM_OK) {
-        code = spend(w, &order, &w->op->undo_nonce, &nobody, err);
+        code = spend_order(w, err);
     }
     if (code == ZDM_OK) {
         code = spend_approvals(w, "undo", w->op->to_phase, err);

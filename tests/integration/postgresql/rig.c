@@ -321,6 +321,7 @@ uint64_t rig_begin(struct rig *r, enum agent_op_kind kind, enum agent_run run, u
     op.floor = r->floor;
     op.to_phase = r->to_phase;
     op.undo_nonce = r->undo_nonce;
+    op.undo_issued_at_ms = r->undo_issued_at_ms;
     op.spend = r->spend;
     op.n_spend = r->n_spend;
     op.spend_phase = r->spend_phase;

@@ -41,6 +41,7 @@ struct rig {
     /* For the next operations, on the way back and in the purge phase. */
     uint32_t floor, to_phase, spend_phase;
     struct zdm_id undo_nonce;
+    int64_t undo_issued_at_ms;
     struct agent_spend spend[4];
     size_t n_spend;
     int64_t grace_ms;

@@ -114,6 +114,98 @@ static void undo_order_counts_once_and_going_forward_ends_it(void **state)
     rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_OK);
 }
 
+static void begin_undo(struct rig *r, uint8_t order, uint32_t to_phase, int64_t issued_at_ms)
+{
+    r->n_spend = 0;
+    r->mode = ZDM_MODE_UNDO;
+    agent_result_free(rig_try_accept(r, 1, r->fence.generation + 1, 1, 5));
+    nonce(&r->undo_nonce, order);
+    r->to_phase = to_phase;
+    r->undo_issued_at_ms = issued_at_ms;
+    rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_OK);
+}
+
+static void approve_at(struct rig *r, uint32_t phase, uint8_t first, int64_t issued_at_ms)
+{
+    approve(r, phase, first, 2);
+    r->spend[0].issued_at_ms = r->spend[1].issued_at_ms = issued_at_ms;
+}
+
+static void rollback_spends_what_was_approved_before_it(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    begin_undo(r, 5, 1, 1000);
+    r->mode = ZDM_MODE_RUN;
+    agent_result_free(rig_try_accept(r, 1, r->fence.generation + 1, 1, 6));
+    approve_at(r, 2, 10, 1000);
+    rig_refused(r, AGENT_RUN_SPEND_APPROVALS, 0, "approval was used before");
+    approve_at(r, 0, 10, 999);
+    rig_refused(r, AGENT_RUN_SPEND_APPROVALS, 0, "approval was used before");
+    approve_at(r, 2, 10, 999);
+    r->spend[1].issued_at_ms = 1001;
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_SPEND_APPROVALS, 0, 0);
+    assert_int_equal(result->outcome, AGENT_FAIL);
+    assert_int_equal(result->spent_before, 1);
+    agent_result_free(result);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.spent"), 1);
+    approve_at(r, 1, 20, 999); /* it did not go below that one */
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    approve_at(r, 2, 10, 1001);
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    assert_int_equal(r->row.entered_phase, 2);
+}
+
+static void rollback_ends_what_a_purge_of_leftovers_was_allowed(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    r->mode = ZDM_MODE_PURGE;
+    agent_result_free(rig_try_accept(r, 1, 2, 1, 2));
+    approve(r, 0, 10, 1);
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    r->purge_now = false;
+    assert_true(r->row.purge_generation_now);
+    begin_undo(r, 5, 1, 1000);
+    assert_int_equal(r->row.purge_generation, 0);
+    assert_false(r->row.purge_generation_now);
+}
+
+static void loss_is_spent_with_the_order_that_it_allows(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    approve(r, 0, 10, 2);
+    r->mode = ZDM_MODE_UNDO;
+    agent_result_free(rig_try_accept(r, 1, 2, 1, 2));
+    nonce(&r->undo_nonce, 5);
+    rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.spent WHERE kind = 'undo'"), 2);
+    nonce(&r->undo_nonce, 6);
+    rig_refused(r, AGENT_RUN_UNDO_BEGIN, 0, "approval was used before");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.spent"), 3);
+}
+
+static void another_plan_of_the_same_id_begins_without_what_was_let_in(void **state)
+{
+    struct rig *r = *state;
+    accepted(r);
+    approve(r, 3, 10, 1);
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    assert_int_equal(r->row.entered_phase, 3);
+    rig_accept(r, 2);
+    assert_int_equal(r->row.entered_phase, 3);
+    rig_exec(r->super, "UPDATE zdm.migration SET plan_hash = decode(repeat('ab', 32), 'hex'), purge_generation = 1,"
+                       " purge_generation_now = true");
+    rig_accept(r, 3);
+    rig_reload(r);
+    assert_int_equal(r->row.entered_phase, 0);
+    assert_false(r->row.purge_now || r->row.purge_generation_now);
+    assert_int_equal(r->row.purge_generation, 0);
+}
+
 static void rollback_over_a_purge_is_refused(void **state)
 {
     struct rig *r = *state;
@@ -157,6 +249,10 @@ int main(void)
         RIG_TEST(approvals_that_say_now_come_later),
         RIG_TEST(approvals_of_leftovers_hold_for_one_order),
         RIG_TEST(undo_order_counts_once_and_going_forward_ends_it),
+        RIG_TEST(rollback_spends_what_was_approved_before_it),
+        RIG_TEST(rollback_ends_what_a_purge_of_leftovers_was_allowed),
+        RIG_TEST(loss_is_spent_with_the_order_that_it_allows),
+        RIG_TEST(another_plan_of_the_same_id_begins_without_what_was_let_in),
         RIG_TEST(rollback_over_a_purge_is_refused),
         RIG_TEST(spending_is_fenced),
         RIG_TEST(plan_signed_anew_replaces_its_envelope),

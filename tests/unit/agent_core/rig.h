@@ -63,6 +63,8 @@ struct rig {
     bool row_purge_now, row_purge_generation_now;
     uint64_t row_purge_generation;
     struct zdm_id row_undo_nonce;
+    int64_t row_undone_at_ms; /* issued_at of the last undo order; 0: none */
+    uint32_t row_undone_to;
     struct zdm_id spent[RIG_SPENT_MAX];
     size_t n_spent;
     int images;            /* before-images of the backfill */

@@ -161,6 +161,25 @@ static bool is_spent(const struct rig *rig, const struct zdm_id *nonce)
     return false;
 }
 
+/* Those of `spend` that count no more: used before, or issued before somebody went back below their phase. */
+static uint32_t spent_before(const struct rig *rig, const struct agent_op *op, bool enters)
+{
+    uint32_t which = 0;
+    for (size_t i = 0; i < op->n_spend; i++) {
+        bool gone_back = enters && op->spend[i].issued_at_ms <= rig->row_undone_at_ms &&
+                         (op->spend_phase == 0 || op->spend_phase > rig->row_undone_to);
+        if (gone_back || is_spent(rig, &op->spend[i].nonce))
+            which |= UINT32_C(1) << i;
+    }
+    return which;
+}
+
+static void spend_all(struct rig *rig, const struct agent_op *op)
+{
+    for (size_t i = 0; i < op->n_spend; i++)
+        rig->spent[rig->n_spent++] = op->spend[i].nonce;
+}
+
 static void refuse_spent(struct agent_result *result)
 {
     result->outcome = AGENT_FAIL;
@@ -173,20 +192,29 @@ static void do_undo_begin(struct rig *rig, const struct agent_op *op, struct age
         refuse_spent(result);
         return;
     }
+    result->spent_before = spent_before(rig, op, false);
+    if (result->spent_before != 0) {
+        refuse_spent(result);
+        return;
+    }
     rig->spent[rig->n_spent++] = rig->row_undo_nonce = op->undo_nonce;
+    spend_all(rig, op);
+    rig->row_undone_at_ms = op->undo_issued_at_ms;
+    rig->row_undone_to = op->to_phase;
+    rig->row_purge_now = rig->row_purge_generation_now = false;
+    rig->row_purge_generation = 0;
     if (rig->row_entered > op->to_phase)
         rig->row_entered = op->to_phase;
 }
 
 static void do_spend(struct rig *rig, const struct agent_op *op, struct agent_result *result)
 {
-    for (size_t i = 0; i < op->n_spend; i++)
-        if (is_spent(rig, &op->spend[i].nonce)) {
-            refuse_spent(result);
-            return;
-        }
-    for (size_t i = 0; i < op->n_spend; i++)
-        rig->spent[rig->n_spent++] = op->spend[i].nonce;
+    result->spent_before = spent_before(rig, op, true);
+    if (result->spent_before != 0) {
+        refuse_spent(result);
+        return;
+    }
+    spend_all(rig, op);
     if (op->spend_phase == 0) {
         rig->row_purge_generation = op->fence.generation;
         rig->row_purge_generation_now = op->purge_now;

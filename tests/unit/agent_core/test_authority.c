@@ -321,6 +321,111 @@ static void mode_purge_without_approvals_drops_nothing(void **state)
     assert_int_equal(rig->leftovers, 1);
 }
 
+/* Whoever has the coordinator's key chooses the epoch, and with it which generation comes next. */
+static void approvals_of_leftovers_do_not_hold_for_what_a_later_rollback_leaves(void **state)
+{
+    struct rig *rig = *state;
+    struct zdm_directive d;
+    roll_back_and_order_the_purge(rig, true);
+    assert_int_equal(rig->row_purge_generation, 3);
+    order(rig, 4, ZDM_MODE_RUN, 2, 1);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_look(rig).proven_phase, 2);
+    rig_wait(rig, 60000);
+    rig_undo(rig, 0, 2);
+    order(rig, 5, ZDM_MODE_UNDO, 0, 1);
+    rig_run(rig, 60000);
+    assert_true(rig_said(rig)->undone);
+    assert_int_equal(rig->leftovers, 1);
+    d = rig_order(2, 3, ZDM_MODE_PURGE, 0);
+    rig_send(rig, &d, 0);
+    rig_run(rig, 5000);
+    assert_waits(rig, ZDM_WAIT_APPROVALS, "0 of 2 approvals");
+    assert_waits(rig, ZDM_WAIT_APPROVALS, "was spent");
+    assert_int_equal(rig->leftovers, 1);
+}
+
+/* ---- What a rollback spends ---- */
+
+static void rollback_spends_also_approvals_that_were_not_needed_to_enter(void **state)
+{
+    struct rig *rig = *state;
+    ready_with_a_destructive_phase(rig);
+    for (uint8_t who = RIG_ALICE; who <= RIG_CLEO; who++)
+        rig_approve(rig, who, ZDM_APPROVE_ENTER, 2, who);
+    order(rig, 2, ZDM_MODE_RUN, 2, 1);
+    rig_run(rig, 60000);
+    assert_int_equal(rig->n_spent, 2);
+    rig_wait(rig, 60000);
+    rig_undo(rig, 0, 1);
+    order(rig, 3, ZDM_MODE_UNDO, 0, 1);
+    rig_run(rig, 60000);
+    assert_true(rig_said(rig)->undone);
+    rig_wait(rig, 60000);
+    rig_approve(rig, RIG_ALICE, ZDM_APPROVE_ENTER, 2, 11);
+    order(rig, 4, ZDM_MODE_RUN, 2, 1);
+    rig_run(rig, 60000);
+    assert_waits(rig, ZDM_WAIT_APPROVALS, "1 of 2 approvals");
+    assert_waits(rig, ZDM_WAIT_APPROVALS, "that of cleo was spent");
+    rig_approve(rig, RIG_BOB, ZDM_APPROVE_ENTER, 2, 12);
+    order(rig, 5, ZDM_MODE_RUN, 2, 1);
+    rig_run(rig, 120000);
+    assert_int_equal(rig_look(rig).proven_phase, 2);
+}
+
+static void make_one_way(struct rig *rig)
+{
+    rig->plan->phases[0].steps[STEP_SYNC - 1].derivation->both_ways = false;
+    rig->plan->phases[1].steps[0].derivation->both_ways = false;
+}
+
+static void approvals_of_a_loss_are_spent_with_the_order_and_old_ones_do_not_stop_new_ones(void **state)
+{
+    struct rig *rig = *state;
+    make_one_way(rig);
+    rig_ready(rig, ZDM_MODE_RUN, 4);
+    rig_run(rig, 60000);
+    rig_approve(rig, RIG_ALICE, ZDM_APPROVE_UNDO, 0, 1);
+    rig_approve(rig, RIG_BOB, ZDM_APPROVE_UNDO, 0, 2);
+    rig_undo(rig, 0, 1);
+    order(rig, 2, ZDM_MODE_UNDO, 0, 1);
+    rig_run(rig, 60000);
+    assert_true(rig_said(rig)->undone);
+    assert_int_equal(rig->n_spent, 3);
+    order(rig, 3, ZDM_MODE_RUN, 4, 1);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_look(rig).proven_phase, 4);
+    rig_undo(rig, 0, 2);
+    rig_approve(rig, RIG_ALICE, ZDM_APPROVE_UNDO, 0, 3);
+    rig_approve(rig, RIG_CLEO, ZDM_APPROVE_UNDO, 0, 4);
+    order(rig, 4, ZDM_MODE_UNDO, 0, 1);
+    rig_run(rig, 60000);
+    assert_string_equal(rig_said(rig)->error, "");
+    assert_true(rig_said(rig)->undone);
+    assert_int_equal(rig->n_spent, 6);
+}
+
+static void approvals_of_a_loss_that_were_used_begin_no_second_rollback(void **state)
+{
+    struct rig *rig = *state;
+    make_one_way(rig);
+    rig_ready(rig, ZDM_MODE_RUN, 4);
+    rig_run(rig, 60000);
+    rig_approve(rig, RIG_ALICE, ZDM_APPROVE_UNDO, 0, 1);
+    rig_approve(rig, RIG_BOB, ZDM_APPROVE_UNDO, 0, 2);
+    rig_undo(rig, 0, 1);
+    order(rig, 2, ZDM_MODE_UNDO, 0, 1);
+    rig_run(rig, 60000);
+    order(rig, 3, ZDM_MODE_RUN, 4, 1);
+    rig_run(rig, 60000);
+    rig_undo(rig, 0, 2);
+    order(rig, 4, ZDM_MODE_UNDO, 0, 1);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
+    assert_non_null(strstr(rig_said(rig)->error, "0 of 2 approvals"));
+    assert_true(rig->done[STEP_HIDE]);
+}
+
 /* ---- What is hidden ---- */
 
 static void add_hidden(struct rig *rig, const char *migration, const char *what, int64_t at_ms, bool by_rollback)
@@ -375,6 +480,10 @@ int main(void)
         TEST(mode_purge_drops_what_rollbacks_left_and_says_so),
         TEST(mode_purge_waits_for_its_time_and_goes_on_after_a_restart_without_new_approvals),
         TEST(mode_purge_without_approvals_drops_nothing),
+        TEST(approvals_of_leftovers_do_not_hold_for_what_a_later_rollback_leaves),
+        TEST(rollback_spends_also_approvals_that_were_not_needed_to_enter),
+        TEST(approvals_of_a_loss_are_spent_with_the_order_and_old_ones_do_not_stop_new_ones),
+        TEST(approvals_of_a_loss_that_were_used_begin_no_second_rollback),
         TEST(report_shows_the_oldest_hidden_things_of_its_migration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
