@@ -201,6 +201,24 @@ static void advise_open(struct coord_driver *d, const struct coord_migration *mi
         advise_advance(d, migration, out);
 }
 
+/* After a recovery: somebody works in a migration that this log does not know. */
+static bool advise_lost(const struct coord_driver *d, const struct advice *out)
+{
+    for (size_t i = 0; i < d->view.n_heard && d->state->recovered_epoch != 0; i++) {
+        const struct coord_heard *heard = &d->view.heard[i];
+        const char *lost = heard->connected ? coord_works_for_lost(d->state, &heard->report, heard->shard) : NULL;
+        if (lost == NULL)
+            continue;
+        (void)snprintf(out->why, out->why_size,
+                       "shard %s works in migration %s by an order that was lost with the recovery: its agent gets no "
+                       "lease and comes to rest. Submit the runbook of %s again: the shard is then paused, and goes on "
+                       "from what is proven there",
+                       heard->shard, lost, lost);
+        return true;
+    }
+    return false;
+}
+
 void next_step(struct coord_driver *d, const struct coord_migration *migration, const struct coord_release *releases,
                char *command, size_t command_size, char *why, size_t why_size)
 {
@@ -217,6 +235,8 @@ void next_step(struct coord_driver *d, const struct coord_migration *migration, 
     else if (d->state->frozen) {
         (void)snprintf(command, command_size, "zdmctl thaw");
         (void)snprintf(why, why_size, "the fleet is frozen: no shard enters a phase");
+    } else if (advise_lost(d, &out)) {
+        return;
     } else if (migration == NULL) {
         (void)snprintf(command, command_size, "zdmctl submit RUNBOOK");
         (void)snprintf(why, why_size, "this fleet has no migration");

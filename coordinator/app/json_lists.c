@@ -57,7 +57,10 @@ char *json_agents(struct coord_driver *d, struct zdm_error *err)
         put_hex(row, "agent", agent->id.bytes, sizeof agent->id.bytes);
         put_text(row, "shard", agent->shard);
         put(row, "labels", shard != NULL ? labels_json(shard->labels) : json_object());
-        put_heard(row, d, coord_view_find(&d->view, &agent->id));
+        const struct coord_heard *heard = coord_view_find(&d->view, &agent->id);
+        put_heard(row, d, heard);
+        const char *lost = heard != NULL ? coord_works_for_lost(d->state, &heard->report, agent->shard) : NULL;
+        put_text_or_null(row, "lost_migration", lost != NULL ? lost : "");
         put_bool(row, "revoked", agent->revoked);
         (void)json_array_append_new(agents, row);
     }

@@ -114,6 +114,10 @@ static bool trouble_says(const struct coord_driver *d, const struct coord_migrat
     const struct zdm_migration_report *report = coord_view_report(&d->view, &heard->agent, migration->id);
     if (report != NULL && report->equivocation)
         return say(out, size, "ALARM: the agent was given two different orders with the same number", "");
+    const char *lost = coord_works_for_lost(d->state, &heard->report, shard->name);
+    if (lost != NULL)
+        return say(out, size, "no lease: its agent works by an order that was lost with the recovery, of migration",
+                   lost);
     if (!heard->report.connected)
         return say(out, size, "database unreachable", heard->report.db_error);
     return !heard->report.writable && say(out, size, "the database takes no writes", "");

@@ -145,8 +145,10 @@ static enum zdm_code apply_fleet(struct coord_state *state, const struct coord_e
     return ZDM_OK;
 }
 
-/* Recovered: the epoch is above all that was seen, what agents say of lower ones is over, and every shard that is on
- * its way is paused. The instance is that of the epoch before: nothing is signed before the next epoch_started. */
+/* Recovered: the epoch is above all that was seen, what agents say of lower ones is over, and every shard is paused:
+ * those too that have finished here, and migrations that have ended, because the past that was given up may have taken
+ * them back, and a run order would send them forward again. The instance is that of the epoch before: nothing is signed
+ * before the next epoch_started. */
 static enum zdm_code apply_recovered(struct coord_state *state, const struct coord_event *event, struct zdm_error *err)
 {
     uint64_t above = event->u.fenced.seen_epoch + 1;
@@ -155,8 +157,7 @@ static enum zdm_code apply_recovered(struct coord_state *state, const struct coo
     state->recovered_epoch = state->epoch;
     state->seen_epoch = 0;
     for (size_t i = 0; i < state->n_migrations; i++)
-        if (state->migrations[i]->mode != COORD_ENDED)
-            coord_apply_pause_all(state->migrations[i], event);
+        coord_apply_pause_all(state->migrations[i], event);
     return coord_apply_anchor(state, event, err);
 }
 

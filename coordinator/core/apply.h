@@ -16,7 +16,7 @@ enum zdm_code coord_apply_directed(struct coord_state *state, struct coord_migra
 /* An event about what one shard did. */
 enum zdm_code coord_apply_shard(struct coord_migration *m, struct coord_shard *s, const struct coord_event *event,
                                 struct zdm_error *err) ZDM_CHECKED;
-/* Pauses every shard that is not final: recovered. */
+/* Pauses every shard; who has finished, or is out, keeps its status: recovered. */
 void coord_apply_pause_all(struct coord_migration *m, const struct coord_event *event);
 /* Remembers that desired states were set by this event. */
 enum zdm_code coord_apply_anchor(struct coord_state *state, const struct coord_event *event,

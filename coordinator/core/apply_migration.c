@@ -39,14 +39,23 @@ static enum zdm_code touch_carriers(struct coord_state *state, struct coord_migr
 
 /* ---- Submission ---- */
 
-/* A second run of the same id counts its attempts on: the shard's journal remembers the failed ones of the first. */
-static uint32_t attempt_before(const struct coord_migration *before, const char *name)
+/* A second run of the same id counts its attempts on: the shard's journal remembers the failed ones of those before. */
+static uint32_t attempt_before(const struct coord_state *state, const struct coord_migration *m, const char *name)
 {
-    long shard = before != NULL ? coord_find_shard(before, name) : -1;
-    return shard < 0 ? 0 : before->shards[shard].attempt;
+    uint32_t highest = 0;
+    for (size_t i = 0; i < state->n_migrations; i++) {
+        const struct coord_migration *before = state->migrations[i];
+        long shard = before != m && strcmp(before->id, m->id) == 0 ? coord_find_shard(before, name) : -1;
+        if (shard < 0)
+            continue;
+        const struct coord_shard *s = &before->shards[shard];
+        highest = s->attempt > highest ? s->attempt : highest;
+        highest = s->stopped_attempt > highest ? s->stopped_attempt : highest;
+    }
+    return highest;
 }
 
-static enum zdm_code fill_submitted(struct coord_migration *m, const struct coord_migration *before,
+static enum zdm_code fill_submitted(const struct coord_state *state, struct coord_migration *m,
                                     const struct coord_event *event, struct zdm_error *err)
 {
     size_t n = event->u.migration_submitted.n_shards, n_notes = event->u.migration_submitted.n_notes;
@@ -65,7 +74,7 @@ static enum zdm_code fill_submitted(struct coord_migration *m, const struct coor
         s->wave = from->wave < COORD_WAVES_MAX ? from->wave : COORD_WAVES_MAX - 1;
         s->status = COORD_READY;
         s->entered_at_ms = event->at_ms;
-        s->attempt = attempt_before(before, s->name);
+        s->attempt = attempt_before(state, m, s->name);
     }
     return ZDM_OK;
 }
@@ -74,7 +83,6 @@ static enum zdm_code apply_submitted(struct coord_state *state, const struct coo
 {
     if (event->u.migration_submitted.plan == NULL)
         return coord_apply_corrupt(event, err, "a plan");
-    const struct coord_migration *before = coord_find_migration(state, event->migration);
     struct coord_migration *m = calloc(1, sizeof *m);
     if (m == NULL || !ZDM_RESERVE(state->migrations, state->cap_migrations, state->n_migrations + 1)) {
         free(m);
@@ -86,7 +94,7 @@ static enum zdm_code apply_submitted(struct coord_state *state, const struct coo
     m->submitted_seq = m->moved_seq = event->seq;
     m->submitted_at_ms = event->at_ms;
     m->mode = COORD_OPEN;
-    return fill_submitted(m, before, event, err);
+    return fill_submitted(state, m, event, err);
 }
 
 static enum zdm_code apply_amended(struct coord_state *state, struct coord_migration *m,

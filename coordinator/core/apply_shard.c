@@ -88,12 +88,27 @@ static void close_phases(struct coord_migration *m)
 /* Keeps an undo order; the shards that the event names refer to it. */
 static bool keep_undo(struct coord_migration *m, const struct coord_event *event)
 {
-    struct coord_undo undo = {.to_phase = event->u.directed.goal, .seq = event->seq};
+    struct coord_undo undo = {
+        .nonce = event->u.directed.undo_nonce, .to_phase = event->u.directed.goal, .seq = event->seq};
     if (!ZDM_RESERVE(m->undos, m->cap_undos, m->n_undos + 1) ||
         !zdm_envelope_copy(&undo.envelope, &event->u.directed.undo_order))
         return false;
     m->undos[m->n_undos++] = undo;
     return true;
+}
+
+/* Orders that no shard refers to any more are never sent again: only what tells them from a new one is kept. So the
+ * state does not grow with the names in them, however often people go back and forth. */
+static void drop_old_undos(struct coord_migration *m)
+{
+    for (size_t i = 0; i < m->n_undos; i++)
+        m->undos[i].referred = false;
+    for (size_t i = 0; i < m->n_shards; i++)
+        if (m->shards[i].undo != 0 && m->shards[i].undo <= m->n_undos)
+            m->undos[m->shards[i].undo - 1].referred = true;
+    for (size_t i = 0; i < m->n_undos; i++)
+        if (!m->undos[i].referred)
+            zdm_envelope_fini(&m->undos[i].envelope);
 }
 
 static void forget_remark(struct coord_shard *s)
@@ -130,7 +145,7 @@ static void direct_one(const struct coord_migration *m, struct coord_shard *s, c
     if (event->u.directed.set_actor)
         s->actor = event->u.directed.actor;
     if (event->u.directed.next_attempt) {
-        s->attempt++;
+        s->attempt = (s->attempt > s->stopped_attempt ? s->attempt : s->stopped_attempt) + 1;
         forget_failure(s);
     }
     s->mode = event->u.directed.mode;
@@ -166,6 +181,8 @@ enum zdm_code coord_apply_directed(struct coord_state *state, struct coord_migra
             if (m->shards[i].opened > m->opened_phase)
                 m->opened_phase = m->shards[i].opened;
         }
+    if (event->u.directed.undo_order.len > 0)
+        drop_old_undos(m);
     if (event->u.directed.mode == ZDM_MODE_UNDO) {
         close_phases(m);
         m->moved_seq = event->seq;
@@ -177,12 +194,13 @@ void coord_apply_pause_all(struct coord_migration *m, const struct coord_event *
 {
     for (size_t i = 0; i < m->n_shards; i++) {
         struct coord_shard *s = &m->shards[i];
-        /* Who has finished, or is out, keeps its order: sent again under the new epoch it replaces any other. */
-        if (s->status == COORD_DONE || s->status == COORD_UNDONE || s->status == COORD_EXCLUDED)
+        bool rests = s->status == COORD_DONE || s->status == COORD_UNDONE || s->status == COORD_EXCLUDED;
+        /* Who was never directed and needs no order has none. */
+        if (s->generation == 0 && m->mode == COORD_ENDED)
             continue;
         s->mode = ZDM_MODE_PAUSE;
         coord_apply_generation(s, event);
-        if (s->status == COORD_HELD)
+        if (rests || s->status == COORD_HELD)
             continue;
         s->resume_to = s->status;
         set_status(s, COORD_HELD, event);
@@ -234,6 +252,8 @@ static enum zdm_code apply_undone(struct coord_migration *m, struct coord_shard 
 
 static enum zdm_code apply_failed(struct coord_shard *s, const struct coord_event *event, struct zdm_error *err)
 {
+    if (s->stopped_attempt < event->u.failed.attempt)
+        s->stopped_attempt = event->u.failed.attempt;
     if (s->status == COORD_HELD)
         s->resume_to = COORD_FAILED;
     else

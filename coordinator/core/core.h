@@ -220,6 +220,10 @@ uint32_t coord_phase_needs(const struct coord_view *view, const struct coord_mig
 /* Key id of who signed the plan, from the signed bytes' header. */
 struct zdm_id coord_plan_signer(const struct coord_migration *migration);
 
+/* After a recovery: a migration that the agent works in by an order of the past that was given up, and in which this
+ * log has no order to put in its place (it does not know the migration, or has never directed the shard); NULL: none.
+ * Such an agent gets no lease until a person submits the runbook again. Borrows from the report. */
+const char *coord_works_for_lost(const struct coord_state *state, const struct zdm_report *report, const char *shard);
 /* Is the shard where a rollback took it, and has nobody sent it forward again? (held or undone) */
 bool coord_was_rolled_back(const struct coord_shard *shard);
 /* Is it going back: undoing, or failed, unsure or paused in the middle of it? */

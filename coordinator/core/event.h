@@ -182,6 +182,7 @@ struct coord_event {
             struct zdm_id actor;
             bool next_attempt;              /* attempt + 1 */
             struct zdm_envelope undo_order; /* empty unless mode is undo */
+            struct zdm_id undo_nonce;       /* what is signed in it; zero without one */
             char why[ZDM_TEXT_MAX + 1];
         } directed;
         struct {
@@ -196,7 +197,8 @@ struct coord_event {
             uint32_t shard;
             uint32_t phase;
             uint32_t step;
-            bool back; /* while undoing */
+            bool back;        /* while undoing */
+            uint32_t attempt; /* that the agent stopped in; 0: the shard's */
             enum zdm_code code;
             char sqlstate[6];
             char text[ZDM_TEXT_MAX + 1];

@@ -25,6 +25,7 @@ struct coord_direction {
     uint32_t goal;
     struct zdm_id actor;
     const struct zdm_envelope *undo_order;
+    struct zdm_id undo_nonce;
     const char *why;
 };
 enum { COORD_ALONE = -1 };
@@ -56,6 +57,7 @@ struct coord_case {
     const struct zdm_migration_report *report;
     const struct zdm_fence *seen; /* higher pair */
     const struct zdm_envelope *undo_order;
+    struct zdm_id undo_nonce;
     const char *by;                /* exclude, include: who */
     const char *reason;            /* and why; primary_seen, higher pair, regressed: what was seen */
     const struct coord_rule *rule; /* the row at hand */

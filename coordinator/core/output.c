@@ -115,6 +115,7 @@ static struct coord_event *new_direction(struct coord_output *out, const struct 
     event->u.directed.next_attempt = d->next_attempt;
     event->u.directed.keep_status = d->keep_status;
     zdm_copy_text(event->u.directed.why, sizeof event->u.directed.why, d->why != NULL ? d->why : "");
+    event->u.directed.undo_nonce = d->undo_nonce;
     if (d->undo_order != NULL && !zdm_envelope_copy(&event->u.directed.undo_order, d->undo_order))
         out->failed = true;
     return event;

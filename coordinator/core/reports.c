@@ -221,8 +221,32 @@ static void hear_migration(const struct hearing *h, const struct coord_migration
         keep_up(h, &c, mr);
 }
 
+/* The order in force of this log for the agent's shard, if there is one that can be sent to it. */
+static bool can_be_directed(const struct coord_state *state, const char *migration, const char *shard)
+{
+    const struct coord_migration *m = coord_find_migration(state, migration);
+    long i = m == NULL ? -1 : coord_find_shard(m, shard);
+    return i >= 0 && m->shards[i].generation != 0 && !zdm_id_is_zero(&m->shards[i].actor);
+}
+
+const char *coord_works_for_lost(const struct coord_state *state, const struct zdm_report *report, const char *shard)
+{
+    for (size_t i = 0; i < report->n_migrations; i++) {
+        const struct zdm_migration_report *mr = &report->migrations[i];
+        bool works = mr->state == ZDM_AGENT_LOOKING || mr->state == ZDM_AGENT_WORKING || mr->state == ZDM_AGENT_WAITING;
+        if (works && !fence_is_empty(&mr->accepted) && mr->accepted.epoch < state->recovered_epoch &&
+            !can_be_directed(state, mr->migration, shard))
+            return mr->migration;
+    }
+    return NULL;
+}
+
+/* Who works by an order that nobody here can replace gets no lease: it parks by itself within the one that it has, and
+ * begins nothing destructive any more. */
 static void acknowledge(const struct hearing *h)
 {
+    if (coord_works_for_lost(h->state, h->report, h->agent->shard) != NULL)
+        return;
     struct coord_effect *effect = coord_effect(h->out, COORD_DO_SEND_ACK, "");
     if (effect == NULL)
         return;

@@ -27,14 +27,13 @@ struct retreat {
 
 /* ---- Is the order the one that the request speaks of? ---- */
 
-static bool is_used(const struct coord_state *state, const struct zdm_envelope *envelope)
+/* The nonce is what a shard spends: another order that carries it would be refused there. */
+static bool is_used(const struct coord_state *state, const struct zdm_id *nonce)
 {
     for (size_t i = 0; i < state->n_migrations; i++)
-        for (size_t j = 0; j < state->migrations[i]->n_undos; j++) {
-            const struct zdm_envelope *used = &state->migrations[i]->undos[j].envelope;
-            if (used->len == envelope->len && memcmp(used->bytes, envelope->bytes, envelope->len) == 0)
+        for (size_t j = 0; j < state->migrations[i]->n_undos; j++)
+            if (zdm_id_equal(&state->migrations[i]->undos[j].nonce, nonce))
                 return true;
-        }
     return false;
 }
 
@@ -57,7 +56,7 @@ static bool order_fits_request(const struct retreat *r)
     else if (order->to_phase != request->to_phase)
         zdm_error_set(r->answer, ZDM_INVALID, "the undo order goes back to phase %u, the request to phase %u",
                       order->to_phase, request->to_phase);
-    else if (zdm_id_is_zero(&order->nonce) || is_used(r->state, &request->payload))
+    else if (zdm_id_is_zero(&order->nonce) || is_used(r->state, &order->nonce))
         zdm_error_set(r->answer, ZDM_EXISTS, "this undo order was used before");
     else if (order->to_phase > zdm_plan_last_phase(r->m->plan))
         zdm_error_set(r->answer, ZDM_INVALID, "the plan has %u phases", zdm_plan_last_phase(r->m->plan));
@@ -96,6 +95,7 @@ static struct coord_case case_for(const struct retreat *r, uint32_t i)
     c.s = &r->m->shards[i];
     c.phase = r->to;
     c.undo_order = &request->payload;
+    c.undo_nonce = r->input->u.request.undo_order->nonce;
     c.by = r->input->u.request.name;
     c.reason = request->reason[0] != '\0' ? request->reason : "rollback";
     return c;

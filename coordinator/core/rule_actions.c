@@ -79,6 +79,7 @@ void act_failed(struct coord_case *c)
     if (c->report != NULL) {
         event->u.failed.step = c->report->step;
         event->u.failed.code = c->report->error_code;
+        event->u.failed.attempt = c->report->failed_attempt;
         zdm_copy_text(event->u.failed.sqlstate, sizeof event->u.failed.sqlstate, c->report->error_sqlstate);
         zdm_copy_text(event->u.failed.text, sizeof event->u.failed.text, c->report->error);
     }
@@ -130,6 +131,7 @@ void act_undo(struct coord_case *c)
 {
     struct coord_direction d = {.mode = ZDM_MODE_UNDO, .set_goal = true, .goal = c->phase, .next_attempt = true};
     d.undo_order = c->undo_order;
+    d.undo_nonce = c->undo_nonce;
     d.why = c->reason;
     direct(c, &d);
 }

@@ -47,14 +47,15 @@ struct coord_shard {
     uint32_t goal;
     enum zdm_mode mode;
     uint32_t attempt;
-    struct zdm_id actor;     /* zero: none yet */
-    uint64_t generation;     /* position of the event that last changed the desired state; 0: none yet */
-    struct zdm_hash anchor;  /* chain hash there */
-    uint64_t run_generation; /* generation of the last directive in mode run or undo */
-    int64_t entered_at_ms;   /* when it took this status */
-    int64_t reached_at_ms;   /* when it last reached a phase */
-    uint32_t undo;           /* position + 1 in the migration's undos of the last one that concerned it; 0: none */
-    uint64_t undone_seq;     /* of that order: approvals of later phases that are older than this are spent */
+    uint32_t stopped_attempt; /* the highest that its agent reported as failed: the next one is above it */
+    struct zdm_id actor;      /* zero: none yet */
+    uint64_t generation;      /* position of the event that last changed the desired state; 0: none yet */
+    struct zdm_hash anchor;   /* chain hash there */
+    uint64_t run_generation;  /* generation of the last directive in mode run or undo */
+    int64_t entered_at_ms;    /* when it took this status */
+    int64_t reached_at_ms;    /* when it last reached a phase */
+    uint32_t undo;            /* position + 1 in the migration's undos of the last one that concerned it; 0: none */
+    uint64_t undone_seq;      /* of that order: approvals of later phases that are older than this are spent */
     uint64_t back_seq;   /* when it last came back (shard_undone): older approvals of rollbacks are spent; 0: never */
     uint64_t purge_seq;  /* when mode purge was last ordered: only approvals before it are part of that order */
     uint64_t purged_seq; /* when what rollbacks left was last dropped: older approvals of that are spent */
@@ -83,10 +84,12 @@ struct coord_approval {
     uint64_t revoked_seq; /* 0: not revoked */
 };
 
-/* An undo order that was acted upon; shards going back under it refer to it. */
+/* An undo order that was acted upon; shards going back under it refer to it. Its bytes are kept as long as one does. */
 struct coord_undo {
     struct zdm_envelope envelope;
+    struct zdm_id nonce;
     uint32_t to_phase;
+    bool referred; /* by a shard */
     uint64_t seq;
 };
 

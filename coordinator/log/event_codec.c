@@ -56,6 +56,20 @@ static enum zdm_code missing(struct zdm_error *err)
     return zdm_error_set(err, ZDM_PROTOCOL, "has no signed bytes");
 }
 
+/* Of an undo order only the nonce is asked for later: it must not be used again. */
+static enum zdm_code open_undo_order(struct coord_event *event, struct zdm_error *err)
+{
+    size_t n = 0;
+    struct zdm_undo_order order;
+    const uint8_t *body = zdm_signed_body(&event->u.directed.undo_order, &n);
+    enum zdm_code code = body != NULL ? zdm_undo_order_decode(body, n, &order, err) : missing(err);
+    if (code != ZDM_OK)
+        return code;
+    event->u.directed.undo_nonce = order.nonce;
+    zdm_undo_order_fini(&order);
+    return ZDM_OK;
+}
+
 static enum zdm_code open_signed(const struct zdm_crypto *crypto, struct coord_event *event, struct zdm_error *err)
 {
     size_t n = 0;
@@ -72,6 +86,8 @@ static enum zdm_code open_signed(const struct zdm_crypto *crypto, struct coord_e
         body = zdm_signed_body(&event->u.approval_added.signed_approval, &n);
         return body != NULL ? zdm_approval_decode(body, n, &event->u.approval_added.approval, err) : missing(err);
     }
+    if (event->type == COORD_EVENT_SHARDS_DIRECTED && event->u.directed.undo_order.len > 0)
+        return open_undo_order(event, err);
     return ZDM_OK;
 }
 

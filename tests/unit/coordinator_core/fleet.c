@@ -353,9 +353,10 @@ enum zdm_code fleet_order_about(struct fleet *f, const char *id, const struct zd
                                 const char *selector, bool flags_off)
 {
     char text[256];
-    uint8_t bytes[16];
+    uint8_t bytes[sizeof order->nonce.bytes + sizeof order->issued_at_ms];
     struct zdm_request request = request_of(f, ZDM_VERB_ROLLBACK, selector, text);
-    memcpy(bytes, order->nonce.bytes, sizeof bytes);
+    memcpy(bytes, order->nonce.bytes, sizeof order->nonce.bytes);
+    memcpy(bytes + sizeof order->nonce.bytes, &order->issued_at_ms, sizeof order->issued_at_ms);
     request.payload = (struct zdm_envelope){.bytes = bytes, .len = sizeof bytes};
     zdm_copy_text(request.migration, sizeof request.migration, id);
     request.to_phase = order->to_phase;

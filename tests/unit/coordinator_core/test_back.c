@@ -461,6 +461,34 @@ static void undo_order_has_to_be_the_requests_own_and_good(void **unused)
     assert_true(f.n_log > events);
     assert_int_equal(fleet_order(&f, &order, "shard=s00001", false), ZDM_EXISTS);
     assert_string_equal(f.answer.message, "this undo order was used before");
+    order.issued_at_ms += 1; /* signed once more: the shard has spent its nonce all the same */
+    assert_int_equal(fleet_order(&f, &order, "shard=s00001", false), ZDM_EXISTS);
+    fleet_fini(&f);
+}
+
+static void orders_that_nobody_follows_any_more_are_forgotten_but_for_their_nonces(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    size_t kept = 0;
+    begin(&f, 2, "em");
+    struct zdm_undo_order first;
+    for (unsigned round = 0; round < 20; round++) {
+        walk_to(&f, 1);
+        fleet_advance_to(&f, NULL, 2);
+        struct zdm_undo_order order = order_of(&f, 1);
+        if (round == 0)
+            first = order;
+        assert_int_equal(fleet_order(&f, &order, round % 2 == 0 ? NULL : "shard=s00001", false), ZDM_OK);
+        fleet_obey_all(&f);
+        fleet_ask(&f, ZDM_VERB_RESUME, NULL);
+    }
+    for (size_t i = 0; i < migration(&f)->n_undos; i++)
+        kept += migration(&f)->undos[i].envelope.len > 0;
+    assert_int_equal(migration(&f)->n_undos, 20);
+    assert_true(kept <= 2);
+    assert_int_equal(fleet_order(&f, &first, NULL, false), ZDM_EXISTS);
+    assert_fold_is_the_same(&f);
     fleet_fini(&f);
 }
 
@@ -628,6 +656,7 @@ int main(void)
         cmocka_unit_test(rollback_that_loses_what_new_code_wrote_needs_approvals_beside_the_order),
         cmocka_unit_test(what_was_purged_does_not_come_back),
         cmocka_unit_test(undo_order_has_to_be_the_requests_own_and_good),
+        cmocka_unit_test(orders_that_nobody_follows_any_more_are_forgotten_but_for_their_nonces),
         cmocka_unit_test(excluded_shard_comes_back_through_proof),
         cmocka_unit_test(migration_ends_undone_when_all_but_the_excluded_are),
         cmocka_unit_test(leftovers_are_purged_by_as_many_approvers_as_it_takes_also_after_the_end),

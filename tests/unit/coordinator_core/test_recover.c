@@ -159,26 +159,120 @@ static void migration_that_is_submitted_again_after_a_recovery_stops_who_still_f
     fleet_fini(&f);
 }
 
-static void finished_shards_keep_their_orders_and_are_told_them_again(void **unused)
+static enum zdm_mode told_mode(struct fleet *f, size_t i)
+{
+    struct zdm_envelope approvals[ZDM_APPROVALS_MAX];
+    struct zdm_directive d;
+    uint32_t index = (uint32_t)(shard(f, i) - migration(f)->shards);
+    assert_true(coord_directive(f->state, migration(f), index, approvals, &d));
+    return d.mode;
+}
+
+/* The past that was given up may have taken them back: an order to run would send them forward again. */
+static void finished_shards_keep_their_status_and_are_told_to_stay_also_when_the_migration_has_ended(void **unused)
+{
+    (void)unused;
+    for (unsigned ended = 0; ended < 2; ended++) {
+        struct fleet f;
+        fleet_init(&f, 2);
+        fleet_submit(&f, plan_of("m", "e"));
+        fleet_heartbeat(&f);
+        fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
+        fleet_obey(&f, 0);
+        if (ended)
+            fleet_obey(&f, 1);
+        assert_status(&f, 0, COORD_DONE);
+        assert_int_equal(migration(&f)->mode, ended ? COORD_ENDED : COORD_OPEN);
+        struct zdm_fence lost = lost_order(&f, 500);
+        say(&f, 0, 0, lost);
+        fleet_recover(&f);
+        start_epoch(&f);
+        assert_status(&f, 0, COORD_DONE);
+        assert_int_equal(told_mode(&f, 0), ZDM_MODE_PAUSE);
+        say(&f, 0, 0, lost);
+        assert_int_equal(count_effects(&f, COORD_DO_SEND_DIRECTIVE), 1);
+        assert_int_equal(count_effects(&f, COORD_DO_SEND_ACK), 1);
+        assert_fold_is_the_same(&f);
+        fleet_fini(&f);
+    }
+}
+
+static void purge_of_leftovers_does_not_outlive_a_recovery(void **unused)
 {
     (void)unused;
     struct fleet f;
-    fleet_init(&f, 2);
+    struct told told;
+    fleet_init(&f, 1);
     fleet_submit(&f, plan_of("m", "e"));
     fleet_heartbeat(&f);
     fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
     fleet_obey(&f, 0);
-    assert_status(&f, 0, COORD_DONE);
-    uint64_t generation = shard(&f, 0)->generation;
-    struct zdm_fence lost = lost_order(&f, 500);
-    say(&f, 0, 1, lost);
+    tell(&f, 0, 0, 1, &told);
+    told.of.hidden_total = 1;
+    fleet_report(&f, &told);
+    assert_int_equal(fleet_purge(&f, BOB, 0, NULL), ZDM_OK);
+    assert_int_equal(shard(&f, 0)->mode, ZDM_MODE_PURGE);
+    say(&f, 0, 1, lost_order(&f, 500));
     fleet_recover(&f);
     start_epoch(&f);
     assert_status(&f, 0, COORD_DONE);
-    assert_int_equal(shard(&f, 0)->generation, generation);
-    assert_int_equal(shard(&f, 0)->mode, ZDM_MODE_RUN);
-    say(&f, 0, 1, lost);
-    assert_int_equal(count_effects(&f, COORD_DO_SEND_DIRECTIVE), 1);
+    assert_int_equal(told_mode(&f, 0), ZDM_MODE_PAUSE);
+    tell(&f, 0, 0, 1, &told);
+    told.of.hidden_total = 1;
+    fleet_report(&f, &told);
+    assert_int_equal(fleet_purge(&f, CAT, 0, NULL), ZDM_OK); /* said again */
+    assert_int_equal(shard(&f, 0)->mode, ZDM_MODE_PURGE);
+    assert_fold_is_the_same(&f);
+    fleet_fini(&f);
+}
+
+static void agent_at_work_in_a_migration_that_was_lost_gets_no_lease_until_it_is_submitted_again(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct told told;
+    fleet_init(&f, 1);
+    tell(&f, 0, 0, 0, &told);
+    zdm_copy_text(told.of.migration, sizeof told.of.migration, "m");
+    told.of.accepted = lost_order(&f, 90);
+    told.of.state = ZDM_AGENT_WORKING;
+    told.report.n_migrations = 1;
+    fleet_report(&f, &told);
+    fleet_recover(&f);
+    start_epoch(&f);
+    fleet_report(&f, &told);
+    assert_int_equal(count_effects(&f, COORD_DO_SEND_ACK), 0);
+    told.of.state = ZDM_AGENT_WAITING; /* its lease is gone: it waits for one */
+    fleet_report(&f, &told);
+    assert_int_equal(count_effects(&f, COORD_DO_SEND_ACK), 0);
+    assert_string_equal(coord_works_for_lost(f.state, &told.report, "s00000"), "m");
+    told.of.state = ZDM_AGENT_RESTING; /* an order that was carried out harms nobody */
+    fleet_report(&f, &told);
+    assert_int_equal(count_effects(&f, COORD_DO_SEND_ACK), 1);
+    told.of.state = ZDM_AGENT_WAITING;
+    assert_int_equal(fleet_submit(&f, plan_of("m", "em")), ZDM_OK);
+    fleet_report(&f, &told); /* is paused with this one, and acknowledged from the next on */
+    assert_status(&f, 0, COORD_HELD);
+    fleet_report(&f, &told);
+    assert_int_equal(count_effects(&f, COORD_DO_SEND_ACK), 1);
+    fleet_fini(&f);
+}
+
+/* The journal's failed attempt may be one of the past that was given up: a retry goes above it. */
+static void retry_goes_above_every_attempt_that_the_journal_knows_of(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct told told;
+    begin(&f);
+    tell(&f, 0, 0, 0, &told);
+    told.of.state = ZDM_AGENT_STOPPED;
+    told.of.failed_attempt = 7;
+    fleet_report(&f, &told);
+    assert_status(&f, 0, COORD_FAILED);
+    assert_int_equal(fleet_ask(&f, ZDM_VERB_RETRY, "shard=s00000"), ZDM_OK);
+    assert_int_equal(shard(&f, 0)->attempt, 8);
+    assert_fold_is_the_same(&f);
     fleet_fini(&f);
 }
 
@@ -190,7 +284,10 @@ int main(void)
         cmocka_unit_test(position_of_the_lost_log_is_not_taken_for_one_of_ours),
         cmocka_unit_test(agent_that_follows_a_lost_order_of_a_shard_that_was_never_directed_is_stopped),
         cmocka_unit_test(migration_that_is_submitted_again_after_a_recovery_stops_who_still_follows_the_lost_one),
-        cmocka_unit_test(finished_shards_keep_their_orders_and_are_told_them_again),
+        cmocka_unit_test(finished_shards_keep_their_status_and_are_told_to_stay_also_when_the_migration_has_ended),
+        cmocka_unit_test(purge_of_leftovers_does_not_outlive_a_recovery),
+        cmocka_unit_test(agent_at_work_in_a_migration_that_was_lost_gets_no_lease_until_it_is_submitted_again),
+        cmocka_unit_test(retry_goes_above_every_attempt_that_the_journal_knows_of),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
