@@ -1,245 +1,10 @@
 /*
  * mind.c - see mind.h. What people decide on is what they see: the coordinator's state.
  */
-#include "tests/sim/mind.h"
-
-#include <stdlib.h>
-#include <string.h>
-
-#include "common/plan/undo.h"
 #include "coordinator/core/core.h"
+#include "tests/sim/mind_private.h"
 
-enum {
-    HOUR_MS = 3600 * 1000,
-    SHORT_MS = 8000, /* how long an approval of somebody in a hurry is good */
-    TRIES_BACK = 60  /* requests to go back, until they see that it cannot be done and go forward */
-};
-
-/* ---- Who, when, and from which chair ---- */
-
-static const struct coord_state *seen(const struct cluster *cluster)
-{
-    return cluster->main.driver != NULL ? coord_driver_state(cluster->main.driver) : NULL;
-}
-
-static int64_t wall(const struct cluster *cluster)
-{
-    return zdm_wall_ms(&cluster->world.nodes[CLUSTER_COORDINATOR].clock);
-}
-
-static uint32_t trust_version(const struct cluster *cluster)
-{
-    const struct coord_state *state = seen(cluster);
-    return state != NULL && state->trust_version > 1 ? PEOPLE_TRUSTS : 1;
-}
-
-static enum person anybody(struct cluster *cluster)
-{
-    return (enum person)world_between(&cluster->world, 0, PEOPLE - 1);
-}
-
-/* Somebody with the role in the trust file in force; now and then somebody who lacks it. */
-static enum person somebody(struct cluster *cluster, enum zdm_role role)
-{
-    enum person person = anybody(cluster);
-    uint32_t version = trust_version(cluster);
-    if (cluster->meddling && world_chance(&cluster->world, 5)) {
-        cluster->saw[SAW_REVOKED_PERSON] |= cluster->people.roles[version - 1][person] == 0;
-        return person;
-    }
-    while (!people_may(&cluster->people, version, person, role))
-        person = (enum person)((person + 1) % PEOPLE);
-    return person;
-}
-
-static struct sim_operator *chair(struct cluster *cluster)
-{
-    for (unsigned i = 0; i < CLUSTER_SEATS; i++)
-        if (!cluster->seats[i].busy)
-            return &cluster->seats[i];
-    return NULL;
-}
-
-/* Everybody who may act has one chair at least free when this is called. */
-static void ask(struct cluster *cluster, enum person who, unsigned plan, struct zdm_request *request)
-{
-    struct sim_operator *seat = chair(cluster);
-    if (seat == NULL) {
-        zdm_request_fini(request);
-        return;
-    }
-    zdm_copy_text(request->migration, sizeof request->migration, cluster->plans[plan].plan->id);
-    seat->key = &cluster->people.keys[who];
-    world_tell(&cluster->world, "%s: %s %s %s", people_name(who), zdm_verb_name(request->verb), request->migration,
-               request->shards.n_names > 0 ? request->shards.names[0] : "");
-    operator_ask(seat, request);
-}
-
-static void select_shard(struct zdm_request *request, const char *shard)
-{
-    request->shards.all = shard == NULL;
-    if (shard == NULL)
-        return;
-    request->shards.names = malloc(sizeof *request->shards.names);
-    if (request->shards.names == NULL)
-        abort();
-    request->shards.names[0] = zdm_strdup(shard);
-    request->shards.n_names = 1;
-}
-
-static void simple(struct cluster *cluster, unsigned plan, enum zdm_verb verb, const char *shard)
-{
-    struct zdm_request request = {.verb = verb};
-    select_shard(&request, shard);
-    if (verb == ZDM_VERB_THROTTLE)
-        request.throttle.batch_target_ms = (uint32_t)world_between(&cluster->world, 10, 100);
-    if (verb == ZDM_VERB_EXCLUDE)
-        zdm_copy_text(request.reason, sizeof request.reason, "decommissioned");
-    ask(cluster, somebody(cluster, zdm_verb_role(verb)), plan, &request);
-}
-
-/* ---- Submitting ---- */
-
-static void submit(struct cluster *cluster, unsigned plan)
-{
-    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT};
-    const struct cluster_plan *of = &cluster->plans[plan];
-    struct sim_operator *seat = chair(cluster);
-    if (seat == NULL)
-        return;
-    request.plan_hash = of->plan->hash;
-    seat->uploads[0] = (struct operator_upload){of->bytes.data, of->bytes.len};
-    seat->uploads[1] = (struct operator_upload){of->notes.data, of->notes.len};
-    ask(cluster, of->submitter, plan, &request);
-}
-
-static void publish_trust(struct cluster *cluster)
-{
-    struct zdm_request request = {.verb = ZDM_VERB_TRUST};
-    struct sim_operator *seat = chair(cluster);
-    if (seat == NULL)
-        return;
-    request.plan_hash = cluster->people.trust_digests[1];
-    seat->uploads[0] = (struct operator_upload){cluster->people.trusts[1].data, cluster->people.trusts[1].len};
-    seat->uploads[1] = (struct operator_upload){NULL, 0};
-    ask(cluster, BOB, 0, &request);
-}
-
-/* ---- Signing ---- */
-
-static void fill_approval(struct cluster *cluster, const struct coord_migration *m, enum zdm_approval_action action,
-                          uint32_t phase, struct zdm_approval *out)
-{
-    const struct zdm_phase *of = action == ZDM_APPROVE_UNDO || phase == 0 ? NULL : zdm_plan_phase(m->plan, phase);
-    bool hurried = cluster->meddling && world_chance(&cluster->world, 20);
-    *out = (struct zdm_approval){.plan_hash = m->plan->hash,
-                                 .phase = phase,
-                                 .action = action,
-                                 .purge_now = action == ZDM_APPROVE_PURGE && world_chance(&cluster->world, 30),
-                                 .trust_version = trust_version(cluster),
-                                 .issued_at_ms = wall(cluster),
-                                 .expires_at_ms = wall(cluster) + (hurried ? SHORT_MS : HOUR_MS)};
-    zdm_copy_text(out->migration, sizeof out->migration, m->id);
-    if (of != NULL)
-        out->phase_digest = of->digest;
-}
-
-static void approve(struct cluster *cluster, unsigned plan, const struct coord_migration *m, enum zdm_verb verb,
-                    enum zdm_approval_action action, uint32_t phase)
-{
-    static const char *const names[] = {"shard-1", "shard-2", "shard-3"};
-    struct zdm_request request = {.verb = verb};
-    struct zdm_approval approval;
-    bool one = cluster->meddling && world_chance(&cluster->world, 20);
-    const char *shard = one ? names[world_random(&cluster->world) % CLUSTER_SHARDS] : NULL;
-    enum person who = somebody(cluster, ZDM_ROLE_APPROVER);
-    fill_approval(cluster, m, action, phase, &approval);
-    const struct people_approval *row = people_approve(&cluster->people, who, plan, &approval, shard);
-    if (row == NULL || !zdm_envelope_copy(&request.payload, &row->envelope))
-        return;
-    select_shard(&request, shard);
-    ask(cluster, who, plan, &request);
-}
-
-static void withdraw(struct cluster *cluster, unsigned plan)
-{
-    struct zdm_request request = {.verb = ZDM_VERB_REVOKE_APPROVAL};
-    const struct people *people = &cluster->people;
-    if (people->n_approvals == 0)
-        return;
-    const struct people_approval *row = &people->approvals[world_random(&cluster->world) % people->n_approvals];
-    if (row->plan != plan)
-        return;
-    request.target = row->approval.nonce;
-    ask(cluster, somebody(cluster, ZDM_ROLE_APPROVER), plan, &request);
-}
-
-/* ---- Going back ---- */
-
-static uint32_t entered(const struct coord_migration *m, const char *shard)
-{
-    uint32_t highest = 0;
-    for (size_t i = 0; i < m->n_shards; i++) {
-        const struct coord_shard *s = &m->shards[i];
-        if ((shard == NULL || strcmp(s->name, shard) == 0) && s->entered > highest)
-            highest = s->entered;
-    }
-    return highest;
-}
-
-/* As far back as the reverse barrier lets one command go. */
-static uint32_t leg(const struct coord_migration *m, const char *shard)
-{
-    uint32_t high = entered(m, shard), g = 0;
-    for (uint32_t p = 1; p < high; p++)
-        if (zdm_plan_phase(m->plan, p)->class == ZDM_PHASE_SWITCH)
-            g = p;
-    return g;
-}
-
-static void roll_back(struct cluster *cluster, unsigned plan, const struct coord_migration *m, const char *shard,
-                      uint32_t to)
-{
-    struct zdm_request request = {.verb = ZDM_VERB_ROLLBACK, .to_phase = to, .flags_off = true};
-    struct people *people = &cluster->people;
-    struct zdm_undo_order order = {.plan_hash = m->plan->hash,
-                                   .to_phase = to,
-                                   .issued_at_ms = wall(cluster),
-                                   .expires_at_ms = wall(cluster) + 24 * HOUR_MS};
-    enum person who = somebody(cluster, ZDM_ROLE_OPERATOR);
-    bool again = cluster->meddling && people->n_undos > 0 && world_chance(&cluster->world, 20);
-    zdm_copy_text(order.migration, sizeof order.migration, m->id);
-    const struct people_undo *row = again ? &people->undos[world_random(&cluster->world) % people->n_undos]
-                                          : people_undo(people, who, plan, &order, shard);
-    if (row == NULL || !zdm_envelope_copy(&request.payload, &row->envelope))
-        return;
-    if (again) {
-        cluster->saw[SAW_UNDO_TWICE] = true;
-        who = row->by;
-        plan = row->plan;
-        request.to_phase = row->order.to_phase;
-        shard = row->order.n_shards > 0 ? row->order.shards[0] : NULL;
-    }
-    select_shard(&request, shard);
-    ask(cluster, who, plan, &request);
-}
-
-/* Would it lose something? Then people say that they know. */
-static bool signs_loss(struct cluster *cluster, unsigned plan, const struct coord_migration *m, uint32_t to)
-{
-    const struct zdm_step *step;
-    if (!zdm_plan_undo_loses(m->plan, to, entered(m, NULL), &step) || world_chance(&cluster->world, 30))
-        return false;
-    approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, to);
-    return true;
-}
-
-static void forward_again(struct cluster *cluster, unsigned plan, const char *shard)
-{
-    struct zdm_request request = {.verb = ZDM_VERB_RETRY, .forward = true};
-    select_shard(&request, shard);
-    ask(cluster, somebody(cluster, ZDM_ROLE_OPERATOR), plan, &request);
-}
+enum { TRIES_BACK = 60 /* requests to go back, until they see that it cannot be done and go forward */ };
 
 /* ---- What is wanted ---- */
 
@@ -297,23 +62,23 @@ static bool mend(struct cluster *cluster, unsigned plan, const struct coord_migr
         const struct coord_shard *s = &m->shards[i];
         bool held = s->status == COORD_HELD;
         if (s->status == COORD_EXCLUDED)
-            simple(cluster, plan, ZDM_VERB_INCLUDE, s->name);
+            mind_do(cluster, plan, ZDM_VERB_INCLUDE, s->name);
         else if (goes_back(s) && s->status != COORD_UNDOING && world_chance(&cluster->world, 30))
-            forward_again(cluster, plan, s->name);
+            mind_forward_again(cluster, plan, s->name);
         else if (s->status == COORD_FAILED && s->failed_back && world_chance(&cluster->world, 20))
-            roll_back(cluster, plan, m, s->name, s->goal);
+            mind_roll_back(cluster, plan, m, s->name, s->goal);
         else if (s->status == COORD_FAILED && s->failed_back && world_chance(&cluster->world, 20))
-            approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, s->goal);
+            mind_approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, s->goal);
         else if (held || (s->status == COORD_UNDONE && m->mode != COORD_ENDED))
-            simple(cluster, plan, ZDM_VERB_RESUME, s->name);
+            mind_do(cluster, plan, ZDM_VERB_RESUME, s->name);
         else if (s->status == COORD_FAILED || s->status == COORD_UNSURE)
-            simple(cluster, plan, ZDM_VERB_RETRY, s->name);
+            mind_do(cluster, plan, ZDM_VERB_RETRY, s->name);
         else
             continue;
         return true;
     }
     if (m->mode == COORD_HALTED)
-        simple(cluster, plan, ZDM_VERB_RESUME, NULL);
+        mind_do(cluster, plan, ZDM_VERB_RESUME, NULL);
     return m->mode == COORD_HALTED;
 }
 
@@ -322,7 +87,7 @@ static uint32_t wanting(const struct cluster *cluster, const struct coord_migrat
 {
     struct coord_release out[CLUSTER_SHARDS];
     const struct coord_view *view = coord_driver_view(cluster->main.driver);
-    coord_releasable(coord_driver_state(cluster->main.driver), view, m, wall(cluster), out);
+    coord_releasable(coord_driver_state(cluster->main.driver), view, m, mind_wall(cluster), out);
     for (size_t i = 0; i < m->n_shards && i < CLUSTER_SHARDS; i++) {
         const struct coord_shard *s = &m->shards[i];
         const struct zdm_migration_report *mr = coord_view_report(view, &s->actor, m->id);
@@ -342,7 +107,7 @@ static bool give_approvals(struct cluster *cluster, unsigned plan, const struct 
         return false;
     bool purge = of->class == ZDM_PHASE_PURGE;
     enum zdm_verb verb = purge && world_chance(&cluster->world, 50) ? ZDM_VERB_PURGE : ZDM_VERB_APPROVE;
-    approve(cluster, plan, m, verb, purge ? ZDM_APPROVE_PURGE : ZDM_APPROVE_ENTER, phase);
+    mind_approve(cluster, plan, m, verb, purge ? ZDM_APPROVE_PURGE : ZDM_APPROVE_ENTER, phase);
     return true;
 }
 
@@ -371,9 +136,9 @@ static bool go_on(struct cluster *cluster, unsigned plan, const struct coord_mig
             continue;
         const struct zdm_phase *next = zdm_plan_phase(m->plan, m->shards[i].at + 1);
         if (next->class == ZDM_PHASE_PURGE && world_chance(&cluster->world, 50))
-            approve(cluster, plan, m, ZDM_VERB_PURGE, ZDM_APPROVE_PURGE, next->number);
+            mind_approve(cluster, plan, m, ZDM_VERB_PURGE, ZDM_APPROVE_PURGE, next->number);
         else
-            simple(cluster, plan, ZDM_VERB_ADVANCE, NULL);
+            mind_do(cluster, plan, ZDM_VERB_ADVANCE, NULL);
         return true;
     }
     return false;
@@ -384,7 +149,7 @@ static bool clean_up(struct cluster *cluster, unsigned plan, const struct coord_
 {
     if (m->mode != COORD_ENDED || !has_leftovers(cluster, plan) || world_chance(&cluster->world, 60))
         return false;
-    approve(cluster, plan, m, ZDM_VERB_PURGE, ZDM_APPROVE_PURGE, 0);
+    mind_approve(cluster, plan, m, ZDM_VERB_PURGE, ZDM_APPROVE_PURGE, 0);
     return true;
 }
 
@@ -398,23 +163,23 @@ static bool go_back(struct cluster *cluster, unsigned plan, const struct coord_m
             break; /* its order may not be good any more: a new one */
         if (s->status == COORD_FAILED && s->failed_back && world_chance(&cluster->world, 30)) {
             /* The agent may know better than the coordinator what is lost. */
-            approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, s->goal);
+            mind_approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, s->goal);
             return true;
         }
         if (s->status == COORD_EXCLUDED || (goes_back(s) && s->status != COORD_UNDOING)) {
             enum zdm_verb verb = s->status == COORD_EXCLUDED ? ZDM_VERB_INCLUDE
                                  : s->status == COORD_HELD   ? ZDM_VERB_RESUME
                                                              : ZDM_VERB_RETRY;
-            simple(cluster, plan, verb, s->name);
+            mind_do(cluster, plan, verb, s->name);
             return true;
         }
     }
     if (under_way)
         return false;
     cluster->plans[plan].tries++;
-    uint32_t to = leg(m, NULL);
-    if (!signs_loss(cluster, plan, m, to))
-        roll_back(cluster, plan, m, NULL, to);
+    uint32_t to = mind_leg(m, NULL);
+    if (!mind_signs_loss(cluster, plan, m, to))
+        mind_roll_back(cluster, plan, m, NULL, to);
     return true;
 }
 
@@ -424,7 +189,7 @@ static bool push_one(struct cluster *cluster, unsigned plan)
     const struct coord_migration *m = cluster_migration(cluster, plan);
     bool back = wants_back(cluster, plan);
     if (m == NULL || (!back && m->mode == COORD_ENDED && m->outcome == COORD_END_UNDONE)) {
-        submit(cluster, plan);
+        mind_submit(cluster, plan);
         return true;
     }
     if (m->mode == COORD_ENDED) {
@@ -441,7 +206,7 @@ static bool push_one(struct cluster *cluster, unsigned plan)
 void mind_push(struct cluster *cluster)
 {
     unsigned plan = (unsigned)(world_random(&cluster->world) % CLUSTER_PLANS);
-    if (cluster->main.driver == NULL || chair(cluster) == NULL)
+    if (cluster->main.driver == NULL || mind_chair(cluster) == NULL)
         return;
     if (cluster->main.fenced) {
         cluster_recover(cluster);
@@ -458,8 +223,8 @@ static void stale_advance(struct cluster *cluster, unsigned plan, const struct c
     struct zdm_request request = {.verb = ZDM_VERB_ADVANCE, .has_expect = true, .expect_phase = m->opened_phase};
     request.expect_generation = m->moved_seq - (uint64_t)world_between(&cluster->world, 0, 1);
     cluster->saw[SAW_STALE] = true;
-    select_shard(&request, shard);
-    ask(cluster, somebody(cluster, ZDM_ROLE_OPERATOR), plan, &request);
+    mind_select(&request, shard);
+    mind_ask(cluster, mind_somebody(cluster, ZDM_ROLE_OPERATOR), plan, &request);
 }
 
 static void any_approval(struct cluster *cluster, unsigned plan, const struct coord_migration *m)
@@ -473,18 +238,18 @@ static void any_approval(struct cluster *cluster, unsigned plan, const struct co
         phase = last;
         action = purges ? ZDM_APPROVE_PURGE : ZDM_APPROVE_ENTER;
     }
-    approve(cluster, plan, m,
-            action == ZDM_APPROVE_PURGE && world_chance(&cluster->world, 50) ? ZDM_VERB_PURGE : ZDM_VERB_APPROVE,
-            action, phase);
+    mind_approve(cluster, plan, m,
+                 action == ZDM_APPROVE_PURGE && world_chance(&cluster->world, 50) ? ZDM_VERB_PURGE : ZDM_VERB_APPROVE,
+                 action, phase);
 }
 
 static void any_rollback(struct cluster *cluster, unsigned plan, const struct coord_migration *m, const char *shard)
 {
     uint32_t to = world_chance(&cluster->world, 50)
-                      ? leg(m, shard)
+                      ? mind_leg(m, shard)
                       : (uint32_t)world_between(&cluster->world, 0, (int64_t)m->plan->n_phases - 1);
-    if (!signs_loss(cluster, plan, m, to))
-        roll_back(cluster, plan, m, shard, to);
+    if (!mind_signs_loss(cluster, plan, m, to))
+        mind_roll_back(cluster, plan, m, shard, to);
 }
 
 void mind_meddle(struct cluster *cluster)
@@ -495,50 +260,26 @@ void mind_meddle(struct cluster *cluster)
     const char *shard =
         world_chance(&cluster->world, 30) ? NULL : names[world_random(&cluster->world) % CLUSTER_SHARDS];
     int64_t what = world_between(&cluster->world, 1, 100);
-    if (m == NULL || chair(cluster) == NULL)
+    if (m == NULL || mind_chair(cluster) == NULL)
         return;
     if (what <= 25)
-        simple(cluster, plan, ZDM_VERB_PAUSE, shard);
+        mind_do(cluster, plan, ZDM_VERB_PAUSE, shard);
     else if (what <= 40)
-        simple(cluster, plan, ZDM_VERB_ADVANCE, shard);
+        mind_do(cluster, plan, ZDM_VERB_ADVANCE, shard);
     else if (what <= 45)
         stale_advance(cluster, plan, m, shard);
     else if (what <= 50)
-        simple(cluster, plan, ZDM_VERB_THROTTLE, NULL);
+        mind_do(cluster, plan, ZDM_VERB_THROTTLE, NULL);
     else if (what <= 68)
         any_rollback(cluster, plan, m, shard);
     else if (what <= 84)
         any_approval(cluster, plan, m);
     else if (what <= 88)
-        withdraw(cluster, plan);
+        mind_withdraw(cluster, plan);
     else if (what <= 92)
-        simple(cluster, plan, ZDM_VERB_EXCLUDE, names[world_random(&cluster->world) % CLUSTER_SHARDS]);
+        mind_do(cluster, plan, ZDM_VERB_EXCLUDE, names[world_random(&cluster->world) % CLUSTER_SHARDS]);
     else if (what <= 96)
-        forward_again(cluster, plan, shard);
+        mind_forward_again(cluster, plan, shard);
     else
-        publish_trust(cluster);
-}
-
-void mind_sign(struct cluster *cluster)
-{
-    static const char *const names[] = {"shard-1", "shard-2", "shard-3"};
-    struct world *world = &cluster->world;
-    unsigned plan = (unsigned)(world_random(world) % CLUSTER_PLANS);
-    const struct zdm_plan *of = cluster->plans[plan].plan;
-    const char *shard = world_chance(world, 50) ? NULL : names[world_random(world) % CLUSTER_SHARDS];
-    if (world_chance(world, 40)) {
-        struct zdm_undo_order order = {.plan_hash = of->hash, .to_phase = (uint32_t)world_between(world, 0, 3)};
-        order.issued_at_ms = wall(cluster);
-        order.expires_at_ms = wall(cluster) + world_between(world, 1000, 60000);
-        zdm_copy_text(order.migration, sizeof order.migration, of->id);
-        (void)people_undo(&cluster->people, anybody(cluster), plan, &order, shard);
-        return;
-    }
-    struct zdm_approval approval;
-    const struct coord_migration like = {.plan = cluster->plans[plan].plan};
-    uint32_t phase = (uint32_t)world_between(world, 0, (int64_t)of->n_phases);
-    enum zdm_approval_action action = (enum zdm_approval_action)world_between(world, 1, 3);
-    fill_approval(cluster, &like, action, phase, &approval);
-    zdm_copy_text(approval.migration, sizeof approval.migration, of->id);
-    (void)people_approve(&cluster->people, anybody(cluster), plan, &approval, shard);
+        mind_publish_trust(cluster);
 }
