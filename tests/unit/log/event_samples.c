@@ -195,6 +195,7 @@ static void fill_shard(struct coord_event *event)
         event->u.failed.code = ZDM_DATABASE;
         SET(failed.sqlstate, "23514");
         SET(failed.text, "check violated");
+        event->u.failed.attempt = 4;
     } else if (event->type == COORD_EVENT_SHARD_REGRESSED) {
         event->u.regressed.shard = 17;
         event->u.regressed.from = 2;

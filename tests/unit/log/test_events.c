@@ -119,6 +119,13 @@ static void what_stands_in_signed_bytes_is_read_from_them(void **state)
     assert_int_equal(coord_event_decode(zdm_crypto_sodium(), &record, &event, &err), ZDM_OK);
     assert_int_equal(event.u.approval_added.approval.phase, 4);
     coord_event_fini(&event);
+    struct zdm_undo_order order;
+    sample_undo_order(&order);
+    record_of(COORD_EVENT_SHARDS_DIRECTED, &bytes, &record);
+    assert_int_equal(coord_event_decode(zdm_crypto_sodium(), &record, &event, &err), ZDM_OK);
+    assert_true(zdm_id_equal(&event.u.directed.undo_nonce, &order.nonce));
+    coord_event_fini(&event);
+    zdm_undo_order_fini(&order);
     zdm_buffer_fini(&bytes);
 }
 
