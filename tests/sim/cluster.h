@@ -115,6 +115,7 @@ enum cluster_sight {
     SAW_WITHDRAWN,
     SAW_EXPIRED,
     SAW_ENTERED,
+    SAW_SPENT,
     SAW_PURGE_EARLY,
     SAW_PURGE_NOW,
     SAW_PURGED,

@@ -39,6 +39,7 @@ const char *cluster_sight_name(enum cluster_sight sight)
         [SAW_WITHDRAWN] = "an approval that was withdrawn",
         [SAW_EXPIRED] = "an approval that expired",
         [SAW_ENTERED] = "a phase that approvals let in",
+        [SAW_SPENT] = "a signature that was spent before",
         [SAW_PURGE_EARLY] = "a purge that waited for its grace period",
         [SAW_PURGE_NOW] = "a purge before its grace period that people signed",
         [SAW_PURGED] = "a purge",
@@ -144,6 +145,7 @@ void cluster_see_everything(struct cluster *cluster)
         saw[SAW_UNDONE_HALF] |= db->half_undone > 0;
         saw[SAW_IMAGES_BACK] |= db->images_back > 0;
         saw[SAW_ENTERED] |= db->let_in > 0;
+        saw[SAW_SPENT] |= db->refused_spent > 0;
         saw[SAW_PURGE_EARLY] |= db->early > 0;
         saw[SAW_PURGE_NOW] |= db->purged_now > 0;
         saw[SAW_PURGED] |= db->purged > 0;

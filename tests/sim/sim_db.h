@@ -61,6 +61,12 @@ struct sim_db_content {
     size_t n_plans;
     struct zdm_id spent[SIM_DB_SPENT_MAX];
     size_t n_spent;
+    struct sim_db_order { /* to go back, that was begun here */
+        char migration[ZDM_NAME_MAX + 1];
+        uint32_t to_phase;
+        int64_t issued_at_ms;
+    } orders[SIM_DB_SPENT_MAX];
+    size_t n_orders;
 };
 
 struct sim_db {

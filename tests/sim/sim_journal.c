@@ -330,11 +330,31 @@ static bool is_spent(const struct sim_db *db, const struct zdm_id *nonce)
     return false;
 }
 
+/* An order to go back has spent every approval of what lies after its phase, and of leftovers, that is older. */
+static bool is_gone_back_over(const struct sim_db *db, const struct agent_op *op, const struct agent_spend *one)
+{
+    for (size_t i = 0; i < db->now.n_orders; i++) {
+        const struct sim_db_order *order = &db->now.orders[i];
+        bool below = op->spend_phase == 0 || order->to_phase < op->spend_phase;
+        if (below && one->issued_at_ms <= order->issued_at_ms && strcmp(order->migration, op->migration) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void spend(struct sim_db *db, const struct zdm_id *nonce)
 {
     if (db->now.n_spent == SIM_DB_SPENT_MAX)
         abort();
     db->now.spent[db->now.n_spent++] = *nonce;
+}
+
+static void note_order(struct sim_db *db, const struct agent_op *op)
+{
+    spend(db, &op->undo_nonce);
+    struct sim_db_order *order = &db->now.orders[db->now.n_orders++];
+    *order = (struct sim_db_order){.to_phase = op->to_phase, .issued_at_ms = op->undo_issued_at_ms};
+    zdm_copy_text(order->migration, sizeof order->migration, op->migration);
 }
 
 static enum agent_outcome refuse_spent(struct sim_db *db, struct agent_result *result)
@@ -344,12 +364,15 @@ static enum agent_outcome refuse_spent(struct sim_db *db, struct agent_result *r
     return AGENT_FAIL;
 }
 
-static bool any_spent(const struct sim_db *db, const struct agent_op *op, struct agent_result *result)
+/* Bit i: spend[i] was spent before. */
+static uint32_t spent_before(const struct sim_db *db, const struct agent_op *op)
 {
+    uint32_t bits = 0;
+    bool lets_in = op->run == AGENT_RUN_SPEND_APPROVALS;
     for (size_t i = 0; i < op->n_spend; i++)
-        if (is_spent(db, &op->spend[i].nonce))
-            result->spent_before |= UINT32_C(1) << i;
-    return result->spent_before != 0;
+        if (is_spent(db, &op->spend[i].nonce) || (lets_in && is_gone_back_over(db, op, &op->spend[i])))
+            bits |= UINT32_C(1) << i;
+    return bits;
 }
 
 enum agent_outcome sim_journal_spend(struct sim_db *db, struct agent_journal *journal,
@@ -357,7 +380,8 @@ enum agent_outcome sim_journal_spend(struct sim_db *db, struct agent_journal *jo
 {
     const struct agent_op *op = &pending->op;
     struct sim_rights *rights = &sim_db_truth(db, journal)->rights;
-    if (any_spent(db, op, result))
+    result->spent_before = spent_before(db, op);
+    if (result->spent_before != 0)
         return refuse_spent(db, result);
     for (size_t i = 0; i < op->n_spend; i++)
         spend(db, &op->spend[i].nonce);
@@ -377,13 +401,14 @@ enum agent_outcome sim_journal_begin_undo(struct sim_db *db, struct agent_journa
 {
     const struct agent_op *op = &pending->op;
     struct sim_rights *rights = &sim_db_truth(db, journal)->rights;
-    if (is_spent(db, &op->undo_nonce) || any_spent(db, op, result))
+    result->spent_before = spent_before(db, op);
+    if (is_spent(db, &op->undo_nonce) || result->spent_before != 0)
         return refuse_spent(db, result);
     if (zdm_plan_purged(op->plan, op->to_phase, journal->step) != NULL) {
         (void)zdm_error_set(&result->error, ZDM_REFUSED, "what was purged cannot be brought back");
         return AGENT_FAIL;
     }
-    spend(db, &op->undo_nonce);
+    note_order(db, op);
     for (size_t i = 0; i < op->n_spend; i++)
         spend(db, &op->spend[i].nonce);
     if (journal->entered_phase > op->to_phase)
