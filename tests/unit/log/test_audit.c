@@ -663,6 +663,242 @@ static void another_fleets_trust_file_is_refused(void **state)
     assert_int_equal(coord_audit_new(crypto(), log->trust.data, log->trust.len, &other, &audit, &err), ZDM_AUTH);
 }
 
+/* ---- What an event says, against what was signed ---- */
+
+/* The event at place i as it stands, to be changed. */
+static struct coord_event event_at(const struct log *log, size_t i)
+{
+    const struct stored *stored = &log->events[i];
+    struct store_record record = {.seq = stored->seq,
+                                  .prev_hash = stored->prev_hash,
+                                  .hash = stored->hash,
+                                  .bytes = stored->bytes.data,
+                                  .n = stored->bytes.len};
+    struct coord_event event;
+    struct zdm_error err;
+    if (coord_event_decode(crypto(), &record, &event, &err) != ZDM_OK)
+        fail_msg("%s", err.message);
+    return event;
+}
+
+/* Puts it at place i, with the chain computed anew: what the audit says must be about that very event. */
+static void expect_misstated(struct log *log, size_t i, struct coord_event *event, const char *words)
+{
+    char migration[ZDM_NAME_MAX + 1];
+    zdm_copy_text(migration, sizeof migration, event->migration);
+    struct coord_audit_result result = audit_with(log, i, event, event->type, migration);
+    expect(&result, COORD_AUDIT_MISSTATED, i + 1, i + 1);
+    expect_words(&result, words);
+    coord_event_fini(event);
+}
+
+static void each_thing_that_an_act_says_of_its_request_is_compared(void **state)
+{
+    struct log *log = *state;
+    struct coord_event event = event_at(log, log->acted);
+    event.u.operator_acted.key = log->bob.id;
+    expect_misstated(log, log->acted, &event, "another person than the one who signed");
+    event = event_at(log, log->acted);
+    event.u.operator_acted.key = log->ann.id;
+    zdm_copy_text(event.u.operator_acted.name, sizeof event.u.operator_acted.name, "bob");
+    expect_misstated(log, log->acted, &event, "another person than the one who signed");
+    event = event_at(log, log->acted);
+    zdm_copy_text(event.u.operator_acted.name, sizeof event.u.operator_acted.name, "ann");
+    event.u.operator_acted.verb = ZDM_VERB_ADVANCE; /* of the same role */
+    expect_misstated(log, log->acted, &event, "something else than the request");
+    event = event_at(log, log->acted);
+    event.u.operator_acted.verb = ZDM_VERB_ROLLBACK;
+    event.u.operator_acted.request_id.bytes[5] ^= 1;
+    expect_misstated(log, log->acted, &event, "something else than the request");
+    event = event_at(log, log->acted);
+    event.u.operator_acted.request_id.bytes[5] ^= 1;
+    zdm_copy_text(event.migration, sizeof event.migration, "other");
+    expect_misstated(log, log->acted, &event, "something else than the request");
+}
+
+static void what_follows_from_a_request_is_of_its_verb_person_and_migration(void **state)
+{
+    struct log *log = *state;
+    struct coord_event event = event_at(log, log->opened);
+    zdm_copy_text(event.migration, sizeof event.migration, "other");
+    expect_misstated(log, log->opened, &event, "another migration than the request");
+    struct coord_event phase = {.type = COORD_EVENT_PHASE_OPENED, .u.phase_opened = {.phase = 1, .by = "ann"}};
+    zdm_copy_text(phase.migration, sizeof phase.migration, log->plan->id);
+    expect_misstated(log, log->submitted, &phase, "nobody signed a request");
+    /* Right behind the trust file: before anybody has asked for anything. */
+    struct coord_event early = {.type = COORD_EVENT_FLEET_FROZEN, .u.fleet = {.by = "ann"}};
+    expect_misstated(log, 3, &early, "nobody signed a request");
+}
+
+static void another_plan_than_the_request_named_is_found(void **state)
+{
+    struct log *log = *state;
+    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT, .shards = {.all = true}, .plan_hash = sample_hash(0x12)};
+    struct coord_event plan = event_at(log, log->submitted);
+    size_t n = log->n;
+    zdm_copy_text(request.migration, sizeof request.migration, log->plan->id);
+    log->epoch = 1;
+    log->n = log->submitted - 1; /* in the place of the request to submit */
+    append_request(log, &log->ann, "ann", &request);
+    log->n = n;
+    rehash(log, log->submitted - 1);
+    expect_misstated(log, log->submitted, &plan, "another one than the request named");
+}
+
+static void an_agent_whose_id_is_not_of_its_key_is_found(void **state)
+{
+    struct log *log = *state;
+    struct coord_event joined = event_at(log, log->enrolled);
+    joined.u.agent_enrolled.agent.bytes[3] ^= 1;
+    expect_misstated(log, log->enrolled, &joined, "id is not that of its key");
+}
+
+static void a_token_that_is_used_twice_is_found(void **state)
+{
+    struct log *log = *state;
+    struct coord_event again = event_at(log, log->enrolled);
+    append(log, &again, COORD_EVENT_AGENT_ENROLLED, "");
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_MISSTATED, log->n, log->n);
+    expect_words(&result, "token was used before");
+    coord_event_fini(&again);
+}
+
+static void an_approval_or_an_undo_order_that_is_laid_to_another_migration_is_found(void **state)
+{
+    struct log *log = *state;
+    struct coord_event event = event_at(log, log->undo);
+    zdm_copy_text(event.migration, sizeof event.migration, "other");
+    expect_misstated(log, log->undo, &event, "undo order is of another migration");
+    event = (struct coord_event){.type = COORD_EVENT_SHARDS_DIRECTED};
+    static uint8_t first = 1;
+    event.u.directed.shards = &first;
+    event.u.directed.n_bytes = 1;
+    event.u.directed.set_goal = true;
+    event.u.directed.goal = 0;
+    event.u.directed.mode = ZDM_MODE_UNDO;
+    event.u.directed.undo_order = log->undo_order; /* to phase 1 */
+    struct coord_audit_result result = audit_with(log, log->undo, &event, event.type, log->plan->id);
+    expect(&result, COORD_AUDIT_MISSTATED, log->undo + 1, log->undo + 1);
+    expect_words(&result, "further than the undo order says");
+    /* The request to approve is about "other" as well: only the signed approval says what it is for. */
+    struct zdm_request request = {.verb = ZDM_VERB_APPROVE, .migration = "other"};
+    struct coord_event approval = event_at(log, log->approval);
+    size_t n = log->n;
+    log->n = log->approval - 1;
+    append_request(log, &log->bob, "bob", &request);
+    log->n = n;
+    rehash(log, log->approval - 1);
+    zdm_copy_text(approval.migration, sizeof approval.migration, "other");
+    expect_misstated(log, log->approval, &approval, "the approval is of another migration");
+}
+
+static void an_approval_is_revoked_by_the_request_that_names_it(void **state)
+{
+    struct log *log = *state;
+    struct zdm_request request = {.verb = ZDM_VERB_REVOKE_APPROVAL, .target = sample_id(0x43)};
+    struct coord_event event = {.u.approval_revoked = {.nonce = sample_id(0x43), .by = "bob"}};
+    zdm_copy_text(request.migration, sizeof request.migration, log->plan->id);
+    append_request(log, &log->bob, "bob", &request);
+    append(log, &event, COORD_EVENT_APPROVAL_REVOKED, log->plan->id);
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect_sound(&result);
+    event.u.approval_revoked.nonce = sample_id(0x44);
+    event.type = COORD_EVENT_APPROVAL_REVOKED;
+    log->epoch = 2;
+    write_event(log, log->n - 1, &event);
+    result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_MISSTATED, log->n, log->n);
+    expect_words(&result, "another approval than the request named");
+}
+
+static void a_trust_file_that_is_adopted_twice_is_found(void **state)
+{
+    struct log *log = *state;
+    append_trust(log);
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_MISSTATED, log->n, log->n);
+    expect_words(&result, "went back to an older version");
+}
+
+/* At place i, with another time than its own. */
+static void write_event_at(struct log *log, size_t i, struct coord_event *event, int64_t at_ms)
+{
+    write_event(log, i, event);
+    event->at_ms = at_ms;
+    zdm_buffer_reset(&log->events[i].bytes);
+    coord_event_encode(crypto(), event, &log->events[i].bytes);
+    rehash(log, i);
+}
+
+static void time_and_epoch_that_go_back_are_found(void **state)
+{
+    struct log *log = *state;
+    size_t last = log->n - 1;
+    struct coord_event event = event_at(log, last);
+    int64_t at_ms = event.at_ms;
+    write_event_at(log, last, &event, 1600000000000);
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_MISSTATED, last + 1, last + 1);
+    expect_words(&result, "older than the one before it");
+    log->epoch = 1;
+    write_event_at(log, last, &event, at_ms);
+    result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_MISSTATED, last + 1, last + 1);
+    expect_words(&result, "is of epoch 1, behind one of epoch 2");
+    coord_event_fini(&event);
+}
+
+static void the_log_of_another_fleet_is_found(void **state)
+{
+    struct log *log = *state;
+    struct coord_event opened = {.u.log_opened = {.fleet = sample_id(9), .format = COORD_LOG_FORMAT}};
+    struct coord_audit_result result = audit_with(log, 0, &opened, COORD_EVENT_LOG_OPENED, "");
+    expect(&result, COORD_AUDIT_MISSTATED, 1, 1);
+    expect_words(&result, "another fleet");
+}
+
+static void a_link_that_names_another_event_before_it_is_found(void **state)
+{
+    struct log *log = *state;
+    log->events[log->opened].prev_hash.bytes[7] ^= 1; /* beside bytes and hash that fit */
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_CHANGED, log->opened + 1, log->opened + 1);
+}
+
+static void what_is_wrong_first_is_named_and_not_what_an_agent_holds_behind_it(void **state)
+{
+    struct log *log = *state;
+    struct coord_audit_anchor anchor = anchor_at(log, log->undo + 1, 1);
+    struct coord_event phase = event_at(log, log->opened);
+    zdm_copy_text(phase.u.phase_opened.by, sizeof phase.u.phase_opened.by, "bob");
+    log->epoch = 1;
+    write_event(log, log->opened, &phase);
+    rehash(log, log->opened);
+    struct coord_audit_result result = audit(log, &anchor, 1);
+    expect(&result, COORD_AUDIT_MISSTATED, log->opened + 1, log->opened + 1);
+    coord_event_fini(&phase);
+}
+
+static void a_version_that_two_roots_signed_is_one_version(void **state)
+{
+    struct log *log = *state;
+    struct zdm_envelope twice = log->chain.envelopes[0];
+    struct zdm_buffer file = ZDM_BUFFER_INIT;
+    struct zdm_trust_chain both = log->chain;
+    struct zdm_envelope envelopes[] = {twice, twice};
+    both.envelopes = envelopes;
+    both.n_envelopes = 2;
+    zdm_trust_chain_write(&both, &file);
+    zdm_buffer_fini(&log->trust);
+    log->trust = file;
+    struct coord_event event = {.u.trust_adopted = {.version = 2, .digest = log->chain.hash}};
+    append(log, &event, COORD_EVENT_TRUST_ADOPTED, "");
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_UNSIGNED, log->n, log->n);
+    expect_words(&result, "the one at hand ends with version 1");
+}
+
 /* ---- Recovery ---- */
 
 static void append_recovery(struct log *log, uint64_t seen_epoch, const struct zdm_hash *place)
@@ -715,6 +951,34 @@ static void a_recovery_that_was_signed_for_another_place_is_found(void **state)
     expect_words(&result, "another place in the log");
 }
 
+static void a_recovery_excuses_no_epoch_above_what_it_had_seen(void **state)
+{
+    struct log *log = *state;
+    struct coord_audit_anchor anchor = anchor_at(log, log->n, 9);
+    struct zdm_hash place = log->head;
+    anchor.fence.generation += 20;
+    anchor.fence.anchor = sample_hash(0x77);
+    append_recovery(log, 3, &place);
+    struct coord_audit_result result = audit(log, &anchor, 1);
+    expect(&result, COORD_AUDIT_CUT, log->n + 1, anchor.fence.generation);
+    assert_int_equal(result.n_given_up, 0);
+}
+
+static void a_recovery_stands_right_behind_its_request(void **state)
+{
+    struct log *log = *state;
+    struct zdm_request request = {.verb = ZDM_VERB_RECOVER, .session = log->head};
+    struct coord_event between = {.u.features_enabled = {.level = 1}};
+    struct coord_event event = {.u.fenced = {.seen_epoch = 3}};
+    log->epoch = 4;
+    append_request(log, &log->ann, "ann", &request);
+    append(log, &between, COORD_EVENT_FEATURES_ENABLED, "");
+    append(log, &event, COORD_EVENT_RECOVERED, "");
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_MISSTATED, log->n, log->n);
+    expect_words(&result, "another place in the log");
+}
+
 /* ---- Anchors as JSON ---- */
 
 static void anchors_are_read_from_json(void **state)
@@ -736,6 +1000,24 @@ static void anchors_are_read_from_json(void **state)
     assert_int_equal(result.n_anchors, 1);
     assert_int_equal(result.finding, COORD_AUDIT_CUT);
     assert_non_null(strstr(result.what, "agent 000000000000 of eu-1 confirmed event 400"));
+    coord_audit_free(audit);
+}
+
+static void anchors_that_are_negative_or_say_a_thing_twice_are_none(void **state)
+{
+    struct log *log = *state;
+    struct coord_audit *audit = NULL;
+    struct zdm_error err;
+    char text[512];
+    static const char row[] = "[{\"shard\": \"eu-1\", \"agent\": \"%032x\", \"migration\": \"m\", \"epoch\": 1, "
+                              "\"instance\": \"%032x\", \"generation\": %s, \"anchor\": \"%064x\"}]";
+    assert_int_equal(coord_audit_new(crypto(), log->trust.data, log->trust.len, NULL, &audit, &err), ZDM_OK);
+    (void)snprintf(text, sizeof text, row, 7, 1, "4", 5);
+    assert_int_equal(coord_audit_anchors(audit, text, strlen(text), &err), ZDM_OK);
+    (void)snprintf(text, sizeof text, row, 7, 1, "-4", 5);
+    assert_int_equal(coord_audit_anchors(audit, text, strlen(text), &err), ZDM_INVALID);
+    (void)snprintf(text, sizeof text, row, 7, 1, "4, \"generation\": 5", 5);
+    assert_int_equal(coord_audit_anchors(audit, text, strlen(text), &err), ZDM_INVALID);
     coord_audit_free(audit);
 }
 
@@ -770,6 +1052,22 @@ int main(void)
         A_TEST(a_recovery_does_not_excuse_what_was_rewritten_before_it),
         A_TEST(a_recovery_that_was_signed_for_another_place_is_found),
         A_TEST(anchors_are_read_from_json),
+        A_TEST(each_thing_that_an_act_says_of_its_request_is_compared),
+        A_TEST(what_follows_from_a_request_is_of_its_verb_person_and_migration),
+        A_TEST(another_plan_than_the_request_named_is_found),
+        A_TEST(an_agent_whose_id_is_not_of_its_key_is_found),
+        A_TEST(a_token_that_is_used_twice_is_found),
+        A_TEST(an_approval_or_an_undo_order_that_is_laid_to_another_migration_is_found),
+        A_TEST(an_approval_is_revoked_by_the_request_that_names_it),
+        A_TEST(a_trust_file_that_is_adopted_twice_is_found),
+        A_TEST(time_and_epoch_that_go_back_are_found),
+        A_TEST(the_log_of_another_fleet_is_found),
+        A_TEST(a_link_that_names_another_event_before_it_is_found),
+        A_TEST(what_is_wrong_first_is_named_and_not_what_an_agent_holds_behind_it),
+        A_TEST(a_version_that_two_roots_signed_is_one_version),
+        A_TEST(a_recovery_excuses_no_epoch_above_what_it_had_seen),
+        A_TEST(a_recovery_stands_right_behind_its_request),
+        A_TEST(anchors_that_are_negative_or_say_a_thing_twice_are_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
