@@ -117,6 +117,8 @@ static enum zdm_code check_plan(const struct agent_identity *identity, const str
     if (!zdm_hash_equal(&plan->hash, hash))
         return zdm_error_set(err, ZDM_CORRUPT, "plan has another hash than the directive names");
     enum zdm_code code = zdm_plan_validate(plan, err);
+    if (code == ZDM_OK)
+        code = zdm_plan_check_honest(plan, err);
     if (code != ZDM_OK)
         return code;
     if (!zdm_selector_matches(plan->selector, own->shard, &own->labels))

@@ -212,6 +212,12 @@ const struct zdm_table *zdm_plan_common_table(const struct zdm_plan *a, const st
  */
 enum zdm_code zdm_plan_validate(const struct zdm_plan *plan, struct zdm_error *err) ZDM_CHECKED;
 
+/* Of a whole plan: does every step do what its action says, by SQL of that action's form and nothing beside it, with
+ * the inverse that it has, and is what it would lose for good marked so? Plans of the compiler do and are; agents ask
+ * it of each plan, because one that was made by hand need not. What functions do that an expression
+ * calls is not seen here. ZDM_INVALID names the step. */
+enum zdm_code zdm_plan_check_honest(const struct zdm_plan *plan, struct zdm_error *err) ZDM_CHECKED;
+
 /* Frees one step's or derivation's parts (for builders that fail half way). */
 void zdm_step_fini(struct zdm_step *step);
 void zdm_derivation_free(struct zdm_derivation *derivation);

@@ -108,6 +108,8 @@ enum zdm_code zdm_runbook_compile(const char *file_name, const char *text, size_
         qsort(rb.findings, rb.n_findings, sizeof *rb.findings, by_place);
     struct zdm_plan *plan = rb.n_errors == 0 ? rb_make_plan(&rb) : NULL;
     enum zdm_code code = plan == NULL ? ZDM_OK : zdm_plan_validate(plan, err);
+    if (code == ZDM_OK && plan != NULL)
+        code = zdm_plan_check_honest(plan, err);
     if (code == ZDM_OK) {
         *out_notes = rb_make_notes(&rb, plan != NULL);
         *out_plan = plan;

@@ -45,7 +45,8 @@ static void connect_db(struct fake_engine *fake, struct agent_result *result)
 {
     result->connected = result->writable = true;
     result->engine = ZDM_ENGINE_POSTGRESQL;
-    result->capabilities = AGENT_CAN_TRANSACTIONAL_DDL | AGENT_CAN_NOWAIT | AGENT_CAN_CONCURRENT_INDEX;
+    result->capabilities =
+        AGENT_CAN_TRANSACTIONAL_DDL | AGENT_CAN_NOWAIT | AGENT_CAN_CONCURRENT_INDEX | AGENT_CAN_HIDE_BY_RENAME;
     zdm_copy_text(result->identity, sizeof result->identity, fake->identity);
     zdm_copy_text(result->server_version, sizeof result->server_version, "15.20");
     if (result->kind != AGENT_OP_CONNECT || !fake->has_row)

@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,20 +119,30 @@ static void fill_step(struct zdm_step *step, uint32_t ordinal, const char *colum
     step->table.schema = zdm_strdup("public");
     step->table.name = zdm_strdup("users");
     step->column = zdm_strdup(column);
-    step->sql = zdm_strdup("ALTER TABLE public.users ADD COLUMN c text");
+    char sql[96];
+    (void)snprintf(sql, sizeof sql, "ALTER TABLE \"public\".\"users\" ADD COLUMN \"%s\" text", column);
+    step->sql = zdm_strdup(sql);
     step->exact_inverse = true;
     step->inverse = ZDM_INVERSE_HIDE;
 }
 
-static void fill_purge(struct zdm_step *step)
+static void fill_hide(struct zdm_step *step, uint32_t ordinal)
 {
-    fill_step(step, 5, "e");
+    fill_step(step, ordinal, "e");
     free(step->sql);
     step->sql = NULL;
-    step->kind = ZDM_STEP_PURGE;
-    step->action = ZDM_ACTION_PURGE_COLUMN;
+    step->kind = ZDM_STEP_HIDE;
+    step->action = ZDM_ACTION_HIDE_COLUMN;
     step->object = zdm_strdup("~zdm_e");
     step->exact_inverse = false;
+    step->inverse = ZDM_INVERSE_UNHIDE;
+}
+
+static void fill_purge(struct zdm_step *step)
+{
+    fill_hide(step, 5);
+    step->kind = ZDM_STEP_PURGE;
+    step->action = ZDM_ACTION_PURGE_COLUMN;
     step->inverse = ZDM_INVERSE_IMPOSSIBLE;
 }
 
@@ -167,8 +178,7 @@ static struct zdm_plan *make_plan(const char *selector)
     fill_step(&plan->phases[0].steps[1], 2, "b");
     fill_step(&plan->phases[1].steps[0], 3, "c");
     fill_phase(&plan->phases[2], 3, ZDM_PHASE_CONTRACT, 1);
-    fill_step(&plan->phases[2].steps[0], 4, "d");
-    plan->phases[2].steps[0].exact_inverse = false;
+    fill_hide(&plan->phases[2].steps[0], 4);
     plan->phases[2].destructive = true;
     fill_phase(&plan->phases[3], 4, ZDM_PHASE_PURGE, 1);
     fill_purge(&plan->phases[3].steps[0]);
@@ -176,16 +186,29 @@ static struct zdm_plan *make_plan(const char *selector)
     return plan;
 }
 
-void fake_fleet_plan(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const char *selector)
+/* Takes the plan. */
+static void sign_plan(struct fake_fleet *fleet, const struct zdm_signing_key *signer, struct zdm_plan *plan)
 {
     struct zdm_buffer body = ZDM_BUFFER_INIT;
-    struct zdm_plan *plan = make_plan(selector);
     zdm_plan_encode(fleet->crypto, plan, &body);
     fleet->plan_hash = plan->hash;
     for (size_t i = 0; i < plan->n_phases; i++)
         fleet->digests[i] = plan->phases[i].digest;
     sign(fleet, signer, ZDM_SIGNED_PLAN, &body, &fleet->plan);
     zdm_plan_unref(plan);
+}
+
+void fake_fleet_plan(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const char *selector)
+{
+    sign_plan(fleet, signer, make_plan(selector));
+}
+
+void fake_fleet_plan_by_hand(struct fake_fleet *fleet, const char *sql)
+{
+    struct zdm_plan *plan = make_plan("tier=gold");
+    free(plan->phases[0].steps[0].sql);
+    plan->phases[0].steps[0].sql = zdm_strdup(sql);
+    sign_plan(fleet, &fleet->operator_key, plan);
 }
 
 struct zdm_directive fake_fleet_directive(const struct fake_fleet *fleet, uint64_t generation, enum zdm_mode mode,

@@ -218,6 +218,19 @@ static void plan_for_other_labels_is_refused_and_reported(void **state)
     assert_false(b->engine.has_row);
 }
 
+/* Of a stolen operator's key: nobody has to approve an expand phase, so nothing but what its steps say may be in it. */
+static void plan_whose_sql_does_more_than_its_step_says_is_refused_and_reported(void **state)
+{
+    struct bench *b = *state;
+    fake_fleet_plan_by_hand(b->fleet, "ALTER TABLE \"public\".\"users\" ADD COLUMN \"a\" text, DROP COLUMN \"name\"");
+    bench_start(b);
+    bench_order(b, 10, ZDM_MODE_RUN, 1);
+    bench_run(b, 5000);
+    assert_int_equal(bench_said(b)->error_code, ZDM_REFUSED);
+    assert_non_null(strstr(bench_said(b)->error, "step 1.1 (add-column) has SQL that does something else"));
+    assert_false(b->engine.has_row);
+}
+
 static void other_plan_than_the_directive_names_is_never_stored(void **state)
 {
     struct bench *b = *state;
@@ -331,6 +344,7 @@ int main(void)
         BENCH_TEST(plan_signed_by_the_coordinator_is_refused_and_reported),
         BENCH_TEST(plan_that_no_operator_signed_is_refused_and_reported),
         BENCH_TEST(plan_for_other_labels_is_refused_and_reported),
+        BENCH_TEST(plan_whose_sql_does_more_than_its_step_says_is_refused_and_reported),
         BENCH_TEST(other_plan_than_the_directive_names_is_never_stored),
         BENCH_TEST(pieces_out_of_order_end_the_session),
         BENCH_TEST(trust_file_never_goes_back),
