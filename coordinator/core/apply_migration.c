@@ -130,6 +130,11 @@ static bool copy_approval(struct zdm_approval *out, const struct zdm_approval *f
     return true;
 }
 
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static enum zdm_code apply_approval_added(struct coord_state *state, struct coord_migration *m,
                                           const struct coord_event *event, struct zdm_error *err)
 {
@@ -140,6 +145,9 @@ static enum zdm_code apply_approval_added(struct coord_state *state, struct coor
         zdm_approval_fini(&added.approval);
         return coord_apply_nomem(err);
     }
+    if (added.approval.n_shards > 0)
+        qsort(added.approval.shards, added.approval.n_shards, sizeof *added.approval.shards, by_name);
+    added.sorted = true;
     m->approvals[m->n_approvals++] = added;
     return touch_carriers(state, m, &added, event, err);
 }

@@ -16,6 +16,19 @@ bool coord_approval_covers(const struct zdm_approval *approval, const char *shar
     return approval->n_shards == 0;
 }
 
+static int is_name(const void *name, const void *shard)
+{
+    return strcmp(name, *(char *const *)shard);
+}
+
+/* The same of one that is kept: each release asks for every shard and every approval. */
+static bool covers(const struct coord_approval *a, const char *shard)
+{
+    if (!a->sorted || a->approval.n_shards == 0)
+        return coord_approval_covers(&a->approval, shard);
+    return bsearch(shard, a->approval.shards, a->approval.n_shards, sizeof *a->approval.shards, is_name) != NULL;
+}
+
 struct zdm_id coord_plan_signer(const struct coord_migration *migration)
 {
     enum { KEY_ID_AT = 36 }; /* magic 16, type 2, zero 2, fleet 16: protocol 1 */
@@ -38,7 +51,7 @@ static bool concerns(const struct coord_migration *m, const struct coord_shard *
                      uint32_t phase, const struct coord_approval *a)
 {
     return a->revoked_seq == 0 && a->approval.action == action && a->approval.phase == phase &&
-           zdm_hash_equal(&a->approval.plan_hash, &m->plan->hash) && coord_approval_covers(&a->approval, s->name) &&
+           zdm_hash_equal(&a->approval.plan_hash, &m->plan->hash) && covers(a, s->name) &&
            !is_spent_by_rollback(m, s, a);
 }
 
@@ -113,7 +126,7 @@ bool coord_carries(const struct coord_migration *m, const struct coord_shard *s,
     uint32_t phase;
     uint64_t before;
     return s->generation != 0 && coord_act_of(m, s, &action, &phase, &before) && a->approval.action == action &&
-           a->approval.phase == phase && a->added_seq < before && coord_approval_covers(&a->approval, s->name);
+           a->approval.phase == phase && a->added_seq < before && covers(a, s->name);
 }
 
 /* ---- Do they suffice? ---- */

@@ -78,6 +78,7 @@ struct coord_gate {
 
 struct coord_approval {
     struct zdm_approval approval;
+    bool sorted; /* the names in it: not as signed, but so that a fleet of 10,000 can be asked about */
     struct zdm_envelope envelope;
     struct zdm_id approver;
     uint64_t added_seq;
