@@ -392,6 +392,77 @@ static void agent_older_than_its_shard_changes_nothing_until_it_has_caught_up(vo
     assert_true(b->engine.done[3]);
 }
 
+/* ---- While it happens ---- */
+
+static void step(struct bench *b)
+{
+    int64_t wake = agent_driver_turn(b->driver);
+    if (loop_net_pump(b->fleet->loop) || b->engine.n > 0)
+        return;
+    b->fleet->now_ms = wake > b->fleet->now_ms && wake < b->fleet->now_ms + 50 ? wake : b->fleet->now_ms + 50;
+}
+
+static unsigned changes(const struct bench *b)
+{
+    unsigned n = 0;
+    for (size_t run = AGENT_RUN_NONE + 1; run < sizeof b->engine.runs / sizeof *b->engine.runs; run++)
+        n += run == AGENT_RUN_STOP ? 0 : b->engine.runs[run];
+    return n;
+}
+
+/* The newer file arrives at every point of the work on the plan whose signer it drops. */
+static void nothing_is_begun_any_more_under_a_plan_whose_signer_has_left(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 40; n++) {
+        void *bench;
+        assert_int_equal(bench_setup(&bench), 0);
+        struct bench *b = bench;
+        bench_settle(b);
+        b->fleet->trust.people[0].roles = ZDM_ROLE_VIEWER;
+        b->fleet->trust.people[1].roles = ZDM_ROLE_OPERATOR;
+        bench_order(b, 11, ZDM_MODE_RUN, 2);
+        fake_fleet_send_order(b->fleet);
+        for (unsigned i = 0; i < n; i++)
+            step(b);
+        fake_fleet_new_trust(b->fleet);
+        fake_fleet_send_trust(b->fleet, 1);
+        for (unsigned i = 0; i < 100 && agent_driver_trust_version(b->driver) < 2; i++)
+            step(b);
+        assert_int_equal(agent_driver_trust_version(b->driver), 2);
+        unsigned before = changes(b);
+        bench_run(b, 30000);
+        assert_int_equal(changes(b), before);
+        bench_teardown(&bench);
+    }
+}
+
+static void say_version(struct bench *b, uint32_t version)
+{
+    struct zdm_frame welcome = {.type = ZDM_FRAME_WELCOME, .u.welcome = {.epoch = 1, .trust_version = version}};
+    zdm_copy_text(welcome.u.welcome.name, sizeof welcome.u.welcome.name, "shard-1");
+    zdm_copy_text(welcome.u.welcome.release, sizeof welcome.u.welcome.release, "0.1.0");
+    fake_fleet_send(b->fleet, &welcome);
+}
+
+static void order_waits_for_a_newer_trust_file_only_and_not_for_ever(void **state)
+{
+    struct bench *b = *state;
+    bench_settle(b);
+    say_version(b, b->fleet->chain.trust.version);
+    bench_order(b, 11, ZDM_MODE_RUN, 1);
+    fake_fleet_send_order(b->fleet);
+    bench_run(b, 1000);
+    assert_int_equal(b->engine.row.accepted.generation, 11);
+    say_version(b, 5); /* which nobody has */
+    bench_order(b, 12, ZDM_MODE_RUN, 1);
+    fake_fleet_send_order(b->fleet);
+    bench_run(b, 2000);
+    assert_int_equal(b->engine.row.accepted.generation, 11);
+    bench_run(b, 4000);
+    assert_int_equal(b->engine.row.accepted.generation, 12);
+}
+
 int main(void)
 {
     struct zdm_error err;
@@ -409,6 +480,8 @@ int main(void)
         BENCH_TEST(newer_trust_file_in_the_folder_is_taken_and_an_older_one_put_right),
         BENCH_TEST(coordinator_that_the_newer_file_drops_is_left_at_once),
         BENCH_TEST(agent_older_than_its_shard_changes_nothing_until_it_has_caught_up),
+        cmocka_unit_test(nothing_is_begun_any_more_under_a_plan_whose_signer_has_left),
+        BENCH_TEST(order_waits_for_a_newer_trust_file_only_and_not_for_ever),
     };
     if (zdm_crypto_start(&err) != ZDM_OK)
         return 1;
