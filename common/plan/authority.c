@@ -50,7 +50,7 @@ const char *zdm_approval_verdict_text(enum zdm_approval_verdict verdict)
         [ZDM_APPROVAL_NEWER_TRUST] = "was signed under a newer trust file than is in force here",
         [ZDM_APPROVAL_EXPIRED] = "has expired",
         [ZDM_APPROVAL_FROM_FUTURE] = "was issued in the future: this host's clock is behind",
-        [ZDM_APPROVAL_SPENT] = "was spent: the phase it let in was rolled back",
+        [ZDM_APPROVAL_SPENT] = "was spent: it was used, or a rollback came after it",
         [ZDM_APPROVAL_NOT_NOW] = "does not allow to purge before the grace period is over",
         [ZDM_APPROVAL_SAME_KEY] = "is a second one of the same person",
         [ZDM_APPROVAL_ENOUGH] = "is more than is needed",

@@ -79,8 +79,10 @@ static void advise_trouble(const struct coord_driver *d, const struct coord_migr
     if (n == 1)
         (void)snprintf(out->why, out->why_size, "%s %s", shard->name, reason);
     else
-        (void)snprintf(out->why, out->why_size, "%zu shards are %s; %s %s", n, coord_status_name(status), shard->name,
-                       reason);
+        (void)snprintf(out->why, out->why_size, "%zu shards are %s; %s %s", n,
+                       status == COORD_HELD ? coord_was_rolled_back(shard) ? "held, as rollbacks leave them" : "paused"
+                                            : coord_status_name(status),
+                       shard->name, reason);
     (void)snprintf(out->command, out->command_size, "zdmctl %s %s --shard %s", remedy(shard), migration->id,
                    shard->name);
     if (strcmp(remedy(shard), "resume") == 0 && n == census->n)
@@ -88,29 +90,55 @@ static void advise_trouble(const struct coord_driver *d, const struct coord_migr
     add_further_back(migration, shard, out);
 }
 
-/* What a moving shard waits for that no person ends by typing: a grace period. */
-static void add_grace(const struct coord_driver *d, const struct coord_migration *migration,
-                      const struct coord_shard *shard, const struct advice *out)
+/* What a moving shard waits for that no command of zdmctl ends: a grace period, or somebody who starts its agent or its
+ * database. */
+static void add_wait(const struct coord_driver *d, const struct coord_migration *migration, enum coord_status status,
+                     const struct advice *out)
 {
-    const struct zdm_migration_report *report = shard != NULL ? report_of_shard(d, migration, shard) : NULL;
-    size_t n = strlen(out->why);
-    if (report != NULL && report->wait == ZDM_WAIT_GRACE)
-        (void)snprintf(out->why + n, out->why_size - n, "; %s waits for the grace period: %s", shard->name,
-                       report->blocked_by);
+    char trouble[ZDM_TEXT_MAX + 64];
+    for (size_t i = 0; i < migration->n_shards; i++) {
+        const struct coord_shard *shard = &migration->shards[i];
+        const struct zdm_migration_report *report = report_of_shard(d, migration, shard);
+        size_t n = strlen(out->why);
+        if (shard->status != status)
+            continue;
+        if (shard_trouble(d, migration, shard, trouble, sizeof trouble))
+            (void)snprintf(out->why + n, out->why_size - n, "; %s: %s", shard->name, trouble);
+        else if (report != NULL && report->wait == ZDM_WAIT_GRACE)
+            (void)snprintf(out->why + n, out->why_size - n, "; %s waits for the grace period: %s", shard->name,
+                           report->blocked_by);
+        else
+            continue;
+        return;
+    }
+}
+
+/* "the start" or "the end of phase 2 (Migrate)". */
+static void end_text(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase, char *out,
+                     size_t size)
+{
+    if (phase == 0)
+        (void)snprintf(out, size, "the start");
+    else
+        (void)snprintf(out, size, "the end of phase %" PRIu32 " (%s)", phase, phase_title(d, migration, phase));
 }
 
 static void advise_moving(struct coord_driver *d, const struct coord_migration *migration, const struct census *census,
                           const struct advice *out)
 {
-    size_t moving = census->by_status[COORD_MOVING] + census->by_status[COORD_UNDOING];
-    if (census->by_status[COORD_UNDOING] != 0) {
-        (void)snprintf(out->why, out->why_size, "%zu of %zu shards go back to the end of phase %" PRIu32,
-                       census->by_status[COORD_UNDOING], census->n, census->first[COORD_UNDOING]->goal);
+    size_t moving = census->by_status[COORD_MOVING], undoing = census->by_status[COORD_UNDOING];
+    char end[160];
+    if (undoing != 0) {
+        end_text(d, migration, census->first[COORD_UNDOING]->goal, end, sizeof end);
+        (void)snprintf(out->why, out->why_size, "%zu of %zu shards %s back to %s", undoing, census->n,
+                       undoing == 1 ? "goes" : "go", end);
+        add_wait(d, migration, COORD_UNDOING, out);
         return;
     }
-    (void)snprintf(out->why, out->why_size, "phase %" PRIu32 " (%s) runs on %zu of %zu shards", migration->opened_phase,
-                   phase_title(d, migration, migration->opened_phase), moving, census->n);
-    add_grace(d, migration, census->first[COORD_MOVING], out);
+    uint32_t phase = census->first[COORD_MOVING]->goal;
+    (void)snprintf(out->why, out->why_size, "phase %" PRIu32 " (%s) runs on %zu of %zu shards", phase,
+                   phase_title(d, migration, phase), moving, census->n);
+    add_wait(d, migration, COORD_MOVING, out);
 }
 
 static void advise_advance(struct coord_driver *d, const struct coord_migration *migration, const struct advice *out)
@@ -244,7 +272,10 @@ void next_step(struct coord_driver *d, const struct coord_migration *migration, 
         return;
     } else if (migration->mode == COORD_ENDED) {
         if (!advise_leftovers(d, migration, &out))
-            (void)snprintf(why, why_size, "the migration has ended");
+            (void)snprintf(why, why_size, "%s",
+                           migration->outcome == COORD_END_UNDONE
+                               ? "it was rolled back everywhere; zdmctl submit with the same runbook begins it again"
+                               : "the migration has ended");
     } else if (migration->mode == COORD_HALTED)
         advise_halted(d, migration, releases, &out);
     else

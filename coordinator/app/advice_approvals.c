@@ -14,7 +14,7 @@
 
 struct hidden {
     const struct zdm_hidden *first; /* the one that may go first; NULL: nothing is known to be hidden */
-    uint64_t n;
+    bool more;                      /* others have another name */
 };
 
 static void look_at(struct hidden *out, const struct zdm_migration_report *report, bool by_rollback)
@@ -23,7 +23,7 @@ static void look_at(struct hidden *out, const struct zdm_migration_report *repor
         const struct zdm_hidden *hidden = &report->hidden[i];
         if (hidden->by_rollback != by_rollback)
             continue;
-        out->n++;
+        out->more = out->more || (out->first != NULL && strcmp(out->first->what, hidden->what) != 0);
         if (out->first == NULL || hidden->purge_at_ms < out->first->purge_at_ms)
             out->first = hidden;
     }
@@ -41,15 +41,15 @@ static struct hidden find_hidden(const struct coord_driver *d, const struct coor
     return out;
 }
 
-/* "; what is hidden may go from 2026-11-25 10:00:00 UTC on" while that is not yet so. */
+/* "; nothing is dropped before 2026-11-25 10:00 UTC (the grace period)" while that is not yet so. */
 static void grace_text(const struct coord_driver *d, const struct hidden *hidden, char *out, size_t size)
 {
     char when[32];
     out[0] = '\0';
     if (hidden->first == NULL || hidden->first->purge_at_ms <= d->now_ms)
         return;
-    zdm_wall_text(when, sizeof when, hidden->first->purge_at_ms);
-    (void)snprintf(out, size, "; it waits until %s (the grace period)", when);
+    zdm_wall_text(when, sizeof when, hidden->first->purge_at_ms); /* 2026-11-25T10:00:00Z */
+    (void)snprintf(out, size, "; nothing is dropped before %.10s %.5s UTC (the grace period)", when, when + 11);
 }
 
 /* ---- What is missing ---- */
@@ -115,6 +115,13 @@ bool advise_approval(struct coord_driver *d, const struct coord_migration *migra
 
 /* ---- What rollbacks left ---- */
 
+/* Of a report: "column public.users.full_name, left by a rollback". The sentences here say the rest themselves. */
+static int name_length(const struct zdm_hidden *hidden)
+{
+    const char *rest = strstr(hidden->what, ", left by");
+    return rest != NULL ? (int)(rest - hidden->what) : (int)strlen(hidden->what);
+}
+
 static bool is_being_purged(const struct coord_migration *migration)
 {
     for (size_t i = 0; i < migration->n_shards; i++)
@@ -131,9 +138,9 @@ static void say_leftovers(const struct coord_driver *d, const struct coord_migra
     (void)snprintf(out->command, out->command_size, "zdmctl purge %s --all-shards", migration->id);
     (void)snprintf(
         out->why, out->why_size,
-        "what a rollback took away is still there, hidden: %s%s. Purging drops it for good; it needs %" PRIu32
+        "what a rollback took away is still there, hidden: %.*s%s. Purging drops it for good; it needs %" PRIu32
         " approval%s, %" PRIu32 " given%s",
-        left->first->what, left->n > 1 ? " and more" : "", needed, needed == 1 ? "" : "s",
+        name_length(left->first), left->first->what, left->more ? ", and more" : "", needed, needed == 1 ? "" : "s",
         given_for(d, migration, ZDM_APPROVE_PURGE, 0), grace);
 }
 
@@ -145,8 +152,8 @@ bool advise_leftovers(const struct coord_driver *d, const struct coord_migration
         return false;
     grace_text(d, &left, grace, sizeof grace);
     if (is_being_purged(migration))
-        (void)snprintf(out->why, out->why_size, "what a rollback took away is being dropped: %s%s%s", left.first->what,
-                       left.n > 1 ? " and more" : "", grace);
+        (void)snprintf(out->why, out->why_size, "what a rollback took away is being dropped: %.*s%s%s",
+                       name_length(left.first), left.first->what, left.more ? ", and more" : "", grace);
     else
         say_leftovers(d, migration, &left, grace, out);
     return true;

@@ -263,6 +263,9 @@ struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_sh
 /* Why a shard does not move, "" when it does. */
 void shard_reason(const struct coord_driver *d, const struct coord_migration *migration,
                   const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size);
+/* True, with the text: nobody is there, there is no database, or something is badly wrong. */
+bool shard_trouble(const struct coord_driver *d, const struct coord_migration *migration,
+                   const struct coord_shard *shard, char *out, size_t size);
 /* What the shard's agent last said of the migration, NULL for nothing. */
 const struct zdm_migration_report *report_of_shard(const struct coord_driver *d,
                                                    const struct coord_migration *migration,

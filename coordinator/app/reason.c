@@ -123,6 +123,29 @@ static bool trouble_says(const struct coord_driver *d, const struct coord_migrat
     return !heard->report.writable && say(out, size, "the database takes no writes", "");
 }
 
+/* Databases speak in several lines; a reason is one. */
+static void to_one_line(char *text)
+{
+    char *to = text;
+    for (const char *from = text; *from != '\0'; from++) {
+        bool blank = (unsigned char)*from <= ' ';
+        if (!blank)
+            *to++ = *from;
+        else if (to != text && to[-1] != ' ')
+            *to++ = ' ';
+    }
+    *to = '\0';
+}
+
+bool shard_trouble(const struct coord_driver *d, const struct coord_migration *migration,
+                   const struct coord_shard *shard, char *out, size_t size)
+{
+    bool any = trouble_says(d, migration, shard, out, size);
+    if (any)
+        to_one_line(out);
+    return any;
+}
+
 /* True when the agent explains why nothing happens. */
 static bool agent_says(const struct coord_driver *d, const struct coord_migration *migration,
                        const struct coord_shard *shard, char *out, size_t size)
@@ -163,7 +186,7 @@ static void rolled_back_text(const struct coord_migration *migration, const stru
     else
         (void)snprintf(out, size, "rolled back to phase %" PRIu32, shard->at);
     if (migration->mode != COORD_ENDED)
-        say_too(out, size, "zdmctl resume lets it go forward again");
+        say_too(out, size, "forward again with zdmctl resume");
     if (shard->remark != NULL)
         say_too(out, size, shard->remark);
 }
@@ -220,20 +243,6 @@ static void add_purge(const struct coord_driver *d, const struct coord_migration
     say_too(out, size, "what a rollback left is being dropped");
     if (agent_says(d, migration, shard, purge, sizeof purge))
         say_too(out, size, purge);
-}
-
-/* Databases speak in several lines; a reason is one. */
-static void to_one_line(char *text)
-{
-    char *to = text;
-    for (const char *from = text; *from != '\0'; from++) {
-        bool blank = (unsigned char)*from <= ' ';
-        if (!blank)
-            *to++ = *from;
-        else if (to != text && to[-1] != ' ')
-            *to++ = ' ';
-    }
-    *to = '\0';
 }
 
 static void say_reason(const struct coord_driver *d, const struct coord_migration *migration,

@@ -143,14 +143,23 @@ static void act_revoke_agent(const struct telling_of *t, const struct zdm_reques
 
 static void act_retry(const struct telling_of *t, const struct zdm_request *request)
 {
-    put_words(t, request->forward ? "gave the rollback up and sent forward again" : "retried");
+    put_words(t, request->forward ? "gave up the rollback of" : "retried");
     put_selection(t, &request->shards);
 }
 
 static void act_purge(const struct telling_of *t, const struct zdm_request *request)
 {
-    put_words(t, "asked to purge what %s hid, on", t->event->migration);
-    put_selection(t, &request->shards);
+    struct zdm_approval approval;
+    struct zdm_error err;
+    size_t n = 0;
+    const uint8_t *body = zdm_signed_body(&request->payload, &n);
+    if (body == NULL || zdm_approval_decode(body, n, &approval, &err) != ZDM_OK) {
+        put_words(t, "asked to purge what %s hid, on", t->event->migration);
+        put_selection(t, &request->shards);
+        return;
+    }
+    put_approved(t, &approval);
+    zdm_approval_fini(&approval);
 }
 
 static void act_throttle(const struct telling_of *t, const struct zdm_request *request)

@@ -84,7 +84,7 @@ void put_because(const struct telling_of *t, const char *reason)
 void put_phase(const struct telling_of *t, uint32_t phase)
 {
     if (phase == 0) {
-        put_words(t, "the time before phase 1");
+        put_words(t, "the start");
         return;
     }
     put_words(t, "phase %" PRIu32, phase);

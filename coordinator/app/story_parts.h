@@ -31,7 +31,7 @@ void put_words(const struct telling_of *t, const char *fmt, ...) ZDM_PRINTF(2, 3
 void put_quoted(const struct telling_of *t, const char *reason);
 /* : the agent follows a later epoch. What a program says stands without quotes. */
 void put_because(const struct telling_of *t, const char *reason);
-/* "phase 2 (Migrate)"; "the time before phase 1" for 0. */
+/* "phase 2 (Migrate)"; "the start" for 0. */
 void put_phase(const struct telling_of *t, uint32_t phase);
 /* "shard-3's agent ab12cd34ef56". */
 void put_agent(const struct telling_of *t, const struct zdm_id *agent);

@@ -121,13 +121,6 @@ void trust_give_up(struct coord_driver *d)
 
 /* ---- Settled ---- */
 
-static void tell_adopted(struct coord_driver *d)
-{
-    char text[96];
-    (void)snprintf(text, sizeof text, "trust file version %" PRIu32 " is in force", d->chain.trust.version);
-    driver_notice(d, &(struct coord_notice){.level = ZDM_LOG_INFO, .message = text});
-}
-
 /* What the agent last said that it holds; 0 while it has not spoken: then it gets all. */
 static uint32_t held_by(const struct coord_driver *d, const struct coord_peer *peer)
 {
@@ -150,7 +143,6 @@ void trust_settle(struct coord_driver *d)
     d->have_next = d->next_kept = false;
     d->recheck = true;
     d->dropped = !zdm_trust_coordinator(d->config.crypto, &d->chain.trust, &d->config.key->id, &public_key);
-    tell_adopted(d);
     for (struct coord_peer *peer = coord_hub_first(d->hub); peer != NULL; peer = peer->next)
         if (peer->kind == COORD_PEER_AGENT && !peer->closing)
             send_trust(d, peer, held_by(d, peer));

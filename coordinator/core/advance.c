@@ -134,6 +134,19 @@ static uint32_t lowest_opened(const struct advance *a)
     return low;
 }
 
+/* Have all of the selected that it is open for what it takes to enter? */
+static bool have_approvals(const struct advance *a, uint32_t p, enum zdm_approval_action action)
+{
+    struct zdm_judgement judgement;
+    for (size_t i = 0; i < a->m->n_shards; i++) {
+        const struct coord_shard *s = &a->m->shards[i];
+        if (a->selected[i] && can_advance(s) && s->at < p &&
+            !coord_allowed(a->view, a->m, s, action, p, a->input->now_ms, NULL, &judgement))
+            return false;
+    }
+    return true;
+}
+
 /* What stands between opening and entering: signatures, and shards that a rollback or a person holds. */
 static void say_opened(const struct advance *a, uint32_t p, size_t n)
 {
@@ -148,7 +161,7 @@ static void say_opened(const struct advance *a, uint32_t p, size_t n)
     if (held > 0)
         zdm_error_detail(a->answer, "%zu of them %s held and %s in when resumed: zdmctl resume %s.", held,
                          held == 1 ? "is" : "are", held == 1 ? "goes" : "go", a->m->id);
-    if (needed == 0)
+    if (needed == 0 || have_approvals(a, p, action))
         return;
     if (action == ZDM_APPROVE_PURGE)
         zdm_error_hint(a->answer, "Entering takes %u approval%s: each approver says \"zdmctl purge %s\".", needed,

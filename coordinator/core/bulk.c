@@ -121,7 +121,8 @@ static void answer_bulk(const struct bulk *bulk, const struct coord_migration *m
     if (count->same > 0)
         zdm_error_detail(answer, "%zu %s so already.", count->same, count->same == 1 ? "was" : "were");
     if (count->refused > 0) {
-        zdm_error_detail(answer, "%zu stay as they are; shard %s is %s.", count->refused, count->example->name,
+        zdm_error_detail(answer, "%zu %s; shard %s is %s.", count->refused,
+                         count->refused == 1 ? "stays as it is" : "stay as they are", count->example->name,
                          coord_status_name(count->example->status));
         hint_for(bulk, m, count->example, answer);
     }

@@ -276,13 +276,14 @@ static void put_gates_back(const struct retreat *r)
 
 static void say_where_to(const struct retreat *r, size_t n, size_t stay)
 {
-    const char *where = r->to == 0 ? "before the first phase" : "the end of ";
+    const char *where = r->to == 0 ? "the start" : "the end of ";
     char phase[64] = "";
     if (r->to > 0)
         coord_phase_text(phase, sizeof phase, r->m, r->to);
     zdm_error_set(r->answer, ZDM_OK, "%zu shard%s back to %s%s", n, n == 1 ? " goes" : "s go", where, phase);
     if (stay > 0)
-        zdm_error_detail(r->answer, "%zu of those selected stay: there already, excluded, or purged.", stay);
+        zdm_error_detail(r->answer, "%zu of those selected %s: there already, excluded, or purged.", stay,
+                         stay == 1 ? "stays" : "stay");
     if (r->to > 0)
         zdm_error_hint(r->answer,
                        "They are held there; \"zdmctl resume %s\" and \"zdmctl advance %s\" take them forward "

@@ -45,6 +45,20 @@ static void chosen_text(struct zdm_buffer *out, const struct zdm_selection *sele
         zdm_buffer_printf(out, "%s--shard %s", i == 0 ? "" : " ", selection->names[i]);
 }
 
+/* Below a flag's phase those that are not chosen matter too: they stay where old code does not work. */
+static enum zdm_code count_others(struct rollback *r, struct zdm_error *err)
+{
+    const struct zdm_selection all = {.all = true};
+    struct ctl_places places = {.n = 0};
+    if (r->way.crossed == 0 || r->selection.all)
+        return ZDM_OK;
+    enum zdm_code code = ctl_places_read(r->subject.status, &all, r->subject.fleet, r->subject.plan, &places, err);
+    for (size_t i = 0; code == ZDM_OK && i < places.n; i++)
+        r->way.others_beyond += !places.items[i].excluded && places.items[i].entered > r->way.crossed ? 1 : 0;
+    ctl_places_fini(&places);
+    return code;
+}
+
 static enum zdm_code look(struct rollback *r, struct zdm_error *err)
 {
     const char *named = ctl_option_text(&r->ctl->options, CTL_OPT_TO);
@@ -62,6 +76,8 @@ static enum zdm_code look(struct rollback *r, struct zdm_error *err)
     if (code == ZDM_OK)
         code = ctl_way_find(r->subject.plan, &r->places, (uint32_t)ctl_json_int(r->subject.status, "phase", 0), to,
                             &r->way, err);
+    if (code == ZDM_OK)
+        code = count_others(r, err);
     chosen_text(&r->chosen, &r->selection);
     r->way.chosen = zdm_buffer_text(&r->chosen);
     return code;

@@ -173,9 +173,12 @@ static void explain(struct ctl_shard *s, const json_t *shard)
     const json_t *agent = ctl_json_object(shard, "agent");
     const char *reason = ctl_json_text(shard, "reason");
     char since[32], text[64];
-    if (s->word == CTL_SHARD_UNDONE)
+    bool final = s->word == CTL_SHARD_DONE || s->word == CTL_SHARD_UNDONE;
+    if (s->word == CTL_SHARD_UNDONE && strstr(reason, ctl_json_text(shard, "remark")) == NULL)
         add_reason(s, "", ctl_json_text(shard, "remark"));
-    if (s->word == CTL_SHARD_DONE || s->word == CTL_SHARD_UNDONE)
+    if (final && strcmp(reason, "rolled back to the start") != 0) /* that is what undone means */
+        add_reason(s, "", reason);
+    if (final)
         return;
     if (strcmp(reason, ctl_shard_word_text(s->word)) != 0) /* the word itself is no reason */
         add_reason(s, "", reason);

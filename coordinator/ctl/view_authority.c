@@ -118,10 +118,11 @@ void ctl_page_approvals(struct ctl_page *p)
 /* One thing that is hidden, over all shards that have it. */
 struct hidden {
     const char *what, *since, *until; /* the earliest and the latest; borrowed */
-    size_t n_shards;
+    size_t n_shards, last;            /* last: the shard that was counted last, from 1 */
 };
 
-static void add_hidden(struct hidden *list, size_t *n, const json_t *item)
+/* A shard may have it several times: each rollback hides a column of its own. */
+static void add_hidden(struct hidden *list, size_t *n, const json_t *item, size_t shard)
 {
     const char *what = ctl_json_text(item, "what"), *since = ctl_json_text(item, "hidden_at");
     const char *until = ctl_json_text(item, "purge_at");
@@ -130,7 +131,8 @@ static void add_hidden(struct hidden *list, size_t *n, const json_t *item)
         i++;
     if (i == *n)
         list[(*n)++] = (struct hidden){.what = what, .since = since, .until = until};
-    list[i].n_shards++;
+    list[i].n_shards += list[i].last != shard ? 1 : 0;
+    list[i].last = shard;
     if (strcmp(since, list[i].since) < 0) /* times in ISO form sort like text */
         list[i].since = since;
     if (strcmp(until, list[i].until) > 0)
@@ -166,7 +168,7 @@ void ctl_page_hidden(struct ctl_page *p)
         return;
     }
     json_array_foreach(shards, i, shard) json_array_foreach(json_object_get(shard, "hidden"), j, item)
-        add_hidden(list, &n, item);
+        add_hidden(list, &n, item, i + 1);
     for (i = 0; i < n && i < HIDDEN_LINES; i++)
         put_hidden(p, &list[i]);
     if (n > HIDDEN_LINES) {

@@ -94,6 +94,16 @@ static bool is_type(const json_t *event, const char *type)
     return strcmp(ctl_json_text(event, "type"), type) == 0;
 }
 
+/* Whoever came back stays there, and whoever dropped what was hidden is done: the order that settles it tells nothing.
+ */
+static bool follows_of_itself(const json_t *event, const json_t *before)
+{
+    const char *text = ctl_json_text(event, "text");
+    return is_type(event, "shards_directed") &&
+           ((is_type(before, "shard_undone") && strstr(text, " left there") != NULL) ||
+            (is_type(before, "shard_purged") && strstr(text, " told to go on as before") != NULL));
+}
+
 /* An act and its first consequence often tell the same story: once is enough, by the one that tells more. A reason that
  * a person gave stands after a colon and is never left out. */
 static bool is_said_again(const json_t *events, size_t index)
@@ -102,8 +112,14 @@ static bool is_said_again(const json_t *events, size_t index)
     const char *text = ctl_json_text(event, "text"), *by = ctl_json_text(event, "by");
     if (text[0] != '\0' && strcmp(text, ctl_json_text(next, "text")) == 0)
         return true;
+    const json_t *before = index > 1 ? json_array_get(events, index - 2) : NULL;
     if (is_type(event, "enrolment_issued"))
-        return index > 1 && is_type(json_array_get(events, index - 2), "operator_acted");
+        return is_type(before, "operator_acted");
+    if (is_type(event, "approval_added") && is_type(before, "operator_acted") && text[0] != '\0' &&
+        strncmp(ctl_json_text(before, "text"), text, strlen(text)) == 0) /* the act told its reason, too */
+        return true;
+    if (follows_of_itself(event, before))
+        return true;
     while (is_type(next, "gate_passed"))
         next = json_array_get(events, ++index);
     return is_type(event, "operator_acted") && strchr(text, ':') == NULL &&

@@ -29,17 +29,29 @@ static uint32_t lowest_switch(const struct zdm_plan *plan, uint32_t above, uint3
     return 0;
 }
 
+/* The shards that were chosen, as options: to be typed again. */
+static void chosen_text(char *out, size_t size, const struct ctl_places *places)
+{
+    enum { NAMED = 4 };
+    size_t used = 0;
+    snprintf(out, size, places->all ? "--all-shards" : "-l SELECTOR");
+    for (size_t i = 0; !places->all && places->n <= NAMED && i < places->n && used < size; i++)
+        used += (size_t)snprintf(out + used, size - used, "%s--shard %s", i == 0 ? "" : " ", places->items[i].shard);
+}
+
 static enum zdm_code refuse_barrier(const struct ctl_way *way, const char *shard, struct zdm_error *err)
 {
+    char chosen[SENTENCE];
+    chosen_text(chosen, sizeof chosen, way->places);
     const char *flag = ctl_way_flag(way->plan, way->crossed), *id = way->plan->id;
     zdm_error_set(err, ZDM_REFUSED, "shard %s is beyond phase %u, whose flag %s%smay be on: it goes back in two legs",
                   shard, way->crossed, flag, flag[0] != '\0' ? " " : "");
     zdm_error_detail(err, "New code needs what the shard would lose. First the old columns come back, then the flag is "
                           "turned off, then the rest is undone.");
     return zdm_error_hint(err,
-                          "zdmctl rollback %s --to %u with the same shards; turn the flag off; then zdmctl rollback %s "
-                          "--to %u --flag-off.",
-                          id, way->crossed, id, way->to_phase);
+                          "An operator says \"zdmctl rollback %s %s --to %u\", turns the flag off everywhere, and "
+                          "then says \"zdmctl rollback %s %s --to %u --flag-off\".",
+                          id, chosen, way->crossed, id, chosen, way->to_phase);
 }
 
 static enum zdm_code check_places(const struct ctl_way *way, struct zdm_error *err)
@@ -104,9 +116,10 @@ static const char *column_text(char *out, size_t size, const struct zdm_table *t
     return out;
 }
 
-static bool is_hidden_with_sync(const struct zdm_plan *plan, const struct zdm_step *add, uint32_t floor)
+/* Do the triggers of a step in [floor, from] take the column along when they go? */
+static bool is_hidden_with_sync(const struct zdm_plan *plan, const struct zdm_step *add, uint32_t floor, uint32_t from)
 {
-    for (uint32_t o = floor; o <= zdm_plan_n_steps(plan); o++) {
+    for (uint32_t o = floor; o <= from && o <= zdm_plan_n_steps(plan); o++) {
         const struct zdm_step *sync = zdm_plan_step(plan, o);
         for (size_t i = 0; sync->action == ZDM_ACTION_SYNC_INSTALL && i < sync->derivation->n_assignments; i++)
             if (zdm_plan_adds(plan, &sync->table, sync->derivation->assignments[i].target) == add)
@@ -131,14 +144,15 @@ static void sync_text(char *out, size_t size, const struct zdm_plan *plan, const
     zdm_buffer_fini(&text);
 }
 
-void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const struct zdm_step *step, uint32_t floor)
+void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const struct zdm_step *step, uint32_t floor,
+                   uint32_t from)
 {
     char name[2 * ZDM_IDENTIFIER_MAX + 80];
     const char *column = step->column != NULL ? column_text(name, sizeof name, &step->table, step->column) : "";
     out[0] = '\0';
     switch (step->action) {
     case ZDM_ACTION_ADD_COLUMN:
-        if (!is_hidden_with_sync(plan, step, floor))
+        if (!is_hidden_with_sync(plan, step, floor, from))
             snprintf(out, size, "%s hidden as ~zdm_u..., kept until zdmctl purge", column);
         break;
     case ZDM_ACTION_ADD_CHECK:
@@ -217,7 +231,7 @@ static void put_phase(struct page *p, const struct zdm_phase *phase, uint32_t fr
         const struct zdm_step *step = &phase->steps[i];
         if (step->ordinal > from || step->ordinal < floor)
             continue;
-        ctl_back_text(part, sizeof part, p->way->plan, step, floor);
+        ctl_back_text(part, sizeof part, p->way->plan, step, floor, from);
         if (part[0] == '\0')
             continue;
         zdm_buffer_printf(&text, "%s%s", comma, part);
@@ -296,8 +310,12 @@ static void put_groups(struct page *p)
     }
     if (staying > 0) {
         char text[SENTENCE];
-        snprintf(text, sizeof text, "%zu shard%s not beyond phase %u: nothing to take back there", staying,
-                 staying == 1 ? "" : "s", p->way->to_phase);
+        if (p->way->to_phase == 0)
+            snprintf(text, sizeof text, "%zu shard%s at the start: nothing to take back there", staying,
+                     staying == 1 ? "" : "s");
+        else
+            snprintf(text, sizeof text, "%zu shard%s not beyond phase %u: nothing to take back there", staying,
+                     staying == 1 ? "" : "s", p->way->to_phase);
         line(p, CTL_DIM, 0, text);
     }
 }
@@ -371,11 +389,26 @@ static void put_after(struct page *p)
                  way->crossed, flag, flag[0] != '\0' ? " " : "");
         paragraph(p, CTL_WARN, text);
     }
-    paragraph(p, CTL_PLAIN,
-              way->to_phase == 0 ? "After it resume lets shards go forward again; purge drops what is left hidden:"
-                                 : "After it resume, then advance, goes forward again; this goes on back:");
+    if (way->others_beyond > 0) {
+        snprintf(text, sizeof text,
+                 "%zu other shard%s beyond phase %u, where old code does not work any more: take %s back to phase %u "
+                 "first, or see to it that old code runs only on the shards that go back now.",
+                 way->others_beyond, way->others_beyond == 1 ? " stays" : "s stay", way->crossed,
+                 way->others_beyond == 1 ? "it" : "them", way->crossed);
+        paragraph(p, CTL_BAD, text);
+    }
+    if (way->to_phase != 0)
+        paragraph(p, CTL_PLAIN, "After it resume, then advance, goes forward again; this goes on back:");
+    else if (way->places->all)
+        paragraph(p, CTL_PLAIN,
+                  "With that the migration ends. To begin it again submit the same runbook; this drops "
+                  "what is left hidden, once its grace period is over:");
+    else
+        paragraph(p, CTL_PLAIN,
+                  "After it resume, then advance, goes forward again; this drops what is left hidden, "
+                  "once its grace period is over:");
     if (way->to_phase == 0)
-        snprintf(text, sizeof text, "zdmctl purge %s", way->plan->id);
+        snprintf(text, sizeof text, "zdmctl purge %s %s", way->plan->id, way->chosen);
     else
         snprintf(text, sizeof text, "zdmctl rollback %s %s --to 0", way->plan->id, way->chosen);
     command(p, text);

@@ -19,8 +19,9 @@ struct ctl_way {
     uint32_t crossed; /* the lowest switch phase that it goes below, 0 for none: its flag must be off */
     bool loses;       /* something that new code wrote would be gone: approvals are asked for */
     const struct zdm_step *loses_step;
-    uint32_t entered;   /* of the shard that is farthest */
-    const char *chosen; /* how the shards were chosen, for the command of the next leg: "--all-shards"; borrowed */
+    uint32_t entered;     /* of the shard that is farthest */
+    size_t others_beyond; /* shards that were not chosen and have gone beyond the switch phase `crossed` */
+    const char *chosen;   /* how the shards were chosen, for the command of the next leg: "--all-shards"; borrowed */
 };
 
 /* to: where --to points, or negative: as far as one command may go. opened: the phase that an advance let shards into.
@@ -35,8 +36,10 @@ const char *ctl_way_flag(const struct zdm_plan *plan, uint32_t phase);
 /* What will happen, what is not exact, what comes after. needed: approvals for what is lost. */
 void ctl_way_text(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_way *way, uint32_t needed);
 
-/* What going back over one step does, in words; "" for nothing to do. */
-void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const struct zdm_step *step, uint32_t floor);
+/* What going back over one step does, in words, when all from ordinal `from` down to `floor` are undone; "" for nothing
+ * to do. */
+void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const struct zdm_step *step, uint32_t floor,
+                   uint32_t from);
 /* Why a rollback over the step would not bring everything back, NULL when it does. */
 const char *ctl_inexact_text(const struct zdm_step *step);
 

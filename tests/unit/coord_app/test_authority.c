@@ -257,7 +257,8 @@ static void a_rollback_carries_its_signed_order_to_the_agent_and_ends_undone(voi
     expect_status(&s, "\"remark\":\"users_a_key was not restored\"");
     expect_status(&s, "\"what\":\"column public.users.a, left by a rollback\",\"hidden_at\":\"2025-11-22T12:20:00Z\"");
     expect_status(&s, "\"command\":\"zdmctl purge rename --all-shards\"");
-    expect_status(&s, "it needs 1 approval, 0 given; it waits until 2025-11-25T12:20:00Z");
+    expect_status(&s, "hidden: column public.users.a. Purging drops it for good; it needs 1 approval, "
+                      "0 given; nothing is dropped before 2025-11-25 12:20 UTC");
     struct zdm_approval purge = approval_of(&s, 0, ZDM_APPROVE_PURGE);
     expect_ok(approve(&s, s.bob, &purge));
     assert_true(get_orders(&s));
@@ -279,7 +280,7 @@ static void a_shard_that_came_back_part_of_the_way_is_resumed(void **state)
     report_changed(s.agent, ++s.number, &s.orders, has_come_back);
     expect_status(&s, "\"status\":\"held\"");
     expect_status(&s, "\"entered\":1,\"rolled_back\":true");
-    expect_status(&s, "rolled back to phase 1; zdmctl resume lets it go forward again");
+    expect_status(&s, "rolled back to phase 1; forward again with zdmctl resume");
     expect_status(&s, "\"command\":\"zdmctl resume rename --all-shards\"");
     expect_status(&s, "further back: zdmctl rollback rename --all-shards\"");
     expect_ok(ask_verb(s.ann, ZDM_VERB_RESUME, NULL));

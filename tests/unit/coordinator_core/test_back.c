@@ -422,7 +422,7 @@ static void what_was_purged_does_not_come_back(void **unused)
     assert_int_equal(fleet_rollback(&f, "shard=s00000", 0, false), ZDM_REFUSED);
     assert_string_equal(f.answer.message, "shard s00000 has purged what a rollback would bring back");
     assert_int_equal(fleet_rollback(&f, NULL, 0, false), ZDM_OK); /* the other one still can */
-    assert_string_equal(f.answer.detail, "1 of those selected stay: there already, excluded, or purged.");
+    assert_string_equal(f.answer.detail, "1 of those selected stays: there already, excluded, or purged.");
     assert_status(&f, 1, COORD_UNDOING);
     fleet_fini(&f);
 }

@@ -253,6 +253,23 @@ static void halted_migration_releases_nobody_and_says_that_it_is_halted(void **u
     fleet_fini(&f);
 }
 
+static void phase_whose_approvals_are_given_is_opened_without_asking_for_them(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    fleet_init(&f, 1);
+    fleet_submit(&f, plan_of("m", "ed"));
+    fleet_heartbeat(&f);
+    fleet_advance_to(&f, NULL, 1);
+    fleet_obey_all(&f);
+    assert_int_equal(fleet_approve(&f, BOB, ZDM_APPROVE_ENTER, 2), ZDM_OK);
+    fleet_advance_to(&f, NULL, 2);
+    assert_string_equal(f.answer.message, "phase 2 (contract) is open for 1 of 1 shards");
+    assert_string_equal(f.answer.hint, "");
+    assert_status(&f, 0, COORD_MOVING);
+    fleet_fini(&f);
+}
+
 static void phase_that_needs_approvals_is_entered_when_they_are_there_and_the_text_says_how_to_give_them(void **unused)
 {
     (void)unused;
@@ -362,6 +379,7 @@ int main(void)
         cmocka_unit_test(shard_without_a_writable_primary_waits_and_holds_nobody_up),
         cmocka_unit_test(frozen_fleet_releases_nobody_and_what_moves_goes_on),
         cmocka_unit_test(halted_migration_releases_nobody_and_says_that_it_is_halted),
+        cmocka_unit_test(phase_whose_approvals_are_given_is_opened_without_asking_for_them),
         cmocka_unit_test(phase_that_needs_approvals_is_entered_when_they_are_there_and_the_text_says_how_to_give_them),
         cmocka_unit_test(shard_waits_until_its_agent_has_the_trust_file_in_force_where_a_phase_destroys),
         cmocka_unit_test(purge_waits_at_the_barrier_like_contract),

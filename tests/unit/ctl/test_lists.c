@@ -53,7 +53,13 @@ static void an_act_and_its_consequence_are_told_once(void **state)
         "{\"type\": \"operator_acted\", \"by\": \"ann\", \"text\": \"ann advanced all shards: bob agrees\"},"
         "{\"type\": \"phase_opened\", \"by\": \"ann\", \"text\": \"ann opened phase 5\"},"
         "{\"type\": \"operator_acted\", \"by\": \"ann\", \"text\": \"ann paused all shards\"},"
-        "{\"type\": \"shards_directed\", \"text\": \"all 3 shards told to pause\"}], \"more\": false}";
+        "{\"type\": \"shards_directed\", \"text\": \"all 3 shards told to pause\"},"
+        "{\"type\": \"shard_undone\", \"text\": \"s is back at the start\"},"
+        "{\"type\": \"shards_directed\", \"text\": \"s left there, paused\"},"
+        "{\"type\": \"operator_acted\", \"by\": \"bob\", \"text\": \"bob approved phase 4: \\\"OPS-7\\\"\"},"
+        "{\"type\": \"approval_added\", \"by\": \"bob\", \"text\": \"bob approved phase 4\"},"
+        "{\"type\": \"shard_purged\", \"text\": \"s dropped what rollbacks had left hidden\"},"
+        "{\"type\": \"shards_directed\", \"text\": \"s told to go on as before\"}], \"more\": false}";
     struct ctl_look look = look_of(80, true);
     struct zdm_buffer out = ZDM_BUFFER_INIT, lines = ZDM_BUFFER_INIT;
     json_t *history = parse(text);
@@ -69,7 +75,10 @@ static void an_act_and_its_consequence_are_told_once(void **state)
                                                  "ann advanced all shards: bob agrees\n"
                                                  "ann opened phase 5\n"
                                                  "ann paused all shards\n"
-                                                 "all 3 shards told to pause\n");
+                                                 "all 3 shards told to pause\n"
+                                                 "s is back at the start\n"
+                                                 "bob approved phase 4: \"OPS-7\"\n"
+                                                 "s dropped what rollbacks had left hidden\n");
     zdm_buffer_fini(&out);
     zdm_buffer_fini(&lines);
     json_decref(history);

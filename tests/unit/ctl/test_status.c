@@ -305,7 +305,9 @@ static json_t *with_authority(void)
     for (size_t i = 0; i < 2; i++)
         json_object_set_new(json_array_get(shards, i), "hidden",
                             parse(i == 0 ? "[{\"what\": \"column public.users.name\", \"hidden_at\": "
-                                           "\"2026-11-22T09:00:00Z\", \"purge_at\": \"2026-11-25T09:00:00Z\"}]"
+                                           "\"2026-11-22T09:00:00Z\", \"purge_at\": \"2026-11-25T09:00:00Z\"},"
+                                           "{\"what\": \"column public.users.name\", \"hidden_at\": "
+                                           "\"2026-11-22T09:30:00Z\", \"purge_at\": \"2026-11-25T09:30:00Z\"}]"
                                          : "[{\"what\": \"column public.users.name\", \"hidden_at\": "
                                            "\"2026-11-21T09:00:00Z\", \"purge_at\": \"2026-11-25T10:30:00Z\"}]"));
     json_t *back = json_array_get(shards, 1);

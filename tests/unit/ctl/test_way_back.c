@@ -106,7 +106,7 @@ static void a_way_that_is_barred_is_refused_with_what_to_type(void **state)
          0,
          ZDM_REFUSED,
          "goes back in two legs",
-         "zdmctl rollback rename-flag --to 3 with the same shards; turn the flag off"},
+         "\"zdmctl rollback rename-flag --all-shards --to 3\", turns the flag off everywhere"},
         {{"a", "done", "5", "5", "run"}, -1, ZDM_REFUSED, "has dropped what it would need", "What is purged is gone"},
         {{"a", "moving", "5", "4", "run"}, 3, ZDM_OK, "", ""},
         {{"a", "ready", "0", "0", "run"}, -1, ZDM_INVALID, "nothing to take back", "zdmctl status"},
@@ -166,11 +166,43 @@ static void the_second_leg_says_what_is_hidden_and_that_the_flag_must_be_off(voi
     assert_has(text, "  phase 2 migrate: triggers on users removed, shop.users.full_name hidden as ~zdm_u");
     assert_has(text, "  phase 1 expand: nothing to do");
     assert_has(text, "the flag users-read-full-name must be off everywhere");
-    assert_has(text, "    zdmctl purge rename-flag\n");
+    assert_has(text, "With that the migration ends. To begin it again submit the same runbook");
+    assert_has(text, "    zdmctl purge rename-flag --all-shards\n");
     free(text);
     text = text_of(flag.plan, 2, shards, 1, 200);
     assert_has(text, "then forward again to the end of phase 1");
     free(text);
+}
+
+static void a_column_without_triggers_is_said_to_be_hidden(void **state)
+{
+    static const char *const shards[2][5] = {{"a", "ready", "1", "1", "run"}, {"b", "undone", "0", "0", "undo"}};
+    (void)state;
+    char *text = text_of(flag.plan, 2, shards, 0, 200);
+    assert_has(text, "1 shard at the end of phase 1: a\n  phase 1 expand: shop.users.full_name hidden as ~zdm_u");
+    assert_has(text, "1 shard at the start: nothing to take back there");
+    free(text);
+}
+
+static void shards_that_stay_beyond_the_flag_are_a_warning(void **state)
+{
+    static const char *const shards[1][5] = {{"a", "ready", "3", "3", "run"}};
+    struct ctl_look look = look_of(200, true);
+    struct scene scene = scene_of(flag.plan, 1, shards);
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct ctl_way way;
+    (void)state;
+    scene.places.all = false;
+    assert_int_equal(ctl_way_find(flag.plan, &scene.places, 3, 0, &way, &err), ZDM_OK);
+    way.chosen = "--shard a";
+    way.others_beyond = 2;
+    ctl_way_text(&out, &look, &way, 1);
+    assert_has(zdm_buffer_text(&out), "2 other shards stay beyond phase 3, where old code does not work any more");
+    assert_has(zdm_buffer_text(&out), "After it resume, then advance, goes forward again");
+    assert_has(zdm_buffer_text(&out), "    zdmctl purge rename-flag --shard a\n");
+    zdm_buffer_fini(&out);
+    scene_fini(&scene);
 }
 
 static void inside_the_purge_phase_it_depends_on_what_is_dropped(void **state)
@@ -275,6 +307,8 @@ int main(void)
         cmocka_unit_test(a_way_that_is_barred_is_refused_with_what_to_type),
         cmocka_unit_test(the_first_leg_says_what_comes_back_and_what_to_do_next),
         cmocka_unit_test(the_second_leg_says_what_is_hidden_and_that_the_flag_must_be_off),
+        cmocka_unit_test(a_column_without_triggers_is_said_to_be_hidden),
+        cmocka_unit_test(shards_that_stay_beyond_the_flag_are_a_warning),
         cmocka_unit_test(inside_the_purge_phase_it_depends_on_what_is_dropped),
         cmocka_unit_test(what_is_lost_is_said_with_the_approvals_that_it_needs),
         cmocka_unit_test(the_page_fits_80_columns),
