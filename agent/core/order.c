@@ -133,10 +133,24 @@ static void take_repeat(struct agent_core *core, struct agent_migration *m, cons
     core->report_soon = true;
 }
 
+static uint64_t later(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* An epoch that no coordinator can have come to by starting: after it there would be none left. */
+static bool is_too_late(const struct agent_core *core, uint64_t epoch)
+{
+    uint64_t latest = 0;
+    for (size_t i = 0; i < core->n_migrations; i++)
+        latest = later(latest, core->migrations[i]->accepted.fence.epoch);
+    return epoch > (latest == 0 ? ZDM_EPOCH_FIRST_MAX : latest + ZDM_EPOCH_STEP_MAX);
+}
+
 void agent_on_order(struct agent_core *core, const struct agent_input *input)
 {
     const struct zdm_directive *d = input->u.order.directive;
-    if (strcmp(d->shard, core->config.shard) != 0)
+    if (strcmp(d->shard, core->config.shard) != 0 || is_too_late(core, d->fence.epoch))
         return;
     struct agent_migration *m = agent_make(core, d->migration);
     if (m == NULL)

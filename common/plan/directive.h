@@ -79,6 +79,14 @@ struct zdm_undo_order {
     int64_t issued_at_ms, expires_at_ms;
 };
 
+/* How much later the epoch of an order may be than the latest one that an agent has accepted; of its first order, than
+ * 0; and how much later one that an agent claims to follow, than the coordinator's own. A coordinator raises it by one
+ * with each start. Without an end to it, whoever has its key could send the last epoch that there is, after which no
+ * agent ever takes an order again, and whoever has an agent's key could claim it. */
+#define ZDM_EPOCH_STEP_MAX  (UINT64_C(1) << 32)
+#define ZDM_EPOCH_FIRST_MAX (UINT64_C(1) << 48)
+#define ZDM_EPOCH_CLAIM_MAX (UINT64_C(1) << 49)
+
 /* Compares (epoch, generation): negative, 0 or positive. */
 int zdm_fence_compare(const struct zdm_fence *a, const struct zdm_fence *b);
 bool zdm_fence_equal(const struct zdm_fence *a, const struct zdm_fence *b); /* all four fields */

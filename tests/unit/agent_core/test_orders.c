@@ -246,6 +246,35 @@ static void journal_that_was_restored_to_before_the_order_starts_anew(void **sta
     rig_free(rig);
 }
 
+/* Whoever has the coordinator's key must not be able to use up the epochs. */
+static void order_of_an_epoch_that_leaves_no_later_ones_is_ignored(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_new();
+    struct zdm_directive d = rig_order(ZDM_EPOCH_FIRST_MAX + 1, 1, ZDM_MODE_RUN, 1);
+    rig_started(rig);
+    rig_answer(rig);
+    rig_link(rig, true);
+    rig_send(rig, &d, 0);
+    rig_plan_ready(rig);
+    rig_run(rig, 5000);
+    assert_false(rig->has_row);
+    d = rig_order(ZDM_EPOCH_FIRST_MAX, 1, ZDM_MODE_RUN, 1);
+    rig_send(rig, &d, 0);
+    rig_plan_ready(rig);
+    rig_run(rig, 5000);
+    assert_int_equal(rig_look(rig).proven_phase, 1);
+    d = rig_order(ZDM_EPOCH_FIRST_MAX + ZDM_EPOCH_STEP_MAX + 1, 1, ZDM_MODE_PAUSE, 1);
+    rig_send(rig, &d, 0);
+    rig_run(rig, 5000);
+    assert_int_equal(rig_look(rig).accepted.epoch, ZDM_EPOCH_FIRST_MAX);
+    d = rig_order(ZDM_EPOCH_FIRST_MAX + ZDM_EPOCH_STEP_MAX, 1, ZDM_MODE_PAUSE, 1);
+    rig_send(rig, &d, 0);
+    rig_run(rig, 5000);
+    assert_int_equal(rig_look(rig).state, ZDM_AGENT_PAUSED);
+    rig_free(rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -260,6 +289,7 @@ int main(void)
         cmocka_unit_test(refused_plan_is_reported_and_not_fetched_again),
         cmocka_unit_test(row_that_another_agent_took_is_read_and_asked_for),
         cmocka_unit_test(journal_that_was_restored_to_before_the_order_starts_anew),
+        cmocka_unit_test(order_of_an_epoch_that_leaves_no_later_ones_is_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
