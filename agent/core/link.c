@@ -111,6 +111,15 @@ static bool take_text(char **place, const char *text)
     return true;
 }
 
+/* Of a rollback that another process began; this one adds to it as it goes on. */
+static void take_remark(struct agent_migration *m, const struct agent_journal *row)
+{
+    if (row->remark[0] == '\0' || zdm_id_equal(&m->back.remark_nonce, &row->undo_nonce))
+        return;
+    zdm_copy_text(m->back.remark, sizeof m->back.remark, row->remark);
+    m->back.remark_nonce = row->undo_nonce;
+}
+
 /* What the row holds, as the core believes from here on. */
 static bool take_row(struct agent_migration *m, const struct agent_journal *row)
 {
@@ -135,10 +144,13 @@ static bool take_row(struct agent_migration *m, const struct agent_journal *row)
     m->purge_generation_now = row->purge_generation_now;
     m->undo_nonce = row->undo_nonce;
     agent_back_restart(m);
+    take_remark(m, row);
     m->failed_attempt = row->failed_attempt;
     m->failed_code = row->failed_attempt != 0 && row->failed_code == ZDM_OK ? ZDM_DATABASE : row->failed_code;
     if (m->failed_code != ZDM_OK)
         (void)zdm_error_set(&m->error, m->failed_code, "%s", row->failed_text);
+    if (m->failed_code != ZDM_OK && !m->stop_wanted)
+        m->stop_error = m->error;
     if (m->looked > m->step)
         m->looked = m->step;
     return true;

@@ -314,6 +314,14 @@ static void drive_on(struct agent_core *core, struct agent_migration *m)
         drive_forward(core, m);
 }
 
+/* Nothing is worked, but a person who decides how to go on must know where the shard stands: after a restart it is
+ * looked at. */
+static void drive_stopped(struct agent_core *core, struct agent_migration *m)
+{
+    if (!m->proven && !m->unsure && agent_leased(core))
+        (void)drive_looking(core, m);
+}
+
 void agent_drive_path(struct agent_core *core, struct agent_migration *m)
 {
     if (m->flight.op != 0) {
@@ -321,10 +329,14 @@ void agent_drive_path(struct agent_core *core, struct agent_migration *m)
         return;
     }
     bool ours = agent_usable(core) && core->writable && agent_is_actor(core, m) && m->plan != NULL && !m->asking;
-    if (!ours || agent_is_stopped(m))
+    if (!ours)
         return;
     if (core->now_ms < m->next_ms) {
         agent_wake_at(core, m->next_ms);
+        return;
+    }
+    if (agent_is_stopped(m)) {
+        drive_stopped(core, m);
         return;
     }
     m->backing_off = false;

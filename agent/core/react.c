@@ -218,7 +218,7 @@ static void looked(struct agent_core *core, struct agent_migration *m, const str
         proof = AGENT_PROOF_NOT_DONE;
     if (proof == AGENT_PROOF_NONE || proof == AGENT_PROOF_UNKNOWN) {
         agent_lost(core, m, result);
-    } else if (proof == AGENT_PROOF_FOREIGN) {
+    } else if (proof == AGENT_PROOF_FOREIGN && !agent_is_stopped(m)) {
         agent_want_stop(m, m->flight.step, &result->error);
     } else {
         agent_went_well(m);
@@ -453,4 +453,7 @@ void agent_on_work_done(struct agent_core *core, struct agent_migration *m, cons
         break;
     }
     m->flight.op = 0;
+    /* Why it stopped is what people ask for, whatever was looked at since. */
+    if (agent_is_stopped(m) && m->stop_error.code != ZDM_OK)
+        m->error = m->stop_error;
 }

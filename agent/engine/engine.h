@@ -55,12 +55,13 @@ struct agent_journal {
     uint32_t failed_step;
     enum zdm_code failed_code;
     char failed_text[ZDM_TEXT_MAX + 1];
-    uint32_t trust_version;    /* highest ever seen by this shard's journal */
-    uint32_t entered_phase;    /* highest phase whose approvals were spent; falls with a rollback */
-    bool purge_now;            /* the approvals that let the purge phase in say `now` */
-    uint64_t purge_generation; /* mode purge: generation of the order whose approvals were spent; 0: none */
-    bool purge_generation_now; /* and these say `now` */
-    struct zdm_id undo_nonce;  /* of the rollback under way; zero: none. Going forward ends it */
+    uint32_t trust_version;        /* highest ever seen by this shard's journal */
+    uint32_t entered_phase;        /* highest phase whose approvals were spent; falls with a rollback */
+    bool purge_now;                /* the approvals that let the purge phase in say `now` */
+    uint64_t purge_generation;     /* mode purge: generation of the order whose approvals were spent; 0: none */
+    bool purge_generation_now;     /* and these say `now` */
+    struct zdm_id undo_nonce;      /* of the rollback under way; zero: none. Going forward ends it */
+    char remark[ZDM_TEXT_MAX + 1]; /* of that rollback: what did not come back as it was; "" for nothing */
 };
 
 void agent_journal_fini(struct agent_journal *journal);

@@ -310,7 +310,7 @@ static enum zdm_code write_batch(struct pgsql_work *w, struct pgsql_walk_back *p
         code = pgsql_walk_back_write(w, place, err);
     }
     if (code == ZDM_OK && place->over) {
-        code = pgsql_walk_back_remark(w, "were changed since and kept", err);
+        code = pgsql_walk_back_remark(w, err);
     }
     return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/postgresql/walk_back.h"
 #include "common/plan/directive.h"
 
 /* Numbers and byte strings of a fence as parameters. */
@@ -77,6 +78,8 @@ static bool read_row(const PGresult *res, int row, struct agent_journal *j)
     j->purge_generation = (uint64_t)pgsql_int(res, row, 24);
     j->purge_generation_now = pgsql_true(res, row, 25);
     read_id(&j->undo_nonce, pgsql_text(res, row, 26));
+    const char *remark = pgsql_text(res, row, 27);
+    zdm_copy_text(j->remark, sizeof j->remark, remark == NULL ? "" : remark);
     return zdm_unhex(j->plan_hash.bytes, 32, pgsql_text(res, row, 1)) &&
            zdm_unhex(j->accepted.instance.bytes, 16, pgsql_text(res, row, 3)) &&
            zdm_unhex(j->accepted.anchor.bytes, 32, pgsql_text(res, row, 5)) &&
@@ -91,7 +94,11 @@ static const char load_sql[] =
     " encode(digest, 'hex'), encode(directive, 'hex'), encode(directive_signature, 'hex'),"
     " encode(p.envelope, 'hex'), encode(p.signature, 'hex'), step, cursor, bound, walked, rows_done, rows_total,"
     " failed_attempt, failed_step, failed_code, failed_text, trust_version, entered_phase, purge_now,"
-    " purge_generation, purge_generation_now, encode(undo_nonce, 'hex')"
+    " purge_generation, purge_generation_now, encode(undo_nonce, 'hex'), CASE WHEN undo_nonce IS NOT NULL THEN"
+    " (SELECT string_agg(r.remark, '; ' ORDER BY r.step DESC, r.kind, r.name) FROM (SELECT h.migration, h.step, h.kind,"
+    " h.name, h.remark FROM zdm.hidden h WHERE h.state IN ('violated', 'lost') AND NOT h.by_rollback UNION ALL"
+    " SELECT b.migration, b.step, '', '', " PGSQL_WALK_BACK_REMARK " FROM zdm.walk_back b WHERE b.over AND"
+    " b.rows_told > 0) r WHERE r.migration = m.migration) END"
     " FROM zdm.migration m LEFT JOIN zdm.plan p ON p.plan_hash = m.plan_hash ORDER BY migration";
 
 enum zdm_code pgsql_journal_load(struct pgsql_session *s, struct agent_result *result, struct zdm_error *err)

@@ -48,7 +48,8 @@ static const char tables[] =
     /* How far the way back of a step is that walks over rows (walk_back.h). */
     "CREATE TABLE IF NOT EXISTS zdm.walk_back (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
     " cursor text, bound text, walk_key text, rows_walked bigint NOT NULL DEFAULT 0,"
-    " rows_total bigint NOT NULL DEFAULT 0, rows_told bigint NOT NULL DEFAULT 0, over boolean NOT NULL DEFAULT false,"
+    " rows_total bigint NOT NULL DEFAULT 0, rows_told bigint NOT NULL DEFAULT 0, told text NOT NULL DEFAULT '',"
+    " over boolean NOT NULL DEFAULT false,"
     " PRIMARY KEY (migration, step)) WITH (fillfactor = 10);"
     "INSERT INTO zdm.meta (format) VALUES (1) ON CONFLICT DO NOTHING";
 

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "agent/engine/postgresql/walk_back.h"
 #include "common/plan/undo.h"
 
 /* What a nonce is spent for. */
@@ -104,6 +105,9 @@ static enum zdm_code begin_undo(struct pgsql_work *w, struct zdm_error *err)
     }
     if (code == ZDM_OK) {
         code = spend_approvals(w, "undo", w->op->to_phase, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_walk_back_untell(w, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_journal_write(w, set, 2, (const char *const[]){phase, nonce}, err);

@@ -122,7 +122,7 @@ static enum zdm_code look_at_backfill(struct pgsql_work *w, const struct pgsql_t
         code = syncs_are_gone(w, &gone, err);
     }
     if (code == ZDM_OK && !there) {
-        code = pgsql_walk_back_remark(w, "were changed since and kept", err);
+        code = pgsql_walk_back_remark(w, err);
     }
     return code == ZDM_OK ? answer(w, !there, gone ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_UNDO_SYNC) : code;
 }
@@ -141,7 +141,7 @@ static enum zdm_code look_at_removal(struct pgsql_work *w, const struct pgsql_ta
         code = pgsql_walk_back_over(w, &over, err);
     }
     if (code == ZDM_OK && installed == AGENT_PROOF_DONE && over) {
-        code = pgsql_walk_back_remark(w, "were brought in step with the new column", err);
+        code = pgsql_walk_back_remark(w, err);
     }
     bool undone = installed == AGENT_PROOF_DONE && over;
     return code == ZDM_OK

@@ -50,8 +50,8 @@ static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zd
     walk->full = pgsql_walk_full_text(facts, table, 3);
     walk->next_first = pgsql_walk_next_text(facts, table, 0);
     walk->next = pgsql_walk_next_text(facts, table, 3);
-    walk->lock_first = pgsql_walk_lock_text(facts, table, 0);
-    walk->lock = pgsql_walk_lock_text(facts, table, 2);
+    walk->lock_first = pgsql_walk_lock_text(facts, step, 0);
+    walk->lock = pgsql_walk_lock_text(facts, step, 2);
     walk->change_first = pgsql_walk_batch_text(facts, step, 0);
     walk->change = pgsql_walk_batch_text(facts, step, 2);
     walk->differ_first = pgsql_walk_differ_text(facts, table, 0);

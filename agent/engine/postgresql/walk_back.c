@@ -33,18 +33,29 @@ static enum zdm_code of_step(struct pgsql_work *w, const char *sql, PGresult **o
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.walk_back");
 }
 
+#define BEGIN_SQL(told)                                                                                                \
+    "INSERT INTO zdm.walk_back (migration, step, told) VALUES ($1, $2::int4, '" told                                   \
+    "') ON CONFLICT (migration, step)"                                                                                 \
+    " DO UPDATE SET cursor = NULL, bound = NULL, walk_key = NULL, rows_walked = 0, rows_total = 0, rows_told = 0,"     \
+    " told = excluded.told, over = false"
+
 enum zdm_code pgsql_walk_back_begin(struct pgsql_work *w, struct zdm_error *err)
 {
     return of_step(w,
-                   "INSERT INTO zdm.walk_back (migration, step) VALUES ($1, $2::int4) ON CONFLICT (migration, step) DO"
-                   " UPDATE SET cursor = NULL, bound = NULL, walk_key = NULL, rows_walked = 0, rows_total = 0,"
-                   " rows_told = 0, over = false",
+                   w->step->action == ZDM_ACTION_SYNC_REMOVE ? BEGIN_SQL("were brought in step with the new column")
+                                                             : BEGIN_SQL("were changed since and kept"),
                    NULL, err);
 }
 
 enum zdm_code pgsql_walk_back_forget(struct pgsql_work *w, struct zdm_error *err)
 {
     return of_step(w, "DELETE FROM zdm.walk_back WHERE migration = $1 AND step = $2::int4", NULL, err);
+}
+
+enum zdm_code pgsql_walk_back_untell(struct pgsql_work *w, struct zdm_error *err)
+{
+    return pgsql_query(w->s, "DELETE FROM zdm.walk_back WHERE migration = $1 AND over", 1,
+                       (const char *const[]){w->op->migration}, NULL, err);
 }
 
 static bool copy(char **out, const char *text)
@@ -104,16 +115,15 @@ enum zdm_code pgsql_walk_back_over(struct pgsql_work *w, bool *out, struct zdm_e
     return code;
 }
 
-enum zdm_code pgsql_walk_back_remark(struct pgsql_work *w, const char *what, struct zdm_error *err)
+enum zdm_code pgsql_walk_back_remark(struct pgsql_work *w, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = of_step(w,
-                                 "SELECT trim(to_char(rows_told, '999,999,999,999,999')) || CASE rows_told WHEN 1 THEN"
-                                 " ' row' ELSE ' rows' END FROM zdm.walk_back WHERE migration = $1 AND step = $2::int4"
-                                 " AND over AND rows_told > 0",
+                                 "SELECT " PGSQL_WALK_BACK_REMARK " FROM zdm.walk_back b WHERE migration = $1 AND"
+                                 " step = $2::int4 AND over AND rows_told > 0",
                                  &res, err);
     if (code == ZDM_OK && PQntuples(res) == 1) {
-        snprintf(w->result->remark, sizeof w->result->remark, "%.60s %.150s", pgsql_text(res, 0, 0), what);
+        zdm_copy_text(w->result->remark, sizeof w->result->remark, pgsql_text(res, 0, 0));
     }
     return code;
 }
@@ -198,7 +208,7 @@ static enum zdm_code catch_up(struct pgsql_work *w, struct pgsql_walk_back *plac
         code = pgsql_walk_back_write(w, place, err);
     }
     if (code == ZDM_OK && place->over) {
-        code = pgsql_walk_back_remark(w, "were brought in step with the new column", err);
+        code = pgsql_walk_back_remark(w, err);
     }
     return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }

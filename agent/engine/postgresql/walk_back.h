@@ -27,7 +27,13 @@ enum zdm_code pgsql_walk_back_write(struct pgsql_work *w, const struct pgsql_wal
                                     struct zdm_error *err) ZDM_CHECKED;
 /* No walk was begun, or it is at its end. */
 enum zdm_code pgsql_walk_back_over(struct pgsql_work *w, bool *out, struct zdm_error *err) ZDM_CHECKED;
-/* "1,204 rows <what>" into the result's remark, when there are any. */
-enum zdm_code pgsql_walk_back_remark(struct pgsql_work *w, const char *what, struct zdm_error *err) ZDM_CHECKED;
+/* Before a new rollback: what walks of earlier ones told was about those. */
+enum zdm_code pgsql_walk_back_untell(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* SQL over a row b: "1,204 rows were …". */
+#define PGSQL_WALK_BACK_REMARK                                                                                         \
+    "trim(to_char(b.rows_told, '999,999,999,999,999')) || CASE b.rows_told WHEN 1 THEN ' row ' ELSE ' rows ' END ||"   \
+    " b.told"
+/* The same into the result's remark, when the walk is over and there are any. */
+enum zdm_code pgsql_walk_back_remark(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

@@ -188,8 +188,31 @@ static void put_images_columns(struct zdm_buffer *b, const struct pgsql_facts *f
     }
 }
 
-/* The rows of the range that are to be changed, held, with the values that they have then. What is not idempotent is
- * never done to a row twice: its image says that it was. */
+/* The rows of the range that are to be changed. What is not idempotent is never done to a row twice: its image says
+ * that it was. */
+static void put_images_where(struct zdm_buffer *b, const struct pgsql_facts *facts, const struct zdm_step *step,
+                             int cursor)
+{
+    put_range(b, &facts->key, cursor);
+    put_terms(b, facts->d->filter);
+    put_terms(b, facts->d->guard);
+    if (facts->d->idempotent) {
+        for (size_t i = 0; i < facts->n_pairs; i++) {
+            zdm_buffer_puts(b, i == 0 ? " AND (" : " OR ");
+            put_todo(b, &facts->pairs[i]);
+        }
+    } else {
+        zdm_buffer_puts(b, " AND NOT EXISTS (SELECT FROM zdm.");
+        pgsql_put_name(b, step->object);
+        for (size_t i = 0; i < facts->key.n; i++) {
+            zdm_buffer_printf(b, i == 0 ? " AS i WHERE i.k%zu = t." : " AND i.k%zu = t.", i);
+            pgsql_put_name(b, facts->key.names[i]);
+        }
+    }
+    zdm_buffer_puts(b, ")");
+}
+
+/* Those rows, held, with the values that they have then. */
 static void put_held(struct zdm_buffer *b, const struct pgsql_facts *facts, const struct zdm_step *step, int cursor)
 {
     zdm_buffer_puts(b, "WITH held AS MATERIALIZED (SELECT ");
@@ -206,22 +229,7 @@ static void put_held(struct zdm_buffer *b, const struct pgsql_facts *facts, cons
     zdm_buffer_puts(b, " FROM ");
     pgsql_put_table(b, &step->table);
     zdm_buffer_puts(b, " AS t WHERE ");
-    put_range(b, &facts->key, cursor);
-    put_terms(b, facts->d->filter);
-    put_terms(b, facts->d->guard);
-    for (size_t i = 0; facts->d->idempotent && i < facts->n_pairs; i++) {
-        zdm_buffer_puts(b, i == 0 ? " AND (" : " OR ");
-        put_todo(b, &facts->pairs[i]);
-    }
-    zdm_buffer_puts(b, facts->d->idempotent ? ")" : " AND NOT EXISTS (SELECT FROM zdm.");
-    for (size_t i = 0; !facts->d->idempotent && i < facts->key.n; i++) {
-        if (i == 0) {
-            pgsql_put_name(b, step->object);
-        }
-        zdm_buffer_printf(b, i == 0 ? " AS i WHERE i.k%zu = t." : " AND i.k%zu = t.", i);
-        pgsql_put_name(b, facts->key.names[i]);
-    }
-    zdm_buffer_puts(b, facts->d->idempotent ? "" : ")");
+    put_images_where(b, facts, step, cursor);
     zdm_buffer_puts(b, " ORDER BY ");
     pgsql_put_key(b, &facts->key, "t.", "");
     zdm_buffer_puts(b, " FOR NO KEY UPDATE OF t)");
@@ -239,7 +247,10 @@ static char *images_text(const struct pgsql_facts *facts, const struct zdm_step 
         zdm_buffer_puts(&b, i == 0 ? "" : ", ");
         put_assignment(&b, &facts->pairs[i], facts->n_pairs == 1);
     }
+    /* The range is said again so that the join reads no more of the table than the batch. */
     zdm_buffer_puts(&b, " FROM held WHERE ");
+    put_range(&b, &facts->key, cursor);
+    zdm_buffer_puts(&b, " AND ");
     for (size_t i = 0; i < facts->key.n; i++) {
         zdm_buffer_puts(&b, i == 0 ? "t." : " AND t.");
         pgsql_put_name(&b, facts->key.names[i]);
@@ -303,17 +314,22 @@ static char *catch_up_text(const struct pgsql_facts *facts, const struct zdm_ste
     return zdm_buffer_take(&b);
 }
 
-char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor)
+/* With images only what is to be changed is held: a range of which little changes should cost little. */
+char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor)
 {
     struct zdm_buffer b = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&b, "SELECT count(*) FROM (SELECT FROM ");
-    pgsql_put_table(&b, table);
+    pgsql_put_table(&b, &step->table);
     zdm_buffer_puts(&b, " AS t WHERE ");
-    put_range(&b, &facts->key, cursor);
-    put_terms(&b, facts->d->filter);
+    if (step->inverse == ZDM_INVERSE_IMAGES) {
+        put_images_where(&b, facts, step, cursor);
+    } else {
+        put_range(&b, &facts->key, cursor);
+        put_terms(&b, facts->d->filter);
+    }
     zdm_buffer_puts(&b, " ORDER BY ");
     pgsql_put_key(&b, &facts->key, "t.", "");
-    zdm_buffer_puts(&b, " FOR NO KEY UPDATE) AS locked");
+    zdm_buffer_puts(&b, " FOR NO KEY UPDATE OF t) AS locked");
     return zdm_buffer_take(&b);
 }
 

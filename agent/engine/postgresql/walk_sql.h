@@ -12,7 +12,7 @@ char *pgsql_walk_full_text(const struct pgsql_facts *facts, const struct zdm_tab
 /* Where the next chunk of at most $2 rows ends, and how many it has. */
 char *pgsql_walk_next_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor);
 /* Locks the rows of the range in key order. */
-char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor);
+char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor);
 /* What a batch of the step does to the range: the UPDATE, with before-images where the step keeps them (images.h); of a
  * SYNC_REMOVE on its way back, the old column brought in step (walk_back.h). */
 char *pgsql_walk_batch_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor);

@@ -546,6 +546,7 @@ void rig_reload(struct rig *r)
             r->row.purge_generation = j->purge_generation;
             r->row.purge_generation_now = j->purge_generation_now;
             r->row.undo_nonce = j->undo_nonce;
+            snprintf(r->row.remark, sizeof r->row.remark, "%s", j->remark);
         }
     }
     agent_result_free(result);

@@ -68,8 +68,12 @@ static void images_are_written_back_except_where_rows_changed_since(void **state
     rig_app(r, "UPDATE users SET status = 'mine' WHERE id IN (3, 4, 7, 8, 9)"); /* all but 9 had images */
     rig_app(r, "DELETE FROM users WHERE id = 12; UPDATE users SET raw = 'new' WHERE id = 16");
     rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_IMAGES_BACK);
+    memset(r->undo_nonce.bytes, 4, sizeof r->undo_nonce.bytes);
+    rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_OK);
     rig_undo(r, 1);
     assert_int_equal(r->journal_step, 1);
+    rig_reload(r);
+    assert_string_equal(r->row.remark, "4 rows were changed since and kept");
     assert_string_equal(r->remark, "4 rows were changed since and kept");
     assert_int_equal(differing(r), 6);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'undo_0badcafe'"), 0);
@@ -77,6 +81,12 @@ static void images_are_written_back_except_where_rows_changed_since(void **state
     rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
     rig_run(r, AGENT_RUN_IMAGES_BACK, 1, AGENT_ALREADY);
     rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
+    /* The next rollback has not said so. */
+    memset(r->undo_nonce.bytes, 5, sizeof r->undo_nonce.bytes);
+    rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_OK);
+    r->remark[0] = '\0';
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    assert_string_equal(r->remark, "");
 }
 
 static void half_a_backfill_is_undone(void **state)

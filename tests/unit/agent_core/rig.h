@@ -67,13 +67,14 @@ struct rig {
     uint32_t row_undone_to;
     struct zdm_id spent[RIG_SPENT_MAX];
     size_t n_spent;
-    int images;            /* before-images of the backfill */
-    bool keeps_images;     /* its batches write them */
-    int restores, to_come; /* parts that an UNHIDE leaves to be built anew; of them not done yet */
-    int leftovers;         /* hidden by rollbacks */
-    bool triggers_only;    /* UNDO_SYNC does not hide the column */
-    int64_t hidden_at_ms;  /* wall clock */
-    const char *remark;    /* of each UNHIDE; may be NULL */
+    int images;             /* before-images of the backfill */
+    bool keeps_images;      /* its batches write them */
+    int restores, to_come;  /* parts that an UNHIDE leaves to be built anew; of them not done yet */
+    int leftovers;          /* hidden by rollbacks */
+    bool triggers_only;     /* UNDO_SYNC does not hide the column */
+    int64_t hidden_at_ms;   /* wall clock */
+    const char *remark;     /* of each UNHIDE; may be NULL */
+    const char *row_remark; /* what the journal says of the rollback; may be NULL */
     struct agent_hidden hidden[8];
     size_t n_hidden;
     uint32_t row_failed_attempt;

@@ -71,8 +71,10 @@ static void give_row(const struct rig *rig, struct agent_journal *row)
     row->purge_generation = rig->row_purge_generation;
     row->purge_generation_now = rig->row_purge_generation_now;
     row->undo_nonce = rig->row_undo_nonce;
+    zdm_copy_text(row->remark, sizeof row->remark, rig->row_remark == NULL ? "" : rig->row_remark);
     row->failed_attempt = rig->row_failed_attempt;
     row->failed_code = rig->row_failed_code;
+    zdm_copy_text(row->failed_text, sizeof row->failed_text, rig->row_failed_code == ZDM_OK ? "" : "it broke");
 }
 
 static bool row_fits(const struct rig *rig, const struct agent_op *op)

@@ -222,6 +222,91 @@ static void restarted_shard_says_where_it_is_before_it_goes_on_back(void **state
     assert_undone(rig, 0);
 }
 
+static void start_again(struct rig *rig)
+{
+    agent_core_free(rig->core);
+    rig->core = agent_core_new(&rig->config);
+    rig->n_ops = 0;
+    rig_started(rig);
+    rig_link(rig, true);
+    rig_run(rig, 1000);
+}
+
+/* `retry --forward` needs to know where the shard stands, also when the process that went back is gone. */
+static void restarted_shard_that_had_stopped_says_where_it_is_and_why(void **state)
+{
+    struct rig *rig = *state;
+    rig->fault.kind = AGENT_OP_RUN;
+    rig->fault.run = AGENT_RUN_INDEX_DROP;
+    rig->fault.outcome = AGENT_FAIL;
+    rig->fault.code = ZDM_REFUSED;
+    rig->fault.times = 1;
+    go_back(rig, 4, 0, 1);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
+    start_again(rig);
+    assert_false(rig_said(rig)->proven);
+    unsigned runs = rig->runs[AGENT_RUN_INDEX_DROP];
+    order(rig, 2, ZDM_MODE_UNDO, 0, 2);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
+    assert_string_equal(rig_said(rig)->error, "it broke");
+    assert_true(rig_said(rig)->proven);
+    assert_int_equal(rig_said(rig)->proven_phase, 1);
+    assert_int_equal(rig->runs[AGENT_RUN_INDEX_DROP], runs);
+    order(rig, 3, ZDM_MODE_UNDO, 0, 3);
+    rig_run(rig, 60000);
+    assert_undone(rig, 0);
+}
+
+/* A shard that has been tampered with is looked at, and stays stopped for the reason that it had. */
+static void stopped_shard_in_which_something_vanished_says_so_and_does_nothing(void **state)
+{
+    struct rig *rig = *state;
+    rig->fault.kind = AGENT_OP_RUN;
+    rig->fault.run = AGENT_RUN_INDEX_BUILD;
+    rig->fault.outcome = AGENT_FAIL;
+    rig->fault.code = ZDM_REFUSED;
+    rig->fault.times = 1;
+    rig_ready(rig, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
+    rig->done[STEP_SYNC] = false;
+    start_again(rig);
+    order(rig, 1, ZDM_MODE_RUN, 2, 1);
+    unsigned back = rig->runs[AGENT_RUN_STEP_BACK];
+    rig_run(rig, 60000);
+    assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
+    assert_string_equal(rig_said(rig)->error, "it broke");
+    assert_true(rig_said(rig)->proven);
+    assert_int_equal(rig_said(rig)->proven_phase, 0);
+    assert_int_equal(rig->runs[AGENT_RUN_STEP_BACK], back);
+}
+
+static void remark_of_a_rollback_survives_a_restart(void **state)
+{
+    struct rig *rig = *state;
+    rig->remark = "name_short stays NOT VALID";
+    go_back(rig, 4, 0, 1);
+    while (rig->runs[AGENT_RUN_INDEX_DROP] == 0)
+        if (!rig_answer(rig))
+            rig_wait(rig, 10);
+    rig->row_remark = "name_short stays NOT VALID";
+    start_again(rig);
+    order(rig, 2, ZDM_MODE_UNDO, 0, 2);
+    rig_run(rig, 60000);
+    assert_undone(rig, 0);
+    assert_string_equal(rig_said(rig)->remark, "name_short stays NOT VALID");
+    start_again(rig);
+    order(rig, 2, ZDM_MODE_UNDO, 0, 2);
+    rig_run(rig, 60000);
+    assert_string_equal(rig_said(rig)->remark, "name_short stays NOT VALID");
+    order(rig, 3, ZDM_MODE_RUN, 1, 3);
+    rig->row_remark = NULL;
+    rig_run(rig, 60000);
+    assert_string_equal(rig_said(rig)->remark, "");
+}
+
 static void undone_shard_that_starts_again_undoes_nothing_twice(void **state)
 {
     struct rig *rig = *state;
@@ -646,6 +731,9 @@ int main(void)
         TEST(long_part_of_the_way_back_is_cancelled_at_once_by_a_pause),
         TEST(rollback_that_is_given_up_goes_forward_from_where_it_is),
         TEST(order_that_was_used_begins_no_second_rollback),
+        TEST(restarted_shard_that_had_stopped_says_where_it_is_and_why),
+        TEST(stopped_shard_in_which_something_vanished_says_so_and_does_nothing),
+        TEST(remark_of_a_rollback_survives_a_restart),
         TEST(remark_of_a_rollback_is_kept_until_the_shard_goes_forward),
         TEST(failure_on_the_way_back_is_durable_until_a_higher_attempt),
         TEST(second_order_that_goes_less_far_finds_what_the_first_took_away),
