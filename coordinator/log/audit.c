@@ -81,6 +81,7 @@ void coord_audit_free(struct coord_audit *audit)
     free(audit->recoveries);
     free(audit->enrolments);
     free(audit->undo_orders);
+    free(audit->acts);
     free(audit);
 }
 
@@ -382,6 +383,7 @@ void coord_audit_finish(struct coord_audit *audit, struct coord_audit_result *ou
             !was_given_up(audit, &given->fence))
             note_foreign(audit, given);
     }
+    audit_check_acts(audit);
     audit->result.n_anchors = (uint32_t)audit->n_anchors;
     audit->result.head_seq = audit->last_seq;
     *out = audit->result;

@@ -39,6 +39,12 @@ struct audit_trust {
     struct zdm_hash hash;
 };
 
+/* A request that was acted upon: no person signs one twice. */
+struct audit_act {
+    struct zdm_id request_id;
+    uint64_t seq;
+};
+
 /* The request that the events behind it follow from. */
 struct audit_request {
     uint64_t seq; /* 0: none */
@@ -71,6 +77,8 @@ struct coord_audit {
     int64_t at_ms;
     uint32_t trust_version; /* adopted */
     struct audit_request request;
+    struct audit_act *acts;
+    size_t n_acts, cap_acts;
     struct audit_epoch *epochs;
     size_t n_epochs, cap_epochs;
     struct audit_recovery *recoveries;
@@ -84,6 +92,8 @@ struct coord_audit {
 /* Notes what is wrong, unless something before it was. */
 void audit_found(struct coord_audit *audit, enum coord_audit_finding finding, uint64_t from, uint64_t to,
                  const char *fmt, ...) ZDM_PRINTF(5, 6);
+/* Finds what was acted upon twice. */
+void audit_check_acts(struct coord_audit *audit);
 /* Verifies what the event holds of signed bytes, and that it says what they say. False without memory. */
 bool audit_check_signed(struct coord_audit *audit, const struct coord_event *event);
 

@@ -7,6 +7,7 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "coordinator/log/audit_private.h"
@@ -99,7 +100,33 @@ static void note_request(struct coord_audit *audit, const struct coord_event *ev
     zdm_copy_text(r->migration, sizeof r->migration, request->migration);
 }
 
-static void check_request(struct coord_audit *audit, const struct coord_event *event)
+static int by_request(const void *a, const void *b)
+{
+    const struct audit_act *x = a, *y = b;
+    int order = memcmp(x->request_id.bytes, y->request_id.bytes, sizeof x->request_id.bytes);
+    return order != 0 ? order : (x->seq > y->seq) - (x->seq < y->seq);
+}
+
+/* Whoever can write the log holds every request that was ever signed, and could have one act a second time. */
+void audit_check_acts(struct coord_audit *audit)
+{
+    struct coord_audit_result *r = &audit->result;
+    if (audit->n_acts > 1)
+        qsort(audit->acts, audit->n_acts, sizeof *audit->acts, by_request);
+    for (size_t i = 1; i < audit->n_acts; i++) {
+        const struct audit_act *first = &audit->acts[i - 1], *again = &audit->acts[i];
+        if (!zdm_id_equal(&first->request_id, &again->request_id) ||
+            (r->finding != COORD_AUDIT_SOUND && r->bad_seq <= again->seq))
+            continue;
+        r->finding = COORD_AUDIT_SOUND; /* what was found comes later in the log */
+        audit_found(audit, COORD_AUDIT_MISSTATED, again->seq, again->seq,
+                    "event %" PRIu64 " (operator_acted): the request that event %" PRIu64
+                    " carried out already: nobody signed it twice",
+                    again->seq, first->seq);
+    }
+}
+
+static bool check_request(struct coord_audit *audit, const struct coord_event *event)
 {
     struct zdm_request request;
     struct zdm_error err;
@@ -111,14 +138,18 @@ static void check_request(struct coord_audit *audit, const struct coord_event *e
         verified(audit, event, "the request", &event->u.operator_acted.signed_request, ZDM_SIGNED_REQUEST,
                  zdm_verb_role(event->u.operator_acted.verb), &n, &person, &signer);
     if (body == NULL)
-        return;
+        return true;
     if (zdm_request_decode(body, n, &request, &err) != ZDM_OK) {
         unsigned_at(audit, event, "the request", err.message);
-        return;
+        return true;
     }
     compare_request(audit, event, &request, person, &signer);
     note_request(audit, event, &request, person);
+    bool room = ZDM_RESERVE(audit->acts, audit->cap_acts, audit->n_acts + 1);
+    if (room)
+        audit->acts[audit->n_acts++] = (struct audit_act){.request_id = request.request_id, .seq = event->seq};
     zdm_request_fini(&request);
+    return room;
 }
 
 /* ---- What follows from a request ---- */
@@ -337,8 +368,7 @@ bool audit_check_signed(struct coord_audit *audit, const struct coord_event *eve
     check_consequence(audit, event);
     switch ((unsigned)event->type) {
     case COORD_EVENT_OPERATOR_ACTED:
-        check_request(audit, event);
-        break;
+        return check_request(audit, event);
     case COORD_EVENT_MIGRATION_SUBMITTED:
     case COORD_EVENT_PLAN_AMENDED:
         check_plan(audit, event);

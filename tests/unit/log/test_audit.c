@@ -716,6 +716,20 @@ static void each_thing_that_an_act_says_of_its_request_is_compared(void **state)
     expect_misstated(log, log->acted, &event, "something else than the request");
 }
 
+/* Whoever can write the log has all requests that were ever signed: one of them once more, and what follows from it. */
+static void a_request_that_acts_twice_is_found(void **state)
+{
+    struct log *log = *state;
+    char migration[ZDM_NAME_MAX + 1];
+    struct coord_event event = event_at(log, log->acted);
+    zdm_copy_text(migration, sizeof migration, event.migration);
+    size_t again = append(log, &event, COORD_EVENT_OPERATOR_ACTED, migration);
+    coord_event_fini(&event);
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_MISSTATED, again + 1, again + 1);
+    expect_words(&result, "nobody signed it twice");
+}
+
 static void what_follows_from_a_request_is_of_its_verb_person_and_migration(void **state)
 {
     struct log *log = *state;
@@ -1053,6 +1067,7 @@ int main(void)
         A_TEST(a_recovery_that_was_signed_for_another_place_is_found),
         A_TEST(anchors_are_read_from_json),
         A_TEST(each_thing_that_an_act_says_of_its_request_is_compared),
+        A_TEST(a_request_that_acts_twice_is_found),
         A_TEST(what_follows_from_a_request_is_of_its_verb_person_and_migration),
         A_TEST(another_plan_than_the_request_named_is_found),
         A_TEST(an_agent_whose_id_is_not_of_its_key_is_found),
