@@ -131,13 +131,15 @@ bool coord_carries(const struct coord_migration *m, const struct coord_shard *s,
 
 /* ---- Do they suffice? ---- */
 
-/* What this coordinator knows beyond the journal: who came back once needs new words to come back again, and what was
- * dropped once was dropped with its approvals. */
+/* Who came back once needs new words to come back again; what was dropped once was dropped with its approvals, and what
+ * a later rollback left was not there when they were given. The shards' journals say the same. */
 static bool is_used_up(const struct coord_shard *s, const struct coord_approval *a)
 {
     if (a->approval.action == ZDM_APPROVE_UNDO)
         return a->added_seq < s->back_seq && s->mode != ZDM_MODE_UNDO;
     uint64_t used = s->mode == ZDM_MODE_PURGE ? s->purge_seq : s->purged_seq;
+    if (used < s->undone_seq)
+        used = s->undone_seq;
     return a->approval.action == ZDM_APPROVE_PURGE && a->approval.phase == 0 && a->added_seq < used;
 }
 

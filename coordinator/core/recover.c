@@ -7,6 +7,12 @@
 #include "common/base/buffer.h"
 #include "coordinator/core/machine.h"
 
+static bool is_believed(const struct coord_state *state, const struct zdm_id *id)
+{
+    const struct coord_agent *agent = coord_find_agent(state, id);
+    return agent != NULL && !agent->revoked;
+}
+
 /* The highest epoch that this log or any agent knows. */
 static uint64_t highest_epoch(const struct coord_state *state, const struct coord_view *view, struct zdm_id *out_agent)
 {
@@ -14,7 +20,8 @@ static uint64_t highest_epoch(const struct coord_state *state, const struct coor
     for (size_t i = 0; i < view->n_heard; i++)
         for (size_t j = 0; j < view->heard[i].report.n_migrations; j++) {
             uint64_t epoch = view->heard[i].report.migrations[j].accepted.epoch;
-            if (epoch > highest) {
+            if (epoch > highest && is_believed(state, &view->heard[i].agent) &&
+                epoch <= state->epoch + ZDM_EPOCH_CLAIM_MAX) {
                 highest = epoch;
                 *out_agent = view->heard[i].agent;
             }

@@ -245,6 +245,24 @@ const char *coord_works_for_lost(const struct coord_state *state, const struct z
  * begins nothing destructive any more. */
 static void acknowledge(const struct hearing *h)
 {
+/* Epochs rise by one with each start: one like this is made up, and fences nobody. */
+static bool is_made_up(const struct hearing *h)
+{
+    for (size_t i = 0; i < h->report->n_migrations; i++)
+        if (h->report->migrations[i].accepted.epoch > h->state->epoch + ZDM_EPOCH_CLAIM_MAX)
+            return true;
+    return false;
+}
+
+static void send_away(struct coord_output *out, const struct zdm_id *agent, const char *why)
+{
+    struct coord_effect *effect = coord_effect(out, COORD_DO_CLOSE_AGENT, "");
+    if (effect == NULL)
+        return;
+    effect->agent = *agent;
+    zdm_copy_text(effect->why, sizeof effect->why, why);
+}
+
     if (coord_works_for_lost(h->state, h->report, h->agent->shard) != NULL)
         return;
     struct coord_effect *effect = coord_effect(h->out, COORD_DO_SEND_ACK, "");
@@ -266,12 +284,12 @@ void coord_decide_report(const struct coord_state *state, const struct coord_vie
                         .heard = coord_view_find(view, &input->u.report.agent),
                         .report = input->u.report.report};
     if (h.agent == NULL || h.agent->revoked) {
-        struct coord_effect *effect = coord_effect(out, COORD_DO_CLOSE_AGENT, "");
-        if (effect == NULL)
-            return;
-        effect->agent = input->u.report.agent;
-        zdm_copy_text(effect->why, sizeof effect->why,
-                      h.agent == NULL ? "this agent is not enrolled" : "this agent's key was revoked");
+        send_away(out, &input->u.report.agent,
+                  h.agent == NULL ? "this agent is not enrolled" : "this agent's key was revoked");
+        return;
+    }
+    if (is_made_up(&h)) {
+        send_away(out, &input->u.report.agent, "it claims to follow an epoch that no coordinator has come to");
         return;
     }
     coord_notify(out, "");

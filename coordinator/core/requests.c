@@ -200,6 +200,8 @@ static bool may(const struct coord_input *input, struct zdm_error *answer)
     return false;
 }
 
+/* A fenced coordinator takes nothing on but that an agent is no longer to be believed: its word may be what fenced it,
+ * and would again after a recovery. */
 static void judge(const struct coord_state *state, const struct coord_view *view, const struct coord_input *input,
                   struct coord_output *out, struct zdm_error *answer)
 {
@@ -212,7 +214,7 @@ static void judge(const struct coord_state *state, const struct coord_view *view
         zdm_error_set(answer, ZDM_UNSUPPORTED, "this release does not know the verb %u", (unsigned)request->verb);
     } else if (!may(input, answer)) {
         return;
-    } else if (state->fenced) {
+    } else if (state->fenced && request->verb != ZDM_VERB_REVOKE_AGENT) {
         zdm_error_set(answer, ZDM_FENCED, "this coordinator is fenced: agents follow a newer log");
         zdm_error_hint(answer, "Stop this one and start the coordinator that has the newest log.");
     } else {

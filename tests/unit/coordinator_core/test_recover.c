@@ -276,6 +276,53 @@ static void retry_goes_above_every_attempt_that_the_journal_knows_of(void **unus
     fleet_fini(&f);
 }
 
+/* ---- An agent's key that was stolen ---- */
+
+static void agent_that_claims_an_epoch_that_nobody_can_have_come_to_is_sent_away(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    begin(&f);
+    struct zdm_fence made_up = lost_order(&f, 500);
+    made_up.epoch = UINT64_MAX;
+    say(&f, 1, 0, made_up);
+    assert_false(f.state->fenced);
+    assert_int_equal(count_effects(&f, COORD_DO_CLOSE_AGENT), 1);
+    assert_int_equal(count_effects(&f, COORD_DO_SEND_ACK), 0);
+    say(&f, 0, 0, lost_order(&f, 500));
+    assert_true(f.state->fenced);
+    uint64_t before = f.state->epoch;
+    fleet_recover(&f);
+    assert_int_equal(f.state->recovered_epoch, before + 5);
+    fleet_fini(&f);
+}
+
+static void fenced_coordinator_revokes_the_agent_that_lies_and_its_word_counts_no_more(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    begin(&f);
+    struct zdm_request request = {.verb = ZDM_VERB_REVOKE_AGENT, .target = agent_id(1, 0)};
+    struct zdm_fence lie = lost_order(&f, 500);
+    uint64_t before = f.state->epoch;
+    lie.epoch += 1000;
+    say(&f, 1, 0, lie);
+    assert_true(f.state->fenced);
+    assert_int_equal(fleet_ask(&f, ZDM_VERB_PAUSE, "shard=s00000"), ZDM_FENCED);
+    assert_int_equal(fleet_request(&f, &request, NULL), ZDM_OK);
+    assert_int_equal(count_effects(&f, COORD_DO_CLOSE_AGENT), 1);
+    assert_true(f.state->fenced);
+    fleet_recover(&f);
+    assert_false(f.state->fenced);
+    assert_int_equal(f.state->recovered_epoch, before + 1005); /* what fenced it stands in the log */
+    start_epoch(&f);
+    lie.epoch += 1000;
+    say(&f, 1, 0, lie);
+    assert_false(f.state->fenced);
+    assert_fold_is_the_same(&f);
+    fleet_fini(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -288,6 +335,8 @@ int main(void)
         cmocka_unit_test(purge_of_leftovers_does_not_outlive_a_recovery),
         cmocka_unit_test(agent_at_work_in_a_migration_that_was_lost_gets_no_lease_until_it_is_submitted_again),
         cmocka_unit_test(retry_goes_above_every_attempt_that_the_journal_knows_of),
+        cmocka_unit_test(agent_that_claims_an_epoch_that_nobody_can_have_come_to_is_sent_away),
+        cmocka_unit_test(fenced_coordinator_revokes_the_agent_that_lies_and_its_word_counts_no_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
