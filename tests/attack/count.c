@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLASSES_MAX = 128, TOLD_MAX = 40 };
+enum { CLASSES_MAX = 128, TOLD_MAX = 200 };
 
 static struct row {
     const char *name;

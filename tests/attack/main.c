@@ -87,6 +87,16 @@ int main(int argc, char **argv)
     lap("honest work");
     attack_coordinator(&world, (unsigned)wanted);
     lap("against the coordinator");
+    world_kill(&world.coordinator_pid);
+    world_kill(&world.agent_pid);
+    world_redirect_agent(&world, world.lying_port);
+    attack_agent_handshakes(&world, (unsigned)(wanted / 1000));
+    lap("at the agent's door");
+    attack_agent(&world, (unsigned)wanted * 2 / 5, 2000);
+    lap("against the agent");
+    world_kill(&world.agent_pid);
+    attack_judge_statements(&world, ZDM_SOURCE_DIR "/tests/attack/templates.txt");
+    lap("statements");
     world_end(&world);
     bool good = count_report();
     printf("%lu messages of attackers\n", count_total());

@@ -116,6 +116,8 @@ static const char *const runbooks[PLANS] = {
                    "ALTER TABLE orders ADD COLUMN note text;\n```\n",
     [PLAN_SILVER] = "---\nid: silver\nshards: tier=silver\n---\n# For others\n## Phase 1: Expand\n```sql\n"
                     "ALTER TABLE users ADD COLUMN silver text;\n```\n",
+    [PLAN_EVIL] = "---\nid: evil\nshards: tier=gold\n---\n# Of nobody\n## Phase 1: Expand\n```sql\n"
+                  "ALTER TABLE users ADD COLUMN evil text;\n```\n",
 };
 
 static void make_plan(struct world *w, struct signed_plan *out, const char *runbook)

@@ -168,16 +168,33 @@ void world_redirect_agent(struct world *w, int port)
 
 /* ---- The database ---- */
 
+/* One session for all questions; the server is restarted now and then. */
+static PGconn *asker;
+
+static PGresult *ask_database(struct world *w, const char *sql)
+{
+    PGresult *res = NULL;
+    for (int attempt = 0; attempt < 2; attempt++) {
+        if (asker == NULL)
+            asker = PQconnectdb(test_pg_dsn(w->pg, "postgres", "shop"));
+        res = PQexec(asker, sql);
+        ExecStatusType status = PQresultStatus(res);
+        if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+            return res;
+        if (PQstatus(asker) == CONNECTION_OK || attempt > 0)
+            world_fail("%s: %s", sql, PQerrorMessage(asker));
+        PQclear(res);
+        PQfinish(asker);
+        asker = NULL;
+    }
+    return res;
+}
+
 char *world_sql(struct world *w, const char *sql)
 {
-    PGconn *conn = PQconnectdb(test_pg_dsn(w->pg, "postgres", "shop"));
-    PGresult *res = PQexec(conn, sql);
-    ExecStatusType status = PQresultStatus(res);
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK)
-        world_fail("%s: %s", sql, PQerrorMessage(conn));
+    PGresult *res = ask_database(w, sql);
     char *text = zdm_strdup(PQntuples(res) > 0 ? PQgetvalue(res, 0, 0) : "");
     PQclear(res);
-    PQfinish(conn);
     return text;
 }
 
@@ -188,15 +205,18 @@ static const char fingerprint_sql[] =
     "  WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND attnum > 0 AND NOT attisdropped),"
     "(SELECT string_agg(conname || ' ' || convalidated || ' ' || pg_get_constraintdef(oid), ',' ORDER BY conname)"
     "  FROM pg_constraint WHERE connamespace = 'public'::regnamespace),"
-    "(SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ',' ORDER BY 1) FROM pg_index i"
+    "(SELECT string_agg(indexrelid::regclass || ' ' || indisvalid, ',' ORDER BY indexrelid::regclass::text) FROM "
+    "pg_index i"
     "  JOIN pg_class c ON c.oid = indrelid WHERE relnamespace = 'public'::regnamespace),"
-    "(SELECT string_agg(tgname || ' ' || tgenabled, ',' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal),"
+    "(SELECT string_agg(tgname || ' ' || tgenabled::text, ',' ORDER BY tgname) FROM pg_trigger WHERE NOT tgisinternal),"
     "(SELECT string_agg(md5(u::text), ',' ORDER BY u.id) FROM public.users u),"
     "(SELECT string_agg(md5(o::text), ',' ORDER BY o.id) FROM public.orders o),"
     "(SELECT string_agg(proname || md5(prosrc), ',' ORDER BY proname) FROM pg_proc p"
     "  WHERE pronamespace IN ('public'::regnamespace, 'zdm'::regnamespace)),"
     "(SELECT string_agg(migration || ' ' || step || ' ' || entered_phase || ' ' || coalesce(undo_nonce::text, '-'),"
     "  ',' ORDER BY migration) FROM zdm.migration WHERE migration IN ('attack', 'silver')),"
+    "(SELECT string_agg(migration, ',' ORDER BY migration) FROM zdm.migration),"
+    "(SELECT string_agg(encode(plan_hash, 'hex'), ',' ORDER BY plan_hash) FROM zdm.plan),"
     "(SELECT count(*)::text FROM zdm.spent),"
     "(SELECT string_agg(hidden_name || ' ' || state, ',' ORDER BY hidden_name, kind, name) FROM zdm.hidden),"
     "(SELECT string_agg(relname, ',' ORDER BY relname) FROM pg_class"
@@ -237,8 +257,9 @@ static void make_database(struct world *w)
 {
     static const struct test_pg_options options = {
         .config = "log_statement = all\nlog_destination = csvlog\nlogging_collector = on\n"
-                  "log_rotation_size = 0\nlog_rotation_age = 0\nlog_file_mode = 0644\nlog_min_messages = fatal\n"
-                  "log_filename = 'statements.log'\nlog_parameter_max_length = 0\n"};
+                  "log_directory = '../statements'\nlog_rotation_size = 0\nlog_rotation_age = 0\nlog_file_mode = "
+                  "0644\nlog_min_messages = log\n"
+                  "log_filename = 'statements.log'\nlog_parameter_max_length = 0\nlog_checkpoints = off\n"};
     static const char *const sqls[] = {
         "CREATE ROLE shop LOGIN",
         "CREATE DATABASE shop OWNER shop",
@@ -254,7 +275,8 @@ static void make_database(struct world *w)
                    "CREATE TABLE public.users (id bigint PRIMARY KEY, name text NOT NULL, email text);"
                    "CREATE TABLE public.orders (id bigint PRIMARY KEY, total bigint);"
                    "INSERT INTO users SELECT n, 'user ' || n, 'u' || n || '@example.org' FROM generate_series(1, 50) n;"
-                   "INSERT INTO orders SELECT n, n * 10 FROM generate_series(1, 5) n"));
+                   "INSERT INTO orders SELECT n, n * 10 FROM generate_series(1, 5) n;"
+                   "RESET ROLE"));
 }
 
 /* ---- All of it ---- */
@@ -300,6 +322,7 @@ void world_end(struct world *w)
     world_kill(&w->agent_pid);
     world_kill(&w->coordinator_pid);
     wire_close(&w->watcher);
+    PQfinish(asker);
     test_pg_free(w->pg);
     for (size_t i = 0; i < TRUST_VERSIONS; i++) {
         zdm_trust_fini(&w->trust[i]);

@@ -15,12 +15,13 @@
 #include "proto/trust_file.h"
 #include "tests/attack/wire.h"
 
-enum { APPROVERS = 5, ROOTS = 3, TRUST_VERSIONS = 3, PLANS = 3, PHASES = 5 };
+enum { APPROVERS = 5, ROOTS = 3, TRUST_VERSIONS = 3, PLANS = 4, PHASES = 5 };
 
 enum plan_name {
     PLAN_ATTACK, /* expand, migrate, switch, contract (2 approvals), purge; for tier=gold */
     PLAN_OTHER,  /* another of that shard: adds a column to another table */
-    PLAN_SILVER  /* for tier=silver: shard-2, of which the attacker is the agent */
+    PLAN_SILVER, /* for tier=silver: shard-2, of which the attacker is the agent */
+    PLAN_EVIL    /* never sent as olga signed it: only with other signatures, and changed */
 };
 
 struct signed_plan {
