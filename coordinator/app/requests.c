@@ -7,6 +7,7 @@
  * a signature of its own with a role of its own, because agents will ask for it: and it must be who sends it that
  * signed it, so that nobody sets off what somebody else had signed and kept.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "coordinator/app/private.h"
@@ -46,10 +47,33 @@ static enum zdm_code check_session(const struct coord_peer *peer, const struct z
     return zdm_error_hint(err, "Sign it again in this one, with the same request id.");
 }
 
-static enum zdm_code check_role(const struct zdm_person *person, const struct zdm_request *request,
-                                struct zdm_error *err)
+/* " ann and bob have it." */
+static void who_has(char *out, size_t size, const struct zdm_trust *trust, uint32_t role)
 {
-    char has[32], needs[32];
+    enum { SHOWN = 4 };
+    size_t n = 0, used = 0;
+    for (size_t i = 0; i < trust->n_people; i++)
+        n += (trust->people[i].roles & role) == role ? 1 : 0;
+    out[0] = '\0';
+    for (size_t i = 0, k = 0; i < trust->n_people && k < SHOWN && used < size; i++)
+        if ((trust->people[i].roles & role) == role)
+            used += (size_t)snprintf(out + used, size - used, "%s%s",
+                                     k++ == 0 ? " "
+                                     : k == n ? " and "
+                                              : ", ",
+                                     trust->people[i].name);
+    if (used < size)
+        (void)snprintf(out + used, size - used,
+                       n == 0      ? " Nobody has it."
+                       : n > SHOWN ? " and others have it."
+                       : n == 1    ? " has it."
+                                   : " have it.");
+}
+
+static enum zdm_code check_role(const struct zdm_trust *trust, const struct zdm_person *person,
+                                const struct zdm_request *request, struct zdm_error *err)
+{
+    char has[32], needs[32], names[5 * ZDM_NAME_MAX];
     enum zdm_role role = zdm_verb_role(request->verb);
     /* Every role includes that of a viewer. */
     uint32_t roles = person->roles | (person->roles != 0 ? (uint32_t)ZDM_ROLE_VIEWER : 0);
@@ -58,8 +82,10 @@ static enum zdm_code check_role(const struct zdm_person *person, const struct zd
     zdm_roles_text(has, sizeof has, person->roles);
     zdm_roles_text(needs, sizeof needs, (uint32_t)role);
     zdm_error_set(err, ZDM_REFUSED, "%s may not %s", person->name, zdm_verb_name(request->verb));
-    zdm_error_detail(err, "It takes the role %s; %s has: %s.", needs, person->name, has);
-    return zdm_error_hint(err, "Roles stand in the trust file.");
+    who_has(names, sizeof names, trust, (uint32_t)role);
+    zdm_error_detail(err, "It takes the role %s; %s has: %s.%s", needs, person->name, has, names);
+    return zdm_error_hint(err, "Ask one of them; or the roots give the role: zdmctl trust propose --set-roles %s=%s,%s",
+                          person->name, has, needs);
 }
 
 /* ---- What travels inside ---- */
@@ -279,7 +305,7 @@ enum zdm_code request_check(struct coord_driver *d, const struct pending *pendin
     scratch->have_request = true;
     code = check_session(peer, &scratch->request, err);
     if (code == ZDM_OK)
-        code = check_role(person, &scratch->request, err);
+        code = check_role(&trust_in_force(d)->trust, person, &scratch->request, err);
     if (code == ZDM_OK)
         code = take_payload(d, peer, scratch, err);
     if (code == ZDM_OK)

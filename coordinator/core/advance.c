@@ -167,8 +167,10 @@ static void say_opened(const struct advance *a, uint32_t p, size_t n)
         zdm_error_hint(a->answer, "Entering takes %u approval%s: each approver says \"zdmctl purge %s\".", needed,
                        needed == 1 ? "" : "s", a->m->id);
     else
-        zdm_error_hint(a->answer, "Entering takes %u approval%s: each approver says \"zdmctl approve %s --phase %u\".",
-                       needed, needed == 1 ? "" : "s", a->m->id, p);
+        zdm_error_hint(
+            a->answer,
+            "Entering takes %u approval%s: each approver says \"zdmctl approve %s --phase %u --runbook FILE\".", needed,
+            needed == 1 ? "" : "s", a->m->id, p);
 }
 
 static void advance_to(const struct advance *a, uint32_t from, uint32_t to)

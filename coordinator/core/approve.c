@@ -243,7 +243,7 @@ static void say_what_follows(const struct coord_migration *m, const struct zdm_a
                        enough ? "An approver orders it: zdmctl purge %s." : "Another approver says: zdmctl purge %s.",
                        m->id);
     else if (!enough)
-        zdm_error_hint(answer, "Another approver says: zdmctl approve %s --phase %u.", m->id, a->phase);
+        zdm_error_hint(answer, "Another approver says: zdmctl approve %s --phase %u --runbook FILE.", m->id, a->phase);
     else if (m->opened_phase < a->phase)
         zdm_error_hint(answer, "An operator opens it: zdmctl advance %s.", m->id);
 }

@@ -103,7 +103,7 @@ static void approvals_text(char *out, size_t size, const struct coord_migration 
     if (phase != NULL && phase->class == ZDM_PHASE_PURGE)
         snprintf(command, sizeof command, "zdmctl purge %s", m->id);
     else
-        snprintf(command, sizeof command, "zdmctl approve %s --phase %u", m->id, release->phase);
+        snprintf(command, sizeof command, "zdmctl approve %s --phase %u --runbook FILE", m->id, release->phase);
     snprintf(out, size, "approvals: %u of %u for %s: %s", release->count, release->of, text, command);
 }
 

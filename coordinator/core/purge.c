@@ -120,8 +120,8 @@ static void enter_purge_phase(const struct sweep *w, uint32_t phase)
     if (n == 0) {
         zdm_error_set(w->answer, ZDM_REFUSED, "no selected shard has finished phase %u and has its purge before it",
                       phase - 1);
-        zdm_error_hint(w->answer, "To approve it before they get there: zdmctl approve %s --phase %u.", w->m->id,
-                       phase);
+        zdm_error_hint(w->answer, "To approve it before they get there: zdmctl approve %s --phase %u --runbook FILE.",
+                       w->m->id, phase);
         return;
     }
     coord_add_approval(w->m, w->input, w->out);

@@ -115,8 +115,10 @@ static bool is_said_again(const json_t *events, size_t index)
     const json_t *before = index > 1 ? json_array_get(events, index - 2) : NULL;
     if (is_type(event, "enrolment_issued"))
         return is_type(before, "operator_acted");
-    if (is_type(event, "approval_added") && is_type(before, "operator_acted") && text[0] != '\0' &&
-        strncmp(ctl_json_text(before, "text"), text, strlen(text)) == 0) /* the act told its reason, too */
+    size_t n = strlen(text);
+    if (is_type(event, "approval_added") && is_type(before, "operator_acted") && n > 0 &&
+        strncmp(ctl_json_text(before, "text"), text, n) == 0 &&
+        ctl_json_text(before, "text")[n] == ':') /* the act told its reason, too */
         return true;
     if (follows_of_itself(event, before))
         return true;

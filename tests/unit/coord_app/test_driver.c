@@ -288,7 +288,10 @@ static void a_viewer_reads_but_may_not_pause(void **state)
     struct scene s;
     open_scene(w, &s);
     struct client *vic = dial_person(w, &w->vic);
-    expect_refusal(ask_verb(vic, ZDM_VERB_PAUSE, NULL), ZDM_REFUSED, "vic may not pause");
+    struct zdm_frame answer = ask_verb(vic, ZDM_VERB_PAUSE, NULL);
+    expect_refusal(answer, ZDM_REFUSED, "vic may not pause");
+    expect_in(answer.u.answer.detail, "It takes the role operator; vic has: viewer. ann has it.");
+    expect_in(answer.u.answer.hint, "zdmctl trust propose --set-roles vic=viewer,operator");
     char *status = query(vic, ZDM_QUERY_STATUS, "rename");
     expect_in(status, "\"migration\":\"rename\"");
     free(status);

@@ -591,7 +591,8 @@ static void purge_opens_the_purge_phase_for_those_who_have_it_before_them(void *
     f.view.authority.approvals_min = 2;
     fleet_advance_to(&f, NULL, 1);
     assert_int_equal(fleet_purge(&f, BOB, 2, NULL), ZDM_REFUSED);
-    assert_string_equal(f.answer.hint, "To approve it before they get there: zdmctl approve m --phase 2.");
+    assert_string_equal(f.answer.hint,
+                        "To approve it before they get there: zdmctl approve m --phase 2 --runbook FILE.");
     fleet_obey(&f, 0);
     fleet_obey(&f, 1);
     assert_int_equal(fleet_purge(&f, BOB, 2, NULL), ZDM_OK);

@@ -280,13 +280,15 @@ static void phase_that_needs_approvals_is_entered_when_they_are_there_and_the_te
     fleet_submit(&f, plan);
     fleet_heartbeat(&f);
     fleet_advance_to(&f, NULL, 2);
-    assert_string_equal(f.answer.hint,
-                        "Entering takes 2 approvals: each approver says \"zdmctl approve m --phase 2\".");
+    assert_string_equal(
+        f.answer.hint, "Entering takes 2 approvals: each approver says \"zdmctl approve m --phase 2 --runbook FILE\".");
     fleet_obey(&f, 0);
-    assert_held(&f, 0, COORD_HOLD_APPROVALS, "approvals: 0 of 2 for phase 2 (contract): zdmctl approve m --phase 2");
+    assert_held(&f, 0, COORD_HOLD_APPROVALS,
+                "approvals: 0 of 2 for phase 2 (contract): zdmctl approve m --phase 2 --runbook FILE");
     assert_int_equal(fleet_approve(&f, BOB, ZDM_APPROVE_ENTER, 2), ZDM_OK);
     assert_string_equal(f.answer.message, "phase 2 (contract) of m is approved: 1 of 2 approvals");
-    assert_held(&f, 0, COORD_HOLD_APPROVALS, "approvals: 1 of 2 for phase 2 (contract): zdmctl approve m --phase 2");
+    assert_held(&f, 0, COORD_HOLD_APPROVALS,
+                "approvals: 1 of 2 for phase 2 (contract): zdmctl approve m --phase 2 --runbook FILE");
     assert_int_equal(fleet_approve(&f, ANN, ZDM_APPROVE_ENTER, 2), ZDM_OK);
     assert_status(&f, 0, COORD_MOVING);
     fleet_obey(&f, 0);

@@ -56,6 +56,8 @@ static void an_act_and_its_consequence_are_told_once(void **state)
         "{\"type\": \"shards_directed\", \"text\": \"all 3 shards told to pause\"},"
         "{\"type\": \"shard_undone\", \"text\": \"s is back at the start\"},"
         "{\"type\": \"shards_directed\", \"text\": \"s left there, paused\"},"
+        "{\"type\": \"operator_acted\", \"by\": \"cat\", \"text\": \"cat approved phase 4\"},"
+        "{\"type\": \"approval_added\", \"by\": \"cat\", \"text\": \"cat approved phase 4\"},"
         "{\"type\": \"operator_acted\", \"by\": \"bob\", \"text\": \"bob approved phase 4: \\\"OPS-7\\\"\"},"
         "{\"type\": \"approval_added\", \"by\": \"bob\", \"text\": \"bob approved phase 4\"},"
         "{\"type\": \"shard_purged\", \"text\": \"s dropped what rollbacks had left hidden\"},"
@@ -77,6 +79,7 @@ static void an_act_and_its_consequence_are_told_once(void **state)
                                                  "ann paused all shards\n"
                                                  "all 3 shards told to pause\n"
                                                  "s is back at the start\n"
+                                                 "cat approved phase 4\n"
                                                  "bob approved phase 4: \"OPS-7\"\n"
                                                  "s dropped what rollbacks had left hidden\n");
     zdm_buffer_fini(&out);
