@@ -53,7 +53,7 @@ void liar_check(struct liar *l, const char *class_name, const char *what);
 void liar_storm(struct liar *l, unsigned n_mutated, unsigned n_arbitrary);
 void liar_replay(struct liar *l, const char *class_name);
 
-/* ---- agent_doors.c: what takes signatures ---- */
+/* ---- agent_approvals.c, agent_doors.c, agent_plans.c: what takes signatures ---- */
 void liar_undo_orders(struct liar *l);
 void liar_approvals(struct liar *l);
 void liar_losses(struct liar *l);
