@@ -83,8 +83,9 @@ static uint32_t first_set(uint32_t a, uint32_t b, uint32_t c)
 struct zdm_throttle agent_throttle_resolve(const struct zdm_throttle *directive, const struct zdm_throttle *plan,
                                            const struct zdm_throttle *agent)
 {
+    uint32_t target = first_set(directive->batch_target_ms, plan->batch_target_ms, agent->batch_target_ms);
     return (struct zdm_throttle){
-        .batch_target_ms = first_set(directive->batch_target_ms, plan->batch_target_ms, agent->batch_target_ms),
+        .batch_target_ms = target < AGENT_BATCH_TARGET_MAX_MS ? target : AGENT_BATCH_TARGET_MAX_MS,
         .duty_percent = first_set(directive->duty_percent, plan->duty_percent, agent->duty_percent),
         .max_replica_lag_ms =
             first_set(directive->max_replica_lag_ms, plan->max_replica_lag_ms, agent->max_replica_lag_ms),

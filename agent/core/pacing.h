@@ -53,6 +53,9 @@ void agent_lock_queued(struct agent_lock_pacing *lock, int64_t now_ms, uint64_t 
 /* Notes an attempt without success; returns the ms to wait before the next. */
 int64_t agent_lock_missed(struct agent_lock_pacing *lock, bool autovacuum, int64_t now_ms, uint64_t random);
 
+/* Longer than this no batch shall hold its row locks, whoever says so. */
+enum { AGENT_BATCH_TARGET_MAX_MS = 10000 };
+
 /* What counts: the first of directive, plan and agent that says something, field by field. */
 struct zdm_throttle agent_throttle_resolve(const struct zdm_throttle *directive, const struct zdm_throttle *plan,
                                            const struct zdm_throttle *agent);

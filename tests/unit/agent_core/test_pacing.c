@@ -128,6 +128,15 @@ static void directive_overrides_plan_overrides_agent(void **state)
     assert_int_equal(got.max_replica_lag_ms, 5000);
 }
 
+static void nobody_makes_a_batch_hold_its_locks_for_long(void **state)
+{
+    (void)state;
+    const struct zdm_throttle directive = {.batch_target_ms = UINT32_MAX};
+    const struct zdm_throttle plan = {.batch_target_ms = 40};
+    const struct zdm_throttle own = {.batch_target_ms = 20};
+    assert_int_equal(agent_throttle_resolve(&directive, &plan, &own).batch_target_ms, AGENT_BATCH_TARGET_MAX_MS);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -140,6 +149,7 @@ int main(void)
         cmocka_unit_test(queued_attempts_are_one_to_two_seconds_apart),
         cmocka_unit_test(autovacuum_makes_the_next_attempt_queue_at_once_but_not_every_time),
         cmocka_unit_test(directive_overrides_plan_overrides_agent),
+        cmocka_unit_test(nobody_makes_a_batch_hold_its_locks_for_long),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
