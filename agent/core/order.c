@@ -236,6 +236,14 @@ static void start_store(struct agent_core *core, struct agent_migration *m)
     zdm_copy_text(core->control.migration, sizeof core->control.migration, m->id);
 }
 
+/* The same purge under a new number: another agent acts, an approval was withdrawn. What people let in goes on. Nothing
+ * new can be hidden in between, because a rollback, or any other mode, ends it. */
+static bool is_same_purge(const struct agent_migration *m, const struct zdm_directive *offered)
+{
+    return m->accepted.set && m->accepted.mode == ZDM_MODE_PURGE && offered->mode == ZDM_MODE_PURGE &&
+           m->accepted.attempt == offered->attempt;
+}
+
 static void start_accept(struct agent_core *core, struct agent_migration *m)
 {
     struct agent_op *op = agent_op_start(core, &core->control.flight, AGENT_OP_ACCEPT, 0);
@@ -249,6 +257,7 @@ static void start_accept(struct agent_core *core, struct agent_migration *m)
     op->digest = m->accepting.digest;
     op->fence = m->accepted.fence;
     op->trust_version = core->trust.version;
+    op->purge_goes_on = is_same_purge(m, op->directive);
     op->journal_step = m->step;
     op->cursor = m->cursor;
     zdm_copy_text(op->migration, sizeof op->migration, m->id);

@@ -146,13 +146,15 @@ struct agent_op {
     const struct zdm_envelope *envelope;   /* ACCEPT: of the directive; STORE_PLAN: of the plan */
     struct zdm_hash digest;                /* ACCEPT: of the directive; STORE_PLAN: the plan's hash */
     uint32_t trust_version;                /* ACCEPT: of the trust file in force; the journal's is only ever raised */
-    uint32_t max_replica_lag_ms;           /* SIGNALS: limits to judge by */
-    bool back;                             /* INSPECT: is the step undone, and if not, what comes next? */
-    uint32_t floor;                        /* on the way back: common/plan/undo.h; INSPECT too */
-    uint32_t to_phase;                     /* UNDO_BEGIN */
-    struct zdm_id undo_nonce;              /* UNDO_BEGIN */
-    int64_t undo_issued_at_ms;             /* UNDO_BEGIN */
-    const struct agent_spend *spend;       /* SPEND_APPROVALS; UNDO_BEGIN: those that allow the loss */
+    bool purge_goes_on; /* ACCEPT: mode purge, and the same attempt as the standing order of mode purge: what was spent
+                           for that one stands for this one */
+    uint32_t max_replica_lag_ms;     /* SIGNALS: limits to judge by */
+    bool back;                       /* INSPECT: is the step undone, and if not, what comes next? */
+    uint32_t floor;                  /* on the way back: common/plan/undo.h; INSPECT too */
+    uint32_t to_phase;               /* UNDO_BEGIN */
+    struct zdm_id undo_nonce;        /* UNDO_BEGIN */
+    int64_t undo_issued_at_ms;       /* UNDO_BEGIN */
+    const struct agent_spend *spend; /* SPEND_APPROVALS; UNDO_BEGIN: those that allow the loss */
     size_t n_spend;
     uint32_t spend_phase; /* SPEND_APPROVALS: the phase that is entered; 0: mode purge, under fence.generation */
     int64_t grace_ms;     /* PURGE, PURGE_LEFTOVERS */

@@ -142,7 +142,9 @@ static bool hear_primary(const struct hearing *h, struct coord_case *c)
     if (h->heard == NULL || c->s->generation == 0)
         return false;
     enum coord_ranking ranking = coord_rank(h->view, c->s, h->heard, h->now_ms, why);
-    if (ranking == COORD_RANK_KEEP)
+    /* Of a shard that has finished, two primaries are no doubt about what is proven: the purge stays where it is. */
+    bool rests = c->m->mode == COORD_ENDED || c->s->status == COORD_UNDONE;
+    if (ranking == COORD_RANK_KEEP || (rests && ranking != COORD_RANK_MOVE))
         return false;
     c->on = COORD_ON_PRIMARY_SEEN;
     c->rankable = ranking == COORD_RANK_MOVE;
@@ -214,7 +216,7 @@ static void hear_migration(const struct hearing *h, const struct coord_migration
     /* Of a migration that has ended only a purge of leftovers is still heard. */
     if (m->mode != COORD_ENDED && !hear_orphan(h, &c, mr) && !hear_primary(h, &c) && mr != NULL)
         hear_progress(h, &c, mr);
-    else if (m->mode == COORD_ENDED && c.s->mode == ZDM_MODE_PURGE)
+    else if (m->mode == COORD_ENDED && c.s->mode == ZDM_MODE_PURGE && !hear_primary(h, &c))
         hear_progress(h, &c, mr);
     /* Whoever was directed anew just now is told by that. */
     if (h->out->n_events == before || c.on == COORD_ON_REACHED || c.on == COORD_ON_FAILED)
@@ -243,8 +245,6 @@ const char *coord_works_for_lost(const struct coord_state *state, const struct z
 
 /* Who works by an order that nobody here can replace gets no lease: it parks by itself within the one that it has, and
  * begins nothing destructive any more. */
-static void acknowledge(const struct hearing *h)
-{
 /* Epochs rise by one with each start: one like this is made up, and fences nobody. */
 static bool is_made_up(const struct hearing *h)
 {
@@ -263,6 +263,8 @@ static void send_away(struct coord_output *out, const struct zdm_id *agent, cons
     zdm_copy_text(effect->why, sizeof effect->why, why);
 }
 
+static void acknowledge(const struct hearing *h)
+{
     if (coord_works_for_lost(h->state, h->report, h->agent->shard) != NULL)
         return;
     struct coord_effect *effect = coord_effect(h->out, COORD_DO_SEND_ACK, "");

@@ -179,6 +179,11 @@ bool guard_outranked(const struct coord_case *c)
     return c->rankable;
 }
 
+bool guard_outranked_purging(const struct coord_case *c)
+{
+    return c->rankable && c->s->mode == ZDM_MODE_PURGE;
+}
+
 bool guard_unranked(const struct coord_case *c)
 {
     return !c->rankable;

@@ -114,6 +114,8 @@ static const struct coord_rule rules[] = {
     /* Who acts. */
     {60, ANY & ~(EXCLUDED | UNDONE), COORD_ON_PRIMARY_SEEN, "the actor is read-only, silent, or on a lower timeline",
      "directed(same goal and mode, actor B)", 0, guard_outranked, act_move_actor},
+    {60, UNDONE, COORD_ON_PRIMARY_SEEN, "mode purge; the actor is read-only, silent, or on a lower timeline",
+     "directed(same goal and mode, actor B)", 0, guard_outranked_purging, act_move_actor},
     {61, ANY & ~(EXCLUDED | UNDONE | UNSURE), COORD_ON_PRIMARY_SEEN, "both writable, cannot be ranked",
      "shard_unsure, directed(pause)", COORD_UNSURE, guard_unranked, act_two_primaries},
 

@@ -44,6 +44,8 @@ struct sim_db_truth {
     struct sim_schema schema;
     struct sim_rights rights;
     bool paused;        /* mode of the accepted directive is pause */
+    bool purging;       /* it is purge */
+    uint32_t attempt;   /* and its attempt */
     uint64_t forgotten; /* the accepted generation of the last backup that was put back */
 };
 

@@ -213,6 +213,13 @@ static void take_order(struct sim_db *db, struct agent_journal *journal, const s
 {
     struct sim_db_truth *truth = sim_db_truth(db, journal);
     bool forward = pending->mode == ZDM_MODE_RUN || pending->mode == ZDM_MODE_PURGE;
+    if (pending->op.purge_goes_on && journal->purge_generation == journal->accepted.generation)
+        journal->purge_generation = pending->offered.generation;
+    if (pending->mode == ZDM_MODE_PURGE && truth->purging && truth->attempt == pending->attempt &&
+        truth->rights.leftovers_under == journal->accepted.generation)
+        truth->rights.leftovers_under = pending->offered.generation;
+    truth->purging = pending->mode == ZDM_MODE_PURGE;
+    truth->attempt = pending->attempt;
     zdm_envelope_fini(&journal->directive);
     copy_envelope(&journal->directive, &pending->envelope);
     journal->accepted = pending->offered;

@@ -97,8 +97,8 @@ static const char load_sql[] =
     " purge_generation, purge_generation_now, encode(undo_nonce, 'hex'), CASE WHEN undo_nonce IS NOT NULL THEN"
     " (SELECT string_agg(r.remark, '; ' ORDER BY r.step DESC, r.kind, r.name) FROM (SELECT h.migration, h.step, h.kind,"
     " h.name, h.remark FROM zdm.hidden h WHERE h.state IN ('violated', 'lost') AND NOT h.by_rollback UNION ALL"
-    " SELECT b.migration, b.step, '', '', " PGSQL_WALK_BACK_REMARK " FROM zdm.walk_back b WHERE b.over AND"
-    " b.rows_told > 0) r WHERE r.migration = m.migration) END"
+    " SELECT b.migration, b.step, '', '', " PGSQL_WALK_BACK_REMARK
+    " FROM zdm.walk_back b WHERE b.over) r WHERE r.migration = m.migration) END"
     " FROM zdm.migration m LEFT JOIN zdm.plan p ON p.plan_hash = m.plan_hash ORDER BY migration";
 
 enum zdm_code pgsql_journal_load(struct pgsql_session *s, struct agent_result *result, struct zdm_error *err)
@@ -212,7 +212,8 @@ static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text 
 }
 
 /* Row comparison: (epoch, generation) must rise, and an epoch has one instance only. Going forward and purging end a
- * rollback for good ($11). What was let in was let in for one plan: another one of the same id begins without. */
+ * rollback for good ($11). What was let in was let in for one plan: another one of the same id begins without; and a
+ * purge of leftovers for one order, which may be given anew ($12). */
 static const char accept_sql[] =
     "INSERT INTO zdm.migration AS j (migration, epoch, generation, instance, anchor, digest, plan_hash, directive,"
     " directive_signature, trust_version) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, 'hex'),"
@@ -224,7 +225,8 @@ static const char accept_sql[] =
     " trust_version = greatest(j.trust_version, excluded.trust_version),"
     " entered_phase = CASE WHEN j.plan_hash = excluded.plan_hash THEN j.entered_phase ELSE 0 END,"
     " purge_now = j.purge_now AND j.plan_hash = excluded.plan_hash,"
-    " purge_generation = CASE WHEN j.plan_hash = excluded.plan_hash THEN j.purge_generation ELSE 0 END,"
+    " purge_generation = CASE WHEN j.plan_hash <> excluded.plan_hash THEN 0"
+    " WHEN $12::bool AND j.purge_generation = j.generation THEN excluded.generation ELSE j.purge_generation END,"
     " purge_generation_now = j.purge_generation_now AND j.plan_hash = excluded.plan_hash,"
     " undo_nonce = CASE WHEN $11::bool THEN NULL ELSE j.undo_nonce END"
     " WHERE (excluded.epoch, excluded.generation) > (j.epoch, j.generation)"
@@ -247,11 +249,21 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
     }
     enum zdm_mode mode = w->op->directive->mode;
     bool ends = mode == ZDM_MODE_RUN || mode == ZDM_MODE_PURGE;
-    const char *params[] = {w->op->migration, f.epoch, f.generation,    f.instance, f.anchor, digest, plan, bytes,
-                            signature,        trust,   ends ? "t" : "f"};
+    const char *params[] = {w->op->migration,
+                            f.epoch,
+                            f.generation,
+                            f.instance,
+                            f.anchor,
+                            digest,
+                            plan,
+                            bytes,
+                            signature,
+                            trust,
+                            ends ? "t" : "f",
+                            w->op->purge_goes_on ? "t" : "f"};
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s, accept_sql, 11, params, &res, err);
+        code = pgsql_query(w->s, accept_sql, 12, params, &res, err);
     }
     if (code == ZDM_OK && PQntuples(res) != 1) {
         return not_accepted(w, &f, digest, err);

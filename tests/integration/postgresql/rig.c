@@ -391,6 +391,7 @@ struct agent_result *rig_try_accept(struct rig *r, uint64_t epoch, uint64_t gene
     struct agent_op op = base_op(r, AGENT_OP_ACCEPT);
     op.directive = &directive;
     op.trust_version = r->trust_version;
+    op.purge_goes_on = r->purge_goes_on;
     op.envelope = &envelope;
     memset(op.digest.bytes, digest, 32);
     start(r, &op);

@@ -45,7 +45,7 @@ struct rig {
     struct agent_spend spend[4];
     size_t n_spend;
     int64_t grace_ms;
-    bool purge_now, looking_back;
+    bool purge_now, looking_back, purge_goes_on;
     /* The journal's row, as the last result gave it. */
     struct agent_journal row;
     char remark[ZDM_TEXT_MAX + 1]; /* of the last result that had one */

@@ -79,6 +79,16 @@ static void approvals_of_leftovers_hold_for_one_order(void **state)
     rig_reload(r);
     assert_int_equal(r->row.purge_generation, 2);
     assert_false(r->row.purge_generation_now);
+    r->purge_goes_on = true; /* the same order, given anew */
+    agent_result_free(rig_try_accept(r, 1, 4, 1, 4));
+    rig_reload(r);
+    assert_int_equal(r->row.purge_generation, 4);
+    r->purge_goes_on = false;
+    agent_result_free(rig_try_accept(r, 1, 5, 1, 5));
+    r->purge_goes_on = true; /* of one that nobody spent anything for */
+    agent_result_free(rig_try_accept(r, 1, 6, 1, 6));
+    rig_reload(r);
+    assert_int_equal(r->row.purge_generation, 4);
 }
 
 static void undo_order_counts_once_and_going_forward_ends_it(void **state)

@@ -92,6 +92,8 @@ static void do_accept(struct rig *rig, const struct agent_op *op, struct agent_r
     }
     if (!rig->has_row)
         rig->row_step = 1;
+    if (op->purge_goes_on && rig->row_purge_generation == rig->row_order.fence.generation)
+        rig->row_purge_generation = op->directive->fence.generation;
     rig->has_row = true;
     rig->row_order = *op->directive;
     rig->row_digest = op->digest;

@@ -306,6 +306,29 @@ static void mode_purge_waits_for_its_time_and_goes_on_after_a_restart_without_ne
     assert_true(rig_said(rig)->purged);
 }
 
+/* Another agent acts, or an approval was withdrawn: the purge is the same, and what was spent for it stands. */
+static void mode_purge_goes_on_under_a_new_number_and_not_as_a_new_attempt_or_after_another_mode(void **state)
+{
+    struct rig *rig = *state;
+    roll_back_and_order_the_purge(rig, false);
+    assert_waits(rig, ZDM_WAIT_GRACE, "grace 72h");
+    order(rig, 4, ZDM_MODE_PURGE, 0, 1);
+    rig_run(rig, 5000);
+    assert_waits(rig, ZDM_WAIT_GRACE, "grace 72h");
+    assert_int_equal(rig->row_purge_generation, 4);
+    assert_int_equal(rig->runs[AGENT_RUN_SPEND_APPROVALS], 1);
+    order(rig, 5, ZDM_MODE_PURGE, 0, 2);
+    rig_run(rig, 5000);
+    assert_waits(rig, ZDM_WAIT_APPROVALS, "0 of 2");
+    order(rig, 6, ZDM_MODE_PAUSE, 0, 1);
+    rig_run(rig, 5000);
+    order(rig, 7, ZDM_MODE_PURGE, 0, 1);
+    rig_run(rig, 5000);
+    assert_waits(rig, ZDM_WAIT_APPROVALS, "0 of 2");
+    rig_run(rig, 74 * 3600000);
+    assert_int_equal(rig->leftovers, 2);
+}
+
 static void mode_purge_without_approvals_drops_nothing(void **state)
 {
     struct rig *rig = *state;
@@ -480,6 +503,7 @@ int main(void)
         TEST(mode_purge_drops_what_rollbacks_left_and_says_so),
         TEST(mode_purge_waits_for_its_time_and_goes_on_after_a_restart_without_new_approvals),
         TEST(mode_purge_without_approvals_drops_nothing),
+        TEST(mode_purge_goes_on_under_a_new_number_and_not_as_a_new_attempt_or_after_another_mode),
         TEST(approvals_of_leftovers_do_not_hold_for_what_a_later_rollback_leaves),
         TEST(rollback_spends_also_approvals_that_were_not_needed_to_enter),
         TEST(approvals_of_a_loss_are_spent_with_the_order_and_old_ones_do_not_stop_new_ones),

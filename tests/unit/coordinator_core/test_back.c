@@ -583,6 +583,52 @@ static void leftovers_are_purged_by_as_many_approvers_as_it_takes_also_after_the
     fleet_fini(&f);
 }
 
+/* Nobody else would finish it: the migration has ended. And it is the same attempt, so that agents ask nobody anew. */
+static void purge_of_leftovers_moves_to_the_new_primary_also_when_the_migration_has_ended(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct told told;
+    begin(&f, 1, "em");
+    fleet_enroll(&f, 0, 1);
+    walk_to(&f, 1);
+    fleet_rollback(&f, NULL, 0, false);
+    tell(&f, 0, 0, 0, &told);
+    told.of.undone = true;
+    told.of.hidden_total = 1;
+    fleet_report(&f, &told);
+    assert_int_equal(migration(&f)->mode, COORD_ENDED);
+    tell(&f, 0, 1, 0, &told);
+    told.report.timeline = 9;
+    fleet_report(&f, &told);
+    struct zdm_id first = agent_id(0, 0), second = agent_id(0, 1);
+    assert_true(zdm_id_equal(&shard(&f, 0)->actor, &first)); /* it does nothing: who acts is no matter */
+    tell(&f, 0, 0, 0, &told);
+    told.of.hidden_total = 1;
+    fleet_report(&f, &told);
+    assert_int_equal(fleet_purge(&f, BOB, 0, NULL), ZDM_OK);
+    uint32_t attempt = shard(&f, 0)->attempt;
+    uint64_t generation = shard(&f, 0)->generation;
+    tell(&f, 0, 1, 0, &told); /* cannot be ranked */
+    zdm_copy_text(told.report.identity, sizeof told.report.identity, "elsewhere");
+    fleet_report(&f, &told);
+    assert_status(&f, 0, COORD_UNDONE);
+    assert_int_equal(shard(&f, 0)->generation, generation);
+    told.report.timeline = 9;
+    fleet_report(&f, &told);
+    assert_true(zdm_id_equal(&shard(&f, 0)->actor, &second));
+    assert_int_equal(shard(&f, 0)->mode, ZDM_MODE_PURGE);
+    assert_int_equal(shard(&f, 0)->attempt, attempt);
+    assert_true(shard(&f, 0)->generation > generation);
+    tell(&f, 0, 1, 0, &told);
+    told.report.timeline = 9;
+    told.of.purged = true;
+    fleet_report(&f, &told);
+    assert_int_equal(count_events(&f, COORD_EVENT_SHARD_PURGED), 1);
+    assert_fold_is_the_same(&f);
+    fleet_fini(&f);
+}
+
 static void purge_opens_the_purge_phase_for_those_who_have_it_before_them(void **unused)
 {
     (void)unused;
@@ -661,6 +707,7 @@ int main(void)
         cmocka_unit_test(excluded_shard_comes_back_through_proof),
         cmocka_unit_test(migration_ends_undone_when_all_but_the_excluded_are),
         cmocka_unit_test(leftovers_are_purged_by_as_many_approvers_as_it_takes_also_after_the_end),
+        cmocka_unit_test(purge_of_leftovers_moves_to_the_new_primary_also_when_the_migration_has_ended),
         cmocka_unit_test(purge_opens_the_purge_phase_for_those_who_have_it_before_them),
         cmocka_unit_test(what_is_done_everywhere_goes_back_until_its_purge_and_forward_again),
         cmocka_unit_test(what_is_done_does_not_go_back_beside_another_migration_on_its_table),

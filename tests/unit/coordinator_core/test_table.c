@@ -66,9 +66,9 @@ static bool is_sane(enum coord_status status, const struct combination *c)
             return c->mode != ZDM_MODE_RUN && c->goal < c->at;
         return (c->mode == ZDM_MODE_PAUSE && c->goal == c->at + 1) || (c->mode != ZDM_MODE_UNDO && c->goal == c->at);
     case COORD_DONE:
-        return c->at == LAST && c->goal == LAST && (c->mode == ZDM_MODE_RUN || c->mode == ZDM_MODE_PURGE);
+        return c->at == LAST && c->goal == LAST && c->mode != ZDM_MODE_UNDO;
     case COORD_UNDONE:
-        return c->at == 0 && c->goal == 0 && (c->mode == ZDM_MODE_UNDO || c->mode == ZDM_MODE_PURGE);
+        return c->at == 0 && c->goal == 0;
     case COORD_EXCLUDED:
         return c->mode == ZDM_MODE_PAUSE && c->goal == c->at;
     }
@@ -211,7 +211,7 @@ static void each_status_answers_each_stimulus_by_a_row_or_by_this_list_of_refusa
         {COORD_ON_RETRYING, "-.-------"},     {COORD_ON_PAUSE, "......---"},       {COORD_ON_RESUME, "--..---.-"},
         {COORD_ON_RETRY, "---.-.---"},        {COORD_ON_ROLLBACK, ".......--"},    {COORD_ON_UNDONE, "--.-.----"},
         {COORD_ON_REGRESSED, "....-..--"},    {COORD_ON_UNKNOWN, "..--.----"},     {COORD_ON_PROVEN, "-----.---"},
-        {COORD_ON_PRIMARY_SEEN, ".......--"}, {COORD_ON_EXCLUDE, "......-.-"},     {COORD_ON_INCLUDE, "--------."},
+        {COORD_ON_PRIMARY_SEEN, "........-"}, {COORD_ON_EXCLUDE, "......-.-"},     {COORD_ON_INCLUDE, "--------."},
         {COORD_ON_LOWER_PAIR, "........."},   {COORD_ON_HIGHER_PAIR, "........."}, {COORD_ON_OTHER_REPORT, "------..-"},
         {COORD_ON_PURGE, "------..-"},        {COORD_ON_PURGED, "------..-"},      {COORD_ON_FORWARD, "--....---"},
     };
