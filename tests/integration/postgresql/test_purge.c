@@ -164,6 +164,70 @@ static void leftover_that_somebody_dropped_is_forgotten(void **state)
     rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_ALREADY);
 }
 
+/* The column of the rename, taken back: one leftover. */
+static void leave_one(struct rig *r)
+{
+    hidden(r);
+    rig_undo(r, 3);
+    r->floor = 1;
+    rig_undo(r, 2);
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attname ~ '^~zdm_u' AND NOT attisdropped"),
+                     1);
+}
+
+static void leftover_that_somebody_took_over_is_forgotten_and_kept(void **state)
+{
+    struct rig *r = *state;
+    leave_one(r);
+    rig_exec(r->super, rig_value(r, "SELECT format('COMMENT ON COLUMN users.%%I IS ''ours now''', attname) FROM"
+                                    " pg_attribute WHERE attname ~ '^~zdm_u'"));
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_OK);
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_ALREADY);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attname ~ '^~zdm_u' AND NOT attisdropped"),
+                     1);
+}
+
+static void what_a_hide_hid_and_what_another_migration_left_are_no_leftovers(void **state)
+{
+    struct rig *r = *state;
+    hidden(r);
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_ALREADY);
+    rig_inspect(r, 4, AGENT_PROOF_NOT_DONE);
+    rig_exec(r->super, "UPDATE zdm.hidden SET migration = 'other', by_rollback = true");
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_ALREADY);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attname = 'zdm_h_name'"), 1);
+}
+
+static void purge_of_leftovers_is_fenced(void **state)
+{
+    struct rig *r = *state;
+    leave_one(r);
+    struct zdm_fence mine = r->fence;
+    agent_result_free(rig_try_accept(r, 2, 1, 2, 9));
+    r->fence = mine;
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_FENCED);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attname ~ '^~zdm_u' AND NOT attisdropped"),
+                     1);
+}
+
+static void purge_phase_asks_the_grace_of_the_youngest_leftover_too(void **state)
+{
+    struct rig *r = *state;
+    leave_one(r);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 2, AGENT_OK);
+    rig_run(r, AGENT_RUN_HIDE, 3, AGENT_OK);
+    rig_exec(r->super, "UPDATE zdm.hidden SET hidden_at = hidden_at - interval '1 hour' WHERE NOT by_rollback");
+    purge_is_early(r, AGENT_RUN_PURGE, 4);
+    rig_exec(r->super, "UPDATE zdm.hidden SET hidden_at = hidden_at - interval '1 hour' WHERE by_rollback");
+    rig_run(r, AGENT_RUN_PURGE, 4, AGENT_OK);
+}
+
 static void images_go_a_grace_after_the_last_batch(void **state)
 {
     struct rig *r = *state;
@@ -210,6 +274,10 @@ int main(void)
         RIG_TEST(purge_phase_takes_what_rollbacks_left),
         RIG_TEST(leftovers_go_one_by_one_each_after_its_grace),
         RIG_TEST(leftover_that_somebody_dropped_is_forgotten),
+        RIG_TEST(leftover_that_somebody_took_over_is_forgotten_and_kept),
+        RIG_TEST(what_a_hide_hid_and_what_another_migration_left_are_no_leftovers),
+        RIG_TEST(purge_of_leftovers_is_fenced),
+        RIG_TEST(purge_phase_asks_the_grace_of_the_youngest_leftover_too),
         RIG_TEST(images_go_a_grace_after_the_last_batch),
         RIG_TEST(purge_is_fenced),
     };

@@ -263,6 +263,21 @@ static void a_request_carried_by_somebody_else_is_refused(void **state)
     assert_false(coord_driver_state(w->driver)->frozen);
 }
 
+/* The signature is right, and that of the session's person; its header says that it is another's. */
+static void a_request_that_names_another_signer_than_the_sessions_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct client *ann = dial_person(w, &w->ann);
+    struct zdm_signing_key named = w->ann;
+    struct zdm_request request = {.verb = ZDM_VERB_FREEZE};
+    named.id = w->bob.id;
+    ann->key = &named;
+    struct zdm_frame answer = ask(ann, &request);
+    assert_int_equal(answer.u.answer.code, ZDM_AUTH);
+    assert_false(coord_driver_state(w->driver)->frozen);
+    ann->key = &w->ann;
+}
+
 static void the_same_request_again_gets_the_same_answer_and_changes_nothing(void **state)
 {
     struct world *w = *state;
@@ -344,6 +359,30 @@ static void an_upload_out_of_order_closes_the_connection(void **state)
         .type = ZDM_FRAME_UPLOAD, .u.piece = {.total = 1000, .offset = 500, .bytes = (const uint8_t *)"late", .n = 4}};
     give(ann, &frame);
     assert_false(ann->open);
+}
+
+static void of_two_uploads_the_plan_that_the_request_names_is_submitted(void **state)
+{
+    struct world *w = *state;
+    struct client *ann = dial_person(w, &w->ann), *other = dial_person(w, &w->ann);
+    (void)join(w, ann, 1);
+    expect_ok(submit_kind(other, OF_ANOTHER_TABLE)); /* stays among that session's uploads */
+    expect_ok(submit(other));
+    assert_non_null(coord_find_migration(coord_driver_state(w->driver), "rename"));
+    assert_non_null(coord_find_migration(coord_driver_state(w->driver), "other"));
+}
+
+static void notes_of_another_plan_are_refused(void **state)
+{
+    struct world *w = *state;
+    struct client *ann = dial_person(w, &w->ann);
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    struct zdm_notes notes = {.file = (char *)"rename.md", .title = (char *)"Rename"}; /* of no phase */
+    (void)join(w, ann, 1);
+    zdm_notes_encode(&notes, &bytes);
+    upload(ann, bytes.data, bytes.len);
+    expect_refusal(submit(ann), ZDM_INVALID, "the notes belong to another plan: 0 phases, not 2");
+    zdm_buffer_fini(&bytes);
 }
 
 static void a_plan_that_no_operator_signed_is_refused(void **state)
@@ -564,12 +603,15 @@ int main(void)
         WORLD(a_restored_backup_starts_fenced_and_gives_no_orders),
         WORLD(a_request_signed_for_another_session_is_refused),
         WORLD(a_request_carried_by_somebody_else_is_refused),
+        WORLD(a_request_that_names_another_signer_than_the_sessions_is_refused),
         WORLD(the_same_request_again_gets_the_same_answer_and_changes_nothing),
         WORLD(a_viewer_reads_but_may_not_pause),
         WORLD(a_stranger_is_no_person),
         WORLD(garbage_closes_the_connection_at_every_stage),
         WORLD(a_frame_of_another_role_closes_the_connection),
         WORLD(an_upload_out_of_order_closes_the_connection),
+        WORLD(of_two_uploads_the_plan_that_the_request_names_is_submitted),
+        WORLD(notes_of_another_plan_are_refused),
         WORLD(a_plan_that_no_operator_signed_is_refused),
         WORLD(a_new_session_of_an_agent_replaces_the_old_one),
         WORLD(who_floods_loses_its_session_and_nobody_else_does),

@@ -16,12 +16,14 @@
 struct change {
     const char *without; /* a person who is left out */
     const char *roles_of;
-    uint32_t roles; /* of roles_of */
+    uint32_t roles;      /* of roles_of */
+    const char *becomes; /* operator */
     uint32_t version;
     const struct zdm_signing_key *coordinator; /* the only one; NULL: as before */
     const struct zdm_signing_key *signer;      /* NULL: the root */
     bool many;                                 /* as many people as a version has room for */
     bool forged;                               /* a bit of the signature is wrong */
+    bool four_eyes;
 };
 
 enum { PEOPLE_MAX = 256 };
@@ -47,10 +49,13 @@ static struct zdm_trust changed(const struct world *w, const struct change *chan
             continue;
         if (change->roles_of != NULL && strcmp(person.name, change->roles_of) == 0)
             person.roles = change->roles;
+        if (change->becomes != NULL && strcmp(person.name, change->becomes) == 0)
+            person.roles = ZDM_ROLE_OPERATOR;
         people[trust.n_people++] = person;
     }
     if (change->many)
         add_people(&trust);
+    trust.four_eyes = trust.four_eyes || change->four_eyes;
     if (change->coordinator != NULL)
         trust.coordinators[0] = change->coordinator->public_key;
     return trust;
@@ -442,6 +447,91 @@ static void a_lost_answer_of_the_store_adopts_once(void **state)
     }
 }
 
+/* ---- Roles, eyes and roots ---- */
+
+static void a_token_of_an_operator_who_has_lost_the_role_lets_nobody_in(void **state)
+{
+    struct world *w = *state;
+    struct client *ann = dial_person(w, &w->ann);
+    struct zdm_frame frame = {.type = ZDM_FRAME_JOIN, .u.join.secret = {0x99}};
+    enrol(ann, 2, frame.u.join.secret);
+    expect_ok(publish(ann, &(struct change){.roles_of = "ann", .roles = ZDM_ROLE_APPROVER, .becomes = "bob"}));
+    struct client *c = dial_as(w, ZDM_SESSION_AGENT, &w->agents[2], true);
+    assert_non_null(c);
+    give(c, &frame);
+    assert_true(take(c, ZDM_FRAME_BYE, &frame));
+    assert_null(coord_find_agent(coord_driver_state(w->driver), &w->agents[2].id));
+}
+
+static void four_eyes_of_a_newer_file_are_in_force_at_once(void **state)
+{
+    struct world *w = *state;
+    struct client *ann = dial_person(w, &w->ann);
+    (void)join(w, ann, 1);
+    expect_ok(submit_kind(ann, ASKS_FOR_APPROVAL));
+    const struct coord_migration *m = coord_find_migration(coord_driver_state(w->driver), "rename");
+    expect_ok(publish(ann, &(struct change){.four_eyes = true}));
+    struct zdm_approval approval = {.migration = "rename",
+                                    .plan_hash = m->plan->hash,
+                                    .phase = 2,
+                                    .phase_digest = m->plan->phases[1].digest,
+                                    .action = ZDM_APPROVE_ENTER,
+                                    .trust_version = 2,
+                                    .issued_at_ms = w->wall_ms,
+                                    .expires_at_ms = w->wall_ms + 86400000,
+                                    .nonce = {{0x31}}};
+    struct zdm_buffer body = ZDM_BUFFER_INIT;
+    struct zdm_request request = {.verb = ZDM_VERB_APPROVE, .migration = "rename"};
+    zdm_approval_encode(&approval, &body);
+    request.payload = sign(w, &w->ann, ZDM_SIGNED_APPROVAL, &body);
+    expect_refusal(ask(ann, &request), ZDM_REFUSED, "ann submitted the plan and cannot approve it too");
+    zdm_envelope_fini(&request.payload);
+    zdm_buffer_fini(&body);
+}
+
+/* Version 2 has another root: who holds the old one alone cannot make it, nor who holds the new one alone. */
+static void new_roots_are_adopted_only_with_the_signatures_of_old_and_new(void **state)
+{
+    struct world *w = *state;
+    struct client *ann = dial_person(w, &w->ann);
+    struct zdm_person people[PEOPLE_MAX];
+    struct zdm_trust trust = changed(w, &(struct change){.version = 2}, people);
+    struct zdm_buffer body = ZDM_BUFFER_INIT;
+    trust.roots[0] = w->vic.public_key;
+    zdm_trust_encode(&trust, &body);
+    struct zdm_envelope by[2] = {sign(w, &w->root, ZDM_SIGNED_TRUST, &body), sign(w, &w->vic, ZDM_SIGNED_TRUST, &body)};
+    for (size_t which = 1; which <= 3; which++) {
+        struct zdm_buffer file = ZDM_BUFFER_INIT;
+        zdm_trust_chain_write(&w->chain, &file);
+        for (size_t i = 0; i < 2; i++)
+            if ((which >> i & 1U) != 0)
+                zdm_envelope_flatten(&by[i], &file);
+        if (which == 3)
+            expect_ok(publish_file(ann, &file));
+        else
+            expect_refusal(publish_file(ann, &file), ZDM_AUTH, "signed by 0 roots");
+        assert_int_equal(version_in_force(w), which == 3 ? 2 : 1);
+        zdm_buffer_fini(&file);
+    }
+    zdm_envelope_fini(&by[0]);
+    zdm_envelope_fini(&by[1]);
+    zdm_buffer_fini(&body);
+}
+
+static void a_file_that_is_cut_short_is_damaged_where_it_ends(void **state)
+{
+    struct world *w = *state;
+    struct client *ann = dial_person(w, &w->ann);
+    struct zdm_buffer file = next_file(w, &without_vic), first = ZDM_BUFFER_INIT;
+    char words[64];
+    zdm_trust_chain_write(&w->chain, &first);
+    (void)snprintf(words, sizeof words, "damaged at byte %zu", first.len);
+    file.len--;
+    expect_refusal(publish_file(ann, &file), ZDM_PROTOCOL, words);
+    zdm_buffer_fini(&file);
+    zdm_buffer_fini(&first);
+}
+
 int main(void)
 {
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_start, world_stop)
@@ -464,6 +554,10 @@ int main(void)
         WORLD(a_crash_between_the_file_and_the_log_ends_in_adoption_at_the_start),
         WORLD(a_file_that_cannot_be_written_changes_nothing),
         WORLD(without_room_for_the_event_the_old_file_comes_back),
+        WORLD(a_token_of_an_operator_who_has_lost_the_role_lets_nobody_in),
+        WORLD(four_eyes_of_a_newer_file_are_in_force_at_once),
+        WORLD(new_roots_are_adopted_only_with_the_signatures_of_old_and_new),
+        WORLD(a_file_that_is_cut_short_is_damaged_where_it_ends),
         cmocka_unit_test(a_lost_answer_of_the_store_adopts_once),
     };
 #undef WORLD
