@@ -168,6 +168,8 @@ enum zdm_code coord_apply_directed(struct coord_state *state, struct coord_migra
     const uint8_t *bits = event->u.directed.shards;
     size_t n_bytes = event->u.directed.n_bytes;
     uint32_t first = event->u.directed.first;
+    if (event->u.directed.set_goal && event->u.directed.goal > m->plan->n_phases)
+        return coord_apply_corrupt(event, err, "a phase");
     if (event->u.directed.undo_order.len > 0 && !keep_undo(m, event))
         return coord_apply_nomem(err);
     for (size_t byte = 0; byte < n_bytes; byte++)

@@ -159,13 +159,15 @@ static uint32_t lowest_switch(const struct retreat *r)
     return found;
 }
 
-static size_t count_beyond(const struct retreat *r, uint32_t phase, const struct coord_shard **out_one, size_t *out_of)
+/* Among those that are selected, or among the others. */
+static size_t count_beyond(const struct retreat *r, bool selected, uint32_t phase, const struct coord_shard **out_one,
+                           size_t *out_of)
 {
     size_t n = 0;
     *out_of = 0;
     for (size_t i = 0; i < r->m->n_shards; i++) {
         const struct coord_shard *s = &r->m->shards[i];
-        if (!r->selected[i] || s->status == COORD_EXCLUDED)
+        if (r->selected[i] != selected || s->status == COORD_EXCLUDED)
             continue;
         ++*out_of;
         if (s->entered > phase) {
@@ -186,7 +188,7 @@ static bool passes_reverse_barrier(const struct retreat *r)
 {
     const struct coord_shard *one = NULL;
     uint32_t g = lowest_switch(r);
-    size_t of, beyond = g == 0 ? 0 : count_beyond(r, g, &one, &of);
+    size_t of, beyond = g == 0 ? 0 : count_beyond(r, true, g, &one, &of);
     if (g == 0)
         return true;
     if (beyond > 0) {
@@ -205,7 +207,16 @@ static bool passes_reverse_barrier(const struct retreat *r)
     if (r->input->u.request.request->flags_off)
         return true;
     zdm_error_set(r->answer, ZDM_REFUSED, "reverse barrier: flag %s of phase %u may still be on", flag_of(r, g), g);
-    zdm_error_detail(r->answer, "New code would read what the rollback takes away.");
+    size_t others = count_beyond(r, false, g, &one, &of);
+    if (others == 0)
+        zdm_error_detail(r->answer, "New code would read what the rollback takes away.");
+    else
+        zdm_error_detail(
+            r->answer,
+            "New code would read what the rollback takes away. And %zu shard%s not selected stand%s beyond "
+            "phase %u (%s): old code does not find there what was hidden. Take them back to phase %u "
+            "before the flag goes off for them.",
+            others, others == 1 ? "" : "s", others == 1 ? "s" : "", g, one->name, g);
     zdm_error_hint(r->answer,
                    "Turn it off everywhere and wait until no new code runs; then an operator says so: zdmctl "
                    "rollback %s %s --to %u --flag-off.",

@@ -67,6 +67,13 @@ static void spend_budget(struct coord_case *c)
     event->u.halted.failed = failed;
 }
 
+/* An agent that makes up a number shall not push the shard's to the end of what it can hold. */
+static uint32_t plausible(uint32_t reported, uint32_t attempt)
+{
+    enum { AHEAD_MAX = 1000 * 1000 };
+    return reported > attempt && reported - attempt > AHEAD_MAX ? attempt : reported;
+}
+
 void act_failed(struct coord_case *c)
 {
     struct coord_event *event = coord_emit(c->out, COORD_EVENT_SHARD_FAILED, c->m->id);
@@ -79,7 +86,7 @@ void act_failed(struct coord_case *c)
     if (c->report != NULL) {
         event->u.failed.step = c->report->step;
         event->u.failed.code = c->report->error_code;
-        event->u.failed.attempt = c->report->failed_attempt;
+        event->u.failed.attempt = plausible(c->report->failed_attempt, c->s->attempt);
         zdm_copy_text(event->u.failed.sqlstate, sizeof event->u.failed.sqlstate, c->report->error_sqlstate);
         zdm_copy_text(event->u.failed.text, sizeof event->u.failed.text, c->report->error);
     }

@@ -346,6 +346,8 @@ static void gate_goes_back_only_when_the_last_shard_does(void **unused)
     fleet_ask(&f, ZDM_VERB_RESUME, "shard=s00001");
     fleet_advance_to(&f, "shard=s00001", 3);
     assert_int_equal(shard(&f, 1)->opened, 3);
+    assert_int_equal(fleet_rollback(&f, "shard=s00000", 1, false), ZDM_REFUSED);
+    assert_non_null(strstr(f.answer.detail, "1 shard not selected stands beyond phase 2 (s00001)"));
     assert_int_equal(fleet_rollback(&f, "shard=s00000", 1, true), ZDM_OK);
     assert_int_equal(migration(&f)->gates[1].state, COORD_GATE_PASSED);
     assert_int_equal(fleet_rollback(&f, "shard=s00001", 1, true), ZDM_REFUSED); /* it is in phase 3 */

@@ -272,6 +272,13 @@ static void retry_goes_above_every_attempt_that_the_journal_knows_of(void **unus
     assert_status(&f, 0, COORD_FAILED);
     assert_int_equal(fleet_ask(&f, ZDM_VERB_RETRY, "shard=s00000"), ZDM_OK);
     assert_int_equal(shard(&f, 0)->attempt, 8);
+    tell(&f, 0, 0, 0, &told);
+    told.of.state = ZDM_AGENT_STOPPED;
+    told.of.failed_attempt = UINT32_MAX; /* made up */
+    fleet_report(&f, &told);
+    assert_status(&f, 0, COORD_FAILED);
+    assert_int_equal(fleet_ask(&f, ZDM_VERB_RETRY, "shard=s00000"), ZDM_OK);
+    assert_int_equal(shard(&f, 0)->attempt, 9);
     assert_fold_is_the_same(&f);
     fleet_fini(&f);
 }

@@ -105,6 +105,28 @@ static void request_id_that_was_seen_is_answered_and_not_done_again(void **unuse
     fleet_fini(&f);
 }
 
+static void event_about_a_phase_that_the_plan_does_not_have_is_a_damaged_log(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    uint8_t bits[] = {1};
+    fleet_init(&f, 2);
+    fleet_submit(&f, plan_of("m", "em"));
+    struct coord_event event = {.type = COORD_EVENT_SHARDS_DIRECTED, .migration = "m", .seq = f.state->head_seq + 1};
+    event.u.directed.shards = bits;
+    event.u.directed.n_bytes = sizeof bits;
+    event.u.directed.mode = ZDM_MODE_RUN;
+    event.u.directed.set_goal = true;
+    event.u.directed.goal = 3;
+    assert_int_equal(coord_apply(f.state, &event, &err), ZDM_CORRUPT);
+    event.u.directed.goal = UINT32_MAX;
+    assert_int_equal(coord_apply(f.state, &event, &err), ZDM_CORRUPT);
+    event.u.directed.goal = 2;
+    assert_int_equal(coord_apply(f.state, &event, &err), ZDM_OK);
+    fleet_fini(&f);
+}
+
 static void advance_is_refused_when_the_migration_moved_since_the_person_looked(void **unused)
 {
     (void)unused;
@@ -267,6 +289,7 @@ int main(void)
         cmocka_unit_test(submit_refuses_a_shard_whose_engine_no_step_is_for),
         cmocka_unit_test(waves_take_selectors_first_and_percentages_of_the_rest_by_name),
         cmocka_unit_test(request_id_that_was_seen_is_answered_and_not_done_again),
+        cmocka_unit_test(event_about_a_phase_that_the_plan_does_not_have_is_a_damaged_log),
         cmocka_unit_test(advance_is_refused_when_the_migration_moved_since_the_person_looked),
         cmocka_unit_test(selection_that_names_an_unknown_shard_or_nothing_is_refused),
         cmocka_unit_test(verbs_that_need_a_signature_inside_are_refused_without_one),
