@@ -221,6 +221,9 @@ static bool is_kept_up(const struct zdm_plan *plan, const struct zdm_step *hide)
 
 static const char *order_fault(const struct zdm_plan *plan, const struct zdm_step *step)
 {
+    enum zdm_phase_class class = zdm_plan_phase(plan, zdm_plan_phase_of(plan, step->ordinal))->class;
+    if (step->action == ZDM_ACTION_HIDE_COLUMN && class != ZDM_PHASE_CONTRACT)
+        return "hides a column outside of a contract phase, whose barrier waits until no code reads it";
     if (step->action == ZDM_ACTION_DROP_CONSTRAINT && !comes_after(plan, step, ZDM_ACTION_ADD_CHECK, false))
         return "drops a constraint that the plan does not add";
     if (step->action == ZDM_ACTION_PURGE_COLUMN && !comes_after(plan, step, ZDM_ACTION_HIDE_COLUMN, true))

@@ -160,11 +160,22 @@ static void backfill_of_what_was_there_before_keeps_it_or_says_that_it_is_lost(v
     }
 }
 
+static void column_is_hidden_in_a_contract_phase_alone(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("honest.md", runbook);
+    uint32_t phase = zdm_plan_phase_of(c.plan, find_action(&c, ZDM_ACTION_HIDE_COLUMN)->ordinal);
+    c.plan->phases[phase - 1].class = ZDM_PHASE_EXPAND;
+    assert_lie(c.plan, "an early hide", "outside of a contract phase");
+    compiled_fini(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plan_of_the_compiler_is_honest_and_with_one_lie_it_is_not),
         cmocka_unit_test(backfill_of_what_was_there_before_keeps_it_or_says_that_it_is_lost),
+        cmocka_unit_test(column_is_hidden_in_a_contract_phase_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
