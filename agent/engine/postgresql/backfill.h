@@ -19,6 +19,7 @@ struct pgsql_walk {
     char *next_first, *next;     /* where the next chunk ends and how many rows it has; without and with a cursor */
     char *lock_first, *lock;     /* locks the rows of a range in key order */
     char *change_first, *change; /* UPDATE of a range */
+    char *left_first, *left;     /* of a SYNC_REMOVE: how many rows of a range the change leaves apart */
     char *differ_first, *differ; /* key of a row in the range whose target is not what it should be */
 };
 

@@ -258,6 +258,7 @@ static enum zdm_code write_chunk(struct pgsql_work *w, struct pgsql_walk_back *p
     w->result->rows_changed = (uint32_t)pgsql_int(res, 0, 2);
     place->rows_walked += w->result->rows_walked;
     place->rows_told += (uint64_t)(pgsql_int(res, 0, 1) - pgsql_int(res, 0, 3));
+    place->rows_left += (uint64_t)(pgsql_int(res, 0, 0) - pgsql_int(res, 0, 1));
     place->over = w->result->rows_walked < limit;
     if (pgsql_text(res, 0, 4) != NULL) {
         free(place->cursor);

@@ -49,7 +49,7 @@ static const char tables[] =
     "CREATE TABLE IF NOT EXISTS zdm.walk_back (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
     " cursor text, bound text, walk_key text, rows_walked bigint NOT NULL DEFAULT 0,"
     " rows_total bigint NOT NULL DEFAULT 0, rows_told bigint NOT NULL DEFAULT 0, told text NOT NULL DEFAULT '',"
-    " over boolean NOT NULL DEFAULT false,"
+    " rows_left bigint NOT NULL DEFAULT 0, why_left text NOT NULL DEFAULT '', over boolean NOT NULL DEFAULT false,"
     " PRIMARY KEY (migration, step)) WITH (fillfactor = 10);"
     "INSERT INTO zdm.meta (format) VALUES (1) ON CONFLICT DO NOTHING";
 

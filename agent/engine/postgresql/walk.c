@@ -16,9 +16,9 @@ void pgsql_walk_free(struct pgsql_walk *walk)
     if (walk == NULL) {
         return;
     }
-    char *const texts[] = {walk->full_first, walk->full,         walk->walk_key, walk->next_first,
-                           walk->next,       walk->lock_first,   walk->lock,     walk->change_first,
-                           walk->change,     walk->differ_first, walk->differ};
+    char *const texts[] = {walk->full_first, walk->full,         walk->walk_key,     walk->next_first, walk->next,
+                           walk->lock_first, walk->lock,         walk->change_first, walk->change,     walk->left_first,
+                           walk->left,       walk->differ_first, walk->differ};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         free(texts[i]);
     }
@@ -56,9 +56,13 @@ static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zd
     walk->change = pgsql_walk_batch_text(facts, step, 2);
     walk->differ_first = pgsql_walk_differ_text(facts, table, 0);
     walk->differ = pgsql_walk_differ_text(facts, table, 2);
+    bool catches_up = step->action == ZDM_ACTION_SYNC_REMOVE;
+    walk->left_first = catches_up ? pgsql_walk_left_text(facts, step, 0) : NULL;
+    walk->left = catches_up ? pgsql_walk_left_text(facts, step, 2) : NULL;
     bool whole = walk->full_first != NULL && walk->full != NULL && walk->walk_key != NULL && walk->next_first != NULL &&
                  walk->next != NULL && walk->lock_first != NULL && walk->lock != NULL && walk->change_first != NULL &&
-                 walk->change != NULL && walk->differ_first != NULL && walk->differ != NULL;
+                 walk->change != NULL && walk->differ_first != NULL && walk->differ != NULL &&
+                 (!catches_up || (walk->left_first != NULL && walk->left != NULL));
     if (!whole) {
         pgsql_walk_free(walk);
         return NULL;

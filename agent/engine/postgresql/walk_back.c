@@ -33,18 +33,17 @@ static enum zdm_code of_step(struct pgsql_work *w, const char *sql, PGresult **o
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.walk_back");
 }
 
-#define BEGIN_SQL(told)                                                                                                \
-    "INSERT INTO zdm.walk_back (migration, step, told) VALUES ($1, $2::int4, '" told                                   \
-    "') ON CONFLICT (migration, step)"                                                                                 \
-    " DO UPDATE SET cursor = NULL, bound = NULL, walk_key = NULL, rows_walked = 0, rows_total = 0, rows_told = 0,"     \
-    " told = excluded.told, over = false"
+#define BEGIN_SQL(told, why_left)                                                                                      \
+    "INSERT INTO zdm.walk_back (migration, step, told, why_left) VALUES ($1, $2::int4, '" told "', '" why_left "')"    \
+    " ON CONFLICT (migration, step) DO UPDATE SET cursor = NULL, bound = NULL, walk_key = NULL, rows_walked = 0,"      \
+    " rows_total = 0, rows_told = 0, rows_left = 0, told = excluded.told, why_left = excluded.why_left, over = false"
 
 enum zdm_code pgsql_walk_back_begin(struct pgsql_work *w, struct zdm_error *err)
 {
-    return of_step(w,
-                   w->step->action == ZDM_ACTION_SYNC_REMOVE ? BEGIN_SQL("were brought in step with the new column")
-                                                             : BEGIN_SQL("were changed since and kept"),
-                   NULL, err);
+    static const char images[] = BEGIN_SQL("changed since and kept", "deleted or got another key since");
+    static const char catch_up[] =
+        BEGIN_SQL("brought in step with the new column", "left, since the old column cannot hold the new value");
+    return of_step(w, w->step->action == ZDM_ACTION_SYNC_REMOVE ? catch_up : images, NULL, err);
 }
 
 enum zdm_code pgsql_walk_back_forget(struct pgsql_work *w, struct zdm_error *err)
@@ -68,7 +67,7 @@ enum zdm_code pgsql_walk_back_read(struct pgsql_work *w, struct pgsql_walk_back 
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = of_step(w,
-                                 "SELECT over, rows_walked, rows_total, rows_told, cursor, bound, walk_key"
+                                 "SELECT over, rows_walked, rows_total, rows_told, cursor, bound, walk_key, rows_left"
                                  " FROM zdm.walk_back WHERE migration = $1 AND step = $2::int4",
                                  &res, err);
     *out = (struct pgsql_walk_back){.there = code == ZDM_OK && PQntuples(res) == 1};
@@ -79,6 +78,7 @@ enum zdm_code pgsql_walk_back_read(struct pgsql_work *w, struct pgsql_walk_back 
     out->rows_walked = (uint64_t)pgsql_int(res, 0, 1);
     out->rows_total = (uint64_t)pgsql_int(res, 0, 2);
     out->rows_told = (uint64_t)pgsql_int(res, 0, 3);
+    out->rows_left = (uint64_t)pgsql_int(res, 0, 7);
     bool whole = copy(&out->cursor, pgsql_text(res, 0, 4)) && copy(&out->bound, pgsql_text(res, 0, 5)) &&
                  copy(&out->walk_key, pgsql_text(res, 0, 6));
     return whole ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
@@ -87,16 +87,18 @@ enum zdm_code pgsql_walk_back_read(struct pgsql_work *w, struct pgsql_walk_back 
 enum zdm_code pgsql_walk_back_write(struct pgsql_work *w, const struct pgsql_walk_back *place, struct zdm_error *err)
 {
     static const char sql[] = "UPDATE zdm.walk_back SET cursor = $3, bound = $4, walk_key = $5, rows_walked = $6::int8,"
-                              " rows_total = $7::int8, rows_told = $8::int8, over = $9::bool"
+                              " rows_total = $7::int8, rows_told = $8::int8, over = $9::bool, rows_left = $10::int8"
                               " WHERE migration = $1 AND step = $2::int4";
-    char step[16], walked[24], total[24], told[24];
+    char step[16], walked[24], total[24], told[24], gone[24];
     snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
     snprintf(walked, sizeof walked, "%" PRIu64, place->rows_walked);
     snprintf(total, sizeof total, "%" PRIu64, place->rows_total);
     snprintf(told, sizeof told, "%" PRIu64, place->rows_told);
-    const char *params[] = {w->op->migration, step,  place->cursor, place->bound,           place->walk_key,
-                            walked,           total, told,          place->over ? "t" : "f"};
-    enum zdm_code code = pgsql_query_prepared(w->s, sql, 9, params, NULL, err);
+    snprintf(gone, sizeof gone, "%" PRIu64, place->rows_left);
+    const char *params[] = {w->op->migration,        step,   place->cursor, place->bound,
+                            place->walk_key,         walked, total,         told,
+                            place->over ? "t" : "f", gone};
+    enum zdm_code code = pgsql_query_prepared(w->s, sql, 10, params, NULL, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while writing zdm.walk_back");
     }
@@ -120,9 +122,9 @@ enum zdm_code pgsql_walk_back_remark(struct pgsql_work *w, struct zdm_error *err
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = of_step(w,
                                  "SELECT " PGSQL_WALK_BACK_REMARK " FROM zdm.walk_back b WHERE migration = $1 AND"
-                                 " step = $2::int4 AND over AND rows_told > 0",
+                                 " step = $2::int4 AND over",
                                  &res, err);
-    if (code == ZDM_OK && PQntuples(res) == 1) {
+    if (code == ZDM_OK && PQntuples(res) == 1 && pgsql_text(res, 0, 0) != NULL) {
         zdm_copy_text(w->result->remark, sizeof w->result->remark, pgsql_text(res, 0, 0));
     }
     return code;
@@ -153,6 +155,7 @@ static enum zdm_code walk_on(struct pgsql_work *w, struct pgsql_walk_back *place
     struct pgsql_work as = *w;
     struct pgsql_chunk chunk = {0};
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *left = NULL;
     op.cursor = place->cursor;
     op.bound = place->bound;
     as.op = &op;
@@ -163,6 +166,9 @@ static enum zdm_code walk_on(struct pgsql_work *w, struct pgsql_walk_back *place
     if (code == ZDM_OK && chunk.last != NULL) {
         code = pgsql_walk_range(&as, walk->change_first, walk->change, chunk.last, &res, err);
     }
+    if (code == ZDM_OK && chunk.last != NULL) {
+        code = pgsql_walk_range(&as, walk->left_first, walk->left, chunk.last, &left, err);
+    }
     if (code != ZDM_OK) {
         free(chunk.last);
         return zdm_error_wrap(err, "while bringing %s.%s in step", walk->table.schema, walk->table.name);
@@ -171,6 +177,7 @@ static enum zdm_code walk_on(struct pgsql_work *w, struct pgsql_walk_back *place
     w->result->rows_changed = res == NULL ? 0 : (uint32_t)strtoul(PQcmdTuples(res), NULL, 10);
     place->rows_walked += chunk.rows;
     place->rows_told += w->result->rows_changed;
+    place->rows_left += left == NULL ? 0 : (uint64_t)pgsql_int(left, 0, 0);
     place->over = chunk.rows < (op.rows == 0 ? 1 : op.rows);
     if (chunk.last != NULL) {
         free(place->cursor);

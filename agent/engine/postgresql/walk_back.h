@@ -13,7 +13,8 @@
 struct pgsql_walk_back {
     bool there, over;
     char *cursor, *bound, *walk_key;
-    uint64_t rows_walked, rows_total, rows_told; /* told: that the remark counts */
+    uint64_t rows_walked, rows_total;
+    uint64_t rows_told, rows_left; /* that the remark counts */
 };
 void pgsql_walk_back_fini(struct pgsql_walk_back *place);
 
@@ -29,10 +30,12 @@ enum zdm_code pgsql_walk_back_write(struct pgsql_work *w, const struct pgsql_wal
 enum zdm_code pgsql_walk_back_over(struct pgsql_work *w, bool *out, struct zdm_error *err) ZDM_CHECKED;
 /* Before a new rollback: what walks of earlier ones told was about those. */
 enum zdm_code pgsql_walk_back_untell(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
-/* SQL over a row b: "1,204 rows were …". */
-#define PGSQL_WALK_BACK_REMARK                                                                                         \
-    "trim(to_char(b.rows_told, '999,999,999,999,999')) || CASE b.rows_told WHEN 1 THEN ' row ' ELSE ' rows ' END ||"   \
-    " b.told"
+/* SQL over a row b that is over: "1,204 rows were …", NULL when there is nothing to tell. */
+#define PGSQL_WALK_BACK_ROWS(n)                                                                                        \
+    "trim(to_char(b." n ", '999,999,999,999,999')) || CASE b." n " WHEN 1 THEN ' row was ' ELSE ' rows were ' END"
+#define PGSQL_WALK_BACK_TOLD   "CASE WHEN b.rows_told > 0 THEN " PGSQL_WALK_BACK_ROWS("rows_told") " || b.told END"
+#define PGSQL_WALK_BACK_LEFT   "CASE WHEN b.rows_left > 0 THEN " PGSQL_WALK_BACK_ROWS("rows_left") " || b.why_left END"
+#define PGSQL_WALK_BACK_REMARK "nullif(concat_ws('; ', " PGSQL_WALK_BACK_TOLD ", " PGSQL_WALK_BACK_LEFT "), '')"
 /* The same into the result's remark, when the walk is over and there are any. */
 enum zdm_code pgsql_walk_back_remark(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 

@@ -314,6 +314,28 @@ static char *catch_up_text(const struct pgsql_facts *facts, const struct zdm_ste
     return zdm_buffer_take(&b);
 }
 
+char *pgsql_walk_left_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor)
+{
+    struct zdm_buffer b = ZDM_BUFFER_INIT;
+    zdm_buffer_puts(&b, "SELECT count(*) FROM ");
+    pgsql_put_table(&b, &step->table);
+    zdm_buffer_puts(&b, " AS t WHERE ");
+    put_range(&b, &facts->key, cursor);
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer target = ZDM_BUFFER_INIT;
+        const struct pgsql_pair *pair = &facts->pairs[i];
+        zdm_buffer_puts(&target, "t.");
+        pgsql_put_name(&target, pair->target.name);
+        zdm_buffer_puts(&b, i == 0 ? " AND ((" : " OR (");
+        pgsql_put_pair_differs(&b, pair, "t.");
+        zdm_buffer_puts(&b, " AND (");
+        pgsql_put_fits(&b, zdm_buffer_text(&target), &pair->target, &pair->source);
+        zdm_buffer_puts(&b, ") IS NOT TRUE)");
+    }
+    zdm_buffer_puts(&b, ")");
+    return zdm_buffer_take(&b);
+}
+
 /* With images only what is to be changed is held: a range of which little changes should cost little. */
 char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor)
 {

@@ -16,6 +16,8 @@ char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_ste
 /* What a batch of the step does to the range: the UPDATE, with before-images where the step keeps them (images.h); of a
  * SYNC_REMOVE on its way back, the old column brought in step (walk_back.h). */
 char *pgsql_walk_batch_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor);
+/* How many rows of the range such a batch leaves as they are, since the old column cannot hold the new value. */
+char *pgsql_walk_left_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor);
 /* The key of a row in the range whose target is not what it should be. */
 char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor);
 
