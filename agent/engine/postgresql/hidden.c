@@ -82,7 +82,7 @@ enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struc
         struct zdm_table name = {PQgetvalue(res, i, 0), PQgetvalue(res, i, 1)};
         code = pgsql_table_find(attempt->w->s, &name, &parent, err);
         if (code == ZDM_OK) {
-            code = pgsql_short_lock(attempt, &parent, PGSQL_ACCESS_EXCLUSIVE, err);
+            code = pgsql_short_lock_parent(attempt, &parent, PGSQL_ACCESS_EXCLUSIVE, err);
         }
     }
     return code;

@@ -143,6 +143,21 @@ enum zdm_code pgsql_short_lock(struct pgsql_short *attempt, const struct pgsql_t
     return code;
 }
 
+enum zdm_code pgsql_short_lock_parent(struct pgsql_short *attempt, const struct pgsql_table *parent,
+                                      enum pgsql_lock_mode mode, struct zdm_error *err)
+{
+    struct pgsql_session *s = attempt->w->s;
+    enum zdm_code code = pgsql_script(s, "SAVEPOINT parent", NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_short_lock(attempt, parent, mode, err);
+    }
+    if (code != ZDM_OK && pgsql_is_privilege(err)) {
+        zdm_error_clear(err);
+        return pgsql_script(s, "ROLLBACK TO parent; RELEASE parent", NULL, err);
+    }
+    return code == ZDM_OK ? pgsql_script(s, "RELEASE parent", NULL, err) : code;
+}
+
 enum zdm_code pgsql_run_statement(struct pgsql_work *w, const char *sql, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer path = ZDM_BUFFER_INIT;

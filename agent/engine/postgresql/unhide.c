@@ -94,7 +94,7 @@ static enum zdm_code lock_parents(struct pgsql_short *attempt, struct zdm_error 
         struct zdm_table name = {PQgetvalue(res, i, 0), PQgetvalue(res, i, 1)};
         code = pgsql_table_find(attempt->w->s, &name, &parent, err);
         if (code == ZDM_OK) {
-            code = pgsql_short_lock(attempt, &parent, PGSQL_SHARE_ROW_EXCLUSIVE, err);
+            code = pgsql_short_lock_parent(attempt, &parent, PGSQL_SHARE_ROW_EXCLUSIVE, err);
         } else if (code == ZDM_NOT_FOUND) {
             zdm_error_clear(err);
             code = ZDM_OK;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { BUDGET_MS = 90, STALL_MAX_MS = 350, ATTEMPTS = 14 };
+enum { BUDGET_MS = 90, STALL_MAX_MS = 200, ATTEMPTS = 14, ROUNDS = 5 };
 
 static long now_ms(void)
 {
@@ -70,29 +70,41 @@ static void end_traffic(struct traffic *t)
     assert_true(atomic_load(&t->writes) > 100);
 }
 
-/* The part as the core tries it, while somebody holds what `hold` reads; then without. */
-static void held(struct rig *r, struct traffic *t, const char *hold, enum agent_run run, uint32_t step)
+/* Tries the part as the core does; the longest stall of the application meanwhile. */
+static long attempts(struct rig *r, struct traffic *t, enum agent_run run, uint32_t step)
 {
-    char sql[128];
-    PGconn *holder = rig_connect(r, "app_user");
-    snprintf(sql, sizeof sql, "BEGIN; SELECT count(*) FROM %s", hold);
-    rig_exec(holder, sql);
     atomic_store(&t->worst_ms, 0);
     for (int i = 0; i < ATTEMPTS; i++) {
         r->lock_wait_ms = i % 2 == 0 ? 0 : BUDGET_MS;
         struct agent_result *result = rig_do(r, AGENT_OP_RUN, run, step, 0);
         if (result->outcome != AGENT_LOCK && result->outcome != AGENT_RETRY) {
-            fail_msg("%s got past %s: %s %s", agent_run_name(run), hold, agent_outcome_name(result->outcome),
+            fail_msg("%s got past the holder: %s %s", agent_run_name(run), agent_outcome_name(result->outcome),
                      result->error.message);
         }
         agent_result_free(result);
         nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
     }
+    return atomic_load(&t->worst_ms);
+}
+
+/* The part while somebody holds what `hold` reads; then without. The noise of a shared machine can only add to a stall,
+ * so the best of some rounds counts. */
+static void held(struct rig *r, struct traffic *t, const char *hold, enum agent_run run, uint32_t step)
+{
+    char sql[128];
+    long best = STALL_MAX_MS + 1;
+    PGconn *holder = rig_connect(r, "app_user");
+    snprintf(sql, sizeof sql, "BEGIN; SELECT count(*) FROM %s", hold);
+    rig_exec(holder, sql);
+    for (int round = 0; round < ROUNDS && best > STALL_MAX_MS; round++) {
+        long worst = attempts(r, t, run, step);
+        best = worst < best ? worst : best;
+    }
     rig_exec(holder, "COMMIT");
     PQfinish(holder);
-    long worst = atomic_load(&t->worst_ms);
-    if (worst > STALL_MAX_MS) {
-        fail_msg("%s stalled the application for %ld ms while %s was held", agent_run_name(run), worst, hold);
+    if (best > STALL_MAX_MS) {
+        fail_msg("%s stalled the application for more than %d ms while %s was held", agent_run_name(run), STALL_MAX_MS,
+                 hold);
     }
     r->lock_wait_ms = 1000;
     rig_run(r, run, step, AGENT_OK);

@@ -210,6 +210,28 @@ static void what_cannot_be_there_again_is_left_out_and_named(void **state)
     free(before);
 }
 
+/* The agent has what the tables' owner has, and the parent may be somebody else's. */
+static void parent_of_another_owner_is_no_obstacle(void **state)
+{
+    struct rig *r = *state;
+    rig_exec(r->super, "CREATE TABLE parents (name text PRIMARY KEY); INSERT INTO parents VALUES ('Ann');"
+                       "GRANT SELECT, REFERENCES ON parents TO app_owner");
+    rig_sql(r, "CREATE TABLE users (id serial PRIMARY KEY, name text REFERENCES parents, full_name text)");
+    rig_plan(r, "users", 2);
+    rig_copy(r, 1, ZDM_ACTION_SYNC_INSTALL, "full_name", "name");
+    rig_ddl(r, 2, ZDM_ACTION_HIDE_COLUMN, "name", "zdm_h_name", NULL);
+    rig_step(r, 2)->sync_step = 1;
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    char *before = rig_dump(r, "users");
+    rig_run(r, AGENT_RUN_HIDE, 2, AGENT_OK);
+    rig_app(r, "INSERT INTO users (full_name) VALUES ('Ann')");
+    rig_undo(r, 2);
+    assert_string_equal(r->remark, "");
+    assert_same_dump(r, before);
+    free(before);
+}
+
 /* New code may write NULL where the old column could not; its rows can be written on after the way back. */
 static void rows_in_which_new_code_wrote_null_can_be_written_after_the_way_back(void **state)
 {
@@ -369,6 +391,7 @@ int main(void)
         RIG_TEST(half_built_unique_index_is_built_anew),
         RIG_TEST(index_of_somebody_else_is_not_taken_for_the_constraint),
         RIG_TEST(what_cannot_be_there_again_is_left_out_and_named),
+        RIG_TEST(parent_of_another_owner_is_no_obstacle),
         RIG_TEST(rows_in_which_new_code_wrote_null_can_be_written_after_the_way_back),
         RIG_TEST(triggers_of_an_expression_come_back_with_its_source),
         RIG_TEST(column_added_under_the_old_name_is_foreign),
