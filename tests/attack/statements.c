@@ -4,7 +4,8 @@
  *
  * A statement is normalised (literals, numbers, names that the agent makes up), and then must be one of the templates
  * from its first byte to its last. In a template, {sql}, {table}, {column}, {expr} and {filter} stand for what the
- * plans hold; nothing else is free. Reads of the catalogue and of the journal are known by what they read from.
+ * plans hold; nothing else is free. Reads of the catalogue and of the journal are known by what they read from, writes
+ * into the journal's own tables by what they write to.
  */
 #include <ctype.h>
 #include <regex.h>
@@ -33,13 +34,9 @@ static bool is_word(char c)
     return isalnum((unsigned char)c) || c == '_';
 }
 
-/* Behind a literal that begins at text: '…' with '' inside, or $$…$$. */
+/* Behind a literal that begins at text: '…' with '' inside. */
 static const char *skip_literal(const char *text)
 {
-    if (*text == '$') {
-        const char *end = strstr(text + 2, "$$");
-        return end != NULL ? end + 2 : text + strlen(text);
-    }
     for (text++; *text != '\0'; text++) {
         if (*text == '\'' && text[1] != '\'')
             return text + 1;
@@ -73,7 +70,7 @@ static void normalise(const char *text, struct zdm_buffer *out)
         if (name > 0) {
             zdm_buffer_puts(out, text[1] == '~' ? "\"~\"" : "\"f\"");
             text += name;
-        } else if (*text == '\'' || (text[0] == '$' && text[1] == '$')) {
+        } else if (*text == '\'') {
             text = skip_literal(text);
             zdm_buffer_puts(out, "'?'");
         } else if (isdigit((unsigned char)*text) && !is_word(last)) {
@@ -282,14 +279,95 @@ static bool reads_only_own(const char *text)
     return true;
 }
 
+/* ---- Writes into the journal ---- */
+
+static bool begins(const char *text, const char *with)
+{
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static bool is_journal(const char *text)
+{
+    static const char *const tables[] = {"zdm.plan ",  "zdm.migration ", "zdm.spent ",    "zdm.sync ",
+                                         "zdm.owned ", "zdm.hidden ",    "zdm.walk_back "};
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        if (begins(text, tables[i]))
+            return true;
+    return false;
+}
+
+/* Each writing word of the statement, with what may stand behind it. */
+static bool writes_only_journal(const char *text)
+{
+    static const char *const harmless[] = {"UPDATE SET ", "INTO zdm.", "DO UPDATE SET ", "DO NOTHING"};
+    static const char *const to_table[] = {"INSERT INTO ", "UPDATE ", "DELETE FROM "};
+    struct zdm_buffer rest = ZDM_BUFFER_INIT;
+    bool any = false;
+    for (const char *at = text; *at != '\0';) {
+        size_t skip = 0;
+        bool at_word = at == text || !is_word(at[-1]);
+        for (size_t i = 0; at_word && skip == 0 && i < 4; i++)
+            if (begins(at, harmless[i]))
+                skip = strlen(harmless[i]);
+        for (size_t i = 0; at_word && skip == 0 && i < 3; i++)
+            if (begins(at, to_table[i]) && is_journal(at + strlen(to_table[i])))
+                any = (skip = strlen(to_table[i])) > 0;
+        zdm_buffer_append(&rest, skip > 0 ? " " : at, 1);
+        at += skip > 0 ? skip : 1;
+    }
+    bool only = any && !writes(zdm_buffer_text(&rest));
+    zdm_buffer_fini(&rest);
+    return only;
+}
+
+/* The journal's tables, made in one script: statement by statement. */
+static bool makes_journal(const char *text)
+{
+    static const char schema[] = "DO $$BEGIN IF to_regnamespace('?') IS NULL THEN CREATE SCHEMA zdm; END IF; END$$;";
+    static const char *const parts[] = {"CREATE TABLE IF NOT EXISTS zdm.", "ALTER TABLE zdm.", "INSERT INTO zdm.meta "};
+    if (!begins(text, schema))
+        return false;
+    for (text += strlen(schema); *text != '\0'; text += strcspn(text, ";") + (strchr(text, ';') != NULL)) {
+        text += strspn(text, " ");
+        if (!begins(text, parts[0]) && !begins(text, parts[1]) && !begins(text, parts[2]))
+            return false;
+    }
+    return true;
+}
+
 static bool is_known(const char *text)
 {
-    if (reads_only_own(text))
+    if (reads_only_own(text) || writes_only_journal(text) || makes_journal(text))
         return true;
     for (size_t i = 0; i < n_templates; i++)
         if (regexec(&templates[i], text, 0, NULL, 0) == 0)
             return true;
     return false;
+}
+
+/* What must be noticed, were it ever run. */
+static void try_foreign(void)
+{
+    static const char *const foreign[] = {
+        "DROP TABLE \"public\".\"users\"",
+        "DELETE FROM \"public\".\"users\"",
+        "ALTER TABLE \"public\".\"users\" ADD COLUMN \"evil\" text",
+        "ALTER TABLE \"public\".\"users\" DROP COLUMN \"email\" RESTRICT",
+        "ALTER TABLE \"public\".\"users\" DROP COLUMN \"name\"",
+        "UPDATE \"public\".\"users\" AS t SET \"name\" = '?'",
+        "UPDATE zdm.migration SET step = #; DROP TABLE users",
+        "UPDATE zdm.undo_1a2b3c4d SET v = #",
+        "WITH x AS (DELETE FROM public.users RETURNING id) SELECT id FROM x",
+        "WITH x AS (DELETE FROM zdm.spent RETURNING nonce), y AS (DELETE FROM users) SELECT # FROM x",
+        "SELECT email FROM public.users",
+        "SELECT pg_terminate_backend(#) FROM pg_stat_activity",
+        "SELECT # INTO zdm.copy FROM pg_class",
+        "COMMIT; DROP TABLE users",
+        "CREATE FUNCTION zdm.\"f\"() RETURNS int LANGUAGE sql AS '?'",
+        "GRANT ALL ON SCHEMA zdm TO public",
+    };
+    for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
+        count_control("foreign statements that would be noticed", !is_known(foreign[i]), foreign[i]);
 }
 
 /* ---- The log ---- */
@@ -321,7 +399,8 @@ static void judge(const char *message)
     n_judged++;
     normalise(text, &normal);
     if (is_new(zdm_buffer_text(&normal)) && !is_known(zdm_buffer_text(&normal)))
-        count_accepted(class_name, "%s", zdm_buffer_text(&normal));
+        count_accepted(class_name, "%s\n  (a template of the agent's own belongs into tests/attack/templates.txt)",
+                       zdm_buffer_text(&normal));
 }
 
 /* One field of a CSV record; false at the end of the record. */
@@ -353,6 +432,7 @@ void attack_judge_statements(struct world *w, const char *file)
     bool end = false;
     unsigned at = 0;
     read_templates(w, file);
+    try_foreign();
     snprintf(path, sizeof path, "%s/statements/statements.csv", test_pg_directory(w->pg));
     FILE *in = fopen(path, "r");
     if (in == NULL)

@@ -142,6 +142,7 @@ void world_start_coordinator(struct world *w)
                                 "error",
                                 NULL};
     w->coordinator_pid = spawn(w, argv, "coordinator.log");
+    wire_close(&w->watcher);
     while (!world_dial(w, &w->watcher, &w->vera)) {
         if (world_now() > until || waitpid(w->coordinator_pid, NULL, WNOHANG) != 0)
             world_fail("the coordinator did not start; see %s/coordinator.log (ZDM_TEST_KEEP=1 keeps it)", w->dir);
