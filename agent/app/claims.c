@@ -34,8 +34,9 @@ void claims_free(struct claims *claims, size_t n)
 
 static void note_bad_row(struct agent_driver *d, const struct agent_journal *row, const struct zdm_error *err)
 {
-    snprintf(d->journal_error, sizeof d->journal_error, "journal row of %s does not verify: %.120s", row->migration,
+    snprintf(d->journal_error, sizeof d->journal_error, "journal row of %s does not verify: %.150s", row->migration,
              err->message);
+    (void)zdm_copy_text(d->journal_bad, sizeof d->journal_bad, row->migration);
     struct agent_note note = {.level = ZDM_LOG_ERROR, .message = "journal row does not verify"};
     agent_note_add(&note, "migration", row->migration);
     agent_note_add(&note, "reason", err->message);
@@ -46,7 +47,7 @@ static void note_bad_row(struct agent_driver *d, const struct agent_journal *row
 void claims_read(struct agent_driver *d, const struct agent_result *result, struct claims *claims)
 {
     struct zdm_error err;
-    d->journal_error[0] = '\0';
+    d->journal_error[0] = d->journal_bad[0] = '\0';
     d->journal_trust = 0;
     for (size_t i = 0; i < result->n_journals; i++) {
         const struct agent_journal *row = &result->journals[i];

@@ -236,6 +236,8 @@ static void take_plan(struct agent_driver *d, const struct zdm_hash *hash)
         input.u.plan_ready.envelope = &envelope;
         input.u.plan_ready.signer = signer;
         refused_forget(d, hash);
+        if (strcmp(d->journal_bad, plan->id) == 0) /* somebody signed it anew */
+            d->journal_error[0] = d->journal_bad[0] = '\0';
     } else {
         agent_driver_notice(d, ZDM_LOG_ERROR, "plan refused", "reason", err.message);
         refused_note(d, hash);

@@ -40,7 +40,8 @@ struct agent_driver {
     uint64_t told_view;
     char told_unreachable[ZDM_TEXT_MAX + 1]; /* why, as the log has it; "" while the coordinator is there */
     int64_t told_unreachable_ms;
-    char journal_error[ZDM_TEXT_MAX + 1]; /* rows that do not verify */
+    char journal_error[ZDM_TEXT_MAX + 1]; /* a row that does not verify */
+    char journal_bad[ZDM_NAME_MAX + 1];   /* of this migration: until its plan was fetched anew */
     uint32_t journal_trust;               /* the newest trust version that the shard's journal has seen */
 
     struct zdm_authority people; /* of the trust file in force, as the core was told */

@@ -22,7 +22,8 @@ static bool say(char *out, size_t size, const char *what, const char *detail)
 struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_shard *shard)
 {
     struct zdm_id none = {{0}}, enrolled = none;
-    if (!zdm_id_is_zero(&shard->actor))
+    const struct coord_agent *actor = coord_find_agent(d->state, &shard->actor);
+    if (!zdm_id_is_zero(&shard->actor) && (actor == NULL || !actor->revoked))
         return shard->actor;
     const struct coord_fleet_shard *place = coord_find_fleet_shard(d->state, shard->name);
     for (uint32_t next = place != NULL ? place->first_agent : 0; next != 0;) {
@@ -33,7 +34,7 @@ struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_sh
             enrolled = agent->id;
         next = agent->next_of_shard;
     }
-    return enrolled;
+    return zdm_id_is_zero(&enrolled) ? shard->actor : enrolled;
 }
 
 static const struct coord_heard *heard_of(const struct coord_driver *d, const struct coord_shard *shard)
@@ -55,6 +56,12 @@ static bool agent_is_away(const struct coord_driver *d, const struct coord_shard
 {
     if (heard == NULL && coord_find_fleet_shard(d->state, shard->name) == NULL)
         return say(out, size, "no agent has joined for this shard", "");
+    struct zdm_id id = agent_of_shard(d, shard);
+    const struct coord_agent *agent = coord_find_agent(d->state, &id);
+    if (agent != NULL && agent->revoked) {
+        (void)snprintf(out, size, "its agent was revoked: zdmctl enroll %s lets another join", shard->name);
+        return true;
+    }
     if (heard == NULL) {
         int64_t up_ms = d->now_ms - d->view.started_at_ms;
         if (up_ms < COORD_VIEW_SETTLE_MS)

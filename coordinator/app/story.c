@@ -41,7 +41,7 @@ static void tell_amended(const struct telling_of *t)
     story_by(t->out, t->event->u.migration_submitted.by);
     if (t->event->u.migration_submitted.plan != NULL)
         zdm_hex(hash, t->event->u.migration_submitted.plan->hash.bytes, 6);
-    put_words(t, "%s signed for %s: its plan is %s", t->out->by, t->event->migration, hash);
+    put_words(t, "%s signed the plan of %s anew: %s", t->out->by, t->event->migration, hash);
 }
 
 static void tell_opened(const struct telling_of *t)

@@ -34,7 +34,7 @@ static void put_title(struct page *p)
         snprintf(text, sizeof text, "approval of a rollback to phase %u that loses what new code wrote",
                  approval->phase);
     else if (phase == NULL)
-        snprintf(text, sizeof text, "approval to drop what rollbacks left hidden");
+        snprintf(text, sizeof text, "approval to drop what rollbacks left");
     else
         snprintf(text, sizeof text, "approval of phase %u (%s%s)", phase->number, zdm_phase_class_name(phase->class),
                  phase->destructive ? ", destructive" : "");
@@ -82,7 +82,7 @@ static void put_fields(struct page *p)
     snprintf(text, sizeof text, "%u approval%s, yours is one", p->a->needed, p->a->needed == 1 ? "" : "s");
     field(p, "needs", text);
     if (approval->purge_now)
-        field(p, "now", "before the grace period is over: nobody has had the time to miss what is dropped");
+        field(p, "now", "before the grace period is over, which is there so that somebody can miss what is dropped");
 }
 
 /* What would not come back, once the phase has run. */
@@ -128,8 +128,8 @@ void ctl_approval_text(struct zdm_buffer *out, const struct ctl_look *look, cons
         put_loss(&p);
     } else {
         zdm_buffer_puts(out, "\n");
-        ctl_wrap(out, look, CTL_WARN, "What rollbacks of this migration hid is dropped: its data is gone for good.", 0,
-                 4);
+        ctl_wrap(out, look, CTL_WARN,
+                 "What rollbacks of this migration hid will be dropped: its data is gone for good then.", 0, 4);
     }
     zdm_buffer_puts(out, "\n");
 }

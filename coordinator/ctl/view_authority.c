@@ -76,11 +76,15 @@ static void name_act(struct zdm_buffer *out, const struct ctl_page *p, const jso
         zdm_buffer_printf(out, "phase %" PRId64 " %s", number, ctl_json_text(phase_of(p, number), "class"));
 }
 
-static void name_approver(struct zdm_buffer *out, const json_t *by, const char *before)
+/* One that ends today ends at a time, others on a day. */
+static void name_approver(struct zdm_buffer *out, const struct ctl_page *p, const json_t *by, const char *before)
 {
     const char *verdict = ctl_json_text(by, "verdict"), *until = ctl_json_text(by, "expires_at");
+    bool today = strncmp(until, ctl_json_text(p->status, "now"), DAY_CHARS) == 0 && strlen(until) > MINUTE_CHARS;
     zdm_buffer_printf(out, "%s%.64s", before, ctl_json_text(by, "name"));
-    if (strcmp(verdict, "counts") == 0)
+    if (strcmp(verdict, "counts") == 0 && today)
+        zdm_buffer_printf(out, " until %.*s UTC", (int)(MINUTE_CHARS - DAY_CHARS - 1), until + DAY_CHARS + 1);
+    else if (strcmp(verdict, "counts") == 0)
         zdm_buffer_printf(out, " until %.*s", (int)DAY_CHARS, until);
     else
         zdm_buffer_printf(out, ": %.96s", verdict);
@@ -103,7 +107,7 @@ void ctl_page_approvals(struct ctl_page *p)
         {
             if (is_past(by))
                 continue;
-            name_approver(&line, by, before);
+            name_approver(&line, p, by, before);
             before = "; ";
         }
         if (before[0] == ';')

@@ -304,7 +304,7 @@ void ctl_view_agents(struct zdm_buffer *out, const struct ctl_look *look, const 
         ctl_put(out, look, CTL_PLAIN, ctl_json_text(first, "release"));
         zdm_buffer_printf(out, ", trust version %" PRId64 "\n", ctl_json_int(first, "trust_version", 0));
     }
-    json_array_foreach(list, index, agent) put_troubles(out, look, agent);
+    json_array_foreach(list, index, agent) if (!ctl_json_true(agent, "revoked")) put_troubles(out, look, agent);
 }
 
 /* ---- Version ---- */

@@ -116,6 +116,22 @@ static void compare_rules(struct changes *c, const struct zdm_trust *before, con
                                     : "who submitted a plan may approve it, too");
 }
 
+/* A version that locks everybody out of what destroys is easily made, and noticed when it is too late. */
+static void warn_of_too_few(struct changes *c, const struct zdm_trust *after)
+{
+    char text[160];
+    size_t approvers = 0;
+    for (size_t i = 0; i < after->n_people; i++)
+        approvers += (after->people[i].roles & ZDM_ROLE_APPROVER) != 0 ? 1 : 0;
+    if (approvers >= after->approvals_min)
+        return;
+    snprintf(text, sizeof text,
+             "a destructive phase needs %" PRIu32 " approval%s, and %zu %s: nobody can enter or purge one",
+             after->approvals_min, after->approvals_min == 1 ? "" : "s", approvers,
+             approvers == 1 ? "person is an approver" : "people are approvers");
+    put_change(c, CTL_BAD, "!", text);
+}
+
 void ctl_view_trust_changes(struct zdm_buffer *out, const struct ctl_look *look, const struct zdm_crypto *crypto,
                             const struct zdm_trust *before, const struct zdm_trust *after)
 {
@@ -128,6 +144,7 @@ void ctl_view_trust_changes(struct zdm_buffer *out, const struct ctl_look *look,
     put_missing(&c, CTL_GOOD, "+", "root", after->roots, after->n_roots, before->roots, before->n_roots);
     put_missing(&c, CTL_BAD, "-", "root", before->roots, before->n_roots, after->roots, after->n_roots);
     compare_rules(&c, before, after);
+    warn_of_too_few(&c, after);
     if (c.n == 0)
         zdm_buffer_puts(out, "nothing that counts is changed\n");
 }
@@ -175,9 +192,9 @@ void ctl_view_trust(struct zdm_buffer *out, const struct ctl_look *look, const s
     ctl_put(out, look, CTL_BOLD, trust->fleet_name);
     zdm_buffer_printf(out, ", id %s\nversion %" PRIu32 ", hash %.*s...\n", fleet, trust->version, 32, hash);
     zdm_buffer_printf(out,
-                      "a new version needs %" PRIu32 " of %zu roots; a destructive phase %" PRIu32 " approval%s%s\n\n",
+                      "a new version needs %" PRIu32 " of %zu roots, a destructive phase %" PRIu32 " approval%s%s\n\n",
                       trust->root_threshold, trust->n_roots, trust->approvals_min, trust->approvals_min == 1 ? "" : "s",
-                      trust->four_eyes ? ", none by who submitted the plan" : "");
+                      trust->four_eyes ? ", none of them by who submitted the plan" : "");
     struct ctl_table *table = ctl_table_new(look, columns, sizeof columns / sizeof columns[0], true);
     for (size_t i = 0; i < trust->n_people; i++) {
         zdm_roles_text(roles, sizeof roles, trust->people[i].roles);

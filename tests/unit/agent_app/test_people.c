@@ -308,6 +308,7 @@ static void plan_of_an_operator_who_left_stops_until_another_signs_it(void **sta
     assert_true(b->engine.done[3]);
     assert_int_equal(bench_said(b)->proven_phase, 2);
     assert_string_equal(bench_said(b)->error, "");
+    assert_string_equal(b->fleet->report.db_error, ""); /* nor does zdmctl agents go on about it */
 }
 
 /* The order is signed for by somebody whom only the newer trust file knows, and comes first. */

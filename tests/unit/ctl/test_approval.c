@@ -82,7 +82,7 @@ static void dropping_what_rollbacks_left_says_that_it_is_gone(void **state)
     struct zdm_approval approval = {.action = ZDM_APPROVE_PURGE, .purge_now = true};
     (void)state;
     char *text = page_of(&approval, 1, 200);
-    assert_has(text, "approval to drop what rollbacks left hidden");
+    assert_has(text, "approval to drop what rollbacks left of ");
     assert_has(text, "before the grace period is over");
     assert_has(text, "gone for good");
     free(text);
