@@ -3,7 +3,7 @@
  * force at that event, by somebody with the role; and the event says what the signed bytes say. See audit.h.
  *
  * The events that follow from a request stand right behind it in the log. So each of them that names a person, or could
- * not happen without one, must have that person's request before it.
+ * not happen without one, must have that person's request before it, and nothing between that has another cause.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -177,6 +177,21 @@ static const struct consequence consequences[] = {
     {COORD_EVENT_FLEET_THAWED, VERB(THAW), true},
     {COORD_EVENT_RECOVERED, VERB(RECOVER), true},
 };
+
+/* What an agent said, the clock did or the coordinator itself: a request has had its say by then, and nothing that
+ * comes later follows from it any more. */
+static bool ends_request(enum coord_event_type type)
+{
+    static const enum coord_event_type types[] = {
+        COORD_EVENT_EPOCH_STARTED,  COORD_EVENT_FEATURES_ENABLED, COORD_EVENT_AGENT_ENROLLED,
+        COORD_EVENT_BARRIER_OPENED, COORD_EVENT_WAVE_OPENED,      COORD_EVENT_SHARD_REACHED,
+        COORD_EVENT_SHARD_UNDONE,   COORD_EVENT_SHARD_FAILED,     COORD_EVENT_SHARD_RESOLVED,
+        COORD_EVENT_SHARD_PURGED,   COORD_EVENT_MIGRATION_ENDED,  COORD_EVENT_FENCED};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (types[i] == type)
+            return true;
+    return false;
+}
 
 /* The person whom the event names, "" for none. */
 static const char *by_of(const struct coord_event *event)
@@ -365,6 +380,8 @@ static void check_recovered(struct coord_audit *audit, const struct coord_event 
 
 bool audit_check_signed(struct coord_audit *audit, const struct coord_event *event)
 {
+    if (ends_request(event->type))
+        audit->request.seq = 0;
     check_consequence(audit, event);
     switch ((unsigned)event->type) {
     case COORD_EVENT_OPERATOR_ACTED:

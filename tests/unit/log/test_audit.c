@@ -744,6 +744,23 @@ static void what_follows_from_a_request_is_of_its_verb_person_and_migration(void
     expect_misstated(log, 3, &early, "nobody signed a request");
 }
 
+/* Ann said "advance" long ago, and nobody has asked for anything since. */
+static void a_phase_that_is_laid_to_a_request_that_was_over_is_found(void **state)
+{
+    struct log *log = *state;
+    struct coord_event phase = {.u.phase_opened = {.phase = 1, .by = "ann"}};
+    append_verb(log, ZDM_VERB_ADVANCE);
+    size_t asked = append(log, &phase, COORD_EVENT_PHASE_OPENED, log->plan->id);
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect_sound(&result);
+    append_reached(log);
+    phase.u.phase_opened.phase = 2;
+    append(log, &phase, COORD_EVENT_PHASE_OPENED, log->plan->id);
+    result = audit(log, NULL, 0);
+    expect(&result, COORD_AUDIT_MISSTATED, asked + 3, asked + 3);
+    expect_words(&result, "nobody signed a request that it could follow from");
+}
+
 static void another_plan_than_the_request_named_is_found(void **state)
 {
     struct log *log = *state;
@@ -982,11 +999,10 @@ static void a_recovery_stands_right_behind_its_request(void **state)
 {
     struct log *log = *state;
     struct zdm_request request = {.verb = ZDM_VERB_RECOVER, .session = log->head};
-    struct coord_event between = {.u.features_enabled = {.level = 1}};
     struct coord_event event = {.u.fenced = {.seen_epoch = 3}};
     log->epoch = 4;
     append_request(log, &log->ann, "ann", &request);
-    append(log, &between, COORD_EVENT_FEATURES_ENABLED, "");
+    append_directed(log, ZDM_MODE_RUN);
     append(log, &event, COORD_EVENT_RECOVERED, "");
     struct coord_audit_result result = audit(log, NULL, 0);
     expect(&result, COORD_AUDIT_MISSTATED, log->n, log->n);
@@ -1069,6 +1085,7 @@ int main(void)
         A_TEST(each_thing_that_an_act_says_of_its_request_is_compared),
         A_TEST(a_request_that_acts_twice_is_found),
         A_TEST(what_follows_from_a_request_is_of_its_verb_person_and_migration),
+        A_TEST(a_phase_that_is_laid_to_a_request_that_was_over_is_found),
         A_TEST(another_plan_than_the_request_named_is_found),
         A_TEST(an_agent_whose_id_is_not_of_its_key_is_found),
         A_TEST(a_token_that_is_used_twice_is_found),
