@@ -250,6 +250,24 @@ static void images_go_a_grace_after_the_last_batch(void **state)
     assert_int_equal(rig_number(r, "SELECT n FROM users"), 2);
 }
 
+static void images_of_another_migration_are_not_dropped(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, n int); INSERT INTO users VALUES (1, 1)");
+    rig_plan(r, "users", 2);
+    rig_derive(r, 1, ZDM_ACTION_BACKFILL, "n", "2", NULL, NULL, 0);
+    rig_step(r, 1)->inverse = ZDM_INVERSE_IMAGES;
+    rig_step(r, 1)->object = strdup("undo_0badcafe");
+    rig_ddl(r, 2, ZDM_ACTION_PURGE_IMAGES, NULL, "undo_0badcafe", NULL);
+    rig_accept(r, 1);
+    rig_walk(r, 1, 10);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_exec(r->super, "UPDATE zdm.hidden SET migration = 'other' WHERE kind = 'images'");
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE, 2, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.undo_0badcafe"), 1);
+}
+
 static void purge_is_fenced(void **state)
 {
     struct rig *r = *state;
@@ -279,6 +297,7 @@ int main(void)
         RIG_TEST(purge_of_leftovers_is_fenced),
         RIG_TEST(purge_phase_asks_the_grace_of_the_youngest_leftover_too),
         RIG_TEST(images_go_a_grace_after_the_last_batch),
+        RIG_TEST(images_of_another_migration_are_not_dropped),
         RIG_TEST(purge_is_fenced),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);

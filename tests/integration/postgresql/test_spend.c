@@ -97,7 +97,10 @@ static void undo_order_counts_once_and_going_forward_ends_it(void **state)
     struct zdm_id order;
     accepted(r);
     approve(r, 3, 10, 1);
+    r->purge_now = true;
     rig_run(r, AGENT_RUN_SPEND_APPROVALS, 0, AGENT_OK);
+    assert_true(r->row.purge_now);
+    r->purge_now = false;
     r->n_spend = 0;
     r->mode = ZDM_MODE_UNDO;
     agent_result_free(rig_try_accept(r, 1, 2, 1, 2));
@@ -106,6 +109,7 @@ static void undo_order_counts_once_and_going_forward_ends_it(void **state)
     r->to_phase = 1;
     rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_OK);
     assert_int_equal(r->row.entered_phase, 1);
+    assert_false(r->row.purge_now); /* a purge that comes later is let in anew */
     assert_memory_equal(r->row.undo_nonce.bytes, order.bytes, sizeof order.bytes);
     rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_ALREADY);
     rig_reload(r);
