@@ -112,6 +112,21 @@ static void not_null_that_was_set_goes_again(void **state)
     free(before);
 }
 
+static void not_null_of_another_migration_stays(void **state)
+{
+    struct rig *r = *state;
+    not_null_steps(r);
+    for (uint32_t i = 1; i <= 3; i++) {
+        rig_run(r, i == 2 ? AGENT_RUN_VALIDATE : AGENT_RUN_DDL, i, AGENT_OK);
+    }
+    rig_exec(r->super, "UPDATE zdm.owned SET migration = 'other' WHERE kind = 'not null'");
+    rig_undo(r, 3);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname ="
+                                   " 'age' AND attnotnull"),
+                     1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned WHERE migration = 'other'"), 1);
+}
+
 static void not_null_that_was_there_before_stays(void **state)
 {
     struct rig *r = *state;
@@ -273,6 +288,7 @@ int main(void)
         RIG_TEST(added_column_is_hidden_and_keeps_its_values),
         RIG_TEST(column_of_somebody_else_is_left),
         RIG_TEST(not_null_that_was_set_goes_again),
+        RIG_TEST(not_null_of_another_migration_stays),
         RIG_TEST(not_null_that_was_there_before_stays),
         RIG_TEST(check_of_somebody_else_is_left),
         RIG_TEST(index_is_dropped_whether_whole_or_a_leftover),
