@@ -216,7 +216,8 @@ static void judge(const struct coord_state *state, const struct coord_view *view
         return;
     } else if (state->fenced && request->verb != ZDM_VERB_REVOKE_AGENT) {
         zdm_error_set(answer, ZDM_FENCED, "this coordinator is fenced: agents follow a newer log");
-        zdm_error_hint(answer, "Stop this one and start the coordinator that has the newest log.");
+        zdm_error_hint(answer, "Stop this one and start the coordinator that has the newest log; if that is lost: "
+                               "zdm-coordinator recover, with an operator's key.");
     } else {
         coord_acted(out, request, input->u.request.envelope, &input->u.request.key, input->u.request.name);
         verbs[request->verb](state, view, input, out, answer);

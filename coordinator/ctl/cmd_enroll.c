@@ -116,6 +116,35 @@ static enum zdm_code fill(const struct ctl_options *options, struct zdm_enrolmen
     return code;
 }
 
+/* An agent that takes the place of another one gets the shard's labels, unless others are asked for: without them the
+ * selectors of plans and waves would not choose the shard any more. */
+static enum zdm_code keep_labels(const struct ctl *ctl, const json_t *fleet, struct zdm_enrolment *enrolment,
+                                 struct zdm_error *err)
+{
+    const json_t *shards = json_object_get(fleet, "shards"), *shard;
+    enum zdm_code code = ZDM_OK;
+    size_t index;
+    if (ctl_given(&ctl->options, CTL_OPT_LABEL))
+        return ZDM_OK;
+    json_array_foreach(shards, index, shard)
+    {
+        json_t *labels = json_object_get(shard, "labels"), *value;
+        const char *key;
+        char text[2 * ZDM_NAME_MAX + 2];
+        if (strcmp(ctl_json_text(shard, "shard"), enrolment->shard) != 0)
+            continue;
+        json_object_foreach(labels, key, value)
+        {
+            snprintf(text, sizeof text, "%s=%s", key, json_is_string(value) ? json_string_value(value) : "");
+            if (code == ZDM_OK)
+                code = zdm_labels_add(&enrolment->labels, text, err);
+        }
+        if (code == ZDM_OK && json_object_size(labels) > 0 && !ctl_wants_json(ctl))
+            fprintf(stderr, "Shard %s keeps its labels; --label gives it others.\n", enrolment->shard);
+    }
+    return code;
+}
+
 static enum zdm_code enroll(struct ctl *ctl, struct ctl_client *client, struct zdm_enrolment *enrolment,
                             struct zdm_token *token, struct zdm_error *err)
 {
@@ -131,6 +160,8 @@ static enum zdm_code enroll(struct ctl *ctl, struct ctl_client *client, struct z
         code = check_trust(chain, fleet, err);
     if (code == ZDM_OK)
         code = read_urls(&ctl->options, fleet, token, err);
+    if (code == ZDM_OK)
+        code = keep_labels(ctl, fleet, enrolment, err);
     if (code == ZDM_OK)
         code = sign_enrolment(client, enrolment, &errand.request.payload, err);
     if (code == ZDM_OK)

@@ -165,7 +165,8 @@ static const struct ctl_command commands[] = {
     {"enroll", "SHARD [--label KEY=VALUE] [--url URL]", "make a join token for one agent of a shard",
      "Prints the token, and nothing else, on stdout: whoever has it may join as an agent of that shard, once, within "
      "an "
-     "hour. --url says where the agent finds the coordinator when that is not how the coordinator knows itself.",
+     "hour. A shard that is known keeps its labels unless --label gives it others. --url says where the agent finds "
+     "the coordinator when that is not how the coordinator knows itself.",
      CTL_BIT(LABEL) | CTL_BIT(URL), 1, 1, ctl_run_enroll},
     {"version", "", "the release of zdmctl and of the coordinator", NULL, 0, 0, 0, ctl_run_version},
     {"audit verify", "[--anchors FILE]...", "prove that the coordinator's log is what it was",
