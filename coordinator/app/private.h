@@ -257,8 +257,8 @@ const struct zdm_notes *notes_of(struct coord_driver *d, const struct coord_migr
 /* "Expand": the phase's title, or its class. */
 const char *phase_title(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase);
 
-/* reason.c. The agent that acts for the shard; before there is one, or when it was revoked, the first of its agents that
- * was heard, else any that is enrolled, else the revoked one; zero for none. */
+/* reason.c. The agent that acts for the shard; before there is one, or when it was revoked, the first of its agents
+ * that was heard, else any that is enrolled, else the revoked one; zero for none. */
 struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_shard *shard);
 /* Why a shard does not move, "" when it does. */
 void shard_reason(const struct coord_driver *d, const struct coord_migration *migration,

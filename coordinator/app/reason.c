@@ -21,7 +21,7 @@ static bool say(char *out, size_t size, const char *what, const char *detail)
 
 struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_shard *shard)
 {
-    struct zdm_id none = {{0}}, enrolled = none;
+    struct zdm_id none = {{0}}, enrolled = none, revoked = shard->actor;
     const struct coord_agent *actor = coord_find_agent(d->state, &shard->actor);
     if (!zdm_id_is_zero(&shard->actor) && (actor == NULL || !actor->revoked))
         return shard->actor;
@@ -32,9 +32,11 @@ struct zdm_id agent_of_shard(const struct coord_driver *d, const struct coord_sh
             return agent->id;
         if (!agent->revoked)
             enrolled = agent->id;
+        else if (zdm_id_is_zero(&revoked))
+            revoked = agent->id;
         next = agent->next_of_shard;
     }
-    return zdm_id_is_zero(&enrolled) ? shard->actor : enrolled;
+    return zdm_id_is_zero(&enrolled) ? revoked : enrolled;
 }
 
 static const struct coord_heard *heard_of(const struct coord_driver *d, const struct coord_shard *shard)

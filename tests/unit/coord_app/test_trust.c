@@ -355,9 +355,14 @@ static void a_revoked_agent_is_cut_off_at_once(void **state)
     struct client *ann = dial_person(w, &w->ann), *agent = join(w, ann, 1);
     struct zdm_request request = {.verb = ZDM_VERB_REVOKE_AGENT, .target = w->agents[1].id};
     (void)zdm_copy_text(request.reason, sizeof request.reason, "stolen");
+    report(agent, 1, NULL, 0, ZDM_AGENT_RESTING);
+    expect_ok(submit(ann));
     expect_ok(ask(ann, &request));
     assert_false(agent->open);
     assert_null(dial_agent(w, &w->agents[1]));
+    char *status = query(ann, ZDM_QUERY_STATUS, "rename");
+    expect_in(status, "its agent was revoked: zdmctl enroll shard-");
+    free(status);
 }
 
 static void a_coordinator_that_is_no_longer_named_steps_down_and_orders_nothing(void **state)
