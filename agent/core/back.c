@@ -119,6 +119,10 @@ static void lower_floor(struct agent_migration *m)
     if (m->back.at >= m->step && floor < m->back.floor)
         m->back.floor = floor;
     look_again_from_floor(m);
+    /* Until it is looked at, it is not said to be there: a person may give the rollback up here. */
+    uint32_t complete = agent_complete_phase(m->plan, m->back.floor);
+    if (m->proven_phase > complete)
+        m->proven_phase = complete;
 }
 
 /* Journals the step at hand as undone, or the lowest above it from which the same floor follows; false when the
