@@ -90,6 +90,30 @@ static void images_are_written_back_except_where_rows_changed_since(void **state
     assert_string_equal(r->remark, "");
 }
 
+/* Two columns of one row: the application has written one of them since, the other comes back. */
+static void of_a_row_that_changed_in_part_only_the_rest_comes_back(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, a text, b text); INSERT INTO users VALUES (1, 'x', 'y')");
+    rig_plan(r, "users", 2);
+    plan_images(r, "a", "upper('x')", NULL, NULL, 0);
+    struct zdm_derivation *d = rig_step(r, 1)->derivation;
+    struct zdm_assignment first = d->assignments[0];
+    free(d->assignments);
+    d->assignments = calloc(2, sizeof *d->assignments);
+    d->assignments[0] = d->assignments[1] = first;
+    d->assignments[1].target = strdup("b");
+    d->assignments[1].expr = strdup("upper('y')");
+    d->n_assignments = 2;
+    rig_walk(r, 1, 10);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_app(r, "UPDATE users SET a = 'mine'");
+    memset(r->undo_nonce.bytes, 4, sizeof r->undo_nonce.bytes);
+    rig_run(r, AGENT_RUN_UNDO_BEGIN, 0, AGENT_OK);
+    rig_undo(r, 1);
+    assert_string_equal(rig_value(r, "SELECT a || ' ' || b FROM users"), "mine y");
+}
+
 static void half_a_backfill_is_undone(void **state)
 {
     struct rig *r = *state;
@@ -327,6 +351,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_TEST(images_hold_only_rows_that_change),
         RIG_TEST(images_are_written_back_except_where_rows_changed_since),
+        RIG_TEST(of_a_row_that_changed_in_part_only_the_rest_comes_back),
         RIG_TEST(half_a_backfill_is_undone),
         RIG_TEST(forward_again_in_the_middle_of_the_way_back_fills_all_rows),
         RIG_TEST(counter_is_never_counted_twice),
