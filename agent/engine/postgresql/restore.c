@@ -113,11 +113,11 @@ static void name_rows(struct pgsql_work *w, const struct thing *thing, struct zd
 
 /* How it is left, and what the rows do that stand against it. */
 static const struct left {
-    const char *kind, *how, *rows;
+    const char *kind, *before, *after, *rows; /* before and after the name */
 } lefts[] = {
-    {"unique", "unique constraint %s was not built again: ", " share a value"},
-    {"not null", "NOT NULL of %s stays a CHECK that is NOT VALID: ", " hold NULL"},
-    {"", "%s stays NOT VALID: ", " violate it"},
+    {"unique", "unique constraint ", " was not built again: ", " share a value"},
+    {"not null", "NOT NULL of ", " stays a CHECK that is NOT VALID: ", " hold NULL"},
+    {"", "", " stays NOT VALID: ", " violate it"},
 };
 
 static enum zdm_code leave(struct pgsql_work *w, const struct thing *thing, struct zdm_error *err)
@@ -127,10 +127,7 @@ static enum zdm_code leave(struct pgsql_work *w, const struct thing *thing, stru
     while (left->kind[0] != '\0' && strcmp(left->kind, thing->kind) != 0) {
         left++;
     }
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    zdm_buffer_printf(&remark, left->how, thing->name);
-#pragma GCC diagnostic pop
+    zdm_buffer_printf(&remark, "%s%s%s", left->before, thing->name, left->after);
     if (pgsql_is_violation(err)) {
         name_rows(w, thing, &remark);
         zdm_buffer_puts(&remark, left->rows);
