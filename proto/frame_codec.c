@@ -21,7 +21,7 @@ enum {
 };
 
 _Static_assert(ZDM_AGENT_UNSURE == (int)ZDM__V1__AGENT_STATE__AGENT_STATE_UNSURE, "enum AgentState");
-_Static_assert(ZDM_WAIT_GRACE == (int)ZDM__V1__WAIT__WAIT_GRACE, "enum Wait");
+_Static_assert(ZDM_WAIT_GATE == (int)ZDM__V1__WAIT__WAIT_GATE, "enum Wait");
 _Static_assert(ZDM_SIGNAL_STALE == (int)ZDM__V1__SIGNAL_STATE__SIGNAL_STATE_STALE, "enum SignalState");
 _Static_assert(ZDM_QUERY_ANCHORS == (int)ZDM__V1__QUERY_KIND__QUERY_KIND_ANCHORS, "enum QueryKind");
 

@@ -15,15 +15,16 @@
 enum {
     COLUMNS_MAX = 1600, /* of a table: PostgreSQL's own bound */
     ROLLOUT_MAX = 32,
+    OTHERS_MAX = 64, /* tables that one statement locks beside its own */
     TABLES_MAX = ZDM_STEPS_MAX,
     SQL_MAX = ZDM_PLAN_MAX
 };
 
 _Static_assert(ZDM_PHASE_PURGE == (int)ZDM__V1__PHASE_CLASS__PHASE_CLASS_PURGE, "enum PhaseClass");
 _Static_assert(ZDM_STEP_GATE == (int)ZDM__V1__STEP_KIND__STEP_KIND_GATE, "enum StepKind");
-_Static_assert(ZDM_ACTION_PURGE_IMAGES == (int)ZDM__V1__ACTION__ACTION_PURGE_IMAGES, "enum Action");
+_Static_assert(ZDM_ACTION_LAST == (int)ZDM__V1__ACTION__ACTION_GATE_WAIT, "enum Action");
 _Static_assert(ZDM_LOCK_LONG == (int)ZDM__V1__LOCK_CLASS__LOCK_CLASS_LONG, "enum LockClass");
-_Static_assert(ZDM_INVERSE_IMPOSSIBLE == (int)ZDM__V1__INVERSE__INVERSE_IMPOSSIBLE, "enum Inverse");
+_Static_assert(ZDM_INVERSE_FORMER == (int)ZDM__V1__INVERSE__INVERSE_FORMER, "enum Inverse");
 
 static const struct zdm_field table_fields[] = {
     F_STRING(zdm_table, schema, ZDM_IDENTIFIER_MAX, ZDM_KEEP_EMPTY),
@@ -63,6 +64,15 @@ static const struct zdm_field flag_fields[] = {
 };
 static const struct zdm_message flag_message = ZDM_MESSAGE(zdm_flag, zdm__v1__flag__descriptor, flag_fields, NULL);
 
+static const struct zdm_field wait_gate_fields[] = {
+    F_I64(zdm_wait_gate, for_ms, 0),
+    F_STRING(zdm_wait_gate, until, SQL_MAX, 0),
+    F_I64(zdm_wait_gate, every_ms, 0),
+    F_I64(zdm_wait_gate, limit_ms, 0),
+};
+static const struct zdm_message wait_gate_message =
+    ZDM_MESSAGE(zdm_wait_gate, zdm__v1__wait_gate__descriptor, wait_gate_fields, NULL);
+
 static const struct zdm_field step_fields[] = {
     F_U32(zdm_step, ordinal, ZDM_REQUIRED),
     F_TEXT(zdm_step, id, ZDM_REQUIRED),
@@ -82,6 +92,13 @@ static const struct zdm_field step_fields[] = {
     F_BOOL(zdm_step, exact_inverse),
     F_ENUM(zdm_step, inverse, zdm_inverse_kind, 0),
     F_STRING(zdm_step, inverse_sql, SQL_MAX, 0),
+    F_ARRAY(zdm_step, others, n_others, OTHERS_MAX, &table_message),
+    F_STRING(zdm_step, proof_sql, SQL_MAX, 0),
+    F_POINTER(zdm_step, wait, &wait_gate_message),
+    F_BOOL(zdm_step, unguarded),
+    F_BOOL(zdm_step, publication_ok),
+    F_BOOL(zdm_step, skip_triggers),
+    F_BOOL(zdm_step, rewrite_ok),
 };
 static const struct zdm_message step_message = ZDM_MESSAGE(zdm_step, zdm__v1__step__descriptor, step_fields, NULL);
 

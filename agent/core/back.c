@@ -51,6 +51,9 @@ bool agent_is_way_back(enum agent_run run)
     case AGENT_RUN_CHECK_CHUNK:
     case AGENT_RUN_HIDE:
     case AGENT_RUN_PURGE:
+    case AGENT_RUN_REINDEX:
+    case AGENT_RUN_LONG_SQL:
+    case AGENT_RUN_WAIT:
     case AGENT_RUN_PURGE_LEFTOVERS:
     case AGENT_RUN_UNDO_BEGIN:
     case AGENT_RUN_SPEND_APPROVALS:

@@ -26,6 +26,9 @@ static bool changes_forward(const struct agent_op *op)
         return true;
     case AGENT_RUN_NONE:
     case AGENT_RUN_INDEX_DROP_INVALID:
+    case AGENT_RUN_REINDEX:
+    case AGENT_RUN_LONG_SQL:
+    case AGENT_RUN_WAIT:
     case AGENT_RUN_PURGE_LEFTOVERS:
     case AGENT_RUN_UNDO_DDL:
     case AGENT_RUN_UNDO_SYNC:

@@ -28,6 +28,7 @@ void agent_result_free(struct agent_result *result)
     }
     free(result->journals);
     free(result->hidden);
+    zdm_survey_free(result->survey);
     free(result->cursor);
     free(result->bound);
     free(result);
@@ -89,6 +90,12 @@ const char *agent_run_name(enum agent_run run)
         return "unhide";
     case AGENT_RUN_PURGE:
         return "purge";
+    case AGENT_RUN_REINDEX:
+        return "reindex";
+    case AGENT_RUN_LONG_SQL:
+        return "long_sql";
+    case AGENT_RUN_WAIT:
+        return "wait";
     case AGENT_RUN_PURGE_LEFTOVERS:
         return "purge_leftovers";
     case AGENT_RUN_UNDO_DDL:

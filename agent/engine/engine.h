@@ -6,7 +6,8 @@
  *
  * Lanes. Operations of one lane run one after the other in the order in which they were started; lanes do not wait for
  * each other. Lane 0 is the control lane: connect, journal, accept, signals. Lane 1 + slot is the work of one
- * migration: inspect and run. A lane has a database session of its own, opened when it is first needed.
+ * migration: inspect and run. AGENT_LANE_SURVEY is for surveys alone. A lane has a database session of its own, opened
+ * when it is first needed.
  *
  * Fencing (protocol 3, rule 8). Everything that changes the database on behalf of a migration ends with
  *   UPDATE zdm.migration SET … WHERE migration AND epoch AND generation AND step AND cursor are as the core believes
@@ -28,6 +29,9 @@
 #include "common/plan/directive.h"
 #include "common/plan/plan.h"
 #include "common/plan/report.h"
+#include "common/plan/survey.h"
+
+enum { AGENT_LANE_SURVEY = 1 + 2 * ZDM_MIGRATIONS_ACTIVE_MAX };
 
 enum agent_capability {
     AGENT_CAN_TRANSACTIONAL_DDL = 1, /* DDL and journal in one transaction */
@@ -72,7 +76,8 @@ enum agent_op_kind {
     AGENT_OP_ACCEPT,      /* accept the directive: insert or compare-and-set of the migration's row */
     AGENT_OP_INSPECT,     /* look at one step; changes nothing */
     AGENT_OP_RUN,         /* one action of one step */
-    AGENT_OP_SIGNALS      /* role, identity, and the signals of the pacing */
+    AGENT_OP_SIGNALS,     /* role, identity, and the signals of the pacing */
+    AGENT_OP_SURVEY       /* everything that a plan would meet on this node (common/plan/survey.h); changes nothing */
 };
 
 enum agent_run {
@@ -87,8 +92,11 @@ enum agent_run {
     AGENT_RUN_INDEX_DROP_INVALID,
     AGENT_RUN_CHECK_CHUNK, /* compare: the next rows; query: all of it */
     AGENT_RUN_HIDE,
-    AGENT_RUN_PURGE, /* really drops what the step names, and what rollbacks left behind for the same object; before
-                        `grace_ms` have passed since it was hidden, unless purge_now: AGENT_EARLY */
+    AGENT_RUN_PURGE,    /* really drops what the step names, and what rollbacks left behind for the same object; before
+                           `grace_ms` have passed since it was hidden, unless purge_now: AGENT_EARLY */
+    AGENT_RUN_REINDEX,  /* long: builds the next index of the step anew, without blocking */
+    AGENT_RUN_LONG_SQL, /* long: an as-is statement outside of a transaction */
+    AGENT_RUN_WAIT,     /* one look at a wait; not over: AGENT_EARLY, with the time until the next look */
     AGENT_RUN_PURGE_LEFTOVERS, /* mode purge: drops the next thing that a rollback hid; AGENT_ALREADY: nothing is left
                                 */
     /* The way back, one part at a time: INSPECT with `back` says which part comes next. */
@@ -169,7 +177,7 @@ enum agent_outcome {
     AGENT_LOCK,    /* the lock was not got; blocker says who holds it */
     AGENT_FENCED,  /* the compare-and-set found another owner: nothing was changed */
     AGENT_UNKNOWN, /* the answer was lost: it may or may not have happened */
-    AGENT_EARLY,   /* a purge before its time: wait_ms says how long it is to be waited */
+    AGENT_EARLY,   /* a purge or a wait before its time: wait_ms says how long it is to be waited */
     AGENT_FAIL,    /* refused by the database or by a rule; a person decides */
     AGENT_BUG
 };
@@ -221,6 +229,8 @@ struct agent_result {
     /* SIGNALS: what is hidden on this shard, by the database's clock; owned by the result */
     struct agent_hidden *hidden;
     size_t n_hidden;
+
+    struct zdm_survey *survey; /* SURVEY: owned by the result */
 
     /* RUN, AGENT_EARLY */
     int64_t wait_ms;

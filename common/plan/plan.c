@@ -51,6 +51,14 @@ static void flag_free(struct zdm_flag *flag)
     free(flag);
 }
 
+void zdm_wait_gate_free(struct zdm_wait_gate *wait)
+{
+    if (wait == NULL)
+        return;
+    free(wait->until);
+    free(wait);
+}
+
 void zdm_step_fini(struct zdm_step *step)
 {
     if (step == NULL)
@@ -62,6 +70,11 @@ void zdm_step_fini(struct zdm_step *step)
     zdm_derivation_free(step->derivation);
     flag_free(step->flag);
     free(step->inverse_sql);
+    for (size_t i = 0; step->others != NULL && i < step->n_others; i++)
+        table_fini(&step->others[i]);
+    free(step->others);
+    free(step->proof_sql);
+    zdm_wait_gate_free(step->wait);
     *step = (struct zdm_step){.ordinal = 0};
 }
 
@@ -198,14 +211,44 @@ const char *zdm_step_kind_name(enum zdm_step_kind kind)
 const char *zdm_action_name(enum zdm_action action)
 {
     static const char *const names[] = {
-        [ZDM_ACTION_ADD_COLUMN] = "add-column",       [ZDM_ACTION_ADD_CHECK] = "add-check",
-        [ZDM_ACTION_SET_NOT_NULL] = "set-not-null",   [ZDM_ACTION_DROP_CONSTRAINT] = "drop-constraint",
-        [ZDM_ACTION_VALIDATE] = "validate",           [ZDM_ACTION_CREATE_INDEX] = "create-index",
-        [ZDM_ACTION_SYNC_INSTALL] = "sync-install",   [ZDM_ACTION_SYNC_REMOVE] = "sync-remove",
-        [ZDM_ACTION_BACKFILL] = "backfill",           [ZDM_ACTION_CHECK_QUERY] = "check-query",
-        [ZDM_ACTION_CHECK_COMPARE] = "check-compare", [ZDM_ACTION_HIDE_COLUMN] = "hide-column",
-        [ZDM_ACTION_PURGE_COLUMN] = "purge-column",   [ZDM_ACTION_GATE_FLAG] = "gate-flag",
+        [ZDM_ACTION_ADD_COLUMN] = "add-column",
+        [ZDM_ACTION_ADD_CHECK] = "add-check",
+        [ZDM_ACTION_SET_NOT_NULL] = "set-not-null",
+        [ZDM_ACTION_DROP_CONSTRAINT] = "drop-constraint",
+        [ZDM_ACTION_VALIDATE] = "validate",
+        [ZDM_ACTION_CREATE_INDEX] = "create-index",
+        [ZDM_ACTION_SYNC_INSTALL] = "sync-install",
+        [ZDM_ACTION_SYNC_REMOVE] = "sync-remove",
+        [ZDM_ACTION_BACKFILL] = "backfill",
+        [ZDM_ACTION_CHECK_QUERY] = "check-query",
+        [ZDM_ACTION_CHECK_COMPARE] = "check-compare",
+        [ZDM_ACTION_HIDE_COLUMN] = "hide-column",
+        [ZDM_ACTION_PURGE_COLUMN] = "purge-column",
+        [ZDM_ACTION_GATE_FLAG] = "gate-flag",
         [ZDM_ACTION_PURGE_IMAGES] = "purge-images",
+        [ZDM_ACTION_ADD_FOREIGN_KEY] = "add-foreign-key",
+        [ZDM_ACTION_ADD_UNIQUE] = "add-unique",
+        [ZDM_ACTION_ADD_PRIMARY_KEY] = "add-primary-key",
+        [ZDM_ACTION_LIFT_CONSTRAINT] = "lift-constraint",
+        [ZDM_ACTION_DROP_NOT_NULL] = "drop-not-null",
+        [ZDM_ACTION_SET_DEFAULT] = "set-default",
+        [ZDM_ACTION_SET_STORAGE] = "set-storage",
+        [ZDM_ACTION_COMMENT] = "comment",
+        [ZDM_ACTION_WIDEN_TYPE] = "widen-type",
+        [ZDM_ACTION_CREATE_TABLE] = "create-table",
+        [ZDM_ACTION_CREATE_TYPE] = "create-type",
+        [ZDM_ACTION_ADD_VALUE] = "add-value",
+        [ZDM_ACTION_HIDE_TABLE] = "hide-table",
+        [ZDM_ACTION_PURGE_TABLE] = "purge-table",
+        [ZDM_ACTION_HIDE_INDEX] = "hide-index",
+        [ZDM_ACTION_PURGE_INDEX] = "purge-index",
+        [ZDM_ACTION_REINDEX] = "reindex",
+        [ZDM_ACTION_ADD_PARTITION_CHECK] = "add-partition-check",
+        [ZDM_ACTION_ATTACH_PARTITION] = "attach-partition",
+        [ZDM_ACTION_DETACH_PARTITION] = "detach-partition",
+        [ZDM_ACTION_DELETE] = "delete",
+        [ZDM_ACTION_AS_IS] = "as-is",
+        [ZDM_ACTION_GATE_WAIT] = "gate-wait",
     };
     return ZDM_NAME_IN(names, action);
 }
@@ -230,6 +273,68 @@ const char *zdm_inverse_name(enum zdm_inverse_kind kind)
         [ZDM_INVERSE_UNHIDE] = "unhide", [ZDM_INVERSE_SQL] = "sql",
         [ZDM_INVERSE_REMOVE] = "remove", [ZDM_INVERSE_INSTALL] = "install",
         [ZDM_INVERSE_IMAGES] = "images", [ZDM_INVERSE_IMPOSSIBLE] = "impossible",
+        [ZDM_INVERSE_FORMER] = "former",
     };
     return ZDM_NAME_IN(names, kind);
+}
+
+const char *zdm_table_lock_name(enum zdm_table_lock lock)
+{
+    static const char *const names[] = {
+        [ZDM_TABLE_LOCK_NONE] = "none",
+        [ZDM_TABLE_LOCK_ACCESS_SHARE] = "ACCESS SHARE",
+        [ZDM_TABLE_LOCK_ROW_SHARE] = "ROW SHARE",
+        [ZDM_TABLE_LOCK_ROW_EXCLUSIVE] = "ROW EXCLUSIVE",
+        [ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE] = "SHARE UPDATE EXCLUSIVE",
+        [ZDM_TABLE_LOCK_SHARE] = "SHARE",
+        [ZDM_TABLE_LOCK_SHARE_ROW_EXCLUSIVE] = "SHARE ROW EXCLUSIVE",
+        [ZDM_TABLE_LOCK_EXCLUSIVE] = "EXCLUSIVE",
+        [ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE] = "ACCESS EXCLUSIVE",
+    };
+    return ZDM_NAME_IN(names, lock);
+}
+
+enum zdm_table_lock zdm_action_table_lock(enum zdm_action action)
+{
+    static const enum zdm_table_lock locks[] = {
+        [ZDM_ACTION_ADD_COLUMN] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_ADD_CHECK] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_SET_NOT_NULL] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_DROP_CONSTRAINT] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_VALIDATE] = ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE,
+        [ZDM_ACTION_CREATE_INDEX] = ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE,
+        [ZDM_ACTION_SYNC_INSTALL] = ZDM_TABLE_LOCK_SHARE_ROW_EXCLUSIVE,
+        [ZDM_ACTION_SYNC_REMOVE] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_BACKFILL] = ZDM_TABLE_LOCK_ROW_EXCLUSIVE,
+        [ZDM_ACTION_CHECK_QUERY] = ZDM_TABLE_LOCK_ACCESS_SHARE,
+        [ZDM_ACTION_CHECK_COMPARE] = ZDM_TABLE_LOCK_ACCESS_SHARE,
+        [ZDM_ACTION_HIDE_COLUMN] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_PURGE_COLUMN] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_GATE_FLAG] = ZDM_TABLE_LOCK_NONE,
+        [ZDM_ACTION_PURGE_IMAGES] = ZDM_TABLE_LOCK_NONE,
+        [ZDM_ACTION_ADD_FOREIGN_KEY] = ZDM_TABLE_LOCK_SHARE_ROW_EXCLUSIVE,
+        [ZDM_ACTION_ADD_UNIQUE] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_ADD_PRIMARY_KEY] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_LIFT_CONSTRAINT] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_DROP_NOT_NULL] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_SET_DEFAULT] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_SET_STORAGE] = ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE,
+        [ZDM_ACTION_COMMENT] = ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE,
+        [ZDM_ACTION_WIDEN_TYPE] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_CREATE_TABLE] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_CREATE_TYPE] = ZDM_TABLE_LOCK_NONE,
+        [ZDM_ACTION_ADD_VALUE] = ZDM_TABLE_LOCK_NONE,
+        [ZDM_ACTION_HIDE_TABLE] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_PURGE_TABLE] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_HIDE_INDEX] = ZDM_TABLE_LOCK_NONE,
+        [ZDM_ACTION_PURGE_INDEX] = ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE,
+        [ZDM_ACTION_REINDEX] = ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE,
+        [ZDM_ACTION_ADD_PARTITION_CHECK] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_ATTACH_PARTITION] = ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE,
+        [ZDM_ACTION_DETACH_PARTITION] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_DELETE] = ZDM_TABLE_LOCK_ROW_EXCLUSIVE,
+        [ZDM_ACTION_AS_IS] = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+        [ZDM_ACTION_GATE_WAIT] = ZDM_TABLE_LOCK_NONE,
+    };
+    return (size_t)action < sizeof locks / sizeof *locks ? locks[action] : ZDM_TABLE_LOCK_NONE;
 }

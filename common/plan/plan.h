@@ -42,6 +42,19 @@ enum zdm_lock_class {
     ZDM_LOCK_LONG = 2   /* waits for old snapshots; must not be killed by a short timeout */
 };
 
+/* Locks on a table, the weakest first. */
+enum zdm_table_lock {
+    ZDM_TABLE_LOCK_NONE = 0,
+    ZDM_TABLE_LOCK_ACCESS_SHARE,
+    ZDM_TABLE_LOCK_ROW_SHARE,
+    ZDM_TABLE_LOCK_ROW_EXCLUSIVE,
+    ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE,
+    ZDM_TABLE_LOCK_SHARE,
+    ZDM_TABLE_LOCK_SHARE_ROW_EXCLUSIVE,
+    ZDM_TABLE_LOCK_EXCLUSIVE,
+    ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE
+};
+
 enum zdm_step_kind {
     ZDM_STEP_DDL = 1,
     ZDM_STEP_INDEX = 2,
@@ -73,8 +86,43 @@ enum zdm_action {
     ZDM_ACTION_HIDE_COLUMN = 12,    /* column, object (hidden name), sync_step or 0; only the hidden name exists */
     ZDM_ACTION_PURGE_COLUMN = 13,   /* column, object (hidden name), sync_step or 0; neither name exists */
     ZDM_ACTION_GATE_FLAG = 14,      /* flag; carried out by the coordinator, nothing to prove on the shard */
-    ZDM_ACTION_PURGE_IMAGES = 15    /* object (table in schema zdm that holds before-images); it does not exist */
+    ZDM_ACTION_PURGE_IMAGES = 15,   /* object (table in schema zdm that holds before-images); it does not exist */
+
+    /* Constraints. A person's CHECK is an ADD_CHECK whose column is NULL. */
+    ZDM_ACTION_ADD_FOREIGN_KEY = 16, /* object, others[0] (the parent), sql; FOREIGN KEY … NOT VALID exists */
+    ZDM_ACTION_ADD_UNIQUE = 17,      /* object (constraint, and the valid unique index of that name), sql */
+    ZDM_ACTION_ADD_PRIMARY_KEY = 18, /* likewise */
+    ZDM_ACTION_LIFT_CONSTRAINT = 19, /* object; there is no such constraint, and its definition is kept (zdm.hidden) */
+    ZDM_ACTION_DROP_NOT_NULL = 20,   /* column, sql; not attnotnull; the way back proves it as SET_NOT_NULL does */
+
+    /* Changes of the catalogue whose former state the agent keeps (zdm.former). */
+    ZDM_ACTION_SET_DEFAULT = 21, /* column, sql (SET DEFAULT or DROP DEFAULT); journal, and the default is as written */
+    ZDM_ACTION_SET_STORAGE = 22, /* column or NULL, sql (SET (…), RESET (…), SET STATISTICS n) */
+    ZDM_ACTION_COMMENT = 23,     /* sql; the table, or column, or object (constraint or index) has that comment */
+    ZDM_ACTION_WIDEN_TYPE = 24,  /* column, sql; format_type is the one written. No rewrite, or the step is refused */
+
+    /* Objects. A type's table has a schema and no name. */
+    ZDM_ACTION_CREATE_TABLE = 25, /* sql, others (parents of its foreign keys); the table exists, with our mark */
+    ZDM_ACTION_CREATE_TYPE = 26,  /* object, sql; the type exists, with our mark */
+    ZDM_ACTION_ADD_VALUE = 27,    /* object (type), column (the label), sql; the label exists */
+    ZDM_ACTION_HIDE_TABLE = 28,   /* object (schema that it is moved to); the table stands there, with our mark */
+    ZDM_ACTION_PURGE_TABLE = 29,  /* object (that schema); neither table nor schema exists */
+    ZDM_ACTION_HIDE_INDEX = 30,   /* object (index); nothing changes but a row in zdm.hidden: scans are watched */
+    ZDM_ACTION_PURGE_INDEX = 31,  /* object (index); it does not exist. DROP INDEX CONCURRENTLY: long class */
+    ZDM_ACTION_REINDEX = 32,      /* object (index) or NULL for all of the table; each was built anew (journal) */
+
+    /* Partitions: the step's table is the parent, but for the check, whose table is the child. */
+    ZDM_ACTION_ADD_PARTITION_CHECK = 33, /* object (constraint), others[0] (parent), sql (FOR VALUES …): the agent asks
+                                            the server for the partition's constraint; CHECK … NOT VALID exists */
+    ZDM_ACTION_ATTACH_PARTITION = 34,    /* others[0] (child), sql; it is a partition of the parent */
+    ZDM_ACTION_DETACH_PARTITION = 35,    /* others[0] (child), sql; it is none */
+
+    ZDM_ACTION_DELETE = 36, /* derivation: filter only; object (archive of rows) iff inverse is IMAGES; as BACKFILL */
+    ZDM_ACTION_AS_IS = 37,  /* sql, verbatim, of lock class `lock`; proof_sql returns no row. No approval-free phase */
+    ZDM_ACTION_GATE_WAIT = 38 /* wait; carried out by the agent: the time is over and the condition true (journal) */
 };
+
+enum { ZDM_ACTION_LAST = ZDM_ACTION_GATE_WAIT };
 
 struct zdm_table {
     char *schema; /* never NULL: the compiler fills in the default */
@@ -113,15 +161,24 @@ struct zdm_flag {
     int64_t soak_ms;
 };
 
+/* A wait inside a phase, on each shard by its own database's clock. */
+struct zdm_wait_gate {
+    int64_t for_ms;   /* at least so long after the step was reached; 0: no */
+    char *until;      /* a SELECT whose first value must be true; NULL: none */
+    int64_t every_ms; /* between two looks at `until` */
+    int64_t limit_ms; /* the step fails when `until` is not true by then; 0: never */
+};
+
 enum zdm_inverse_kind {
     ZDM_INVERSE_NONE = 0, /* nothing to undo */
     ZDM_INVERSE_HIDE = 1, /* what was added is hidden, then purged: a rollback never drops */
     ZDM_INVERSE_UNHIDE = 2,
-    ZDM_INVERSE_SQL = 3,       /* inverse_sql */
-    ZDM_INVERSE_REMOVE = 4,    /* sync: remove the triggers */
-    ZDM_INVERSE_INSTALL = 5,   /* sync removed: install again */
-    ZDM_INVERSE_IMAGES = 6,    /* write the before-images back */
-    ZDM_INVERSE_IMPOSSIBLE = 7 /* destructive: needs approval */
+    ZDM_INVERSE_SQL = 3,        /* inverse_sql */
+    ZDM_INVERSE_REMOVE = 4,     /* sync: remove the triggers */
+    ZDM_INVERSE_INSTALL = 5,    /* sync removed: install again */
+    ZDM_INVERSE_IMAGES = 6,     /* write the before-images back */
+    ZDM_INVERSE_IMPOSSIBLE = 7, /* destructive: needs approval */
+    ZDM_INVERSE_FORMER = 8      /* what the agent kept of the former state is put back */
 };
 
 struct zdm_step {
@@ -139,7 +196,15 @@ struct zdm_step {
     char *sql;
     struct zdm_derivation *derivation; /* NULL where the action has none */
     struct zdm_flag *flag;
-    uint32_t batch_rows; /* upper bound of rows in a batch; 0: the agent's own */
+    uint32_t batch_rows;      /* upper bound of rows in a batch; 0: the agent's own */
+    struct zdm_table *others; /* that the statement locks too: parents of foreign keys, the partition */
+    size_t n_others;
+    char *proof_sql; /* AS_IS: a SELECT that returns a row as long as the statement has not done its work */
+    struct zdm_wait_gate *wait;
+    bool unguarded;      /* goes on although there are replicas whose readers nobody can look at (database.md 1) */
+    bool publication_ok; /* goes on although the table is published (database.md 11) */
+    bool skip_triggers;  /* BACKFILL, DELETE: the application's triggers do not fire (database.md 16) */
+    bool rewrite_ok;     /* AS_IS: a statement that writes the whole table anew is not refused */
     bool exact_inverse;  /* a rollback would bring everything back; without, and with an inverse, the phase is
                             destructive */
     enum zdm_inverse_kind inverse;
@@ -220,7 +285,12 @@ enum zdm_code zdm_plan_check_honest(const struct zdm_plan *plan, struct zdm_erro
 
 /* Frees one step's or derivation's parts (for builders that fail half way). */
 void zdm_step_fini(struct zdm_step *step);
+void zdm_wait_gate_free(struct zdm_wait_gate *wait);
 void zdm_derivation_free(struct zdm_derivation *derivation);
+
+/* The strongest lock that an action takes on its step's table in PostgreSQL (reliability.md D1): what `plan` shows, and
+ * what the agent holds the server to on a clone. AS_IS: what its class allows. */
+enum zdm_table_lock zdm_action_table_lock(enum zdm_action action);
 
 /* Texts as people and JSON see them: "expand", "backfill", "short", "postgresql". "?" for an unknown number. */
 const char *zdm_phase_class_name(enum zdm_phase_class class);
@@ -229,5 +299,6 @@ const char *zdm_action_name(enum zdm_action action);
 const char *zdm_engine_name(enum zdm_engine engine);
 const char *zdm_lock_class_name(enum zdm_lock_class lock);
 const char *zdm_inverse_name(enum zdm_inverse_kind kind);
+const char *zdm_table_lock_name(enum zdm_table_lock lock); /* "ACCESS EXCLUSIVE" */
 
 #endif

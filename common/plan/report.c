@@ -47,7 +47,7 @@ const char *zdm_wait_name(enum zdm_wait wait)
     static const char *const names[] = {
         [ZDM_WAIT_NONE] = "none",           [ZDM_WAIT_BACKOFF] = "backoff", [ZDM_WAIT_THROTTLE] = "throttle",
         [ZDM_WAIT_LOCK] = "lock",           [ZDM_WAIT_LEASE] = "lease",     [ZDM_WAIT_PLAN] = "plan",
-        [ZDM_WAIT_APPROVALS] = "approvals", [ZDM_WAIT_GRACE] = "grace",
+        [ZDM_WAIT_APPROVALS] = "approvals", [ZDM_WAIT_GRACE] = "grace",     [ZDM_WAIT_GATE] = "gate",
     };
     return ZDM_NAME_IN(names, wait);
 }

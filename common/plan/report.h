@@ -34,7 +34,8 @@ enum zdm_wait {
     ZDM_WAIT_LEASE = 4,     /* the coordinator has not been heard for too long */
     ZDM_WAIT_PLAN = 5,      /* the plan is being fetched */
     ZDM_WAIT_APPROVALS = 6, /* signatures are missing or do not count: blocked_by says why */
-    ZDM_WAIT_GRACE = 7      /* a purge waits for its grace period: blocked_by says until when */
+    ZDM_WAIT_GRACE = 7,     /* a purge waits for its grace period: blocked_by says until when */
+    ZDM_WAIT_GATE = 8       /* a wait of the plan: blocked_by says until when, or for what */
 };
 
 enum zdm_signal_state { ZDM_SIGNAL_OK = 1, ZDM_SIGNAL_BAD = 2, ZDM_SIGNAL_STALE = 3 };

@@ -95,6 +95,8 @@ static bool says_wait(const struct zdm_migration_report *report, char *out, size
         return say(out, size, "waiting for approvals", report->blocked_by);
     case ZDM_WAIT_GRACE:
         return say(out, size, "waiting for the grace period", report->blocked_by);
+    case ZDM_WAIT_GATE:
+        return say(out, size, "waiting", report->blocked_by);
     case ZDM_WAIT_NONE:
         break;
     }

@@ -35,6 +35,8 @@ static const char *undo_text(const struct zdm_step *step)
         return "the triggers are installed again";
     case ZDM_INVERSE_IMAGES:
         return "the old values are written back";
+    case ZDM_INVERSE_FORMER:
+        return "it becomes what it was before";
     case ZDM_INVERSE_IMPOSSIBLE:
         return "impossible";
     }

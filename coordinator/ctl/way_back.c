@@ -185,11 +185,63 @@ void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const st
     case ZDM_ACTION_PURGE_COLUMN:
         snprintf(out, size, "stops where %s is dropped already", column);
         break;
+    case ZDM_ACTION_ADD_FOREIGN_KEY:
+    case ZDM_ACTION_ADD_UNIQUE:
+    case ZDM_ACTION_ADD_PRIMARY_KEY:
+    case ZDM_ACTION_ADD_PARTITION_CHECK:
+        snprintf(out, size, "constraint %s dropped", step->object);
+        break;
+    case ZDM_ACTION_LIFT_CONSTRAINT:
+        snprintf(out, size, "constraint %s comes back", step->object);
+        break;
+    case ZDM_ACTION_DROP_NOT_NULL:
+        snprintf(out, size, "%s may not be null again", column);
+        break;
+    case ZDM_ACTION_SET_DEFAULT:
+        snprintf(out, size, "%s gets its former default back", column);
+        break;
+    case ZDM_ACTION_SET_STORAGE:
+        snprintf(out, size, "the former parameters of %s come back", step->table.name);
+        break;
+    case ZDM_ACTION_COMMENT:
+        snprintf(out, size, "the former comment comes back");
+        break;
+    case ZDM_ACTION_CREATE_TABLE:
+        snprintf(out, size, "table %s moved out of sight, kept until zdmctl purge", step->table.name);
+        break;
+    case ZDM_ACTION_CREATE_TYPE:
+        snprintf(out, size, "type %s moved out of sight, kept until zdmctl purge", step->object);
+        break;
+    case ZDM_ACTION_HIDE_TABLE:
+        snprintf(out, size, "table %s comes back", step->table.name);
+        break;
+    case ZDM_ACTION_HIDE_INDEX:
+        snprintf(out, size, "index %s stays", step->object);
+        break;
+    case ZDM_ACTION_ATTACH_PARTITION:
+    case ZDM_ACTION_DETACH_PARTITION:
+        snprintf(out, size, "partition %s %s %s", step->n_others > 0 ? step->others[0].name : "",
+                 step->action == ZDM_ACTION_ATTACH_PARTITION ? "detached from" : "attached to", step->table.name);
+        break;
+    case ZDM_ACTION_DELETE:
+        if (step->inverse == ZDM_INVERSE_IMAGES)
+            snprintf(out, size, "deleted rows of %s put back, but where their key is taken", step->table.name);
+        break;
+    case ZDM_ACTION_AS_IS:
+        if (step->inverse == ZDM_INVERSE_SQL)
+            snprintf(out, size, "the rollback of the runbook is run: %.80s", step->inverse_sql);
+        break;
     case ZDM_ACTION_DROP_CONSTRAINT:
     case ZDM_ACTION_VALIDATE:
     case ZDM_ACTION_CHECK_QUERY:
     case ZDM_ACTION_CHECK_COMPARE:
     case ZDM_ACTION_PURGE_IMAGES:
+    case ZDM_ACTION_PURGE_TABLE:
+    case ZDM_ACTION_PURGE_INDEX:
+    case ZDM_ACTION_WIDEN_TYPE:
+    case ZDM_ACTION_ADD_VALUE:
+    case ZDM_ACTION_REINDEX:
+    case ZDM_ACTION_GATE_WAIT:
         break;
     }
 }

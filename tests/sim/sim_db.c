@@ -190,6 +190,9 @@ static enum right right_for(enum agent_run run)
     case AGENT_RUN_INDEX_DROP_INVALID:
     case AGENT_RUN_CHECK_CHUNK:
     case AGENT_RUN_HIDE:
+    case AGENT_RUN_REINDEX:
+    case AGENT_RUN_LONG_SQL:
+    case AGENT_RUN_WAIT:
         return RIGHT_FORWARD;
     case AGENT_RUN_PURGE:
         return RIGHT_PURGE;
@@ -273,6 +276,9 @@ static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pe
     case AGENT_RUN_REMOVE_SYNC:
     case AGENT_RUN_VALIDATE:
     case AGENT_RUN_HIDE:
+    case AGENT_RUN_REINDEX:
+    case AGENT_RUN_LONG_SQL:
+    case AGENT_RUN_WAIT:
         wrong = sim_schema_do(&truth->schema, op->plan, op->step, sim_db_wall_ms(db));
         sim_journal_go_to(db, journal, op->plan, op->step + 1);
         break;
@@ -409,6 +415,8 @@ struct agent_result *sim_db_perform(struct sim_db *db, const struct sim_pending 
         break;
     case AGENT_OP_SIGNALS:
         sim_journal_describe(db, result);
+        break;
+    case AGENT_OP_SURVEY:
         break;
     }
     return result;

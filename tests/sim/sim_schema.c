@@ -85,7 +85,20 @@ static enum agent_run way_back(const struct zdm_step *step, enum sim_made made)
     case ZDM_ACTION_ADD_COLUMN:
     case ZDM_ACTION_ADD_CHECK:
     case ZDM_ACTION_SET_NOT_NULL:
+    case ZDM_ACTION_ADD_FOREIGN_KEY:
+    case ZDM_ACTION_ADD_UNIQUE:
+    case ZDM_ACTION_ADD_PRIMARY_KEY:
+    case ZDM_ACTION_SET_DEFAULT:
+    case ZDM_ACTION_SET_STORAGE:
+    case ZDM_ACTION_COMMENT:
+    case ZDM_ACTION_CREATE_TABLE:
+    case ZDM_ACTION_CREATE_TYPE:
+    case ZDM_ACTION_ADD_PARTITION_CHECK:
+    case ZDM_ACTION_ATTACH_PARTITION:
+    case ZDM_ACTION_DETACH_PARTITION:
         return made != SIM_ABSENT ? AGENT_RUN_UNDO_DDL : AGENT_RUN_NONE;
+    case ZDM_ACTION_AS_IS:
+        return step->inverse == ZDM_INVERSE_SQL && made != SIM_ABSENT ? AGENT_RUN_UNDO_DDL : AGENT_RUN_NONE;
     case ZDM_ACTION_CREATE_INDEX:
         return made != SIM_ABSENT ? AGENT_RUN_INDEX_DROP : AGENT_RUN_NONE;
     case ZDM_ACTION_SYNC_INSTALL:
@@ -93,8 +106,13 @@ static enum agent_run way_back(const struct zdm_step *step, enum sim_made made)
     case ZDM_ACTION_SYNC_REMOVE:
         return made == SIM_ABSENT ? AGENT_RUN_UNDO_REMOVE : AGENT_RUN_NONE;
     case ZDM_ACTION_BACKFILL:
+    case ZDM_ACTION_DELETE:
         return keeps_images(step) && made != SIM_ABSENT ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_NONE;
     case ZDM_ACTION_HIDE_COLUMN:
+    case ZDM_ACTION_HIDE_TABLE:
+    case ZDM_ACTION_HIDE_INDEX:
+    case ZDM_ACTION_LIFT_CONSTRAINT:
+    case ZDM_ACTION_DROP_NOT_NULL:
         if (made == SIM_UNPROVEN)
             return AGENT_RUN_RESTORE;
         return made == SIM_HIDDEN || made == SIM_PURGED ? AGENT_RUN_UNHIDE : AGENT_RUN_NONE;
@@ -104,7 +122,13 @@ static enum agent_run way_back(const struct zdm_step *step, enum sim_made made)
     case ZDM_ACTION_CHECK_COMPARE:
     case ZDM_ACTION_PURGE_COLUMN:
     case ZDM_ACTION_PURGE_IMAGES:
+    case ZDM_ACTION_PURGE_TABLE:
+    case ZDM_ACTION_PURGE_INDEX:
+    case ZDM_ACTION_WIDEN_TYPE:
+    case ZDM_ACTION_ADD_VALUE:
+    case ZDM_ACTION_REINDEX:
     case ZDM_ACTION_GATE_FLAG:
+    case ZDM_ACTION_GATE_WAIT:
         break;
     }
     return AGENT_RUN_NONE;
@@ -134,12 +158,18 @@ const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan
         *place = SIM_ABSENT;
         break;
     case ZDM_ACTION_HIDE_COLUMN:
+    case ZDM_ACTION_HIDE_TABLE:
+    case ZDM_ACTION_HIDE_INDEX:
+    case ZDM_ACTION_LIFT_CONSTRAINT:
+    case ZDM_ACTION_DROP_NOT_NULL:
         *place = SIM_HIDDEN;
         schema->hidden_at_ms[ordinal] = now_ms;
         if (step->sync_step != 0)
             schema->made[step->sync_step] = SIM_REVERSE;
         break;
     case ZDM_ACTION_PURGE_COLUMN:
+    case ZDM_ACTION_PURGE_TABLE:
+    case ZDM_ACTION_PURGE_INDEX:
         if (*place != SIM_HIDDEN)
             return "a column was purged that was not hidden";
         *place = SIM_PURGED;
@@ -153,6 +183,23 @@ const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan
     case ZDM_ACTION_CREATE_INDEX:
     case ZDM_ACTION_SYNC_INSTALL:
     case ZDM_ACTION_BACKFILL:
+    case ZDM_ACTION_ADD_FOREIGN_KEY:
+    case ZDM_ACTION_ADD_UNIQUE:
+    case ZDM_ACTION_ADD_PRIMARY_KEY:
+    case ZDM_ACTION_SET_DEFAULT:
+    case ZDM_ACTION_SET_STORAGE:
+    case ZDM_ACTION_COMMENT:
+    case ZDM_ACTION_WIDEN_TYPE:
+    case ZDM_ACTION_CREATE_TABLE:
+    case ZDM_ACTION_CREATE_TYPE:
+    case ZDM_ACTION_ADD_VALUE:
+    case ZDM_ACTION_REINDEX:
+    case ZDM_ACTION_ADD_PARTITION_CHECK:
+    case ZDM_ACTION_ATTACH_PARTITION:
+    case ZDM_ACTION_DETACH_PARTITION:
+    case ZDM_ACTION_DELETE:
+    case ZDM_ACTION_AS_IS:
+    case ZDM_ACTION_GATE_WAIT:
         *place = SIM_THERE;
         break;
     case ZDM_ACTION_CHECK_QUERY:

@@ -138,37 +138,56 @@ static enum zdm_code look_at_images(struct look *look, struct zdm_error *err)
     return code;
 }
 
+static enum zdm_code look_at_index(struct look *look, struct zdm_error *err)
+{
+    return pgsql_index_look(look->w, &look->table, &look->proof, err);
+}
+
+static enum zdm_code look_at_sync(struct look *look, struct zdm_error *err)
+{
+    return pgsql_sync_look(look->w, &look->table, look->step->ordinal, &look->proof, err);
+}
+
+static enum zdm_code look_at_removed_sync(struct look *look, struct zdm_error *err)
+{
+    return pgsql_sync_look_removed(look->w, look->step->sync_step, &look->proof, err);
+}
+
+static enum zdm_code nothing_to_prove(struct look *look, struct zdm_error *err)
+{
+    (void)err;
+    look->proof = AGENT_PROOF_DONE;
+    return ZDM_OK;
+}
+
+typedef enum zdm_code look_fn(struct look *look, struct zdm_error *err);
+
+static look_fn *const looks[] = {
+    [ZDM_ACTION_ADD_COLUMN] = look_at_added_column,
+    [ZDM_ACTION_ADD_CHECK] = look_at_constraint,
+    [ZDM_ACTION_DROP_CONSTRAINT] = look_at_constraint,
+    [ZDM_ACTION_VALIDATE] = look_at_constraint,
+    [ZDM_ACTION_SET_NOT_NULL] = look_at_not_null,
+    [ZDM_ACTION_CREATE_INDEX] = look_at_index,
+    [ZDM_ACTION_SYNC_INSTALL] = look_at_sync,
+    [ZDM_ACTION_SYNC_REMOVE] = look_at_removed_sync,
+    [ZDM_ACTION_HIDE_COLUMN] = look_at_hidden_column,
+    [ZDM_ACTION_PURGE_COLUMN] = look_at_hidden_column,
+    [ZDM_ACTION_BACKFILL] = look_at_walk,
+    [ZDM_ACTION_CHECK_QUERY] = look_at_walk,
+    [ZDM_ACTION_CHECK_COMPARE] = look_at_walk,
+    [ZDM_ACTION_PURGE_IMAGES] = look_at_images,
+    [ZDM_ACTION_GATE_FLAG] = nothing_to_prove,
+};
+
 static enum zdm_code look_at(struct look *look, struct zdm_error *err)
 {
-    switch (look->step->action) {
-    case ZDM_ACTION_ADD_COLUMN:
-        return look_at_added_column(look, err);
-    case ZDM_ACTION_ADD_CHECK:
-    case ZDM_ACTION_DROP_CONSTRAINT:
-    case ZDM_ACTION_VALIDATE:
-        return look_at_constraint(look, err);
-    case ZDM_ACTION_SET_NOT_NULL:
-        return look_at_not_null(look, err);
-    case ZDM_ACTION_CREATE_INDEX:
-        return pgsql_index_look(look->w, &look->table, &look->proof, err);
-    case ZDM_ACTION_SYNC_INSTALL:
-        return pgsql_sync_look(look->w, &look->table, look->step->ordinal, &look->proof, err);
-    case ZDM_ACTION_SYNC_REMOVE:
-        return pgsql_sync_look_removed(look->w, look->step->sync_step, &look->proof, err);
-    case ZDM_ACTION_HIDE_COLUMN:
-    case ZDM_ACTION_PURGE_COLUMN:
-        return look_at_hidden_column(look, err);
-    case ZDM_ACTION_BACKFILL:
-    case ZDM_ACTION_CHECK_QUERY:
-    case ZDM_ACTION_CHECK_COMPARE:
-        return look_at_walk(look, err);
-    case ZDM_ACTION_PURGE_IMAGES:
-        return look_at_images(look, err);
-    case ZDM_ACTION_GATE_FLAG:
-        look->proof = AGENT_PROOF_DONE;
-        return ZDM_OK;
+    size_t action = (size_t)look->step->action;
+    if (action >= sizeof looks / sizeof *looks || looks[action] == NULL) {
+        return zdm_error_set(err, ZDM_UNSUPPORTED, "step %s is of a kind that this release does not know",
+                             look->step->id);
     }
-    return zdm_error_set(err, ZDM_UNSUPPORTED, "step %s is of a kind that this release does not know", look->step->id);
+    return looks[action](look, err);
 }
 
 enum zdm_code pgsql_look(struct pgsql_work *w, enum agent_proof *out_proof, struct zdm_error *err)

@@ -21,61 +21,42 @@ static enum zdm_code connect_node(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? pgsql_journal_load(s, r, err) : code;
 }
 
+typedef enum zdm_code run_fn(struct pgsql_work *w, struct zdm_error *err);
+
+static run_fn *const runs[] = {
+    [AGENT_RUN_DDL] = pgsql_run_ddl,
+    [AGENT_RUN_INSTALL_SYNC] = pgsql_run_install_sync,
+    [AGENT_RUN_REMOVE_SYNC] = pgsql_run_remove_sync,
+    [AGENT_RUN_BOUND] = pgsql_run_bound,
+    [AGENT_RUN_BATCH] = pgsql_run_batch,
+    [AGENT_RUN_VALIDATE] = pgsql_run_validate,
+    [AGENT_RUN_INDEX_BUILD] = pgsql_run_index_build,
+    [AGENT_RUN_INDEX_DROP_INVALID] = pgsql_run_index_drop_invalid,
+    [AGENT_RUN_CHECK_CHUNK] = pgsql_run_check,
+    [AGENT_RUN_HIDE] = pgsql_run_hide,
+    [AGENT_RUN_STEP_DONE] = pgsql_run_step_done,
+    [AGENT_RUN_STEP_BACK] = pgsql_run_step_back,
+    [AGENT_RUN_STOP] = pgsql_run_stop,
+    [AGENT_RUN_PURGE] = pgsql_run_purge,
+    [AGENT_RUN_PURGE_LEFTOVERS] = pgsql_run_purge_leftovers,
+    [AGENT_RUN_UNDO_DDL] = pgsql_run_undo_ddl,
+    [AGENT_RUN_UNDO_SYNC] = pgsql_run_undo_sync,
+    [AGENT_RUN_UNDO_REMOVE] = pgsql_run_undo_remove,
+    [AGENT_RUN_UNHIDE] = pgsql_run_unhide,
+    [AGENT_RUN_RESTORE] = pgsql_run_restore,
+    [AGENT_RUN_INDEX_DROP] = pgsql_run_index_drop,
+    [AGENT_RUN_IMAGES_BACK] = pgsql_run_images_back,
+    [AGENT_RUN_UNDO_BEGIN] = pgsql_run_undo_begin,
+    [AGENT_RUN_SPEND_APPROVALS] = pgsql_run_spend_approvals,
+};
+
 static enum zdm_code run(struct pgsql_work *w, struct zdm_error *err)
 {
-    switch (w->op->run) {
-    case AGENT_RUN_DDL:
-        return pgsql_run_ddl(w, err);
-    case AGENT_RUN_INSTALL_SYNC:
-        return pgsql_run_install_sync(w, err);
-    case AGENT_RUN_REMOVE_SYNC:
-        return pgsql_run_remove_sync(w, err);
-    case AGENT_RUN_BOUND:
-        return pgsql_run_bound(w, err);
-    case AGENT_RUN_BATCH:
-        return pgsql_run_batch(w, err);
-    case AGENT_RUN_VALIDATE:
-        return pgsql_run_validate(w, err);
-    case AGENT_RUN_INDEX_BUILD:
-        return pgsql_run_index_build(w, err);
-    case AGENT_RUN_INDEX_DROP_INVALID:
-        return pgsql_run_index_drop_invalid(w, err);
-    case AGENT_RUN_CHECK_CHUNK:
-        return pgsql_run_check(w, err);
-    case AGENT_RUN_HIDE:
-        return pgsql_run_hide(w, err);
-    case AGENT_RUN_STEP_DONE:
-        return pgsql_run_step_done(w, err);
-    case AGENT_RUN_STEP_BACK:
-        return pgsql_run_step_back(w, err);
-    case AGENT_RUN_STOP:
-        return pgsql_run_stop(w, err);
-    case AGENT_RUN_PURGE:
-        return pgsql_run_purge(w, err);
-    case AGENT_RUN_PURGE_LEFTOVERS:
-        return pgsql_run_purge_leftovers(w, err);
-    case AGENT_RUN_UNDO_DDL:
-        return pgsql_run_undo_ddl(w, err);
-    case AGENT_RUN_UNDO_SYNC:
-        return pgsql_run_undo_sync(w, err);
-    case AGENT_RUN_UNDO_REMOVE:
-        return pgsql_run_undo_remove(w, err);
-    case AGENT_RUN_UNHIDE:
-        return pgsql_run_unhide(w, err);
-    case AGENT_RUN_RESTORE:
-        return pgsql_run_restore(w, err);
-    case AGENT_RUN_INDEX_DROP:
-        return pgsql_run_index_drop(w, err);
-    case AGENT_RUN_IMAGES_BACK:
-        return pgsql_run_images_back(w, err);
-    case AGENT_RUN_UNDO_BEGIN:
-        return pgsql_run_undo_begin(w, err);
-    case AGENT_RUN_SPEND_APPROVALS:
-        return pgsql_run_spend_approvals(w, err);
-    case AGENT_RUN_NONE:
-        break;
+    size_t run = (size_t)w->op->run;
+    if (run >= sizeof runs / sizeof *runs || runs[run] == NULL) {
+        return zdm_error_set(err, ZDM_BUG, "an operation without an action");
     }
-    return zdm_error_set(err, ZDM_BUG, "an operation without an action");
+    return runs[run](w, err);
 }
 
 /* Journal-only actions need no step of the plan. */
@@ -109,6 +90,8 @@ enum zdm_code pgsql_perform(struct pgsql_work *w, struct zdm_error *err)
         return run(w, err);
     case AGENT_OP_SIGNALS:
         return pgsql_signals(w, err);
+    case AGENT_OP_SURVEY:
+        break;
     }
     return zdm_error_set(err, ZDM_BUG, "an operation of no kind");
 }

@@ -45,6 +45,10 @@ static const char tables[] =
     " finish_sql text, violated_by text, state text NOT NULL DEFAULT 'hidden', remark text,"
     " hidden_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
     " PRIMARY KEY (migration, step, hidden_name, kind, name));"
+    /* What a step's way back runs, one statement a row: written before the change, in its transaction. */
+    "CREATE TABLE IF NOT EXISTS zdm.former (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
+    " part integer NOT NULL, back_sql text NOT NULL, kept_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
+    " PRIMARY KEY (migration, step, part));"
     /* How far the way back of a step is that walks over rows (walk_back.h). */
     "CREATE TABLE IF NOT EXISTS zdm.walk_back (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
     " cursor text, bound text, walk_key text, rows_walked bigint NOT NULL DEFAULT 0,"

@@ -338,6 +338,7 @@ static void do_op(struct rig *rig, const struct agent_op *op, struct agent_resul
             result->n_hidden = rig->n_hidden;
         }
         break;
+    case AGENT_OP_SURVEY:
     case AGENT_OP_STORE_PLAN:
         break;
     case AGENT_OP_ACCEPT:

@@ -1,0 +1,37 @@
+/*
+ * survey.c - see survey.h.
+ */
+#include "common/plan/survey.h"
+
+#include <stdlib.h>
+
+static void table_fini(struct zdm_survey_table *table)
+{
+    free(table->name.schema);
+    free(table->name.name);
+    free(table->outline);
+    for (size_t i = 0; i < table->n_columns; i++) {
+        free(table->columns[i].name);
+        free(table->columns[i].type);
+        free(table->columns[i].default_expr);
+    }
+    free(table->columns);
+}
+
+void zdm_survey_free(struct zdm_survey *survey)
+{
+    if (survey == NULL)
+        return;
+    for (size_t i = 0; i < survey->n_findings; i++) {
+        free(survey->findings[i].rule);
+        free(survey->findings[i].object);
+        free(survey->findings[i].message);
+        free(survey->findings[i].hint);
+    }
+    for (size_t i = 0; i < survey->n_tables; i++)
+        table_fini(&survey->tables[i]);
+    free(survey->findings);
+    free(survey->tables);
+    free(survey->steps);
+    free(survey);
+}

@@ -1,0 +1,71 @@
+/*
+ * survey.h - what a plan would meet on one shard: what `zdmctl check` asks every agent, and what it shows.
+ *
+ * A survey changes nothing but an empty clone in a transaction that is rolled back. Its rules have names of their own
+ * beside the compiler's ("survey" in docs/RULES.md); a runbook waives them by name.
+ */
+#ifndef ZDM_PLAN_SURVEY_H
+#define ZDM_PLAN_SURVEY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/id.h"
+#include "common/plan/notes.h"
+#include "common/plan/plan.h"
+
+enum { ZDM_SURVEY_FINDINGS_MAX = 200, ZDM_SURVEY_TABLES_MAX = 64, ZDM_SURVEY_COLUMNS_MAX = 1600 };
+
+struct zdm_survey_finding {
+    enum zdm_level level; /* ERROR: the step would fail or hurt; WARNING: a person should know; NOTE: a fact */
+    char *rule;           /* "published", "trigger-fires", "select-star" */
+    uint32_t step;        /* ordinal, 0: the whole plan */
+    char *object;         /* "public.users", "standby b2"; "" for the shard itself */
+    char *message;
+    char *hint; /* what to do */
+};
+
+struct zdm_survey_column {
+    char *name, *type; /* format_type: "character varying(255)" */
+    bool not_null;
+    char *default_expr; /* NULL: none */
+};
+
+struct zdm_survey_table {
+    struct zdm_table name;
+    bool exists;
+    struct zdm_hash fingerprint; /* of columns, constraints, indexes, triggers, policies: the same on equal shards */
+    char *outline; /* the text that was hashed, a line for each thing, sorted: what differs can be shown */
+    int64_t rows;  /* estimate; -1: unknown */
+    int64_t bytes, index_bytes;
+    struct zdm_survey_column *columns;
+    size_t n_columns;
+};
+
+struct zdm_survey_step {
+    uint32_t ordinal;
+    int64_t estimate_ms;               /* without pacing's waits for others; -1: cannot be said */
+    int64_t room_bytes;                /* disk that it needs; 0: none to speak of */
+    enum zdm_table_lock observed_lock; /* on the clone; NONE when it was not tried there */
+    bool tried;                        /* on the clone */
+};
+
+struct zdm_survey {
+    enum zdm_engine engine;
+    char server_version[32];
+    char node[64];     /* where it was made: "db1:5432/shop" */
+    unsigned replicas; /* that stream from here; of these, guarded ones: */
+    unsigned guarded;
+    int64_t disk_free_bytes; /* -1: cannot be seen */
+    struct zdm_survey_finding *findings;
+    size_t n_findings;
+    struct zdm_survey_table *tables; /* of the plan, in its order */
+    size_t n_tables;
+    struct zdm_survey_step *steps;
+    size_t n_steps;
+};
+
+void zdm_survey_free(struct zdm_survey *survey);
+
+#endif
