@@ -8,7 +8,7 @@
 #include "proto/messages.h"
 #include "zdm/v1/notes.pb-c.h"
 
-enum { FINDINGS_MAX = 4096, TEXT_MAX = ZDM_NOTES_MAX };
+enum { FINDINGS_MAX = 4096, WAIVERS_MAX = 256, TEXT_MAX = ZDM_NOTES_MAX };
 
 _Static_assert(ZDM_LEVEL_ERROR == (int)ZDM__V1__LEVEL__LEVEL_ERROR, "enum Level");
 
@@ -41,12 +41,22 @@ static const struct zdm_field finding_fields[] = {
 static const struct zdm_message finding_message =
     ZDM_MESSAGE(zdm_finding, zdm__v1__finding__descriptor, finding_fields, NULL);
 
+static const struct zdm_field waiver_fields[] = {
+    F_STRING(zdm_waiver, rule, TEXT_MAX, ZDM_REQUIRED),
+    F_STRING(zdm_waiver, reason, TEXT_MAX, ZDM_REQUIRED),
+    F_U32(zdm_waiver, line, 0),
+    F_U32(zdm_waiver, column, 0),
+};
+static const struct zdm_message waiver_message =
+    ZDM_MESSAGE(zdm_waiver, zdm__v1__waiver__descriptor, waiver_fields, NULL);
+
 static const struct zdm_field notes_fields[] = {
     F_STRING(zdm_notes, file, TEXT_MAX, ZDM_KEEP_EMPTY),
     F_STRING(zdm_notes, title, TEXT_MAX, ZDM_KEEP_EMPTY),
     F_ARRAY(zdm_notes, phases, n_phases, ZDM_PHASES_MAX, &phase_message),
     F_ARRAY(zdm_notes, steps, n_steps, ZDM_STEPS_MAX, &step_message),
     F_ARRAY(zdm_notes, findings, n_findings, FINDINGS_MAX, &finding_message),
+    F_ARRAY(zdm_notes, waivers, n_waivers, WAIVERS_MAX, &waiver_message),
 };
 const struct zdm_message zdm_notes_message = ZDM_MESSAGE(zdm_notes, zdm__v1__notes__descriptor, notes_fields, NULL);
 

@@ -80,7 +80,6 @@ static const struct zdm_field step_fields[] = {
     F_ENUM(zdm_step, action, zdm_action, ZDM_REQUIRED),
     F_ENUM(zdm_step, engine, zdm_engine, 0),
     F_ENUM(zdm_step, lock, zdm_lock_class, 0),
-    F_U32(zdm_step, superseded_by, 0),
     F_U32(zdm_step, sync_step, 0),
     F_MESSAGE(zdm_step, table, &table_message),
     F_STRING(zdm_step, column, ZDM_IDENTIFIER_MAX, 0),
@@ -223,8 +222,10 @@ static enum zdm_code decode_parts(const struct zdm_crypto *crypto, const Zdm__V1
     if (code != ZDM_OK)
         return code;
     set_hash(crypto, plan, parts);
-    if (zdm_plan_validate(plan, err) == ZDM_OK)
+    if (zdm_plan_validate(plan, err) == ZDM_OK) {
+        zdm_plan_link(plan);
         return ZDM_OK;
+    }
     err->code = ZDM_PROTOCOL;
     return zdm_error_wrap(err, "plan");
 }

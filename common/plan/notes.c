@@ -25,11 +25,16 @@ void zdm_notes_free(struct zdm_notes *notes)
         free(notes->findings[i].message);
         free(notes->findings[i].hint);
     }
+    for (size_t i = 0; notes->waivers != NULL && i < notes->n_waivers; i++) {
+        free(notes->waivers[i].rule);
+        free(notes->waivers[i].reason);
+    }
     free(notes->file);
     free(notes->title);
     free(notes->phases);
     free(notes->steps);
     free(notes->findings);
+    free(notes->waivers);
     free(notes);
 }
 

@@ -21,6 +21,13 @@ struct zdm_finding {
     char *hint; /* what to do, possibly several lines; "" for none */
 };
 
+/* A finding that people have judged: it never changes what is run, it says of what `check` finds why it may be so. */
+struct zdm_waiver {
+    char *rule;
+    char *reason;
+    uint32_t line, column;
+};
+
 struct zdm_phase_notes {
     char *title; /* "Expand" */
     char *prose; /* Markdown text under the heading, without fences; "" for none */
@@ -43,6 +50,8 @@ struct zdm_notes {
     size_t n_steps;
     struct zdm_finding *findings;
     size_t n_findings;
+    struct zdm_waiver *waivers;
+    size_t n_waivers;
 };
 
 void zdm_notes_free(struct zdm_notes *notes);

@@ -188,7 +188,8 @@ struct zdm_step {
     enum zdm_action action;
     enum zdm_engine engine;
     enum zdm_lock_class lock;
-    uint32_t superseded_by; /* ordinal of the step after which this one's proof is no longer asked for; 0: never */
+    uint32_t superseded_by; /* ordinal of the step after which this one's proof is no longer asked for; 0: never. In no
+                               plan's bytes: zdm_plan_link says it */
     uint32_t sync_step;     /* ordinal of the sync step concerned, 0 for none */
     struct zdm_table table;
     char *column;
@@ -272,8 +273,11 @@ bool zdm_step_is_for(const struct zdm_step *step, enum zdm_engine engine);
 /* Does the plan touch a table of the other? NULL, or the first such table of a. */
 const struct zdm_table *zdm_plan_common_table(const struct zdm_plan *a, const struct zdm_plan *b);
 
-/* Is the plan whole: numbers in order, every action with its fields, superseded_by and sync_step pointing at steps
- * that exist, bounds kept? Everybody who decodes a plan calls it before anything else. ZDM_INVALID says what is wrong.
+/* Derives superseded_by of every step from the plan. Whoever builds a plan calls it last; decoding does. */
+void zdm_plan_link(struct zdm_plan *plan);
+
+/* Is the plan whole: numbers in order, every action with its fields, sync_step pointing at a step that exists, bounds
+ * kept? Everybody who decodes a plan calls it before anything else. ZDM_INVALID says what is wrong.
  */
 enum zdm_code zdm_plan_validate(const struct zdm_plan *plan, struct zdm_error *err) ZDM_CHECKED;
 

@@ -146,9 +146,6 @@ static const char *fields_fault(const struct zdm_plan *plan, const struct zdm_st
 
 static const char *references_fault(const struct zdm_plan *plan, const struct zdm_step *step)
 {
-    if (step->superseded_by != 0 &&
-        (step->superseded_by <= step->ordinal || zdm_plan_step(plan, step->superseded_by) == NULL))
-        return "is superseded by a step that does not come after it";
     if (step->sync_step != 0) {
         const struct zdm_step *sync = zdm_plan_step(plan, step->sync_step);
         if (sync == NULL || sync->action != ZDM_ACTION_SYNC_INSTALL)

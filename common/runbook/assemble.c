@@ -183,7 +183,6 @@ static void make_phase(struct rb *rb, const struct rb_phase *from, uint32_t numb
     out->class = from->class;
     out->steps = rb_heap((n + 1) * sizeof *out->steps);
     for (struct rb_step *step = from->first; step != NULL; step = step->next) {
-        step->step.superseded_by = step->superseded == NULL ? 0 : step->superseded->step.ordinal;
         step->step.sync_step = step->sync == NULL ? 0 : step->sync->step.ordinal;
         out->destructive = out->destructive || (!step->step.exact_inverse && step->step.inverse != ZDM_INVERSE_NONE);
         out->steps[out->n_steps++] = step->step;
@@ -240,6 +239,7 @@ struct zdm_plan *rb_make_plan(struct rb *rb)
             add_table(plan, &out->steps[i].table);
     }
     forget_parts(rb);
+    zdm_plan_link(plan);
     return plan;
 }
 

@@ -64,8 +64,6 @@ BREAK(stray_sql, set_text(&step(plan, 3)->sql, "DROP TABLE users"))
 BREAK(no_column, set_text(&step(plan, 1)->column, ""))
 BREAK(other_table, set_text(&step(plan, 1)->table.name, "orders"))
 BREAK(no_flag_key, set_text(&step(plan, 4)->flag->key, ""))
-BREAK(bad_superseded, step(plan, 3)->superseded_by = 3)
-BREAK(far_superseded, step(plan, 3)->superseded_by = 6)
 BREAK(bad_sync, step(plan, 3)->sync_step = 1)
 BREAK(no_trigger_form, set_text(&step(plan, 2)->derivation->assignments[0].expr_new, ""))
 BREAK(no_trigger_filter, set_text(&step(plan, 2)->derivation->filter_old, ""))
@@ -76,7 +74,7 @@ BREAK(stray_inverse_sql, set_text(&step(plan, 3)->inverse_sql, "DROP TABLE users
 BREAK(hidden_destruction, plan->phases[3].destructive = false)
 BREAK(purge_not_destructive, step(plan, 5)->inverse = ZDM_INVERSE_NONE; plan->phases[3].destructive = false)
 BREAK(inexact_not_destructive, step(plan, 2)->exact_inverse = false)
-BREAK(unknown_inverse, step(plan, 3)->inverse = (enum zdm_inverse_kind)8)
+BREAK(unknown_inverse, step(plan, 3)->inverse = (enum zdm_inverse_kind)9)
 BREAK(inverse_of_another, step(plan, 3)->inverse = ZDM_INVERSE_UNHIDE; step(plan, 3)->exact_inverse = true)
 BREAK(endless_grace, plan->grace_ms = INT64_C(366) * 24 * 3600 * 1000 + 1)
 
@@ -129,8 +127,6 @@ static void a_plan_that_is_not_whole_is_refused_with_the_reason(void **state)
         {no_column, "no usable column"},
         {other_table, "does not list"},
         {no_flag_key, "names no flag"},
-        {bad_superseded, "superseded"},
-        {far_superseded, "superseded"},
         {bad_sync, "synchronization that is none"},
         {no_trigger_form, "without an expression"},
         {no_trigger_filter, "trigger cannot evaluate"},
