@@ -7,7 +7,8 @@
  *   markdown.c     headings and fences                            -> struct rb_phase, struct rb_fence
  *   attributes.c   {batch=2000 name=fill} behind a fence or heading
  *   statements.c   one SQL fence: split, parse, hand each statement to its kind
- *   alter.c, index.c, update.c, where.c, fill.c, check.c  the kinds -> struct rb_step
+ *   alter.c, index.c, update.c, where.c, fill.c, delete.c, check.c  the kinds -> struct rb_step
+ *   as_is.c, wait.c  statements as they are written, and waits
  *   refuse.c, recipes.c  every other statement: why not, and what to write instead
  *   expr.c, tree.c, functions.c  expressions: what they read, whether they are allowed, how they are written again
  *   flag.c         a flag fence                                   -> a gate
@@ -50,6 +51,8 @@ struct rb_front {
     uint32_t max_parallel, failure_budget;
     struct zdm_throttle throttle;
     int approvals[ZDM_PHASE_PURGE + 1]; /* by class; -1: not stated */
+    struct rb_waiver *waivers;
+    size_t n_waivers;
 };
 
 struct rb_attribute {
@@ -62,7 +65,16 @@ struct rb_attributes {
     size_t n;
 };
 
-enum rb_fence_kind { RB_FENCE_SQL, RB_FENCE_FLAG };
+enum rb_fence_kind { RB_FENCE_SQL, RB_FENCE_FLAG, RB_FENCE_WAIT };
+
+/* What an as-is fence says of its lock; none: it says nothing. */
+enum rb_as_is { RB_AS_IS_NO, RB_AS_IS_SHORT, RB_AS_IS_LONG };
+
+/* A finding that somebody knows of and lives with, from the front matter. */
+struct rb_waiver {
+    const char *rule, *reason;
+    struct rb_place at;
+};
 
 struct rb_fence {
     enum rb_fence_kind kind;
@@ -73,7 +85,9 @@ struct rb_fence {
     /* Meaning of the attributes of an sql fence. */
     const char *name;
     uint32_t batch;
-    bool sync, no_sync, no_undo, check;
+    bool sync, no_sync, no_undo, check, rollback;
+    bool unguarded, publication_ok, skip_triggers, rewrite_ok; /* go to every step of the fence */
+    enum rb_as_is as_is;
 };
 
 struct rb_table {
@@ -87,6 +101,7 @@ struct rb_step {
     struct rb_fence *fence;     /* NULL for an implicit step */
     struct rb_step *superseded; /* by this step */
     struct rb_step *sync;
+    const struct rb_step *cause; /* the step whose fence's attributes this implicit one has; NULL for none */
     struct rb_step *next;
 };
 
@@ -127,7 +142,8 @@ struct rb_index {
 };
 
 struct rb_sync {
-    struct rb_step *install, *compare; /* compare may be NULL */
+    struct rb_step *install;
+    struct rb_step *compare, *again; /* at the end of its phase; where the sync ends. NULL for none */
     struct rb_phase *phase;
     struct rb_place at;
     struct rb_sync *next;
@@ -227,8 +243,13 @@ typedef void rb_yaml_pair(struct rb *rb, const char *key, struct rb_place at, co
                           struct rb_place value_at, void *ctx);
 void rb_yaml_mapping(struct rb *rb, struct rb_yaml *yaml, const char *expected, rb_yaml_pair *on_pair, void *ctx);
 
-/* ---- statements.c ---- */
+/* ---- statements.c, as_is.c, wait.c ---- */
 void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence);
+/* The as-is fence at `i` of the phase with the check and the way back behind it; returns how many fences that were. */
+size_t rb_as_is_compile(struct rb *rb, struct rb_phase *phase, size_t i);
+void rb_wait_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence);
+/* What to write instead of a statement that no kind covers: the as-is form of exactly that statement. */
+const char *rb_as_is_hint(struct rb *rb, const char *sql);
 
 /* ---- model of the plan so far (model.c) ---- */
 struct rb_phase *rb_phase_add(struct rb *rb, enum zdm_phase_class class, const char *title, const char *prose,
@@ -237,6 +258,8 @@ struct rb_phase *rb_phase_add(struct rb *rb, enum zdm_phase_class class, const c
 struct rb_step *rb_step_add(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, enum zdm_step_kind kind,
                             enum zdm_action action, enum zdm_lock_class lock);
 void rb_step_table(struct rb_step *step, const struct rb_table *table);
+/* Appends a table to what the step's statement locks too (once). */
+void rb_step_other(struct rb_step *step, const struct rb_table *table);
 /* What is shown of it. does and lock are formatted copies. */
 void rb_step_does(struct rb_step *step, const char *fmt, ...) ZDM_PRINTF(2, 3);
 bool rb_same_table(const struct rb_table *a, const struct rb_table *b);

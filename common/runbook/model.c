@@ -49,6 +49,21 @@ void rb_step_table(struct rb_step *step, const struct rb_table *table)
     step->step.table = (struct zdm_table){rb_dup(table->schema), rb_dup(table->name)};
 }
 
+void rb_step_other(struct rb_step *step, const struct rb_table *table)
+{
+    struct zdm_step *s = &step->step;
+    for (size_t i = 0; i < s->n_others; i++) {
+        if (strcmp(s->others[i].schema, table->schema) == 0 && strcmp(s->others[i].name, table->name) == 0)
+            return;
+    }
+    struct zdm_table *grown = rb_heap((s->n_others + 1) * sizeof *grown);
+    if (s->n_others > 0)
+        memcpy(grown, s->others, s->n_others * sizeof *grown);
+    free(s->others);
+    s->others = grown;
+    s->others[s->n_others++] = (struct zdm_table){rb_dup(table->schema), rb_dup(table->name)};
+}
+
 void rb_step_does(struct rb_step *step, const char *fmt, ...)
 {
     va_list args;

@@ -30,4 +30,24 @@ enum { ZDM_RUNBOOK_MAX = 256 * 1024 }; /* bytes of a runbook */
 enum zdm_code zdm_runbook_compile(const char *file_name, const char *text, size_t n, struct zdm_plan **out_plan,
                                   struct zdm_notes **out_notes, struct zdm_error *err) ZDM_CHECKED;
 
+/* What is known beside the SQL. Each may be NULL. */
+struct zdm_draft_options {
+    const char *id;     /* of the migration; NULL: made from the SQL */
+    const char *schema; /* of tables without one; NULL: public, and the front matter does not say it */
+    const char *type;   /* type of a column that is renamed, or whose type the SQL does not tell */
+    enum zdm_engine engine;
+};
+
+/*
+ * Writes the runbook that does what the SQL says, step by step and without downtime: statements as a person or a
+ * framework prints them (BEGIN and COMMIT are left out) become a whole runbook, with front matter, title, phases, and
+ * prose that says what to do in the application. What it writes compiles.
+ *
+ * ZDM_OK: *out_text is the runbook; the caller frees it. ZDM_INVALID: the SQL cannot be read, or holds something that
+ * no runbook does; message and hint say what to do. ZDM_NOT_FOUND: the type of a column is not known and must be given;
+ * err->detail is that column, as SCHEMA.TABLE.COLUMN without quotes.
+ */
+enum zdm_code zdm_runbook_draft(const char *sql, const struct zdm_draft_options *options, char **out_text,
+                                struct zdm_error *err) ZDM_CHECKED;
+
 #endif

@@ -1,0 +1,20 @@
+# cmake -DIN=docs/RULES.md -DOUT=rule_pages.c -P rules.cmake: each section "### rule" as a row of a C table.
+file(READ ${IN} text)
+string(ASCII 1 heading)
+string(ASCII 2 body)
+string(FIND "${text}" "\n### " first)
+string(SUBSTRING "${text}" ${first} -1 text)
+string(REGEX REPLACE "\n## [^\n]*" "\n" text "${text}")
+string(REGEX REPLACE "\n### ([a-z0-9-]+) *\n" "${heading}\\1${body}" text "${text}")
+string(REGEX REPLACE "\n+${heading}" "${heading}" text "${text}")
+string(REGEX REPLACE "${body}\n+" "${body}" text "${text}")
+string(REGEX REPLACE "\n+$" "" text "${text}")
+string(REPLACE "\\" "\\\\" text "${text}")
+string(REPLACE "\"" "\\\"" text "${text}")
+string(REPLACE "\n" "\\n\"\n     \"" text "${text}")
+string(REPLACE "${body}" "\",\n     \"" text "${text}")
+string(REGEX REPLACE "^${heading}" "    {\"" text "${text}")
+string(REPLACE "${heading}" "\"},\n    {\"" text "${text}")
+file(WRITE ${OUT} "/* Made from docs/RULES.md. */\n#include \"common/runbook/rules.h\"\n\n"
+  "extern const struct zdm_rule zdm_rule_pages[];\nconst struct zdm_rule zdm_rule_pages[] = {\n${text}\"},\n"
+  "    {NULL, NULL},\n};\n")
