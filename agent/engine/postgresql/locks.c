@@ -15,16 +15,17 @@ enum {
     DEADLOCK_MIN_MS = 10
 };
 
-static const char *mode_name(enum pgsql_lock_mode mode)
-{
-    return mode == PGSQL_ACCESS_EXCLUSIVE ? "ACCESS EXCLUSIVE" : "SHARE ROW EXCLUSIVE";
-}
-
-/* Modes that do not conflict. */
-static const char *harmless_modes(enum pgsql_lock_mode mode)
-{
-    return mode == PGSQL_ACCESS_EXCLUSIVE ? "{}" : "{AccessShareLock,RowShareLock}";
-}
+/* Each mode as LOCK TABLE has it, and the modes that do not conflict with it. */
+static const struct {
+    const char *name, *harmless;
+} modes[] = {
+    [PGSQL_NO_LOCK] = {"ACCESS SHARE",
+                       "{AccessShareLock,RowShareLock,RowExclusiveLock,ShareUpdateExclusiveLock,ShareLock,"
+                       "ShareRowExclusiveLock,ExclusiveLock}"},
+    [PGSQL_SHARE_UPDATE_EXCLUSIVE] = {"SHARE UPDATE EXCLUSIVE", "{AccessShareLock,RowShareLock,RowExclusiveLock}"},
+    [PGSQL_SHARE_ROW_EXCLUSIVE] = {"SHARE ROW EXCLUSIVE", "{AccessShareLock,RowShareLock}"},
+    [PGSQL_ACCESS_EXCLUSIVE] = {"ACCESS EXCLUSIVE", "{}"},
+};
 
 enum zdm_code pgsql_short_begin(struct pgsql_short *attempt, struct pgsql_work *w, struct zdm_error *err)
 {
@@ -68,7 +69,7 @@ static void name_blocker(struct pgsql_work *w, const struct pgsql_table *table, 
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     struct zdm_error ignored = ZDM_ERROR_INIT;
     struct agent_result *r = w->result;
-    const char *params[] = {table->oid, harmless_modes(mode)};
+    const char *params[] = {table->oid, modes[mode].harmless};
     if (pgsql_query(w->s, blockers_sql, 2, params, &res, &ignored) != ZDM_OK || PQntuples(res) == 0) {
         zdm_copy_text(r->blocker, sizeof r->blocker, "a session that has let go since");
         return;
@@ -111,14 +112,15 @@ static enum zdm_code lock_one(struct pgsql_short *attempt, const char *what, con
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     struct pgsql_work *w = attempt->w;
     if (w->op->lock_wait_ms == 0) {
-        zdm_buffer_printf(&sql, "LOCK TABLE %s IN %s MODE NOWAIT", what, mode_name(mode));
+        zdm_buffer_printf(&sql, "LOCK TABLE %s%s IN %s MODE NOWAIT", table->kind == 'p' ? "" : "ONLY ", what,
+                          modes[mode].name);
     } else {
         int64_t left = attempt->until_ms - pgsql_now_ms();
         if (left <= 0) {
             return not_locked(w, table, mode, err);
         }
         zdm_buffer_printf(&sql, "SET LOCAL lock_timeout = %" PRId64 "; LOCK TABLE ONLY %s IN %s MODE", left, what,
-                          mode_name(mode));
+                          modes[mode].name);
     }
     enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
     return code == ZDM_LOCK ? not_locked(w, table, mode, err) : code;

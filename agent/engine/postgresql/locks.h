@@ -11,7 +11,12 @@
 
 #include "agent/engine/postgresql/work.h"
 
-enum pgsql_lock_mode { PGSQL_SHARE_ROW_EXCLUSIVE, PGSQL_ACCESS_EXCLUSIVE };
+enum pgsql_lock_mode {
+    PGSQL_NO_LOCK = 0,
+    PGSQL_SHARE_UPDATE_EXCLUSIVE,
+    PGSQL_SHARE_ROW_EXCLUSIVE,
+    PGSQL_ACCESS_EXCLUSIVE
+};
 
 /* One attempt; the budget runs from pgsql_short_begin. */
 struct pgsql_short {
