@@ -19,6 +19,7 @@
 #include "common/plan/notes.h"
 #include "common/plan/plan.h"
 #include "common/plan/report.h"
+#include "common/plan/survey.h"
 #include "common/plan/trust.h"
 
 /* Plans. Encoding fills the digest of each phase and the plan's hash in `plan`:
@@ -28,6 +29,10 @@ enum zdm_code zdm_plan_decode(const struct zdm_crypto *crypto, const void *bytes
                               struct zdm_error *err) ZDM_CHECKED;
 void zdm_notes_encode(const struct zdm_notes *notes, struct zdm_buffer *out);
 enum zdm_code zdm_notes_decode(const void *bytes, size_t n, struct zdm_notes **out, struct zdm_error *err) ZDM_CHECKED;
+/* What a shard answered to `check`: at most ZDM_SURVEY_MAX bytes. zdm_survey_free. */
+void zdm_survey_encode(const struct zdm_survey *survey, struct zdm_buffer *out);
+enum zdm_code zdm_survey_decode(const void *bytes, size_t n, struct zdm_survey **out,
+                                struct zdm_error *err) ZDM_CHECKED;
 
 /* Bodies of signed messages. */
 void zdm_directive_encode(const struct zdm_directive *directive, struct zdm_buffer *out);
@@ -56,6 +61,7 @@ enum zdm_frame_type {
     ZDM_FRAME_PLAN_REQUEST = 2,
     ZDM_FRAME_TRUST_REQUEST = 3, /* joining agents may send it too */
     ZDM_FRAME_JOIN = 4,          /* joining agents only */
+    ZDM_FRAME_SURVEY = 5,        /* the answer to a survey order */
     /* coordinator -> agent */
     ZDM_FRAME_WELCOME = 10, /* first frame after auth: who you are to me */
     ZDM_FRAME_ORDERS = 11,
@@ -64,6 +70,7 @@ enum zdm_frame_type {
     ZDM_FRAME_TRUST = 14,
     ZDM_FRAME_JOINED = 15,
     ZDM_FRAME_BYE = 16, /* to persons too */
+    ZDM_FRAME_SURVEY_ORDER = 17,
     /* person -> coordinator */
     ZDM_FRAME_UPLOAD = 20, /* a piece of a plan or of notes, before the submit request that names it */
     ZDM_FRAME_REQUEST = 21,
@@ -82,17 +89,20 @@ struct zdm_piece {
     size_t n;             /* at most ZDM_PIECE_MAX */
 };
 
-/* What a person asks to read. Answers are JSON (docs/PROTOCOL.md), in pieces. */
+/* What a person asks to read. Answers are JSON (docs/PROTOCOL.md), in pieces; CHECK's are surveys. */
 enum zdm_query_kind {
     ZDM_QUERY_STATUS = 1,  /* of migration, or of the only active one */
     ZDM_QUERY_HISTORY = 2, /* events of migration (or all), from seq on, at most limit */
     ZDM_QUERY_AGENTS = 3,
     ZDM_QUERY_VERSION = 4,
-    ZDM_QUERY_FLEET = 5,  /* fleet name, urls, trust version and hash, shards: what enroll and submit need */
-    ZDM_QUERY_PLAN = 6,   /* the plan and notes of a migration */
-    ZDM_QUERY_TRUST = 7,  /* the chain of signed trust versions, as zdm_trust_chain_write writes it */
-    ZDM_QUERY_LOG = 8,    /* stored events as they lie in the store, from seq on: see coordinator/log/audit.h */
-    ZDM_QUERY_ANCHORS = 9 /* what agents accepted last: migration, shard, agent, epoch, instance, generation, anchor */
+    ZDM_QUERY_FLEET = 5,   /* fleet name, urls, trust version and hash, shards: what enroll and submit need */
+    ZDM_QUERY_PLAN = 6,    /* the plan and notes of a migration */
+    ZDM_QUERY_TRUST = 7,   /* the chain of signed trust versions, as zdm_trust_chain_write writes it */
+    ZDM_QUERY_LOG = 8,     /* stored events as they lie in the store, from seq on: see coordinator/log/audit.h */
+    ZDM_QUERY_ANCHORS = 9, /* what agents accepted last: migration, shard, agent, epoch, instance, generation, anchor */
+    ZDM_QUERY_CHECK = 10   /* what the uploaded plan plan_hash would meet on every shard that it is for. In rows: each
+                              shard's survey in pieces, whose message is the shard's name, and an empty one behind
+                              them; or one with a code, the shard's name and words. The last of all is of no shard */
 };
 
 struct zdm_frame {
@@ -128,6 +138,18 @@ struct zdm_frame {
             char why[ZDM_TEXT_MAX + 1];
             char leader_url[ZDM_TEXT_MAX + 1];
         } bye;
+        struct {
+            uint64_t id;               /* of the survey; repeated in its answer */
+            struct zdm_hash plan_hash; /* of the plan to fetch; zero: the survey of that id is not wanted any more */
+        } survey_order;
+        struct {
+            uint64_t id;
+            enum zdm_code code; /* not ZDM_OK: message instead of bytes */
+            char message[ZDM_TEXT_MAX + 1];
+            uint32_t total, offset;
+            const uint8_t *bytes; /* borrowed from the decoded buffer; a piece of an encoded survey */
+            size_t n;
+        } survey;
         struct zdm_envelope request; /* owned */
         struct {
             enum zdm_query_kind kind;
@@ -135,7 +157,8 @@ struct zdm_frame {
             char migration[ZDM_NAME_MAX + 1];
             uint64_t from_seq;
             uint32_t limit;
-        } query; /* watch too: status is pushed when it changed, at most 5 times a second */
+            struct zdm_hash plan_hash; /* CHECK */
+        } query;                       /* watch too: status is pushed when it changed, at most 5 times a second */
         struct {
             struct zdm_id request_id;
             enum zdm_code code;

@@ -23,7 +23,7 @@ enum {
 _Static_assert(ZDM_AGENT_UNSURE == (int)ZDM__V1__AGENT_STATE__AGENT_STATE_UNSURE, "enum AgentState");
 _Static_assert(ZDM_WAIT_GATE == (int)ZDM__V1__WAIT__WAIT_GATE, "enum Wait");
 _Static_assert(ZDM_SIGNAL_STALE == (int)ZDM__V1__SIGNAL_STATE__SIGNAL_STATE_STALE, "enum SignalState");
-_Static_assert(ZDM_QUERY_ANCHORS == (int)ZDM__V1__QUERY_KIND__QUERY_KIND_ANCHORS, "enum QueryKind");
+_Static_assert(ZDM_QUERY_CHECK == (int)ZDM__V1__QUERY_KIND__QUERY_KIND_CHECK, "enum QueryKind");
 
 /* ---- report ---- */
 
@@ -164,12 +164,39 @@ static const struct zdm_field bye_fields[] = {
 };
 static const struct zdm_message bye_message = BODY(bye, bye_fields, NULL);
 
+static const struct zdm_field survey_order_fields[] = {
+    F_U64(zdm_frame, u.survey_order.id, ZDM_REQUIRED),
+    F_HASH(zdm_frame, u.survey_order.plan_hash, 0),
+};
+static const struct zdm_message survey_order_message = BODY(survey_order, survey_order_fields, NULL);
+
+static enum zdm_code check_survey_piece(void *object, struct zdm_error *err)
+{
+    const struct zdm_frame *frame = object;
+    uint32_t total = frame->u.survey.total, offset = frame->u.survey.offset;
+    bool said = frame->u.survey.code != ZDM_OK;
+    if (total > ZDM_SURVEY_MAX || (total == 0 && !said))
+        return zdm_error_set(err, ZDM_PROTOCOL, "total: is not between 1 and %d", ZDM_SURVEY_MAX);
+    if ((frame->u.survey.n == 0 && !said) || offset > total || frame->u.survey.n > total - offset)
+        return zdm_error_set(err, ZDM_PROTOCOL, "bytes: lie outside the total");
+    return ZDM_OK;
+}
+
+static const struct zdm_field survey_fields[] = {
+    F_U64(zdm_frame, u.survey.id, ZDM_REQUIRED), F_CODE(zdm_frame, u.survey.code),
+    F_TEXT(zdm_frame, u.survey.message, 0),      F_U32(zdm_frame, u.survey.total, 0),
+    F_U32(zdm_frame, u.survey.offset, 0),        F_TAIL(zdm_frame, u.survey.bytes, u.survey.n, ZDM_PIECE_MAX),
+};
+static const struct zdm_message survey_piece_message =
+    ZDM_MESSAGE(zdm_frame, zdm__v1__survey_piece__descriptor, survey_fields, check_survey_piece);
+
 static const struct zdm_field query_fields[] = {
     F_ENUM(zdm_frame, u.query.kind, zdm_query_kind, ZDM_REQUIRED),
     F_U32(zdm_frame, u.query.id, 0),
     F_TEXT(zdm_frame, u.query.migration, ZDM_NAMED),
     F_U64(zdm_frame, u.query.from_seq, 0),
     F_U32(zdm_frame, u.query.limit, 0),
+    F_HASH(zdm_frame, u.query.plan_hash, 0),
 };
 static const struct zdm_message query_message = BODY(query, query_fields, NULL);
 
@@ -217,6 +244,7 @@ static const struct row {
     [ZDM_FRAME_PLAN_REQUEST] = {"plan_request", &plan_request_message, BASE, AGENT, true},
     [ZDM_FRAME_TRUST_REQUEST] = {"trust_request", &trust_request_message, BASE, AGENT | JOINER, true},
     [ZDM_FRAME_JOIN] = {"join", &join_message, BASE, JOINER, true},
+    [ZDM_FRAME_SURVEY] = {"survey", &survey_piece_message, BASE, AGENT, false},
     [ZDM_FRAME_WELCOME] = {"welcome", &welcome_message, BASE, TO_AGENT | TO_JOINER | TO_PERSON, true},
     [ZDM_FRAME_ORDERS] = {"orders", &envelopes_message, BASE, TO_AGENT, false},
     [ZDM_FRAME_ACK] = {"ack", &ack_message, BASE, TO_AGENT, true},
@@ -224,6 +252,7 @@ static const struct row {
     [ZDM_FRAME_TRUST] = {"trust", &envelopes_message, BASE, TO_AGENT | TO_JOINER, false},
     [ZDM_FRAME_JOINED] = {"joined", &joined_message, BASE, TO_JOINER, false},
     [ZDM_FRAME_BYE] = {"bye", &bye_message, BASE, TO_AGENT | TO_JOINER | TO_PERSON, true},
+    [ZDM_FRAME_SURVEY_ORDER] = {"survey_order", &survey_order_message, BASE, TO_AGENT, true},
     [ZDM_FRAME_UPLOAD] = {"upload", &piece_message, BASE, PERSON, false},
     [ZDM_FRAME_REQUEST] = {"request", &zdm_envelope_message, REQUEST_AT, PERSON, false},
     [ZDM_FRAME_QUERY] = {"query", &query_message, BASE, PERSON, true},

@@ -15,7 +15,12 @@
 #include "common/plan/notes.h"
 #include "common/plan/plan.h"
 
-enum { ZDM_SURVEY_FINDINGS_MAX = 200, ZDM_SURVEY_TABLES_MAX = 64, ZDM_SURVEY_COLUMNS_MAX = 1600 };
+enum {
+    ZDM_SURVEY_FINDINGS_MAX = 200,
+    ZDM_SURVEY_TABLES_MAX = 64,
+    ZDM_SURVEY_COLUMNS_MAX = 1600,
+    ZDM_SURVEY_MAX = 1024 * 1024 /* bytes of an encoded survey */
+};
 
 struct zdm_survey_finding {
     enum zdm_level level; /* ERROR: the step would fail or hurt; WARNING: a person should know; NOTE: a fact */

@@ -48,15 +48,17 @@ static void copy_flattened(uint8_t *out, const struct zdm_envelope *envelope, si
         memcpy(out + of_bytes, envelope->signature + (offset + of_bytes - envelope->len), n - of_bytes);
 }
 
-/* A plan that this shard has no part in is not answered: the agent's request may be older than the log's truth. */
+/* A plan that this shard has no part in, and was not asked about, is not answered: the agent's request may be older
+ * than the log's truth. */
 void answer_plan_request(struct coord_driver *d, const struct pending *pending)
 {
     struct coord_peer *peer = coord_hub_find(d->hub, pending->conn);
     const struct zdm_piece *asked = &pending->frame.u.piece;
     const struct coord_migration *migration = peer != NULL ? find_by_plan(d->state, &asked->hash, peer->name) : NULL;
-    if (migration == NULL)
+    const struct zdm_envelope *envelope =
+        migration != NULL ? &migration->plan_envelope : survey_plan(d, pending->conn, &asked->hash);
+    if (envelope == NULL)
         return;
-    const struct zdm_envelope *envelope = &migration->plan_envelope;
     size_t total = envelope->len + sizeof envelope->signature;
     if (asked->offset >= total)
         return;

@@ -79,6 +79,7 @@ int64_t coord_driver_turn(struct coord_driver *driver)
     if (d->ended)
         return INT64_MAX;
     int64_t wake_ms = earlier(queries_pump(d), earlier(d->next_tick_ms, d->next_sweep_ms));
+    wake_ms = earlier(wake_ms, surveys_pump(d));
     if (!STAILQ_EMPTY(&d->inbox) || wake_ms < d->now_ms)
         wake_ms = d->now_ms;
     return boot_ms + (wake_ms - d->now_ms);
@@ -212,6 +213,7 @@ void coord_driver_free(struct coord_driver *driver)
     if (d->hub != NULL)
         for (struct coord_peer *peer = coord_hub_first(d->hub); peer != NULL; peer = peer->next)
             person_free(d, peer);
+    surveys_free(d);
     coord_hub_free(d->hub);
     group_clear(d);
     coord_output_fini(&d->output);

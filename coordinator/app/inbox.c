@@ -121,11 +121,16 @@ static void end_former_session(struct coord_driver *d, const struct coord_peer *
     pending->gone = true;
 }
 
-/* An upload is the only frame that is used up at once: its piece points into the hub's buffer. */
+/* Uploads and surveys are used up at once: their pieces point into the hub's buffer. */
 static void take_frame(struct coord_driver *d, struct coord_peer *peer, struct zdm_frame *frame)
 {
     if (frame->type == ZDM_FRAME_UPLOAD) {
         upload_take(d, peer, &frame->u.piece);
+        zdm_frame_fini(frame);
+        return;
+    }
+    if (frame->type == ZDM_FRAME_SURVEY) {
+        survey_take(d, peer, frame);
         zdm_frame_fini(frame);
         return;
     }
@@ -166,6 +171,8 @@ static void take_closed(struct coord_driver *d, zdm_conn conn)
         pending->gone = true;
         tell_peer(d, "agent disconnected", peer);
     }
+    survey_agent_gone(d, conn);
+    survey_asker_gone(d, conn);
     person_free(d, peer);
     coord_hub_forget(d->hub, conn);
 }

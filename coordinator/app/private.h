@@ -1,8 +1,8 @@
 /*
  * private.h - what the files of the driver share: driver.c has its life and its turn, inbox.c what comes in, start.c
  * the log's beginning, input.c and group.c deciding and committing, effects.c what leaves. agents.c, uploads.c,
- * requests.c, trust.c and queries.c know who may ask for what; reason.c, advice.c, story.c and json_*.c put it into
- * words.
+ * requests.c, trust.c, survey.c and queries.c know who may ask for what; reason.c, advice.c, story.c and json_*.c put
+ * it into words.
  */
 #ifndef COORDINATOR_APP_PRIVATE_H
 #define COORDINATOR_APP_PRIVATE_H
@@ -28,7 +28,9 @@ enum {
     UPLOAD_MAX = 4 * 1024 * 1024,        /* a trust file; plans and notes are smaller, as their decoders know */
     UPLOAD_BYTES_MAX = 64 * 1024 * 1024, /* over all sessions */
     QUERIES_PER_PERSON = 4,              /* answers on their way to one session */
-    DIRECTIVES_CACHED = 1024,            /* a power of two */
+    SURVEYS_MAX = 8,
+    SURVEY_PATIENCE_MS = 60000, /* with one shard */
+    DIRECTIVES_CACHED = 1024,   /* a power of two */
     NOTES_CACHED = ZDM_MIGRATIONS_ACTIVE_MAX,
     SWEEP_MS = 1000,
     PROBE_MS = 5000, /* between attempts to append while there is no room */
@@ -143,6 +145,8 @@ struct coord_driver {
     struct cached_directive directives[DIRECTIVES_CACHED];
     struct cached_notes notes[NOTES_CACHED];
     size_t next_notes;
+    struct survey *surveys[SURVEYS_MAX]; /* survey.c; NULL: free */
+    uint64_t last_survey;
 };
 
 /* driver.c */
@@ -221,6 +225,11 @@ struct request_scratch {
     struct zdm_id payload_signer;
     bool have_approval, have_undo_order, have_chain;
 };
+/* Moves the plan out of an upload when that is the plan with this hash, signed by an operator; leaves *out_plan alone
+ * when the upload is something else. */
+enum zdm_code request_try_plan(struct coord_driver *d, const struct upload *upload, const struct zdm_hash *hash,
+                               struct zdm_plan **out_plan, struct zdm_envelope *out_envelope,
+                               struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code request_check(struct coord_driver *d, const struct pending *pending, struct request_scratch *scratch,
                             struct coord_input *out, struct zdm_error *err) ZDM_CHECKED;
 void request_scratch_fini(struct request_scratch *scratch);
@@ -235,6 +244,19 @@ void watch_begin(struct coord_driver *d, const struct pending *pending);
 /* Sends what waits and what has changed; the next time at which there is something to send. */
 int64_t queries_pump(struct coord_driver *d);
 void person_free(struct coord_driver *d, struct coord_peer *peer);
+
+/* survey.c: `check`. Begins what the query asks for; rows follow, or the error is the whole answer. */
+enum zdm_code survey_begin(struct coord_driver *d, struct coord_peer *peer, const struct zdm_frame *query,
+                           struct zdm_error *err) ZDM_CHECKED;
+/* A frame SURVEY; its bytes are used at once. */
+void survey_take(struct coord_driver *d, struct coord_peer *peer, const struct zdm_frame *frame);
+/* The plan, for an agent that was asked about it; NULL. Borrowed. */
+const struct zdm_envelope *survey_plan(const struct coord_driver *d, zdm_conn conn, const struct zdm_hash *hash);
+void survey_asker_gone(struct coord_driver *d, zdm_conn conn);
+void survey_agent_gone(struct coord_driver *d, zdm_conn conn);
+/* Asks, gives up, sends; the next time at which there is something to do. */
+int64_t surveys_pump(struct coord_driver *d);
+void surveys_free(struct coord_driver *d);
 
 /* Bodies of the answers: json_*.c. malloc'd text, NULL with *err set. */
 char *json_status(struct coord_driver *d, const char *migration, struct zdm_error *err);

@@ -205,6 +205,8 @@ static char *answer_text(struct coord_driver *d, const struct zdm_frame *frame, 
         return json_anchors(d, err);
     case ZDM_QUERY_LOG:
         return json_log(d, frame->u.query.from_seq, limit, err);
+    case ZDM_QUERY_CHECK:
+        break; /* answered by survey.c */
     }
     zdm_error_set(err, ZDM_UNSUPPORTED, "this coordinator does not know that query");
     return NULL;
@@ -216,6 +218,11 @@ void query_answer(struct coord_driver *d, const struct pending *pending)
     struct zdm_error err;
     if (peer == NULL || peer->user == NULL || peer->closing)
         return;
+    if (pending->frame.u.query.kind == ZDM_QUERY_CHECK) {
+        if (survey_begin(d, peer, &pending->frame, &err) != ZDM_OK)
+            refuse_query(d, peer, ZDM_FRAME_ROWS, pending->frame.u.query.id, &err);
+        return;
+    }
     size_t n = 0;
     char *text = answer_text(d, &pending->frame, &n, &err);
     if (text == NULL)

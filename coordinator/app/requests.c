@@ -152,9 +152,8 @@ static enum zdm_code take_undo_order(struct coord_driver *d, const struct coord_
 
 /* ---- The plan and its notes, out of the session's uploads ---- */
 
-/* Fills scratch->plan when the upload is the plan that the request names; leaves it NULL when it is something else. */
-static enum zdm_code try_plan(struct coord_driver *d, const struct upload *upload, struct request_scratch *scratch,
-                              struct zdm_error *err)
+enum zdm_code request_try_plan(struct coord_driver *d, const struct upload *upload, const struct zdm_hash *hash,
+                               struct zdm_plan **out_plan, struct zdm_envelope *out_envelope, struct zdm_error *err)
 {
     struct zdm_envelope envelope;
     struct zdm_plan *plan = NULL;
@@ -165,9 +164,9 @@ static enum zdm_code try_plan(struct coord_driver *d, const struct upload *uploa
     enum zdm_code code = check_inside(d, &envelope, ZDM_SIGNED_PLAN, ZDM_ROLE_OPERATOR, &body, &n, err);
     if (code == ZDM_OK)
         code = zdm_plan_decode(d->config.crypto, body, n, &plan, err);
-    if (code == ZDM_OK && zdm_hash_equal(&plan->hash, &scratch->request.plan_hash)) {
-        scratch->plan = plan;
-        scratch->plan_envelope = envelope;
+    if (code == ZDM_OK && zdm_hash_equal(&plan->hash, hash)) {
+        *out_plan = plan;
+        *out_envelope = envelope;
         return ZDM_OK;
     }
     zdm_plan_unref(plan);
@@ -205,7 +204,8 @@ static enum zdm_code take_plan(struct coord_driver *d, const struct person *pers
         if (!is_envelope(upload))
             notes = upload;
         else if (scratch->plan == NULL) {
-            enum zdm_code code = try_plan(d, upload, scratch, err);
+            enum zdm_code code =
+                request_try_plan(d, upload, &scratch->request.plan_hash, &scratch->plan, &scratch->plan_envelope, err);
             if (code != ZDM_OK)
                 return code;
         }
