@@ -31,7 +31,7 @@
 #include "common/plan/report.h"
 #include "common/plan/survey.h"
 
-enum { AGENT_LANE_SURVEY = 1 + 2 * ZDM_MIGRATIONS_ACTIVE_MAX };
+enum { AGENT_LANE_SURVEY = 1 + 2 * ZDM_MIGRATIONS_ACTIVE_MAX, AGENT_REPLICAS_MAX = 8 };
 
 enum agent_capability {
     AGENT_CAN_TRANSACTIONAL_DDL = 1, /* DDL and journal in one transaction */
@@ -284,6 +284,8 @@ struct agent_engine_config {
     const char *dsn;              /* libpq conninfo without password, or with passfile/service */
     const char *application_name; /* "zdm-agent shard-1" */
     uint32_t connect_timeout_ms;
+    const char *const *replicas; /* conninfos of the node's standbys: readers there are waited for, checks run there */
+    size_t n_replicas;           /* AGENT_REPLICAS_MAX at most */
     struct agent_engine_sink sink;
 };
 

@@ -21,12 +21,14 @@
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/perform.h"
+#include "agent/engine/postgresql/replica.h"
 #include "common/base/limits.h"
 
 enum {
-    LANES_MAX = 1 + 2 * ZDM_MIGRATIONS_ACTIVE_MAX,
+    LANES_MAX = AGENT_LANE_SURVEY + 1,
     QUEUE_MAX = 8, /* operations waiting in one lane */
-    CONNECT_TIMEOUT_MS = 5000
+    CONNECT_TIMEOUT_MS = 5000,
+    REPLICA_CONNECT_TIMEOUT_MS = 2000
 };
 
 /* An operation with all that it points to. */
@@ -56,10 +58,13 @@ struct lane {
     uint64_t seen_connects; /* the CONNECT that the session belongs to */
     struct pgsql_session session;
     struct pgsql_memory memory;
+    struct pgsql_replicas replicas;
 };
 
 struct engine {
     struct pgsql_target target;
+    struct pgsql_target replicas[AGENT_REPLICAS_MAX];
+    size_t n_replicas;
     struct agent_engine_sink sink;
     pthread_mutex_t lock;
     bool closing;
@@ -184,6 +189,22 @@ static void refresh_memory(struct lane *lane, const struct agent_op *op)
     }
 }
 
+/* Runs that may take ACCESS EXCLUSIVE, and checks. */
+static bool needs_replicas(const struct agent_op *op)
+{
+    static const bool runs[] = {
+        [AGENT_RUN_DDL] = true,         [AGENT_RUN_REMOVE_SYNC] = true,
+        [AGENT_RUN_VALIDATE] = true,    [AGENT_RUN_INDEX_DROP_INVALID] = true,
+        [AGENT_RUN_CHECK_CHUNK] = true, [AGENT_RUN_HIDE] = true,
+        [AGENT_RUN_PURGE] = true,       [AGENT_RUN_REINDEX] = true,
+        [AGENT_RUN_UNDO_DDL] = true,    [AGENT_RUN_PURGE_LEFTOVERS] = true,
+        [AGENT_RUN_UNDO_SYNC] = true,   [AGENT_RUN_UNDO_REMOVE] = true,
+        [AGENT_RUN_UNHIDE] = true,      [AGENT_RUN_RESTORE] = true,
+        [AGENT_RUN_INDEX_DROP] = true,
+    };
+    return op->kind == AGENT_OP_RUN && (size_t)op->run < sizeof runs / sizeof *runs && runs[op->run];
+}
+
 static void carry_out(struct lane *lane, const struct agent_op *op, struct agent_result *result)
 {
     struct zdm_error err = ZDM_ERROR_INIT;
@@ -194,11 +215,18 @@ static void carry_out(struct lane *lane, const struct agent_op *op, struct agent
     s->deadline_ms = begun_ms + 2 * (int64_t)s->target->connect_timeout_ms;
     enum zdm_code code = have_session(lane, op, &err);
     if (code == ZDM_OK) {
+        struct pgsql_work work = {
+            .s = s, .replicas = &lane->replicas, .op = op, .result = result, .memory = &lane->memory};
+        if (needs_replicas(op)) {
+            int64_t opening_ms = pgsql_now_ms();
+            pgsql_replicas_open(&work);
+            work.waited_ms = pgsql_now_ms() - opening_ms;
+        }
         /* Opening a session does not count against an attempt of the short class. */
         s->deadline_ms = op->time_limit_ms == 0 ? INT64_MAX : pgsql_now_ms() + op->time_limit_ms;
         refresh_memory(lane, op);
-        struct pgsql_work work = {.s = s, .op = op, .result = result, .memory = &lane->memory};
         code = pgsql_perform(&work, &err);
+        begun_ms += work.waited_ms;
         if (code != ZDM_OK) {
             pgsql_walk_forget(&lane->memory); /* the table may not be any more what it was */
         }
@@ -268,6 +296,7 @@ static void *lane_main(void *arg)
     }
     pgsql_memory_forget(&lane->memory);
     pgsql_close(&lane->session);
+    pgsql_replicas_close(&lane->replicas);
     return NULL;
 }
 
@@ -284,6 +313,8 @@ static enum zdm_code begin_lane(struct lane *lane, struct zdm_error *err)
     lane->session.target = &lane->engine->target;
     lane->session.wake_fd = lane->wake_fd;
     lane->session.give_up = &lane->give_up;
+    pgsql_replicas_init(&lane->replicas, lane->engine->replicas, lane->engine->n_replicas, lane->wake_fd,
+                        &lane->give_up);
     int failed = pthread_create(&lane->thread, NULL, lane_main, lane);
     if (failed != 0) {
         close(lane->wake_fd);
@@ -358,14 +389,30 @@ static void cancel(void *self, uint64_t op)
     pthread_mutex_unlock(&engine->lock);
 }
 
+static void target_fini(struct pgsql_target *target)
+{
+    free(target->dsn);
+    free(target->application_name);
+}
+
+static bool target_fill(struct pgsql_target *target, const char *dsn, const char *name, uint32_t timeout_ms)
+{
+    target->connect_timeout_ms = timeout_ms;
+    target->dsn = zdm_strdup(dsn);
+    target->application_name = zdm_strdup(name == NULL ? "zdm-agent" : name);
+    return target->dsn != NULL && target->application_name != NULL;
+}
+
 static void engine_free(struct engine *engine)
 {
     for (size_t i = 0; i < LANES_MAX; i++) {
         pthread_cond_destroy(&engine->lanes[i].ready);
     }
     pthread_mutex_destroy(&engine->lock);
-    free(engine->target.dsn);
-    free(engine->target.application_name);
+    target_fini(&engine->target);
+    for (size_t i = 0; i < engine->n_replicas; i++) {
+        target_fini(&engine->replicas[i]);
+    }
     free(engine);
 }
 
@@ -393,10 +440,38 @@ static void close_engine(void *self)
 static const struct agent_engine_ops postgresql_ops = {
     .name = "postgresql", .start = start, .cancel = cancel, .close = close_engine};
 
+static enum zdm_code check_targets(const struct agent_engine_config *config, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_check_dsn(config->dsn, err);
+    if (code == ZDM_OK && config->n_replicas > AGENT_REPLICAS_MAX) {
+        return zdm_error_set(err, ZDM_LIMIT, "%zu replicas are too many; %d can be looked at", config->n_replicas,
+                             AGENT_REPLICAS_MAX);
+    }
+    for (size_t i = 0; code == ZDM_OK && i < config->n_replicas; i++) {
+        code = pgsql_check_dsn(config->replicas[i], err);
+        if (code != ZDM_OK) {
+            zdm_error_wrap(err, "replica %zu", i + 1);
+        }
+    }
+    return code;
+}
+
+static bool fill_targets(struct engine *engine, const struct agent_engine_config *config)
+{
+    uint32_t timeout_ms = config->connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : config->connect_timeout_ms;
+    uint32_t replica_ms = timeout_ms < REPLICA_CONNECT_TIMEOUT_MS ? timeout_ms : REPLICA_CONNECT_TIMEOUT_MS;
+    bool ok = target_fill(&engine->target, config->dsn, config->application_name, timeout_ms);
+    for (size_t i = 0; ok && i < config->n_replicas; i++) {
+        engine->n_replicas = i + 1;
+        ok = target_fill(&engine->replicas[i], config->replicas[i], config->application_name, replica_ms);
+    }
+    return ok;
+}
+
 enum zdm_code agent_postgresql_open(const struct agent_engine_config *config, struct agent_engine *out_engine,
                                     struct zdm_error *err)
 {
-    enum zdm_code code = pgsql_check_dsn(config->dsn, err);
+    enum zdm_code code = check_targets(config, err);
     if (code != ZDM_OK) {
         return code;
     }
@@ -411,12 +486,7 @@ enum zdm_code agent_postgresql_open(const struct agent_engine_config *config, st
         pthread_cond_init(&engine->lanes[i].ready, NULL);
     }
     engine->sink = config->sink;
-    engine->target.connect_timeout_ms =
-        config->connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : config->connect_timeout_ms;
-    engine->target.dsn = zdm_strdup(config->dsn);
-    engine->target.application_name =
-        zdm_strdup(config->application_name == NULL ? "zdm-agent" : config->application_name);
-    if (engine->target.dsn == NULL || engine->target.application_name == NULL) {
+    if (!fill_targets(engine, config)) {
         engine_free(engine);
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }

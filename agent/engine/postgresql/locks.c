@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/engine/postgresql/classify.h"
+#include "agent/engine/postgresql/replica.h"
 
 enum {
     NOWAIT_REST_MS = 100,    /* for the row of the journal and what else is locked behind a NOWAIT */
@@ -122,8 +123,34 @@ static enum zdm_code lock_one(struct pgsql_short *attempt, const char *what, con
         zdm_buffer_printf(&sql, "SET LOCAL lock_timeout = %" PRId64 "; LOCK TABLE ONLY %s IN %s MODE", left, what,
                           modes[mode].name);
     }
+    attempt->holds = true;
     enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
     return code == ZDM_LOCK ? not_locked(w, table, mode, err) : code;
+}
+
+/* Readers on the replicas. As long as no lock is held, the time that this takes stalls nobody and does not count. */
+static enum zdm_code look_at_replicas(struct pgsql_short *attempt, const struct pgsql_table *table,
+                                      struct zdm_error *err)
+{
+    static const char sql[] = "SELECT array_agg(oid) FROM (SELECT $1::oid UNION"
+                              " SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)) AS tree(oid)";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    struct pgsql_work *w = attempt->w;
+    int64_t begun_ms = pgsql_now_ms();
+    enum zdm_code code = attempt->holds ? ZDM_OK : pgsql_replicas_guard(w, err);
+    if (code == ZDM_OK && w->replicas->n > 0) {
+        code = pgsql_query(w->s, sql, 1, (const char *const[]){table->oid}, &res, err);
+        if (code == ZDM_OK) {
+            code = pgsql_replicas_look(w, pgsql_text(res, 0, 0), err);
+        }
+    }
+    if (code == ZDM_LOCK) {
+        pgsql_rollback(w->s);
+    }
+    if (!attempt->holds) {
+        attempt->until_ms += pgsql_now_ms() - begun_ms;
+    }
+    return code;
 }
 
 enum zdm_code pgsql_short_lock(struct pgsql_short *attempt, const struct pgsql_table *table, enum pgsql_lock_mode mode,
@@ -135,10 +162,14 @@ enum zdm_code pgsql_short_lock(struct pgsql_short *attempt, const struct pgsql_t
     pgsql_put_name(&name, table->schema);
     zdm_buffer_puts(&name, ".");
     pgsql_put_name(&name, table->name);
+    enum zdm_code code = mode == PGSQL_ACCESS_EXCLUSIVE ? look_at_replicas(attempt, table, err) : ZDM_OK;
+    if (code != ZDM_OK) {
+        return code;
+    }
     if (table->kind != 'p' || attempt->w->op->lock_wait_ms == 0) {
         return lock_one(attempt, zdm_buffer_text(&name), table, mode, err);
     }
-    enum zdm_code code = pgsql_query(attempt->w->s, sql, 1, (const char *const[]){table->oid}, &res, err);
+    code = pgsql_query(attempt->w->s, sql, 1, (const char *const[]){table->oid}, &res, err);
     for (int i = 0; code == ZDM_OK && i < PQntuples(res); i++) {
         code = lock_one(attempt, pgsql_text(res, i, 0), table, mode, err);
     }

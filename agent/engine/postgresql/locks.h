@@ -5,6 +5,8 @@
  * all locks (database.md 14): lock_timeout counts per lock, so each gets what is left of it. deadlock_timeout is a
  * fifth of lock_timeout where the role may set it: an autovacuum in the way is cancelled only after the waiter has
  * waited that long (database.md 2).
+ *
+ * Before ACCESS EXCLUSIVE, the only lock that a standby replays, readers on the replicas are looked for (replica.h).
  */
 #ifndef AGENT_ENGINE_POSTGRESQL_LOCKS_H
 #define AGENT_ENGINE_POSTGRESQL_LOCKS_H
@@ -22,10 +24,12 @@ enum pgsql_lock_mode {
 struct pgsql_short {
     struct pgsql_work *w;
     int64_t until_ms;
+    bool holds; /* a lock was got, or asked for: others may wait for us */
 };
 
 enum zdm_code pgsql_short_begin(struct pgsql_short *attempt, struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
-/* Locks the table and all its partitions. ZDM_LOCK: rolled back, and the result says who holds it. */
+/* Locks the table and all its partitions. ZDM_LOCK: rolled back, and the result says who holds it, here or on a
+ * replica. */
 enum zdm_code pgsql_short_lock(struct pgsql_short *attempt, const struct pgsql_table *table, enum pgsql_lock_mode mode,
                                struct zdm_error *err) ZDM_CHECKED;
 /* The same for the parent of a foreign key, which may be another owner's: whoever may not lock it leaves that to the

@@ -43,6 +43,7 @@ struct pgsql_session {
     int64_t deadline_ms;  /* of the running operation, by pgsql_now_ms(); INT64_MAX: none */
     bool gave_up;         /* the running operation was cancelled on purpose */
     bool timed_out;       /* … or ran into its deadline */
+    bool hangs_up;        /* does not wait until a statement has been stopped: closes the connection at once */
     uint64_t opened;      /* how often: tells one connection from the next, which may have the same address */
     int version_num;
     bool writable; /* when it was opened */

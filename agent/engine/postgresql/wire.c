@@ -102,6 +102,9 @@ static bool wait_for_server(struct pgsql_session *s, short events, int64_t *limi
         s->timed_out = true;
         break;
     }
+    if (s->hangs_up) {
+        return false;
+    }
     *limit_ms = pgsql_now_ms() + PGSQL_GRACE_MS;
     ask_to_stop(s);
     return true;

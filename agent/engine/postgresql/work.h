@@ -23,12 +23,16 @@ struct pgsql_memory {
     struct pgsql_walk *walk; /* key and statements of a walk */
 };
 
+struct pgsql_replicas; /* replica.h */
+
 struct pgsql_work {
     struct pgsql_session *s;
+    struct pgsql_replicas *replicas; /* of the lane */
     const struct agent_op *op;
     const struct zdm_step *step; /* NULL for operations that concern none */
     struct agent_result *result;
     struct pgsql_memory *memory;
+    int64_t waited_ms; /* for a replica: it says nothing about the cost of a batch */
 };
 
 void pgsql_memory_forget(struct pgsql_memory *memory);
