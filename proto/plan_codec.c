@@ -28,7 +28,7 @@ _Static_assert(ZDM_INVERSE_FORMER == (int)ZDM__V1__INVERSE__INVERSE_FORMER, "enu
 
 static const struct zdm_field table_fields[] = {
     F_STRING(zdm_table, schema, ZDM_IDENTIFIER_MAX, ZDM_KEEP_EMPTY),
-    F_STRING(zdm_table, name, ZDM_IDENTIFIER_MAX, ZDM_REQUIRED),
+    F_STRING(zdm_table, name, ZDM_IDENTIFIER_MAX, 0), /* a type, or an index, names its schema alone */
 };
 static const struct zdm_message table_message = ZDM_MESSAGE(zdm_table, zdm__v1__table__descriptor, table_fields, NULL);
 

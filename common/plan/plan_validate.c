@@ -11,39 +11,89 @@
 
 #include "common/base/selector.h"
 
-static const int64_t grace_max_ms = INT64_C(366) * 24 * 3600 * 1000;
+enum { SECOND_MS = 1000, DAY_MS = 24 * 3600 * SECOND_MS };
+
+static const int64_t grace_max_ms = INT64_C(366) * DAY_MS;
 
 enum need {
-    TABLE = 1,
+    TABLE = 1, /* schema and name */
     COLUMN = 2,
     OBJECT = 4,
     SQL = 8,
     DERIVATION = 16,
     TRIGGER = 32, /* the derivation has its forms over NEW. and OLD. */
     FLAG = 64,
-    SYNC = 128 /* sync_step is not 0 */
+    SYNC = 128,   /* sync_step is not 0 */
+    SCHEMA = 256, /* the table has a schema and no name */
+    OTHER = 512,  /* exactly one other table; where it may be: any number */
+    PROOF = 1024,
+    WAIT = 2048,
+    SKIP = 4096,   /* may skip triggers */
+    REWRITE = 8192 /* may allow a rewrite */
 };
 
-static const struct {
+#define INVERSE(name) (1u << ZDM_INVERSE_##name)
+
+static const char *comment_fault(const struct zdm_step *step);
+static const char *reindex_fault(const struct zdm_step *step);
+static const char *trash_fault(const struct zdm_step *step);
+static const char *as_is_fault(const struct zdm_step *step);
+static const char *wait_fault(const struct zdm_step *step);
+
+/* What an action needs, what it may have beside it, and which inverses take it back. NONE
+ * where a plan of another engine, or one that is only shown, may say so; honest.c is stricter. */
+static const struct action_row {
     enum zdm_step_kind kind;
-    unsigned needs;
+    unsigned needs, may;
+    unsigned inverses;
+    const char *(*fault)(const struct zdm_step *step); /* what the bits cannot say */
 } action_rows[] = {
-    [ZDM_ACTION_ADD_COLUMN] = {ZDM_STEP_DDL, TABLE | COLUMN | SQL},
-    [ZDM_ACTION_ADD_CHECK] = {ZDM_STEP_DDL, TABLE | OBJECT | SQL},
-    [ZDM_ACTION_SET_NOT_NULL] = {ZDM_STEP_DDL, TABLE | COLUMN | SQL},
-    [ZDM_ACTION_DROP_CONSTRAINT] = {ZDM_STEP_DDL, TABLE | OBJECT | SQL},
-    [ZDM_ACTION_VALIDATE] = {ZDM_STEP_VALIDATE, TABLE | OBJECT | SQL},
-    [ZDM_ACTION_CREATE_INDEX] = {ZDM_STEP_INDEX, TABLE | OBJECT | SQL},
-    [ZDM_ACTION_SYNC_INSTALL] = {ZDM_STEP_SYNC, TABLE | DERIVATION | TRIGGER},
-    [ZDM_ACTION_SYNC_REMOVE] = {ZDM_STEP_SYNC, TABLE | SYNC},
-    [ZDM_ACTION_BACKFILL] = {ZDM_STEP_BACKFILL, TABLE | DERIVATION},
-    [ZDM_ACTION_CHECK_QUERY] = {ZDM_STEP_CHECK, SQL},
-    [ZDM_ACTION_CHECK_COMPARE] = {ZDM_STEP_CHECK, TABLE | DERIVATION},
-    [ZDM_ACTION_HIDE_COLUMN] = {ZDM_STEP_HIDE, TABLE | COLUMN | OBJECT},
-    [ZDM_ACTION_PURGE_COLUMN] = {ZDM_STEP_PURGE, TABLE | COLUMN | OBJECT},
-    [ZDM_ACTION_GATE_FLAG] = {ZDM_STEP_GATE, FLAG},
-    [ZDM_ACTION_PURGE_IMAGES] = {ZDM_STEP_PURGE, TABLE | OBJECT},
+    /* An engine that cannot hide adds a column and drops it again. */
+    [ZDM_ACTION_ADD_COLUMN] = {ZDM_STEP_DDL, TABLE | COLUMN | SQL, 0, INVERSE(HIDE) | INVERSE(SQL) | INVERSE(NONE),
+                               NULL},
+    [ZDM_ACTION_ADD_CHECK] = {ZDM_STEP_DDL, TABLE | OBJECT | SQL, COLUMN, INVERSE(SQL) | INVERSE(NONE), NULL},
+    [ZDM_ACTION_SET_NOT_NULL] = {ZDM_STEP_DDL, TABLE | COLUMN | SQL, 0, INVERSE(SQL) | INVERSE(NONE), NULL},
+    [ZDM_ACTION_DROP_CONSTRAINT] = {ZDM_STEP_DDL, TABLE | OBJECT | SQL, 0, INVERSE(NONE), NULL},
+    [ZDM_ACTION_VALIDATE] = {ZDM_STEP_VALIDATE, TABLE | OBJECT | SQL, OTHER, INVERSE(NONE), NULL},
+    [ZDM_ACTION_CREATE_INDEX] = {ZDM_STEP_INDEX, TABLE | OBJECT | SQL, 0, INVERSE(SQL) | INVERSE(NONE), NULL},
+    [ZDM_ACTION_SYNC_INSTALL] = {ZDM_STEP_SYNC, TABLE | DERIVATION | TRIGGER, OBJECT, INVERSE(REMOVE) | INVERSE(NONE),
+                                 NULL},
+    [ZDM_ACTION_SYNC_REMOVE] = {ZDM_STEP_SYNC, TABLE | SYNC, 0, INVERSE(INSTALL) | INVERSE(NONE), NULL},
+    [ZDM_ACTION_BACKFILL] = {ZDM_STEP_BACKFILL, TABLE | DERIVATION, OBJECT | SKIP,
+                             INVERSE(IMAGES) | INVERSE(IMPOSSIBLE) | INVERSE(NONE), NULL},
+    [ZDM_ACTION_CHECK_QUERY] = {ZDM_STEP_CHECK, SQL, TABLE, INVERSE(NONE), NULL},
+    [ZDM_ACTION_CHECK_COMPARE] = {ZDM_STEP_CHECK, TABLE | DERIVATION, 0, INVERSE(NONE), NULL},
+    [ZDM_ACTION_HIDE_COLUMN] = {ZDM_STEP_HIDE, TABLE | COLUMN | OBJECT, 0, INVERSE(UNHIDE) | INVERSE(NONE), NULL},
+    [ZDM_ACTION_PURGE_COLUMN] = {ZDM_STEP_PURGE, TABLE | COLUMN | OBJECT, 0, INVERSE(IMPOSSIBLE) | INVERSE(NONE), NULL},
+    [ZDM_ACTION_GATE_FLAG] = {ZDM_STEP_GATE, FLAG, 0, INVERSE(NONE), NULL},
+    [ZDM_ACTION_PURGE_IMAGES] = {ZDM_STEP_PURGE, TABLE | OBJECT, 0, INVERSE(IMPOSSIBLE) | INVERSE(NONE), NULL},
+    [ZDM_ACTION_ADD_FOREIGN_KEY] = {ZDM_STEP_DDL, TABLE | OBJECT | SQL | OTHER, 0, INVERSE(SQL), NULL},
+    [ZDM_ACTION_ADD_UNIQUE] = {ZDM_STEP_DDL, TABLE | OBJECT | SQL, 0, INVERSE(SQL), NULL},
+    [ZDM_ACTION_ADD_PRIMARY_KEY] = {ZDM_STEP_DDL, TABLE | OBJECT | SQL, 0, INVERSE(SQL), NULL},
+    [ZDM_ACTION_LIFT_CONSTRAINT] = {ZDM_STEP_DDL, TABLE | OBJECT, OTHER, INVERSE(UNHIDE), NULL},
+    [ZDM_ACTION_DROP_NOT_NULL] = {ZDM_STEP_DDL, TABLE | COLUMN | SQL, 0, INVERSE(UNHIDE), NULL},
+    [ZDM_ACTION_SET_DEFAULT] = {ZDM_STEP_DDL, TABLE | COLUMN | SQL, 0, INVERSE(FORMER), NULL},
+    [ZDM_ACTION_SET_STORAGE] = {ZDM_STEP_DDL, TABLE | SQL, COLUMN, INVERSE(FORMER), NULL},
+    [ZDM_ACTION_COMMENT] = {ZDM_STEP_DDL, SQL, TABLE | SCHEMA | COLUMN | OBJECT, INVERSE(FORMER), comment_fault},
+    [ZDM_ACTION_WIDEN_TYPE] = {ZDM_STEP_DDL, TABLE | COLUMN | SQL, 0, INVERSE(NONE), NULL},
+    [ZDM_ACTION_CREATE_TABLE] = {ZDM_STEP_DDL, TABLE | SQL, OTHER, INVERSE(HIDE), NULL},
+    [ZDM_ACTION_CREATE_TYPE] = {ZDM_STEP_DDL, SCHEMA | OBJECT | SQL, 0, INVERSE(HIDE), NULL},
+    [ZDM_ACTION_ADD_VALUE] = {ZDM_STEP_DDL, SCHEMA | OBJECT | COLUMN | SQL, 0, INVERSE(NONE), NULL},
+    [ZDM_ACTION_HIDE_TABLE] = {ZDM_STEP_HIDE, TABLE | OBJECT, OTHER, INVERSE(UNHIDE), trash_fault},
+    [ZDM_ACTION_PURGE_TABLE] = {ZDM_STEP_PURGE, TABLE | OBJECT, OTHER, INVERSE(IMPOSSIBLE), trash_fault},
+    [ZDM_ACTION_HIDE_INDEX] = {ZDM_STEP_HIDE, SCHEMA | OBJECT, 0, INVERSE(UNHIDE), NULL},
+    [ZDM_ACTION_PURGE_INDEX] = {ZDM_STEP_PURGE, SCHEMA | OBJECT, 0, INVERSE(IMPOSSIBLE), NULL},
+    [ZDM_ACTION_REINDEX] = {ZDM_STEP_INDEX, 0, TABLE | SCHEMA | OBJECT, INVERSE(NONE), reindex_fault},
+    [ZDM_ACTION_ADD_PARTITION_CHECK] = {ZDM_STEP_DDL, TABLE | OBJECT | SQL | OTHER, 0, INVERSE(SQL), NULL},
+    [ZDM_ACTION_ATTACH_PARTITION] = {ZDM_STEP_DDL, TABLE | SQL | OTHER, 0, INVERSE(SQL), NULL},
+    [ZDM_ACTION_DETACH_PARTITION] = {ZDM_STEP_DDL, TABLE | SQL | OTHER, 0, INVERSE(FORMER), NULL},
+    [ZDM_ACTION_DELETE] = {ZDM_STEP_BACKFILL, TABLE | DERIVATION, OBJECT | SKIP, INVERSE(IMAGES) | INVERSE(IMPOSSIBLE),
+                           NULL},
+    [ZDM_ACTION_AS_IS] = {ZDM_STEP_DDL, SQL | PROOF, TABLE | OTHER | REWRITE, INVERSE(SQL) | INVERSE(IMPOSSIBLE),
+                          as_is_fault},
+    [ZDM_ACTION_GATE_WAIT] = {ZDM_STEP_GATE, WAIT, 0, INVERSE(NONE), wait_fault},
 };
+_Static_assert(sizeof action_rows / sizeof *action_rows == ZDM_ACTION_LAST + 1, "every action has a row");
 
 static bool is_set(const char *text)
 {
@@ -75,6 +125,14 @@ static bool table_is_listed(const struct zdm_plan *plan, const struct zdm_table 
 static enum zdm_code step_error(struct zdm_error *err, const struct zdm_step *step, const char *what)
 {
     return zdm_error_set(err, ZDM_INVALID, "step %s (%s) %s", step->id, zdm_action_name(step->action), what);
+}
+
+/* Rows that go are chosen by the filter alone. */
+static const char *deletion_fault(const struct zdm_derivation *derivation)
+{
+    if (derivation->n_assignments > 0 || derivation->guard != NULL)
+        return "deletes rows and assigns to them";
+    return derivation->both_ways ? "deletes rows in both directions" : NULL;
 }
 
 static const char *derivation_fault(const struct zdm_derivation *derivation, bool trigger)
@@ -110,38 +168,149 @@ static const char *flag_fault(const struct zdm_flag *flag)
     return NULL;
 }
 
+/* ---- what single actions ask for ---- */
+
+static const char *comment_fault(const struct zdm_step *step)
+{
+    if (step->table.name == NULL && (step->object == NULL || step->column != NULL))
+        return "comments on nothing that it names";
+    return step->column != NULL && step->object != NULL ? "comments on two things" : NULL;
+}
+
+static const char *reindex_fault(const struct zdm_step *step)
+{
+    return step->table.name == NULL && step->object == NULL ? "names neither a table nor an index" : NULL;
+}
+
+/* A prefix and eight digits: what has such a name was made by an agent, and nothing else can have it by accident. */
+static bool is_derived_name(const char *name, const char *prefix)
+{
+    enum { DIGITS = 8 };
+    const size_t n = strlen(prefix);
+    return name != NULL && strncmp(name, prefix, n) == 0 && strspn(name + n, "0123456789abcdef") == DIGITS &&
+           name[n + DIGITS] == '\0';
+}
+
+static const char *trash_fault(const struct zdm_step *step)
+{
+    return is_derived_name(step->object, "zdm_trash_") ? NULL : "names no usable schema for what is hidden";
+}
+
+static const char *as_is_fault(const struct zdm_step *step)
+{
+    if (step->lock != ZDM_LOCK_SHORT && step->lock != ZDM_LOCK_LONG)
+        return "does not say whether it holds its locks for a short or a long time";
+    return step->exact_inverse ? "says that it is undone exactly, which nobody knows of a statement as it is" : NULL;
+}
+
+static bool is_within(int64_t ms, int64_t least, int64_t most)
+{
+    return ms >= least && ms <= most;
+}
+
+static const char *wait_fault(const struct zdm_step *step)
+{
+    const struct zdm_wait_gate *wait = step->wait;
+    if (wait->for_ms == 0 && wait->until == NULL)
+        return "waits for nothing";
+    if (wait->until != NULL && !is_set(wait->until))
+        return "has an empty condition";
+    if (!is_within(wait->for_ms, 0, grace_max_ms) || !is_within(wait->limit_ms, 0, grace_max_ms))
+        return "waits for less than nothing or for more than 366 days";
+    if (!is_within(wait->every_ms, wait->until != NULL ? SECOND_MS : 0, DAY_MS))
+        return "looks more often than once a second or less than once a day";
+    return NULL;
+}
+
+/* ---- fields ---- */
+
 static const char *sql_fault(const struct zdm_step *step, unsigned needs)
 {
     if (((needs & SQL) != 0) != is_set(step->sql))
         return (needs & SQL) != 0 ? "has no SQL" : "has SQL that it would not run";
+    if (((needs & PROOF) != 0) != is_set(step->proof_sql))
+        return (needs & PROOF) != 0 ? "has no query that proves it" : "has a query for its proof that it would not ask";
     if ((step->inverse == ZDM_INVERSE_SQL) != is_set(step->inverse_sql))
         return step->inverse == ZDM_INVERSE_SQL ? "has no SQL for its inverse"
                                                 : "has SQL for an inverse of another kind";
     return NULL;
 }
 
-static const char *fields_fault(const struct zdm_plan *plan, const struct zdm_step *step, unsigned needs)
+static const char *table_fault(const struct zdm_plan *plan, const struct zdm_step *step, const struct action_row *row)
 {
-    if (step->table.name == NULL && (needs & TABLE) != 0)
+    const struct zdm_table *table = &step->table;
+    unsigned allowed = row->needs | row->may;
+    if (table->name == NULL && (row->needs & TABLE) != 0)
         return "names no table";
-    if (step->table.name != NULL && !(table_is_named(&step->table) && table_is_listed(plan, &step->table)))
+    if (table->name != NULL && (allowed & TABLE) == 0)
+        return "names a table that it would not use";
+    if (table->name != NULL && !(table_is_named(table) && table_is_listed(plan, table)))
         return "names a table that the plan does not list";
-    if (!identifier_fits(step->column, (needs & COLUMN) != 0))
+    if (table->name == NULL && !identifier_fits(table->schema, (row->needs & SCHEMA) != 0))
+        return "names no usable schema";
+    if (table->name == NULL && table->schema != NULL && (allowed & SCHEMA) == 0)
+        return "names a schema without a table";
+    return NULL;
+}
+
+static const char *others_fault(const struct zdm_step *step, const struct action_row *row)
+{
+    if ((row->needs & OTHER) != 0 && step->n_others != 1)
+        return "does not name the one other table that it concerns";
+    if (((row->needs | row->may) & OTHER) == 0 && step->n_others > 0)
+        return "names other tables that it would not use";
+    for (size_t i = 0; i < step->n_others; i++)
+        if (!table_is_named(&step->others[i]))
+            return "names another table without a usable name";
+    return NULL;
+}
+
+static const char *names_fault(const struct zdm_step *step, const struct action_row *row)
+{
+    unsigned allowed = row->needs | row->may;
+    if (!identifier_fits(step->column, (row->needs & COLUMN) != 0))
         return "names no usable column";
-    if (!identifier_fits(step->object, (needs & OBJECT) != 0))
+    if (!identifier_fits(step->object, (row->needs & OBJECT) != 0))
         return "names no usable object";
+    if (step->column != NULL && (allowed & COLUMN) == 0)
+        return "names a column that it would not use";
+    if (step->object != NULL && (allowed & OBJECT) == 0)
+        return "names an object that it would not use";
+    if (step->skip_triggers && (allowed & SKIP) == 0)
+        return "skips triggers where none fire";
+    return step->rewrite_ok && (allowed & REWRITE) == 0 ? "allows a rewrite that it never makes" : NULL;
+}
+
+static const char *parts_fault(const struct zdm_step *step, unsigned needs)
+{
     if (((needs & DERIVATION) != 0) != (step->derivation != NULL))
         return (needs & DERIVATION) != 0 ? "has no derivation" : "has a derivation that it would not use";
     if (((needs & FLAG) != 0) != (step->flag != NULL))
         return (needs & FLAG) != 0 ? "has no flag" : "has a flag that it would not use";
+    if (((needs & WAIT) != 0) != (step->wait != NULL))
+        return (needs & WAIT) != 0 ? "does not say what it waits for" : "has a wait that it would not wait for";
     if ((needs & SYNC) != 0 && step->sync_step == 0)
         return "does not say which synchronization";
-    const char *fault = sql_fault(step, needs);
-    if (fault == NULL && step->derivation != NULL)
-        fault = derivation_fault(step->derivation, (needs & TRIGGER) != 0);
-    if (fault == NULL && step->flag != NULL)
-        fault = flag_fault(step->flag);
-    return fault;
+    if (step->derivation != NULL && step->action == ZDM_ACTION_DELETE)
+        return deletion_fault(step->derivation);
+    if (step->derivation != NULL)
+        return derivation_fault(step->derivation, (needs & TRIGGER) != 0);
+    return step->flag != NULL ? flag_fault(step->flag) : NULL;
+}
+
+static const char *fields_fault(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    const struct action_row *row = &action_rows[step->action];
+    const char *fault = table_fault(plan, step, row);
+    if (fault == NULL)
+        fault = others_fault(step, row);
+    if (fault == NULL)
+        fault = names_fault(step, row);
+    if (fault == NULL)
+        fault = parts_fault(step, row->needs);
+    if (fault == NULL)
+        fault = sql_fault(step, row->needs);
+    return fault == NULL && row->fault != NULL ? row->fault(step) : fault;
 }
 
 static const char *references_fault(const struct zdm_plan *plan, const struct zdm_step *step)
@@ -156,16 +325,7 @@ static const char *references_fault(const struct zdm_plan *plan, const struct zd
 
 /* ---- what a step says of its way back ---- */
 
-static bool is_images_name(const char *name)
-{
-    static const char prefix[] = "undo_";
-    enum { DIGITS = 8 };
-    const size_t n = sizeof prefix - 1;
-    return name != NULL && strncmp(name, prefix, n) == 0 && strspn(name + n, "0123456789abcdef") == DIGITS &&
-           name[n + DIGITS] == '\0';
-}
-
-/* The backfill before `before` that keeps its before-images in that table, NULL for none. */
+/* The backfill or deletion before `before` that keeps what it overwrites in that table, NULL for none. */
 static const struct zdm_step *images_of(const struct zdm_plan *plan, const struct zdm_step *before)
 {
     for (uint32_t o = 1; o < before->ordinal; o++) {
@@ -181,11 +341,11 @@ static const struct zdm_step *images_of(const struct zdm_plan *plan, const struc
 static const char *images_fault(const struct zdm_plan *plan, const struct zdm_step *step)
 {
     bool keeps = step->inverse == ZDM_INVERSE_IMAGES, drops = step->action == ZDM_ACTION_PURGE_IMAGES;
-    if (step->action == ZDM_ACTION_BACKFILL && !keeps && step->object != NULL)
+    if ((step->action == ZDM_ACTION_BACKFILL || step->action == ZDM_ACTION_DELETE) && !keeps && step->object != NULL)
         return "names a table for before-images that it does not keep";
     if (!keeps && !drops)
         return NULL;
-    if (!is_images_name(step->object))
+    if (!is_derived_name(step->object, "undo_"))
         return "names no usable table for before-images";
     const struct zdm_step *earlier = images_of(plan, step);
     if (keeps)
@@ -196,18 +356,12 @@ static const char *images_fault(const struct zdm_plan *plan, const struct zdm_st
     return NULL;
 }
 
-/* The one action that such an inverse takes back; 0: any. */
-static const enum zdm_action inverse_rows[] = {
-    [ZDM_INVERSE_HIDE] = ZDM_ACTION_ADD_COLUMN,     [ZDM_INVERSE_UNHIDE] = ZDM_ACTION_HIDE_COLUMN,
-    [ZDM_INVERSE_REMOVE] = ZDM_ACTION_SYNC_INSTALL, [ZDM_INVERSE_INSTALL] = ZDM_ACTION_SYNC_REMOVE,
-    [ZDM_INVERSE_IMAGES] = ZDM_ACTION_BACKFILL,     [ZDM_INVERSE_IMPOSSIBLE] = 0};
-
 static const char *inverse_fault(const struct zdm_plan *plan, const struct zdm_phase *phase,
                                  const struct zdm_step *step)
 {
-    if ((unsigned)step->inverse >= sizeof inverse_rows / sizeof *inverse_rows)
+    if ((unsigned)step->inverse > ZDM_INVERSE_FORMER)
         return "has an unknown inverse";
-    if (inverse_rows[step->inverse] != 0 && inverse_rows[step->inverse] != step->action)
+    if ((action_rows[step->action].inverses >> step->inverse & 1) == 0)
         return "has the inverse of another action";
     if (step->inverse == ZDM_INVERSE_IMPOSSIBLE && (step->exact_inverse || !phase->destructive))
         return "cannot be undone, but its phase is not marked destructive";
@@ -231,7 +385,7 @@ static enum zdm_code check_step(const struct zdm_plan *plan, const struct zdm_ph
         return step_error(err, step, "is of another kind than its action");
     if ((step->kind == ZDM_STEP_PURGE) != (phase->class == ZDM_PHASE_PURGE))
         return step_error(err, step, "mixes purging with other work in one phase");
-    const char *fault = fields_fault(plan, step, action_rows[step->action].needs);
+    const char *fault = fields_fault(plan, step);
     if (fault == NULL)
         fault = references_fault(plan, step);
     if (fault == NULL)

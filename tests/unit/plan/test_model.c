@@ -86,6 +86,8 @@ static void keep_images(struct zdm_plan *plan, const char *kept, const char *dro
     fill->exact_inverse = true;
     set_text(&fill->object, kept);
     purge->action = ZDM_ACTION_PURGE_IMAGES;
+    free(purge->column);
+    purge->column = NULL;
     set_text(&purge->object, dropped);
 }
 BREAK(images_of_nobody, keep_images(plan, "undo_0badcafe", "undo_0badcaff"))
