@@ -15,6 +15,13 @@ static void encode_plan(struct zdm_buffer *out)
     zdm_plan_unref(plan);
 }
 
+static void encode_as_is_plan(struct zdm_buffer *out)
+{
+    struct zdm_plan *plan = sample_as_is_plan();
+    zdm_plan_encode(zdm_crypto_sodium(), plan, out);
+    zdm_plan_unref(plan);
+}
+
 static enum zdm_code decode_plan(const void *bytes, size_t n, struct zdm_buffer *again, struct zdm_error *err)
 {
     struct zdm_plan *plan = NULL;
@@ -39,6 +46,23 @@ static enum zdm_code decode_notes(const void *bytes, size_t n, struct zdm_buffer
     if (code == ZDM_OK && again != NULL)
         zdm_notes_encode(notes, again);
     zdm_notes_free(notes);
+    return code;
+}
+
+static void encode_survey(struct zdm_buffer *out)
+{
+    struct zdm_survey *survey = sample_survey();
+    zdm_survey_encode(survey, out);
+    zdm_survey_free(survey);
+}
+
+static enum zdm_code decode_survey(const void *bytes, size_t n, struct zdm_buffer *again, struct zdm_error *err)
+{
+    struct zdm_survey *survey = NULL;
+    enum zdm_code code = zdm_survey_decode(bytes, n, &survey, err);
+    if (code == ZDM_OK && again != NULL)
+        zdm_survey_encode(survey, again);
+    zdm_survey_free(survey);
     return code;
 }
 
@@ -98,6 +122,8 @@ static void encode_frame(enum zdm_frame_type type, struct zdm_buffer *out)
     X(REPORT)                                                                                                          \
     X(PLAN_REQUEST)                                                                                                    \
     X(TRUST_REQUEST)                                                                                                   \
+    X(SURVEY)                                                                                                          \
+    X(SURVEY_ORDER)                                                                                                    \
     X(JOIN)                                                                                                            \
     X(WELCOME)                                                                                                         \
     X(ORDERS)                                                                                                          \
@@ -123,7 +149,9 @@ FRAMES(X)
 #undef X
 
 const struct kind kinds[] = {{"plan", encode_plan, decode_plan},
+                             {"as-is plan", encode_as_is_plan, decode_plan},
                              {"notes", encode_notes, decode_notes},
+                             {"survey", encode_survey, decode_survey},
                              {"directive", encode_directive, decode_directive},
                              {"approval", encode_approval, decode_approval},
                              {"undo order", encode_undo_order, decode_undo_order},

@@ -107,7 +107,6 @@ static void fill_expand(struct zdm_phase *phase)
                                 .action = ZDM_ACTION_ADD_COLUMN,
                                 .engine = ZDM_ENGINE_POSTGRESQL,
                                 .lock = ZDM_LOCK_SHORT,
-                                .superseded_by = 5,
                                 .table = users(),
                                 .column = text("full_name"),
                                 .sql = text("ALTER TABLE public.users ADD COLUMN full_name text -- Größe"),
@@ -181,6 +180,68 @@ struct zdm_plan *sample_plan(void)
     return plan;
 }
 
+/* ---- a plan of what sample_plan leaves out ---- */
+
+static void fill_waiting(struct zdm_phase *phase)
+{
+    struct zdm_step *step = steps(phase, 1, ZDM_PHASE_MIGRATE, 2);
+    struct zdm_wait_gate *wait = NEW(1, struct zdm_wait_gate);
+    *wait =
+        (struct zdm_wait_gate){.for_ms = 1800000, .until = text("SELECT true"), .every_ms = 30000, .limit_ms = 7200000};
+    step[0] = (struct zdm_step){
+        .ordinal = 1, .id = "1.1", .kind = ZDM_STEP_GATE, .action = ZDM_ACTION_GATE_WAIT, .wait = wait};
+    step[1] = (struct zdm_step){.ordinal = 2,
+                                .id = "1.2",
+                                .kind = ZDM_STEP_BACKFILL,
+                                .action = ZDM_ACTION_BACKFILL,
+                                .table = users(),
+                                .derivation = derivation(),
+                                .publication_ok = true,
+                                .skip_triggers = true};
+}
+
+static void fill_as_is(struct zdm_phase *phase)
+{
+    struct zdm_step *step = steps(phase, 2, ZDM_PHASE_CONTRACT, 1);
+    phase->destructive = true;
+    step[0] = (struct zdm_step){.ordinal = 3,
+                                .id = "2.1",
+                                .kind = ZDM_STEP_DDL,
+                                .action = ZDM_ACTION_AS_IS,
+                                .lock = ZDM_LOCK_SHORT,
+                                .table = users(),
+                                .sql = text("CREATE VIEW names AS SELECT u.name FROM users u, cities"),
+                                .proof_sql = text("SELECT 1 WHERE to_regclass('names') IS NULL"),
+                                .others = NEW(1, struct zdm_table),
+                                .n_others = 1,
+                                .unguarded = true,
+                                .rewrite_ok = true,
+                                .inverse = ZDM_INVERSE_SQL,
+                                .inverse_sql = text("DROP VIEW names")};
+    step[0].others[0] = (struct zdm_table){.schema = text("public"), .name = text("cities")};
+}
+
+struct zdm_plan *sample_as_is_plan(void)
+{
+    struct zdm_plan *plan = must(zdm_plan_new());
+    plan->format = ZDM_PLAN_FORMAT;
+    zdm_copy_text(plan->compiler, sizeof plan->compiler, "0.1.0");
+    zdm_copy_text(plan->id, sizeof plan->id, "names");
+    plan->selector = text("");
+    plan->waves = NEW(1, struct zdm_wave);
+    plan->n_waves = 1;
+    plan->waves[0].percent = 100;
+    plan->tables = NEW(2, struct zdm_table);
+    plan->n_tables = 2;
+    plan->tables[0] = users();
+    plan->tables[1] = (struct zdm_table){.schema = text("public"), .name = text("cities")};
+    plan->phases = NEW(2, struct zdm_phase);
+    plan->n_phases = 2;
+    fill_waiting(&plan->phases[0]);
+    fill_as_is(&plan->phases[1]);
+    return plan;
+}
+
 struct zdm_notes *sample_notes(void)
 {
     struct zdm_notes *notes = NEW(1, struct zdm_notes);
@@ -205,7 +266,51 @@ struct zdm_notes *sample_notes(void)
                                               .column = 3,
                                               .message = text("default is volatile"),
                                               .hint = text("Fill it afterwards.")};
+    notes->waivers = NEW(1, struct zdm_waiver);
+    notes->n_waivers = 1;
+    notes->waivers[0] =
+        (struct zdm_waiver){.rule = text("published"), .reason = text("they know"), .line = 4, .column = 3};
     return notes;
+}
+
+struct zdm_survey *sample_survey(void)
+{
+    struct zdm_survey *survey = NEW(1, struct zdm_survey);
+    *survey = (struct zdm_survey){.engine = ZDM_ENGINE_POSTGRESQL,
+                                  .server_version = "15.6",
+                                  .node = "db1:5432/shop",
+                                  .replicas = 2,
+                                  .guarded = 1,
+                                  .disk_free_bytes = -1,
+                                  .findings = NEW(1, struct zdm_survey_finding),
+                                  .n_findings = 1,
+                                  .tables = NEW(1, struct zdm_survey_table),
+                                  .n_tables = 1,
+                                  .steps = NEW(1, struct zdm_survey_step),
+                                  .n_steps = 1};
+    survey->findings[0] = (struct zdm_survey_finding){.level = ZDM_LEVEL_WARNING,
+                                                      .rule = text("published"),
+                                                      .step = 3,
+                                                      .object = text("public.users"),
+                                                      .message = text("is published by \"all\""),
+                                                      .hint = text("Give the subscriber the column first.")};
+    survey->tables[0] = (struct zdm_survey_table){.name = users(),
+                                                  .exists = true,
+                                                  .fingerprint = sample_hash(0x71),
+                                                  .outline = text("column name text\n"),
+                                                  .rows = -1,
+                                                  .bytes = 81920,
+                                                  .index_bytes = 16384,
+                                                  .columns = NEW(1, struct zdm_survey_column),
+                                                  .n_columns = 1};
+    survey->tables[0].columns[0] = (struct zdm_survey_column){
+        .name = text("name"), .type = text("text"), .not_null = true, .default_expr = text("'Größe'::text")};
+    survey->steps[0] = (struct zdm_survey_step){.ordinal = 3,
+                                                .estimate_ms = 60000,
+                                                .room_bytes = 4096,
+                                                .observed_lock = ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+                                                .tried = true};
+    return survey;
 }
 
 /* ---- signed bodies ---- */
@@ -434,6 +539,17 @@ static void fill_rows(struct zdm_frame *frame)
     frame->u.rows.n = 2;
 }
 
+static void fill_survey(struct zdm_frame *frame)
+{
+    frame->u.survey.id = 77;
+    frame->u.survey.code = ZDM_REFUSED;
+    zdm_copy_text(frame->u.survey.message, sizeof frame->u.survey.message, "nobody signed that");
+    frame->u.survey.total = 100;
+    frame->u.survey.offset = 91;
+    frame->u.survey.bytes = (const uint8_t *)"the bytes";
+    frame->u.survey.n = 9;
+}
+
 static void fill_small(struct zdm_frame *frame)
 {
     if (frame->type == ZDM_FRAME_TRUST_REQUEST) {
@@ -449,6 +565,9 @@ static void fill_small(struct zdm_frame *frame)
     } else if (frame->type == ZDM_FRAME_ACK) {
         frame->u.ack.number = 9;
         frame->u.ack.lease_ms = 300000;
+    } else if (frame->type == ZDM_FRAME_SURVEY_ORDER) {
+        frame->u.survey_order.id = 77;
+        frame->u.survey_order.plan_hash = sample_hash(0x41);
     } else if (frame->type == ZDM_FRAME_BYE) {
         zdm_copy_text(frame->u.bye.why, sizeof frame->u.bye.why, "not the leader");
         zdm_copy_text(frame->u.bye.leader_url, sizeof frame->u.bye.leader_url, "tcp://10.0.0.2:7433");
@@ -458,6 +577,7 @@ static void fill_small(struct zdm_frame *frame)
         zdm_copy_text(frame->u.query.migration, sizeof frame->u.query.migration, "rename-users-name");
         frame->u.query.from_seq = 7;
         frame->u.query.limit = 100;
+        frame->u.query.plan_hash = sample_hash(0x41);
     }
 }
 
@@ -481,6 +601,8 @@ bool sample_frame(unsigned type, struct zdm_frame *out)
         fill_answer(out);
     else if (type == ZDM_FRAME_ROWS || type == ZDM_FRAME_PUSH)
         fill_rows(out);
+    else if (type == ZDM_FRAME_SURVEY)
+        fill_survey(out);
     else
         fill_small(out);
     return true;

@@ -12,9 +12,11 @@ struct zdm_hash sample_hash(uint8_t seed);
 /* An Ed25519 key from a fixed seed: the same in every run. */
 struct zdm_signing_key sample_key(uint8_t seed);
 
-/* A valid plan in which every field is set somewhere; owned by the caller. */
+/* Valid plans; every field is set somewhere in one of them. Owned by the caller. */
 struct zdm_plan *sample_plan(void);
+struct zdm_plan *sample_as_is_plan(void);
 struct zdm_notes *sample_notes(void);
+struct zdm_survey *sample_survey(void);
 /* An envelope with that body, signed by sample_key(1) for fleet sample_id(2). */
 struct zdm_envelope sample_envelope(unsigned type, const void *body, size_t n);
 

@@ -27,7 +27,7 @@ static int start(void **state)
 static const struct zdm_message *const tables[] = {
     &zdm_plan_header_message, &zdm_plan_phase_message, &zdm_notes_message,  &zdm_directive_message,
     &zdm_approval_message,    &zdm_undo_order_message, &zdm_trust_message,  &zdm_request_message,
-    &zdm_enrolment_message,   &zdm_token_message,      &zdm_report_message,
+    &zdm_enrolment_message,   &zdm_token_message,      &zdm_report_message, &zdm_survey_message,
 };
 
 static void every_table_fits_its_descriptor(void **state)
@@ -131,18 +131,24 @@ static void samples_set_every_field(void **state)
 {
     (void)state;
     struct seen seen = {.n = 0};
-    struct zdm_plan *plan = sample_plan();
-    see_object(&seen, &zdm_plan_header_message, plan);
-    for (size_t i = 0; i < plan->n_phases; i++)
-        see_object(&seen, &zdm_plan_phase_message, &plan->phases[i]);
+    struct zdm_plan *plans[] = {sample_plan(), sample_as_is_plan()};
+    for (size_t k = 0; k < 2; k++) {
+        see_object(&seen, &zdm_plan_header_message, plans[k]);
+        for (size_t i = 0; i < plans[k]->n_phases; i++)
+            see_object(&seen, &zdm_plan_phase_message, &plans[k]->phases[i]);
+        zdm_plan_unref(plans[k]);
+    }
     check_seen(&seen, &zdm_plan_header_message);
     check_seen(&seen, &zdm_plan_phase_message);
-    zdm_plan_unref(plan);
     struct zdm_directive directive;
     sample_directive(&directive);
     see_object(&seen, &zdm_directive_message, &directive);
     check_seen(&seen, &zdm_directive_message);
     zdm_directive_fini(&directive);
+    struct zdm_survey *survey = sample_survey();
+    see_object(&seen, &zdm_survey_message, survey);
+    check_seen(&seen, &zdm_survey_message);
+    zdm_survey_free(survey);
     for (unsigned type = 0; type < 64; type++) {
         struct zdm_frame frame;
         if (!sample_frame(type, &frame))
@@ -185,8 +191,8 @@ static void bytes_cut_at_any_length_are_refused_or_say_less(void **state)
 /* Frames in which a peer speaks for itself: a newer release may say more in them. */
 static bool grows(const struct kind *kind)
 {
-    static const char *const names[] = {"REPORT", "PLAN_REQUEST", "TRUST_REQUEST", "JOIN",  "WELCOME",
-                                        "ACK",    "BYE",          "QUERY",         "WATCH", "ANSWER"};
+    static const char *const names[] = {"REPORT", "PLAN_REQUEST", "TRUST_REQUEST", "JOIN",   "WELCOME",     "ACK",
+                                        "BYE",    "QUERY",        "WATCH",         "ANSWER", "SURVEY_ORDER"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncmp(kind->name, "frame ", 6) == 0 && strcmp(kind->name + 6, names[i]) == 0)
             return true;
@@ -305,8 +311,8 @@ static void a_frame_of_a_newer_release_is_read_without_what_it_says_more(void **
         zdm_buffer_fini(&more);
         zdm_buffer_fini(&again);
     }
-    assert_int_equal(read, 10);
-    assert_int_equal(refused, 8);
+    assert_int_equal(read, 11);
+    assert_int_equal(refused, 9);
 }
 
 static const struct kind *kind_of(const char *name)
@@ -403,13 +409,50 @@ static void a_flood_of_empty_parts_stops_at_the_memory_budget(void **state)
     free(bytes);
 }
 
+static void a_survey_within_a_frame_keeps_its_bounds(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t total, offset;
+        size_t n;
+        enum zdm_code said, expected;
+    } cases[] = {
+        {9, 0, 9, ZDM_OK, ZDM_OK},
+        {9, 1, 9, ZDM_OK, ZDM_PROTOCOL},
+        {9, 10, 0, ZDM_OK, ZDM_PROTOCOL},
+        {9, 9, 0, ZDM_OK, ZDM_PROTOCOL},
+        {0, 0, 0, ZDM_OK, ZDM_PROTOCOL},
+        {0, 0, 0, ZDM_REFUSED, ZDM_OK},
+        {0, 0, 9, ZDM_REFUSED, ZDM_PROTOCOL},
+        {ZDM_SURVEY_MAX, 0, 9, ZDM_OK, ZDM_OK},
+        {ZDM_SURVEY_MAX + 1, 0, 9, ZDM_OK, ZDM_PROTOCOL},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct zdm_frame frame, out;
+        struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+        struct zdm_error err = ZDM_ERROR_INIT;
+        sample_frame(ZDM_FRAME_SURVEY, &frame);
+        frame.u.survey.total = cases[i].total;
+        frame.u.survey.offset = cases[i].offset;
+        frame.u.survey.n = cases[i].n;
+        frame.u.survey.code = cases[i].said;
+        zdm_frame_encode(&frame, &bytes);
+        if (zdm_frame_decode(bytes.data, bytes.len, &out, &err) != cases[i].expected)
+            fail_msg("case %zu: %s", i, err.message);
+        zdm_buffer_fini(&bytes);
+    }
+}
+
 static void golden_bytes_of_plan_and_directive_stay(void **state)
 {
     (void)state;
     static const struct {
         const char *kind, *hex;
-    } golden[] = {{"plan", golden_plan}, {"directive", golden_directive}};
-    for (size_t i = 0; i < 2; i++) {
+    } golden[] = {{"plan", golden_plan},
+                  {"as-is plan", golden_as_is_plan},
+                  {"directive", golden_directive},
+                  {"survey", golden_survey}};
+    for (size_t i = 0; i < sizeof golden / sizeof *golden; i++) {
         struct zdm_buffer bytes = ZDM_BUFFER_INIT;
         kind_of(golden[i].kind)->encode(&bytes);
         char *hex = malloc(2 * bytes.len + 1);
@@ -429,6 +472,11 @@ static void a_plan_hash_covers_header_and_every_phase(void **state)
     zdm_plan_encode(zdm_crypto_sodium(), plan, &bytes);
     zdm_hex(hex, plan->hash.bytes, sizeof plan->hash.bytes);
     assert_string_equal(hex, golden_plan_hash);
+    struct zdm_plan *other = sample_as_is_plan();
+    zdm_plan_encode(zdm_crypto_sodium(), other, &bytes);
+    zdm_hex(hex, other->hash.bytes, sizeof other->hash.bytes);
+    assert_string_equal(hex, golden_as_is_plan_hash);
+    zdm_plan_unref(other);
     struct zdm_hash hash = plan->hash, first = plan->phases[0].digest, second = plan->phases[1].digest;
     plan->phases[1].steps[0].batch_rows++;
     zdm_plan_encode(zdm_crypto_sodium(), plan, &bytes);
@@ -556,6 +604,7 @@ int main(void)
         cmocka_unit_test(utf8_is_told_from_what_is_not),
         cmocka_unit_test(an_error_text_cut_inside_a_character_still_travels),
         cmocka_unit_test(a_flood_of_empty_parts_stops_at_the_memory_budget),
+        cmocka_unit_test(a_survey_within_a_frame_keeps_its_bounds),
         cmocka_unit_test(golden_bytes_of_plan_and_directive_stay),
         cmocka_unit_test(a_plan_hash_covers_header_and_every_phase),
         cmocka_unit_test(a_decoded_plan_has_the_hash_and_fields_of_the_encoded),
