@@ -241,6 +241,17 @@ static const char *halt_name(const struct coord_migration *migration)
     return migration->mode == COORD_HALTED ? names[migration->halt_cause] : "";
 }
 
+/* Another plan in the place of the one that was submitted; null for none. */
+static json_t *amended_json(const struct coord_migration *migration)
+{
+    if (migration->amended_at_ms == 0)
+        return json_null();
+    json_t *out = json_object();
+    put_text(out, "by", migration->amended_by);
+    put_time(out, "at", migration->amended_at_ms);
+    return out;
+}
+
 static void put_migration(struct coord_driver *d, json_t *out, const struct coord_migration *migration,
                           const struct coord_release *releases, const struct coord_overview *overview)
 {
@@ -251,6 +262,7 @@ static void put_migration(struct coord_driver *d, json_t *out, const struct coor
     put_hex(out, "plan_hash", migration->plan->hash.bytes, sizeof migration->plan->hash.bytes);
     put_text(out, "submitted_by", migration->submitted_by);
     put_time(out, "submitted_at", migration->submitted_at_ms);
+    put(out, "amended", amended_json(migration));
     put_text(out, "mode", mode_name(migration->mode));
     put_text_or_null(out, "outcome", outcome_name(migration));
     put_text_or_null(out, "halted_by", halt_name(migration));
@@ -278,7 +290,7 @@ static void put_next(struct coord_driver *d, json_t *out, const struct coord_mig
 
 static void put_nothing(json_t *out)
 {
-    static const char *const keys[] = {"migration", "title",   "plan_hash", "submitted_by", "submitted_at",
+    static const char *const keys[] = {"migration", "title",   "plan_hash", "submitted_by", "submitted_at", "amended",
                                        "mode",      "outcome", "halted_by", "phase",        "barrier"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         put(out, keys[i], json_null());

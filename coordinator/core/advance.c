@@ -39,7 +39,7 @@ static bool is_older(const struct coord_migration *m, uint64_t seen)
     return seen < newest;
 }
 
-static bool moved_since(const struct coord_migration *m, const struct zdm_request *request, struct zdm_error *answer)
+bool coord_moved_since(const struct coord_migration *m, const struct zdm_request *request, struct zdm_error *answer)
 {
     if (!request->has_expect)
         return false;
@@ -243,7 +243,7 @@ void coord_verb_advance(const struct coord_state *state, const struct coord_view
 {
     const struct zdm_request *request = input->u.request.request;
     const struct coord_migration *m = coord_named_migration(state, input, answer);
-    if (m == NULL || moved_since(m, request, answer))
+    if (m == NULL || coord_moved_since(m, request, answer))
         return;
     if (state->frozen) {
         zdm_error_set(answer, ZDM_REFUSED, "the fleet is frozen");

@@ -97,14 +97,90 @@ static enum zdm_code apply_submitted(struct coord_state *state, const struct coo
     return fill_submitted(state, m, event, err);
 }
 
+/* What lies behind the phases that both plans share is to be opened, waited for and passed anew. */
+static void close_from(struct coord_migration *m, uint32_t common)
+{
+    for (uint32_t p = common; p < ZDM_PHASES_MAX; p++) {
+        m->wave_of[p] = 0;
+        memset(m->wave_reached_ms[p], 0, sizeof m->wave_reached_ms[p]);
+        m->gates[p] = (struct coord_gate){.phase = 0};
+    }
+    if (m->opened_phase > common)
+        m->opened_phase = common;
+    if (m->barrier_phase > common)
+        m->barrier_phase = common;
+    m->opened_wave = m->opened_phase > 0 ? m->wave_of[m->opened_phase - 1] : 0;
+}
+
+static enum coord_status status_under(const struct coord_shard *s, enum coord_status status, uint32_t last)
+{
+    if (status == COORD_READY || status == COORD_DONE)
+        return s->at >= last ? COORD_DONE : COORD_READY;
+    return status;
+}
+
+/* Who had finished has more to do, or who waited has finished. */
+static void fit_shard(struct coord_shard *s, uint32_t common, uint32_t last, const struct coord_event *event)
+{
+    enum coord_status before = s->status;
+    if (s->opened > common)
+        s->opened = common;
+    if (s->high > common)
+        s->high = common;
+    s->status = status_under(s, s->status, last);
+    s->resume_to = status_under(s, s->resume_to, last);
+    if (s->status != before)
+        s->entered_at_ms = event->at_ms;
+}
+
+/* Of a plan of its own, not one that was only signed anew. */
+static enum zdm_code fit_to(struct coord_migration *m, const struct coord_event *event, struct zdm_error *err)
+{
+    const struct zdm_plan *plan = event->u.migration_submitted.plan;
+    size_t n_notes = event->u.migration_submitted.n_notes;
+    uint32_t common = coord_common_phases(m->plan, plan);
+    uint8_t *notes = n_notes > 0 ? zdm_memdup(event->u.migration_submitted.notes, n_notes) : NULL;
+    if (n_notes > 0 && notes == NULL)
+        return coord_apply_nomem(err);
+    free(m->notes);
+    m->notes = notes;
+    m->n_notes = n_notes;
+    close_from(m, common);
+    for (size_t i = 0; i < m->n_shards; i++)
+        fit_shard(&m->shards[i], common, zdm_plan_last_phase(plan), event);
+    m->amended_at_ms = event->at_ms;
+    zdm_copy_text(m->amended_by, sizeof m->amended_by, event->u.migration_submitted.by);
+    m->moved_seq = event->seq;
+    return ZDM_OK;
+}
+
+/* A log that was not written by this core may call a phase the same that a shard has entered and that is another one.
+ */
+static bool is_beyond(const struct coord_migration *m, const struct zdm_plan *plan)
+{
+    uint32_t common = coord_common_phases(m->plan, plan);
+    for (size_t i = 0; i < m->n_shards; i++)
+        if (coord_shard_entered(&m->shards[i]) > common)
+            return true;
+    return false;
+}
+
 static enum zdm_code apply_amended(struct coord_state *state, struct coord_migration *m,
                                    const struct coord_event *event, struct zdm_error *err)
 {
     struct zdm_envelope envelope = {.bytes = NULL};
-    if (event->u.migration_submitted.plan == NULL)
+    const struct zdm_plan *plan = event->u.migration_submitted.plan;
+    if (plan == NULL)
         return coord_apply_corrupt(event, err, "a plan");
+    bool another = !zdm_hash_equal(&m->plan->hash, &plan->hash);
+    if (another && is_beyond(m, plan))
+        return coord_apply_corrupt(event, err, "the phases that shards have entered");
     if (!zdm_envelope_copy(&envelope, &event->u.migration_submitted.plan_envelope))
         return coord_apply_nomem(err);
+    if (another && fit_to(m, event, err) != ZDM_OK) {
+        zdm_envelope_fini(&envelope);
+        return err != NULL ? err->code : ZDM_NOMEM;
+    }
     zdm_envelope_fini(&m->plan_envelope);
     m->plan_envelope = envelope;
     zdm_plan_unref(m->plan);

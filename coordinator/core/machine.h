@@ -139,9 +139,27 @@ coord_verb coord_verb_submit, coord_verb_advance, coord_verb_enroll, coord_verb_
 /* The migration that a request names, an ended one too. NULL: refused in answer. */
 const struct coord_migration *coord_any_migration(const struct coord_state *state, const struct coord_input *input,
                                                   struct zdm_error *answer);
-/* May a migration with that plan be at work beside those that are: none on the same table, and not too many? False:
- * refused in answer. */
-bool coord_there_is_room(const struct coord_state *state, const struct zdm_plan *plan, struct zdm_error *answer);
+/* May a migration with that plan be at work beside those that are (but for `except`): none on the same table, and not
+ * too many? False: refused in answer. */
+bool coord_there_is_room(const struct coord_state *state, const struct zdm_plan *plan,
+                         const struct coord_migration *except, struct zdm_error *answer);
+/* Has the plan a step for the engine of each of the migration's shards, as far as they are known? */
+bool coord_suits_shards(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
+                        const struct coord_migration *m, struct zdm_error *answer);
+/* Was a plan uploaded, and is it the one that the request names? */
+bool coord_plan_is_right(const struct coord_input *input, struct zdm_error *answer);
+/* Has the migration moved since the person looked? True: refused in answer. */
+bool coord_moved_since(const struct coord_migration *m, const struct zdm_request *request, struct zdm_error *answer);
+/* submit of the same plan whose signer is no operator any more: true when it was that, answered. */
+bool coord_signed_anew(const struct coord_state *state, const struct coord_view *view, const struct coord_input *input,
+                       struct coord_output *out, struct zdm_error *answer);
+/* submit --amend. */
+void coord_amend(const struct coord_state *state, const struct coord_view *view, const struct coord_input *input,
+                 struct coord_output *out, struct zdm_error *answer);
+/* How many phases of both plans, from the first on, are the same byte for byte. */
+uint32_t coord_common_phases(const struct zdm_plan *a, const struct zdm_plan *b);
+/* The highest phase that the shard may have begun. */
+uint32_t coord_shard_entered(const struct coord_shard *s);
 /* The active migration that a request names. NULL: refused in answer. */
 const struct coord_migration *coord_named_migration(const struct coord_state *state, const struct coord_input *input,
                                                     struct zdm_error *answer);

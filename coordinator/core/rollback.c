@@ -339,7 +339,7 @@ static bool anybody_goes(const struct retreat *r)
 
 static bool may_open_again(const struct retreat *r)
 {
-    return r->m->mode != COORD_ENDED || coord_there_is_room(r->state, r->m->plan, r->answer);
+    return r->m->mode != COORD_ENDED || coord_there_is_room(r->state, r->m->plan, NULL, r->answer);
 }
 
 /* The one that is at work, or the last that was done: until its purge it can be taken back. */

@@ -99,6 +99,8 @@ struct coord_migration {
     uint64_t submitted_seq;
     int64_t submitted_at_ms;
     char submitted_by[ZDM_NAME_MAX + 1];
+    int64_t amended_at_ms; /* when another plan took the place of the one that was submitted; 0: never */
+    char amended_by[ZDM_NAME_MAX + 1];
     struct zdm_plan *plan; /* a reference */
     struct zdm_envelope plan_envelope;
     uint8_t *notes;

@@ -14,11 +14,6 @@
 static bool is_known(const struct coord_state *state, const struct zdm_request *request, struct zdm_error *answer)
 {
     const struct coord_migration *m = coord_find_migration(state, request->migration);
-    if (request->amend) {
-        zdm_error_set(answer, ZDM_UNSUPPORTED, "amending a plan is not available in this release");
-        zdm_error_hint(answer, "Submit the rest as a migration of its own, under a new id.");
-        return true;
-    }
     if (m == NULL)
         return false;
     bool same = zdm_hash_equal(&m->plan->hash, &request->plan_hash);
@@ -29,12 +24,16 @@ static bool is_known(const struct coord_state *state, const struct zdm_request *
                       m->n_shards == 1 ? "" : "s");
     } else {
         zdm_error_set(answer, ZDM_EXISTS, "migration %s exists with another plan", m->id);
-        zdm_error_hint(answer, "Give the runbook another id.");
+        if (m->mode == COORD_ENDED)
+            zdm_error_hint(answer, "Give the runbook another id.");
+        else
+            zdm_error_hint(answer, "To change what nobody has entered yet: zdmctl submit --amend. Else give the "
+                                   "runbook another id.");
     }
     return true;
 }
 
-static bool plan_is_right(const struct coord_input *input, struct zdm_error *answer)
+bool coord_plan_is_right(const struct coord_input *input, struct zdm_error *answer)
 {
     const struct zdm_request *request = input->u.request.request;
     const struct zdm_plan *plan = input->u.request.plan;
@@ -60,12 +59,13 @@ static bool only_waits_for_purge(const struct coord_migration *m)
     return true;
 }
 
-bool coord_there_is_room(const struct coord_state *state, const struct zdm_plan *plan, struct zdm_error *answer)
+bool coord_there_is_room(const struct coord_state *state, const struct zdm_plan *plan,
+                         const struct coord_migration *except, struct zdm_error *answer)
 {
     size_t active = 0;
     for (size_t i = 0; i < state->n_migrations; i++) {
         const struct coord_migration *m = state->migrations[i];
-        if (m->mode == COORD_ENDED)
+        if (m->mode == COORD_ENDED || m == except)
             continue;
         active++;
         const struct zdm_table *table = zdm_plan_common_table(plan, m->plan);
@@ -88,38 +88,6 @@ bool coord_there_is_room(const struct coord_state *state, const struct zdm_plan 
         zdm_error_hint(answer, "One of them must end first; those that hide a column end with their purge.");
         return false;
     }
-    return true;
-}
-
-/* ---- The same plan, signed by somebody else ---- */
-
-/* Agents stop at a plan whose signer is no operator any more. Any operator may sign the same plan anew, and only then:
- * who submitted it decides who counts as an approver under four_eyes. */
-static bool is_signed_anew(const struct coord_state *state, const struct coord_view *view,
-                           const struct coord_input *input, struct coord_output *out, struct zdm_error *answer)
-{
-    const struct coord_migration *m = coord_find_migration(state, input->u.request.request->migration);
-    if (input->u.request.request->amend || m == NULL || m->mode == COORD_ENDED || view->authority.n_people == 0 ||
-        !zdm_hash_equal(&m->plan->hash, &input->u.request.request->plan_hash))
-        return false;
-    struct zdm_id signer = coord_plan_signer(m);
-    const struct zdm_authority_person *person = zdm_authority_find(&view->authority, &signer);
-    if (person != NULL && (person->roles & ZDM_ROLE_OPERATOR) != 0)
-        return false;
-    if (!plan_is_right(input, answer))
-        return true;
-    struct coord_event *event = coord_emit(out, COORD_EVENT_PLAN_AMENDED, m->id);
-    if (event == NULL)
-        return true;
-    event->u.migration_submitted.plan = zdm_plan_ref(input->u.request.plan);
-    zdm_copy_text(event->u.migration_submitted.by, sizeof event->u.migration_submitted.by, input->u.request.name);
-    if (!zdm_envelope_copy(&event->u.migration_submitted.plan_envelope, input->u.request.plan_envelope))
-        out->failed = true;
-    for (uint32_t i = 0; i < m->n_shards; i++)
-        if (m->shards[i].generation != 0)
-            coord_send_directive(out, m, i, NULL);
-    zdm_error_set(answer, ZDM_OK, "the plan of %s is signed anew by %s", m->id, input->u.request.name);
-    zdm_error_detail(answer, "Who had signed it is no operator any more; agents take the new signature and go on.");
     return true;
 }
 
@@ -156,6 +124,29 @@ static bool suits(const struct zdm_plan *plan, enum zdm_engine engine)
     return false;
 }
 
+static bool suits_shard(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
+                        const struct coord_fleet_shard *shard, struct zdm_error *answer)
+{
+    enum zdm_engine engine = engine_of(state, view, shard);
+    if (engine == ZDM_ENGINE_ANY || suits(plan, engine))
+        return true;
+    zdm_error_set(answer, ZDM_REFUSED, "no step of the plan is for shard %s, which is %s", shard->name,
+                  zdm_engine_name(engine));
+    zdm_error_hint(answer, "Leave such shards out with \"shards:\", or write the steps for this engine.");
+    return false;
+}
+
+bool coord_suits_shards(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
+                        const struct coord_migration *m, struct zdm_error *answer)
+{
+    for (size_t i = 0; i < m->n_shards; i++) {
+        const struct coord_fleet_shard *shard = coord_find_fleet_shard(state, m->shards[i].name);
+        if (shard != NULL && !suits_shard(state, view, plan, shard, answer))
+            return false;
+    }
+    return true;
+}
+
 /* Fills shards (room for the whole fleet), sorted by name, wave UINT32_MAX. */
 static bool choose(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
                    struct coord_submitted_shard *shards, size_t *out_n, struct zdm_error *answer)
@@ -166,13 +157,8 @@ static bool choose(const struct coord_state *state, const struct coord_view *vie
         if (!has_agent(state, shard) ||
             !zdm_selector_matches(plan->selector != NULL ? plan->selector : "", shard->name, shard->labels))
             continue;
-        enum zdm_engine engine = engine_of(state, view, shard);
-        if (engine != ZDM_ENGINE_ANY && !suits(plan, engine)) {
-            zdm_error_set(answer, ZDM_REFUSED, "no step of the plan is for shard %s, which is %s", shard->name,
-                          zdm_engine_name(engine));
-            zdm_error_hint(answer, "Leave such shards out with \"shards:\", or write the steps for this engine.");
+        if (!suits_shard(state, view, plan, shard, answer))
             return false;
-        }
         zdm_copy_text(shards[n].name, sizeof shards[n].name, shard->name);
         shards[n++].wave = UINT32_MAX;
     }
@@ -264,15 +250,20 @@ void coord_verb_submit(const struct coord_state *state, const struct coord_view 
 {
     const struct zdm_plan *plan = input->u.request.plan;
     size_t n = 0;
-    if (is_signed_anew(state, view, input, out, answer) || is_known(state, input->u.request.request, answer) ||
-        !plan_is_right(input, answer))
+    if (coord_signed_anew(state, view, input, out, answer))
+        return;
+    if (input->u.request.request->amend) {
+        coord_amend(state, view, input, out, answer);
+        return;
+    }
+    if (is_known(state, input->u.request.request, answer) || !coord_plan_is_right(input, answer))
         return;
     if (state->frozen) {
         zdm_error_set(answer, ZDM_REFUSED, "the fleet is frozen");
         zdm_error_hint(answer, "Thaw it first: zdmctl thaw.");
         return;
     }
-    if (!coord_there_is_room(state, plan, answer))
+    if (!coord_there_is_room(state, plan, NULL, answer))
         return;
     struct coord_submitted_shard *shards = calloc(state->n_shards + 1, sizeof *shards);
     if (shards == NULL) {

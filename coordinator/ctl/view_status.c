@@ -43,20 +43,31 @@ static void put_title(struct ctl_page *p)
     }
 }
 
+static void put_ago(struct zdm_buffer *line, const char *when, int64_t now_s)
+{
+    int64_t at = parse_time(when);
+    char ago[32];
+    if (at < 0 || now_s < at)
+        return;
+    ctl_seconds_text(ago, sizeof ago, now_s - at);
+    zdm_buffer_printf(line, " %s ago", ago);
+}
+
 static void put_origin(struct ctl_page *p)
 {
     struct zdm_buffer line = ZDM_BUFFER_INIT;
     const char *now = ctl_json_text(p->status, "now");
     const char *by = ctl_json_text(p->status, "submitted_by");
     const char *hash = ctl_json_text(p->status, "plan_hash");
-    int64_t at = parse_time(ctl_json_text(p->status, "submitted_at")), now_s = parse_time(now);
-    char ago[32];
+    const json_t *amended = ctl_json_object(p->status, "amended");
+    int64_t now_s = parse_time(now);
     zdm_buffer_printf(&line, "fleet %s", ctl_json_text(p->status, "fleet"));
     if (by[0] != '\0')
         zdm_buffer_printf(&line, "%ssubmitted by %s", ctl_dot(p->look), by);
-    if (at >= 0 && now_s >= at) {
-        ctl_seconds_text(ago, sizeof ago, now_s - at);
-        zdm_buffer_printf(&line, " %s ago", ago);
+    put_ago(&line, ctl_json_text(p->status, "submitted_at"), now_s);
+    if (ctl_json_text(amended, "by")[0] != '\0') {
+        zdm_buffer_printf(&line, "%samended by %s", ctl_dot(p->look), ctl_json_text(amended, "by"));
+        put_ago(&line, ctl_json_text(amended, "at"), now_s);
     }
     if (hash[0] != '\0')
         zdm_buffer_printf(&line, "%splan %.12s", ctl_dot(p->look), hash);

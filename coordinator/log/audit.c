@@ -80,6 +80,11 @@ void coord_audit_free(struct coord_audit *audit)
     free(audit->epochs);
     free(audit->recoveries);
     free(audit->enrolments);
+    for (size_t i = 0; i < audit->n_plans; i++) {
+        zdm_plan_unref(audit->plans[i].plan);
+        free(audit->plans[i].reached);
+    }
+    free(audit->plans);
     free(audit->undo_orders);
     free(audit->acts);
     free(audit);

@@ -53,7 +53,16 @@ struct audit_request {
     char migration[ZDM_NAME_MAX + 1];
     struct zdm_hash plan_hash;
     struct zdm_id target;
-    bool here; /* recover: it was signed for this place in this log */
+    bool here;  /* recover: it was signed for this place in this log */
+    bool amend; /* submit: of another plan for a migration that is under way */
+};
+
+/* The plan of a migration, as it is at this place in the log. */
+struct audit_plan {
+    char migration[ZDM_NAME_MAX + 1];
+    struct zdm_plan *plan; /* a reference */
+    uint32_t *reached;     /* by shard: the phases that it has finished and not gone back over */
+    size_t n_shards;
 };
 
 struct coord_audit {
@@ -85,6 +94,8 @@ struct coord_audit {
     size_t n_recoveries, cap_recoveries;
     struct audit_enrolment *enrolments;
     size_t n_enrolments, cap_enrolments;
+    struct audit_plan *plans;
+    size_t n_plans, cap_plans;
     struct zdm_hash *undo_orders; /* digests of those that were verified */
     size_t n_undo_orders, cap_undo_orders;
 };

@@ -95,7 +95,8 @@ static void note_request(struct coord_audit *audit, const struct coord_event *ev
                                 .verb = request->verb,
                                 .plan_hash = request->plan_hash,
                                 .target = request->target,
-                                .here = zdm_hash_equal(&request->session, &event->prev_hash)};
+                                .here = zdm_hash_equal(&request->session, &event->prev_hash),
+                                .amend = request->amend};
     zdm_copy_text(r->name, sizeof r->name, person->name);
     zdm_copy_text(r->migration, sizeof r->migration, request->migration);
 }
@@ -241,7 +242,85 @@ static void check_consequence(struct coord_audit *audit, const struct coord_even
 
 /* ---- What travels inside ---- */
 
-static void check_plan(struct coord_audit *audit, const struct coord_event *event)
+static struct audit_plan *plan_of(struct coord_audit *audit, const char *migration)
+{
+    for (size_t i = 0; i < audit->n_plans; i++)
+        if (strcmp(audit->plans[i].migration, migration) == 0)
+            return &audit->plans[i];
+    return NULL;
+}
+
+/* The newest plan of each migration is kept, so that an amended one can be compared with it. */
+static bool keep_plan(struct coord_audit *audit, const struct coord_event *event)
+{
+    struct audit_plan *kept = plan_of(audit, event->migration);
+    size_t n = event->u.migration_submitted.n_shards;
+    if (kept == NULL) {
+        if (!ZDM_RESERVE(audit->plans, audit->cap_plans, audit->n_plans + 1))
+            return false;
+        kept = &audit->plans[audit->n_plans++];
+        *kept = (struct audit_plan){.plan = NULL};
+        zdm_copy_text(kept->migration, sizeof kept->migration, event->migration);
+    }
+    zdm_plan_unref(kept->plan);
+    kept->plan = zdm_plan_ref(event->u.migration_submitted.plan);
+    if (event->type != COORD_EVENT_MIGRATION_SUBMITTED)
+        return true;
+    free(kept->reached);
+    kept->reached = calloc(n + 1, sizeof *kept->reached);
+    kept->n_shards = kept->reached != NULL ? n : 0;
+    return kept->reached != NULL;
+}
+
+static void note_reached(struct coord_audit *audit, const struct coord_event *event)
+{
+    struct audit_plan *kept = plan_of(audit, event->migration);
+    if (kept != NULL && event->u.reached.shard < kept->n_shards)
+        kept->reached[event->u.reached.shard] = event->u.reached.phase;
+}
+
+/* The highest phase that a shard has finished. */
+static uint32_t reached_of(const struct audit_plan *plan)
+{
+    uint32_t highest = 0;
+    for (size_t i = 0; i < plan->n_shards; i++)
+        highest = plan->reached[i] > highest ? plan->reached[i] : highest;
+    return highest;
+}
+
+/* The first phase that is another one in b, or that only one of them has. */
+static uint32_t first_other(const struct zdm_plan *a, const struct zdm_plan *b)
+{
+    uint32_t p = 0;
+    while (p < a->n_phases && p < b->n_phases && zdm_hash_equal(&a->phases[p].digest, &b->phases[p].digest))
+        p++;
+    return p + 1;
+}
+
+static bool same_selector(const struct zdm_plan *a, const struct zdm_plan *b)
+{
+    return strcmp(a->selector != NULL ? a->selector : "", b->selector != NULL ? b->selector : "") == 0;
+}
+
+/* The same plan, signed by somebody else; or another one, which the person must have asked for by that word, over the
+ * same shards and the same in all that any of them has done. */
+static void check_amended(struct coord_audit *audit, const struct coord_event *event)
+{
+    const struct audit_plan *before = plan_of(audit, event->migration);
+    const struct zdm_plan *plan = event->u.migration_submitted.plan;
+    if (before == NULL)
+        misstated(audit, event, "the migration whose plan it amends was not submitted");
+    else if (zdm_hash_equal(&before->plan->hash, &plan->hash))
+        return;
+    else if (!audit->request.amend)
+        misstated(audit, event, "the plan is another one, and nobody asked to amend it");
+    else if (!same_selector(before->plan, plan))
+        misstated(audit, event, "the plan is for other shards than the one that it amends");
+    else if (first_other(before->plan, plan) <= reached_of(before))
+        misstated(audit, event, "it changes a phase that a shard had finished");
+}
+
+static bool check_plan(struct coord_audit *audit, const struct coord_event *event)
 {
     const struct zdm_person *person;
     struct zdm_id signer;
@@ -249,11 +328,14 @@ static void check_plan(struct coord_audit *audit, const struct coord_event *even
     const struct zdm_plan *plan = event->u.migration_submitted.plan;
     if (verified(audit, event, "the plan", &event->u.migration_submitted.plan_envelope, ZDM_SIGNED_PLAN,
                  ZDM_ROLE_OPERATOR, &n, &person, &signer) == NULL)
-        return;
+        return true;
     if (strcmp(event->migration, plan->id) != 0)
         misstated(audit, event, "the plan is of another migration");
     else if (!zdm_hash_equal(&plan->hash, &audit->request.plan_hash))
         misstated(audit, event, "the plan is another one than the request named");
+    else if (event->type == COORD_EVENT_PLAN_AMENDED)
+        check_amended(audit, event);
+    return keep_plan(audit, event);
 }
 
 static bool check_enrolment(struct coord_audit *audit, const struct coord_event *event)
@@ -388,7 +470,10 @@ bool audit_check_signed(struct coord_audit *audit, const struct coord_event *eve
         return check_request(audit, event);
     case COORD_EVENT_MIGRATION_SUBMITTED:
     case COORD_EVENT_PLAN_AMENDED:
-        check_plan(audit, event);
+        return check_plan(audit, event);
+    case COORD_EVENT_SHARD_REACHED:
+    case COORD_EVENT_SHARD_UNDONE:
+        note_reached(audit, event);
         break;
     case COORD_EVENT_ENROLMENT_ISSUED:
         return check_enrolment(audit, event);
