@@ -139,6 +139,8 @@ static void reread(struct agent_driver *d, struct agent_result *result)
 
 static void take_result(struct agent_driver *d, struct agent_result *result)
 {
+    if (survey_take_result(d, result))
+        return;
     reread(d, result);
     note_outcome(d, result);
     struct agent_input input = {.kind = AGENT_IN_OP_DONE, .u.op_done = result};
@@ -245,9 +247,12 @@ static void take_plan(struct agent_driver *d, const struct zdm_hash *hash)
         input.u.plan_refused.hash = *hash;
         input.u.plan_refused.why = err.message;
     }
-    /* Other bytes than were asked for say nothing about the plan: it is asked for again. */
+    /* Other bytes than were asked for say nothing about the plan: it is asked for again. A plan that the core does not
+     * wait for means nothing to it. */
     if (code != ZDM_CORRUPT && code != ZDM_PROTOCOL)
         driver_step(d, &input);
+    if (survey_wants(d, hash) && envelope.bytes != NULL)
+        survey_take_plan(d, &envelope);
     zdm_plan_unref(plan);
     zdm_envelope_fini(&envelope);
 }
@@ -295,6 +300,8 @@ static void on_frame(void *ctx, struct zdm_frame *frame)
         take_ack(d, frame);
     else if (frame->type == ZDM_FRAME_PLAN_PIECE)
         take_piece(d, &frame->u.piece);
+    else if (frame->type == ZDM_FRAME_SURVEY_ORDER)
+        survey_take_order(d, frame->u.survey_order.id, &frame->u.survey_order.plan_hash);
     else if (frame->type == ZDM_FRAME_TRUST)
         trust_take(d, frame->u.envelopes.items, frame->u.envelopes.n);
     else if (frame->type == ZDM_FRAME_WELCOME)
@@ -333,6 +340,7 @@ static void on_closed(void *ctx, bool was_open, const char *why)
     else
         tell_unreachable(d, why);
     trust_session_ended(d);
+    survey_session_ended(d);
     agent_plan_fetch_reset(&d->fetch);
     if (was_open)
         step_simple(d, AGENT_IN_LINK_DOWN);
@@ -399,6 +407,7 @@ void agent_driver_free(struct agent_driver *driver)
     if (driver == NULL)
         return;
     trust_session_ended(driver);
+    zdm_buffer_fini(&driver->survey.answer);
     agent_link_free(driver->link);
     agent_core_free(driver->core);
     agent_plan_fetch_fini(&driver->fetch);
@@ -431,11 +440,14 @@ int64_t agent_driver_turn(struct agent_driver *driver)
     answer_refused(driver);
     if (zdm_boot_ms(driver->config.clock) >= driver->core_wake_ms)
         step_simple(driver, AGENT_IN_TICK);
+    int64_t survey_wake = survey_turn(driver);
     ask_plan(driver);
     int64_t wake = agent_link_turn(driver->link), trust_wake = trust_turn(driver);
     tell_story(driver);
     if (trust_wake < wake)
         wake = trust_wake;
+    if (survey_wake < wake)
+        wake = survey_wake;
     if (driver->core_wake_ms < wake)
         wake = driver->core_wake_ms;
     bool more = taken > RESULTS_PER_TURN || driver->n_refused > 0;

@@ -5,6 +5,7 @@
  *   claims.c   the rows of the journal, verified
  *   refused.c  plans that did not verify
  *   trust.c    newer trust files, and what waits for them
+ *   survey.c   what plans would meet that nobody has submitted yet
  */
 #ifndef AGENT_APP_PRIVATE_H
 #define AGENT_APP_PRIVATE_H
@@ -19,7 +20,24 @@ enum {
     ORDERS_WAITING_MAX = 64,
     PLANS_REFUSED_MAX = 16,
     RESULTS_PER_TURN = 64,
-    UNREACHABLE_AGAIN_MS = 60000
+    UNREACHABLE_AGAIN_MS = 60000,
+    DRIVER_SURVEYS_MAX = 8 /* under way and waiting */
+};
+
+enum driver_survey_state { SURVEY_IDLE, SURVEY_FETCHING, SURVEY_LOOKING, SURVEY_SENDING };
+
+/* The first order is the one at hand, unless idle. */
+struct driver_survey {
+    struct {
+        uint64_t id;
+        struct zdm_hash plan_hash;
+    } orders[DRIVER_SURVEYS_MAX];
+    size_t n;
+    enum driver_survey_state state;
+    int64_t until_ms, pause_until_ms;
+    uint64_t op, ops;         /* the engine's operation; how many there were */
+    struct zdm_buffer answer; /* SENDING */
+    size_t sent;
 };
 
 struct agent_driver {
@@ -54,6 +72,8 @@ struct agent_driver {
     uint32_t trust_wanted;
     struct zdm_envelope waiting[ORDERS_WAITING_MAX];
     size_t n_waiting;
+
+    struct driver_survey survey;
 };
 
 /* driver.c */
@@ -79,6 +99,17 @@ struct claims {
 bool claims_make(struct claims *claims, size_t n);
 void claims_free(struct claims *claims, size_t n);
 void claims_read(struct agent_driver *d, const struct agent_result *result, struct claims *claims);
+
+/* survey.c */
+void survey_take_order(struct agent_driver *d, uint64_t id, const struct zdm_hash *plan_hash);
+/* Is this the plan that the survey at hand waits for? Then it takes it. */
+bool survey_wants(const struct agent_driver *d, const struct zdm_hash *hash);
+void survey_take_plan(struct agent_driver *d, const struct zdm_envelope *envelope);
+/* True: the result was a survey's, and is taken. */
+bool survey_take_result(struct agent_driver *d, struct agent_result *result);
+/* When it wants to be called again. */
+int64_t survey_turn(struct agent_driver *d);
+void survey_session_ended(struct agent_driver *d);
 
 /* trust.c */
 /* Tells the core who is who: at the start, and after each newer version. */
