@@ -1,9 +1,6 @@
 /*
  * assemble.c - from the phases as written to the plan: the last check of each migrate phase, the end of every sync, the
  * purge of what was hidden, ordinals, and the two structures that leave the compiler.
- *
- * superseded_by says until when a step's proof is asked for: triggers are no longer looked for once a later step has
- * removed them, a hidden name no longer once it was purged.
  */
 #include "common/runbook/compile.h"
 
@@ -12,7 +9,7 @@
 #include <string.h>
 
 /* Changes whenever the same runbook gives other bytes. */
-static const char compiler_version[] = "zdm-runbook 2";
+static const char compiler_version[] = "zdm-runbook 3";
 
 /* ---- what nobody wrote ---- */
 
@@ -38,15 +35,22 @@ static struct rb_step *add_implicit(struct rb *rb, struct rb_phase *phase, enum 
     return step;
 }
 
+static struct rb_step *compare_step(struct rb *rb, struct rb_sync *sync, struct rb_phase *phase)
+{
+    const struct zdm_step *install = &sync->install->step;
+    struct rb_step *step = add_implicit(rb, phase, ZDM_STEP_CHECK, ZDM_ACTION_CHECK_COMPARE, ZDM_LOCK_NONE,
+                                        &install->table, "none; reads");
+    step->step.derivation = rb_derivation_copy(install->derivation);
+    step->sync = sync->install;
+    return step;
+}
+
 static void add_compare(struct rb *rb, struct rb_sync *sync)
 {
     const struct zdm_step *install = &sync->install->step;
     if (!has_comparable(install->derivation))
         return;
-    sync->compare = add_implicit(rb, sync->phase, ZDM_STEP_CHECK, ZDM_ACTION_CHECK_COMPARE, ZDM_LOCK_NONE,
-                                 &install->table, "none; reads");
-    sync->compare->step.derivation = rb_derivation_copy(install->derivation);
-    sync->compare->sync = sync->install;
+    sync->compare = compare_step(rb, sync, sync->phase);
     rb_step_does(sync->compare, "compare %s with what fills %s, byte for byte, in every row",
                  rb_targets_text(rb, install->derivation), install->derivation->n_assignments == 1 ? "it" : "them");
 }
@@ -63,6 +67,51 @@ static struct rb_phase *contract_phase(struct rb *rb, struct rb_place at)
     return rb_phase_add(rb, ZDM_PHASE_CONTRACT, "Finish", "", (struct rb_place){0, 0});
 }
 
+/* The phase that holds the step. */
+static struct rb_phase *phase_of(struct rb *rb, const struct rb_step *wanted)
+{
+    for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        for (const struct rb_step *step = phase->first; step != NULL; step = step->next) {
+            if (step == wanted)
+                return phase;
+        }
+    }
+    return NULL;
+}
+
+/* Moves the last step of a phase behind `after`, or to the front. */
+static void move_last(struct rb_phase *phase, struct rb_step *after)
+{
+    struct rb_step *step = phase->last, *before = phase->first;
+    if (step == after || (after != NULL && after->next == step) || phase->first == step)
+        return;
+    while (before->next != step)
+        before = before->next;
+    before->next = NULL;
+    phase->last = before;
+    step->next = after == NULL ? phase->first : after->next;
+    if (after == NULL)
+        phase->first = step;
+    else
+        after->next = step;
+}
+
+/* Both columns were written since the switch: what a sync in both directions could not keep equal is seen before the
+ * old one goes. `behind`: the last such comparison of the phase. */
+static struct rb_step *compare_again(struct rb *rb, struct rb_sync *sync, struct rb_step *behind)
+{
+    const struct zdm_derivation *d = sync->install->step.derivation;
+    struct rb_phase *phase = phase_of(rb, sync->install->superseded);
+    if (!d->both_ways || sync->compare == NULL || phase == NULL)
+        return behind;
+    bool same = behind != NULL && phase_of(rb, behind) == phase;
+    sync->again = compare_step(rb, sync, phase);
+    rb_step_does(sync->again, "compare %s with %s once more, before the triggers end", rb_targets_text(rb, d),
+                 rb_plain(rb, d->assignments[0].copy_of));
+    move_last(phase, same ? behind : NULL);
+    return sync->again;
+}
+
 static void end_sync(struct rb *rb, struct rb_sync *sync)
 {
     if (sync->install->superseded == NULL) {
@@ -76,32 +125,63 @@ static void end_sync(struct rb *rb, struct rb_sync *sync)
                      rb_targets_text(rb, install->derivation), install->derivation->n_assignments == 1 ? "it" : "them");
         sync->install->superseded = remove;
     }
-    if (sync->compare != NULL)
-        sync->compare->superseded = sync->install->superseded;
 }
 
-static void add_images_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *fill)
+/* ---- the purge ---- */
+
+/* What is kept until then, by the step that keeps it. */
+struct kept {
+    enum zdm_action keeps, purges;
+    enum zdm_lock_class lock;
+    const char *lock_text, *does;
+};
+
+static const struct kept kept[] = {
+    {ZDM_ACTION_HIDE_COLUMN, ZDM_ACTION_PURGE_COLUMN, ZDM_LOCK_SHORT, "ACCESS EXCLUSIVE, at most 100 ms, retried",
+     "really drop the column"},
+    {ZDM_ACTION_HIDE_TABLE, ZDM_ACTION_PURGE_TABLE, ZDM_LOCK_SHORT, "ACCESS EXCLUSIVE, at most 100 ms, retried",
+     "really drop the table"},
+    {ZDM_ACTION_HIDE_INDEX, ZDM_ACTION_PURGE_INDEX, ZDM_LOCK_LONG, "SHARE UPDATE EXCLUSIVE; reads and writes go on",
+     "really drop the index"},
+    {ZDM_ACTION_BACKFILL, ZDM_ACTION_PURGE_IMAGES, ZDM_LOCK_SHORT, "none on the table",
+     "really drop the old values of"},
+    {ZDM_ACTION_DELETE, ZDM_ACTION_PURGE_IMAGES, ZDM_LOCK_SHORT, "none on the table",
+     "really drop the deleted rows of"},
+};
+
+static const struct kept *kept_by(const struct zdm_step *step)
 {
-    struct rb_step *step = add_implicit(rb, purge, ZDM_STEP_PURGE, ZDM_ACTION_PURGE_IMAGES, ZDM_LOCK_SHORT,
-                                        &fill->step.table, "none on the table");
-    step->step.object = rb_dup(fill->step.object);
-    step->step.inverse = ZDM_INVERSE_IMPOSSIBLE;
-    step->step.exact_inverse = false;
-    rb_step_does(step, "really drop the old values of %s", rb_targets_text(rb, fill->step.derivation));
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        if (kept[i].keeps == step->action &&
+            (kept[i].purges != ZDM_ACTION_PURGE_IMAGES || step->inverse == ZDM_INVERSE_IMAGES))
+            return &kept[i];
+    }
+    return NULL;
 }
 
-static void add_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *hide)
+static const char *kept_name(struct rb *rb, const struct zdm_step *step)
 {
-    struct rb_step *step = add_implicit(rb, purge, ZDM_STEP_PURGE, ZDM_ACTION_PURGE_COLUMN, ZDM_LOCK_SHORT,
-                                        &hide->step.table, "ACCESS EXCLUSIVE, at most 100 ms, retried");
-    step->step.column = rb_dup(hide->step.column);
-    step->step.object = rb_dup(hide->step.object);
+    struct rb_table table = {step->table.schema, step->table.name};
+    if (step->action == ZDM_ACTION_HIDE_COLUMN)
+        return rb_plain(rb, step->column);
+    if (step->action == ZDM_ACTION_HIDE_INDEX)
+        return rb_plain(rb, step->object);
+    return step->action == ZDM_ACTION_BACKFILL ? rb_targets_text(rb, step->derivation) : rb_table_text(rb, &table);
+}
+
+static void add_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *keeper, const struct kept *row)
+{
+    struct rb_step *step =
+        add_implicit(rb, purge, ZDM_STEP_PURGE, row->purges, row->lock, &keeper->step.table, row->lock_text);
+    bool column = row->purges == ZDM_ACTION_PURGE_COLUMN;
+    step->step.column = column ? rb_dup(keeper->step.column) : NULL;
+    step->step.object = rb_dup(keeper->step.object);
     step->step.inverse = ZDM_INVERSE_IMPOSSIBLE;
     step->step.exact_inverse = false;
-    if (hide->step.exact_inverse)
-        step->sync = hide->sync;
-    hide->superseded = step;
-    rb_step_does(step, "really drop %s%s", rb_plain(rb, hide->step.column),
+    step->cause = keeper;
+    if (column && keeper->step.exact_inverse)
+        step->sync = keeper->sync;
+    rb_step_does(step, "%s %s%s", row->does, kept_name(rb, &keeper->step),
                  step->sync != NULL ? ", and the triggers that still write into it" : "");
 }
 
@@ -144,17 +224,16 @@ void rb_finish(struct rb *rb)
         add_compare(rb, sync);
     for (struct rb_sync *sync = rb->syncs; sync != NULL; sync = sync->next)
         end_sync(rb, sync);
+    struct rb_step *behind = NULL;
+    for (struct rb_sync *sync = rb->syncs; sync != NULL; sync = sync->next)
+        behind = compare_again(rb, sync, behind);
     for (struct rb_phase *phase = rb->phases; phase != NULL && phase != purge; phase = phase->next) {
         for (struct rb_step *step = phase->first; step != NULL; step = step->next) {
-            bool images = step->step.inverse == ZDM_INVERSE_IMAGES;
-            if (step->step.action != ZDM_ACTION_HIDE_COLUMN && !images)
-                continue;
-            if (purge == NULL)
+            const struct kept *row = kept_by(&step->step);
+            if (row != NULL && purge == NULL)
                 purge = rb_phase_add(rb, ZDM_PHASE_PURGE, "Purge", "", (struct rb_place){0, 0});
-            if (images)
-                add_images_purge(rb, purge, step);
-            else
-                add_purge(rb, purge, step);
+            if (row != NULL)
+                add_purge(rb, purge, step, row);
         }
     }
     judge_sizes(rb);
@@ -183,7 +262,12 @@ static void make_phase(struct rb *rb, const struct rb_phase *from, uint32_t numb
     out->class = from->class;
     out->steps = rb_heap((n + 1) * sizeof *out->steps);
     for (struct rb_step *step = from->first; step != NULL; step = step->next) {
+        const struct rb_fence *fence = step->cause != NULL ? step->cause->fence : step->fence;
+        bool batches = step->step.action == ZDM_ACTION_BACKFILL || step->step.action == ZDM_ACTION_DELETE;
         step->step.sync_step = step->sync == NULL ? 0 : step->sync->step.ordinal;
+        step->step.unguarded = fence != NULL && fence->unguarded;
+        step->step.publication_ok = fence != NULL && fence->publication_ok;
+        step->step.skip_triggers = fence != NULL && fence->skip_triggers && batches;
         out->destructive = out->destructive || (!step->step.exact_inverse && step->step.inverse != ZDM_INVERSE_NONE);
         out->steps[out->n_steps++] = step->step;
     }
@@ -199,6 +283,16 @@ static void add_table(struct zdm_plan *plan, const struct zdm_table *table)
             return;
     }
     plan->tables[plan->n_tables++] = (struct zdm_table){rb_dup(table->schema), rb_dup(table->name)};
+}
+
+static size_t count_tables(const struct rb *rb)
+{
+    size_t n = 0;
+    for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        for (const struct rb_step *step = phase->first; step != NULL; step = step->next)
+            n += 1 + step->step.n_others;
+    }
+    return n;
 }
 
 static void forget_parts(struct rb *rb)
@@ -231,12 +325,15 @@ struct zdm_plan *rb_make_plan(struct rb *rb)
     for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next)
         n++;
     plan->phases = rb_heap((n + 1) * sizeof *plan->phases);
-    plan->tables = rb_heap((rb->n_steps + 1) * sizeof *plan->tables);
+    plan->tables = rb_heap((count_tables(rb) + 1) * sizeof *plan->tables);
     for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
         struct zdm_phase *out = &plan->phases[plan->n_phases++];
         make_phase(rb, phase, (uint32_t)plan->n_phases, out);
-        for (size_t i = 0; i < out->n_steps; i++)
+        for (size_t i = 0; i < out->n_steps; i++) {
             add_table(plan, &out->steps[i].table);
+            for (size_t j = 0; j < out->steps[i].n_others; j++)
+                add_table(plan, &out->steps[i].others[j]);
+        }
     }
     forget_parts(rb);
     zdm_plan_link(plan);
@@ -268,6 +365,13 @@ struct zdm_notes *rb_make_notes(struct rb *rb, bool with_steps)
     notes->title = rb_dup(rb->title == NULL ? "" : rb->title);
     if (with_steps)
         make_step_notes(rb, notes);
+    const struct rb_front *front = &rb->front;
+    notes->waivers = rb_heap((front->n_waivers + 1) * sizeof *notes->waivers);
+    for (size_t i = 0; i < front->n_waivers; i++) {
+        const struct rb_waiver *w = &front->waivers[i];
+        notes->waivers[notes->n_waivers++] =
+            (struct zdm_waiver){rb_dup(w->rule), rb_dup(w->reason), w->at.line, w->at.column};
+    }
     notes->findings = rb->findings;
     notes->n_findings = rb->n_findings;
     rb->findings = NULL;

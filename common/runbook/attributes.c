@@ -102,11 +102,39 @@ bool rb_attributes_read(struct rb *rb, uint32_t line, size_t start, size_t end, 
     return false;
 }
 
-enum { SYNC, NO_SYNC, NO_UNDO, CHECK, BATCH, NAME, ENGINE, ROLLBACK, AS_IS, ATTRIBUTES };
+enum {
+    SYNC,
+    NO_SYNC,
+    NO_UNDO,
+    CHECK,
+    BATCH,
+    NAME,
+    ENGINE,
+    ROLLBACK,
+    AS_IS,
+    LOCK,
+    UNGUARDED,
+    PUBLICATION,
+    TRIGGERS,
+    REWRITE,
+    ATTRIBUTES
+};
 
 static const char *const names[ATTRIBUTES + 1] = {
-    [SYNC] = "sync", [NO_SYNC] = "no-sync", [NO_UNDO] = "no-undo",   [CHECK] = "check", [BATCH] = "batch",
-    [NAME] = "name", [ENGINE] = "engine",   [ROLLBACK] = "rollback", [AS_IS] = "as-is",
+    [SYNC] = "sync",
+    [NO_SYNC] = "no-sync",
+    [NO_UNDO] = "no-undo",
+    [CHECK] = "check",
+    [BATCH] = "batch",
+    [NAME] = "name",
+    [ENGINE] = "engine",
+    [ROLLBACK] = "rollback",
+    [AS_IS] = "as-is",
+    [LOCK] = "lock",
+    [UNGUARDED] = "unguarded-replicas",
+    [PUBLICATION] = "publication-ok",
+    [TRIGGERS] = "triggers",
+    [REWRITE] = "rewrite-ok",
 };
 
 static bool set_name(struct rb *rb, struct rb_fence *fence, const struct rb_attribute *a)
@@ -161,59 +189,108 @@ static bool set_flag(struct rb *rb, const struct rb_attribute *a, bool *out)
     return false;
 }
 
-static bool set_one(struct rb *rb, struct rb_fence *fence, const struct rb_attribute *a)
+static bool set_batch(struct rb *rb, struct rb_fence *fence, const struct rb_attribute *a)
+{
+    if (a->value != NULL && rb_number(a->value, RB_BATCH_MAX, &fence->batch) && fence->batch > 0)
+        return true;
+    rb_error(rb, "attribute-value", a->value_at, "Write batch=2000: the largest number of rows in a batch.",
+             "batch must be 1 to %d", RB_BATCH_MAX);
+    return false;
+}
+
+static bool set_triggers(struct rb *rb, struct rb_fence *fence, const struct rb_attribute *a)
+{
+    fence->skip_triggers = a->value != NULL && strcmp(a->value, "skip") == 0;
+    if (!fence->skip_triggers)
+        rb_error(rb, "attribute-value", a->value_at,
+                 "Write triggers=skip where the application's triggers shall not fire in the batches; leave it out "
+                 "where they shall.",
+                 "triggers has the value skip only");
+    return fence->skip_triggers;
+}
+
+/* The lock class of an as-is fence; `as-is` itself may stand before or behind it. */
+static bool set_lock(struct rb *rb, struct rb_fence *fence, const struct rb_attribute *a)
+{
+    bool is_short = a->value != NULL && strcmp(a->value, "short") == 0;
+    bool is_long = a->value != NULL && strcmp(a->value, "long") == 0;
+    if (is_short || is_long) {
+        fence->as_is = is_short ? RB_AS_IS_SHORT : RB_AS_IS_LONG;
+        return true;
+    }
+    rb_error(rb, "attribute-value", a->value_at,
+             "Write lock=short for what is done in milliseconds once it has its lock, lock=long for what runs long "
+             "beside reads and writes, as CONCURRENTLY does.",
+             "lock has the values short and long");
+    return false;
+}
+
+static bool set_one(struct rb *rb, struct rb_fence *fence, const struct rb_attribute *a, bool *as_is)
 {
     size_t i = 0;
     while (i < ATTRIBUTES && strcmp(names[i], a->key) != 0)
         i++;
-    const char *near = rb_nearest(a->key, names);
+    bool *const flags[ATTRIBUTES] = {
+        [SYNC] = &fence->sync,           [NO_SYNC] = &fence->no_sync,
+        [NO_UNDO] = &fence->no_undo,     [CHECK] = &fence->check,
+        [ROLLBACK] = &fence->rollback,   [AS_IS] = as_is,
+        [UNGUARDED] = &fence->unguarded, [PUBLICATION] = &fence->publication_ok,
+        [REWRITE] = &fence->rewrite_ok,
+    };
+    if (i < ATTRIBUTES && flags[i] != NULL)
+        return set_flag(rb, a, flags[i]);
     switch (i) {
-    case SYNC:
-        return set_flag(rb, a, &fence->sync);
-    case NO_SYNC:
-        return set_flag(rb, a, &fence->no_sync);
-    case NO_UNDO:
-        return set_flag(rb, a, &fence->no_undo);
-    case CHECK:
-        return set_flag(rb, a, &fence->check);
     case NAME:
         return set_name(rb, fence, a);
     case ENGINE:
         return set_engine(rb, a);
     case BATCH:
-        if (a->value != NULL && rb_number(a->value, RB_BATCH_MAX, &fence->batch) && fence->batch > 0)
-            return true;
-        rb_error(rb, "attribute-value", a->value_at, "Write batch=2000: the largest number of rows in a batch.",
-                 "batch must be 1 to %d", RB_BATCH_MAX);
-        return false;
-    case ROLLBACK:
-        rb_error(rb, "rollback-fence", a->at, "Remove the fence: the plan derives the inverse of each step itself.",
-                 "SQL of one's own for the rollback is not supported by this release");
-        return false;
-    case AS_IS:
-        rb_error(rb, "as-is-fence", a->at,
-                 "Remove as-is and let the plan say how it is done; zdmctl plan shows each rewrite.",
-                 "running a statement as it is written is not supported by this release");
-        return false;
-    default:
+        return set_batch(rb, fence, a);
+    case LOCK:
+        return set_lock(rb, fence, a);
+    case TRIGGERS:
+        return set_triggers(rb, fence, a);
+    default: {
+        const char *near = rb_nearest(a->key, names);
         rb_error(rb, "attribute-unknown", a->at,
                  near != NULL ? rb_format(rb, "Did you mean %s?", near)
-                              : "Attributes are batch, name, engine, sync, no-sync, no-undo and check.",
+                              : "Attributes are name, batch, engine, sync, no-sync, no-undo, triggers, check, as-is, "
+                                "lock, rollback, rewrite-ok, publication-ok and unguarded-replicas.",
                  "there is no attribute \"%s\"", a->key);
         return false;
     }
+    }
+}
+
+/* What excludes each other, and what belongs together. */
+static bool judge(struct rb *rb, const struct rb_fence *fence, bool as_is)
+{
+    if (fence->sync && fence->no_sync)
+        rb_error(rb, "attribute-value", fence->at, "Keep one of them.", "sync and no-sync exclude each other");
+    else if (as_is && fence->as_is == RB_AS_IS_NO)
+        rb_error(rb, "as-is-lock", rb_attribute_place(fence, "as-is"),
+                 "Write {as-is lock=short} for what is done in milliseconds once it has its lock (one transaction), or "
+                 "{as-is lock=long} for one statement that runs long beside reads and writes.",
+                 "as-is does not say what its statement does to the table");
+    else if (!as_is && fence->as_is != RB_AS_IS_NO)
+        rb_error(rb, "as-is-lock", rb_attribute_place(fence, "lock"), "Write {as-is lock=short}, or leave lock out.",
+                 "only an as-is fence says which lock it takes; of all others the plan knows it");
+    else if ((as_is || fence->rollback) && (fence->check || (as_is && fence->rollback)))
+        rb_error(rb, "as-is-parts", fence->at,
+                 "Write three fences, one behind the other: the statement (as-is), its proof (check), its way back "
+                 "(rollback).",
+                 "as-is, check and rollback are fences of their own");
+    else
+        return true;
+    return false;
 }
 
 bool rb_attributes_of_sql(struct rb *rb, struct rb_fence *fence)
 {
-    bool ok = true;
+    bool ok = true, as_is = false;
     for (size_t i = 0; i < fence->attributes.n; i++)
-        ok = set_one(rb, fence, &fence->attributes.items[i]) && ok;
-    if (ok && fence->sync && fence->no_sync) {
-        rb_error(rb, "attribute-value", fence->at, "Keep one of them.", "sync and no-sync exclude each other");
-        ok = false;
-    }
-    return ok;
+        ok = set_one(rb, fence, &fence->attributes.items[i], &as_is) && ok;
+    return ok && judge(rb, fence, as_is);
 }
 
 struct rb_place rb_attribute_place(const struct rb_fence *fence, const char *key)

@@ -99,7 +99,7 @@ struct rb_step {
     struct zdm_step step;       /* parts malloc'd: they move into the plan */
     struct zdm_step_notes note; /* parts malloc'd */
     struct rb_fence *fence;     /* NULL for an implicit step */
-    struct rb_step *superseded; /* by this step */
+    struct rb_step *superseded; /* SYNC_INSTALL: the step that ends it */
     struct rb_step *sync;
     const struct rb_step *cause; /* the step whose fence's attributes this implicit one has; NULL for none */
     struct rb_step *next;
@@ -122,7 +122,9 @@ struct rb_column {
     const char *name;
     struct rb_place at;
     bool added;
+    bool created;          /* with its table */
     bool not_null;         /* was added so */
+    bool has_default;      /* of this runbook, and rows that exist do not all hold it: new rows do */
     const char *initial;   /* SQL literal; NULL: SQL NULL */
     bool filled;           /* is the target of an UPDATE */
     struct rb_step *sync;  /* the sync whose target it is */
@@ -151,6 +153,7 @@ struct rb_sync {
 
 struct rb_chunk;
 struct rb_tree;
+struct rb_object; /* ddl.h */
 
 struct rb {
     const char *file; /* base name */
@@ -165,6 +168,7 @@ struct rb {
     size_t n_fences, n_statements, n_steps;
     struct rb_column *columns;
     struct rb_index *indexes;
+    struct rb_object *objects;
     struct rb_sync *syncs;
     struct zdm_finding *findings;
     size_t n_findings, findings_cap, n_errors;

@@ -10,11 +10,12 @@
 
 #include "common/base/id.h"
 #include "common/base/selector.h"
+#include "common/runbook/rules.h"
 
 static const int64_t grace_default_ms = INT64_C(72) * 3600 * 1000;
 
 static const char *const keys[] = {"id",       "shards",    "schema", "waves", "soak", "max_parallel", "failure_budget",
-                                   "throttle", "approvals", "grace",  NULL};
+                                   "throttle", "approvals", "grace",  "waive", NULL};
 
 static void set_id(struct rb *rb, struct rb_yaml *yaml)
 {
@@ -172,6 +173,32 @@ static void set_approvals(struct rb *rb, const char *key, struct rb_place at, co
              "there is no class of phases \"%s\"", key);
 }
 
+static void add_waiver(struct rb *rb, const char *key, struct rb_place at, const char *value, struct rb_place value_at,
+                       void *ctx)
+{
+    struct rb_front *front = &rb->front;
+    (void)ctx;
+    if (zdm_rule_page(key) == NULL) {
+        const char *near = zdm_rule_nearest(key);
+        rb_error(rb, "waive", at,
+                 near != NULL ? rb_format(rb, "Did you mean %s?", near)
+                              : "Write the rule as zdmctl check prints it; docs/RULES.md has all of them.",
+                 "there is no rule \"%s\"", key);
+        return;
+    }
+    if (value[strspn(value, " \t\n")] == '\0') {
+        rb_error(rb, "waive", value_at,
+                 "Write why the finding may be so: {published: \"the subscriber has the column\"}.",
+                 "%s is waived without a reason", key);
+        return;
+    }
+    struct rb_waiver *grown = rb_alloc(rb, (front->n_waivers + 1) * sizeof *grown);
+    if (front->n_waivers > 0)
+        memcpy(grown, front->waivers, front->n_waivers * sizeof *grown);
+    front->waivers = grown;
+    front->waivers[front->n_waivers++] = (struct rb_waiver){key, value, at};
+}
+
 static void on_key(struct rb *rb, struct rb_yaml *yaml, const char *key, struct rb_place at, void *ctx)
 {
     (void)ctx;
@@ -195,12 +222,15 @@ static void on_key(struct rb *rb, struct rb_yaml *yaml, const char *key, struct 
         rb_yaml_mapping(rb, yaml, "a mapping, for example {batch_target: 50ms, duty: 20%}", set_throttle, NULL);
     } else if (strcmp(key, "approvals") == 0) {
         rb_yaml_mapping(rb, yaml, "a mapping, for example {contract: 2}", set_approvals, NULL);
+    } else if (strcmp(key, "waive") == 0) {
+        rb_yaml_mapping(rb, yaml, "a mapping of rules to reasons, for example {published: \"the subscriber knows\"}",
+                        add_waiver, NULL);
     } else {
         const char *near = rb_nearest(key, keys);
         rb_error(rb, "front-matter-key", at,
                  near != NULL ? rb_format(rb, "Did you mean %s?", near)
                               : "The keys are id, shards, schema, waves, soak, max_parallel, failure_budget, throttle, "
-                                "approvals and grace.",
+                                "approvals, grace and waive.",
                  "the front matter has no key \"%s\"", key);
     }
 }

@@ -1,6 +1,6 @@
 /*
- * markdown.c - headings and fences, by cmark: a level-2 heading with a class opens a phase, sql and flag fences below
- * it are its steps, everything else is prose.
+ * markdown.c - headings and fences, by cmark: a level-2 heading with a class opens a phase, sql, flag and wait fences
+ * below it are its steps, everything else is prose.
  *
  * cmark hands out info strings with entities and escapes resolved, which moves columns; so languages, attributes and
  * titles are read from the file's own line, and cmark says only which line that is.
@@ -301,12 +301,14 @@ static void judge_language(struct reader *r, const char *language, struct rb_pla
             rb_warning(r->rb, "fence-language", at, "Write ```sql where it shall be run.",
                        "a fence of language %s is documentation and is not run", language);
     }
-    if (strcmp(language, "hook") == 0 || strcmp(language, "wait") == 0)
-        rb_error(r->rb, language[0] == 'h' ? "hook-fence" : "wait-fence", at,
-                 "End the phase here: the next one starts when you call zdmctl advance, after you did it by hand.",
-                 "%s fences are not supported by this release", language);
-    else if (strcmp(language, "flags") == 0 || strcmp(language, "sqll") == 0)
-        rb_warning(r->rb, "fence-language", at, "Write ```flag or ```sql where it shall be run.",
+    if (strcmp(language, "hook") == 0)
+        rb_error(
+            r->rb, "hook-fence", at,
+            "End the phase here: the next one starts when you call zdmctl advance, after you did it by hand. Where "
+            "a query tells that it is done, write a ```wait fence.",
+            "hook fences are not supported by this release");
+    else if (strcmp(language, "flags") == 0 || strcmp(language, "sqll") == 0 || strcmp(language, "waits") == 0)
+        rb_warning(r->rb, "fence-language", at, "Write ```sql, ```flag or ```wait where it shall be run.",
                    "a fence of language %s is documentation and is not run", language);
 }
 
@@ -320,7 +322,8 @@ static bool is_indented(struct reader *r, cmark_node *node, const char *text, si
         return false;
     size_t marks = strspn(literal, "`~");
     marks += strspn(literal + marks, " ");
-    if (marks >= 3 && (rb_same_start(literal + marks, "sql", 3) || rb_same_start(literal + marks, "flag", 4)))
+    if (marks >= 3 && (rb_same_start(literal + marks, "sql", 3) || rb_same_start(literal + marks, "flag", 4) ||
+                       rb_same_start(literal + marks, "wait", 4)))
         rb_warning(r->rb, "fence-indented", at,
                    "Indent it by three spaces at most, without a tab, where it shall be run.",
                    "a fence that is indented by four columns is documentation and is not run");
@@ -352,20 +355,24 @@ static void read_fence(struct reader *r, cmark_node *node)
     for (char *p = language; *p != '\0'; p++)
         *p = rb_lower(*p);
     struct rb_place place = rb_place_in_line(rb, line, at);
-    bool sql = strcmp(language, "sql") == 0;
+    bool sql = strcmp(language, "sql") == 0, flag = strcmp(language, "flag") == 0;
     if (is_quoted(node)) {
         if (sql)
             rb_warning(rb, "fence-quoted", place, "Take it out of the quotation where it shall be run.",
                        "a fence inside a quotation is documentation and is not run");
         return;
     }
-    if (!sql && strcmp(language, "flag") != 0) {
+    if (!sql && !flag && strcmp(language, "wait") != 0) {
         judge_language(r, language, place);
         return;
     }
     const char *literal = cmark_node_get_literal(node);
     struct rb_fence *fence = rb_alloc(rb, sizeof *fence);
-    *fence = (struct rb_fence){.kind = sql ? RB_FENCE_SQL : RB_FENCE_FLAG, .line = line + 1, .at = place};
+    *fence = (struct rb_fence){.kind = sql    ? RB_FENCE_SQL
+                                       : flag ? RB_FENCE_FLAG
+                                              : RB_FENCE_WAIT,
+                               .line = line + 1,
+                               .at = place};
     fence->text = rb_copy(rb, literal, strlen(literal));
     if (!is_closed(rb, line, end_line, mark)) {
         rb_error(rb, "fence-open", place, "End it with a line of ```.", "the fence has no end");

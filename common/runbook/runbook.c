@@ -34,18 +34,50 @@ static void judge_order(struct rb *rb)
     }
 }
 
+/* Compiles the fence at i of the phase; returns how many fences that were. */
+static size_t compile_fence(struct rb *rb, struct rb_phase *phase, size_t i)
+{
+    struct rb_fence *fence = phase->fences[i];
+    if (fence->kind == RB_FENCE_WAIT)
+        rb_wait_compile(rb, phase, fence);
+    else if (fence->kind == RB_FENCE_FLAG)
+        rb_flag_compile(rb, phase, fence);
+    else if (fence->as_is != RB_AS_IS_NO)
+        return rb_as_is_compile(rb, phase, i);
+    else if (fence->rollback)
+        rb_error(rb, "rollback-fence", rb_attribute_place(fence, "rollback"),
+                 "Remove the fence: the plan derives the way back of every step itself, and zdmctl plan shows it. "
+                 "```sql {rollback} stands only behind an as-is fence and its check.",
+                 "there is no as-is fence right before this way back");
+    else
+        rb_sql_compile(rb, phase, fence);
+    return 1;
+}
+
 static void compile_phases(struct rb *rb)
 {
     for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
-        for (size_t i = 0; i < phase->n_fences; i++) {
-            if (phase->fences[i]->kind == RB_FENCE_SQL)
-                rb_sql_compile(rb, phase, phase->fences[i]);
-            else
-                rb_flag_compile(rb, phase, phase->fences[i]);
-        }
+        for (size_t i = 0; i < phase->n_fences;)
+            i += compile_fence(rb, phase, i);
         if (phase->n_fences == 0)
             rb_note(rb, "phase-empty", phase->at, NULL,
                     "nothing is run in this phase: it holds the migration until advance is called");
+    }
+}
+
+/* What cannot be compiled cannot be waived. */
+static void judge_waivers(struct rb *rb)
+{
+    size_t n = rb->n_findings;
+    for (size_t i = 0; i < rb->front.n_waivers; i++) {
+        const struct rb_waiver *waiver = &rb->front.waivers[i];
+        bool error = false;
+        for (size_t j = 0; j < n; j++)
+            error =
+                error || (rb->findings[j].level == ZDM_LEVEL_ERROR && strcmp(rb->findings[j].rule, waiver->rule) == 0);
+        if (error)
+            rb_error(rb, "waive", waiver->at, "Mend what the error names, and leave the waiver out.",
+                     "%s is an error of the compiler, which cannot be waived", waiver->rule);
     }
 }
 
@@ -63,6 +95,7 @@ static void compile(struct rb *rb)
                  "the runbook holds nothing to run");
     if (rb->n_errors == 0)
         rb_finish(rb);
+    judge_waivers(rb);
 }
 
 static int by_place(const void *a, const void *b)

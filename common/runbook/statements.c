@@ -23,6 +23,9 @@ static void dispatch(struct rb_statement *s)
     case PG_QUERY__NODE__NODE_UPDATE_STMT:
         rb_compile_update(s, node->update_stmt);
         break;
+    case PG_QUERY__NODE__NODE_DELETE_STMT:
+        rb_compile_delete(s, node->delete_stmt);
+        break;
     default:
         rb_refuse(s);
         break;
@@ -41,7 +44,7 @@ static const char *syntax_hint(const char *sql, const char *message, size_t offs
         {"unterminated dollar-quoted string", "Close it with the same $…$ that it begins with."},
         {"at end of input", "The statement is not complete; a ; may stand too early."},
     };
-    static const char *const verbs[] = {"alter ", "update ", "create ", "select ", "drop "};
+    static const char *const verbs[] = {"alter ", "update ", "create ", "select ", "drop ", "delete "};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (strstr(message, rows[i].message) != NULL)
             return rows[i].hint;
@@ -61,8 +64,8 @@ static const char *first_line(struct rb *rb, const char *message)
 }
 
 /* Tokens first to last of the fence are one statement. */
-static void compile_statement(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence,
-                              const struct rb_token *tokens, size_t n)
+static void read_statement(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, const struct rb_token *tokens,
+                           size_t n, rb_on_statement *on_statement, void *ctx)
 {
     size_t base = tokens[0].start, offset;
     const char *message;
@@ -87,39 +90,54 @@ static void compile_statement(struct rb *rb, struct rb_phase *phase, struct rb_f
     if (parsed->n_stmts != 1 || parsed->stmts[0]->stmt == NULL)
         return;
     s.node = parsed->stmts[0]->stmt;
-    rb_qualify_types(&s, &s.node->base);
-    dispatch(&s);
+    on_statement(&s, ctx);
 }
 
-static bool fence_has_backfill(const struct rb_phase *phase, const struct rb_fence *fence)
+static void compile_statement(struct rb_statement *s, void *ctx)
+{
+    (void)ctx;
+    rb_qualify_types(s, &s->node->base);
+    dispatch(s);
+}
+
+static bool fence_has_batches(const struct rb_phase *phase, const struct rb_fence *fence)
 {
     for (const struct rb_step *step = phase->first; step != NULL; step = step->next) {
-        if (step->fence == fence && step->step.action == ZDM_ACTION_BACKFILL)
+        if (step->fence == fence &&
+            (step->step.action == ZDM_ACTION_BACKFILL || step->step.action == ZDM_ACTION_DELETE))
             return true;
     }
     return false;
 }
 
-/* Of a fence without UPDATE. Who writes no-undo says that something may be lost: nothing else takes that permission. */
-static void judge_attributes(struct rb *rb, const struct rb_fence *fence)
+/* Of a fence without UPDATE and DELETE. Who writes no-undo says that something may be lost: nothing else takes that
+ * permission. */
+static void judge_attributes(struct rb_phase *phase, const struct rb_fence *fence, struct rb *rb)
 {
-    if (fence->no_undo)
+    bool batches = fence_has_batches(phase, fence);
+    if (fence->no_undo && !batches)
         rb_error(rb, "no-undo-unused", rb_attribute_place(fence, "no-undo"), "Leave no-undo out.",
-                 "no-undo is for an UPDATE, whose old values are then not kept, and there is none in this fence");
-    else if (fence->batch > 0 || fence->sync || fence->no_sync)
+                 "no-undo is for UPDATE, DELETE and as-is: nothing of what they change is kept, and none of them is in "
+                 "this fence");
+    else if ((fence->batch > 0 || fence->sync || fence->no_sync || fence->skip_triggers) && !batches)
         rb_warning(rb, "attribute-unused", fence->at, NULL,
-                   "batch, sync and no-sync mean something for UPDATE only, and there is none in this fence");
+                   "batch, sync, no-sync and triggers mean something for UPDATE and DELETE only, and there is none in "
+                   "this fence");
+    else if (fence->rewrite_ok)
+        rb_warning(rb, "attribute-unused", rb_attribute_place(fence, "rewrite-ok"), NULL,
+                   "rewrite-ok means something for as-is only: nothing else of a runbook writes a table anew");
 }
 
-void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence)
+size_t rb_sql_each(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, rb_on_statement *on_statement,
+                   void *ctx)
 {
     struct rb_token *tokens;
-    size_t n, offset, errors = rb->n_errors;
+    size_t n, offset;
     const char *message;
     if (!rb_scan(rb, fence->text, &tokens, &n, &message, &offset)) {
         rb_error(rb, "sql-syntax", rb_place_in_fence(rb, fence, offset), syntax_hint(fence->text, message, offset),
                  "%s", first_line(rb, message));
-        return;
+        return 0;
     }
     size_t first = 0, depth = 0, statements = 0;
     for (size_t i = 0; i <= n; i++) {
@@ -131,13 +149,20 @@ void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fenc
         if (i < n && (token != ';' || depth > 0))
             continue;
         if (i > first) {
-            compile_statement(rb, phase, fence, tokens + first, i - first);
+            read_statement(rb, phase, fence, tokens + first, i - first, on_statement, ctx);
             statements++;
         }
         first = i + 1;
     }
     if (statements == 0)
         rb_warning(rb, "fence-empty", fence->at, NULL, "the fence holds no statement");
-    else if (errors == rb->n_errors && !fence_has_backfill(phase, fence))
-        judge_attributes(rb, fence);
+    return statements;
+}
+
+void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence)
+{
+    size_t errors = rb->n_errors;
+    size_t statements = rb_sql_each(rb, phase, fence, compile_statement, NULL);
+    if (statements > 0 && errors == rb->n_errors)
+        judge_attributes(phase, fence, rb);
 }

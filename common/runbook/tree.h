@@ -115,11 +115,19 @@ enum rb_function_kind rb_function_kind(const char *name);
 bool rb_type_is_built_in(const char *name);
 bool rb_operator_class_is_built_in(const char *name);
 
+/* Reads a fence statement by statement; what cannot be parsed is a finding. Returns how many there are. */
+typedef void rb_on_statement(struct rb_statement *s, void *ctx);
+size_t rb_sql_each(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, rb_on_statement *on_statement,
+                   void *ctx);
+
 /* ---- the kinds of statement ---- */
 void rb_compile_alter(struct rb_statement *s, PgQuery__AlterTableStmt *alter);
 void rb_compile_index(struct rb_statement *s, PgQuery__IndexStmt *index);
 void rb_compile_update(struct rb_statement *s, PgQuery__UpdateStmt *update);
+void rb_compile_delete(struct rb_statement *s, PgQuery__DeleteStmt *stmt);
 void rb_compile_check(struct rb_statement *s);
+/* The query of a check, with schemas; NULL with findings where it is none. */
+const char *rb_check_sql(struct rb_statement *s);
 void rb_refuse(struct rb_statement *s);
 /* Refuses one command of ALTER TABLE; `at` is where it begins. */
 void rb_refuse_command(struct rb_statement *s, const struct rb_table *table, const PgQuery__AlterTableCmd *command,
