@@ -17,6 +17,7 @@
 #include "agent/app/program.h"
 #include "agent/app/results.h"
 #include "agent/app/settings.h"
+#include "common/base/buffer.h"
 #include "common/net/net.h"
 #include "common/os/clock.h"
 #include "common/os/crypto.h"
@@ -88,11 +89,15 @@ static enum zdm_code open_engine(struct program *p, struct zdm_error *err)
     p->results = agent_results_new(wake, p);
     if (p->results == NULL)
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
-    const struct agent_engine_config config = {.dsn = p->settings.dsn,
-                                               .application_name = name,
-                                               .connect_timeout_ms = CONNECT_TIMEOUT_MS,
-                                               .sink = agent_results_sink(p->results)};
-    return agent_postgresql_open(&config, &p->engine, err);
+    ZDM_CLEANUP(zdm_freep) char *text = NULL;
+    const char *replicas[AGENT_REPLICAS_MAX];
+    struct agent_engine_config config = {.dsn = p->settings.dsn,
+                                         .application_name = name,
+                                         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
+                                         .replicas = replicas,
+                                         .sink = agent_results_sink(p->results)};
+    code = agent_settings_replicas(&p->settings, &text, replicas, &config.n_replicas, err);
+    return code == ZDM_OK ? agent_postgresql_open(&config, &p->engine, err) : code;
 }
 
 static enum zdm_code make_driver(struct program *p, struct zdm_error *err)

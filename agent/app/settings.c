@@ -11,7 +11,7 @@
 #include "common/base/buffer.h"
 #include "common/os/config.h"
 
-enum { ROWS = 10, FLAG_MAX = 64 };
+enum { ROWS = 11, FLAG_MAX = 64 };
 
 /* Options are the keys with '-' for '_'. config itself is read first and stands in no file. */
 static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
@@ -20,6 +20,8 @@ static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
         {"data", "ZDM_DATA", ZDM_SETTING_TEXT, &s->data, 0, 0, "the agent's folder: key, trust, enrolment; required"},
         {"home", NULL, ZDM_SETTING_TEXT, &s->data, 0, 0, "another word for --data"},
         {"dsn", "ZDM_DSN", ZDM_SETTING_TEXT, &s->dsn, 0, 0, "the database of this node, as a libpq connection string"},
+        {"replicas", "ZDM_REPLICAS", ZDM_SETTING_TEXT, &s->replicas, 0, 0,
+         "the standbys of this node: libpq connection strings, joined by commas or as a list in the file"},
         {"batch_target", NULL, ZDM_SETTING_DURATION_MS, &s->batch_target_ms, 1, 10000,
          "time that a batch should take; default 20ms"},
         {"duty", NULL, ZDM_SETTING_COUNT, &s->duty, 1, 100,
@@ -53,6 +55,7 @@ void agent_settings_fini(struct agent_settings *settings)
     free(settings->config);
     free(settings->data);
     free(settings->dsn);
+    free(settings->replicas);
     free(settings->log_level);
 }
 
@@ -106,7 +109,8 @@ static enum zdm_code take_option(const struct zdm_setting rows[ROWS], int argc, 
         value = argv[*i];
     if (value == NULL)
         return zdm_error_set(err, ZDM_INVALID, "option --%s needs a value", row->key);
-    if (strcmp(row->key, "dsn") == 0 && agent_dsn_has_password(value)) {
+    bool connects = strcmp(row->key, "dsn") == 0 || strcmp(row->key, "replicas") == 0;
+    if (connects && agent_dsn_has_password(value)) {
         zdm_error_set(err, ZDM_INVALID, "a password must not stand in the command line, where every user sees it");
         return zdm_error_hint(err, "Use passfile= or service= in the DSN, PGPASSFILE, or a config file of mode 0600.");
     }
@@ -162,6 +166,27 @@ void agent_settings_core(const struct agent_settings *settings, struct agent_cor
         out->batch_rows_min = out->batch_rows_max;
     out->lock_wait_ms = (uint32_t)settings->lock_wait_ms;
     out->max_replica_lag_ms = (uint32_t)settings->max_replica_lag_ms;
+}
+
+enum zdm_code agent_settings_replicas(const struct agent_settings *settings, char **out_text,
+                                      const char *out[AGENT_REPLICAS_MAX], size_t *out_n, struct zdm_error *err)
+{
+    *out_n = 0;
+    *out_text = zdm_strdup(settings->replicas);
+    if (*out_text == NULL)
+        return settings->replicas == NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    for (char *at = *out_text, *next; *at != '\0'; at = next) {
+        size_t n = strcspn(at, ",");
+        next = at + n + (at[n] == ',' ? 1 : 0);
+        at[n] = '\0';
+        at += strspn(at, " \t");
+        if (*at == '\0')
+            continue;
+        if (*out_n == AGENT_REPLICAS_MAX)
+            return zdm_error_set(err, ZDM_LIMIT, "the settings name more than %d replicas", AGENT_REPLICAS_MAX);
+        out[(*out_n)++] = at;
+    }
+    return ZDM_OK;
 }
 
 /* scheme://user:password@host: a colon before the '@' of the authority. */

@@ -77,12 +77,45 @@ static void unknown_options_and_missing_values_are_refused(void **state)
     }
 }
 
+static void replicas_are_a_list_and_no_password_is_named(void **state)
+{
+    (void)state;
+    struct agent_settings settings;
+    struct zdm_error err;
+    const char *replicas[AGENT_REPLICAS_MAX];
+    char *text = NULL;
+    size_t n = 0;
+    char *words[] = {"--data=x", "--replicas", "host=b1 port=5433, ,host=b2"};
+    assert_int_equal(read_words(&settings, words, 3, &err), ZDM_OK);
+    assert_int_equal(agent_settings_replicas(&settings, &text, replicas, &n, &err), ZDM_OK);
+    assert_int_equal(n, 2);
+    assert_string_equal(replicas[0], "host=b1 port=5433");
+    assert_string_equal(replicas[1], "host=b2");
+    free(text);
+    agent_settings_fini(&settings);
+    char *none[] = {"--data=x"};
+    assert_int_equal(read_words(&settings, none, 1, &err), ZDM_OK);
+    assert_int_equal(agent_settings_replicas(&settings, &text, replicas, &n, &err), ZDM_OK);
+    assert_int_equal(n, 0);
+    agent_settings_fini(&settings);
+    char *many[] = {"--data=x", "--replicas=a,b,c,d,e,f,g,h,i"};
+    assert_int_equal(read_words(&settings, many, 2, &err), ZDM_OK);
+    assert_int_equal(agent_settings_replicas(&settings, &text, replicas, &n, &err), ZDM_LIMIT);
+    free(text);
+    agent_settings_fini(&settings);
+    char *secret[] = {"--data=x", "--replicas=host=a,host=y password=hunter2"};
+    assert_int_equal(read_words(&settings, secret, 2, &err), ZDM_INVALID);
+    assert_null(strstr(err.message, "hunter2"));
+    agent_settings_fini(&settings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(passwords_in_connection_strings_are_found),
         cmocka_unit_test(password_in_argv_is_refused_without_repeating_it),
         cmocka_unit_test(options_reach_the_core),
+        cmocka_unit_test(replicas_are_a_list_and_no_password_is_named),
         cmocka_unit_test(unknown_options_and_missing_values_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
