@@ -229,7 +229,8 @@ enum zdm_code pgsql_hidden_read(struct pgsql_work *w, uint32_t step, struct pgsq
                                 struct zdm_error *err)
 {
     static const char sql[] =
-        "SELECT count(*) FILTER (WHERE state = 'back'), count(*) FILTER (WHERE state = 'proven'),"
+        "SELECT count(*) FILTER (WHERE state = 'hidden'), count(*) FILTER (WHERE state = 'back'),"
+        " count(*) FILTER (WHERE state = 'proven'),"
         " coalesce(string_agg(remark, '; ' ORDER BY kind, name) FILTER (WHERE state IN ('violated', 'lost')), '')"
         " FROM zdm.hidden WHERE migration = $1 AND step = $2::int4 AND NOT by_rollback";
     char ordinal[16];
@@ -237,9 +238,10 @@ enum zdm_code pgsql_hidden_read(struct pgsql_work *w, uint32_t step, struct pgsq
     snprintf(ordinal, sizeof ordinal, "%" PRIu32, step);
     enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){w->op->migration, ordinal}, &res, err);
     if (code == ZDM_OK) {
-        out->back = pgsql_int(res, 0, 0);
-        out->proven = pgsql_int(res, 0, 1);
-        zdm_copy_text(out->remark, sizeof out->remark, pgsql_text(res, 0, 2));
+        out->hidden = pgsql_int(res, 0, 0);
+        out->back = pgsql_int(res, 0, 1);
+        out->proven = pgsql_int(res, 0, 2);
+        zdm_copy_text(out->remark, sizeof out->remark, pgsql_text(res, 0, 3));
     }
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.hidden");
 }

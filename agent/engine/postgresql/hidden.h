@@ -13,7 +13,8 @@
  * States: hidden -> back (long_sql is to be run) -> proven (finish_sql is to be run) -> the row goes. What rows violate
  * ends as 'violated', what cannot be there again as 'lost', each with a remark. Rows of rollbacks stay hidden until
  * they are purged. A row of kind 'images' stands for a table of before-images; its hidden_at is the time of the last
- * batch.
+ * batch. Tables and types: trash.h; constraints without a column: lift.h. A row of kind 'index' stands for one that is
+ * to be dropped and is still there, with its scans when its grace began (index_drop.c).
  */
 #ifndef AGENT_ENGINE_POSTGRESQL_HIDDEN_H
 #define AGENT_ENGINE_POSTGRESQL_HIDDEN_H
@@ -44,7 +45,7 @@ enum zdm_code pgsql_hidden_put(struct pgsql_work *w, const struct pgsql_hiding *
 
 /* How the rows of a step's hide stand. */
 struct pgsql_hidden_state {
-    int64_t back, proven;
+    int64_t hidden, back, proven;
     char remark[ZDM_TEXT_MAX + 1]; /* of what did not come back as it was, "" for all did */
 };
 enum zdm_code pgsql_hidden_read(struct pgsql_work *w, uint32_t step, struct pgsql_hidden_state *out,
@@ -53,7 +54,14 @@ enum zdm_code pgsql_hidden_read(struct pgsql_work *w, uint32_t step, struct pgsq
 /* unhide.c: proof of the way back of a hide, and which part comes next */
 enum zdm_code pgsql_unhide_look(struct pgsql_work *w, const struct pgsql_table *table,
                                 struct zdm_error *err) ZDM_CHECKED;
+/* purge.c: looks at the age of the rows of zdm.hidden that `where` names, by values from $2 on. False: too early, and
+ * the result says how long. What is not there at all is not early. */
+enum zdm_code pgsql_hidden_is_due(struct pgsql_work *w, const char *where, size_t n, const char *const *values,
+                                  bool *out, struct zdm_error *err) ZDM_CHECKED;
 /* purge.c: nothing that rollbacks of this migration left on the step's table */
 enum zdm_code pgsql_leftovers_look(struct pgsql_work *w, bool *out_none, struct zdm_error *err) ZDM_CHECKED;
+
+/* … and dropping them, in the transaction of the attempt. */
+enum zdm_code pgsql_purge_leftovers_of_table(struct pgsql_short *attempt, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

@@ -12,8 +12,10 @@
 
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/hidden.h"
+#include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/locks.h"
+#include "agent/engine/postgresql/trash.h"
 #include "agent/engine/postgresql/validate_sync.h"
 
 /* The DROP that the purge will make, tried and taken back. */
@@ -116,6 +118,12 @@ enum zdm_code pgsql_run_hide(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_table table;
     struct pgsql_short attempt;
+    if (w->step->action == ZDM_ACTION_HIDE_TABLE) {
+        return pgsql_trash_run_hide(w, err);
+    }
+    if (w->step->action == ZDM_ACTION_HIDE_INDEX) {
+        return pgsql_index_run_hide(w, err);
+    }
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
     if (code == ZDM_OK) {
         code = pgsql_short_begin(&attempt, w, err);

@@ -16,20 +16,15 @@
 
 enum { CORRUPTING_FROM = 140000, CORRUPTING_BELOW = 140004 };
 
-struct index_state {
-    bool there, of_table, valid, owned, building;
-    char builder[ZDM_TEXT_MAX + 1];
-};
-
-static enum zdm_code read_state(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
-                                struct index_state *out, struct zdm_error *err)
+enum zdm_code pgsql_index_read(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
+                               struct pgsql_index *out, struct zdm_error *err)
 {
     static const char sql[] =
         "SELECT i.indrelid IS NOT NULL AND i.indrelid = $3::oid, coalesce(i.indisvalid AND i.indisready, false),"
         " coalesce(obj_description(c.oid, 'pg_class') = $4, false) OR EXISTS (SELECT FROM zdm.owned o WHERE"
         " o.kind = 'index' AND o.schema_name = $1 AND o.object = $2 AND o.migration = $5),"
         " (SELECT format('pid %s, building the index: %s', p.pid, p.phase) FROM pg_stat_progress_create_index p"
-        " WHERE p.index_relid = c.oid AND p.pid <> pg_backend_pid() LIMIT 1)"
+        " WHERE p.index_relid = c.oid AND p.pid <> pg_backend_pid() LIMIT 1), c.oid"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid"
         " WHERE n.nspname = $1 AND c.relname = $2";
     char mark[ZDM_NAME_MAX + 8];
@@ -40,18 +35,19 @@ static enum zdm_code read_state(struct pgsql_work *w, const struct pgsql_table *
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while looking at index %s", name);
     }
-    *out = (struct index_state){.there = PQntuples(res) > 0};
+    *out = (struct pgsql_index){.there = PQntuples(res) > 0};
     if (out->there) {
         out->of_table = pgsql_true(res, 0, 0);
         out->valid = pgsql_true(res, 0, 1);
         out->owned = pgsql_true(res, 0, 2);
         out->building = pgsql_text(res, 0, 3) != NULL;
+        zdm_copy_text(out->oid, sizeof out->oid, pgsql_text(res, 0, 4));
         zdm_copy_text(out->builder, sizeof out->builder, out->building ? pgsql_text(res, 0, 3) : "");
     }
     return ZDM_OK;
 }
 
-static enum zdm_code set_foreign(struct pgsql_work *w, const char *name, struct zdm_error *err)
+enum zdm_code pgsql_index_foreign(const struct pgsql_work *w, const char *name, struct zdm_error *err)
 {
     zdm_error_set(err, ZDM_EXISTS, "index %s.%s is there and was not made by this migration", w->step->table.schema,
                   name);
@@ -61,8 +57,8 @@ static enum zdm_code set_foreign(struct pgsql_work *w, const char *name, struct 
 enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
                                struct zdm_error *err)
 {
-    struct index_state state;
-    enum zdm_code code = read_state(w, table, w->step->object, &state, err);
+    struct pgsql_index state;
+    enum zdm_code code = pgsql_index_read(w, table, w->step->object, &state, err);
     if (code != ZDM_OK) {
         return code;
     }
@@ -70,7 +66,7 @@ enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *t
         *out_proof = AGENT_PROOF_NOT_DONE;
     } else if (!state.owned || !state.of_table) {
         *out_proof = AGENT_PROOF_FOREIGN;
-        set_foreign(w, w->step->object, err);
+        pgsql_index_foreign(w, w->step->object, err);
     } else {
         *out_proof = state.valid ? AGENT_PROOF_DONE : AGENT_PROOF_LEFTOVER;
     }
@@ -78,7 +74,7 @@ enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *t
 }
 
 /* Under the fence, and only while the name is free. */
-static enum zdm_code write_intent(struct pgsql_work *w, const char *name, struct zdm_error *err)
+enum zdm_code pgsql_index_intend(struct pgsql_work *w, const char *name, struct zdm_error *err)
 {
     static const char sql[] =
         "INSERT INTO zdm.owned (migration, step, kind, schema_name, object) VALUES ($1, $2::int4, 'index', $3, $4)"
@@ -97,8 +93,7 @@ static enum zdm_code write_intent(struct pgsql_work *w, const char *name, struct
     return code == ZDM_OK ? pgsql_commit(w->s, err) : code;
 }
 
-/* A statement that may not be in a transaction, with the table's schema searched as the plan expects. */
-static enum zdm_code run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err)
+enum zdm_code pgsql_index_run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer path = ZDM_BUFFER_INIT;
     struct zdm_error later = ZDM_ERROR_INIT;
@@ -125,12 +120,12 @@ static void put_index(struct zdm_buffer *b, const struct pgsql_work *w, const ch
     pgsql_put_name(b, name);
 }
 
-static enum zdm_code drop_concurrently(struct pgsql_work *w, const char *name, struct zdm_error *err)
+enum zdm_code pgsql_index_drop_concurrently(struct pgsql_work *w, const char *name, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&sql, "DROP INDEX CONCURRENTLY IF EXISTS ");
     put_index(&sql, w, name);
-    return run_alone(w, zdm_buffer_text(&sql), err);
+    return pgsql_index_run_alone(w, zdm_buffer_text(&sql), err);
 }
 
 static enum zdm_code finish(struct pgsql_work *w, struct zdm_error *err)
@@ -157,30 +152,36 @@ static enum zdm_code finish(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }
 
-static enum zdm_code may_build(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_index_may_build(const struct pgsql_work *w, struct zdm_error *err)
 {
     if (w->s->version_num >= CORRUPTING_FROM && w->s->version_num < CORRUPTING_BELOW) {
         zdm_error_set(err, ZDM_UNSUPPORTED, "PostgreSQL %s builds damaged indexes concurrently", w->s->version);
         return zdm_error_hint(err, "Update the server to 14.4 or newer.");
     }
-    if (table->kind != 'r') {
+    return ZDM_OK;
+}
+
+static enum zdm_code may_build(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_index_may_build(w, err);
+    if (code == ZDM_OK && table->kind != 'r') {
         zdm_error_set(err, ZDM_UNSUPPORTED, "%s.%s is partitioned, and the server cannot build its index concurrently",
                       table->schema, table->name);
         return zdm_error_hint(err, "Build the index on each partition.");
     }
-    return ZDM_OK;
+    return code;
 }
 
 static enum zdm_code build(struct pgsql_work *w, struct zdm_error *err)
 {
-    enum zdm_code code = write_intent(w, w->step->object, err);
+    enum zdm_code code = pgsql_index_intend(w, w->step->object, err);
     if (code == ZDM_OK) {
-        code = run_alone(w, w->step->sql, err);
+        code = pgsql_index_run_alone(w, w->step->sql, err);
     }
     if (code != ZDM_OK && pgsql_is_violation(err)) {
         /* An invalid index costs every write and will never be of use. */
         struct zdm_error ignored = ZDM_ERROR_INIT;
-        if (drop_concurrently(w, w->step->object, &ignored) != ZDM_OK) {
+        if (pgsql_index_drop_concurrently(w, w->step->object, &ignored) != ZDM_OK) {
             zdm_error_hint(err, "Remove the duplicates; the invalid index %s is still there.", w->step->object);
         } else {
             zdm_error_hint(err, "Remove the duplicates, then retry the shard.");
@@ -218,7 +219,7 @@ enum zdm_code pgsql_run_index_build(struct pgsql_work *w, struct zdm_error *err)
     return code;
 }
 
-static enum zdm_code check_fence(struct pgsql_work *w, struct zdm_error *err)
+enum zdm_code pgsql_index_check_fence(struct pgsql_work *w, struct zdm_error *err)
 {
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
@@ -230,39 +231,38 @@ static enum zdm_code check_fence(struct pgsql_work *w, struct zdm_error *err)
     return code;
 }
 
-/* The session of a former agent may outlive it. */
-static enum zdm_code set_building(struct pgsql_work *w, const struct index_state *state, struct zdm_error *err)
+enum zdm_code pgsql_index_building(struct pgsql_work *w, const struct pgsql_index *index, struct zdm_error *err)
 {
-    zdm_copy_text(w->result->blocker, sizeof w->result->blocker, state->builder);
-    return zdm_error_set(err, ZDM_LOCK, "the index is still being built by %s", state->builder);
+    zdm_copy_text(w->result->blocker, sizeof w->result->blocker, index->builder);
+    return zdm_error_set(err, ZDM_LOCK, "the index is still being built by %s", index->builder);
 }
 
 enum zdm_code pgsql_run_index_drop_invalid(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_table table;
-    struct index_state state = {0};
+    struct pgsql_index state = {0};
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
     if (code == ZDM_OK) {
-        code = read_state(w, &table, w->step->object, &state, err);
+        code = pgsql_index_read(w, &table, w->step->object, &state, err);
     }
     if (code == ZDM_OK && (!state.there || (state.valid && state.owned))) {
         w->result->outcome = AGENT_ALREADY;
         return ZDM_OK;
     }
     if (code == ZDM_OK && !state.owned) {
-        return set_foreign(w, w->step->object, err);
+        return pgsql_index_foreign(w, w->step->object, err);
     }
     if (code == ZDM_OK && state.building) {
-        return set_building(w, &state, err);
+        return pgsql_index_building(w, &state, err);
     }
     if (code == ZDM_OK) {
-        code = check_fence(w, err);
+        code = pgsql_index_check_fence(w, err);
     }
-    return code == ZDM_OK ? drop_concurrently(w, w->step->object, err) : code;
+    return code == ZDM_OK ? pgsql_index_drop_concurrently(w, w->step->object, err) : code;
 }
 
 /* After the index is gone: nobody else's of that name shall pass for ours. */
-static enum zdm_code forget_intent(struct pgsql_work *w, const char *name, struct zdm_error *err)
+enum zdm_code pgsql_index_forget(struct pgsql_work *w, const char *name, struct zdm_error *err)
 {
     const char *params[] = {w->op->migration, w->step->table.schema, name};
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
@@ -281,23 +281,26 @@ static enum zdm_code forget_intent(struct pgsql_work *w, const char *name, struc
 enum zdm_code pgsql_run_index_drop(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_table table;
-    struct index_state state = {0};
+    struct pgsql_index state = {0};
+    if (w->step->action == ZDM_ACTION_REINDEX) {
+        return pgsql_reindex_clean(w, err);
+    }
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
     if (code == ZDM_OK) {
-        code = read_state(w, &table, w->step->object, &state, err);
+        code = pgsql_index_read(w, &table, w->step->object, &state, err);
     }
     bool ours = state.there && state.owned && state.of_table;
     if (code == ZDM_OK && ours && state.building) {
-        return set_building(w, &state, err);
+        return pgsql_index_building(w, &state, err);
     }
     if (code == ZDM_OK) {
-        code = check_fence(w, err);
+        code = pgsql_index_check_fence(w, err);
     }
     if (code == ZDM_OK && ours) {
-        code = drop_concurrently(w, w->step->object, err);
+        code = pgsql_index_drop_concurrently(w, w->step->object, err);
     }
     if (code == ZDM_OK) {
-        code = forget_intent(w, w->step->object, err);
+        code = pgsql_index_forget(w, w->step->object, err);
     }
     if (code == ZDM_OK && !ours) {
         w->result->outcome = AGENT_ALREADY;
@@ -306,22 +309,22 @@ enum zdm_code pgsql_run_index_drop(struct pgsql_work *w, struct zdm_error *err)
 }
 
 /* What is left of an earlier build is dropped; one that is whole serves. */
-static enum zdm_code build_anew(struct pgsql_work *w, const struct index_state *state, const char *name,
+static enum zdm_code build_anew(struct pgsql_work *w, const struct pgsql_index *state, const char *name,
                                 const char *sql, struct zdm_error *err)
 {
-    enum zdm_code code = check_fence(w, err);
+    enum zdm_code code = pgsql_index_check_fence(w, err);
     if (code == ZDM_OK && state->there) {
-        code = drop_concurrently(w, name, err);
+        code = pgsql_index_drop_concurrently(w, name, err);
     }
     if (code == ZDM_OK) {
-        code = write_intent(w, name, err);
+        code = pgsql_index_intend(w, name, err);
     }
     if (code == ZDM_OK) {
-        code = run_alone(w, sql, err);
+        code = pgsql_index_run_alone(w, sql, err);
     }
     if (code != ZDM_OK && (pgsql_is_violation(err) || pgsql_is_final(code))) {
         struct zdm_error later = ZDM_ERROR_INIT;
-        if (drop_concurrently(w, name, &later) != ZDM_OK || forget_intent(w, name, &later) != ZDM_OK) {
+        if (pgsql_index_drop_concurrently(w, name, &later) != ZDM_OK || pgsql_index_forget(w, name, &later) != ZDM_OK) {
             *err = later;
             return later.code;
         }
@@ -332,16 +335,16 @@ static enum zdm_code build_anew(struct pgsql_work *w, const struct index_state *
 enum zdm_code pgsql_index_build_again(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
                                       const char *sql, struct zdm_error *err)
 {
-    struct index_state state;
-    enum zdm_code code = read_state(w, table, name, &state, err);
+    struct pgsql_index state;
+    enum zdm_code code = pgsql_index_read(w, table, name, &state, err);
     if (code != ZDM_OK) {
         return code;
     }
     if (state.there && (!state.owned || !state.of_table)) {
-        return set_foreign(w, name, err);
+        return pgsql_index_foreign(w, name, err);
     }
     if (state.there && state.valid) {
         return ZDM_OK;
     }
-    return state.building ? set_building(w, &state, err) : build_anew(w, &state, name, sql, err);
+    return state.building ? pgsql_index_building(w, &state, err) : build_anew(w, &state, name, sql, err);
 }

@@ -1,5 +1,7 @@
 /*
- * index.h - concurrent index builds as the rest of the engine sees them.
+ * index.h - indexes as the rest of the engine sees them: built, dropped and built anew without blocking anybody.
+ *
+ * The schema is that of the step's table, in which an index always is.
  */
 #ifndef AGENT_ENGINE_POSTGRESQL_INDEX_H
 #define AGENT_ENGINE_POSTGRESQL_INDEX_H
@@ -13,5 +15,46 @@ enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *t
  */
 enum zdm_code pgsql_index_build_again(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
                                       const char *sql, struct zdm_error *err) ZDM_CHECKED;
+
+/* A name as the catalogue has it now. */
+struct pgsql_index {
+    bool there, of_table, valid, owned, building;
+    char oid[16];
+    char builder[ZDM_TEXT_MAX + 1];
+};
+enum zdm_code pgsql_index_read(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
+                               struct pgsql_index *out, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_index_foreign(const struct pgsql_work *w, const char *name, struct zdm_error *err);
+/* ZDM_LOCK: the session of a former agent, which may outlive it, is still at it. */
+enum zdm_code pgsql_index_building(struct pgsql_work *w, const struct pgsql_index *index, struct zdm_error *err);
+/* Refuses servers that build damaged indexes concurrently. */
+enum zdm_code pgsql_index_may_build(const struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* The intent, journalled under the fence before anything is built; and that it is over. */
+enum zdm_code pgsql_index_intend(struct pgsql_work *w, const char *name, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_index_forget(struct pgsql_work *w, const char *name, struct zdm_error *err) ZDM_CHECKED;
+/* In a transaction that is rolled back: does the fence hold? For what cannot be in one. */
+enum zdm_code pgsql_index_check_fence(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* A statement that may not be in a transaction, with the table's schema searched as the plan expects. */
+enum zdm_code pgsql_index_run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_index_drop_concurrently(struct pgsql_work *w, const char *name, struct zdm_error *err) ZDM_CHECKED;
+
+/* index_drop.c: DROP INDEX of a plan. HIDE_INDEX only writes a row of zdm.hidden (kind 'index', with the scans counted
+ * until then); PURGE_INDEX drops. The looks ask for no table. */
+enum zdm_code pgsql_index_look_hidden(struct pgsql_work *w, const struct pgsql_table *table,
+                                      enum agent_proof *out_proof, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_index_look_purged(struct pgsql_work *w, const struct pgsql_table *table,
+                                      enum agent_proof *out_proof, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_index_run_hide(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_index_run_unhide(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_index_run_purge(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+
+/* reindex.c: AGENT_RUN_REINDEX builds the next index of the step anew; the looks ask for no table. Its way back is an
+ * AGENT_RUN_INDEX_DROP of what an attempt that was ended left behind. */
+enum zdm_code pgsql_reindex_look(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
+                                 struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_reindex_look_back(struct pgsql_work *w, const struct pgsql_table *table,
+                                      struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_reindex(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_reindex_clean(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

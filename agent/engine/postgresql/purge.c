@@ -13,13 +13,13 @@
 
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/images.h"
+#include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/sync.h"
+#include "agent/engine/postgresql/trash.h"
 
-/* Looks at the age of what the operation is to drop: $1 grace in ms, then those of `where`. False: too early, and the
- * result says how long. What is not there at all is not early. */
-static enum zdm_code is_due(struct pgsql_work *w, const char *where, size_t n, const char *const *values, bool *out,
-                            struct zdm_error *err)
+enum zdm_code pgsql_hidden_is_due(struct pgsql_work *w, const char *where, size_t n, const char *const *values,
+                                  bool *out, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
@@ -66,20 +66,25 @@ static enum zdm_code drop_column(struct pgsql_work *w, const struct zdm_table *t
 
 /* ---- What rollbacks left ---- */
 
-/* The oldest leftover of the migration; of the step's table alone where there is a step. */
+/* The next leftover of the migration; of the step's table alone where there is a step. Columns go before types, which
+ * they may be of, and tables in the order in which they were hidden: one that was made later may point at an earlier
+ * one. */
 struct leftover {
     bool found, there, ours;
-    char schema[ZDM_IDENTIFIER_MAX + 1], table[ZDM_IDENTIFIER_MAX + 1], column[ZDM_IDENTIFIER_MAX + 1];
+    char kind[16], schema[ZDM_IDENTIFIER_MAX + 1], table[ZDM_IDENTIFIER_MAX + 1], name[ZDM_IDENTIFIER_MAX + 1];
+    char hidden_name[ZDM_IDENTIFIER_MAX + 1];
 };
 
 static enum zdm_code next_leftover(struct pgsql_work *w, struct leftover *out, struct zdm_error *err)
 {
     static const char sql[] =
-        "SELECT h.schema_name, h.table_name, h.hidden_name, a.attnum IS NOT NULL,"
+        "SELECT h.kind, h.schema_name, h.table_name, h.name, h.hidden_name, a.attnum IS NOT NULL,"
         " coalesce(col_description(a.attrelid, a.attnum) = $4, false) FROM zdm.hidden h LEFT JOIN pg_attribute a"
         " ON a.attrelid = to_regclass(format('%I.%I', h.schema_name, h.table_name)) AND a.attname = h.hidden_name"
-        " AND NOT a.attisdropped WHERE h.migration = $1 AND h.by_rollback AND h.kind = 'column'"
-        " AND ($2::text IS NULL OR (h.schema_name, h.table_name) = ($2, $3::text)) ORDER BY h.hidden_at LIMIT 1";
+        " AND NOT a.attisdropped AND h.kind = 'column' WHERE h.migration = $1 AND h.by_rollback"
+        " AND h.kind IN ('column', 'table', 'type')"
+        " AND ($2::text IS NULL OR (h.schema_name, h.table_name) = ($2, $3::text))"
+        " ORDER BY array_position(ARRAY['column', 'table', 'type'], h.kind), h.hidden_at, h.name LIMIT 1";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     char mark[ZDM_NAME_MAX + 8];
     pgsql_owner_mark(mark, w->op->migration);
@@ -90,40 +95,61 @@ static enum zdm_code next_leftover(struct pgsql_work *w, struct leftover *out, s
     if (!out->found) {
         return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.hidden");
     }
-    zdm_copy_text(out->schema, sizeof out->schema, pgsql_text(res, 0, 0));
-    zdm_copy_text(out->table, sizeof out->table, pgsql_text(res, 0, 1));
-    zdm_copy_text(out->column, sizeof out->column, pgsql_text(res, 0, 2));
-    out->there = pgsql_true(res, 0, 3);
-    out->ours = pgsql_true(res, 0, 4);
+    zdm_copy_text(out->kind, sizeof out->kind, pgsql_text(res, 0, 0));
+    zdm_copy_text(out->schema, sizeof out->schema, pgsql_text(res, 0, 1));
+    zdm_copy_text(out->table, sizeof out->table, pgsql_text(res, 0, 2));
+    zdm_copy_text(out->name, sizeof out->name, pgsql_text(res, 0, 3));
+    zdm_copy_text(out->hidden_name, sizeof out->hidden_name, pgsql_text(res, 0, 4));
+    out->there = pgsql_true(res, 0, 5);
+    out->ours = pgsql_true(res, 0, 6);
     return ZDM_OK;
 }
 
-/* One that somebody else has dropped or taken over is only forgotten. */
-static enum zdm_code drop_leftover(struct pgsql_short *attempt, const struct leftover *left, struct zdm_error *err)
+static enum zdm_code lock_table(struct pgsql_short *attempt, const struct leftover *left, struct pgsql_table *out,
+                                struct zdm_error *err)
+{
+    struct zdm_table name = {(char *)left->schema, (char *)left->table};
+    enum zdm_code code = pgsql_table_find(attempt->w->s, &name, out, err);
+    return code == ZDM_OK ? pgsql_short_lock(attempt, out, PGSQL_ACCESS_EXCLUSIVE, err) : code;
+}
+
+static enum zdm_code drop_left_column(struct pgsql_short *attempt, const struct leftover *left, struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
     struct zdm_table name = {(char *)left->schema, (char *)left->table};
     struct pgsql_hiding h = {.name = &name};
-    const char *params[] = {w->op->migration, left->schema, left->table, left->column};
-    enum zdm_code code = ZDM_OK;
-    if (left->there && left->ours) {
-        code = pgsql_table_find(w->s, &name, &h.table, err);
-        if (code == ZDM_OK) {
-            code = pgsql_column_find(w->s, &h.table, left->column, &h.column, err);
-        }
-        if (code == ZDM_OK) {
-            code = pgsql_hidden_lock_parents(attempt, &h, err);
-        }
-        if (code == ZDM_OK) {
-            code = drop_column(w, &name, left->column, err);
-        }
-        pgsql_column_fini(&h.column);
+    enum zdm_code code = lock_table(attempt, left, &h.table, err);
+    if (code == ZDM_OK) {
+        code = pgsql_column_find(w->s, &h.table, left->hidden_name, &h.column, err);
     }
-    return code == ZDM_OK ? pgsql_query(w->s,
-                                        "DELETE FROM zdm.hidden WHERE migration = $1 AND by_rollback AND schema_name ="
-                                        " $2 AND table_name = $3 AND hidden_name = $4",
-                                        4, params, NULL, err)
-                          : code;
+    if (code == ZDM_OK) {
+        code = pgsql_hidden_lock_parents(attempt, &h, err);
+    }
+    if (code == ZDM_OK) {
+        code = drop_column(w, &name, left->hidden_name, err);
+    }
+    pgsql_column_fini(&h.column);
+    return code;
+}
+
+/* A column that somebody else has dropped or taken over is only forgotten. */
+static enum zdm_code drop_leftover(struct pgsql_short *attempt, const struct leftover *left, struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    const char *params[] = {w->op->migration, left->schema, left->table, left->hidden_name};
+    enum zdm_code code = ZDM_OK;
+    if (strcmp(left->kind, "column") != 0) {
+        code = pgsql_trash_drop(attempt, left->kind, left->hidden_name, left->name, err);
+    } else if (left->there && left->ours) {
+        code = drop_left_column(attempt, left, err);
+    }
+    /* The parts of a tree lie in the same schema of the trash as its table. */
+    return code == ZDM_OK
+               ? pgsql_query(w->s,
+                             "DELETE FROM zdm.hidden WHERE migration = $1 AND by_rollback AND ((schema_name ="
+                             " $2 AND table_name = $3) OR kind = 'partition') AND hidden_name = $4",
+                             4, params, NULL, err)
+               : code;
 }
 
 enum zdm_code pgsql_leftovers_look(struct pgsql_work *w, bool *out_none, struct zdm_error *err)
@@ -131,21 +157,6 @@ enum zdm_code pgsql_leftovers_look(struct pgsql_work *w, bool *out_none, struct 
     struct leftover left;
     enum zdm_code code = next_leftover(w, &left, err);
     *out_none = !left.found;
-    return code;
-}
-
-/* Takes the table's lock, where there is a table. */
-static enum zdm_code lock_for(struct pgsql_short *attempt, const struct zdm_table *name, bool there,
-                              struct zdm_error *err)
-{
-    struct pgsql_table table;
-    enum zdm_code code = pgsql_short_begin(attempt, attempt->w, err);
-    if (code == ZDM_OK && there) {
-        code = pgsql_table_find(attempt->w->s, name, &table, err);
-        if (code == ZDM_OK) {
-            code = pgsql_short_lock(attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
-        }
-    }
     return code;
 }
 
@@ -160,16 +171,15 @@ enum zdm_code pgsql_run_purge_leftovers(struct pgsql_work *w, struct zdm_error *
         w->result->outcome = AGENT_ALREADY;
         return ZDM_OK;
     }
-    const char *const values[] = {w->op->migration, left.column};
+    const char *const values[] = {w->op->migration, left.hidden_name, left.kind};
     if (code == ZDM_OK) {
-        code =
-            is_due(w, "migration = $2 AND by_rollback AND hidden_name = $3 AND kind = 'column'", 2, values, &due, err);
+        code = pgsql_hidden_is_due(w, "migration = $2 AND by_rollback AND hidden_name = $3 AND kind = $4", 3, values,
+                                   &due, err);
     }
     if (code != ZDM_OK || !due) {
         return code;
     }
-    struct zdm_table name = {left.schema, left.table};
-    code = lock_for(&attempt, &name, left.there, err);
+    code = pgsql_short_begin(&attempt, w, err);
     if (code == ZDM_OK) {
         code = drop_leftover(&attempt, &left, err);
     }
@@ -179,9 +189,7 @@ enum zdm_code pgsql_run_purge_leftovers(struct pgsql_work *w, struct zdm_error *
     return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }
 
-/* ---- Steps of the purge phase ---- */
-
-static enum zdm_code drop_leftovers_of_table(struct pgsql_short *attempt, struct zdm_error *err)
+enum zdm_code pgsql_purge_leftovers_of_table(struct pgsql_short *attempt, struct zdm_error *err)
 {
     struct leftover left = {.found = true};
     enum zdm_code code = ZDM_OK;
@@ -193,6 +201,8 @@ static enum zdm_code drop_leftovers_of_table(struct pgsql_short *attempt, struct
     }
     return code;
 }
+
+/* ---- Steps of the purge phase ---- */
 
 /* Without its row nobody knows since when it is hidden, and so not when its grace is over. */
 static enum zdm_code need_row(struct pgsql_work *w, struct zdm_error *err)
@@ -257,7 +267,7 @@ static enum zdm_code purge_column(struct pgsql_work *w, struct zdm_error *err)
                            4, params, NULL, err);
     }
     if (code == ZDM_OK) {
-        code = drop_leftovers_of_table(&attempt, err);
+        code = pgsql_purge_leftovers_of_table(&attempt, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_journal_step_on(w, err);
@@ -285,12 +295,18 @@ static enum zdm_code purge_images(struct pgsql_work *w, struct zdm_error *err)
 enum zdm_code pgsql_run_purge(struct pgsql_work *w, struct zdm_error *err)
 {
     const char *const values[] = {w->op->migration, w->step->table.schema, w->step->table.name, w->step->object};
+    if (w->step->action == ZDM_ACTION_PURGE_TABLE) {
+        return pgsql_trash_run_purge(w, err);
+    }
+    if (w->step->action == ZDM_ACTION_PURGE_INDEX) {
+        return pgsql_index_run_purge(w, err);
+    }
     bool images = w->step->action == ZDM_ACTION_PURGE_IMAGES, due = false;
     /* Leftovers go with a column of their table. They were hidden before it, but the same grace is asked of them. */
     const char *what = images ? "migration = $2 AND schema_name = $3 AND table_name = $4 AND hidden_name = $5"
                               : "migration = $2 AND schema_name = $3 AND table_name = $4 AND (hidden_name = $5 OR"
-                                " by_rollback) AND kind = 'column'";
-    enum zdm_code code = is_due(w, what, 4, values, &due, err);
+                                " by_rollback) AND kind IN ('column', 'table', 'type')";
+    enum zdm_code code = pgsql_hidden_is_due(w, what, 4, values, &due, err);
     if (code != ZDM_OK || !due) {
         return code;
     }

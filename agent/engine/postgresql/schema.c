@@ -42,7 +42,7 @@ static const char tables[] =
     " schema_name text NOT NULL, table_name text NOT NULL, kind text NOT NULL, name text NOT NULL,"
     " hidden_name text NOT NULL, by_rollback boolean NOT NULL DEFAULT false, definition text NOT NULL,"
     " validated boolean NOT NULL, comment text, parent_schema text, parent_table text, back_sql text, long_sql text,"
-    " finish_sql text, violated_by text, state text NOT NULL DEFAULT 'hidden', remark text,"
+    " finish_sql text, violated_by text, scans bigint, state text NOT NULL DEFAULT 'hidden', remark text,"
     " hidden_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
     " PRIMARY KEY (migration, step, hidden_name, kind, name));"
     /* What a step's way back runs, one statement a row: written before the change, in its transaction. */

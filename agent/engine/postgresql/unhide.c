@@ -17,7 +17,10 @@
 
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/ddl.h"
+#include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/lift.h"
+#include "agent/engine/postgresql/trash.h"
 #include "agent/engine/postgresql/validate_sync.h"
 
 /* Is the column hidden, and by this migration? */
@@ -214,10 +217,11 @@ static enum zdm_code was_not_null(struct pgsql_work *w, bool *out, struct zdm_er
 /* What needs no more than its statement is over; the rest waits for RESTORE. */
 static enum zdm_code note_back(struct pgsql_work *w, struct zdm_error *err)
 {
-    enum zdm_code code = for_this_hide(w,
-                                       "DELETE FROM zdm.hidden WHERE " OF_THIS_HIDE
-                                       " AND (kind = 'column' OR (state = 'hidden' AND long_sql IS NULL))",
-                                       NULL, err);
+    enum zdm_code code =
+        for_this_hide(w,
+                      "DELETE FROM zdm.hidden WHERE " OF_THIS_HIDE
+                      " AND (kind IN ('column', 'table', 'partition') OR (state = 'hidden' AND long_sql IS NULL))",
+                      NULL, err);
     if (code == ZDM_OK) {
         code = for_this_hide(w, "UPDATE zdm.hidden SET state = 'back' WHERE " OF_THIS_HIDE " AND state = 'hidden'",
                              NULL, err);
@@ -225,19 +229,24 @@ static enum zdm_code note_back(struct pgsql_work *w, struct zdm_error *err)
     return code;
 }
 
-static enum zdm_code bring_back(struct pgsql_short *attempt, struct zdm_error *err)
+static enum zdm_code column_back(struct pgsql_work *w, struct zdm_error *err)
 {
-    struct pgsql_work *w = attempt->w;
     bool not_null = false;
-    enum zdm_code code = lock_parents(attempt, err);
-    if (code == ZDM_OK) {
-        code = rename_back(w, err);
-    }
+    enum zdm_code code = rename_back(w, err);
     if (code == ZDM_OK) {
         code = was_not_null(w, &not_null, err);
     }
-    if (code == ZDM_OK) {
-        code = turn_sync(w, not_null, err);
+    return code == ZDM_OK ? turn_sync(w, not_null, err) : code;
+}
+
+static enum zdm_code bring_back(struct pgsql_short *attempt, struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    enum zdm_code code = lock_parents(attempt, err);
+    if (code == ZDM_OK && w->step->action == ZDM_ACTION_HIDE_COLUMN) {
+        code = column_back(w, err);
+    } else if (code == ZDM_OK && w->step->action == ZDM_ACTION_HIDE_TABLE) {
+        code = pgsql_trash_back(attempt, err);
     }
     if (code == ZDM_OK) {
         code = run_kept(w,
@@ -265,12 +274,31 @@ static enum zdm_code finish(struct pgsql_work *w, struct zdm_error *err)
     return code;
 }
 
+/* Looks anew under the lock, and tells whether the first short part is to be done, or the last one. */
+static enum zdm_code look_anew(struct pgsql_work *w, const struct pgsql_table *table, bool *first,
+                               struct zdm_error *err)
+{
+    struct pgsql_hidden_state state = {0};
+    struct place place = {0};
+    enum zdm_action action = w->step->action;
+    enum zdm_code code = action == ZDM_ACTION_HIDE_COLUMN  ? pgsql_unhide_look(w, table, err)
+                         : action == ZDM_ACTION_HIDE_TABLE ? pgsql_trash_look_back(w, table, err)
+                                                           : pgsql_lift_look_back(w, table, err);
+    if (code == ZDM_OK && action == ZDM_ACTION_HIDE_COLUMN) {
+        code = read_place(w, table, &place, err);
+    } else if (code == ZDM_OK) {
+        code = pgsql_hidden_read(w, w->step->ordinal, &state, err);
+    }
+    *first = place.hidden || state.hidden > 0;
+    return code;
+}
+
 static enum zdm_code unhide(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
     struct agent_result *r = w->result;
-    struct place place = {0};
-    enum zdm_code code = pgsql_unhide_look(w, table, err);
+    bool first = false;
+    enum zdm_code code = look_anew(w, table, &first, err);
     enum agent_proof proof = r->proof;
     enum agent_run next = r->next_run;
     r->proof = AGENT_PROOF_NONE;
@@ -282,20 +310,35 @@ static enum zdm_code unhide(struct pgsql_short *attempt, const struct pgsql_tabl
         r->outcome = AGENT_ALREADY;
         return ZDM_OK;
     }
-    if (code == ZDM_OK) {
-        code = read_place(w, table, &place, err);
-    }
     if (code != ZDM_OK) {
         return code;
     }
-    return place.hidden ? bring_back(attempt, err) : finish(w, err);
+    return first ? bring_back(attempt, err) : finish(w, err);
+}
+
+/* The table of the step: one that is hidden stands elsewhere. */
+static enum zdm_code find_table(struct pgsql_work *w, struct pgsql_table *out, struct zdm_error *err)
+{
+    struct zdm_table hidden = {w->step->object, w->step->table.name};
+    enum zdm_code code = ZDM_NOT_FOUND;
+    if (w->step->action == ZDM_ACTION_HIDE_TABLE) {
+        code = pgsql_table_find(w->s, &hidden, out, err);
+    }
+    if (code != ZDM_NOT_FOUND) {
+        return code;
+    }
+    zdm_error_clear(err);
+    return pgsql_table_find(w->s, &w->step->table, out, err);
 }
 
 enum zdm_code pgsql_run_unhide(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_table table;
     struct pgsql_short attempt;
-    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    if (w->step->action == ZDM_ACTION_HIDE_INDEX) {
+        return pgsql_index_run_unhide(w, err);
+    }
+    enum zdm_code code = find_table(w, &table, err);
     if (code == ZDM_OK) {
         code = pgsql_short_begin(&attempt, w, err);
     }
