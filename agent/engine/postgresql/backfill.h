@@ -19,8 +19,10 @@ struct pgsql_walk {
     char *next_first, *next;     /* where the next chunk ends and how many rows it has; without and with a cursor */
     char *lock_first, *lock;     /* locks the rows of a range in key order */
     char *change_first, *change; /* UPDATE of a range */
-    char *left_first, *left;     /* of a SYNC_REMOVE: how many rows of a range the change leaves apart */
+    char *left_first, *left;     /* how many rows of a range the old column cannot follow: of a SYNC_REMOVE, and of a
+                                    comparison after the switch; else NULL */
     char *differ_first, *differ; /* key of a row in the range whose target is not what it should be */
+    char *differ_one;            /* the same of one row */
 };
 
 /* The walk of the operation's step, from memory or built now. */
@@ -52,6 +54,8 @@ enum zdm_code pgsql_walk_range(struct pgsql_work *w, const char *first, const ch
                                PGresult **out, struct zdm_error *err) ZDM_CHECKED;
 /* The transaction of a chunk: index scans only, so that rows are read and locked in key order. */
 enum zdm_code pgsql_walk_begin(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* Does the walk end with this chunk? */
+bool pgsql_walk_is_over(const struct pgsql_work *w, const struct pgsql_chunk *chunk);
 /* The journal's part: cursor to the chunk's end. */
 enum zdm_code pgsql_walk_move(struct pgsql_work *w, const struct pgsql_chunk *chunk, struct zdm_error *err) ZDM_CHECKED;
 

@@ -28,7 +28,8 @@ enum {
     LANES_MAX = AGENT_LANE_SURVEY + 1,
     QUEUE_MAX = 8, /* operations waiting in one lane */
     CONNECT_TIMEOUT_MS = 5000,
-    REPLICA_CONNECT_TIMEOUT_MS = 2000
+    REPLICA_CONNECT_TIMEOUT_MS = 2000,
+    CHECK_SHOWN_MS = 5000
 };
 
 /* An operation with all that it points to. */
@@ -59,6 +60,8 @@ struct lane {
     struct pgsql_session session;
     struct pgsql_memory memory;
     struct pgsql_replicas replicas;
+    char checked_on[80]; /* the replica of the check that ran last, and when; guarded by the lock */
+    int64_t checked_ms;
 };
 
 struct engine {
@@ -189,6 +192,30 @@ static void refresh_memory(struct lane *lane, const struct agent_op *op)
     }
 }
 
+/* A check that runs on a replica is seen as a signal: "check on b2". */
+static void note_check(struct lane *lane, const struct pgsql_work *w)
+{
+    pthread_mutex_lock(&lane->engine->lock);
+    zdm_copy_text(lane->checked_on, sizeof lane->checked_on, w->checked_on);
+    lane->checked_ms = pgsql_now_ms();
+    pthread_mutex_unlock(&lane->engine->lock);
+}
+
+static void show_checks(struct engine *engine, struct agent_result *result)
+{
+    pthread_mutex_lock(&engine->lock);
+    for (size_t i = 0; i < LANES_MAX && result->n_signals < ZDM_SIGNALS_MAX; i++) {
+        const struct lane *lane = &engine->lanes[i];
+        if (lane->checked_on[0] == '\0' || pgsql_now_ms() - lane->checked_ms > CHECK_SHOWN_MS) {
+            continue;
+        }
+        struct zdm_signal *signal = &result->signals[result->n_signals++];
+        *signal = (struct zdm_signal){.state = ZDM_SIGNAL_OK};
+        (void)snprintf(signal->name, sizeof signal->name, "check on %.22s", lane->checked_on);
+    }
+    pthread_mutex_unlock(&engine->lock);
+}
+
 /* Runs that may take ACCESS EXCLUSIVE, and checks. */
 static bool needs_replicas(const struct agent_op *op)
 {
@@ -227,6 +254,11 @@ static void carry_out(struct lane *lane, const struct agent_op *op, struct agent
         refresh_memory(lane, op);
         code = pgsql_perform(&work, &err);
         begun_ms += work.waited_ms;
+        if (op->kind == AGENT_OP_RUN && op->run == AGENT_RUN_CHECK_CHUNK) {
+            note_check(lane, &work);
+        } else if (code == ZDM_OK && op->kind == AGENT_OP_SIGNALS) {
+            show_checks(lane->engine, result);
+        }
         if (code != ZDM_OK) {
             pgsql_walk_forget(&lane->memory); /* the table may not be any more what it was */
         }

@@ -57,6 +57,23 @@ static const char tables[] =
     " PRIMARY KEY (migration, step)) WITH (fillfactor = 10);"
     "INSERT INTO zdm.meta (format) VALUES (1) ON CONFLICT DO NOTHING";
 
+/* What is noted beside the progress. */
+static const char notes[] =
+    /* A comparison of old and new: when it began, and how many rows the old column cannot follow. */
+    "CREATE TABLE IF NOT EXISTS zdm.compared (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
+    " began_at timestamptz NOT NULL, rows_left bigint NOT NULL, PRIMARY KEY (migration, step)) WITH (fillfactor = 50);"
+    /* Triggers of a sync step that were found not to be as they were installed; gone when a comparison that began
+     * after the last time found the table right. */
+    "CREATE TABLE IF NOT EXISTS zdm.interrupted (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
+    " schema_name text NOT NULL, table_name text NOT NULL, what text NOT NULL,"
+    " first_at timestamptz NOT NULL DEFAULT clock_timestamp(), last_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
+    " PRIMARY KEY (migration, step)) WITH (fillfactor = 50);"
+    /* How often an index that is to be dropped was used on each node, as seen first and last. */
+    "CREATE TABLE IF NOT EXISTS zdm.index_scans (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
+    " node text NOT NULL, first_seen bigint NOT NULL, last_seen bigint NOT NULL,"
+    " seen_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (migration, step, node))"
+    " WITH (fillfactor = 50);";
+
 static enum zdm_code check_format(struct pgsql_session *s, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
@@ -95,6 +112,9 @@ enum zdm_code pgsql_journal_make(struct pgsql_session *s, struct zdm_error *err)
     code = pgsql_begin(s, "SET LOCAL lock_timeout = '2s'; SELECT pg_advisory_xact_lock(2053401716);", err);
     if (code == ZDM_OK) {
         code = pgsql_script(s, tables, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_script(s, notes, NULL, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_commit(s, err);

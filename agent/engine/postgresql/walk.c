@@ -18,7 +18,7 @@ void pgsql_walk_free(struct pgsql_walk *walk)
     }
     char *const texts[] = {walk->full_first, walk->full,         walk->walk_key,     walk->next_first, walk->next,
                            walk->lock_first, walk->lock,         walk->change_first, walk->change,     walk->left_first,
-                           walk->left,       walk->differ_first, walk->differ};
+                           walk->left,       walk->differ_first, walk->differ,       walk->differ_one};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         free(texts[i]);
     }
@@ -37,7 +37,16 @@ void pgsql_memory_forget(struct pgsql_memory *memory)
     *memory = (struct pgsql_memory){0};
 }
 
-static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zdm_step *step)
+/* The comparison with which the phase begins that ends a sync in both directions: new code has written since. */
+static bool is_switched(const struct pgsql_work *w)
+{
+    const struct zdm_step *step = w->step;
+    const struct zdm_phase *phase = zdm_plan_phase(w->op->plan, zdm_plan_phase_of(w->op->plan, step->ordinal));
+    return step->action == ZDM_ACTION_CHECK_COMPARE && step->sync_step != 0 && step->derivation->both_ways &&
+           phase != NULL && phase->class == ZDM_PHASE_CONTRACT;
+}
+
+static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zdm_step *step, bool switched)
 {
     const struct zdm_table *table = &step->table;
     struct pgsql_walk *walk = calloc(1, sizeof *walk);
@@ -54,15 +63,16 @@ static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zd
     walk->lock = pgsql_walk_lock_text(facts, step, 2);
     walk->change_first = pgsql_walk_batch_text(facts, step, 0);
     walk->change = pgsql_walk_batch_text(facts, step, 2);
-    walk->differ_first = pgsql_walk_differ_text(facts, table, 0);
-    walk->differ = pgsql_walk_differ_text(facts, table, 2);
-    bool catches_up = step->action == ZDM_ACTION_SYNC_REMOVE;
-    walk->left_first = catches_up ? pgsql_walk_left_text(facts, step, 0) : NULL;
-    walk->left = catches_up ? pgsql_walk_left_text(facts, step, 2) : NULL;
+    walk->differ_first = pgsql_walk_differ_text(facts, table, 0, switched);
+    walk->differ = pgsql_walk_differ_text(facts, table, 2, switched);
+    walk->differ_one = pgsql_walk_differ_text(facts, table, PGSQL_WALK_ONE, switched);
+    bool counts_left = step->action == ZDM_ACTION_SYNC_REMOVE || switched;
+    walk->left_first = counts_left ? pgsql_walk_left_text(facts, step, 0) : NULL;
+    walk->left = counts_left ? pgsql_walk_left_text(facts, step, 2) : NULL;
     bool whole = walk->full_first != NULL && walk->full != NULL && walk->walk_key != NULL && walk->next_first != NULL &&
                  walk->next != NULL && walk->lock_first != NULL && walk->lock != NULL && walk->change_first != NULL &&
                  walk->change != NULL && walk->differ_first != NULL && walk->differ != NULL &&
-                 (!catches_up || (walk->left_first != NULL && walk->left != NULL));
+                 walk->differ_one != NULL && (!counts_left || (walk->left_first != NULL && walk->left != NULL));
     if (!whole) {
         pgsql_walk_free(walk);
         return NULL;
@@ -84,7 +94,7 @@ enum zdm_code pgsql_walk_get(struct pgsql_work *w, const struct pgsql_walk **out
     }
     enum zdm_code code = pgsql_facts_read(w, derived, 0, &facts, err);
     if (code == ZDM_OK) {
-        *out = w->memory->walk = build(&facts, w->step);
+        *out = w->memory->walk = build(&facts, w->step, is_switched(w));
         code = w->memory->walk != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }
     pgsql_facts_fini(&facts);
@@ -137,13 +147,17 @@ enum zdm_code pgsql_walk_range(struct pgsql_work *w, const char *first, const ch
     return pgsql_query_prepared(w->s, from_start ? first : later, from_start ? 1 : 2, params, out, err);
 }
 
+bool pgsql_walk_is_over(const struct pgsql_work *w, const struct pgsql_chunk *chunk)
+{
+    return chunk->rows < (w->op->rows == 0 ? 1 : w->op->rows);
+}
+
 enum zdm_code pgsql_walk_move(struct pgsql_work *w, const struct pgsql_chunk *chunk, struct zdm_error *err)
 {
-    uint32_t limit = w->op->rows == 0 ? 1 : w->op->rows;
     struct pgsql_move move = {.step = w->op->step,
                               .cursor = chunk->last != NULL ? chunk->last : w->op->cursor,
                               .keep_walk = true,
-                              .walked = chunk->rows < limit,
+                              .walked = pgsql_walk_is_over(w, chunk),
                               .rows_added = chunk->rows};
     w->result->rows_walked = chunk->rows;
     return pgsql_journal_move(w, &move, err);

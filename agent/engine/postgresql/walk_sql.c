@@ -36,9 +36,13 @@ void pgsql_put_compare(struct zdm_buffer *b, const struct pgsql_key *key, const 
     zdm_buffer_puts(b, ")");
 }
 
-/* Rows up to $1, behind the cursor in $cursor (0: from the start). */
+/* Rows up to $1, behind the cursor in $cursor (0: from the start); PGSQL_WALK_ONE: the row $1. */
 static void put_range(struct zdm_buffer *b, const struct pgsql_key *key, int cursor)
 {
+    if (cursor == PGSQL_WALK_ONE) {
+        pgsql_put_compare(b, key, "=", 1);
+        return;
+    }
     pgsql_put_compare(b, key, "<=", 1);
     if (cursor != 0) {
         zdm_buffer_puts(b, " AND ");
@@ -356,10 +360,10 @@ char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_ste
 }
 
 /* A row counts as different where the old column could hold what the new one has: a guarded reverse leaves the two
- * apart elsewhere on purpose. NULL always counts, since a row that nobody filled looks the same as one that was set to
- * it. */
+ * apart elsewhere on purpose. Before the switch NULL always counts, since a row that nobody filled looks the same as
+ * one that was set to it. */
 static void put_differs_from_source(struct zdm_buffer *b, const struct pgsql_facts *facts,
-                                    const struct pgsql_pair *pair)
+                                    const struct pgsql_pair *pair, bool switched)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer target = ZDM_BUFFER_INIT;
     zdm_buffer_puts(b, "(");
@@ -369,14 +373,14 @@ static void put_differs_from_source(struct zdm_buffer *b, const struct pgsql_fac
         pgsql_put_name(&target, pair->a->target);
         zdm_buffer_puts(b, " AND (");
         struct pgsql_column nullable = pair->source;
-        nullable.not_null = false;
+        nullable.not_null = switched && pair->source.not_null;
         pgsql_put_fits(b, zdm_buffer_text(&target), &pair->target, &nullable);
-        zdm_buffer_puts(b, ")");
+        zdm_buffer_puts(b, switched ? ") IS TRUE" : ")");
     }
     zdm_buffer_puts(b, ")");
 }
 
-char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor)
+char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor, bool switched)
 {
     struct zdm_buffer b = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&b, "SELECT ");
@@ -390,7 +394,7 @@ char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_t
     for (size_t i = 0; i < facts->n_pairs; i++) {
         if (!facts->pairs[i].a->fill_once) {
             zdm_buffer_puts(&b, " OR ");
-            put_differs_from_source(&b, facts, &facts->pairs[i]);
+            put_differs_from_source(&b, facts, &facts->pairs[i], switched);
         }
     }
     zdm_buffer_puts(&b, ") LIMIT 1");

@@ -18,7 +18,9 @@ char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_ste
 char *pgsql_walk_batch_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor);
 /* How many rows of the range such a batch leaves as they are, since the old column cannot hold the new value. */
 char *pgsql_walk_left_text(const struct pgsql_facts *facts, const struct zdm_step *step, int cursor);
-/* The key of a row in the range whose target is not what it should be. */
-char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor);
+/* The key of a row in the range whose target is not what it should be; cursor PGSQL_WALK_ONE: of the row with the key
+ * in $1. switched: new code has written since, so that a row which the old column cannot follow is none of them. */
+enum { PGSQL_WALK_ONE = -1 };
+char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor, bool switched);
 
 #endif

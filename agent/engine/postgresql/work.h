@@ -32,7 +32,8 @@ struct pgsql_work {
     const struct zdm_step *step; /* NULL for operations that concern none */
     struct agent_result *result;
     struct pgsql_memory *memory;
-    int64_t waited_ms; /* for a replica: it says nothing about the cost of a batch */
+    int64_t waited_ms;   /* for a replica: it says nothing about the cost of a batch */
+    char checked_on[80]; /* the replica on which a check ran; "" for the primary */
 };
 
 void pgsql_memory_forget(struct pgsql_memory *memory);
