@@ -8,144 +8,159 @@
  */
 #include "common/plan/plan.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "common/base/buffer.h"
+#include "common/plan/form.h"
 #include "common/plan/undo.h"
-
-/* ---- Closed pieces of SQL ---- */
-
-static bool is_word(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || c == '$' ||
-           (unsigned char)c >= 0x80;
-}
-
-/* Behind the quoted text that begins at `at`, 0 when it does not end. A doubled quote is two texts side by side. */
-static size_t after_quoted(const char *sql, size_t n, size_t at)
-{
-    char quote = sql[at];
-    bool escapes =
-        quote == '\'' && at > 0 && (sql[at - 1] == 'e' || sql[at - 1] == 'E') && (at == 1 || !is_word(sql[at - 2]));
-    for (size_t i = at + 1; i < n; i++) {
-        if (escapes && sql[i] == '\\')
-            i++;
-        else if (sql[i] == quote)
-            return i + 1;
-    }
-    return 0;
-}
-
-/* Is it one piece that nothing before or behind it can change? `list`: commas may stand outside of parentheses. */
-static bool is_closed(const char *sql, size_t n, bool list)
-{
-    long depth = 0;
-    for (size_t i = 0; i < n;) {
-        char c = sql[i], next = i + 1 < n ? sql[i + 1] : '\0';
-        if (c == '\'' || c == '"') {
-            i = after_quoted(sql, n, i);
-            if (i == 0)
-                return false;
-            continue;
-        }
-        depth += (c == '(' || c == '[') - (c == ')' || c == ']');
-        if (depth < 0 || c == ';' || (c == '-' && next == '-') || (c == '/' && next == '*') ||
-            (c == '$' && (i == 0 || !is_word(sql[i - 1]))) || (c == ',' && depth == 0 && !list))
-            return false;
-        i++;
-    }
-    return depth == 0;
-}
-
-static bool is_closed_text(const char *sql)
-{
-    return sql == NULL || is_closed(sql, strlen(sql), false);
-}
 
 /* ---- Forms ---- */
 
-static void put_name(struct zdm_buffer *b, const char *name)
-{
-    zdm_buffer_puts(b, "\"");
-    for (const char *c = name; *c != '\0'; c++)
-        zdm_buffer_printf(b, *c == '"' ? "%c\"" : "%c", *c);
-    zdm_buffer_puts(b, "\"");
-}
-
-/* %t the table, %s its schema, %c the column, %o the object, %* a closed piece. */
-static bool fits(const char *form, const struct zdm_step *step, const char *sql)
-{
-    struct zdm_buffer b = ZDM_BUFFER_INIT;
-    const char *piece = NULL;
-    size_t before = 0;
-    for (const char *f = form; *f != '\0'; f++) {
-        char what = *f == '%' ? *++f : '\0';
-        if (what == '\0')
-            zdm_buffer_append(&b, f, 1);
-        else if (what == '*')
-            before = b.len, piece = f;
-        else if (what == 'c' || what == 'o')
-            put_name(&b, what == 'c' ? step->column : step->object);
-        if (what == 't' || what == 's')
-            put_name(&b, step->table.schema);
-        if (what == 't') {
-            zdm_buffer_puts(&b, ".");
-            put_name(&b, step->table.name);
-        }
-    }
-    const char *text = zdm_buffer_text(&b);
-    size_t n = strlen(sql), fixed = strlen(text), after = fixed - before;
-    bool right = !b.failed;
-    if (piece == NULL)
-        right = right && strcmp(sql, text) == 0;
-    else
-        right = right && n > fixed && strncmp(sql, text, before) == 0 && strcmp(sql + n - after, text + before) == 0 &&
-                is_closed(sql + before, n - fixed, false);
-    zdm_buffer_fini(&b);
-    return right;
-}
-
-static const struct {
+/* One way to write a step of that action. A step fits if one row of its action does; no action is without a row. */
+static const struct row {
     enum zdm_action action;
     enum zdm_inverse_kind inverse;
-    const char *form, *other_form, *inverse_form;
+    const char *form, *inverse_form; /* form.h; NULL: no SQL, or SQL that is judged by itself */
+    const char *never;               /* a word that must not stand in it */
 } rows[] = {
+#define DROP_CONSTRAINT "ALTER TABLE %t DROP CONSTRAINT IF EXISTS %o"
+#define COLUMN          "ALTER TABLE %t ALTER COLUMN %c "
+#define DROP_INDEX      "DROP INDEX CONCURRENTLY IF EXISTS %s.%o"
     {ZDM_ACTION_ADD_COLUMN, ZDM_INVERSE_HIDE, "ALTER TABLE %t ADD COLUMN %c %*", NULL, NULL},
-    {ZDM_ACTION_ADD_CHECK, ZDM_INVERSE_SQL, "ALTER TABLE %t ADD CONSTRAINT %o CHECK (%*) NOT VALID", NULL,
-     "ALTER TABLE %t DROP CONSTRAINT IF EXISTS %o"},
-    {ZDM_ACTION_SET_NOT_NULL, ZDM_INVERSE_SQL, "ALTER TABLE %t ALTER COLUMN %c SET NOT NULL", NULL,
-     "ALTER TABLE %t ALTER COLUMN %c DROP NOT NULL"},
-    {ZDM_ACTION_DROP_CONSTRAINT, ZDM_INVERSE_NONE, "ALTER TABLE %t DROP CONSTRAINT IF EXISTS %o", NULL, NULL},
+    {ZDM_ACTION_ADD_COLUMN, ZDM_INVERSE_HIDE, "ALTER TABLE %t ADD COLUMN %c %*, ALTER COLUMN %c SET DEFAULT %*", NULL,
+     NULL},
+    {ZDM_ACTION_ADD_CHECK, ZDM_INVERSE_SQL, "ALTER TABLE %t ADD CONSTRAINT %o CHECK (%*) NOT VALID", DROP_CONSTRAINT,
+     NULL},
+    {ZDM_ACTION_SET_NOT_NULL, ZDM_INVERSE_SQL, COLUMN "SET NOT NULL", COLUMN "DROP NOT NULL", NULL},
+    {ZDM_ACTION_DROP_CONSTRAINT, ZDM_INVERSE_NONE, DROP_CONSTRAINT, NULL, NULL},
     {ZDM_ACTION_VALIDATE, ZDM_INVERSE_NONE, "ALTER TABLE %t VALIDATE CONSTRAINT %o", NULL, NULL},
-    {ZDM_ACTION_CREATE_INDEX, ZDM_INVERSE_SQL, "CREATE INDEX CONCURRENTLY %*", "CREATE UNIQUE INDEX CONCURRENTLY %*",
-     "DROP INDEX CONCURRENTLY IF EXISTS %s.%o"},
+    {ZDM_ACTION_CREATE_INDEX, ZDM_INVERSE_SQL, "CREATE INDEX CONCURRENTLY %*", DROP_INDEX, NULL},
+    {ZDM_ACTION_CREATE_INDEX, ZDM_INVERSE_SQL, "CREATE UNIQUE INDEX CONCURRENTLY %*", DROP_INDEX, NULL},
     {ZDM_ACTION_SYNC_INSTALL, ZDM_INVERSE_REMOVE, NULL, NULL, NULL},
     {ZDM_ACTION_SYNC_REMOVE, ZDM_INVERSE_INSTALL, NULL, NULL, NULL},
+    {ZDM_ACTION_BACKFILL, ZDM_INVERSE_NONE, NULL, NULL, NULL},
+    {ZDM_ACTION_BACKFILL, ZDM_INVERSE_IMAGES, NULL, NULL, NULL},
+    {ZDM_ACTION_BACKFILL, ZDM_INVERSE_IMPOSSIBLE, NULL, NULL, NULL},
     {ZDM_ACTION_CHECK_QUERY, ZDM_INVERSE_NONE, NULL, NULL, NULL},
     {ZDM_ACTION_CHECK_COMPARE, ZDM_INVERSE_NONE, NULL, NULL, NULL},
     {ZDM_ACTION_HIDE_COLUMN, ZDM_INVERSE_UNHIDE, NULL, NULL, NULL},
     {ZDM_ACTION_PURGE_COLUMN, ZDM_INVERSE_IMPOSSIBLE, NULL, NULL, NULL},
     {ZDM_ACTION_PURGE_IMAGES, ZDM_INVERSE_IMPOSSIBLE, NULL, NULL, NULL},
     {ZDM_ACTION_GATE_FLAG, ZDM_INVERSE_NONE, NULL, NULL, NULL},
+
+    {ZDM_ACTION_ADD_FOREIGN_KEY, ZDM_INVERSE_SQL, "ALTER TABLE %t ADD CONSTRAINT %o FOREIGN KEY %* NOT VALID",
+     DROP_CONSTRAINT, NULL},
+    {ZDM_ACTION_ADD_UNIQUE, ZDM_INVERSE_SQL, "ALTER TABLE %t ADD CONSTRAINT %o UNIQUE USING INDEX %o%?",
+     DROP_CONSTRAINT, NULL},
+    {ZDM_ACTION_ADD_PRIMARY_KEY, ZDM_INVERSE_SQL, "ALTER TABLE %t ADD CONSTRAINT %o PRIMARY KEY USING INDEX %o%?",
+     DROP_CONSTRAINT, NULL},
+    {ZDM_ACTION_LIFT_CONSTRAINT, ZDM_INVERSE_UNHIDE, NULL, NULL, NULL},
+    {ZDM_ACTION_DROP_NOT_NULL, ZDM_INVERSE_UNHIDE, COLUMN "DROP NOT NULL", NULL, NULL},
+
+    {ZDM_ACTION_SET_DEFAULT, ZDM_INVERSE_FORMER, COLUMN "SET DEFAULT %*", NULL, NULL},
+    {ZDM_ACTION_SET_DEFAULT, ZDM_INVERSE_FORMER, COLUMN "DROP DEFAULT", NULL, NULL},
+    {ZDM_ACTION_SET_STORAGE, ZDM_INVERSE_FORMER, "ALTER TABLE %t SET (%,)", NULL, NULL},
+    {ZDM_ACTION_SET_STORAGE, ZDM_INVERSE_FORMER, "ALTER TABLE %t RESET (%,)", NULL, NULL},
+    {ZDM_ACTION_SET_STORAGE, ZDM_INVERSE_FORMER, COLUMN "SET (%,)", NULL, NULL},
+    {ZDM_ACTION_SET_STORAGE, ZDM_INVERSE_FORMER, COLUMN "RESET (%,)", NULL, NULL},
+    {ZDM_ACTION_SET_STORAGE, ZDM_INVERSE_FORMER, COLUMN "SET STATISTICS %*", NULL, NULL},
+    {ZDM_ACTION_COMMENT, ZDM_INVERSE_FORMER, "COMMENT ON TABLE %t IS %*", NULL, NULL},
+    {ZDM_ACTION_COMMENT, ZDM_INVERSE_FORMER, "COMMENT ON COLUMN %t.%c IS %*", NULL, NULL},
+    {ZDM_ACTION_COMMENT, ZDM_INVERSE_FORMER, "COMMENT ON CONSTRAINT %o ON %t IS %*", NULL, NULL},
+    {ZDM_ACTION_COMMENT, ZDM_INVERSE_FORMER, "COMMENT ON INDEX %s.%o IS %*", NULL, NULL},
+    {ZDM_ACTION_WIDEN_TYPE, ZDM_INVERSE_NONE, COLUMN "TYPE %*", NULL, "using"},
+
+    {ZDM_ACTION_CREATE_TABLE, ZDM_INVERSE_HIDE, "CREATE TABLE %t (%,)%?", NULL, "as"},
+    {ZDM_ACTION_CREATE_TYPE, ZDM_INVERSE_HIDE, "CREATE TYPE %s.%o AS ENUM (%,)", NULL, NULL},
+    {ZDM_ACTION_ADD_VALUE, ZDM_INVERSE_NONE, "ALTER TYPE %s.%o ADD VALUE IF NOT EXISTS %l%?", NULL, NULL},
+    {ZDM_ACTION_HIDE_TABLE, ZDM_INVERSE_UNHIDE, NULL, NULL, NULL},
+    {ZDM_ACTION_PURGE_TABLE, ZDM_INVERSE_IMPOSSIBLE, NULL, NULL, NULL},
+    {ZDM_ACTION_HIDE_INDEX, ZDM_INVERSE_UNHIDE, NULL, NULL, NULL},
+    {ZDM_ACTION_PURGE_INDEX, ZDM_INVERSE_IMPOSSIBLE, NULL, NULL, NULL},
+    {ZDM_ACTION_REINDEX, ZDM_INVERSE_NONE, NULL, NULL, NULL},
+
+    {ZDM_ACTION_ADD_PARTITION_CHECK, ZDM_INVERSE_SQL, "FOR VALUES %*", DROP_CONSTRAINT, NULL},
+    {ZDM_ACTION_ADD_PARTITION_CHECK, ZDM_INVERSE_SQL, "DEFAULT", DROP_CONSTRAINT, NULL},
+    {ZDM_ACTION_ATTACH_PARTITION, ZDM_INVERSE_SQL, "ALTER TABLE %t ATTACH PARTITION %p FOR VALUES %*",
+     "ALTER TABLE %t DETACH PARTITION %p", NULL},
+    {ZDM_ACTION_ATTACH_PARTITION, ZDM_INVERSE_SQL, "ALTER TABLE %t ATTACH PARTITION %p DEFAULT",
+     "ALTER TABLE %t DETACH PARTITION %p", NULL},
+    {ZDM_ACTION_DETACH_PARTITION, ZDM_INVERSE_FORMER, "ALTER TABLE %t DETACH PARTITION %p", NULL, NULL},
+
+    {ZDM_ACTION_DELETE, ZDM_INVERSE_IMAGES, NULL, NULL, NULL},
+    {ZDM_ACTION_DELETE, ZDM_INVERSE_IMPOSSIBLE, NULL, NULL, NULL},
+    {ZDM_ACTION_AS_IS, ZDM_INVERSE_SQL, NULL, NULL, NULL},
+    {ZDM_ACTION_AS_IS, ZDM_INVERSE_IMPOSSIBLE, NULL, NULL, NULL},
+    {ZDM_ACTION_GATE_WAIT, ZDM_INVERSE_NONE, NULL, NULL, NULL},
+#undef DROP_CONSTRAINT
+#undef COLUMN
+#undef DROP_INDEX
 };
+
+static bool row_fits(const struct row *row, const struct zdm_step *step)
+{
+    return row->form == NULL || (zdm_form_fits(row->form, step, step->sql) &&
+                                 (row->never == NULL || !zdm_sql_has_word(step->sql, row->never)));
+}
 
 static const char *form_fault(const struct zdm_step *step)
 {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (rows[i].action != step->action)
+    bool inverse = false, form = false, back = false;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows && !back; i++) {
+        const struct row *row = &rows[i];
+        if (row->action != step->action || row->inverse != step->inverse)
             continue;
-        if (rows[i].inverse != step->inverse)
-            return "has another inverse than such a step has";
-        if (rows[i].form != NULL && !fits(rows[i].form, step, step->sql) &&
-            (rows[i].other_form == NULL || !fits(rows[i].other_form, step, step->sql)))
-            return "has SQL that does something else";
-        if (rows[i].inverse_form != NULL && !fits(rows[i].inverse_form, step, step->inverse_sql))
-            return "has SQL for its inverse that does something else";
+        inverse = true;
+        if (!row_fits(row, step))
+            continue;
+        form = true;
+        back = row->inverse_form == NULL || zdm_form_fits(row->inverse_form, step, step->inverse_sql);
     }
-    if (step->action == ZDM_ACTION_CHECK_QUERY && !is_closed(step->sql, strlen(step->sql), true))
+    if (!inverse)
+        return "has another inverse than such a step has";
+    if (!form)
+        return "has SQL that does something else";
+    return back ? NULL : "has SQL for its inverse that does something else";
+}
+
+/* A column or an object that the words leave out would be shown, and kept for the way back, for something else. */
+static const char *comment_fault(const struct zdm_step *step)
+{
+    static const char *const on[] = {"COMMENT ON TABLE ", "COMMENT ON COLUMN ", "COMMENT ON CONSTRAINT ",
+                                     "COMMENT ON INDEX "};
+    size_t kind = step->column != NULL ? 1 : step->object == NULL ? 0 : step->table.name != NULL ? 2 : 3;
+    return strncmp(step->sql, on[kind], strlen(on[kind])) == 0 ? NULL : "comments on something else than it names";
+}
+
+static const char *storage_fault(const struct zdm_step *step)
+{
+    bool column = zdm_form_fits("ALTER TABLE %t ALTER COLUMN %c %*", step, step->sql);
+    return step->column == NULL || column ? NULL : "names a column that its SQL leaves out";
+}
+
+static const char *as_is_fault(const struct zdm_step *step)
+{
+    size_t n;
+    const char *fault = zdm_sql_statements(step->sql, &n);
+    if (fault == NULL && step->lock == ZDM_LOCK_LONG && n != 1)
+        fault = "has several statements, of which a transaction can hold none together";
+    if (fault == NULL && step->inverse_sql != NULL)
+        fault = zdm_sql_statements(step->inverse_sql, &n);
+    return fault == NULL && !zdm_sql_is_query(step->proof_sql) ? "has a proof that is not one query" : fault;
+}
+
+/* SQL that has no form. */
+static const char *text_fault(const struct zdm_step *step)
+{
+    if (step->action == ZDM_ACTION_CHECK_QUERY && !zdm_sql_is_closed(step->sql, true))
         return "has SQL that is not one query";
-    return NULL;
+    if (step->action == ZDM_ACTION_COMMENT)
+        return comment_fault(step);
+    if (step->action == ZDM_ACTION_SET_STORAGE)
+        return storage_fault(step);
+    if (step->action == ZDM_ACTION_AS_IS)
+        return as_is_fault(step);
+    bool asks = step->action == ZDM_ACTION_GATE_WAIT && step->wait->until != NULL;
+    return asks && !zdm_sql_is_query(step->wait->until) ? "has a condition that is not one query" : NULL;
 }
 
 /* ---- Derivations ---- */
@@ -161,7 +176,8 @@ static const char *assignment_fault(const struct zdm_plan *plan, const struct zd
 {
     if (a->added && !is_added(plan, step, a->target))
         return "says that the migration added a column that it does not add";
-    if (!is_closed_text(a->expr) || !is_closed_text(a->expr_new) || !is_closed_text(a->initial))
+    if (!zdm_sql_is_closed(a->expr, false) || !zdm_sql_is_closed(a->expr_new, false) ||
+        !zdm_sql_is_closed(a->initial, false))
         return "has an expression that is not one expression";
     return NULL;
 }
@@ -176,8 +192,8 @@ static const char *derivation_fault(const struct zdm_plan *plan, const struct zd
             return fault;
         added = added && is_added(plan, step, d->assignments[i].target);
     }
-    if (!is_closed_text(d->guard) || !is_closed_text(d->filter) || !is_closed_text(d->filter_new) ||
-        !is_closed_text(d->filter_old))
+    if (!zdm_sql_is_closed(d->guard, false) || !zdm_sql_is_closed(d->filter, false) ||
+        !zdm_sql_is_closed(d->filter_new, false) || !zdm_sql_is_closed(d->filter_old, false))
         return "has a condition that is not one expression";
     if (step->action == ZDM_ACTION_BACKFILL && !added && step->inverse == ZDM_INVERSE_NONE)
         return "writes over a column that was there before, and says that nothing is lost";
@@ -206,6 +222,37 @@ static bool comes_after(const struct zdm_plan *plan, const struct zdm_step *step
     return false;
 }
 
+/* What is only ever done to what an earlier step made or hid. Any of the rows of an action is enough. */
+static const struct {
+    enum zdm_action action, after;
+    bool column;
+    const char *fault;
+} order_rows[] = {
+    {ZDM_ACTION_DROP_CONSTRAINT, ZDM_ACTION_ADD_CHECK, false, "drops a constraint that the plan does not add"},
+    {ZDM_ACTION_DROP_CONSTRAINT, ZDM_ACTION_ADD_PARTITION_CHECK, false,
+     "drops a constraint that the plan does not add"},
+    {ZDM_ACTION_ADD_UNIQUE, ZDM_ACTION_CREATE_INDEX, false,
+     "makes a constraint of an index that the plan does not build"},
+    {ZDM_ACTION_ADD_PRIMARY_KEY, ZDM_ACTION_CREATE_INDEX, false,
+     "makes a constraint of an index that the plan does not build"},
+    {ZDM_ACTION_PURGE_COLUMN, ZDM_ACTION_HIDE_COLUMN, true, "purges what the plan does not hide"},
+    {ZDM_ACTION_PURGE_TABLE, ZDM_ACTION_HIDE_TABLE, false, "purges what the plan does not hide"},
+    {ZDM_ACTION_PURGE_INDEX, ZDM_ACTION_HIDE_INDEX, false, "purges what the plan does not hide"},
+};
+
+static const char *earlier_fault(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    const char *fault = NULL;
+    for (size_t i = 0; i < sizeof order_rows / sizeof *order_rows; i++) {
+        if (order_rows[i].action != step->action)
+            continue;
+        if (comes_after(plan, step, order_rows[i].after, order_rows[i].column))
+            return NULL;
+        fault = order_rows[i].fault;
+    }
+    return fault;
+}
+
 /* Does a sync before it copy something back into the column, so that a rollback finds what new code wrote? */
 static bool is_kept_up(const struct zdm_plan *plan, const struct zdm_step *hide)
 {
@@ -222,15 +269,11 @@ static bool is_kept_up(const struct zdm_plan *plan, const struct zdm_step *hide)
 static const char *order_fault(const struct zdm_plan *plan, const struct zdm_step *step)
 {
     enum zdm_phase_class class = zdm_plan_phase(plan, zdm_plan_phase_of(plan, step->ordinal))->class;
-    if (step->action == ZDM_ACTION_HIDE_COLUMN && class != ZDM_PHASE_CONTRACT)
-        return "hides a column outside of a contract phase, whose barrier waits until no code reads it";
-    if (step->action == ZDM_ACTION_DROP_CONSTRAINT && !comes_after(plan, step, ZDM_ACTION_ADD_CHECK, false))
-        return "drops a constraint that the plan does not add";
-    if (step->action == ZDM_ACTION_PURGE_COLUMN && !comes_after(plan, step, ZDM_ACTION_HIDE_COLUMN, true))
-        return "purges what the plan does not hide";
+    if (step->kind == ZDM_STEP_HIDE && class != ZDM_PHASE_CONTRACT)
+        return "hides something outside of a contract phase, whose barrier waits until no code uses it";
     if (step->action == ZDM_ACTION_HIDE_COLUMN && step->exact_inverse && !is_kept_up(plan, step))
         return "says that nothing is lost, and nothing writes the column once it is hidden";
-    return NULL;
+    return earlier_fault(plan, step);
 }
 
 enum zdm_code zdm_plan_check_honest(const struct zdm_plan *plan, struct zdm_error *err)
@@ -240,6 +283,8 @@ enum zdm_code zdm_plan_check_honest(const struct zdm_plan *plan, struct zdm_erro
         if (step->engine == ZDM_ENGINE_MYSQL)
             continue; /* no engine of this release runs it */
         const char *fault = form_fault(step);
+        if (fault == NULL)
+            fault = text_fault(step);
         if (fault == NULL && step->derivation != NULL)
             fault = derivation_fault(plan, step);
         if (fault == NULL)

@@ -5,6 +5,16 @@
 
 #include <stdlib.h>
 
+const char *zdm_survey_rule_name(enum zdm_survey_rule rule)
+{
+    static const char *const names[] = {
+#define X(id, name) name,
+        ZDM_SURVEY_RULES(X)
+#undef X
+    };
+    return (size_t)rule < sizeof names / sizeof *names ? names[rule] : "?";
+}
+
 static void table_fini(struct zdm_survey_table *table)
 {
     free(table->name.schema);

@@ -22,6 +22,73 @@ enum {
     ZDM_SURVEY_MAX = 1024 * 1024 /* bytes of an encoded survey */
 };
 
+/* The rules of surveys; each has a section in docs/RULES.md. */
+#define ZDM_SURVEY_RULES(X)                                                                                            \
+    X(NOT_SURVEYED, "not-surveyed")                                                                                    \
+    X(SERVER_MINOR, "server-minor")                                                                                    \
+    X(NO_PG_STAT_STATEMENTS, "no-pg-stat-statements")                                                                  \
+    X(STANDBY_UNGUARDED, "standby-unguarded")                                                                          \
+    X(STANDBY_DELAY, "standby-delay")                                                                                  \
+    X(STANDBY_FEEDBACK, "standby-feedback")                                                                            \
+    X(MISSING_GRANT, "missing-grant")                                                                                  \
+    X(PREPARED_TRANSACTION, "prepared-transaction")                                                                    \
+    X(OLD_SNAPSHOT, "old-snapshot")                                                                                    \
+    X(WRAPAROUND, "wraparound")                                                                                        \
+    X(LOGICAL_SLOT, "logical-slot")                                                                                    \
+    X(INVALID_INDEX, "invalid-index")                                                                                  \
+    X(DISK_ROOM, "disk-room")                                                                                          \
+    X(BUSY_TABLE, "busy-table")                                                                                        \
+    X(POOLER, "pooler")                                                                                                \
+    X(UNDER_WAY, "under-way")                                                                                          \
+    X(TABLE_MISSING, "table-missing")                                                                                  \
+    X(NOT_OWNER, "not-owner")                                                                                          \
+    X(ROW_SECURITY, "row-security")                                                                                    \
+    X(INHERITANCE, "inheritance")                                                                                      \
+    X(NOT_A_TABLE, "not-a-table")                                                                                      \
+    X(MANY_PARTITIONS, "many-partitions")                                                                              \
+    X(DEFAULT_PARTITION, "default-partition")                                                                          \
+    X(PUBLISHED, "published")                                                                                          \
+    X(REPLICA_IDENTITY, "replica-identity")                                                                            \
+    X(REPLICA_IDENTITY_FULL, "replica-identity-full")                                                                  \
+    X(BLOAT, "bloat")                                                                                                  \
+    X(COLUMN_MISSING, "column-missing")                                                                                \
+    X(OBJECT_MISSING, "object-missing")                                                                                \
+    X(ALREADY_THERE, "already-there")                                                                                  \
+    X(HIDDEN_LEFTOVER, "hidden-leftover")                                                                              \
+    X(TRIGGER_FIRES, "trigger-fires")                                                                                  \
+    X(TRIGGER_ORDER, "trigger-order")                                                                                  \
+    X(SELECT_STAR, "select-star")                                                                                      \
+    X(RETURNING_STAR, "returning-star")                                                                                \
+    X(INSERT_NO_COLUMNS, "insert-no-columns")                                                                          \
+    X(UPSERT, "upsert")                                                                                                \
+    X(DEPENDENTS, "dependents")                                                                                        \
+    X(FUNCTION_BODY, "function-body")                                                                                  \
+    X(KEY_COLUMN, "key-column")                                                                                        \
+    X(COPY_NARROW, "copy-narrow")                                                                                      \
+    X(COPY_GUARDED, "copy-guarded")                                                                                    \
+    X(COPY_CONSTRAINT, "copy-constraint")                                                                              \
+    X(EXPRESSION, "expression")                                                                                        \
+    X(NO_KEY, "no-key")                                                                                                \
+    X(UNIQUE_PAIR, "unique-pair")                                                                                      \
+    X(CHECK_OVER_WIDENED, "check-over-widened")                                                                        \
+    X(DELETE_CASCADES, "delete-cascades")                                                                              \
+    X(TRIGGERS_SKIP, "triggers-skip")                                                                                  \
+    X(INDEX_OF_CONSTRAINT, "index-of-constraint")                                                                      \
+    X(INDEX_IN_USE, "index-in-use")                                                                                    \
+    X(NULL_ROWS, "null-rows")                                                                                          \
+    X(CLONE_REFUSED, "clone-refused")                                                                                  \
+    X(REWRITE, "rewrite")                                                                                              \
+    X(LONG_LOCK, "long-lock")
+
+enum zdm_survey_rule {
+#define X(id, name) ZDM_SURVEY_##id,
+    ZDM_SURVEY_RULES(X)
+#undef X
+        ZDM_SURVEY_RULES_N
+};
+
+const char *zdm_survey_rule_name(enum zdm_survey_rule rule);
+
 struct zdm_survey_finding {
     enum zdm_level level; /* ERROR: the step would fail or hurt; WARNING: a person should know; NOTE: a fact */
     char *rule;           /* "published", "trigger-fires", "select-star" */

@@ -16,7 +16,7 @@ uint32_t zdm_plan_first_after(const struct zdm_plan *plan, uint32_t phase)
 
 static bool same_table(const struct zdm_table *a, const struct zdm_table *b)
 {
-    return strcmp(a->schema, b->schema) == 0 && strcmp(a->name, b->name) == 0;
+    return a->name != NULL && b->name != NULL && strcmp(a->schema, b->schema) == 0 && strcmp(a->name, b->name) == 0;
 }
 
 const struct zdm_step *zdm_plan_adds(const struct zdm_plan *plan, const struct zdm_table *table, const char *column)
@@ -77,6 +77,20 @@ static const struct zdm_step *filled_by(const struct zdm_plan *plan, const struc
     return first;
 }
 
+/* What new code wrote where this step made room for it, and nothing copies back: the step to name, NULL for nothing. */
+static const struct zdm_step *loss_of(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    bool back = false;
+    if (step->action == ZDM_ACTION_CREATE_TABLE)
+        return step;
+    if (step->action != ZDM_ACTION_ADD_COLUMN)
+        return NULL;
+    const struct zdm_step *fill = filled_by(plan, step, &back);
+    if (back)
+        return NULL;
+    return fill != NULL ? fill : step;
+}
+
 bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered,
                          const struct zdm_step **out_step)
 {
@@ -84,15 +98,19 @@ bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_
     if (zdm_plan_switch_between(plan, to_phase, entered) == 0)
         return false;
     for (uint32_t o = zdm_plan_undo_floor(plan, to_phase, end - 1); o < end; o++) {
-        const struct zdm_step *add = zdm_plan_step(plan, o);
-        bool back = false;
-        const struct zdm_step *fill = add->action == ZDM_ACTION_ADD_COLUMN ? filled_by(plan, add, &back) : NULL;
-        if (add->action == ZDM_ACTION_ADD_COLUMN && !back) {
-            *out_step = fill != NULL ? fill : add;
+        const struct zdm_step *loss = loss_of(plan, zdm_plan_step(plan, o));
+        if (loss != NULL) {
+            *out_step = loss;
             return true;
         }
     }
     return false;
+}
+
+bool zdm_plan_overwrites(const struct zdm_step *step)
+{
+    return step->action == ZDM_ACTION_DELETE || step->action == ZDM_ACTION_AS_IS ||
+           (step->action == ZDM_ACTION_BACKFILL && step->derivation != NULL && !step->derivation->idempotent);
 }
 
 const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step)

@@ -24,14 +24,17 @@ const struct zdm_step *zdm_plan_adds(const struct zdm_plan *plan, const struct z
 /* The highest switch phase in (to_phase, entered], 0 for none: its flag must be off before a shard goes below it. */
 uint32_t zdm_plan_switch_between(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered);
 /* Would a rollback to `to_phase`, of a shard that has entered phase `entered`, lose what new application code wrote? So
- * it is when a switch phase was entered and a column that would be hidden is not copied back (protocol 1): then M
- * approvals of action UNDO are asked for. *out_step: the sync or backfill that does not run backwards, or the step that
- * adds a column which nothing fills. */
+ * it is when a switch phase was entered and a column that would be hidden is not copied back (protocol 1), or a whole
+ * table would be hidden: then M approvals of action UNDO are asked for. *out_step: the sync or backfill that does not
+ * run backwards, or the step that adds the table, or a column which nothing fills. */
 bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered,
                          const struct zdm_step **out_step);
 /* The first purge step in (to_phase, …) with an ordinal below journal_step: what it dropped cannot be brought back.
  * NULL: none. */
 const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step);
+/* Once begun, does doing it a second time do something else than doing it once? Nobody repeats it unasked: a deletion
+ * takes rows that came since, a statement as it is nobody knows. */
+bool zdm_plan_overwrites(const struct zdm_step *step);
 /* The number of the purge phase, 0 when the plan has none. */
 uint32_t zdm_plan_purge_phase(const struct zdm_plan *plan);
 

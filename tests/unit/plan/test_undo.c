@@ -171,6 +171,21 @@ static void a_column_that_nothing_fills_is_lost_with_what_new_code_wrote(void **
     zdm_plan_unref(plan);
 }
 
+static void a_table_is_lost_with_the_rows_that_new_code_wrote(void **state)
+{
+    (void)state;
+    static const struct shape shape = {
+        .classes = {ZDM_PHASE_EXPAND, ZDM_PHASE_SWITCH},
+        .lines = {{1, ZDM_ACTION_CREATE_TABLE, NULL, false}, {2, ZDM_ACTION_GATE_FLAG, NULL, false}}};
+    struct zdm_plan *plan = make(&shape);
+    const struct zdm_step *step = NULL;
+    assert_true(zdm_plan_undo_loses(plan, 0, 2, &step));
+    assert_int_equal(step->ordinal, 1);
+    assert_false(zdm_plan_undo_loses(plan, 1, 2, &step));
+    assert_false(zdm_plan_undo_loses(plan, 0, 1, &step));
+    zdm_plan_unref(plan);
+}
+
 /* Phases without steps (a switch without flag) are counted like others. */
 static void phases_without_steps_have_no_ordinals_of_their_own(void **state)
 {
@@ -199,6 +214,7 @@ int main(void)
         cmocka_unit_test(a_lower_floor_takes_with_it_what_is_filled_above_it),
         cmocka_unit_test(what_only_runs_forward_is_lost_below_an_entered_switch),
         cmocka_unit_test(a_column_that_nothing_fills_is_lost_with_what_new_code_wrote),
+        cmocka_unit_test(a_table_is_lost_with_the_rows_that_new_code_wrote),
         cmocka_unit_test(phases_without_steps_have_no_ordinals_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,34 @@
+/*
+ * form.h - SQL compared with forms, inside common/plan: see honest.c.
+ *
+ * Nothing is parsed. A scanner knows where quoted texts, comments and words begin and end as PostgreSQL's lexer does
+ * (with standard_conforming_strings, which the agent's sessions set), and refuses what two releases read differently.
+ */
+#ifndef ZDM_PLAN_FORM_H
+#define ZDM_PLAN_FORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "common/plan/plan.h"
+
+/* Has the SQL that form, for the names of the step? %t is its table, %s the schema of that, %c its column, %o its
+ * object, %p its first other table, %l its column as a literal; what stands between is one closed piece each: %* with
+ * no comma outside of parentheses, %, with commas, %? none at all or one behind a blank. False where a name is NULL. */
+bool zdm_form_fits(const char *form, const struct zdm_step *step, const char *sql);
+
+/* Is it one piece that nothing before or behind it can change: no statement, list entry (but with `list`) or comment
+ * ends in it? NULL is. */
+bool zdm_sql_is_closed(const char *sql, bool list);
+
+/* Is it one closed query: SELECT or WITH? */
+bool zdm_sql_is_query(const char *sql);
+
+/* Does the word (in lower case) stand outside of parentheses and quotes? */
+bool zdm_sql_has_word(const char *sql, const char *word);
+
+/* How many statements of a person's own are these? NULL, or what is wrong with them: not whole, or one that ends the
+ * agent's transaction or outlives it in the session. */
+const char *zdm_sql_statements(const char *sql, size_t *out_n);
+
+#endif
