@@ -69,7 +69,7 @@ enum {
     X(COPY_CONSTRAINT, "copy-constraint")                                                                              \
     X(EXPRESSION, "expression")                                                                                        \
     X(NO_KEY, "no-key")                                                                                                \
-    X(UNIQUE_PAIR, "unique-pair")                                                                                      \
+    X(TWO_UNIQUE, "two-unique")                                                                                        \
     X(CHECK_OVER_WIDENED, "check-over-widened")                                                                        \
     X(DELETE_CASCADES, "delete-cascades")                                                                              \
     X(TRIGGERS_SKIP, "triggers-skip")                                                                                  \
