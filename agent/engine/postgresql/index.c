@@ -13,6 +13,7 @@
 
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/leaf.h"
 
 enum { CORRUPTING_FROM = 140000, CORRUPTING_BELOW = 140004 };
 
@@ -21,17 +22,15 @@ enum zdm_code pgsql_index_read(struct pgsql_work *w, const struct pgsql_table *t
 {
     static const char sql[] =
         "SELECT i.indrelid IS NOT NULL AND i.indrelid = $3::oid, coalesce(i.indisvalid AND i.indisready, false),"
-        " coalesce(obj_description(c.oid, 'pg_class') = $4, false) OR EXISTS (SELECT FROM zdm.owned o WHERE"
-        " o.kind = 'index' AND o.schema_name = $1 AND o.object = $2 AND o.migration = $5),"
+        " obj_description(c.oid, 'pg_class'), EXISTS (SELECT FROM zdm.owned o WHERE"
+        " o.kind = 'index' AND o.schema_name = $1 AND o.object = $2 AND o.migration = $4),"
         " (SELECT format('pid %s, building the index: %s', p.pid, p.phase) FROM pg_stat_progress_create_index p"
-        " WHERE p.index_relid = c.oid AND p.pid <> pg_backend_pid() LIMIT 1), c.oid"
+        " WHERE p.index_relid = c.oid AND p.pid <> pg_backend_pid() LIMIT 1)"
         " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid"
         " WHERE n.nspname = $1 AND c.relname = $2";
-    char mark[ZDM_NAME_MAX + 8];
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    pgsql_owner_mark(mark, w->op->migration);
-    const char *params[] = {w->step->table.schema, name, table->oid, mark, w->op->migration};
-    enum zdm_code code = pgsql_query(w->s, sql, 5, params, &res, err);
+    const char *params[] = {w->step->table.schema, name, table->oid, w->op->migration};
+    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while looking at index %s", name);
     }
@@ -39,10 +38,9 @@ enum zdm_code pgsql_index_read(struct pgsql_work *w, const struct pgsql_table *t
     if (out->there) {
         out->of_table = pgsql_true(res, 0, 0);
         out->valid = pgsql_true(res, 0, 1);
-        out->owned = pgsql_true(res, 0, 2);
-        out->building = pgsql_text(res, 0, 3) != NULL;
-        zdm_copy_text(out->oid, sizeof out->oid, pgsql_text(res, 0, 4));
-        zdm_copy_text(out->builder, sizeof out->builder, out->building ? pgsql_text(res, 0, 3) : "");
+        out->owned = pgsql_is_owner(pgsql_text(res, 0, 2), w->op->migration) || pgsql_true(res, 0, 3);
+        out->building = pgsql_text(res, 0, 4) != NULL;
+        zdm_copy_text(out->builder, sizeof out->builder, out->building ? pgsql_text(res, 0, 4) : "");
     }
     return ZDM_OK;
 }
@@ -68,9 +66,30 @@ enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *t
         *out_proof = AGENT_PROOF_FOREIGN;
         pgsql_index_foreign(w, w->step->object, err);
     } else {
-        *out_proof = state.valid ? AGENT_PROOF_DONE : AGENT_PROOF_LEFTOVER;
+        /* One of a partitioned table is invalid until its last part is attached. */
+        enum agent_proof unfinished = table->kind == 'p' ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_LEFTOVER;
+        *out_proof = state.valid ? AGENT_PROOF_DONE : unfinished;
     }
     return ZDM_OK;
+}
+
+enum zdm_code pgsql_index_look_back(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT EXISTS (SELECT FROM zdm.owned WHERE kind = 'index' AND migration = $1 AND step ="
+                              " $2::int4)";
+    struct pgsql_index state;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    char step[16];
+    snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
+    enum zdm_code code = pgsql_index_read(w, table, w->step->object, &state, err);
+    if (code == ZDM_OK && table->kind == 'p') {
+        code = pgsql_query(w->s, sql, 2, (const char *const[]){w->op->migration, step}, &res, err);
+    }
+    bool parts = code == ZDM_OK && res != NULL && pgsql_true(res, 0, 0);
+    bool there = code == ZDM_OK && state.there && state.owned && state.of_table;
+    w->result->proof = there || parts ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_DONE;
+    w->result->next_run = there || parts ? AGENT_RUN_INDEX_DROP : AGENT_RUN_NONE;
+    return code;
 }
 
 /* Under the fence, and only while the name is free. */
@@ -161,17 +180,6 @@ enum zdm_code pgsql_index_may_build(const struct pgsql_work *w, struct zdm_error
     return ZDM_OK;
 }
 
-static enum zdm_code may_build(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
-{
-    enum zdm_code code = pgsql_index_may_build(w, err);
-    if (code == ZDM_OK && table->kind != 'r') {
-        zdm_error_set(err, ZDM_UNSUPPORTED, "%s.%s is partitioned, and the server cannot build its index concurrently",
-                      table->schema, table->name);
-        return zdm_error_hint(err, "Build the index on each partition.");
-    }
-    return code;
-}
-
 static enum zdm_code build(struct pgsql_work *w, struct zdm_error *err)
 {
     enum zdm_code code = pgsql_index_intend(w, w->step->object, err);
@@ -196,7 +204,7 @@ enum zdm_code pgsql_run_index_build(struct pgsql_work *w, struct zdm_error *err)
     enum agent_proof proof = AGENT_PROOF_NONE;
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
     if (code == ZDM_OK) {
-        code = may_build(w, &table, err);
+        code = pgsql_index_may_build(w, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_index_look(w, &table, &proof, err);
@@ -208,7 +216,7 @@ enum zdm_code pgsql_run_index_build(struct pgsql_work *w, struct zdm_error *err)
         return zdm_error_set(err, ZDM_CONFLICT, "an invalid index %s is left of an earlier build", w->step->object);
     }
     if (code == ZDM_OK && proof == AGENT_PROOF_NOT_DONE) {
-        code = build(w, err);
+        code = table.kind == 'p' ? pgsql_leaf_build(w, &table, err) : build(w, err);
     }
     if (code == ZDM_OK) {
         code = finish(w, err);
@@ -286,6 +294,9 @@ enum zdm_code pgsql_run_index_drop(struct pgsql_work *w, struct zdm_error *err)
         return pgsql_reindex_clean(w, err);
     }
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    if (code == ZDM_OK && table.kind == 'p') {
+        return pgsql_leaf_drop(w, &table, err);
+    }
     if (code == ZDM_OK) {
         code = pgsql_index_read(w, &table, w->step->object, &state, err);
     }

@@ -11,6 +11,9 @@
 /* DONE: valid and ours; LEFTOVER: invalid and ours; FOREIGN: err says what; else NOT_DONE. */
 enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
                                struct zdm_error *err) ZDM_CHECKED;
+/* Of its way back: proof and next_run of the result. */
+enum zdm_code pgsql_index_look_back(struct pgsql_work *w, const struct pgsql_table *table,
+                                    struct zdm_error *err) ZDM_CHECKED;
 /* Builds an index that was there before a hide, with the statement that zdm.hidden keeps. A violation leaves nothing.
  */
 enum zdm_code pgsql_index_build_again(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
@@ -19,7 +22,6 @@ enum zdm_code pgsql_index_build_again(struct pgsql_work *w, const struct pgsql_t
 /* A name as the catalogue has it now. */
 struct pgsql_index {
     bool there, of_table, valid, owned, building;
-    char oid[16];
     char builder[ZDM_TEXT_MAX + 1];
 };
 enum zdm_code pgsql_index_read(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
