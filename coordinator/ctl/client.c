@@ -121,6 +121,8 @@ static void take_frame(struct ctl_client *client, const struct zdm_frame *frame)
         ctl_client_drop(client);
     } else if (frame->type == ZDM_FRAME_WELCOME) {
         client->stage = CTL_STAGE_OPEN;
+    } else if (frame->type == ZDM_FRAME_ROWS && client->survey != NULL) {
+        ctl_client_take_survey(client, frame);
     } else if (frame->type == ZDM_FRAME_ROWS) {
         take_piece(&client->rows, frame);
     } else if (frame->type == ZDM_FRAME_PUSH) {

@@ -49,6 +49,7 @@ struct ctl_query {
     const char *migration; /* NULL: none named */
     uint64_t from_seq;
     uint32_t limit;
+    const struct zdm_hash *plan_hash; /* CHECK; NULL elsewhere */
 };
 
 /* One question in the open session. The caller owns *out. ZDM_CLOSED, ZDM_TIMEOUT, or what the coordinator says. */
@@ -88,6 +89,13 @@ enum zdm_code ctl_ask_bytes(struct ctl_client *client, const struct ctl_query *q
 /* A refusal becomes the error. A request id is made where there is none. */
 enum zdm_code ctl_act(struct ctl_client *client, struct ctl_errand *errand, struct ctl_answer *out,
                       struct zdm_error *err) ZDM_CHECKED;
+/* What every shard would meet: uploads the signed plan and collects the answers, in one session. progress (or NULL) is
+ * told whenever something has come. The caller frees *out (ctl_fleet_survey_fini), on failure too. */
+struct ctl_fleet_survey;
+typedef void ctl_progress(void *ctx, const struct ctl_fleet_survey *so_far);
+enum zdm_code ctl_survey(struct ctl_client *client, const struct zdm_buffer *plan, const struct zdm_hash *plan_hash,
+                         ctl_progress *progress, void *ctx, struct ctl_fleet_survey *out,
+                         struct zdm_error *err) ZDM_CHECKED;
 /* Prints what was done, as text or JSON. */
 enum zdm_code ctl_print_answer(const struct ctl *ctl, const struct zdm_request *request,
                                const struct ctl_answer *answer, struct zdm_error *err) ZDM_CHECKED;

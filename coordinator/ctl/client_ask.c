@@ -95,9 +95,8 @@ static enum zdm_code parse_rows(const struct ctl_inbox *box, json_t **out, struc
     return ZDM_OK;
 }
 
-/* Sends the question and waits until the answer is in client->rows. */
-static enum zdm_code query_rows(struct ctl_client *client, const struct ctl_query *query, int64_t deadline_ms,
-                                struct zdm_error *err)
+enum zdm_code ctl_client_send_query(struct ctl_client *client, const struct ctl_query *query, int64_t deadline_ms,
+                                    struct zdm_error *err)
 {
     struct zdm_frame frame = {.type = ZDM_FRAME_QUERY};
     expect_rows(client, &client->rows);
@@ -105,9 +104,18 @@ static enum zdm_code query_rows(struct ctl_client *client, const struct ctl_quer
     frame.u.query.id = client->rows.id;
     frame.u.query.from_seq = query->from_seq;
     frame.u.query.limit = query->limit;
+    if (query->plan_hash != NULL)
+        frame.u.query.plan_hash = *query->plan_hash;
     if (query->migration != NULL)
         zdm_copy_text(frame.u.query.migration, sizeof frame.u.query.migration, query->migration);
-    enum zdm_code code = send_frame(client, &frame, deadline_ms, err);
+    return send_frame(client, &frame, deadline_ms, err);
+}
+
+/* Sends the question and waits until the answer is in client->rows. */
+static enum zdm_code query_rows(struct ctl_client *client, const struct ctl_query *query, int64_t deadline_ms,
+                                struct zdm_error *err)
+{
+    enum zdm_code code = ctl_client_send_query(client, query, deadline_ms, err);
     if (code == ZDM_OK)
         code = ctl_client_pump(client, has_rows, false, deadline_ms, err);
     if (code == ZDM_TIMEOUT)
@@ -156,8 +164,8 @@ void ctl_errand_fini(struct ctl_errand *errand)
     *errand = (struct ctl_errand){.n_uploads = 0};
 }
 
-static enum zdm_code upload(struct ctl_client *client, const struct zdm_buffer *bytes, int64_t deadline_ms,
-                            struct zdm_error *err)
+enum zdm_code ctl_client_upload(struct ctl_client *client, const struct zdm_buffer *bytes, int64_t deadline_ms,
+                                struct zdm_error *err)
 {
     struct zdm_frame frame = {.type = ZDM_FRAME_UPLOAD};
     enum zdm_code code = ZDM_OK;
@@ -202,7 +210,7 @@ enum zdm_code ctl_client_request(struct ctl_client *client, struct ctl_errand *e
     client->answered = false;
     client->asked = errand->request.request_id;
     for (size_t i = 0; code == ZDM_OK && i < errand->n_uploads; i++)
-        code = upload(client, &errand->uploads[i], deadline_ms, err);
+        code = ctl_client_upload(client, &errand->uploads[i], deadline_ms, err);
     if (code == ZDM_OK)
         code = send_request(client, &errand->request, deadline_ms, err);
     if (code == ZDM_OK)

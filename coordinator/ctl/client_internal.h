@@ -38,6 +38,8 @@ struct ctl_client {
     bool quiet;
     uint32_t last_id;
     struct ctl_inbox rows, push;
+    struct ctl_fleet_survey *survey; /* rows are those of a survey, and go there; NULL: they are JSON */
+    bool survey_news;                /* some came */
     bool answered;
     struct zdm_id asked;
     struct ctl_answer answer;
@@ -49,5 +51,14 @@ void ctl_client_drop(struct ctl_client *client);
  * or the stop flag (ZDM_CANCELLED). */
 enum zdm_code ctl_client_pump(struct ctl_client *client, bool (*done)(const struct ctl_client *), bool alone,
                               int64_t deadline_ms, struct zdm_error *err) ZDM_CHECKED;
+
+/* client_ask.c */
+enum zdm_code ctl_client_upload(struct ctl_client *client, const struct zdm_buffer *bytes, int64_t deadline_ms,
+                                struct zdm_error *err) ZDM_CHECKED;
+/* Sends the question; rows of that number are expected from then on. */
+enum zdm_code ctl_client_send_query(struct ctl_client *client, const struct ctl_query *query, int64_t deadline_ms,
+                                    struct zdm_error *err) ZDM_CHECKED;
+/* client_survey.c: rows while client->survey is set. */
+void ctl_client_take_survey(struct ctl_client *client, const struct zdm_frame *frame);
 
 #endif

@@ -9,7 +9,9 @@
 #include <string.h>
 
 #include "common/os/crypto.h"
+#include "coordinator/ctl/amend_view.h"
 #include "coordinator/ctl/client.h"
+#include "coordinator/ctl/fleet.h"
 #include "coordinator/ctl/source.h"
 #include "proto/signed.h"
 
@@ -32,20 +34,39 @@ enum zdm_code ctl_run_plan(struct ctl *ctl, struct zdm_error *err)
 static enum zdm_code pack(struct ctl_client *client, const struct ctl_compiled *c, struct ctl_errand *errand,
                           struct zdm_error *err)
 {
-    struct zdm_envelope envelope;
-    enum zdm_code code = zdm_signed_make(zdm_crypto_sodium(), ctl_client_key(client), &ctl_client_trust(client)->fleet,
-                                         ZDM_SIGNED_PLAN, c->plan_bytes.data, c->plan_bytes.len, &envelope, err);
-    if (code != ZDM_OK)
-        return code;
     errand->n_uploads = 2;
     zdm_buffer_init(&errand->uploads[0], ZDM_PLAN_MAX);
     zdm_buffer_init(&errand->uploads[1], ZDM_NOTES_MAX);
-    zdm_envelope_flatten(&envelope, &errand->uploads[0]);
+    enum zdm_code code = ctl_compiled_sign(client, c, &errand->uploads[0], err);
     zdm_notes_encode(c->notes, &errand->uploads[1]);
-    zdm_envelope_fini(&envelope);
-    if (errand->uploads[0].failed || errand->uploads[1].failed)
-        return zdm_error_set(err, ZDM_LIMIT, "the plan or its notes are larger than %d KiB", ZDM_PLAN_MAX / 1024);
-    return ZDM_OK;
+    if (code == ZDM_OK && errand->uploads[1].failed)
+        return zdm_error_set(err, ZDM_LIMIT, "the plan's notes are larger than %d KiB", ZDM_NOTES_MAX / 1024);
+    return code;
+}
+
+/* Shows what would change, and asks. What was seen goes with the request: if somebody else is faster, it is refused. */
+static enum zdm_code consent_to_amend(const struct ctl *ctl, struct ctl_client *client, const struct ctl_compiled *c,
+                                      struct zdm_request *request, struct zdm_error *err)
+{
+    struct ctl_subject subject = {.plan = NULL};
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    struct ctl_target target;
+    enum zdm_code code = ctl_subject_read(client, c->plan->id, false, &subject, err);
+    if (code == ZDM_OK)
+        code = ctl_target_find(subject.fleet, c->plan->id, &target, err);
+    if (code == ZDM_OK && !zdm_hash_equal(&subject.plan->hash, &c->plan->hash)) {
+        const struct ctl_amendment amendment = {subject.plan, c->plan, subject.status};
+        request->has_expect = true;
+        request->expect_phase = (uint32_t)target.phase;
+        request->expect_generation = target.generation;
+        ctl_amend_text(&out, &ctl->look, &amendment);
+        code = ctl_say(ctl, &out, err);
+        if (code == ZDM_OK && !ctl_confirm(ctl, "Amend the plan?"))
+            code = zdm_error_set(err, ZDM_CANCELLED, "nothing was changed");
+    }
+    zdm_buffer_fini(&out);
+    ctl_subject_fini(&subject);
+    return code;
 }
 
 static enum zdm_code submit(struct ctl *ctl, const struct ctl_compiled *c, struct zdm_error *err)
@@ -56,7 +77,12 @@ static enum zdm_code submit(struct ctl *ctl, const struct ctl_compiled *c, struc
     char hash[ZDM_HASH_HEX_SIZE];
     zdm_hex(hash, c->plan->hash.bytes, sizeof c->plan->hash.bytes);
     zdm_copy_text(errand.request.migration, sizeof errand.request.migration, c->plan->id);
-    enum zdm_code code = ctl_client_new(ctl, &client, err);
+    errand.request.amend = ctl_given(&ctl->options, CTL_OPT_AMEND);
+    enum zdm_code code = ctl_reason_read(&ctl->options, NULL, &errand.request, err);
+    if (code == ZDM_OK)
+        code = ctl_client_new(ctl, &client, err);
+    if (code == ZDM_OK && errand.request.amend)
+        code = consent_to_amend(ctl, client, c, &errand.request, err);
     if (code == ZDM_OK)
         code = pack(client, c, &errand, err);
     if (code == ZDM_OK)

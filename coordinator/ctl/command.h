@@ -60,6 +60,9 @@ enum zdm_code ctl_run_trust_sign(struct ctl *ctl, struct zdm_error *err) ZDM_CHE
 enum zdm_code ctl_run_trust_publish(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code ctl_run_trust_fetch(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code ctl_run_audit_verify(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED; /* cmd_audit.c */
+enum zdm_code ctl_run_check(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;        /* cmd_check.c */
+enum zdm_code ctl_run_new(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;          /* cmd_new.c */
+enum zdm_code ctl_run_explain(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;      /* cmd_explain.c */
 enum zdm_code ctl_run_unavailable(struct ctl *ctl, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

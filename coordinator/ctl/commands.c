@@ -60,6 +60,31 @@ static const char include_help[] =
     "Needs the role approver. The shard is looked at first: it goes on from what is proven done there.\n\n"
     "Example: zdmctl include --shard shard-9";
 
+static const char new_help[] =
+    "SQL is what you would have run, or what a framework's migration prints: ALTER TABLE, CREATE INDEX, UPDATE and so "
+    "on, several separated by semicolons. What comes out is a runbook that does it step by step without downtime, with "
+    "what to do in the application between the steps. Renames, type changes, splits and merges become expand and "
+    "contract. A column's type that the SQL does not tell is asked of the fleet when a coordinator is configured; else "
+    "--type says it. Without -o it is printed.\n\n"
+    "Example: zdmctl new --from 'ALTER TABLE users RENAME COLUMN name TO full_name' -o rename.md";
+
+static const char check_help[] =
+    "Compiles the runbook and asks an agent of every shard that it is for what each step would meet: differences "
+    "between shards, sizes and times, locks as the server takes them on an empty clone, triggers, publications, "
+    "standbys, disk room. Nothing is changed and nothing is registered. What you have judged to be right, the runbook "
+    "waives with a reason: waive: {RULE: \"why\"}. Needs the role operator. Exits with 0 when there is nothing above a "
+    "note, with 1 when there is, or when a shard did not answer, with 3 when the runbook has errors.\n\n"
+    "Example: zdmctl check rename.md";
+
+static const char submit_help[] =
+    "Compiles the runbook, signs the plan with your key and registers it. Nothing runs before advance. Prints the hash "
+    "that plan prints. Submitting the same runbook again changes nothing.\n\n"
+    "--amend gives a migration that is under way another plan, whose phases are the same as far as any shard has gone. "
+    "Shows what changes, phase by phase, and asks. What was open and changed closes again, approvals of the plan as it "
+    "was count no more; shards, waves and what was done stay.\n\n"
+    "Example: zdmctl submit rename.md\n"
+    "         zdmctl submit --amend rename.md --reason 'smaller batches'";
+
 static const struct ctl_command commands[] = {
     {"keys generate", "[--out FILE]", "make a key pair",
      "Writes the secret key to FILE with mode 0600 and the public key to FILE.pub. Without --out: ~/.config/zdm/key. "
@@ -104,13 +129,18 @@ static const struct ctl_command commands[] = {
      "Asks the coordinator for its trust file, verifies that it continues yours, and replaces yours.\n\n"
      "Example: zdmctl trust fetch",
      0, 0, 0, ctl_run_trust_fetch},
+    {"new", "--from SQL [--type TYPE] [--id ID] [-o FILE]", "write a runbook that does what plain SQL says", new_help,
+     CTL_BIT(FROM_SQL) | CTL_BIT(TYPE) | CTL_BIT(ID) | CTL_BIT(OUT_FILE), 0, 0, ctl_run_new},
     {"plan", "RUNBOOK", "compile a runbook: phases, steps, locks, warnings",
      "Needs neither a coordinator nor a database. Exits with 3 when the runbook has errors.", 0, 1, 1, ctl_run_plan},
-    {"submit", "RUNBOOK", "sign the plan and register it with the coordinator",
-     "Compiles the runbook, signs the plan with your key and registers it. Nothing runs before advance. Prints the "
-     "hash "
-     "that plan prints. Submitting the same runbook again changes nothing.",
-     0, 1, 1, ctl_run_submit},
+    {"explain", "[RULE]", "what a finding means, and what to write instead",
+     "RULE is what stands in brackets behind a finding of plan or check. Without it: all rules, a line each.\n\n"
+     "Example: zdmctl explain alter-type",
+     0, 0, 1, ctl_run_explain},
+    {"check", "RUNBOOK [--json]", "ask every shard what the plan would meet there", check_help, CTL_BIT(JSON), 1, 1,
+     ctl_run_check},
+    {"submit", "RUNBOOK [--amend]", "sign the plan and register it with the coordinator", submit_help,
+     CTL_BIT(AMEND) | CTL_BIT(REASON), 1, 1, ctl_run_submit},
     {"advance", "[MIGRATION] (--all-shards | --shard NAME | -l SELECTOR) [--to PHASE]", "move shards to the next phase",
      selection_help, CTL_SHARDS | CTL_BIT(TO) | CTL_BIT(ONLY_UNFINISHED) | CTL_BIT(REASON), 0, 1, ctl_run_act},
     {"pause", "[MIGRATION] (--all-shards | --shard NAME | -l SELECTOR)", "stop shards at the next safe point",
@@ -180,7 +210,6 @@ static const struct ctl_command commands[] = {
     {"completion", "SHELL", "print the completion script: bash", "In ~/.bashrc: source <(zdmctl completion bash)", 0, 1,
      1, ctl_run_completion},
     {"help", "[COMMAND]", "show help", NULL, 0, 0, 2, ctl_run_help},
-    UNAVAILABLE("check", "RUNBOOK", "ask every agent what the plan would meet"),
     UNAVAILABLE("flags", "", "feature flags of migrations"),
 };
 

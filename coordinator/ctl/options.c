@@ -68,7 +68,7 @@ static long find_id(uint64_t set, int got)
     if (got >= LONG_BASE)
         return got - LONG_BASE;
     for (size_t id = 0; id < CTL_OPT_COUNT; id++)
-        if (in_set(set, id) && rows[id].letter == got)
+        if (in_set(set, id) && !hidden(set, id) && rows[id].letter == got)
             return (long)id;
     return -1;
 }

@@ -69,7 +69,13 @@
     X(ADD_COORDINATOR, "add-coordinator", 0, "PUBFILE", 16, "a coordinator's public key; may be repeated")             \
     X(REMOVE_COORDINATOR, "remove-coordinator", 0, "KEYID", 16, "a coordinator that is one no longer")                 \
     X(SET_FOUR_EYES, "four-eyes", 0, "on|off", 1, "whether who submitted a plan may approve it: on means no")          \
-    X(ANCHORS, "anchors", 0, "FILE", 100, "what agents hold, as zdm-agent anchors prints it; may be repeated")
+    X(ANCHORS, "anchors", 0, "FILE", 100, "what agents hold, as zdm-agent anchors prints it; may be repeated")         \
+    X(AMEND, "amend", 0, NULL, 1, "another plan for a migration that is under way")                                    \
+    X(JSON, "json", 0, NULL, 1, "the same as -o json")                                                                 \
+    X(FROM_SQL, "from", 0, "SQL", 1, "the statements, @FILE, or - for standard input")                                 \
+    X(TYPE, "type", 0, "TYPE", 1, "type of the column that is renamed")                                                \
+    X(ID, "id", 0, "ID", 1, "id of the migration; default: made from the SQL")                                         \
+    X(OUT_FILE, "output", 'o', "FILE", 1, "file to write; it must not exist yet")
 
 enum ctl_option_id {
 #define X(id, name, letter, argument, most, help) CTL_OPT_##id,

@@ -77,7 +77,7 @@ static void batch_sql(struct zdm_buffer *out, const struct zdm_step *step)
 }
 
 /* The SQL of a step, empty where it is made from the catalogue (triggers, comparisons). */
-static void step_sql(struct zdm_buffer *out, const struct zdm_step *step)
+void ctl_step_sql(struct zdm_buffer *out, const struct zdm_step *step)
 {
     if (step->sql != NULL) {
         zdm_buffer_puts(out, step->sql);
@@ -264,7 +264,7 @@ static void put_step(struct view *v, const struct zdm_step *step)
     zdm_buffer_puts(v->out, note->rewritten ? "* " : "  ");
     ctl_wrap(v->out, v->look, CTL_PLAIN, note->does, column, column);
     v->any_rewritten = v->any_rewritten || note->rewritten;
-    step_sql(&sql, step);
+    ctl_step_sql(&sql, step);
     if ((note->rewritten || v->all_sql) && sql.len > 0)
         put_labelled(v, "sql", column, zdm_buffer_text(&sql));
     zdm_buffer_fini(&sql);
@@ -388,7 +388,7 @@ void ctl_plan_phase_text(struct zdm_buffer *out, const struct ctl_look *look, co
 static json_t *step_json(const struct zdm_step *step, const struct zdm_step_notes *note)
 {
     struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    step_sql(&sql, step);
+    ctl_step_sql(&sql, step);
     json_t *statements = json_array();
     if (sql.len > 0)
         json_array_append_new(statements, json_string(zdm_buffer_text(&sql)));

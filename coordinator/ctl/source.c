@@ -23,14 +23,10 @@ void ctl_compiled_fini(struct ctl_compiled *c)
     zdm_buffer_fini(&c->plan_bytes);
 }
 
-enum zdm_code ctl_compile(const char *path, struct ctl_compiled *out, struct zdm_error *err)
+enum zdm_code ctl_compile_text(const char *name, const char *text, size_t n, struct ctl_compiled *out,
+                               struct zdm_error *err)
 {
-    struct zdm_buffer text;
-    zdm_buffer_init(&text, ZDM_RUNBOOK_MAX + 1);
-    enum zdm_code code = zdm_file_read(path, ZDM_RUNBOOK_MAX, &text, err);
-    if (code == ZDM_OK)
-        code = zdm_runbook_compile(path, zdm_buffer_text(&text), text.len, &out->plan, &out->notes, err);
-    zdm_buffer_fini(&text);
+    enum zdm_code code = zdm_runbook_compile(name, text, n, &out->plan, &out->notes, err);
     if (code == ZDM_OK && out->plan != NULL) {
         zdm_buffer_init(&out->plan_bytes, ZDM_PLAN_MAX);
         zdm_plan_encode(zdm_crypto_sodium(), out->plan, &out->plan_bytes);
@@ -38,6 +34,30 @@ enum zdm_code ctl_compile(const char *path, struct ctl_compiled *out, struct zdm
             code = zdm_error_set(err, ZDM_LIMIT, "the plan is larger than %d KiB", ZDM_PLAN_MAX / 1024);
     }
     return code;
+}
+
+enum zdm_code ctl_compile(const char *path, struct ctl_compiled *out, struct zdm_error *err)
+{
+    struct zdm_buffer text;
+    zdm_buffer_init(&text, ZDM_RUNBOOK_MAX + 1);
+    enum zdm_code code = zdm_file_read(path, ZDM_RUNBOOK_MAX, &text, err);
+    if (code == ZDM_OK)
+        code = ctl_compile_text(path, zdm_buffer_text(&text), text.len, out, err);
+    zdm_buffer_fini(&text);
+    return code;
+}
+
+enum zdm_code ctl_compiled_sign(const struct ctl_client *client, const struct ctl_compiled *c, struct zdm_buffer *out,
+                                struct zdm_error *err)
+{
+    struct zdm_envelope envelope;
+    enum zdm_code code = zdm_signed_make(zdm_crypto_sodium(), ctl_client_key(client), &ctl_client_trust(client)->fleet,
+                                         ZDM_SIGNED_PLAN, c->plan_bytes.data, c->plan_bytes.len, &envelope, err);
+    if (code != ZDM_OK)
+        return code;
+    zdm_envelope_flatten(&envelope, out);
+    zdm_envelope_fini(&envelope);
+    return out->failed ? zdm_error_set(err, ZDM_LIMIT, "the plan is larger than %d KiB", ZDM_PLAN_MAX / 1024) : ZDM_OK;
 }
 
 enum zdm_code ctl_compiled_refuse(const char *path, const struct zdm_notes *notes, struct zdm_error *err)

@@ -8,6 +8,7 @@
 #include "common/plan/notes.h"
 #include "common/plan/plan.h"
 #include "coordinator/ctl/client.h"
+#include "coordinator/ctl/fleet_survey.h"
 #include "proto/signed.h"
 
 struct ctl_compiled {
@@ -18,7 +19,16 @@ struct ctl_compiled {
 
 /* Compiles and encodes, so that the hash is filled. Errors of the runbook are in the notes. */
 enum zdm_code ctl_compile(const char *path, struct ctl_compiled *out, struct zdm_error *err) ZDM_CHECKED;
+/* The same of a text. */
+enum zdm_code ctl_compile_text(const char *name, const char *text, size_t n, struct ctl_compiled *out,
+                               struct zdm_error *err) ZDM_CHECKED;
 void ctl_compiled_fini(struct ctl_compiled *compiled);
+/* Appends the plan as it is uploaded: signed with the client's key, flat. */
+enum zdm_code ctl_compiled_sign(const struct ctl_client *client, const struct ctl_compiled *compiled,
+                                struct zdm_buffer *out, struct zdm_error *err) ZDM_CHECKED;
+/* Asks every shard what the plan would meet there (cmd_check.c). The caller frees *out, on failure too. */
+enum zdm_code ctl_survey_compiled(const struct ctl *ctl, const struct ctl_compiled *compiled,
+                                  struct ctl_fleet_survey *out, struct zdm_error *err) ZDM_CHECKED;
 /* Prints it, as text or JSON. */
 enum zdm_code ctl_compiled_show(const struct ctl *ctl, const struct ctl_compiled *compiled,
                                 struct zdm_error *err) ZDM_CHECKED;

@@ -1,0 +1,122 @@
+/*
+ * cmd_check.c - check: a runbook is compiled, and every shard is asked what its plan would meet there. Nothing changes.
+ */
+#include "coordinator/ctl/command.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/ctl/check_view.h"
+#include "coordinator/ctl/source.h"
+
+static void show_progress(void *ctx, const struct ctl_fleet_survey *so_far)
+{
+    size_t n = ctl_fleet_survey_answered(so_far);
+    (void)ctx;
+    fprintf(stderr, "\r%zu shard%s answered ", n, n == 1 ? " has" : "s have");
+    fflush(stderr);
+}
+
+static void end_progress(void)
+{
+    fputs("\r                              \r", stderr);
+    fflush(stderr);
+}
+
+enum zdm_code ctl_survey_compiled(const struct ctl *ctl, const struct ctl_compiled *c, struct ctl_fleet_survey *out,
+                                  struct zdm_error *err)
+{
+    ZDM_CLEANUP(ctl_client_freep) struct ctl_client *client = NULL;
+    struct zdm_buffer upload;
+    bool watched = ctl_is_interactive() && ctl->look.terminal;
+    *out = (struct ctl_fleet_survey){.n = 0};
+    zdm_buffer_init(&upload, ZDM_PLAN_MAX);
+    enum zdm_code code = ctl_client_new(ctl, &client, err);
+    if (code == ZDM_OK)
+        code = ctl_compiled_sign(client, c, &upload, err);
+    if (code == ZDM_OK) {
+        code = ctl_survey(client, &upload, &c->plan->hash, watched ? show_progress : NULL, NULL, out, err);
+        if (watched)
+            end_progress();
+    }
+    zdm_buffer_fini(&upload);
+    return code;
+}
+
+/* "2 errors, 1 warning" */
+static void put_counts(struct zdm_buffer *out, size_t errors, size_t warnings, size_t silent)
+{
+    const struct {
+        size_t n;
+        const char *one, *many;
+    } rows[] = {{errors, "error", "errors"},
+                {warnings, "warning", "warnings"},
+                {silent, "shard without an answer", "shards without an answer"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].n > 0)
+            zdm_buffer_printf(out, "%s%zu %s", out->len > 0 ? ", " : "", rows[i].n,
+                              rows[i].n == 1 ? rows[i].one : rows[i].many);
+}
+
+/* Exits with 1 when there is something above a note, or somebody of whom nothing is known. */
+static enum zdm_code verdict(const struct ctl_check *check, struct zdm_error *err)
+{
+    struct zdm_buffer counts = ZDM_BUFFER_INIT;
+    size_t silent = check->fleet->n - ctl_fleet_survey_answered(check->fleet);
+    size_t errors = ctl_check_count(check, ZDM_LEVEL_ERROR), warnings = ctl_check_count(check, ZDM_LEVEL_WARNING);
+    enum zdm_code code = ZDM_OK;
+    if (errors + warnings + silent > 0) {
+        put_counts(&counts, errors, warnings, silent);
+        code = zdm_error_set(err, ZDM_DATABASE, "%s: %s", check->plan->id, zdm_buffer_text(&counts));
+        if (errors > 0)
+            zdm_error_hint(err, "Mend what is listed above before you submit. What you have judged to be right, the "
+                                "runbook waives with a reason: waive: {RULE: \"why\"}.");
+    }
+    zdm_buffer_fini(&counts);
+    return code;
+}
+
+static enum zdm_code show(const struct ctl *ctl, const struct ctl_check *check, struct zdm_error *err)
+{
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    if (ctl_wants_json(ctl) || ctl_given(&ctl->options, CTL_OPT_JSON))
+        ctl_check_json(&out, check);
+    else
+        ctl_check_text(&out, &ctl->look, check);
+    enum zdm_code code = ctl_write(&out, err);
+    zdm_buffer_fini(&out);
+    return code;
+}
+
+static enum zdm_code check(const struct ctl *ctl, const struct ctl_compiled *c, struct zdm_error *err)
+{
+    struct ctl_fleet_survey fleet;
+    struct ctl_grouped grouped = {.failed = false};
+    enum zdm_code code = ctl_survey_compiled(ctl, c, &fleet, err);
+    if (code == ZDM_OK) {
+        ctl_group(&fleet, c->notes, &grouped);
+        const struct ctl_check all = {c->plan, c->notes, &fleet, &grouped};
+        code = grouped.failed ? zdm_error_set(err, ZDM_NOMEM, "out of memory") : show(ctl, &all, err);
+        if (code == ZDM_OK)
+            code = verdict(&all, err);
+    }
+    ctl_grouped_fini(&grouped);
+    ctl_fleet_survey_fini(&fleet);
+    return code;
+}
+
+enum zdm_code ctl_run_check(struct ctl *ctl, struct zdm_error *err)
+{
+    const char *path = ctl_operand(&ctl->options, 0);
+    struct ctl_compiled c = {.plan = NULL};
+    enum zdm_code code = ctl_compile(path, &c, err);
+    if (code == ZDM_OK && c.plan == NULL) {
+        code = ctl_compiled_show(ctl, &c, err);
+        if (code == ZDM_OK)
+            code = ctl_compiled_refuse(path, c.notes, err);
+    } else if (code == ZDM_OK) {
+        code = check(ctl, &c, err);
+    }
+    ctl_compiled_fini(&c);
+    return code;
+}
