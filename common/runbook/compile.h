@@ -9,7 +9,8 @@
  *   statements.c   one SQL fence: split, parse, hand each statement to its kind
  *   alter.c, index.c, update.c, where.c, fill.c, delete.c, check.c  the kinds -> struct rb_step
  *   as_is.c, wait.c  statements as they are written, and waits
- *   refuse.c, recipes.c  every other statement: why not, and what to write instead
+ *   refuse.c, recipes.c, proof.c  every other statement: why not, and what to write instead
+ *   draft.c        plain SQL -> a whole runbook, by the same recipes
  *   expr.c, tree.c, functions.c  expressions: what they read, whether they are allowed, how they are written again
  *   flag.c         a flag fence                                   -> a gate
  *   assemble.c     the end of syncs, purge phase, ordinals        -> struct zdm_plan, struct zdm_notes
@@ -291,7 +292,10 @@ void rb_finish(struct rb *rb);
 struct zdm_plan *rb_make_plan(struct rb *rb);
 struct zdm_notes *rb_make_notes(struct rb *rb, bool with_steps);
 
-/* ---- recipes.c: ready text for hints ---- */
+/* ---- draft.c, recipes.c: ready text for hints ---- */
+/* The whole runbook for SQL that is refused as it stands, with a sentence in front; NULL when none can be drafted. */
+const char *rb_recipe_of(struct rb *rb, const char *sql);
+/* With a type: another type for `from`, computed by the expression. */
 const char *rb_recipe_rename(struct rb *rb, const char *table, const char *from, const char *to, const char *type,
                              const char *expression);
 const char *rb_recipe_not_null(struct rb *rb, const char *table, const char *column, const char *type);

@@ -1,80 +1,293 @@
 /*
- * recipes.c - runbooks that say what somebody wanted to say, ready to save: the hints of refused statements.
- *
- * Names are written as in the refused statement; each recipe compiles as it stands (a test compiles them).
+ * recipes.c - what cannot be done at once, as several steps between which the application is deployed: renames, other
+ * types, keys, columns that must have a value. The drafts of zdmctl new and the hints of refused statements are made
+ * here; each compiles as it stands (tests compile them).
  */
-#include "common/runbook/compile.h"
+#include "common/runbook/draft.h"
 
 #include <string.h>
+
+/* ---- columns ---- */
+
+static const char *declared_type(struct rb_draft *d, const struct rb_table *table, const char *column)
+{
+    if (d->type != NULL)
+        return d->type;
+    if (d->guess)
+        return "text";
+    d->missing = rb_format(d->rb, "%s.%s.%s", table->schema, table->name, column);
+    rb_draft_fail(d, rb_format(d->rb, "the type of %s is not known", column),
+                  "Write it with --type, as in --type 'varchar(80)'.");
+    return "text";
+}
+
+/* Both columns are kept equal, or the new one follows the old one, until the old one goes. */
+static void copy_column(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to,
+                        const char *type, const char *expression)
+{
+    struct rb *rb = d->rb;
+    const char *name = rb_table_text(rb, table), *old = rb_plain(rb, from), *new = rb_plain(rb, to);
+    bool guessed = d->guess && d->type == NULL && type == NULL;
+    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s", name, new,
+                 type != NULL ? type : declared_type(d, table, from),
+                 guessed ? rb_format(rb, " -- write the type of %s here", from) : "");
+    rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s WHERE %s IS NULL", name, new,
+                 expression == NULL ? old : expression, new);
+    rb_draft_say(d, RB_DRAFT_SWITCH,
+                 "Deploy the application that reads and writes `%s` instead of `%s`. Old code may go on running: %s.",
+                 to, from,
+                 expression == NULL ? "triggers keep both columns equal"
+                                    : "triggers compute the new column from the old one, but not back");
+    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_MAIN, "ALTER TABLE %s DROP COLUMN %s", name, old);
+    rb_draft_say(d, RB_DRAFT_CONTRACT,
+                 "No code names `%s` any more. It is hidden first, and dropped after the grace "
+                 "period.",
+                 from);
+    d->changes_writers = true;
+}
+
+void rb_recipe_column(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to)
+{
+    struct rb *rb = d->rb;
+    rb_draft_title(d, rb_format(rb, "%s-%s-to-%s", table->name, from, to),
+                   rb_format(rb, "Rename %s.%s to %s", table->name, from, to));
+    rb_draft_say(
+        d, RB_DRAFT_MIGRATE,
+        "Indexes and constraints of `%s` do not come along: add those that `%s` needs behind the UPDATE, a unique "
+        "index last.",
+        from, to);
+    copy_column(d, table, from, to, NULL, NULL);
+}
+
+/* ---- tables ---- */
+
+void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const char *to)
+{
+    struct rb *rb = d->rb;
+    struct rb_table other = {table->schema, to};
+    const char *schema = rb_plain(rb, table->schema);
+    const char *old = rb_format(rb, "%s.%s", schema, rb_plain(rb, table->name));
+    const char *new = rb_format(rb, "%s.%s", schema, rb_plain(rb, other.name));
+    rb_draft_title(d, rb_format(rb, "%s-to-%s", table->name, to), rb_format(rb, "Rename %s to %s", table->name, to));
+    rb_draft_say(d, RB_DRAFT_EXPAND,
+                 "A view that can be written gives the table its second name. Roles of the application need the same "
+                 "rights on it as on the table: add a GRANT to the fence.");
+    rb_draft_text(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN,
+                  rb_format(rb,
+                            "```sql {as-is lock=short}\nCREATE VIEW %s AS SELECT * FROM %s;\n```\n"
+                            "```sql {check}\nSELECT 1 WHERE to_regclass('%s') IS NULL;\n```\n"
+                            "```sql {rollback}\nDROP VIEW %s;\n```",
+                            new, old, new, new));
+    rb_draft_say(d, RB_DRAFT_SWITCH,
+                 "Deploy the application that names `%s` everywhere. `COPY` and `TRUNCATE` do not work on a view.", to);
+    rb_draft_say(d, RB_DRAFT_CONTRACT,
+                 "No code names `%s` any more. The view goes and the table takes its name, in one transaction.",
+                 table->name);
+    rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_MAIN,
+                  rb_format(rb,
+                            "```sql {as-is lock=short}\nDROP VIEW %s;\nALTER TABLE %s RENAME TO %s;\n```\n"
+                            "```sql {check}\nSELECT 1 WHERE to_regclass('%s') IS NOT NULL;\n```\n"
+                            "```sql {rollback}\nALTER TABLE %s RENAME TO %s;\nCREATE VIEW %s AS SELECT * FROM %s;\n```",
+                            new, old, rb_plain(rb, to), old, new, rb_plain(rb, table->name), new, old));
+    d->changes_writers = true;
+}
+
+/* ---- types ---- */
+
+static const char *type_name(const PgQuery__TypeName *type)
+{
+    return type->n_names == 0 ? "" : rb_string(type->names[type->n_names - 1]);
+}
+
+static bool is_one_of(const char *name, const char *const *names)
+{
+    for (size_t i = 0; names[i] != NULL; i++) {
+        if (strcmp(names[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int limit_of(const PgQuery__TypeName *type)
+{
+    if (type->n_typmods != 1 || type->typmods[0]->node_case != PG_QUERY__NODE__NODE_A_CONST ||
+        type->typmods[0]->a_const->val_case != PG_QUERY__A__CONST__VAL_IVAL)
+        return 0;
+    return type->typmods[0]->a_const->ival->ival;
+}
+
+/* "USING id::bigint" of a framework says what the copy does anyway. */
+static bool is_plain_cast(struct rb *rb, const char *using, const char *column, const char *type)
+{
+    const char *forms[] = {rb_format(rb, "%s::%s", rb_plain(rb, column), type),
+                           rb_format(rb, "%s::%s", rb_quote(rb, column), type), rb_plain(rb, column)};
+    for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
+        if (strcmp(using, forms[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A default, the sequence behind it, and the primary key go over to the new column. */
+static void move_key(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to)
+{
+    struct rb *rb = d->rb;
+    const char *schema = rb_plain(rb, table->schema), *name = rb_table_text(rb, table);
+    const char *full = rb_format(rb, "%s.%s", schema, rb_plain(rb, table->name));
+    const char *sequence = rb_format(rb, "%s.%s", schema, rb_plain(rb, rb_format(rb, "%s_%s_seq", table->name, from)));
+    const char *old = rb_plain(rb, from), *new = rb_plain(rb, to);
+    const char *index = rb_plain(rb, rb_format(rb, "%s_%s_key", table->name, to));
+    const char *key = rb_plain(rb, rb_format(rb, "%s_pkey", table->name));
+    const char *new_key = rb_plain(rb, rb_format(rb, "%s_%s_pkey", table->name, to));
+    rb_draft_say(d, RB_DRAFT_EXPAND,
+                 "Tables that refer to `%s.%s` need a column of the new type first, with a runbook of their own.",
+                 table->name, from);
+    rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, new);
+    rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "CREATE UNIQUE INDEX %s ON %s (%s)", index, name, new);
+    rb_draft_say(
+        d, RB_DRAFT_CONTRACT,
+        "The default and its sequence go over in one transaction, so that every INSERT has a value. Written for "
+        "a serial column; where `%s` is an identity column, write `ALTER COLUMN %s DROP IDENTITY` and a sequence "
+        "of your own here.",
+        from, from);
+    rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST,
+                  rb_format(rb,
+                            "```sql {as-is lock=short}\nALTER SEQUENCE %s AS bigint;\n"
+                            "ALTER SEQUENCE %s OWNED BY %s.%s;\n"
+                            "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT nextval('%s');\n"
+                            "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;\n```\n"
+                            "```sql {check}\nSELECT 1 FROM pg_attribute\nWHERE attrelid = '%s'::regclass AND attname = "
+                            "'%s' AND NOT atthasdef;\n```\n"
+                            "```sql {rollback}\nALTER TABLE %s ALTER COLUMN %s SET DEFAULT nextval('%s');\n"
+                            "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;\n"
+                            "ALTER SEQUENCE %s OWNED BY %s.%s;\n```",
+                            sequence, sequence, full, new, full, new, sequence, full, old, full, to, full, old,
+                            sequence, full, new, sequence, full, old));
+    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, "ALTER TABLE %s DROP CONSTRAINT %s", name, key);
+    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY (%s)", name,
+                 new_key, new);
+}
+
+void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type,
+                    const char *using)
+{
+    static const char *const integers[] = {"int2", "int4", "int8", NULL};
+    static const char *const zoned[] = {"timestamptz", NULL};
+    static const char *const texts[] = {"varchar", "bpchar", NULL};
+    struct rb *rb = d->rb;
+    const char *text = rb_deparse_type(rb, type), *name = type_name(type);
+    bool is_integer = is_one_of(name, integers), is_key = is_integer && strcmp(column, "id") == 0;
+    if (text == NULL) {
+        rb_draft_fail(d, "this type cannot be written in a runbook", "Write it more simply.");
+        return;
+    }
+    const char *to = rb_format(rb, "%s_%s", column, is_integer && strcmp(name, "int8") == 0 ? "bigint" : "new");
+    const char *expression = using != NULL && !is_plain_cast(rb, using, column, text) ? using : NULL;
+    if (expression == NULL && is_one_of(name, zoned)) {
+        expression = rb_format(rb, "%s AT TIME ZONE 'UTC'", rb_plain(rb, column));
+        rb_draft_say(d, RB_DRAFT_MIGRATE,
+                     "The old values are taken for UTC; write another zone where they are local times.");
+    }
+    if (expression == NULL && using != NULL && !is_integer)
+        expression = using;
+    rb_draft_title(d, rb_format(rb, "%s-%s-%s", table->name, column, name),
+                   rb_format(rb, "Change the type of %s.%s to %s", table->name, column, text));
+    if (is_one_of(name, texts) && limit_of(type) > 0 && using == NULL) {
+        rb_draft_say(
+            d, RB_DRAFT_MIGRATE,
+            "Rows that are too long stop the check. From the UPDATE on, the application's own writes of longer "
+            "values fail, too.");
+        rb_draft_text(d, RB_DRAFT_MIGRATE, RB_DRAFT_FIRST,
+                      rb_format(rb, "```sql {check}\nSELECT 1 FROM %s WHERE length(%s) > %d;\n```",
+                                rb_table_text(rb, table), rb_plain(rb, column), limit_of(type)));
+    }
+    if (is_key)
+        move_key(d, table, column, to);
+    copy_column(d, table, column, to, text, expression);
+}
+
+/* ---- columns that must have a value ---- */
+
+/* Something that the type can hold; what is right, only the author knows. */
+static const char *some_value(const PgQuery__TypeName *type)
+{
+    static const struct {
+        const char *type, *value;
+    } rows[] = {
+        {"bool", "false"},
+        {"int2", "0"},
+        {"int4", "0"},
+        {"int8", "0"},
+        {"numeric", "0"},
+        {"float4", "0"},
+        {"float8", "0"},
+        {"uuid", "gen_random_uuid()"},
+        {"timestamptz", "now()"},
+        {"timestamp", "now()"},
+        {"date", "CURRENT_DATE"},
+        {"json", "'{}'"},
+        {"jsonb", "'{}'"},
+        {"interval", "'0'"},
+        {"bytea", "''"},
+    };
+    if (type->n_array_bounds > 0)
+        return "'{}'";
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(rows[i].type, type_name(type)) == 0)
+            return rows[i].value;
+    }
+    return "''";
+}
+
+void rb_recipe_fill(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type)
+{
+    struct rb *rb = d->rb;
+    const char *name = rb_table_text(rb, table), *plain = rb_plain(rb, column);
+    rb_draft_say(d, RB_DRAFT_MIGRATE, "Write into the UPDATE which value `%s` has in rows that exist.", column);
+    rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s WHERE %s IS NULL", name, plain,
+                 some_value(type), plain);
+    rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that writes `%s` in every row.", column);
+    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, plain);
+    d->changes_writers = true;
+}
+
+/* ---- hints ---- */
+
+static const char *or_words(const char *recipe)
+{
+    return recipe != NULL ? recipe
+                          : "Write a new column, an UPDATE that fills it, and drop the old one in the contract "
+                            "phase.";
+}
 
 const char *rb_recipe_rename(struct rb *rb, const char *table, const char *from, const char *to, const char *type,
                              const char *expression)
 {
-    const char *old = rb_plain(rb, from), *new = rb_plain(rb, to);
-    const char *declared = type != NULL ? type : "text";
-    const char *remark = type != NULL ? "" : rb_format(rb, " -- write the type of %s here", from);
-    return rb_format(rb,
-                     "Save this as a runbook; both columns work until the last phase:\n"
-                     "\n"
-                     "## Phase 1: Expand\n"
-                     "```sql\n"
-                     "ALTER TABLE %s ADD COLUMN %s %s;%s\n"
-                     "```\n"
-                     "\n"
-                     "## Phase 2: Migrate\n"
-                     "```sql\n"
-                     "UPDATE %s SET %s = %s WHERE %s IS NULL;\n"
-                     "```\n"
-                     "\n"
-                     "## Phase 3: Switch\n"
-                     "Deploy the application that reads and writes %s.\n"
-                     "\n"
-                     "## Phase 4: Contract\n"
-                     "```sql\n"
-                     "ALTER TABLE %s DROP COLUMN %s;\n"
-                     "```",
-                     table, new, declared, remark, table, new, expression != NULL ? expression : old, new, to, table,
-                     old);
+    const char *old = rb_plain(rb, from);
+    if (type == NULL)
+        return or_words(
+            rb_recipe_of(rb, rb_format(rb, "ALTER TABLE %s RENAME COLUMN %s TO %s", table, old, rb_plain(rb, to))));
+    return or_words(
+        rb_recipe_of(rb, rb_format(rb, "ALTER TABLE %s ALTER COLUMN %s TYPE %s%s%s", table, old, type,
+                                   expression == NULL ? "" : " USING ", expression == NULL ? "" : expression)));
 }
 
 const char *rb_recipe_not_null(struct rb *rb, const char *table, const char *column, const char *type)
 {
     const char *name = rb_plain(rb, column);
-    return rb_format(rb,
-                     "Give it a constant default (ADD COLUMN %s %s NOT NULL DEFAULT …), or fill it first:\n"
-                     "\n"
-                     "## Phase 1: Expand\n"
-                     "```sql\n"
-                     "ALTER TABLE %s ADD COLUMN %s %s;\n"
-                     "```\n"
-                     "\n"
-                     "## Phase 2: Migrate\n"
-                     "```sql\n"
-                     "UPDATE %s SET %s = … WHERE %s IS NULL;\n"
-                     "```\n"
-                     "\n"
-                     "## Phase 3: Contract\n"
-                     "```sql\n"
-                     "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL;\n"
-                     "```",
-                     name, type, table, name, type, table, name, name, table, name);
+    const char *recipe = rb_recipe_of(rb, rb_format(rb, "ALTER TABLE %s ADD COLUMN %s %s NOT NULL", table, name, type));
+    return rb_format(rb, "Give it a constant default (ADD COLUMN %s %s NOT NULL DEFAULT …), or fill it first.\n%s",
+                     name, type, or_words(recipe));
 }
 
 const char *rb_recipe_default(struct rb *rb, const char *table, const char *column, const char *type,
                               const char *expression)
 {
     const char *name = rb_plain(rb, column);
-    return rb_format(rb,
-                     "Add the column without it, and fill it in the migrate phase (new rows are filled by a trigger):\n"
-                     "\n"
-                     "## Phase 1: Expand\n"
-                     "```sql\n"
-                     "ALTER TABLE %s ADD COLUMN %s %s;\n"
-                     "```\n"
-                     "\n"
-                     "## Phase 2: Migrate\n"
-                     "```sql\n"
-                     "UPDATE %s SET %s = %s WHERE %s IS NULL;\n"
-                     "```",
-                     table, name, type, table, name, expression, name);
+    return rb_format(
+        rb,
+        "Add the column without it, and fill it in the migrate phase (new rows are filled by a trigger):\n\n"
+        "## Phase 1: Expand\n```sql\nALTER TABLE %s ADD COLUMN %s %s;\n```\n\n"
+        "## Phase 2: Migrate\n```sql\nUPDATE %s SET %s = %s WHERE %s IS NULL;\n```",
+        table, name, type, table, name, expression, name);
 }

@@ -1,0 +1,85 @@
+/*
+ * draft.h - a runbook while it is drafted from plain SQL: shared by draft.c (what goes into which phase), recipes.c
+ * (what becomes several steps), proof.c (statements that are run as they are).
+ */
+#ifndef ZDM_RUNBOOK_DRAFT_H
+#define ZDM_RUNBOOK_DRAFT_H
+
+#include "common/runbook/tree.h"
+
+enum rb_draft_phase { RB_DRAFT_EXPAND, RB_DRAFT_MIGRATE, RB_DRAFT_SWITCH, RB_DRAFT_CONTRACT, RB_DRAFT_PHASES };
+
+/* Where in its phase a statement stands; of the same place, as written. */
+enum rb_draft_place { RB_DRAFT_FIRST, RB_DRAFT_MAIN, RB_DRAFT_LATE, RB_DRAFT_LAST };
+
+enum { RB_DRAFT_CONSTRAINTS = 64 };
+
+struct rb_draft_block {
+    enum rb_draft_place place;
+    const char *sql;  /* a statement without its semicolon, or */
+    const char *text; /* fences as they are */
+    struct rb_draft_block *next;
+};
+
+/* What the SQL says of a column as a whole. */
+struct rb_draft_column {
+    struct rb_table table;
+    const char *name;
+    bool added, filled, dropped, has_default, not_null;
+    struct rb_draft_column *next;
+};
+
+struct rb_draft {
+    struct rb *rb;
+    const char *type;     /* the present one of a column that is renamed, or gets another type; NULL */
+    bool guess;           /* text is taken where a type is not known, and said so */
+    bool changes_writers; /* the application must be deployed in between */
+    const char *subject;  /* for title and id: "Rename users.name to full_name" */
+    const char *slug;     /* "users-rename-name" */
+    const char *missing;  /* the column whose type is not known */
+    const char *failure, *hint;
+    struct rb_draft_block *blocks[RB_DRAFT_PHASES];
+    const char *prose[RB_DRAFT_PHASES]; /* paragraphs, or NULL */
+    struct rb_draft_column *columns;
+    const char *constraints[RB_DRAFT_CONSTRAINTS]; /* that the SQL adds */
+    size_t n_constraints;
+};
+
+/* Adds a statement; one paragraph of prose (once, where it is the same); fences as they are. */
+void rb_draft_sql(struct rb_draft *d, enum rb_draft_phase phase, enum rb_draft_place place, const char *fmt, ...)
+    ZDM_PRINTF(4, 5);
+void rb_draft_say(struct rb_draft *d, enum rb_draft_phase phase, const char *fmt, ...) ZDM_PRINTF(3, 4);
+void rb_draft_text(struct rb_draft *d, enum rb_draft_phase phase, enum rb_draft_place place, const char *text);
+/* The first failure is kept. */
+void rb_draft_fail(struct rb_draft *d, const char *message, const char *hint);
+void rb_draft_title(struct rb_draft *d, const char *slug, const char *subject);
+/* The phases as Markdown, without front matter and title. */
+const char *rb_draft_phases(struct rb_draft *d);
+struct rb_draft_column *rb_draft_column(struct rb_draft *d, const struct rb_table *table, const char *name);
+
+/* ---- recipes.c ---- */
+
+void rb_recipe_column(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to);
+void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const char *to);
+/* `using` is NULL or an expression. */
+void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type,
+                    const char *using);
+/* Old rows get a value, then NOT NULL. */
+void rb_recipe_fill(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type);
+
+/* ---- proof.c ---- */
+
+/* How a statement that is run as it is may be proven and taken back. */
+struct rb_proof {
+    const char *sql;   /* the statement, with schemas where as-is asks for them */
+    const char *check; /* NULL: not known */
+    const char *undo;  /* NULL: nothing takes it back */
+    bool is_removal;   /* belongs into the contract phase */
+};
+
+/* False when nothing is known of such a statement but its text. */
+bool rb_proof_of(struct rb_statement *s, struct rb_proof *out);
+/* The three fences (two without a way back). */
+const char *rb_as_is_fences(struct rb *rb, const struct rb_proof *proof);
+
+#endif
