@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/survey.h"
 
 static enum zdm_code connect_node(struct pgsql_work *w, struct zdm_error *err)
 {
@@ -91,7 +92,7 @@ enum zdm_code pgsql_perform(struct pgsql_work *w, struct zdm_error *err)
     case AGENT_OP_SIGNALS:
         return pgsql_signals(w, err);
     case AGENT_OP_SURVEY:
-        break;
+        return pgsql_survey(w, err);
     }
     return zdm_error_set(err, ZDM_BUG, "an operation of no kind");
 }

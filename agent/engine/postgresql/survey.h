@@ -1,0 +1,76 @@
+/*
+ * survey.h - what a plan would meet on this node (common/plan/survey.h): the parts of the engine's survey.
+ *
+ * All of it reads, in short read-only transactions, but for empty temporary clones that are rolled back or dropped
+ * (trial.h, survey_copies.c). What cannot be looked at is said as a finding, "not-surveyed", and never ends the survey;
+ * only a lost connection, a cancellation or the end of the time do.
+ */
+#ifndef AGENT_ENGINE_POSTGRESQL_SURVEY_H
+#define AGENT_ENGINE_POSTGRESQL_SURVEY_H
+
+#include "agent/engine/postgresql/work.h"
+#include "common/plan/survey.h"
+
+struct pgsql_survey {
+    struct pgsql_work *w;
+    const struct zdm_plan *plan;
+    struct zdm_survey *out;
+    const struct zdm_step *step; /* at hand; NULL: none */
+    bool full;                   /* no room for more findings, which the last one says */
+};
+
+/* survey.c: the operation. */
+enum zdm_code pgsql_survey(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+
+/* Adds a finding about the step at hand; nothing when the same was said before. message and hint are copied, cut to
+ * what travels, and what is no text in them becomes '?'. False without memory. */
+bool pgsql_survey_add(struct pgsql_survey *survey, enum zdm_survey_rule rule, enum zdm_level level, const char *object,
+                      const char *message, const char *hint);
+/* A part that could not be looked at: ZDM_OK with a finding, or the code again when the survey cannot go on. */
+enum zdm_code pgsql_survey_miss(struct pgsql_survey *survey, enum zdm_code code, const char *what,
+                                struct zdm_error *err) ZDM_CHECKED;
+/* A read-only transaction that waits for nobody. */
+enum zdm_code pgsql_survey_begin(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* malloc'd copy of a text of the database, of at most `most` bytes, in valid UTF-8 without control characters but
+ * newlines. NULL without memory. */
+char *pgsql_survey_text(const char *text, size_t most);
+
+/* What the plan itself makes before the step at hand. */
+bool pgsql_survey_makes_table(const struct pgsql_survey *survey, const struct zdm_table *table);
+bool pgsql_survey_makes_column(const struct pgsql_survey *survey, const char *column);
+bool pgsql_survey_makes_object(const struct pgsql_survey *survey, const char *object);
+/* The survey's part about a table, or NULL. Borrowed. */
+struct zdm_survey_table *pgsql_survey_table(const struct pgsql_survey *survey, const struct zdm_table *table);
+/* Has the plan a step with one of these actions (bits 1 << action)? */
+bool pgsql_survey_has(const struct zdm_plan *plan, uint64_t actions);
+#define PGSQL_DOES(action) (UINT64_C(1) << ZDM_ACTION_##action)
+
+/* survey_tables.c: outline, fingerprint, sizes and columns of the plan's tables. */
+enum zdm_code pgsql_survey_tables(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* survey_rules.c: the rules that are one query each: of the node, of each table, of the step at hand. */
+enum zdm_code pgsql_survey_node_rules(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_survey_table_rules(struct pgsql_survey *survey, const struct zdm_table *table,
+                                       struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_survey_step_rules(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* survey_node.c: version, rights, pooler, standbys. */
+enum zdm_code pgsql_survey_node(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* survey_statements.c: what the application is seen to write. */
+enum zdm_code pgsql_survey_statements(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* survey_copies.c: the derivation of the step at hand on an empty clone that has the plan's columns. */
+enum zdm_code pgsql_survey_copies(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* survey_steps.c: estimates and trials; the disk. */
+enum zdm_code pgsql_survey_steps(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* The survey's rules that are queries, for the table of rules and its test. */
+struct pgsql_survey_rule {
+    enum zdm_survey_rule rule;
+    enum zdm_level level; /* a third column of the answer may say another: 'note', 'warning', 'error' */
+    uint64_t actions;     /* of the step; of rules of node and table: some step of the plan has one. 0: any */
+    bool (*when)(const struct pgsql_survey *survey); /* NULL: always */
+    const char *sql;                                 /* behind the common WITH x, r: object, message[, level] */
+    const char *hint;
+};
+/* survey_steprules.c */
+extern const struct pgsql_survey_rule pgsql_survey_step_table[];
+extern const size_t pgsql_survey_step_table_n;
+
+#endif
