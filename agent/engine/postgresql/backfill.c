@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/postgresql/delete.h"
 #include "agent/engine/postgresql/images.h"
 #include "agent/engine/postgresql/journal.h"
 
@@ -85,7 +86,8 @@ static enum zdm_code fix_bound(struct pgsql_work *w, const struct pgsql_table *t
         code = pgsql_last_key(w, key, &bound, err);
     }
     if (code == ZDM_OK && w->step->inverse == ZDM_INVERSE_IMAGES) {
-        code = pgsql_images_make(w, key, err);
+        bool rows = w->step->action == ZDM_ACTION_DELETE;
+        code = rows ? pgsql_archive_make(w, key, err) : pgsql_images_make(w, key, err);
     }
     if (code == ZDM_OK) {
         struct pgsql_move move = {.step = w->op->step,
@@ -107,6 +109,9 @@ enum zdm_code pgsql_run_bound(struct pgsql_work *w, struct zdm_error *err)
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
     if (code == ZDM_OK) {
         code = pgsql_table_fit(&table, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_walk_refuse(w, &table, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_key_find(w->s, &table, &key, err);
@@ -131,7 +136,9 @@ static enum zdm_code check_walk_key(struct pgsql_work *w, const struct pgsql_wal
     }
     const char *then = pgsql_text(res, 0, 0);
     *stale = then != NULL && strcmp(then, walk->walk_key) != 0;
-    if (*stale && !w->step->derivation->idempotent) {
+    /* What is deleted is not deleted twice. */
+    bool again = w->step->derivation->idempotent || w->step->action == ZDM_ACTION_DELETE;
+    if (*stale && !again) {
         zdm_error_set(err, ZDM_REFUSED, "the key of %s.%s was changed in the middle of the walk", walk->table.schema,
                       walk->table.name);
         return zdm_error_detail(err, "Rows were done up to %s by (%s); now the key is (%s).", w->op->cursor, then,
@@ -155,15 +162,22 @@ static enum zdm_code change_chunk(struct pgsql_work *w, const struct pgsql_walk 
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = ZDM_OK;
     /* Images: who holds the rows cannot be passed by a key that moves. */
-    bool images = w->step->inverse == ZDM_INVERSE_IMAGES;
-    if (w->op->locked_form || images) {
+    bool images = w->step->inverse == ZDM_INVERSE_IMAGES, deletes = w->step->action == ZDM_ACTION_DELETE;
+    if (w->op->locked_form || (images && !deletes)) {
         code = pgsql_walk_range(w, walk->lock_first, walk->lock, chunk->last, NULL, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_walk_range(w, walk->change_first, walk->change, chunk->last, &res, err);
     }
+    if (code == ZDM_OK && deletes && images) {
+        code = pgsql_delete_same_columns(w, &walk->table, walk->columns, err);
+    }
     if (code != ZDM_OK) {
-        return zdm_error_wrap(err, "while changing %s.%s", walk->table.schema, walk->table.name);
+        /* The next attempt looks at the columns again. */
+        w->memory->stale = deletes;
+        code = pgsql_delete_explain(w, err);
+        return code == ZDM_REFUSED ? code
+                                   : zdm_error_wrap(err, "while changing %s.%s", walk->table.schema, walk->table.name);
     }
     w->result->rows_changed = (uint32_t)strtoul(PQcmdTuples(res), NULL, 10);
     return images ? pgsql_images_touch(w, err) : ZDM_OK;
@@ -173,6 +187,10 @@ enum zdm_code pgsql_run_batch(struct pgsql_work *w, struct zdm_error *err)
 {
     const struct pgsql_walk *walk = NULL;
     struct pgsql_chunk chunk = {0};
+    if (w->memory->stale) {
+        pgsql_walk_forget(w->memory);
+        w->memory->stale = false;
+    }
     bool fresh = w->memory->walk == NULL, stale = false;
     if (w->op->bound == NULL) {
         return zdm_error_set(err, ZDM_BUG, "a batch without a bound");

@@ -18,7 +18,8 @@ struct pgsql_walk {
     char *full_first, *full;     /* where a chunk of the full size ends; no row when fewer are left */
     char *next_first, *next;     /* where the next chunk ends and how many rows it has; without and with a cursor */
     char *lock_first, *lock;     /* locks the rows of a range in key order */
-    char *change_first, *change; /* UPDATE of a range */
+    char *change_first, *change; /* UPDATE or DELETE of a range */
+    char *columns;               /* of a DELETE: the table's, which that keeps; else NULL */
     char *left_first, *left;     /* how many rows of a range the old column cannot follow: of a SYNC_REMOVE, and of a
                                     comparison after the switch; else NULL */
     char *differ_first, *differ; /* key of a row in the range whose target is not what it should be */

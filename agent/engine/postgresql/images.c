@@ -277,9 +277,7 @@ static enum zdm_code begin_walk(struct pgsql_work *w, struct pgsql_walk_back *pl
     return code == ZDM_OK ? pgsql_rows_estimate(w, &images, &place->rows_total, err) : code;
 }
 
-/* The journal goes back to the step, with an empty walk. It stays where it stands further back: images of a later step
- * do not say that the steps in between were done. */
-static enum zdm_code stand_at_step(struct pgsql_work *w, struct zdm_error *err)
+enum zdm_code pgsql_images_stand_at_step(struct pgsql_work *w, struct zdm_error *err)
 {
     if (w->step->ordinal > w->op->journal_step) {
         return pgsql_journal_hold(w, err);
@@ -305,7 +303,7 @@ static enum zdm_code write_batch(struct pgsql_work *w, struct pgsql_walk_back *p
         code = pgsql_images_drop(w, w->step->object, err);
     }
     if (code == ZDM_OK) {
-        code = stand_at_step(w, err);
+        code = pgsql_images_stand_at_step(w, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_walk_back_write(w, place, err);

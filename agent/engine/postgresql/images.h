@@ -19,6 +19,9 @@ enum zdm_code pgsql_images_make(struct pgsql_work *w, const struct pgsql_key *ke
 enum zdm_code pgsql_images_touch(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* A batch of the way back. */
 enum zdm_code pgsql_images_write_back(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* In that batch: the journal goes back to the step, with an empty walk. It stays where it stands further back: images
+ * of a later step do not say that the steps in between were done. */
+enum zdm_code pgsql_images_stand_at_step(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* Drops the table and forgets it, in the transaction at hand. */
 enum zdm_code pgsql_images_drop(struct pgsql_work *w, const char *object, struct zdm_error *err) ZDM_CHECKED;
 

@@ -82,9 +82,9 @@ static enum zdm_code next_leftover(struct pgsql_work *w, struct leftover *out, s
         " coalesce(col_description(a.attrelid, a.attnum) = $4, false) FROM zdm.hidden h LEFT JOIN pg_attribute a"
         " ON a.attrelid = to_regclass(format('%I.%I', h.schema_name, h.table_name)) AND a.attname = h.hidden_name"
         " AND NOT a.attisdropped AND h.kind = 'column' WHERE h.migration = $1 AND h.by_rollback"
-        " AND h.kind IN ('column', 'table', 'type')"
+        " AND h.kind IN ('column', 'images', 'table', 'type')"
         " AND ($2::text IS NULL OR (h.schema_name, h.table_name) = ($2, $3::text))"
-        " ORDER BY array_position(ARRAY['column', 'table', 'type'], h.kind), h.hidden_at, h.name LIMIT 1";
+        " ORDER BY array_position(ARRAY['column', 'images', 'table', 'type'], h.kind), h.hidden_at, h.name LIMIT 1";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     char mark[ZDM_NAME_MAX + 8];
     pgsql_owner_mark(mark, w->op->migration);
@@ -138,6 +138,9 @@ static enum zdm_code drop_leftover(struct pgsql_short *attempt, const struct lef
     struct pgsql_work *w = attempt->w;
     const char *params[] = {w->op->migration, left->schema, left->table, left->hidden_name};
     enum zdm_code code = ZDM_OK;
+    if (strcmp(left->kind, "images") == 0) {
+        return pgsql_images_drop(w, left->hidden_name, err);
+    }
     if (strcmp(left->kind, "column") != 0) {
         code = pgsql_trash_drop(attempt, left->kind, left->hidden_name, left->name, err);
     } else if (left->there && left->ours) {
@@ -305,7 +308,7 @@ enum zdm_code pgsql_run_purge(struct pgsql_work *w, struct zdm_error *err)
     /* Leftovers go with a column of their table. They were hidden before it, but the same grace is asked of them. */
     const char *what = images ? "migration = $2 AND schema_name = $3 AND table_name = $4 AND hidden_name = $5"
                               : "migration = $2 AND schema_name = $3 AND table_name = $4 AND (hidden_name = $5 OR"
-                                " by_rollback) AND kind IN ('column', 'table', 'type')";
+                                " by_rollback) AND kind IN ('column', 'images', 'table', 'type')";
     enum zdm_code code = pgsql_hidden_is_due(w, what, 4, values, &due, err);
     if (code != ZDM_OK || !due) {
         return code;

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/postgresql/delete.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/walk_sql.h"
 
@@ -18,7 +19,7 @@ void pgsql_walk_free(struct pgsql_walk *walk)
     }
     char *const texts[] = {walk->full_first, walk->full,         walk->walk_key,     walk->next_first, walk->next,
                            walk->lock_first, walk->lock,         walk->change_first, walk->change,     walk->left_first,
-                           walk->left,       walk->differ_first, walk->differ,       walk->differ_one};
+                           walk->left,       walk->differ_first, walk->differ,       walk->differ_one, walk->columns};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         free(texts[i]);
     }
@@ -61,8 +62,9 @@ static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zd
     walk->next = pgsql_walk_next_text(facts, table, 3);
     walk->lock_first = pgsql_walk_lock_text(facts, step, 0);
     walk->lock = pgsql_walk_lock_text(facts, step, 2);
-    walk->change_first = pgsql_walk_batch_text(facts, step, 0);
-    walk->change = pgsql_walk_batch_text(facts, step, 2);
+    bool deletes = step->action == ZDM_ACTION_DELETE;
+    walk->change_first = deletes ? NULL : pgsql_walk_batch_text(facts, step, 0);
+    walk->change = deletes ? NULL : pgsql_walk_batch_text(facts, step, 2);
     walk->differ_first = pgsql_walk_differ_text(facts, table, 0, switched);
     walk->differ = pgsql_walk_differ_text(facts, table, 2, switched);
     walk->differ_one = pgsql_walk_differ_text(facts, table, PGSQL_WALK_ONE, switched);
@@ -70,9 +72,10 @@ static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zd
     walk->left_first = counts_left ? pgsql_walk_left_text(facts, step, 0) : NULL;
     walk->left = counts_left ? pgsql_walk_left_text(facts, step, 2) : NULL;
     bool whole = walk->full_first != NULL && walk->full != NULL && walk->walk_key != NULL && walk->next_first != NULL &&
-                 walk->next != NULL && walk->lock_first != NULL && walk->lock != NULL && walk->change_first != NULL &&
-                 walk->change != NULL && walk->differ_first != NULL && walk->differ != NULL &&
-                 walk->differ_one != NULL && (!counts_left || (walk->left_first != NULL && walk->left != NULL));
+                 walk->next != NULL && walk->lock_first != NULL && walk->lock != NULL &&
+                 (deletes || (walk->change_first != NULL && walk->change != NULL)) && walk->differ_first != NULL &&
+                 walk->differ != NULL && walk->differ_one != NULL &&
+                 (!counts_left || (walk->left_first != NULL && walk->left != NULL));
     if (!whole) {
         pgsql_walk_free(walk);
         return NULL;
@@ -93,24 +96,35 @@ enum zdm_code pgsql_walk_get(struct pgsql_work *w, const struct pgsql_walk **out
         return zdm_error_set(err, ZDM_BUG, "step %s removes no sync", w->step->id);
     }
     enum zdm_code code = pgsql_facts_read(w, derived, 0, &facts, err);
-    if (code == ZDM_OK) {
-        *out = w->memory->walk = build(&facts, w->step, is_switched(w));
-        code = w->memory->walk != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    struct pgsql_walk *walk = code == ZDM_OK ? build(&facts, w->step, is_switched(w)) : NULL;
+    if (code == ZDM_OK && walk == NULL) {
+        code = zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    if (code == ZDM_OK && w->step->action == ZDM_ACTION_DELETE) {
+        code = pgsql_delete_texts(w, &facts, &walk->change_first, &walk->change, &walk->columns, err);
     }
     pgsql_facts_fini(&facts);
-    return code;
+    if (code != ZDM_OK) {
+        pgsql_walk_free(walk);
+        return code;
+    }
+    *out = w->memory->walk = walk;
+    return ZDM_OK;
 }
 
 enum zdm_code pgsql_walk_begin(struct pgsql_work *w, struct zdm_error *err)
 {
-    char settings[256];
+    char settings[320];
     uint32_t limit_ms = w->op->time_limit_ms;
+    /* Foreign keys that others defer to the end would fail at COMMIT, where no row is named. */
+    const char *now = w->step->action == ZDM_ACTION_DELETE ? " SET CONSTRAINTS ALL IMMEDIATE;" : "";
+    const char *quiet = w->step->skip_triggers ? " SET LOCAL session_replication_role = replica;" : "";
     /* Shorter than the whole, so that a row held by somebody shows as what it is. */
     uint32_t lock_ms = w->op->lock_wait_ms != 0 ? w->op->lock_wait_ms : limit_ms - limit_ms / 4;
     snprintf(settings, sizeof settings,
              "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL statement_timeout = %" PRIu32
-             "; SET LOCAL lock_timeout = %" PRIu32 ";",
-             limit_ms, lock_ms);
+             "; SET LOCAL lock_timeout = %" PRIu32 ";%s%s",
+             limit_ms, lock_ms, now, quiet);
     return pgsql_begin(w->s, settings, err);
 }
 

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "agent/engine/postgresql/backfill.h"
+#include "agent/engine/postgresql/delete.h"
 #include "agent/engine/postgresql/images.h"
 #include "agent/engine/postgresql/journal.h"
 
@@ -41,9 +42,12 @@ static enum zdm_code of_step(struct pgsql_work *w, const char *sql, PGresult **o
 enum zdm_code pgsql_walk_back_begin(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char images[] = BEGIN_SQL("changed since and kept", "deleted or got another key since");
+    static const char archive[] =
+        BEGIN_SQL("", "not brought back: the key or another unique value is taken, or what it points at is gone");
     static const char catch_up[] =
         BEGIN_SQL("brought in step with the new column", "left, since the old column cannot hold the new value");
-    return of_step(w, w->step->action == ZDM_ACTION_SYNC_REMOVE ? catch_up : images, NULL, err);
+    bool deletes = w->step->action == ZDM_ACTION_DELETE;
+    return of_step(w, w->step->action == ZDM_ACTION_SYNC_REMOVE ? catch_up : deletes ? archive : images, NULL, err);
 }
 
 enum zdm_code pgsql_walk_back_forget(struct pgsql_work *w, struct zdm_error *err)
@@ -235,5 +239,8 @@ static enum zdm_code run_catch_up(struct pgsql_work *w, struct zdm_error *err)
 
 enum zdm_code pgsql_run_images_back(struct pgsql_work *w, struct zdm_error *err)
 {
+    if (w->step->action == ZDM_ACTION_DELETE) {
+        return pgsql_archive_write_back(w, err);
+    }
     return w->step->action == ZDM_ACTION_SYNC_REMOVE ? run_catch_up(w, err) : pgsql_images_write_back(w, err);
 }

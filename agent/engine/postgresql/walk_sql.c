@@ -347,7 +347,7 @@ char *pgsql_walk_lock_text(const struct pgsql_facts *facts, const struct zdm_ste
     zdm_buffer_puts(&b, "SELECT count(*) FROM (SELECT FROM ");
     pgsql_put_table(&b, &step->table);
     zdm_buffer_puts(&b, " AS t WHERE ");
-    if (step->inverse == ZDM_INVERSE_IMAGES) {
+    if (step->inverse == ZDM_INVERSE_IMAGES && step->action != ZDM_ACTION_DELETE) {
         put_images_where(&b, facts, step, cursor);
     } else {
         put_range(&b, &facts->key, cursor);

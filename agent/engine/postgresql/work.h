@@ -21,6 +21,7 @@ struct pgsql_memory {
     uint64_t opened;         /* of the session when it learnt it */
     bool clone_proved;       /* the statement was tried on an empty clone */
     struct pgsql_walk *walk; /* key and statements of a walk */
+    bool stale;              /* those are to be made anew */
 };
 
 struct pgsql_replicas; /* replica.h */
