@@ -1,141 +1,52 @@
 /*
- * index.c - CREATE INDEX, built concurrently, with a name that is known before it is built.
- *
- * PostgreSQL chooses a name for an index that has none only when it builds it; the plan chooses it now, by the same
- * rule, so that a retry after a crash finds the leftover of the attempt before.
+ * index.c - CREATE INDEX, built concurrently, with a name that is known before it is built; REINDEX.
  */
-#include "common/runbook/tree.h"
+#include "common/runbook/ddl.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-enum { NAME_MAX_BYTES = 63 };
+/* ---- what a constraint's index shares ---- */
 
-/* What PostgreSQL calls an expression in an index's name. */
-static const char *expression_name(const PgQuery__Node *node)
+/* Was a constraint of the table dropped in this phase already? It is taken for the other column's. */
+static bool has_lifted(const struct rb_ddl *d)
 {
-    const char *inner = NULL;
-    switch ((int)node->node_case) {
-    case PG_QUERY__NODE__NODE_COLUMN_REF:
-        return rb_expr_column(node);
-    case PG_QUERY__NODE__NODE_FUNC_CALL:
-        return rb_string(node->func_call->funcname[node->func_call->n_funcname - 1]);
-    case PG_QUERY__NODE__NODE_COALESCE_EXPR:
-        return "coalesce";
-    case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
-        return expression_name(node->collate_clause->arg);
-    case PG_QUERY__NODE__NODE_TYPE_CAST:
-        inner = expression_name(node->type_cast->arg);
-        if (inner != NULL || node->type_cast->type_name->n_names == 0)
-            return inner;
-        return rb_string(node->type_cast->type_name->names[node->type_cast->type_name->n_names - 1]);
-    default:
-        return NULL;
+    for (const struct rb_step *step = d->s->phase->first; step != NULL; step = step->next) {
+        if (step->step.action == ZDM_ACTION_LIFT_CONSTRAINT && strcmp(step->step.table.schema, d->table.schema) == 0 &&
+            strcmp(step->step.table.name, d->table.name) == 0)
+            return true;
     }
+    return false;
 }
 
-static size_t clip(const char *text, size_t n)
+bool rb_ddl_judge_unique(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at)
 {
-    while (n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80)
-        n--;
-    return n;
-}
-
-static const char *add_name(struct rb *rb, const char *names, const PgQuery__IndexElem *elem)
-{
-    const char *name = elem->expr == NULL ? elem->name : expression_name(elem->expr);
-    return rb_format(rb, "%s%s%s", names, names[0] == '\0' ? "" : "_", name == NULL ? "expr" : name);
-}
-
-/* table_columns_idx, the longer of the two parts shortened until it fits. */
-static const char *choose_name(struct rb *rb, const PgQuery__IndexStmt *index)
-{
-    const char *table = index->relation->relname, *columns = "";
-    for (size_t i = 0; i < index->n_index_params; i++)
-        columns = add_name(rb, columns, index->index_params[i]->index_elem);
-    for (size_t i = 0; i < index->n_index_including_params; i++)
-        columns = add_name(rb, columns, index->index_including_params[i]->index_elem);
-    size_t n = strlen(table), m = strlen(columns);
-    while (n + m + strlen("__idx") > NAME_MAX_BYTES) {
-        if (n > m)
-            n--;
-        else
-            m--;
+    struct rb *rb = d->s->rb;
+    const struct rb_sync *sync = rb_live_sync(rb, &d->table, column->name, false);
+    if (sync == NULL || !sync->install->step.derivation->both_ways)
+        return true;
+    if (d->s->phase->class == ZDM_PHASE_CONTRACT && !has_lifted(d)) {
+        rb_error(
+            rb, "unique-pair-early", at,
+            "Put it at the end of the last migrate phase, or behind the DROP CONSTRAINT or DROP COLUMN of the other "
+            "one.",
+            "column %s is still kept equal to another one: while both have a unique index, INSERT … ON CONFLICT "
+            "may fail",
+            column->name);
+        return false;
     }
-    n = clip(table, n);
-    m = clip(columns, m);
-    return rb_format(rb, "%.*s_%.*s_idx", (int)n, table, (int)m, columns);
+    rb_warning(rb, "unique-pair", at,
+               "If the old column has a unique index too, concurrent INSERT … ON CONFLICT may see 23505 until "
+               "one of them is gone.",
+               "column %s is kept equal to another one", column->name);
+    return true;
 }
 
-static bool may_build(struct rb_statement *s, const PgQuery__IndexStmt *index, const struct rb_table *table)
-{
-    struct rb *rb = s->rb;
-    size_t errors = rb->n_errors;
-    if (s->phase->class == ZDM_PHASE_SWITCH)
-        rb_error(rb, "index-in-switch", rb_at_start(s), "Move it to the end of the migrate phase.",
-                 "a switch phase changes no schema");
-    if (index->if_not_exists)
-        rb_note(rb, "if-not-exists", rb_at_word(s, 0, "if"), NULL,
-                "an index of that name that is not this migration's stops the step, IF NOT EXISTS or not");
-    for (size_t i = 0; i < index->n_index_params; i++) {
-        const char *name = index->index_params[i]->index_elem->name;
-        struct rb_column *column = rb_column_of(rb, table, name);
-        if (name[0] == '\0')
-            continue;
-        if (column->hide != NULL)
-            rb_error(rb, "column-hidden", rb_at_word(s, 0, name), "Remove it.", "column %s is dropped before this",
-                     name);
-        if (index->unique && column->sync != NULL && column->sync->step.derivation->both_ways)
-            rb_warning(rb, "unique-pair", rb_at_word(s, 0, name),
-                       "If the old column has a unique index too, concurrent INSERT … ON CONFLICT may see 23505 until "
-                       "one of them is gone.",
-                       "column %s is kept equal to another one", name);
-    }
-    return errors == rb->n_errors;
-}
-
-static void remember(struct rb_statement *s, const PgQuery__IndexStmt *stmt, const struct rb_table *table,
-                     const char *name)
-{
-    struct rb *rb = s->rb;
-    struct rb_index *index = rb_alloc(rb, sizeof *index);
-    struct rb_expr expr = {.n_columns = 0};
-    *index = (struct rb_index){.table = *table, .name = name, .unique = stmt->unique, .at = rb_at_start(s)};
-    for (size_t i = 0; i < stmt->n_index_params + stmt->n_index_including_params; i++) {
-        const PgQuery__IndexElem *elem = i < stmt->n_index_params
-                                             ? stmt->index_params[i]->index_elem
-                                             : stmt->index_including_params[i - stmt->n_index_params]->index_elem;
-        if (elem->expr != NULL) {
-            (void)rb_expr_examine(s, stmt->relation, elem->expr, "the index", &expr);
-            continue;
-        }
-        PgQuery__Node name_node = PG_QUERY__NODE__INIT, *fields[] = {&name_node}, ref_node = PG_QUERY__NODE__INIT;
-        PgQuery__String string = PG_QUERY__STRING__INIT;
-        PgQuery__ColumnRef ref = PG_QUERY__COLUMN_REF__INIT;
-        string.sval = elem->name;
-        name_node.node_case = PG_QUERY__NODE__NODE_STRING;
-        name_node.string = &string;
-        ref.fields = fields;
-        ref.n_fields = 1;
-        ref_node.node_case = PG_QUERY__NODE__NODE_COLUMN_REF;
-        ref_node.column_ref = &ref;
-        (void)rb_expr_examine(s, stmt->relation, &ref_node, "the index", &expr);
-    }
-    if (stmt->where_clause != NULL)
-        (void)rb_expr_examine(s, stmt->relation, stmt->where_clause, "the index's condition", &expr);
-    index->columns = expr.columns;
-    index->n_columns = expr.n_columns;
-    index->next = rb->indexes;
-    rb->indexes = index;
-}
-
-/* The statement with that name. libpg_query writes an index's name without quotes: a plain name stands in for it, and
- * is replaced in the finished text, in which it is the first identifier. */
-static const char *write_index(struct rb_statement *s, const struct rb_table *table, const char *name)
+/* libpg_query writes an index's name without quotes: a plain name stands in for it, and is replaced in the finished
+ * text, in which it is the first identifier. */
+const char *rb_ddl_index_sql(struct rb *rb, const PgQuery__Node *index, const struct rb_table *table, const char *name)
 {
     static const char stand_in[] = "zdm0index";
-    struct rb *rb = s->rb;
-    PgQuery__Node *copy = rb_node_copy(rb, s->node);
+    PgQuery__Node *copy = rb_node_copy(rb, index);
     copy->index_stmt->concurrent = 1;
     copy->index_stmt->if_not_exists = 0;
     rb_set_string(&copy->index_stmt->idxname, stand_in);
@@ -146,49 +57,146 @@ static const char *write_index(struct rb_statement *s, const struct rb_table *ta
     return rb_format(rb, "%.*s%s%s", (int)(at - sql), sql, rb_plain(rb, name), at + sizeof stand_in - 1);
 }
 
-static void add_step(struct rb_statement *s, PgQuery__IndexStmt *index, const struct rb_table *table, const char *name)
+struct rb_step *rb_ddl_index_step(const struct rb_ddl *d, const char *name, const char *sql)
 {
-    struct rb *rb = s->rb;
-    struct rb_place at = rb_at_start(s);
-    bool written_so = index->concurrent, named = index->idxname[0] != '\0';
-    const char *sql = write_index(s, table, name);
-    if (sql == NULL) {
-        rb_error(rb, "index", at, "Write it more simply.", "this index cannot be written in a plan");
-        return;
-    }
-    struct rb_step *step = rb_step_add(rb, s->phase, s->fence, ZDM_STEP_INDEX, ZDM_ACTION_CREATE_INDEX, ZDM_LOCK_LONG);
-    rb_step_table(step, table);
-    step->step.object = rb_dup(name);
-    step->step.sql = rb_dup(sql);
-    step->step.inverse = ZDM_INVERSE_SQL;
-    step->step.inverse_sql = rb_dup(
-        rb_format(rb, "DROP INDEX CONCURRENTLY IF EXISTS %s.%s", rb_quote(rb, table->schema), rb_quote(rb, name)));
-    step->note.line = at.line;
-    step->note.column = at.column;
-    step->note.rewritten = !written_so || !named;
-    free(step->note.source);
-    step->note.source = rb_dup(s->sql);
-    free(step->note.lock);
-    step->note.lock = rb_dup("SHARE UPDATE EXCLUSIVE; reads and writes go on");
+    struct rb *rb = d->s->rb;
+    struct rb_step *step = rb_ddl_step(d, ZDM_STEP_INDEX, ZDM_ACTION_CREATE_INDEX, ZDM_LOCK_LONG, NULL);
+    rb_step_object(step, name);
+    rb_step_sql(step, sql);
+    rb_step_inverse(
+        step, ZDM_INVERSE_SQL,
+        rb_format(rb, "DROP INDEX CONCURRENTLY IF EXISTS %s.%s", rb_quote(rb, d->table.schema), rb_quote(rb, name)));
     rb_step_does(step, "build the index %s concurrently; an invalid leftover is dropped first", name);
+    return step;
+}
+
+/* ---- CREATE INDEX ---- */
+
+static const PgQuery__IndexElem *element(const PgQuery__IndexStmt *index, size_t i)
+{
+    return i < index->n_index_params ? index->index_params[i]->index_elem
+                                     : index->index_including_params[i - index->n_index_params]->index_elem;
+}
+
+/* PostgreSQL wants IMMUTABLE; of its own functions it is known here which change. */
+static bool examine(const struct rb_ddl *d, const PgQuery__Node *node, const char *what, struct rb_expr *all)
+{
+    struct rb_expr one = {.n_columns = 0};
+    bool ok = rb_ddl_expr(d->s, node, what, &one);
+    if (ok && one.is_now) {
+        rb_error(d->s->rb, "index-changing", rb_at(d->s, (int)d->from),
+                 "Index the columns themselves, or an expression whose value never changes.",
+                 "%s uses something that has another value another time", what);
+        ok = false;
+    }
+    const char **columns = rb_alloc(d->s->rb, (all->n_columns + one.n_columns + 1) * sizeof *columns);
+    size_t n = 0;
+    for (size_t i = 0; i < all->n_columns; i++)
+        columns[n++] = all->columns[i];
+    for (size_t i = 0; i < one.n_columns; i++) {
+        if (!rb_expr_reads(all, one.columns[i]))
+            columns[n++] = one.columns[i];
+    }
+    all->columns = columns;
+    all->n_columns = n;
+    return ok;
+}
+
+static bool read_element(const struct rb_ddl *d, const PgQuery__IndexElem *elem, bool unique, struct rb_expr *all)
+{
+    if (elem->expr != NULL)
+        return examine(d, elem->expr, "the index", all);
+    struct rb_place at = rb_ddl_at_word(d, elem->name);
+    const struct rb_column *column = rb_ddl_column(d, elem->name, at);
+    const char **columns = rb_alloc(d->s->rb, (all->n_columns + 2) * sizeof *columns);
+    for (size_t i = 0; i < all->n_columns; i++)
+        columns[i] = all->columns[i];
+    if (!rb_expr_reads(all, elem->name)) {
+        columns[all->n_columns++] = elem->name;
+        all->columns = columns;
+    }
+    return column != NULL && (!unique || rb_ddl_judge_unique(d, column, at));
+}
+
+static bool read_columns(const struct rb_ddl *d, const PgQuery__IndexStmt *index, struct rb_expr *all)
+{
+    bool ok = true;
+    for (size_t i = 0; i < index->n_index_params + index->n_index_including_params; i++)
+        ok = read_element(d, element(index, i), index->unique && i < index->n_index_params, all) && ok;
+    if (index->where_clause != NULL)
+        ok = examine(d, index->where_clause, "the index's condition", all) && ok;
+    for (size_t i = 0; i < all->n_columns && ok; i++)
+        ok = rb_ddl_column(d, all->columns[i], rb_ddl_at_word(d, all->columns[i])) != NULL;
+    return ok;
 }
 
 void rb_compile_index(struct rb_statement *s, PgQuery__IndexStmt *index)
 {
     struct rb *rb = s->rb;
     struct rb_table table;
-    size_t errors = rb->n_errors;
-    if (!rb_relation(s, index->relation, &table) || !may_build(s, index, &table))
+    struct rb_expr all = {.n_columns = 0};
+    if (!rb_relation(s, index->relation, &table))
         return;
-    const char *name = index->idxname[0] != '\0' ? index->idxname : choose_name(rb, index);
-    for (const struct rb_index *other = rb->indexes; other != NULL; other = other->next) {
-        if (strcmp(other->name, name) == 0 && strcmp(other->table.schema, table.schema) == 0) {
-            rb_error(rb, "index-twice", rb_at_start(s), "Write a name: CREATE INDEX name ON …",
-                     "two indexes would have the name %s", name);
-            return;
-        }
+    struct rb_ddl d = rb_ddl_whole(s, &table);
+    if (!rb_ddl_phase(&d, RB_DDL_CREATE_INDEX, rb_at_start(s)) || !read_columns(&d, index, &all))
+        return;
+    if (index->if_not_exists)
+        rb_note(rb, "if-not-exists", rb_at_word(s, 0, "if"), NULL,
+                "an index of that name that is not this migration's stops the step, IF NOT EXISTS or not");
+    const char *name = index->idxname[0] != '\0' ? index->idxname
+                                                 : rb_choose_name(rb, &table, rb_index_columns_name(rb, index), "idx");
+    const char *sql = rb_ddl_index_sql(rb, s->node, &table, name);
+    if (sql == NULL)
+        rb_error(rb, "index", rb_at_start(s), "Write it more simply.", "this index cannot be written in a plan");
+    else if (rb_index_remember(&d, name, all.columns, all.n_columns, index->unique))
+        rb_ddl_index_step(&d, name, sql)->note.rewritten = !index->concurrent || index->idxname[0] == '\0';
+}
+
+/* ---- REINDEX ---- */
+
+static bool may_reindex(struct rb_statement *s, const PgQuery__ReindexStmt *reindex)
+{
+    if (reindex->relation == NULL || (reindex->kind != PG_QUERY__REINDEX_OBJECT_TYPE__REINDEX_OBJECT_INDEX &&
+                                      reindex->kind != PG_QUERY__REINDEX_OBJECT_TYPE__REINDEX_OBJECT_TABLE)) {
+        rb_error(s->rb, "reindex-many", rb_at_start(s), "Write REINDEX TABLE or REINDEX INDEX, one for each.",
+                 "a plan builds the indexes of named tables anew, not those of a schema or a database");
+        return false;
     }
-    remember(s, index, &table, name);
-    if (errors == rb->n_errors)
-        add_step(s, index, &table, name);
+    for (size_t i = 0; i < reindex->n_params; i++) {
+        const PgQuery__DefElem *option = reindex->params[i]->def_elem;
+        if (strcmp(option->defname, "concurrently") == 0 || strcmp(option->defname, "verbose") == 0)
+            continue;
+        rb_error(s->rb, "reindex-option", rb_at(s, option->location), "Leave it out.",
+                 "REINDEX with the option %s is not part of a plan", option->defname);
+        return false;
+    }
+    return true;
+}
+
+void rb_compile_reindex(struct rb_statement *s, PgQuery__ReindexStmt *reindex)
+{
+    struct rb *rb = s->rb;
+    struct rb_table table;
+    if (!may_reindex(s, reindex) || !rb_relation(s, reindex->relation, &table))
+        return;
+    bool one = reindex->kind == PG_QUERY__REINDEX_OBJECT_TYPE__REINDEX_OBJECT_INDEX;
+    const char *name = table.name;
+    if (one)
+        table.name = NULL;
+    struct rb_ddl d = rb_ddl_whole(s, &table);
+    const struct rb_object *object = one ? rb_object_find(rb, RB_OBJECT_INDEX, &table, name) : NULL;
+    if (!rb_ddl_phase(&d, RB_DDL_REINDEX, rb_at_start(s)))
+        return;
+    if (object != NULL && object->dropped != NULL) {
+        rb_error(rb, "index-dropped", rb_at_word(s, 0, name), "Remove it.", "the index %s is dropped before this",
+                 rb_plain(rb, name));
+        return;
+    }
+    struct rb_step *step = rb_ddl_step(&d, ZDM_STEP_INDEX, ZDM_ACTION_REINDEX, ZDM_LOCK_LONG, NULL);
+    if (one)
+        rb_step_object(step, name);
+    rb_step_inverse(step, ZDM_INVERSE_NONE, NULL);
+    step->note.rewritten = true;
+    rb_step_does(step, "build %s anew, concurrently; leftovers of an attempt that broke off are dropped",
+                 one ? rb_format(rb, "the index %s", rb_plain(rb, name)) : "each of its indexes");
 }

@@ -2,23 +2,37 @@
  * statements.c - one sql fence: split at semicolons, parse each statement alone (so that an error in one hides none in
  * the others), hand it to its kind.
  */
-#include "common/runbook/tree.h"
+#include "common/runbook/ddl.h"
 
 #include <string.h>
 
 static void dispatch(struct rb_statement *s)
 {
     PgQuery__Node *node = s->node;
-    if (s->fence->check) {
-        rb_compile_check(s);
-        return;
-    }
     switch ((int)node->node_case) {
     case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
         rb_compile_alter(s, node->alter_table_stmt);
         break;
     case PG_QUERY__NODE__NODE_INDEX_STMT:
         rb_compile_index(s, node->index_stmt);
+        break;
+    case PG_QUERY__NODE__NODE_REINDEX_STMT:
+        rb_compile_reindex(s, node->reindex_stmt);
+        break;
+    case PG_QUERY__NODE__NODE_CREATE_STMT:
+        rb_compile_create_table(s, node->create_stmt);
+        break;
+    case PG_QUERY__NODE__NODE_CREATE_ENUM_STMT:
+        rb_compile_create_enum(s, node->create_enum_stmt);
+        break;
+    case PG_QUERY__NODE__NODE_ALTER_ENUM_STMT:
+        rb_compile_alter_enum(s, node->alter_enum_stmt);
+        break;
+    case PG_QUERY__NODE__NODE_COMMENT_STMT:
+        rb_compile_comment(s, node->comment_stmt);
+        break;
+    case PG_QUERY__NODE__NODE_DROP_STMT:
+        rb_compile_drop(s, node->drop_stmt);
         break;
     case PG_QUERY__NODE__NODE_UPDATE_STMT:
         rb_compile_update(s, node->update_stmt);
@@ -30,6 +44,17 @@ static void dispatch(struct rb_statement *s)
         rb_refuse(s);
         break;
     }
+}
+
+static void compile_one(struct rb_statement *s)
+{
+    const struct rb_step *before = s->phase->last;
+    if (s->fence->check) {
+        rb_compile_check(s);
+        return;
+    }
+    dispatch(s);
+    rb_judge_order(s, before);
 }
 
 /* The server's message says where, seldom what to write. `offset` is where it stumbled. */
@@ -97,7 +122,7 @@ static void compile_statement(struct rb_statement *s, void *ctx)
 {
     (void)ctx;
     rb_qualify_types(s, &s->node->base);
-    dispatch(s);
+    compile_one(s);
 }
 
 static bool fence_has_batches(const struct rb_phase *phase, const struct rb_fence *fence)

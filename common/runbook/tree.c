@@ -4,7 +4,7 @@
  * What is written again (deparsed) is parsed once more and compared with the tree it came from, positions aside: SQL
  * that reaches a plan says what the user wrote, or the statement is refused.
  */
-#include "common/runbook/tree.h"
+#include "common/runbook/ddl.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -349,6 +349,23 @@ size_t rb_command_end(const struct rb_statement *s, size_t n)
 
 /* ---- names ---- */
 
+bool rb_may_change(struct rb_statement *s, const struct rb_table *table, struct rb_place at)
+{
+    struct rb *rb = s->rb;
+    if (strcmp(table->schema, "pg_catalog") == 0 || strcmp(table->schema, "information_schema") == 0 ||
+        strcmp(table->schema, "zdm") == 0) {
+        rb_error(rb, "system-table", at, "Change tables of the application only.", "table %s.%s belongs to the system",
+                 table->schema, table->name);
+        return false;
+    }
+    const struct rb_object *object = rb_object_find(rb, RB_OBJECT_TABLE, table, NULL);
+    if (object != NULL && object->dropped != NULL) {
+        rb_error(rb, "table-dropped", at, "Remove it.", "table %s is dropped before this", rb_table_text(rb, table));
+        return false;
+    }
+    return true;
+}
+
 bool rb_relation(struct rb_statement *s, const PgQuery__RangeVar *relation, struct rb_table *out)
 {
     struct rb *rb = s->rb;
@@ -365,13 +382,7 @@ bool rb_relation(struct rb_statement *s, const PgQuery__RangeVar *relation, stru
     }
     out->schema = relation->schemaname[0] != '\0' ? relation->schemaname : rb->front.schema;
     out->name = relation->relname;
-    if (strcmp(out->schema, "pg_catalog") == 0 || strcmp(out->schema, "information_schema") == 0 ||
-        strcmp(out->schema, "zdm") == 0) {
-        rb_error(rb, "system-table", at, "Change tables of the application only.", "table %s.%s belongs to the system",
-                 out->schema, out->name);
-        return false;
-    }
-    return true;
+    return rb_may_change(s, out, at);
 }
 
 static PgQuery__Node *string_node(const char *text)

@@ -73,6 +73,8 @@ bool rb_token_is(const struct rb_statement *s, const struct rb_token *token, con
 const char *rb_string(const PgQuery__Node *node);
 /* Schema and name of a relation, the runbook's schema filled in; false with a finding for what is no plain table. */
 bool rb_relation(struct rb_statement *s, const PgQuery__RangeVar *relation, struct rb_table *out);
+/* May the plan change a table of that name: one of the application's, and not dropped before? False with a finding. */
+bool rb_may_change(struct rb_statement *s, const struct rb_table *table, struct rb_place at);
 /* Types, operator classes and tables without a schema that are not PostgreSQL's own get the runbook's schema. */
 void rb_qualify_types(struct rb_statement *s, ProtobufCMessage *m);
 
@@ -129,8 +131,5 @@ void rb_compile_check(struct rb_statement *s);
 /* The query of a check, with schemas; NULL with findings where it is none. */
 const char *rb_check_sql(struct rb_statement *s);
 void rb_refuse(struct rb_statement *s);
-/* Refuses one command of ALTER TABLE; `at` is where it begins. */
-void rb_refuse_command(struct rb_statement *s, const struct rb_table *table, const PgQuery__AlterTableCmd *command,
-                       size_t from);
 
 #endif
