@@ -225,13 +225,24 @@ struct test_pg *test_pg_start(const struct test_pg_options *options)
 
 struct test_pg *test_pg_replica(struct test_pg *primary)
 {
+    return test_pg_standby(primary, NULL, NULL);
+}
+
+struct test_pg *test_pg_standby(struct test_pg *primary, const char *name, const char *config)
+{
     struct test_pg *pg = make();
     char data[PATH_SIZE], dsn[PATH_SIZE * 2];
     snprintf(data, sizeof data, "%s/data", pg->directory);
     snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(primary, "postgres", "postgres"));
     test_pg_program("pg_basebackup", (const char *const[]){"-D", data, "-d", dsn, "-R", "-X", "stream", "-c", "fast",
                                                            "--no-sync", NULL});
-    configure(pg, NULL);
+    char more[PATH_SIZE * 2] = "";
+    if (name != NULL) {
+        snprintf(more, sizeof more, "cluster_name = '%s'\n", name);
+    }
+    size_t used = strlen(more);
+    snprintf(more + used, sizeof more - used, "%s", config == NULL ? "" : config);
+    configure(pg, more);
     test_pg_resume(pg);
     return pg;
 }

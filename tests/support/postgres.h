@@ -23,6 +23,8 @@ struct test_pg_options {
 struct test_pg *test_pg_start(const struct test_pg_options *options);
 /* A streaming replica of the primary, started and connected. */
 struct test_pg *test_pg_replica(struct test_pg *primary);
+/* The same, streaming under a name, with more lines for postgresql.conf (NULL: none). */
+struct test_pg *test_pg_standby(struct test_pg *primary, const char *name, const char *config);
 /* Stops the server if it runs, removes its directory, frees. NULL is allowed. */
 void test_pg_free(struct test_pg *pg);
 

@@ -49,7 +49,7 @@ static void keep_reason(struct pgsql_replica *replica, const struct zdm_error *e
 {
     const char *text = strstr(err->message, " failed: ");
     text = text == NULL ? err->message : text + strlen(" failed: ");
-    const char *advice = strstr(text, " Is the server running");
+    const char *advice = strstr(text, "Is the server running");
     size_t n = advice == NULL ? strlen(text) : (size_t)(advice - text);
     while (n > 0 && strchr(" \t\n", text[n - 1]) != NULL) {
         n--;
@@ -119,45 +119,11 @@ static enum zdm_code read_only(struct pgsql_session *s, struct zdm_error *err)
     return pgsql_query(s, sql, 0, NULL, NULL, err);
 }
 
-static void open_one(struct pgsql_work *w, struct pgsql_replica *replica)
-{
-    struct zdm_error err = ZDM_ERROR_INIT;
-    if (pgsql_is_open(&replica->session) || pgsql_now_ms() < replica->next_try_ms) {
-        return;
-    }
-    if (replica->name[0] == '\0') {
-        name_it(replica);
-    }
-    struct pgsql_session *s = pgsql_replica_session(replica, 2 * FACTS_LIMIT_MS);
-    enum zdm_code code = pgsql_open(s, &err);
-    if (code == ZDM_OK) {
-        code = belongs(w, replica, &err);
-    }
-    if (code == ZDM_OK) {
-        code = read_only(s, &err);
-    }
-    if (code != ZDM_OK) {
-        pgsql_replica_failed(replica, &err);
-        return;
-    }
-    replica->why[0] = '\0';
-    replica->failures = 0;
-}
-
-void pgsql_replicas_open(struct pgsql_work *w)
-{
-    for (size_t i = 0; i < w->replicas->n; i++) {
-        open_one(w, &w->replicas->each[i]);
-    }
-}
-
-/* ---- Who streams from here ---- */
-
 /* The receiver's name: what primary_conninfo says, else cluster_name, which libpq shows as the fallback. */
 static const char facts_sql[] =
     "SELECT pg_is_in_recovery(), coalesce(w.status = 'streaming', false), coalesce(w.slot_name, ''),"
-    " coalesce(substring(w.conninfo FROM '(?:^| )application_name=(.*?)(?: [a-z_]+=|$)'),"
-    " substring(w.conninfo FROM '(?:^| )fallback_application_name=(.*?)(?: [a-z_]+=|$)'), ''),"
+    " coalesce(substring(' ' || w.conninfo || ' end=' FROM ' application_name=(.*?) [a-z_]+='),"
+    " substring(' ' || w.conninfo || ' end=' FROM ' fallback_application_name=(.*?) [a-z_]+='), ''),"
     " coalesce(host(inet_server_addr()), '')"
     " FROM (SELECT) AS one LEFT JOIN pg_stat_wal_receiver w ON true";
 
@@ -185,6 +151,41 @@ static void read_facts(struct pgsql_replica *replica)
         zdm_copy_text(replica->name, sizeof replica->name, replica->stream_name);
     }
 }
+
+static void open_one(struct pgsql_work *w, struct pgsql_replica *replica)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    if (pgsql_is_open(&replica->session) || pgsql_now_ms() < replica->next_try_ms) {
+        return;
+    }
+    if (replica->name[0] == '\0') {
+        name_it(replica);
+    }
+    struct pgsql_session *s = pgsql_replica_session(replica, 2 * FACTS_LIMIT_MS);
+    enum zdm_code code = pgsql_open(s, &err);
+    if (code == ZDM_OK) {
+        code = belongs(w, replica, &err);
+    }
+    if (code == ZDM_OK) {
+        code = read_only(s, &err);
+    }
+    if (code != ZDM_OK) {
+        pgsql_replica_failed(replica, &err);
+        return;
+    }
+    replica->why[0] = '\0';
+    replica->failures = 0;
+    read_facts(replica);
+}
+
+void pgsql_replicas_open(struct pgsql_work *w)
+{
+    for (size_t i = 0; i < w->replicas->n; i++) {
+        open_one(w, &w->replicas->each[i]);
+    }
+}
+
+/* ---- Who streams from here ---- */
 
 /* Standbys only: what replays tells how far; base backups and receivers of WAL do not. A row that this role may not
  * see counts. */
