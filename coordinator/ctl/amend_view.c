@@ -49,8 +49,6 @@ static void step_line(struct zdm_buffer *out, const struct zdm_step *step)
 {
     zdm_buffer_printf(out, "%s: ", zdm_action_name(step->action));
     ctl_step_sql(out, step);
-    if (out->len > 0 && step->sql == NULL && step->column != NULL && step->derivation == NULL)
-        zdm_buffer_printf(out, " %s", step->column);
     if (step->flag != NULL)
         zdm_buffer_printf(out, "%s", step->flag->key);
 }

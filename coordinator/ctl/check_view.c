@@ -168,6 +168,12 @@ static void put_finding(struct zdm_buffer *out, const struct ctl_look *look, con
         put_line(out, look, CTL_PLAIN, f->hint, INDENT);
 }
 
+static void put_explain(struct zdm_buffer *out, const struct ctl_look *look)
+{
+    zdm_buffer_puts(out, "\n");
+    ctl_wrap(out, look, CTL_DIM, "zdmctl explain RULE says more of what stands in [ ].", 0, 0);
+}
+
 static void put_findings(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
 {
     ctl_plan_text(out, look, NULL, check->notes);
@@ -177,7 +183,7 @@ static void put_findings(struct zdm_buffer *out, const struct ctl_look *look, co
     if (ctl_grouped_count(check->grouped, ZDM_LEVEL_ERROR) + ctl_grouped_count(check->grouped, ZDM_LEVEL_WARNING) +
             ctl_grouped_count(check->grouped, ZDM_LEVEL_NOTE) >
         0)
-        zdm_buffer_puts(out, "\nzdmctl explain RULE says more of what stands in [ ].\n");
+        put_explain(out, look);
 }
 
 static void put_waived(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
@@ -212,7 +218,7 @@ static void put_size(struct zdm_buffer *out, const struct ctl_look *look, const 
         ctl_number_text(min, sizeof min, (uint64_t)rows.min);
         ctl_number_text(max, sizeof max, (uint64_t)rows.max);
         zdm_buffer_printf(&line, "about %s rows", sum);
-        if (rows.n > 1)
+        if (rows.n > 1 && rows.max > rows.min)
             zdm_buffer_printf(&line, " (%s to %s, most on %s)", min, max, check->fleet->shards[rows.max_shard].shard);
     }
     if (ctl_range_of(check->fleet, ctl_pick_bytes, name, &bytes)) {
@@ -220,7 +226,7 @@ static void put_size(struct zdm_buffer *out, const struct ctl_look *look, const 
         ctl_bytes_text(min, sizeof min, bytes.min);
         ctl_bytes_text(max, sizeof max, bytes.max);
         zdm_buffer_printf(&line, "%s%s", line.len > 0 ? "; " : "", sum);
-        if (bytes.n > 1)
+        if (bytes.n > 1 && bytes.max > bytes.min)
             zdm_buffer_printf(&line, " (%s to %s)", min, max);
     }
     if (ctl_range_of(check->fleet, ctl_pick_index_bytes, name, &indexes)) {
@@ -326,38 +332,77 @@ static void lock_text(char *out, size_t size, const struct ctl_check *check, con
         snprintf(out, size, "%s%s", name, tried ? ", seen" : "");
 }
 
-static void put_step_row(struct ctl_table *table, const struct ctl_check *check, const struct zdm_step *step)
+/* What is known of one step over all shards. */
+struct step_texts {
+    char min[32], typical[32], max[32], lock[64], room[32];
+    const char *slowest;
+};
+
+static void step_texts(struct step_texts *out, const struct ctl_check *check, const struct zdm_step *step)
 {
-    char min[32] = "", typical[32] = "", max[32] = "", lock[64], room[32] = "";
-    const char *slowest = "";
     struct ctl_range time, bytes;
+    *out = (struct step_texts){.slowest = ""};
     if (ctl_range_of(check->fleet, ctl_pick_estimate, &step->ordinal, &time)) {
-        time_text(min, sizeof min, time.min);
-        time_text(typical, sizeof typical, time.typical);
-        time_text(max, sizeof max, time.max);
+        time_text(out->min, sizeof out->min, time.min);
+        time_text(out->typical, sizeof out->typical, time.typical);
+        time_text(out->max, sizeof out->max, time.max);
         if (time.n > 1 && time.max > time.min)
-            slowest = check->fleet->shards[time.max_shard].shard;
+            out->slowest = check->fleet->shards[time.max_shard].shard;
     }
     if (ctl_range_of(check->fleet, ctl_pick_room, &step->ordinal, &bytes) && bytes.max > 0)
-        ctl_bytes_text(room, sizeof room, bytes.max);
-    lock_text(lock, sizeof lock, check, step);
-    const char *const cells[] = {step->id, zdm_step_kind_name(step->kind), min, typical, max, slowest, room, lock};
-    ctl_table_row(table, cells);
+        ctl_bytes_text(out->room, sizeof out->room, bytes.max);
+    lock_text(out->lock, sizeof out->lock, check, step);
 }
 
-static void put_steps(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
+static void put_step_table(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
 {
     static const struct ctl_column columns[] = {{"STEP", CTL_COLUMN_TEXT},   {"KIND", CTL_COLUMN_TEXT},
                                                 {"LEAST", CTL_COLUMN_RIGHT}, {"TYPICAL", CTL_COLUMN_RIGHT},
                                                 {"MOST", CTL_COLUMN_RIGHT},  {"SLOWEST", CTL_COLUMN_TEXT},
                                                 {"DISK", CTL_COLUMN_RIGHT},  {"TABLE LOCK", CTL_COLUMN_WRAP}};
+    struct ctl_table *table = ctl_table_new(look, columns, sizeof columns / sizeof *columns, true);
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(check->plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(check->plan, o);
+        struct step_texts t;
+        step_texts(&t, check, step);
+        const char *const cells[] = {
+            step->id, zdm_step_kind_name(step->kind), t.min, t.typical, t.max, t.slowest, t.room, t.lock};
+        ctl_table_row(table, cells);
+    }
+    ctl_table_put(table, out);
+}
+
+/* A paragraph for each step, where a table does not fit. */
+static void put_step_lines(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
+{
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(check->plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(check->plan, o);
+        struct zdm_buffer line = ZDM_BUFFER_INIT;
+        struct step_texts t;
+        step_texts(&t, check, step);
+        zdm_buffer_printf(&line, "%s %s: ", step->id, zdm_step_kind_name(step->kind));
+        if (t.typical[0] != '\0')
+            zdm_buffer_printf(&line, "%s", t.typical);
+        if (t.slowest[0] != '\0')
+            zdm_buffer_printf(&line, " (%s to %s on %s)", t.min, t.max, t.slowest);
+        if (t.room[0] != '\0')
+            zdm_buffer_printf(&line, ", %s of disk", t.room);
+        zdm_buffer_printf(&line, "%slock %s", t.typical[0] != '\0' ? ", " : "", t.lock);
+        put_line(out, look, CTL_PLAIN, zdm_buffer_text(&line), 2);
+        zdm_buffer_fini(&line);
+    }
+}
+
+static void put_steps(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
+{
+    enum { TABLE_COLUMNS_MIN = 80 };
     if (ctl_fleet_survey_answered(check->fleet) == 0)
         return;
     put_heading(out, look, "Steps, and how long each takes on a shard");
-    struct ctl_table *table = ctl_table_new(look, columns, sizeof columns / sizeof *columns, true);
-    for (uint32_t o = 1; o <= zdm_plan_n_steps(check->plan); o++)
-        put_step_row(table, check, zdm_plan_step(check->plan, o));
-    ctl_table_put(table, out);
+    if (look->width >= TABLE_COLUMNS_MIN)
+        put_step_table(out, look, check);
+    else
+        put_step_lines(out, look, check);
     ctl_wrap(out, look, CTL_DIM,
              "Estimates, without waits for locks, traffic and other shards. \"seen\": the server took that lock on an "
              "empty clone.",

@@ -96,13 +96,22 @@ static void put_paragraphs(struct zdm_buffer *out, const struct ctl_look *look, 
     }
 }
 
+/* Has the command an option of its own with the name of one that every command takes? */
+static bool is_its_own(uint64_t own, const char *name)
+{
+    for (size_t id = 0; id < CTL_OPT_COUNT; id++)
+        if ((own >> id & 1) != 0 && strcmp(ctl_option_row((enum ctl_option_id)id)->name, name) == 0)
+            return true;
+    return false;
+}
+
 /* The options of every command by name: help of zdmctl says what they mean. */
-static void put_globals(struct zdm_buffer *out, const struct ctl_look *look)
+static void put_globals(struct zdm_buffer *out, const struct ctl_look *look, uint64_t own)
 {
     struct zdm_buffer line = ZDM_BUFFER_INIT;
     const char *comma = "Options of every command (zdmctl help): ";
     for (size_t id = 0; id < CTL_OPT_COUNT; id++) {
-        if ((CTL_GLOBAL >> id & 1) == 0)
+        if ((CTL_GLOBAL >> id & 1) == 0 || is_its_own(own, ctl_option_row((enum ctl_option_id)id)->name))
             continue;
         zdm_buffer_puts(&line, comma);
         option_cell(&line, ctl_option_row((enum ctl_option_id)id));
@@ -128,7 +137,7 @@ void ctl_help_command(struct zdm_buffer *out, const struct ctl_look *look, const
         zdm_buffer_puts(out, "\nOptions:\n");
         put_options(out, look, command->options);
     }
-    put_globals(out, look);
+    put_globals(out, look, command->options);
 }
 
 enum zdm_code ctl_run_help(struct ctl *ctl, struct zdm_error *err)

@@ -17,16 +17,59 @@ enum { STEP_COLUMN = 4, KIND_WIDTH = 9, LABEL_WIDTH = 6 };
 
 /* ---- what a step runs and how it is undone ---- */
 
+/* Out of sight, and back: what that means for each kind of thing. */
+struct sight_row {
+    enum zdm_action action;
+    const char *text;
+};
+
+static const char *sight_text(const struct sight_row *rows, size_t n, const struct zdm_step *step,
+                              const char *otherwise)
+{
+    for (size_t i = 0; i < n; i++)
+        if (rows[i].action == step->action)
+            return rows[i].text;
+    return otherwise;
+}
+
+static const char *hidden_text(const struct zdm_step *step)
+{
+    static const struct sight_row rows[] = {
+        {ZDM_ACTION_CREATE_TABLE, "the table is moved out of sight, and purged later; a rollback never drops"},
+        {ZDM_ACTION_CREATE_TYPE, "the type is moved out of sight, and purged later; a rollback never drops"}};
+    return sight_text(rows, sizeof rows / sizeof *rows, step,
+                      "the column is hidden, and purged later; a rollback never drops");
+}
+
+static const char *unhidden_text(const struct zdm_step *step)
+{
+    static const struct sight_row rows[] = {
+        {ZDM_ACTION_HIDE_TABLE, "the table comes back with its rows"},
+        {ZDM_ACTION_HIDE_INDEX, "the index stays"},
+        {ZDM_ACTION_LIFT_CONSTRAINT, "the constraint comes back, and is validated"},
+        {ZDM_ACTION_DROP_NOT_NULL, "the column is NOT NULL again, once no row is in the way"}};
+    return sight_text(rows, sizeof rows / sizeof *rows, step,
+                      step->exact_inverse ? "the column comes back, with all that was written since"
+                                          : "the column comes back as it was; rows written since have no value in it");
+}
+
+static const char *nothing_text(const struct zdm_step *step)
+{
+    static const struct sight_row rows[] = {{ZDM_ACTION_WIDEN_TYPE, "none: the wider type stays"},
+                                            {ZDM_ACTION_ADD_VALUE, "none: the value stays, unused"}};
+    return sight_text(rows, sizeof rows / sizeof *rows, step,
+                      step->exact_inverse ? "nothing to do" : "none: the old values are overwritten and not kept");
+}
+
 static const char *undo_text(const struct zdm_step *step)
 {
     switch (step->inverse) {
     case ZDM_INVERSE_NONE:
-        return step->exact_inverse ? "nothing to do" : "none: the old values are overwritten and not kept";
+        return nothing_text(step);
     case ZDM_INVERSE_HIDE:
-        return "the column is hidden, and purged later; a rollback never drops";
+        return hidden_text(step);
     case ZDM_INVERSE_UNHIDE:
-        return step->exact_inverse ? "the column comes back, with all that was written since"
-                                   : "the column comes back as it was; rows written since have no value in it";
+        return unhidden_text(step);
     case ZDM_INVERSE_SQL:
         return step->inverse_sql;
     case ZDM_INVERSE_REMOVE:
@@ -34,7 +77,8 @@ static const char *undo_text(const struct zdm_step *step)
     case ZDM_INVERSE_INSTALL:
         return "the triggers are installed again";
     case ZDM_INVERSE_IMAGES:
-        return "the old values are written back";
+        return step->action == ZDM_ACTION_DELETE ? "the rows are put back, but where their key is taken"
+                                                 : "the old values are written back";
     case ZDM_INVERSE_FORMER:
         return "it becomes what it was before";
     case ZDM_INVERSE_IMPOSSIBLE:
@@ -59,16 +103,8 @@ static void table_sql(struct zdm_buffer *out, const char *verb, const struct zdm
     quote(out, table->name);
 }
 
-/* What one batch does, without the key range that the agent puts around it. */
-static void batch_sql(struct zdm_buffer *out, const struct zdm_step *step)
+static void put_terms(struct zdm_buffer *out, const struct zdm_derivation *d)
 {
-    const struct zdm_derivation *d = step->derivation;
-    table_sql(out, "UPDATE ", &step->table);
-    for (size_t i = 0; i < d->n_assignments; i++) {
-        zdm_buffer_puts(out, i == 0 ? " t SET " : ", ");
-        quote(out, d->assignments[i].target);
-        zdm_buffer_printf(out, " = %s", d->assignments[i].expr);
-    }
     const char *const terms[] = {d->filter, d->guard};
     for (size_t i = 0, n = 0; i < 2; i++) {
         if (terms[i] != NULL)
@@ -76,24 +112,78 @@ static void batch_sql(struct zdm_buffer *out, const struct zdm_step *step)
     }
 }
 
-/* The SQL of a step, empty where it is made from the catalogue (triggers, comparisons). */
-void ctl_step_sql(struct zdm_buffer *out, const struct zdm_step *step)
+/* What one batch does, without the key range that the agent puts around it. */
+static void batch_sql(struct zdm_buffer *out, const struct zdm_step *step)
 {
-    if (step->sql != NULL) {
-        zdm_buffer_puts(out, step->sql);
-    } else if (step->action == ZDM_ACTION_BACKFILL) {
-        batch_sql(out, step);
-    } else if (step->action == ZDM_ACTION_HIDE_COLUMN) {
-        table_sql(out, "ALTER TABLE ", &step->table);
-        zdm_buffer_puts(out, " RENAME COLUMN ");
-        quote(out, step->column);
-        zdm_buffer_puts(out, " TO ");
-        quote(out, step->object);
-    } else if (step->action == ZDM_ACTION_PURGE_COLUMN) {
-        table_sql(out, "ALTER TABLE ", &step->table);
-        zdm_buffer_puts(out, " DROP COLUMN ");
+    const struct zdm_derivation *d = step->derivation;
+    table_sql(out, step->action == ZDM_ACTION_DELETE ? "DELETE FROM " : "UPDATE ", &step->table);
+    if (step->action == ZDM_ACTION_DELETE)
+        zdm_buffer_puts(out, " t");
+    for (size_t i = 0; i < d->n_assignments; i++) {
+        zdm_buffer_puts(out, i == 0 ? " t SET " : ", ");
+        quote(out, d->assignments[i].target);
+        zdm_buffer_printf(out, " = %s", d->assignments[i].expr);
+    }
+    put_terms(out, d);
+}
+
+/* "ALTER TABLE … RENAME COLUMN a TO b": verb, the table, a word, the first name, a word, the second. */
+struct made_row {
+    enum zdm_action action;
+    const char *verb, *before, *between;
+    bool column_first; /* else the object alone */
+};
+
+static const struct made_row made_rows[] = {
+    {ZDM_ACTION_HIDE_COLUMN, "ALTER TABLE ", " RENAME COLUMN ", " TO ", true},
+    {ZDM_ACTION_PURGE_COLUMN, "ALTER TABLE ", " DROP COLUMN ", NULL, false},
+    {ZDM_ACTION_LIFT_CONSTRAINT, "ALTER TABLE ", " DROP CONSTRAINT ", NULL, false},
+    {ZDM_ACTION_HIDE_TABLE, "ALTER TABLE ", " SET SCHEMA ", NULL, false},
+};
+
+static void made_sql(struct zdm_buffer *out, const struct zdm_step *step)
+{
+    for (size_t i = 0; i < sizeof made_rows / sizeof *made_rows; i++) {
+        const struct made_row *row = &made_rows[i];
+        if (row->action != step->action || step->table.name == NULL || step->object == NULL)
+            continue;
+        table_sql(out, row->verb, &step->table);
+        zdm_buffer_puts(out, row->before);
+        if (row->column_first) {
+            quote(out, step->column);
+            zdm_buffer_puts(out, row->between);
+        }
         quote(out, step->object);
     }
+}
+
+/* Of things that are named by a schema of their own. */
+static void object_sql(struct zdm_buffer *out, const struct zdm_step *step)
+{
+    const struct zdm_table object = {.schema = step->table.schema, .name = step->object};
+    const struct zdm_table moved = {.schema = step->object, .name = step->table.name};
+    if (step->action == ZDM_ACTION_PURGE_TABLE && moved.schema != NULL && moved.name != NULL)
+        table_sql(out, "DROP TABLE ", &moved);
+    else if (step->action == ZDM_ACTION_PURGE_INDEX && object.name != NULL)
+        table_sql(out, "DROP INDEX CONCURRENTLY ", &object);
+    else if (step->action == ZDM_ACTION_REINDEX && object.name != NULL)
+        table_sql(out, "REINDEX INDEX CONCURRENTLY ", &object);
+    else if (step->action == ZDM_ACTION_REINDEX && step->table.name != NULL)
+        table_sql(out, "REINDEX TABLE CONCURRENTLY ", &step->table);
+}
+
+void ctl_step_sql(struct zdm_buffer *out, const struct zdm_step *step)
+{
+    if (step->sql != NULL)
+        zdm_buffer_puts(out, step->sql);
+    else if (step->action == ZDM_ACTION_BACKFILL || step->action == ZDM_ACTION_DELETE)
+        batch_sql(out, step);
+    else if (step->wait != NULL && step->wait->until != NULL)
+        zdm_buffer_puts(out, step->wait->until);
+    else
+        made_sql(out, step);
+    if (out->len == 0)
+        object_sql(out, step);
 }
 
 static const struct zdm_step_notes *notes_of(const struct zdm_notes *notes, const struct zdm_step *step)
@@ -252,6 +342,18 @@ static bool same_source(const struct zdm_step_notes *a, const struct zdm_step_no
     return a->line == b->line && a->column == b->column && strcmp(a->source, b->source) == 0;
 }
 
+/* What the compiler says of it, else the strongest lock that the action takes. */
+static void put_lock(struct view *v, const struct zdm_step *step, const struct zdm_step_notes *note, size_t column)
+{
+    enum zdm_table_lock lock = zdm_action_table_lock(step->action);
+    if (step->lock == ZDM_LOCK_NONE && step->kind != ZDM_STEP_BACKFILL)
+        return;
+    if (note->lock[0] != '\0')
+        put_labelled(v, "lock", column, note->lock);
+    else if (lock != ZDM_TABLE_LOCK_NONE)
+        put_labelled(v, "lock", column, zdm_table_lock_name(lock));
+}
+
 static void put_step(struct view *v, const struct zdm_step *step)
 {
     const struct zdm_step_notes *note = notes_of(v->notes, step);
@@ -268,8 +370,9 @@ static void put_step(struct view *v, const struct zdm_step *step)
     if ((note->rewritten || v->all_sql) && sql.len > 0)
         put_labelled(v, "sql", column, zdm_buffer_text(&sql));
     zdm_buffer_fini(&sql);
-    if (step->lock != ZDM_LOCK_NONE || step->kind == ZDM_STEP_BACKFILL)
-        put_labelled(v, "lock", column, note->lock);
+    put_lock(v, step, note, column);
+    if (step->proof_sql != NULL)
+        put_labelled(v, "check", column, step->proof_sql);
     if (step->inverse != ZDM_INVERSE_NONE || !step->exact_inverse) {
         put_labelled(v, "undo", column, undo_text(step));
         v->any_undo = true;
@@ -358,6 +461,21 @@ static void put_finding(struct view *v, const struct zdm_finding *finding)
     zdm_buffer_puts(v->out, "\n");
 }
 
+/* Where more is said of the findings: of the one rule that they have, or of each. */
+static void put_explain(struct view *v)
+{
+    const char *rule = "RULE";
+    for (size_t i = 0; i < v->notes->n_findings; i++)
+        rule = i == 0 || strcmp(rule, v->notes->findings[i].rule) == 0 ? v->notes->findings[i].rule : "RULE";
+    if (v->notes->n_findings == 0)
+        return;
+    zdm_buffer_puts(v->out, "\n");
+    ctl_style(v->out, v->look, CTL_DIM);
+    zdm_buffer_printf(v->out, "zdmctl explain %s", rule);
+    ctl_style(v->out, v->look, CTL_PLAIN);
+    zdm_buffer_puts(v->out, strcmp(rule, "RULE") == 0 ? " says more of what stands in [ ].\n" : " says more.\n");
+}
+
 void ctl_plan_text(struct zdm_buffer *out, const struct ctl_look *look, const struct zdm_plan *plan,
                    const struct zdm_notes *notes)
 {
@@ -371,6 +489,7 @@ void ctl_plan_text(struct zdm_buffer *out, const struct ctl_look *look, const st
     }
     for (size_t i = 0; i < notes->n_findings; i++)
         put_finding(&v, &notes->findings[i]);
+    put_explain(&v);
 }
 
 void ctl_plan_phase_text(struct zdm_buffer *out, const struct ctl_look *look, const struct zdm_plan *plan,
@@ -395,9 +514,11 @@ static json_t *step_json(const struct zdm_step *step, const struct zdm_step_note
     zdm_buffer_fini(&sql);
     json_t *inverse = json_pack("{s:s, s:b, s:s?}", "kind", zdm_inverse_name(step->inverse), "exact",
                                 (int)step->exact_inverse, "sql", step->inverse_sql);
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:i, s:i, s:b, s:s, s:s, s:o}", "id", step->id, "kind",
+    enum zdm_table_lock lock = zdm_action_table_lock(step->action);
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s, s:o}", "id", step->id, "kind",
                      zdm_step_kind_name(step->kind), "action", zdm_action_name(step->action), "engine",
-                     zdm_engine_name(step->engine), "sql", statements, "lock", note->lock, "lock_class",
+                     zdm_engine_name(step->engine), "sql", statements, "lock", note->lock, "table_lock",
+                     lock == ZDM_TABLE_LOCK_NONE ? "none" : zdm_table_lock_name(lock), "lock_class",
                      zdm_lock_class_name(step->lock), "line", (int)note->line, "column", (int)note->column, "rewritten",
                      (int)note->rewritten, "source", note->source, "does", note->does, "inverse", inverse);
 }

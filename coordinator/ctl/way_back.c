@@ -128,6 +128,12 @@ static bool is_hidden_with_sync(const struct zdm_plan *plan, const struct zdm_st
     return false;
 }
 
+/* "" for a step that names no table. */
+static const char *table_name(const struct zdm_step *step)
+{
+    return step->table.name != NULL ? step->table.name : "";
+}
+
 static void sync_text(char *out, size_t size, const struct zdm_plan *plan, const struct zdm_step *step, uint32_t floor)
 {
     struct zdm_buffer text = ZDM_BUFFER_INIT;
@@ -148,7 +154,8 @@ void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const st
                    uint32_t from)
 {
     char name[2 * ZDM_IDENTIFIER_MAX + 80];
-    const char *column = step->column != NULL ? column_text(name, sizeof name, &step->table, step->column) : "";
+    bool of_table = step->column != NULL && step->table.name != NULL;
+    const char *column = of_table ? column_text(name, sizeof name, &step->table, step->column) : "";
     out[0] = '\0';
     switch (step->action) {
     case ZDM_ACTION_ADD_COLUMN:
@@ -201,10 +208,13 @@ void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const st
         snprintf(out, size, "%s gets its former default back", column);
         break;
     case ZDM_ACTION_SET_STORAGE:
-        snprintf(out, size, "the former parameters of %s come back", step->table.name);
+        snprintf(out, size, "the former parameters of %s come back", of_table ? column : table_name(step));
         break;
     case ZDM_ACTION_COMMENT:
-        snprintf(out, size, "the former comment comes back");
+        snprintf(out, size, "the former comment of %s comes back",
+                 of_table               ? column
+                 : step->object != NULL ? step->object
+                                        : table_name(step));
         break;
     case ZDM_ACTION_CREATE_TABLE:
         snprintf(out, size, "table %s moved out of sight, kept until zdmctl purge", step->table.name);
@@ -216,7 +226,7 @@ void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const st
         snprintf(out, size, "table %s comes back", step->table.name);
         break;
     case ZDM_ACTION_HIDE_INDEX:
-        snprintf(out, size, "index %s stays", step->object);
+        snprintf(out, size, "index %s stays: it was never out of use", step->object);
         break;
     case ZDM_ACTION_ATTACH_PARTITION:
     case ZDM_ACTION_DETACH_PARTITION:
@@ -226,24 +236,51 @@ void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const st
     case ZDM_ACTION_DELETE:
         if (step->inverse == ZDM_INVERSE_IMAGES)
             snprintf(out, size, "deleted rows of %s put back, but where their key is taken", step->table.name);
+        else
+            snprintf(out, size, "deleted rows of %s stay deleted", step->table.name);
         break;
     case ZDM_ACTION_AS_IS:
         if (step->inverse == ZDM_INVERSE_SQL)
-            snprintf(out, size, "the rollback of the runbook is run: %.80s", step->inverse_sql);
+            snprintf(out, size, "the runbook's own rollback is run: %.80s%s", step->inverse_sql,
+                     strlen(step->inverse_sql) > 80 ? " ..." : "");
+        else
+            snprintf(out, size, "the as-is statement cannot be taken back");
+        break;
+    case ZDM_ACTION_PURGE_TABLE:
+        snprintf(out, size, "stops where table %s is dropped already", table_name(step));
+        break;
+    case ZDM_ACTION_PURGE_INDEX:
+        snprintf(out, size, "stops where index %s is dropped already", step->object);
+        break;
+    case ZDM_ACTION_WIDEN_TYPE:
+        snprintf(out, size, "%s keeps its wider type", column);
+        break;
+    case ZDM_ACTION_ADD_VALUE:
+        snprintf(out, size, "the new value of type %s stays, unused", step->object);
         break;
     case ZDM_ACTION_DROP_CONSTRAINT:
     case ZDM_ACTION_VALIDATE:
     case ZDM_ACTION_CHECK_QUERY:
     case ZDM_ACTION_CHECK_COMPARE:
     case ZDM_ACTION_PURGE_IMAGES:
-    case ZDM_ACTION_PURGE_TABLE:
-    case ZDM_ACTION_PURGE_INDEX:
-    case ZDM_ACTION_WIDEN_TYPE:
-    case ZDM_ACTION_ADD_VALUE:
     case ZDM_ACTION_REINDEX:
     case ZDM_ACTION_GATE_WAIT:
         break;
     }
+}
+
+/* What a step is about, in one word or two: an as-is statement may name no table at all. */
+static const char *subject_text(char *out, size_t size, const struct zdm_step *step)
+{
+    if (step->action == ZDM_ACTION_AS_IS)
+        snprintf(out, size, "the as-is statement%s%s", step->table.name != NULL ? " on " : "", table_name(step));
+    else if (step->column != NULL && step->table.name != NULL)
+        column_text(out, size, &step->table, step->column);
+    else if (step->table.name != NULL)
+        snprintf(out, size, "%s", step->table.name);
+    else
+        snprintf(out, size, "%s", step->object != NULL ? step->object : "it");
+    return out;
 }
 
 const char *ctl_inexact_text(const struct zdm_step *step)
@@ -252,6 +289,14 @@ const char *ctl_inexact_text(const struct zdm_step *step)
         return NULL;
     if (step->action == ZDM_ACTION_HIDE_COLUMN)
         return "comes back as it was; rows written since have no value in it";
+    if (step->action == ZDM_ACTION_DELETE)
+        return step->inverse == ZDM_INVERSE_IMAGES ? "gets its rows back, but where their key is taken"
+                                                   : "loses its rows for good";
+    if (step->action == ZDM_ACTION_AS_IS)
+        return step->inverse == ZDM_INVERSE_SQL ? "is taken back by what the runbook says, which nobody can prove"
+                                                : "cannot be taken back";
+    if (step->action == ZDM_ACTION_WIDEN_TYPE || step->action == ZDM_ACTION_ADD_VALUE)
+        return "stays as the migration made it";
     if (step->kind == ZDM_STEP_PURGE)
         return "is dropped for good";
     if (step->action == ZDM_ACTION_BACKFILL)
@@ -383,9 +428,7 @@ static void put_inexact(struct page *p, uint32_t needed)
         const char *why = ctl_inexact_text(step);
         if (why == NULL || step->kind == ZDM_STEP_PURGE || zdm_plan_phase_of(way->plan, o) <= way->to_phase)
             continue;
-        const char *what =
-            step->column != NULL ? column_text(name, sizeof name, &step->table, step->column) : step->table.name;
-        snprintf(text, sizeof text, "not exact: step %s: %s %s", step->id, what, why);
+        snprintf(text, sizeof text, "not exact: step %s: %s %s", step->id, subject_text(name, sizeof name, step), why);
         line(p, CTL_WARN, 0, text);
         any = true;
     }
