@@ -34,7 +34,7 @@ enum zdm_code pgsql_table_find(struct pgsql_session *s, const struct zdm_table *
     return ZDM_OK;
 }
 
-enum zdm_code pgsql_table_fit(const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_table_plain(const struct pgsql_table *table, struct zdm_error *err)
 {
     if (table->kind != 'r' && table->kind != 'p') {
         return zdm_error_set(err, ZDM_UNSUPPORTED, "%s.%s is no ordinary table", table->schema, table->name);
@@ -43,13 +43,19 @@ enum zdm_code pgsql_table_fit(const struct pgsql_table *table, struct zdm_error 
         zdm_error_set(err, ZDM_UNSUPPORTED, "%s.%s takes part in table inheritance", table->schema, table->name);
         return zdm_error_detail(err, "Rows of a child would pass by the triggers, and keys repeat across children.");
     }
-    if (table->hides_rows) {
+    return ZDM_OK;
+}
+
+enum zdm_code pgsql_table_fit(const struct pgsql_table *table, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_table_plain(table, err);
+    if (code == ZDM_OK && table->hides_rows) {
         zdm_error_set(err, ZDM_REFUSED, "row level security of %s.%s hides rows from the agent", table->schema,
                       table->name);
         return zdm_error_hint(err, "Give the agent's role BYPASSRLS, or make it a member of the owner without FORCE "
                                    "ROW LEVEL SECURITY.");
     }
-    return ZDM_OK;
+    return code;
 }
 
 #define EXACT_TYPES "'int2','int4','int8','oid','bool','uuid','date','time','timestamp','timestamptz','bytea'"
@@ -255,7 +261,8 @@ bool pgsql_is_owner(const char *comment, const char *migration)
 {
     char mark[ZDM_NAME_MAX + 8];
     pgsql_owner_mark(mark, migration);
-    return comment != NULL && strcmp(comment, mark) == 0;
+    const char *line = comment == NULL ? NULL : strrchr(comment, '\n');
+    return comment != NULL && strcmp(line == NULL ? comment : line + 1, mark) == 0;
 }
 
 void pgsql_short_name(char out[9], const char *migration)

@@ -46,7 +46,9 @@ struct pgsql_column {
 /* ZDM_NOT_FOUND when there is no such table. */
 enum zdm_code pgsql_table_find(struct pgsql_session *s, const struct zdm_table *table, struct pgsql_table *out,
                                struct zdm_error *err) ZDM_CHECKED;
-/* Refuses what is no ordinary or partitioned table, inheritance, and row level security that hides rows. */
+/* Refuses what is no ordinary or partitioned table, and inheritance. */
+enum zdm_code pgsql_table_plain(const struct pgsql_table *table, struct zdm_error *err) ZDM_CHECKED;
+/* The same, and row level security that hides rows. */
 enum zdm_code pgsql_table_fit(const struct pgsql_table *table, struct zdm_error *err) ZDM_CHECKED;
 
 /* ZDM_NOT_FOUND when there is no such column. */
@@ -77,7 +79,8 @@ void pgsql_put_differs(struct zdm_buffer *b, const char *a, const char *c, bool 
 /* Appends the column's zero value: what a NOT NULL column holds when nothing better is known. False: none known. */
 bool pgsql_put_zero(struct zdm_buffer *b, const struct pgsql_column *column);
 
-/* "zdm:<migration>", the comment that marks what a migration made; does a comment say so? */
+/* "zdm:<migration>", the comment that marks what a migration made; does a comment say so? It may be a person's comment
+ * with the mark on a last line of its own. */
 void pgsql_owner_mark(char out[ZDM_NAME_MAX + 8], const char *migration);
 bool pgsql_is_owner(const char *comment, const char *migration);
 /* Eight hexadecimal digits of a migration's id, for the names of what has no room for all of it. */

@@ -1,8 +1,8 @@
 /*
- * ddl.c - the short class of statements: add column, add check, set not null, drop constraint (locks.h).
+ * ddl.c - the short class of statements, by the rules of actions.c.
  *
- * One transaction: all locks first, a look under the lock, the statement, the owner's mark, and the journal's step. An
- * answer that is lost leaves either all of it or nothing, and inspect tells which.
+ * One transaction: all locks first, a look under the lock, what is kept of the former state, the statement, the owner's
+ * mark, and the journal's step. An answer that is lost leaves either all of it or nothing, and inspect tells which.
  */
 #include "agent/engine/postgresql/ddl.h"
 
@@ -11,40 +11,57 @@
 #include <string.h>
 
 #include "agent/engine/postgresql/journal.h"
-#include "agent/engine/postgresql/locks.h"
+#include "agent/engine/postgresql/looks.h"
+#include "agent/engine/postgresql/trial.h"
+
+static void put_marked(struct zdm_buffer *sql, const struct zdm_step *step, enum pgsql_mark mark)
+{
+    static const char *const words[] = {[PGSQL_MARK_NONE] = "",
+                                        [PGSQL_MARK_COLUMN] = "COLUMN ",
+                                        [PGSQL_MARK_CONSTRAINT] = "CONSTRAINT ",
+                                        [PGSQL_MARK_TABLE] = "TABLE ",
+                                        [PGSQL_MARK_TYPE] = "TYPE "};
+    zdm_buffer_printf(sql, "COMMENT ON %s", words[mark]);
+    if (mark == PGSQL_MARK_CONSTRAINT) {
+        pgsql_put_name(sql, step->object);
+        zdm_buffer_puts(sql, " ON ");
+    }
+    if (mark == PGSQL_MARK_TYPE) {
+        pgsql_put_table(sql, &(struct zdm_table){step->table.schema, step->object});
+    } else {
+        pgsql_put_table(sql, &step->table);
+    }
+    if (mark == PGSQL_MARK_COLUMN) {
+        zdm_buffer_puts(sql, ".");
+        pgsql_put_name(sql, step->column);
+    }
+}
 
 /* "COMMENT ON … IS 'zdm:<migration>'" for what the step makes; nothing for what it only changes. */
-static enum zdm_code mark_owner(struct pgsql_work *w, struct zdm_error *err)
+static enum zdm_code mark_owner(struct pgsql_work *w, enum pgsql_mark mark, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    char mark[ZDM_NAME_MAX + 8];
-    pgsql_owner_mark(mark, w->op->migration);
-    if (w->step->action == ZDM_ACTION_ADD_COLUMN) {
-        zdm_buffer_puts(&sql, "COMMENT ON COLUMN ");
-        pgsql_put_table(&sql, &w->step->table);
-        zdm_buffer_puts(&sql, ".");
-        pgsql_put_name(&sql, w->step->column);
-    } else if (w->step->action == ZDM_ACTION_ADD_CHECK) {
-        zdm_buffer_puts(&sql, "COMMENT ON CONSTRAINT ");
-        pgsql_put_name(&sql, w->step->object);
-        zdm_buffer_puts(&sql, " ON ");
-        pgsql_put_table(&sql, &w->step->table);
-    } else {
+    char text[ZDM_NAME_MAX + 8];
+    if (mark == PGSQL_MARK_NONE) {
         return ZDM_OK;
     }
+    pgsql_owner_mark(text, w->op->migration);
+    put_marked(&sql, w->step, mark);
     zdm_buffer_puts(&sql, " IS ");
-    pgsql_put_literal(&sql, mark);
+    pgsql_put_literal(&sql, text);
     return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
 }
 
 /* SET NOT NULL reads the whole table under its lock unless a validated CHECK proves that there is nothing to find. */
-static enum zdm_code need_valid_check(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_may_set_not_null(struct pgsql_short *attempt, const struct pgsql_table *table,
+                                     struct zdm_error *err)
 {
     static const char sql[] =
         "SELECT EXISTS (SELECT FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid"
         " AND c.conkey = ARRAY[a.attnum] WHERE c.conrelid = $1::oid AND c.contype = 'c' AND c.convalidated"
         " AND a.attname = $2 AND pg_get_constraintdef(c.oid) ~ 'IS NOT NULL')";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    struct pgsql_work *w = attempt->w;
     enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){table->oid, w->step->column}, &res, err);
     if (code != ZDM_OK || pgsql_true(res, 0, 0)) {
         return code;
@@ -54,40 +71,60 @@ static enum zdm_code need_valid_check(struct pgsql_work *w, const struct pgsql_t
 }
 
 /* The catalogue does not say who set a NOT NULL. One that was there before is not ours to take away on the way back. */
-static enum zdm_code note_not_null(struct pgsql_work *w, struct zdm_error *err)
+enum zdm_code pgsql_note_not_null(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
     static const char sql[] =
         "INSERT INTO zdm.owned (migration, step, kind, schema_name, object) VALUES ($1, $2::int4, 'not null', $3,"
         " format('%I.%I', $4::text, $5::text)) ON CONFLICT (kind, schema_name, object) DO UPDATE SET migration ="
         " excluded.migration, step = excluded.step, since = now()";
+    struct pgsql_work *w = attempt->w;
     char step[16];
+    (void)table;
     snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
     const char *params[] = {w->op->migration, step, w->step->table.schema, w->step->table.name, w->step->column};
     return pgsql_query(w->s, sql, 5, params, NULL, err);
 }
 
-static enum zdm_code change(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+static enum zdm_code lock_all(struct pgsql_short *attempt, const struct pgsql_action *a,
+                              const struct pgsql_table *table, struct zdm_error *err)
 {
-    enum zdm_code code = ZDM_OK;
-    if (w->step->action == ZDM_ACTION_SET_NOT_NULL) {
-        code = need_valid_check(w, table, err);
+    enum zdm_code code = a->lock_others == NULL ? ZDM_OK : a->lock_others(attempt, table, err);
+    if (code != ZDM_OK || a->lock == PGSQL_NO_LOCK || table == NULL) {
+        return code;
     }
-    if (code == ZDM_OK) {
-        code = pgsql_run_statement(w, w->step->sql, err);
-    }
-    if (code == ZDM_OK && w->step->action == ZDM_ACTION_SET_NOT_NULL) {
-        code = note_not_null(w, err);
-    }
-    return code == ZDM_OK ? mark_owner(w, err) : code;
+    struct pgsql_table locked = *table;
+    locked.kind = a->lock_only ? 'r' : locked.kind;
+    return pgsql_short_lock(attempt, &locked, a->lock, err);
 }
 
-/* What adds something is tried on a clone first, unless a look says already that there is nothing to add. */
+static enum zdm_code part(pgsql_part_fn *fn, struct pgsql_short *attempt, const struct pgsql_table *table,
+                          struct zdm_error *err)
+{
+    return fn == NULL ? ZDM_OK : fn(attempt, table, err);
+}
+
+/* Under the locks. */
+static enum zdm_code change(struct pgsql_short *attempt, const struct pgsql_action *a, const struct pgsql_table *table,
+                            struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    enum zdm_code code = part(a->may, attempt, table, err);
+    if (code == ZDM_OK) {
+        code = part(a->keep, attempt, table, err);
+    }
+    if (code == ZDM_OK) {
+        code = a->change != NULL ? a->change(attempt, table, err) : pgsql_run_statement(w, w->step->sql, err);
+    }
+    if (code == ZDM_OK) {
+        code = mark_owner(w, a->mark, err);
+    }
+    return code == ZDM_OK ? part(a->note, attempt, table, err) : code;
+}
+
+/* Tried on a clone first, unless a look says already that there is nothing to change. */
 static enum zdm_code prove(struct pgsql_work *w, struct zdm_error *err)
 {
     enum agent_proof proof = AGENT_PROOF_NONE;
-    if (w->step->action != ZDM_ACTION_ADD_COLUMN && w->step->action != ZDM_ACTION_ADD_CHECK) {
-        return ZDM_OK;
-    }
     enum zdm_code code = pgsql_look(w, &proof, err);
     if (code != ZDM_OK || proof == AGENT_PROOF_DONE) {
         return code;
@@ -95,20 +132,14 @@ static enum zdm_code prove(struct pgsql_work *w, struct zdm_error *err)
     return proof == AGENT_PROOF_FOREIGN ? err->code : pgsql_prove_on_clone(w, err);
 }
 
-enum zdm_code pgsql_run_ddl(struct pgsql_work *w, struct zdm_error *err)
+static enum zdm_code run_short(struct pgsql_work *w, const struct pgsql_action *a, const struct pgsql_table *table,
+                               struct zdm_error *err)
 {
-    struct pgsql_table table;
     struct pgsql_short attempt;
     enum agent_proof proof = AGENT_PROOF_NONE;
-    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    enum zdm_code code = pgsql_short_begin(&attempt, w, err);
     if (code == ZDM_OK) {
-        code = prove(w, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_short_begin(&attempt, w, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_short_lock(&attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
+        code = lock_all(&attempt, a, table, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_look(w, &proof, err);
@@ -117,7 +148,7 @@ enum zdm_code pgsql_run_ddl(struct pgsql_work *w, struct zdm_error *err)
         return err->code;
     }
     if (code == ZDM_OK && proof != AGENT_PROOF_DONE) {
-        code = change(w, &table, err);
+        code = change(&attempt, a, table, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_journal_step_on(w, err);
@@ -129,4 +160,24 @@ enum zdm_code pgsql_run_ddl(struct pgsql_work *w, struct zdm_error *err)
         w->result->outcome = proof == AGENT_PROOF_DONE ? AGENT_ALREADY : AGENT_OK;
     }
     return code;
+}
+
+enum zdm_code pgsql_run_ddl(struct pgsql_work *w, struct zdm_error *err)
+{
+    const struct pgsql_action *a = pgsql_action_of(w->step);
+    struct pgsql_table table;
+    if (a != NULL && a->run != NULL) {
+        return a->run(w, err);
+    }
+    if (a == NULL || !a->ddl) {
+        return zdm_error_set(err, ZDM_BUG, "step %s is no change of the short class", w->step->id);
+    }
+    enum zdm_code code = a->of_table ? pgsql_table_find(w->s, &w->step->table, &table, err) : ZDM_OK;
+    if (code == ZDM_OK && a->of_table) {
+        code = pgsql_table_plain(&table, err);
+    }
+    if (code == ZDM_OK && a->tried) {
+        code = prove(w, err);
+    }
+    return code == ZDM_OK ? run_short(w, a, a->of_table ? &table : NULL, err) : code;
 }

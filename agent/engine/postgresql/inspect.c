@@ -2,7 +2,7 @@
  * inspect.c - is a step done? The catalogue and the journal of this node answer, never memory.
  *
  * FOREIGN means that a name which the step needs is taken by something that does not carry this migration's mark; the
- * error then says what.
+ * error then says what. Which look belongs to which kind of step: actions.c.
  */
 #include "agent/engine/postgresql/ddl.h"
 
@@ -12,194 +12,170 @@
 #include "agent/engine/postgresql/images.h"
 #include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/looks.h"
 #include "agent/engine/postgresql/sync.h"
 #include "agent/engine/postgresql/undo.h"
 
-struct look {
-    struct pgsql_work *w;
-    const struct zdm_step *step;
-    struct pgsql_table table;
-    enum agent_proof proof;
-};
-
-static enum zdm_code foreign(struct look *look, struct zdm_error *err, const char *what, const char *name)
+enum zdm_code pgsql_look_foreign(enum agent_proof *out_proof, const struct pgsql_table *table, const char *what,
+                                 const char *name, struct zdm_error *err)
 {
-    look->proof = AGENT_PROOF_FOREIGN;
-    zdm_error_set(err, ZDM_EXISTS, "%s %s of %s.%s is there and was not made by this migration", what, name,
-                  look->table.schema, look->table.name);
+    *out_proof = AGENT_PROOF_FOREIGN;
+    if (table != NULL) {
+        zdm_error_set(err, ZDM_EXISTS, "%s %s of %s.%s is there and was not made by this migration", what, name,
+                      table->schema, table->name);
+    } else {
+        zdm_error_set(err, ZDM_EXISTS, "%s %s is there and was not made by this migration", what, name);
+    }
     zdm_error_hint(err, "Rename it or drop it, or choose another name.");
     return ZDM_OK;
 }
 
-static enum agent_proof done_if(bool done)
+enum zdm_code pgsql_query_as_plan(struct pgsql_work *w, const char *sql, PGresult **out, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer path = ZDM_BUFFER_INIT;
+    zdm_buffer_puts(&path, "SET LOCAL search_path = pg_catalog, ");
+    pgsql_put_name(&path, w->step->table.schema == NULL ? "public" : w->step->table.schema);
+    enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&path), NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, sql, 0, NULL, out, err);
+    }
+    return code == ZDM_OK ? pgsql_script(w->s, "SET LOCAL search_path = pg_catalog", NULL, err) : code;
+}
+
+enum agent_proof pgsql_done_if(bool done)
 {
     return done ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
 }
 
-static enum zdm_code look_at_added_column(struct look *look, struct zdm_error *err)
+enum zdm_code pgsql_look_added_column(struct pgsql_work *w, const struct pgsql_table *table,
+                                      enum agent_proof *out_proof, struct zdm_error *err)
 {
     struct pgsql_column column;
     bool found = false;
-    enum zdm_code code = pgsql_column_look(look->w->s, &look->table, look->step->column, &found, &column, err);
+    enum zdm_code code = pgsql_column_look(w->s, table, w->step->column, &found, &column, err);
     if (code != ZDM_OK || !found) {
-        look->proof = AGENT_PROOF_NOT_DONE;
+        *out_proof = AGENT_PROOF_NOT_DONE;
         return code;
     }
-    bool ours = pgsql_is_owner(column.comment, look->w->op->migration);
+    bool ours = pgsql_is_owner(column.comment, w->op->migration);
     pgsql_column_fini(&column);
-    look->proof = AGENT_PROOF_DONE;
-    return ours ? ZDM_OK : foreign(look, err, "column", look->step->column);
+    *out_proof = AGENT_PROOF_DONE;
+    return ours ? ZDM_OK : pgsql_look_foreign(out_proof, table, "column", w->step->column, err);
 }
 
-static enum zdm_code look_at_not_null(struct look *look, struct zdm_error *err)
+enum zdm_code pgsql_look_not_null(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
+                                  struct zdm_error *err)
 {
     struct pgsql_column column;
-    enum zdm_code code = pgsql_column_find(look->w->s, &look->table, look->step->column, &column, err);
+    enum zdm_code code = pgsql_column_find(w->s, table, w->step->column, &column, err);
     if (code == ZDM_OK) {
-        look->proof = done_if(column.not_null);
+        *out_proof = pgsql_done_if(column.not_null);
         pgsql_column_fini(&column);
     }
     return code;
 }
 
-static enum zdm_code look_at_constraint(struct look *look, struct zdm_error *err)
-{
-    static const char sql[] = "SELECT convalidated, obj_description(oid, 'pg_constraint') FROM pg_constraint"
-                              " WHERE conrelid = $1::oid AND conname = $2";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    const char *params[] = {look->table.oid, look->step->object};
-    enum zdm_code code = pgsql_query(look->w->s, sql, 2, params, &res, err);
-    if (code != ZDM_OK) {
-        return code;
-    }
-    bool drop = look->step->action == ZDM_ACTION_DROP_CONSTRAINT;
-    if (PQntuples(res) == 0) {
-        look->proof = done_if(drop);
-        return ZDM_OK;
-    }
-    if (!pgsql_is_owner(pgsql_text(res, 0, 1), look->w->op->migration)) {
-        return foreign(look, err, "constraint", look->step->object);
-    }
-    look->proof = done_if(!drop && (look->step->action == ZDM_ACTION_ADD_CHECK || pgsql_true(res, 0, 0)));
-    return ZDM_OK;
-}
-
-static enum zdm_code look_at_hidden_column(struct look *look, struct zdm_error *err)
+enum zdm_code pgsql_look_hidden_column(struct pgsql_work *w, const struct pgsql_table *table,
+                                       enum agent_proof *out_proof, struct zdm_error *err)
 {
     struct pgsql_column plain = {0}, hidden = {0};
     bool plain_there = false, hidden_there = false;
-    struct pgsql_session *s = look->w->s;
-    enum zdm_code code = pgsql_column_look(s, &look->table, look->step->column, &plain_there, &plain, err);
+    enum zdm_code code = pgsql_column_look(w->s, table, w->step->column, &plain_there, &plain, err);
     if (code == ZDM_OK) {
-        code = pgsql_column_look(s, &look->table, look->step->object, &hidden_there, &hidden, err);
+        code = pgsql_column_look(w->s, table, w->step->object, &hidden_there, &hidden, err);
     }
-    bool ours = pgsql_is_owner(hidden.comment, look->w->op->migration);
+    bool ours = pgsql_is_owner(hidden.comment, w->op->migration);
     pgsql_column_fini(&plain);
     pgsql_column_fini(&hidden);
     if (code != ZDM_OK) {
         return code;
     }
-    if (look->step->action == ZDM_ACTION_PURGE_COLUMN) {
+    if (w->step->action == ZDM_ACTION_PURGE_COLUMN) {
         /* The plain name may be used anew by then. */
         bool none = false;
-        code = pgsql_leftovers_look(look->w, &none, err);
-        look->proof = done_if(!hidden_there && none);
+        code = pgsql_leftovers_look(w, &none, err);
+        *out_proof = pgsql_done_if(!hidden_there && none);
         return code;
     }
     if (hidden_there && !ours) {
-        return foreign(look, err, "column", look->step->object);
+        return pgsql_look_foreign(out_proof, table, "column", w->step->object, err);
     }
     if (hidden_there && plain_there) {
-        return foreign(look, err, "column", look->step->column);
+        return pgsql_look_foreign(out_proof, table, "column", w->step->column, err);
     }
     if (!hidden_there && !plain_there) {
-        return zdm_error_set(err, ZDM_NOT_FOUND, "column %s of %s.%s does not exist", look->step->column,
-                             look->table.schema, look->table.name);
+        return zdm_error_set(err, ZDM_NOT_FOUND, "column %s of %s.%s does not exist", w->step->column, table->schema,
+                             table->name);
     }
-    look->proof = done_if(hidden_there);
+    *out_proof = pgsql_done_if(hidden_there);
     return ZDM_OK;
 }
 
-static enum zdm_code look_at_walk(struct look *look, struct zdm_error *err)
+enum zdm_code pgsql_look_walk(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
+                              struct zdm_error *err)
 {
     struct pgsql_place place;
-    enum zdm_code code = pgsql_journal_place(look->w, &place, err);
+    (void)table;
+    enum zdm_code code = pgsql_journal_place(w, &place, err);
     if (code == ZDM_OK) {
-        look->proof = done_if(place.step > look->step->ordinal || (place.step == look->step->ordinal && place.walked));
+        *out_proof = pgsql_done_if(place.step > w->step->ordinal || (place.step == w->step->ordinal && place.walked));
     }
     return code;
 }
 
-static enum zdm_code look_at_images(struct look *look, struct zdm_error *err)
+enum zdm_code pgsql_look_images(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
+                                struct zdm_error *err)
 {
     bool there = false;
-    enum zdm_code code = pgsql_images_exist(look->w, look->step->object, &there, err);
-    look->proof = done_if(!there);
+    (void)table;
+    enum zdm_code code = pgsql_images_exist(w, w->step->object, &there, err);
+    *out_proof = pgsql_done_if(!there);
     return code;
 }
 
-static enum zdm_code look_at_index(struct look *look, struct zdm_error *err)
+enum zdm_code pgsql_look_index(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
+                               struct zdm_error *err)
 {
-    return pgsql_index_look(look->w, &look->table, &look->proof, err);
+    return pgsql_index_look(w, table, out_proof, err);
 }
 
-static enum zdm_code look_at_sync(struct look *look, struct zdm_error *err)
+enum zdm_code pgsql_look_sync(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
+                              struct zdm_error *err)
 {
-    return pgsql_sync_look(look->w, &look->table, look->step->ordinal, &look->proof, err);
+    return pgsql_sync_look(w, table, w->step->ordinal, out_proof, err);
 }
 
-static enum zdm_code look_at_removed_sync(struct look *look, struct zdm_error *err)
+enum zdm_code pgsql_look_removed_sync(struct pgsql_work *w, const struct pgsql_table *table,
+                                      enum agent_proof *out_proof, struct zdm_error *err)
 {
-    return pgsql_sync_look_removed(look->w, look->step->sync_step, &look->proof, err);
+    (void)table;
+    return pgsql_sync_look_removed(w, w->step->sync_step, out_proof, err);
 }
 
-static enum zdm_code nothing_to_prove(struct look *look, struct zdm_error *err)
+enum zdm_code pgsql_look_nothing(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
+                                 struct zdm_error *err)
 {
+    (void)w;
+    (void)table;
     (void)err;
-    look->proof = AGENT_PROOF_DONE;
+    *out_proof = AGENT_PROOF_DONE;
     return ZDM_OK;
-}
-
-typedef enum zdm_code look_fn(struct look *look, struct zdm_error *err);
-
-static look_fn *const looks[] = {
-    [ZDM_ACTION_ADD_COLUMN] = look_at_added_column,
-    [ZDM_ACTION_ADD_CHECK] = look_at_constraint,
-    [ZDM_ACTION_DROP_CONSTRAINT] = look_at_constraint,
-    [ZDM_ACTION_VALIDATE] = look_at_constraint,
-    [ZDM_ACTION_SET_NOT_NULL] = look_at_not_null,
-    [ZDM_ACTION_CREATE_INDEX] = look_at_index,
-    [ZDM_ACTION_SYNC_INSTALL] = look_at_sync,
-    [ZDM_ACTION_SYNC_REMOVE] = look_at_removed_sync,
-    [ZDM_ACTION_HIDE_COLUMN] = look_at_hidden_column,
-    [ZDM_ACTION_PURGE_COLUMN] = look_at_hidden_column,
-    [ZDM_ACTION_BACKFILL] = look_at_walk,
-    [ZDM_ACTION_CHECK_QUERY] = look_at_walk,
-    [ZDM_ACTION_CHECK_COMPARE] = look_at_walk,
-    [ZDM_ACTION_PURGE_IMAGES] = look_at_images,
-    [ZDM_ACTION_GATE_FLAG] = nothing_to_prove,
-};
-
-static enum zdm_code look_at(struct look *look, struct zdm_error *err)
-{
-    size_t action = (size_t)look->step->action;
-    if (action >= sizeof looks / sizeof *looks || looks[action] == NULL) {
-        return zdm_error_set(err, ZDM_UNSUPPORTED, "step %s is of a kind that this release does not know",
-                             look->step->id);
-    }
-    return looks[action](look, err);
 }
 
 enum zdm_code pgsql_look(struct pgsql_work *w, enum agent_proof *out_proof, struct zdm_error *err)
 {
-    struct look look = {.w = w, .step = w->step, .proof = AGENT_PROOF_NONE};
-    bool of_a_table = w->step->action != ZDM_ACTION_GATE_FLAG && w->step->action != ZDM_ACTION_CHECK_QUERY;
-    enum zdm_code code = of_a_table ? pgsql_table_find(w->s, &w->step->table, &look.table, err) : ZDM_OK;
+    const struct pgsql_action *action = pgsql_action_of(w->step);
+    enum agent_proof proof = AGENT_PROOF_NONE;
+    struct pgsql_table table;
+    if (action == NULL || action->look == NULL) {
+        return zdm_error_set(err, ZDM_UNSUPPORTED, "step %s is of a kind that this release does not know", w->step->id);
+    }
+    enum zdm_code code = action->of_table ? pgsql_table_find(w->s, &w->step->table, &table, err) : ZDM_OK;
     if (code == ZDM_OK) {
-        code = look_at(&look, err);
+        code = action->look(w, action->of_table ? &table : NULL, &proof, err);
     }
     if (code == ZDM_OK) {
-        *out_proof = look.proof;
+        *out_proof = proof;
     }
     return code;
 }

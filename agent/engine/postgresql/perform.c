@@ -5,7 +5,11 @@
 
 #include <string.h>
 
+#include "agent/engine/postgresql/as_is.h"
+#include "agent/engine/postgresql/gate.h"
+#include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/partition.h"
 #include "agent/engine/postgresql/survey.h"
 
 static enum zdm_code connect_node(struct pgsql_work *w, struct zdm_error *err)
@@ -22,6 +26,13 @@ static enum zdm_code connect_node(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? pgsql_journal_load(s, r, err) : code;
 }
 
+/* A detached partition comes back by a part of its own (partition.c), the rest as a hide does. */
+static enum zdm_code restore(struct pgsql_work *w, struct zdm_error *err)
+{
+    return w->step->action == ZDM_ACTION_DETACH_PARTITION ? pgsql_run_partition_restore(w, err)
+                                                          : pgsql_run_restore(w, err);
+}
+
 typedef enum zdm_code run_fn(struct pgsql_work *w, struct zdm_error *err);
 
 static run_fn *const runs[] = {
@@ -35,6 +46,9 @@ static run_fn *const runs[] = {
     [AGENT_RUN_INDEX_DROP_INVALID] = pgsql_run_index_drop_invalid,
     [AGENT_RUN_CHECK_CHUNK] = pgsql_run_check,
     [AGENT_RUN_HIDE] = pgsql_run_hide,
+    [AGENT_RUN_LONG_SQL] = pgsql_run_long_sql,
+    [AGENT_RUN_WAIT] = pgsql_run_wait,
+    [AGENT_RUN_REINDEX] = pgsql_run_reindex,
     [AGENT_RUN_STEP_DONE] = pgsql_run_step_done,
     [AGENT_RUN_STEP_BACK] = pgsql_run_step_back,
     [AGENT_RUN_STOP] = pgsql_run_stop,
@@ -44,7 +58,7 @@ static run_fn *const runs[] = {
     [AGENT_RUN_UNDO_SYNC] = pgsql_run_undo_sync,
     [AGENT_RUN_UNDO_REMOVE] = pgsql_run_undo_remove,
     [AGENT_RUN_UNHIDE] = pgsql_run_unhide,
-    [AGENT_RUN_RESTORE] = pgsql_run_restore,
+    [AGENT_RUN_RESTORE] = restore,
     [AGENT_RUN_INDEX_DROP] = pgsql_run_index_drop,
     [AGENT_RUN_IMAGES_BACK] = pgsql_run_images_back,
     [AGENT_RUN_UNDO_BEGIN] = pgsql_run_undo_begin,

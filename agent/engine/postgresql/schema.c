@@ -47,7 +47,7 @@ static const char tables[] =
     " PRIMARY KEY (migration, step, hidden_name, kind, name));"
     /* What a step's way back runs, one statement a row: written before the change, in its transaction. */
     "CREATE TABLE IF NOT EXISTS zdm.former (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
-    " part integer NOT NULL, back_sql text NOT NULL, kept_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
+    " part integer NOT NULL, back_sql text NOT NULL, made text, kept_at timestamptz NOT NULL DEFAULT clock_timestamp(),"
     " PRIMARY KEY (migration, step, part));"
     /* How far the way back of a step is that walks over rows (walk_back.h). */
     "CREATE TABLE IF NOT EXISTS zdm.walk_back (migration text COLLATE \"C\" NOT NULL, step integer NOT NULL,"
@@ -92,8 +92,8 @@ static enum zdm_code exists(struct pgsql_session *s, bool *out, struct zdm_error
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(s,
-                                     "SELECT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
-                                     " WHERE nspname = 'zdm' AND relname = 'meta')",
+                                     "SELECT count(*) = 3 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+                                     " WHERE nspname = 'zdm' AND relname IN ('meta', 'former', 'index_scans')",
                                      0, NULL, &res, err);
     if (code == ZDM_OK) {
         *out = pgsql_true(res, 0, 0);

@@ -17,14 +17,12 @@
 #include "agent/engine/postgresql/images.h"
 #include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/looks.h"
 #include "agent/engine/postgresql/sync.h"
 #include "agent/engine/postgresql/walk_back.h"
 #include "common/plan/undo.h"
 
-/* One step under the look; the table is there. */
-typedef enum zdm_code look_fn(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err);
-
-static enum zdm_code answer(struct pgsql_work *w, bool undone, enum agent_run next)
+enum zdm_code pgsql_answer_back(struct pgsql_work *w, bool undone, enum agent_run next)
 {
     w->result->proof = undone ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
     w->result->next_run = undone ? AGENT_RUN_NONE : next;
@@ -40,30 +38,17 @@ static enum zdm_code column_is_ours(struct pgsql_work *w, const struct pgsql_tab
     return code;
 }
 
-static enum zdm_code look_at_column(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_back_of_column(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_column column = {0};
     bool ours = false;
     enum zdm_code code = column_is_ours(w, table, w->step->column, &ours, &column, err);
     pgsql_column_fini(&column);
-    return code == ZDM_OK ? answer(w, !ours, AGENT_RUN_UNDO_DDL) : code;
-}
-
-static enum zdm_code look_at_check(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
-{
-    static const char sql[] = "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint"
-                              " WHERE conrelid = $1::oid AND conname = $2";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){table->oid, w->step->object}, &res, err);
-    if (code != ZDM_OK) {
-        return code;
-    }
-    bool ours = PQntuples(res) > 0 && pgsql_is_owner(pgsql_text(res, 0, 0), w->op->migration);
-    return answer(w, !ours, AGENT_RUN_UNDO_DDL);
+    return code == ZDM_OK ? pgsql_answer_back(w, !ours, AGENT_RUN_UNDO_DDL) : code;
 }
 
 /* Only a NOT NULL that this migration noted as its own (ddl.c). */
-static enum zdm_code look_at_not_null(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_back_of_not_null(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
     static const char sql[] =
         "SELECT EXISTS (SELECT FROM zdm.owned o JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attname = $2"
@@ -72,19 +57,7 @@ static enum zdm_code look_at_not_null(struct pgsql_work *w, const struct pgsql_t
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     const char *params[] = {table->oid, w->step->column, w->op->migration, table->schema, table->name};
     enum zdm_code code = pgsql_query(w->s, sql, 5, params, &res, err);
-    return code == ZDM_OK ? answer(w, !pgsql_true(res, 0, 0), AGENT_RUN_UNDO_DDL) : code;
-}
-
-static enum zdm_code look_at_index(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
-{
-    enum agent_proof proof = AGENT_PROOF_NONE;
-    struct zdm_error foreign = ZDM_ERROR_INIT;
-    enum zdm_code code = pgsql_index_look(w, table, &proof, &foreign);
-    if (code != ZDM_OK) {
-        *err = foreign;
-        return code;
-    }
-    return answer(w, proof == AGENT_PROOF_NOT_DONE || proof == AGENT_PROOF_FOREIGN, AGENT_RUN_INDEX_DROP);
+    return code == ZDM_OK ? pgsql_answer_back(w, !pgsql_true(res, 0, 0), AGENT_RUN_UNDO_DDL) : code;
 }
 
 /* Are there triggers of the syncs that must go? */
@@ -102,15 +75,15 @@ static enum zdm_code syncs_are_gone(struct pgsql_work *w, bool *out, struct zdm_
     return code;
 }
 
-static enum zdm_code look_at_sync(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_back_of_sync(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
     bool gone = false;
     (void)table;
     enum zdm_code code = syncs_are_gone(w, &gone, err);
-    return code == ZDM_OK ? answer(w, gone, AGENT_RUN_UNDO_SYNC) : code;
+    return code == ZDM_OK ? pgsql_answer_back(w, gone, AGENT_RUN_UNDO_SYNC) : code;
 }
 
-static enum zdm_code look_at_backfill(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_back_of_walk(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
     bool there = false, gone = true;
     (void)table;
@@ -124,7 +97,7 @@ static enum zdm_code look_at_backfill(struct pgsql_work *w, const struct pgsql_t
     if (code == ZDM_OK && !there) {
         code = pgsql_walk_back_remark(w, err);
     }
-    return code == ZDM_OK ? answer(w, !there, gone ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_UNDO_SYNC) : code;
+    return code == ZDM_OK ? pgsql_answer_back(w, !there, gone ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_UNDO_SYNC) : code;
 }
 
 static const struct zdm_step *removed_sync(const struct pgsql_work *w)
@@ -132,7 +105,7 @@ static const struct zdm_step *removed_sync(const struct pgsql_work *w)
     return zdm_plan_step(w->op->plan, w->step->sync_step);
 }
 
-static enum zdm_code look_at_removal(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_back_of_removal(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
     enum agent_proof installed = AGENT_PROOF_NONE;
     bool over = true;
@@ -145,42 +118,24 @@ static enum zdm_code look_at_removal(struct pgsql_work *w, const struct pgsql_ta
     }
     bool undone = installed == AGENT_PROOF_DONE && over;
     return code == ZDM_OK
-               ? answer(w, undone, installed == AGENT_PROOF_DONE ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_UNDO_REMOVE)
+               ? pgsql_answer_back(w, undone,
+                                   installed == AGENT_PROOF_DONE ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_UNDO_REMOVE)
                : code;
 }
 
-static enum zdm_code nothing_to_undo(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
-{
-    (void)table;
-    (void)err;
-    return answer(w, true, AGENT_RUN_NONE);
-}
-
 /* What a purge has dropped cannot come back: UNDO_BEGIN refuses. One that did nothing yet has nothing to undo. */
-static look_fn *const looks[] = {
-    [ZDM_ACTION_ADD_COLUMN] = look_at_column,     [ZDM_ACTION_ADD_CHECK] = look_at_check,
-    [ZDM_ACTION_SET_NOT_NULL] = look_at_not_null, [ZDM_ACTION_DROP_CONSTRAINT] = nothing_to_undo,
-    [ZDM_ACTION_VALIDATE] = nothing_to_undo,      [ZDM_ACTION_CREATE_INDEX] = look_at_index,
-    [ZDM_ACTION_SYNC_INSTALL] = look_at_sync,     [ZDM_ACTION_SYNC_REMOVE] = look_at_removal,
-    [ZDM_ACTION_BACKFILL] = look_at_backfill,     [ZDM_ACTION_CHECK_QUERY] = nothing_to_undo,
-    [ZDM_ACTION_CHECK_COMPARE] = nothing_to_undo, [ZDM_ACTION_HIDE_COLUMN] = pgsql_unhide_look,
-    [ZDM_ACTION_PURGE_COLUMN] = nothing_to_undo,  [ZDM_ACTION_GATE_FLAG] = nothing_to_undo,
-    [ZDM_ACTION_PURGE_IMAGES] = nothing_to_undo,
-};
-
 enum zdm_code pgsql_look_back(struct pgsql_work *w, struct zdm_error *err)
 {
-    size_t action = (size_t)w->step->action;
-    look_fn *look = action < sizeof looks / sizeof *looks ? looks[action] : NULL;
+    const struct pgsql_action *action = pgsql_action_of(w->step);
     struct pgsql_table table;
-    if (look == NULL) {
+    if (action == NULL) {
         return zdm_error_set(err, ZDM_UNSUPPORTED, "step %s is of a kind that this release does not know", w->step->id);
     }
-    if (look == nothing_to_undo) {
-        return look(w, NULL, err);
+    if (action->look_back == NULL) {
+        return pgsql_answer_back(w, true, AGENT_RUN_NONE);
     }
-    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
-    return code == ZDM_OK ? look(w, &table, err) : code;
+    enum zdm_code code = action->of_table ? pgsql_table_find(w->s, &w->step->table, &table, err) : ZDM_OK;
+    return code == ZDM_OK ? action->look_back(w, action->of_table ? &table : NULL, err) : code;
 }
 
 static bool shares_target(const struct zdm_step *a, const struct zdm_step *b)
@@ -265,17 +220,25 @@ static enum zdm_code forget_not_null(struct pgsql_work *w, struct zdm_error *err
                        4, params, NULL, err);
 }
 
-static enum zdm_code take_away(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_undo_column(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    return hide_added(attempt, table, attempt->w->step, err);
+}
+
+enum zdm_code pgsql_undo_by_inverse(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
-    if (w->step->action == ZDM_ACTION_ADD_COLUMN) {
-        return hide_added(attempt, table, w->step, err);
-    }
+    (void)table;
     if (w->step->inverse_sql == NULL) {
         return zdm_error_set(err, ZDM_BUG, "step %s has no inverse", w->step->id);
     }
-    enum zdm_code code = pgsql_run_statement(w, w->step->inverse_sql, err);
-    return code == ZDM_OK && w->step->action == ZDM_ACTION_SET_NOT_NULL ? forget_not_null(w, err) : code;
+    return pgsql_run_statement(w, w->step->inverse_sql, err);
+}
+
+enum zdm_code pgsql_undo_not_null(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_undo_by_inverse(attempt, table, err);
+    return code == ZDM_OK ? forget_not_null(attempt->w, err) : code;
 }
 
 /* Triggers first, then the columns that they fill: a function that fires in between does not exist. */
@@ -299,25 +262,44 @@ static enum zdm_code take_syncs_away(struct pgsql_short *attempt, const struct p
     return code;
 }
 
-static enum zdm_code undo(struct pgsql_work *w,
-                          enum zdm_code (*part)(struct pgsql_short *, const struct pgsql_table *, struct zdm_error *),
-                          struct zdm_error *err)
+/* What a part of the way back needs locked, and what it does. */
+struct part {
+    bool of_table;
+    pgsql_part_fn *lock_others;
+    enum pgsql_lock_mode lock;
+    bool lock_only;
+    pgsql_part_fn *take;
+};
+
+static enum zdm_code lock_part(struct pgsql_short *attempt, const struct pgsql_table *table, const struct part *part,
+                               struct zdm_error *err)
 {
-    struct pgsql_table table;
+    enum zdm_code code = part->lock_others == NULL ? ZDM_OK : part->lock_others(attempt, table, err);
+    if (code != ZDM_OK || part->lock == PGSQL_NO_LOCK || table == NULL) {
+        return code;
+    }
+    struct pgsql_table locked = *table;
+    locked.kind = part->lock_only ? 'r' : locked.kind;
+    return pgsql_short_lock(attempt, &locked, part->lock, err);
+}
+
+static enum zdm_code undo(struct pgsql_work *w, const struct part *part, struct zdm_error *err)
+{
+    struct pgsql_table found, *table = part->of_table ? &found : NULL;
     struct pgsql_short attempt;
-    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    enum zdm_code code = part->of_table ? pgsql_table_find(w->s, &w->step->table, &found, err) : ZDM_OK;
     if (code == ZDM_OK) {
         code = pgsql_short_begin(&attempt, w, err);
     }
     if (code == ZDM_OK) {
-        code = pgsql_short_lock(&attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
+        code = lock_part(&attempt, table, part, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_look_back(w, err);
     }
     bool undone = w->result->proof == AGENT_PROOF_DONE;
     if (code == ZDM_OK && !undone) {
-        code = part(&attempt, &table, err);
+        code = part->take(&attempt, table, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_journal_hold(w, err);
@@ -335,12 +317,21 @@ static enum zdm_code undo(struct pgsql_work *w,
 
 enum zdm_code pgsql_run_undo_ddl(struct pgsql_work *w, struct zdm_error *err)
 {
-    return undo(w, take_away, err);
+    const struct pgsql_action *action = pgsql_action_of(w->step);
+    if (action == NULL || action->back == NULL) {
+        return zdm_error_set(err, ZDM_BUG, "step %s has nothing that a short transaction could undo", w->step->id);
+    }
+    const struct part part = {.of_table = action->of_table,
+                              .lock_others = action->back_lock_others,
+                              .lock = action->back_lock,
+                              .lock_only = action->lock_only,
+                              .take = action->back};
+    return undo(w, &part, err);
 }
 
 enum zdm_code pgsql_run_undo_sync(struct pgsql_work *w, struct zdm_error *err)
 {
-    return undo(w, take_syncs_away, err);
+    return undo(w, &(struct part){.of_table = true, .lock = PGSQL_ACCESS_EXCLUSIVE, .take = take_syncs_away}, err);
 }
 
 static enum zdm_code put_sync_back(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
@@ -357,5 +348,5 @@ static enum zdm_code put_sync_back(struct pgsql_short *attempt, const struct pgs
 
 enum zdm_code pgsql_run_undo_remove(struct pgsql_work *w, struct zdm_error *err)
 {
-    return undo(w, put_sync_back, err);
+    return undo(w, &(struct part){.of_table = true, .lock = PGSQL_ACCESS_EXCLUSIVE, .take = put_sync_back}, err);
 }

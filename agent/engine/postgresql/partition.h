@@ -1,0 +1,31 @@
+/*
+ * partition.h - clones of a partitioned table and of what becomes its partition (partition_clone.c).
+ */
+#ifndef AGENT_ENGINE_POSTGRESQL_PARTITION_H
+#define AGENT_ENGINE_POSTGRESQL_PARTITION_H
+
+#include "agent/engine/postgresql/work.h"
+
+#define PGSQL_CLONE_CHILD "pg_temp.\"~zdm_child\""
+
+/* In the transaction at hand: an empty partitioned clone of the parent under that name, with its partitions' bounds
+ * where the child would be the default one, and clones of the child and of a default partition that holds rows. */
+enum zdm_code pgsql_clone_partitions(struct pgsql_work *w, const struct zdm_table *parent,
+                                     const struct zdm_table *child, const char *name,
+                                     struct zdm_error *err) ZDM_CHECKED;
+/* The condition that every row of the child meets once it is attached with this bound ("FOR VALUES …", "DEFAULT"),
+ * malloc'd, as the server writes it. In the transaction at hand; the clones are rolled back. */
+enum zdm_code pgsql_partition_condition(struct pgsql_work *w, const struct zdm_table *parent,
+                                        const struct zdm_table *child, const char *bound, char **out,
+                                        struct zdm_error *err) ZDM_CHECKED;
+
+/* The parent's default partition; schema and name have room for an identifier each. Does it hold rows? */
+enum zdm_code pgsql_default_partition(struct pgsql_work *w, const struct zdm_table *parent, char schema[], char name[],
+                                      bool *out_there, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_default_holds_rows(struct pgsql_work *w, const struct zdm_table *parent, bool *out,
+                                       struct zdm_error *err) ZDM_CHECKED;
+
+/* AGENT_RUN_RESTORE of a DETACH_PARTITION: validates the constraint that makes attaching quick. */
+enum zdm_code pgsql_run_partition_restore(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+
+#endif

@@ -1,0 +1,228 @@
+/*
+ * retarget.c - see retarget.h. A scanner for just as much of SQL as is needed to step over what a person wrote.
+ */
+#include "agent/engine/postgresql/retarget.h"
+
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+static const char *skip_space(const char *c)
+{
+    while (isspace((unsigned char)*c)) {
+        c++;
+    }
+    return c;
+}
+
+static bool is_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '$' || (unsigned char)c >= 0x80;
+}
+
+/* Behind the word, or NULL. */
+static const char *skip_word(const char *c, const char *word)
+{
+    size_t n = strlen(word);
+    if (c == NULL) {
+        return NULL;
+    }
+    c = skip_space(c);
+    return strncasecmp(c, word, n) == 0 && !is_word(c[n]) ? c + n : NULL;
+}
+
+static const char *skip_words(const char *c, const char *a, const char *b)
+{
+    const char *next = skip_word(c, a);
+    next = next == NULL || b == NULL ? next : skip_word(next, b);
+    return next == NULL ? c : next;
+}
+
+/* Reads one identifier, folded and unquoted as the server does; NULL when there is none. */
+static const char *read_identifier(const char *c, char out[ZDM_IDENTIFIER_MAX + 1])
+{
+    size_t n = 0;
+    bool quoted = *(c = skip_space(c)) == '"';
+    for (c += quoted; *c != '\0'; c++) {
+        if (quoted && *c == '"' && c[1] != '"') {
+            break;
+        }
+        if (!quoted && !is_word(*c)) {
+            break;
+        }
+        c += quoted && *c == '"';
+        if (n == ZDM_IDENTIFIER_MAX) {
+            return NULL;
+        }
+        out[n++] = quoted ? *c : (char)tolower((unsigned char)*c);
+    }
+    out[n] = '\0';
+    if (n == 0 || (quoted && *c != '"')) {
+        return NULL;
+    }
+    return c + quoted;
+}
+
+/* Behind a name of one or two parts, which must be the table's; NULL when it is not. table NULL: any. */
+static const char *skip_table(const char *c, const struct zdm_table *table)
+{
+    char first[ZDM_IDENTIFIER_MAX + 1], second[ZDM_IDENTIFIER_MAX + 1];
+    c = c == NULL ? NULL : read_identifier(c, first);
+    bool qualified = c != NULL && *skip_space(c) == '.';
+    if (qualified) {
+        c = read_identifier(skip_space(c) + 1, second);
+    }
+    if (c == NULL || table == NULL) {
+        return c;
+    }
+    bool same =
+        (!qualified || strcmp(first, table->schema) == 0) && strcmp(qualified ? second : first, table->name) == 0;
+    return same ? c : NULL;
+}
+
+bool pgsql_retarget(struct zdm_buffer *out, const char *sql, const struct zdm_table *table, const char *other)
+{
+    const char *c = skip_word(skip_word(sql, "ALTER"), "TABLE");
+    if (c == NULL) {
+        return false;
+    }
+    c = skip_table(skip_words(skip_words(c, "IF", "EXISTS"), "ONLY", NULL), table);
+    if (c == NULL) {
+        return false;
+    }
+    zdm_buffer_printf(out, "ALTER TABLE %s %s", other, c);
+    return true;
+}
+
+/* Behind the quoted text, dollar-quoted text, comment or single character that begins at c; never NULL. */
+static const char *skip_token(const char *c)
+{
+    if (*c == '\'' || *c == '"') {
+        char quote = *c++;
+        while (*c != '\0' && *c != quote) {
+            c++;
+        }
+        return *c == '\0' ? c : c + 1; /* a doubled quote is two texts side by side */
+    }
+    if (*c == '-' && c[1] == '-') {
+        return c + strcspn(c, "\n");
+    }
+    if (*c == '/' && c[1] == '*') {
+        const char *end = strstr(c + 2, "*/");
+        return end == NULL ? c + strlen(c) : end + 2;
+    }
+    if (*c == '$') {
+        size_t n = 1;
+        while (is_word(c[n]) && c[n] != '$') {
+            n++;
+        }
+        if (c[n] == '$') {
+            for (const char *end = c + n + 1; *end != '\0'; end++) {
+                if (strncmp(end, c, n + 1) == 0) {
+                    return end + n + 1;
+                }
+            }
+        }
+    }
+    if (is_word(*c)) {
+        while (is_word(*c)) {
+            c++;
+        }
+        return c;
+    }
+    return c + 1;
+}
+
+/* The place of a word outside of quotes and parentheses, NULL for none. */
+static const char *find_word(const char *sql, const char *word)
+{
+    int depth = 0;
+    for (const char *c = sql; *c != '\0'; c = skip_token(c)) {
+        depth += (*c == '(') - (*c == ')');
+        if (depth == 0 && is_word(*c) && skip_word(c, word) != NULL) {
+            return c;
+        }
+    }
+    return NULL;
+}
+
+/* The table's name begins behind `at`. */
+static bool replace(struct zdm_buffer *out, const char *sql, const char *at, const struct zdm_table *table,
+                    const char *other)
+{
+    const char *rest = skip_table(at, table);
+    if (rest == NULL) {
+        return false;
+    }
+    zdm_buffer_append(out, sql, (size_t)(at - sql));
+    zdm_buffer_printf(out, " %s%s", other, rest);
+    return true;
+}
+
+bool pgsql_retarget_reference(struct zdm_buffer *out, const char *sql, const struct zdm_table *parent,
+                              const char *other)
+{
+    const char *at = find_word(sql, "REFERENCES");
+    return at != NULL && replace(out, sql, skip_word(at, "REFERENCES"), parent, other);
+}
+
+bool pgsql_retarget_partition(struct zdm_buffer *out, const char *sql, const struct zdm_table *child, const char *other)
+{
+    const char *at = find_word(sql, "ATTACH");
+    at = at == NULL ? NULL : skip_word(skip_word(at, "ATTACH"), "PARTITION");
+    return at != NULL && replace(out, sql, at, child, other);
+}
+
+bool pgsql_retarget_index(struct zdm_buffer *out, const char *sql, const struct zdm_table *table, const char *other)
+{
+    char name[ZDM_IDENTIFIER_MAX + 1];
+    const char *c = skip_word(sql, "CREATE");
+    const char *unique = c == NULL ? NULL : skip_word(c, "UNIQUE");
+    c = skip_word(unique == NULL ? c : unique, "INDEX");
+    if (c == NULL) {
+        return false;
+    }
+    const char *begin = skip_space(skip_words(c, "CONCURRENTLY", NULL));
+    const char *end = read_identifier(begin, name);
+    c = end == NULL ? NULL : skip_word(end, "ON");
+    c = c == NULL ? NULL : skip_table(skip_words(c, "ONLY", NULL), table);
+    if (c == NULL) {
+        return false;
+    }
+    zdm_buffer_printf(out, "CREATE %sINDEX %.*s ON %s%s", unique == NULL ? "" : "UNIQUE ", (int)(end - begin), begin,
+                      other, c);
+    return true;
+}
+
+bool pgsql_next_statement(const char **sql, struct zdm_buffer *out)
+{
+    const char *begin = skip_space(*sql), *c = begin;
+    int depth = 0;
+    while (*c != '\0' && (*c != ';' || depth > 0)) {
+        depth += (*c == '(') - (*c == ')');
+        c = skip_token(c);
+    }
+    zdm_buffer_reset(out);
+    zdm_buffer_append(out, begin, (size_t)(c - begin));
+    *sql = *c == ';' ? c + 1 : c;
+    return c != begin || *c == ';';
+}
+
+bool pgsql_begins_with(const char *sql, const char *words)
+{
+    char word[32];
+    for (const char *c = sql; *words != '\0';) {
+        size_t n = strcspn(words, " ");
+        if (n >= sizeof word) {
+            return false;
+        }
+        memcpy(word, words, n);
+        word[n] = '\0';
+        c = skip_word(c, word);
+        if (c == NULL) {
+            return false;
+        }
+        words += n + (words[n] == ' ');
+    }
+    return true;
+}

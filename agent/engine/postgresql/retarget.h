@@ -1,0 +1,32 @@
+/*
+ * retarget.h - the plan's own statements, about another table: a clone of it, or one of its partitions.
+ *
+ * Each function copies the statement with the one name changed, and refuses (false) what does not begin as the
+ * compiler writes it, or names another table than the step says.
+ */
+#ifndef AGENT_ENGINE_POSTGRESQL_RETARGET_H
+#define AGENT_ENGINE_POSTGRESQL_RETARGET_H
+
+#include <stdbool.h>
+
+#include "common/base/buffer.h"
+#include "common/plan/plan.h"
+
+/* ALTER TABLE [IF EXISTS] [ONLY] <table> …; `other` is quoted SQL. */
+bool pgsql_retarget(struct zdm_buffer *out, const char *sql, const struct zdm_table *table, const char *other);
+/* … REFERENCES <table> …, the first one outside of quotes and parentheses. parent NULL: whatever it names. */
+bool pgsql_retarget_reference(struct zdm_buffer *out, const char *sql, const struct zdm_table *parent,
+                              const char *other);
+/* … ATTACH PARTITION <table> … */
+bool pgsql_retarget_partition(struct zdm_buffer *out, const char *sql, const struct zdm_table *child,
+                              const char *other);
+/* CREATE [UNIQUE] INDEX [CONCURRENTLY] <name> ON [ONLY] <table> …: without CONCURRENTLY. */
+bool pgsql_retarget_index(struct zdm_buffer *out, const char *sql, const struct zdm_table *table, const char *other);
+
+/* The next statement of a script, up to its semicolon outside of quotes, comments and parentheses; false at the end.
+ * *sql is moved behind it. */
+bool pgsql_next_statement(const char **sql, struct zdm_buffer *out);
+/* Does it begin with these words (upper case, one blank between two)? */
+bool pgsql_begins_with(const char *sql, const char *words);
+
+#endif
