@@ -28,43 +28,6 @@ void agent_back_restart(struct agent_migration *m)
     m->back.repeated = 0;
 }
 
-bool agent_is_way_back(enum agent_run run)
-{
-    switch (run) {
-    case AGENT_RUN_UNDO_DDL:
-    case AGENT_RUN_UNDO_SYNC:
-    case AGENT_RUN_UNDO_REMOVE:
-    case AGENT_RUN_UNHIDE:
-    case AGENT_RUN_RESTORE:
-    case AGENT_RUN_INDEX_DROP:
-    case AGENT_RUN_IMAGES_BACK:
-        return true;
-    case AGENT_RUN_NONE:
-    case AGENT_RUN_DDL:
-    case AGENT_RUN_INSTALL_SYNC:
-    case AGENT_RUN_REMOVE_SYNC:
-    case AGENT_RUN_BOUND:
-    case AGENT_RUN_BATCH:
-    case AGENT_RUN_VALIDATE:
-    case AGENT_RUN_INDEX_BUILD:
-    case AGENT_RUN_INDEX_DROP_INVALID:
-    case AGENT_RUN_CHECK_CHUNK:
-    case AGENT_RUN_HIDE:
-    case AGENT_RUN_PURGE:
-    case AGENT_RUN_REINDEX:
-    case AGENT_RUN_LONG_SQL:
-    case AGENT_RUN_WAIT:
-    case AGENT_RUN_PURGE_LEFTOVERS:
-    case AGENT_RUN_UNDO_BEGIN:
-    case AGENT_RUN_SPEND_APPROVALS:
-    case AGENT_RUN_STEP_DONE:
-    case AGENT_RUN_STEP_BACK:
-    case AGENT_RUN_STOP:
-        break;
-    }
-    return false;
-}
-
 /* ---- Where the walk goes ---- */
 
 /* Was something of the step at the journal begun, as far as the journal says? */
@@ -155,8 +118,9 @@ static uint32_t entered(const struct agent_core *core, const struct agent_migrat
     const struct zdm_step *step = zdm_plan_step(m->plan, m->step);
     uint32_t phase = zdm_plan_phase_of(m->plan, m->step);
     bool first = zdm_plan_first_after(m->plan, phase - 1) == m->step;
-    bool walk = step->action == ZDM_ACTION_BACKFILL || step->kind == ZDM_STEP_CHECK;
-    return first && (agent_is_trivial(core, step) || (walk && !is_begun(m))) ? phase - 1 : phase;
+    bool leaves_a_trace = agent_action_rule(step)->walk || step->kind == ZDM_STEP_CHECK; /* once it is begun */
+    bool gate = step->kind == ZDM_STEP_GATE || agent_is_trivial(core, step);
+    return first && (gate || (leaves_a_trace && !is_begun(m))) ? phase - 1 : phase;
 }
 
 static bool is_loss_allowed(const struct agent_core *core, const struct agent_migration *m,
@@ -185,12 +149,19 @@ static bool is_way_free(const struct agent_migration *m, struct zdm_error *err)
     }
     for (uint32_t o = floor; o < zdm_plan_first_after(m->plan, goal); o++) {
         const struct zdm_phase *phase = zdm_plan_phase(m->plan, zdm_plan_phase_of(m->plan, o));
-        if (agent_phase_destroys(phase) || phase->approvals > 0) {
+        const struct zdm_step *step = zdm_plan_step(m->plan, o);
+        uint32_t below = zdm_plan_phase_of(m->plan, floor) - 1;
+        if (agent_phase_destroys(phase) || phase->approvals > 0)
             (void)zdm_error_set(err, ZDM_REFUSED,
                                 "phase %u would have to be entered again and needs approvals: roll back to phase %u",
-                                phase->number, zdm_plan_phase_of(m->plan, floor) - 1);
-            return false;
-        }
+                                phase->number, below);
+        else if (zdm_plan_overwrites(step))
+            (void)zdm_error_set(err, ZDM_REFUSED,
+                                "step %s (%s) would be undone and done a second time: roll back to phase %u", step->id,
+                                zdm_action_name(step->action), below);
+        else
+            continue;
+        return false;
     }
     return true;
 }
@@ -235,18 +206,11 @@ static bool judged(struct agent_core *core, struct agent_migration *m)
 
 /* ---- Driving ---- */
 
-static bool adds(const struct zdm_step *step)
-{
-    return step->action == ZDM_ACTION_ADD_COLUMN || step->action == ZDM_ACTION_ADD_CHECK ||
-           step->action == ZDM_ACTION_SET_NOT_NULL || step->action == ZDM_ACTION_CREATE_INDEX ||
-           step->action == ZDM_ACTION_SYNC_INSTALL || step->action == ZDM_ACTION_BACKFILL;
-}
-
 /* Nothing of the ordinal at hand is to be undone, without looking. */
 static bool is_passed(const struct agent_core *core, const struct agent_migration *m)
 {
     const struct zdm_step *step = zdm_plan_step(m->plan, m->back.at);
-    return agent_is_trivial(core, step) || (m->back.at > m->step && !adds(step));
+    return agent_is_trivial(core, step) || (m->back.at > m->step && !agent_action_rule(step)->adds);
 }
 
 /* Was judged just now; what allows the loss is spent with the order. */
@@ -278,26 +242,18 @@ static void start_look(struct agent_core *core, struct agent_migration *m)
     op->floor = m->back.floor;
 }
 
-static bool is_bulk(enum agent_run run)
-{
-    return run == AGENT_RUN_RESTORE || run == AGENT_RUN_IMAGES_BACK;
-}
-
 static void start_part(struct agent_core *core, struct agent_migration *m)
 {
     enum agent_run run = m->back.next_run;
     m->throttled = false;
-    if (is_bulk(run) && agent_is_held_back(core, m))
+    if (agent_run_rule(run)->bulk && agent_is_held_back(core, m))
         return;
     struct agent_op *op = agent_launch(core, m, AGENT_OP_RUN, run, m->back.at);
     if (op == NULL)
         return;
     m->flight.back = true;
     op->floor = m->back.floor;
-    if (run == AGENT_RUN_IMAGES_BACK)
-        agent_limit_walk(core, m, zdm_plan_step(m->plan, m->back.at), op);
-    else if (run != AGENT_RUN_RESTORE && run != AGENT_RUN_INDEX_DROP)
-        agent_limit_short(core, m, op);
+    agent_limit(core, m, zdm_plan_step(m->plan, m->back.at), op);
 }
 
 static void drive_walk(struct agent_core *core, struct agent_migration *m)
@@ -390,7 +346,7 @@ static void want_next(struct agent_core *core, struct agent_migration *m, enum a
     struct zdm_error error;
     m->proof = AGENT_PROOF_NOT_DONE;
     m->back.next_run = run;
-    if (agent_is_way_back(run)) {
+    if (agent_run_rule(run)->side == AGENT_SIDE_BACK) {
         count_repeats(core, m);
         return;
     }

@@ -10,43 +10,6 @@ static bool is_walk_under_way(const struct agent_op *op)
     return (op->run == AGENT_RUN_BATCH || op->run == AGENT_RUN_CHECK_CHUNK) && op->bound != NULL;
 }
 
-static bool changes_forward(const struct agent_op *op)
-{
-    switch (op->run) {
-    case AGENT_RUN_DDL:
-    case AGENT_RUN_INSTALL_SYNC:
-    case AGENT_RUN_REMOVE_SYNC:
-    case AGENT_RUN_BOUND:
-    case AGENT_RUN_BATCH:
-    case AGENT_RUN_VALIDATE:
-    case AGENT_RUN_INDEX_BUILD:
-    case AGENT_RUN_CHECK_CHUNK:
-    case AGENT_RUN_HIDE:
-    case AGENT_RUN_PURGE:
-        return true;
-    case AGENT_RUN_NONE:
-    case AGENT_RUN_INDEX_DROP_INVALID:
-    case AGENT_RUN_REINDEX:
-    case AGENT_RUN_LONG_SQL:
-    case AGENT_RUN_WAIT:
-    case AGENT_RUN_PURGE_LEFTOVERS:
-    case AGENT_RUN_UNDO_DDL:
-    case AGENT_RUN_UNDO_SYNC:
-    case AGENT_RUN_UNDO_REMOVE:
-    case AGENT_RUN_UNHIDE:
-    case AGENT_RUN_RESTORE:
-    case AGENT_RUN_INDEX_DROP:
-    case AGENT_RUN_IMAGES_BACK:
-    case AGENT_RUN_UNDO_BEGIN:
-    case AGENT_RUN_SPEND_APPROVALS:
-    case AGENT_RUN_STEP_DONE:
-    case AGENT_RUN_STEP_BACK:
-    case AGENT_RUN_STOP:
-        break;
-    }
-    return false;
-}
-
 /* Nothing is destroyed in a phase that nobody let in, nor long after the coordinator was heard. */
 static void check_forward(const struct agent_core *core, const struct agent_migration *m, const struct agent_op *op)
 {
@@ -63,12 +26,13 @@ static void check_work(const struct agent_core *core, const struct agent_migrati
     bool undo = m->accepted.mode == ZDM_MODE_UNDO;
     if (op->back || op->run == AGENT_RUN_UNDO_BEGIN)
         AGENT_REQUIRE(undo);
-    if (agent_is_way_back(op->run))
+    enum agent_side side = agent_run_rule(op->run)->side;
+    if (side == AGENT_SIDE_BACK)
         AGENT_REQUIRE(undo && m->authority.has_undo && zdm_id_equal(&m->undo_nonce, &m->authority.undo.nonce));
     if (op->run == AGENT_RUN_PURGE_LEFTOVERS)
         AGENT_REQUIRE(m->accepted.mode == ZDM_MODE_PURGE && m->purge_generation == m->accepted.fence.generation &&
                       agent_freshly_leased(core));
-    if (op->kind == AGENT_OP_RUN && changes_forward(op) && !m->flight.back)
+    if (op->kind == AGENT_OP_RUN && side == AGENT_SIDE_FORWARD && !m->flight.back)
         check_forward(core, m, op);
 }
 

@@ -6,6 +6,7 @@
  *   link.c   the database as a whole: connecting, reading the journal, role and identity, signals
  *   path.c   one migration's way forward: which step is looked at or run next
  *   back.c   the way back: the undo order, the walk down to the floor
+ *   rules.c  one row for each action and for each run: what all these files ask
  *   launch.c starting an operation, with which limits
  *   authority.c  what people signed: copies of it, entering a phase
  *   purge.c  what is hidden, grace periods, and what rollbacks left
@@ -82,6 +83,7 @@ struct agent_flight {
     int64_t started_ms;
     uint64_t connection; /* of which CONNECT its session is */
     bool back;           /* a look or a part of the way back */
+    bool unlimited;      /* has no time limit of its own: a pause ends it at once */
     bool cancelled;
 };
 
@@ -157,12 +159,13 @@ struct agent_migration {
     struct zdm_progress progress;
     struct agent_rate rate;
     bool throttled;
-    enum zdm_wait waits; /* APPROVALS, GRACE, LEASE (a fresh one): why nothing is started */
+    enum zdm_wait waits; /* APPROVALS, GRACE, GATE, LEASE (a fresh one): why nothing is started */
     char waits_for[ZDM_TEXT_MAX + 1];
     struct agent_back back;
-    bool purged;         /* mode purge: nothing is left */
-    int64_t early_ms;    /* a purge is not tried before; 0: no matter */
-    char early_text[64]; /* "until 2026-11-25 10:00:00 UTC (grace 72h)" */
+    bool purged;                       /* mode purge: nothing is left */
+    int64_t early_ms;                  /* a purge is not tried, a wait not looked at before; 0: no matter */
+    enum zdm_wait early_wait;          /* GRACE or GATE */
+    char early_text[ZDM_TEXT_MAX + 1]; /* "until 2026-11-25 10:00:00 UTC (grace 72h)" */
     struct agent_spend spend[ZDM_APPROVALS_MAX];
     size_t n_spend;
     bool spend_now;
@@ -219,6 +222,53 @@ struct agent_core {
     struct agent_migration *migrations[AGENT_MIGRATIONS_MAX];
     size_t n_migrations;
 };
+
+/* ---- rules.c ---- */
+
+/* How an action is done. */
+struct agent_action_rule {
+    enum agent_run run;    /* NONE: this release cannot; see agent_action_run */
+    bool walk;             /* begins with BOUND, goes on in batches */
+    bool long_class;       /* no time limit; cancelled at once by a pause */
+    bool adds;             /* what it did may be there although the journal stands before it, and is in the way */
+    unsigned capabilities; /* any one of the bits is enough; 0: none is needed */
+};
+
+/* Kinds of work that take the same outcome in the same way: react.c. */
+enum agent_work {
+    AGENT_WORK_LOOK,    /* inspect */
+    AGENT_WORK_JOURNAL, /* step done, step back, approvals, the beginning of a rollback */
+    AGENT_WORK_HALTING, /* stop: a failure to journal a failure must not make another one */
+    AGENT_WORK_SHORT,   /* under a short lock */
+    AGENT_WORK_LONG,    /* waits for old snapshots */
+    AGENT_WORK_WALK,    /* bound, batch, chunk */
+    AGENT_WORK_CLEAN,   /* takes something away: absent is as good as done */
+    AGENT_WORK_PURGING, /* drops what is hidden, when it is time */
+    AGENT_WORK_WAIT,    /* one look at a wait of the plan */
+    AGENT_WORKS
+};
+
+enum agent_side { AGENT_SIDE_NEITHER, AGENT_SIDE_FORWARD, AGENT_SIDE_BACK, AGENT_SIDE_JOURNAL };
+
+enum agent_limit { AGENT_LIMIT_NONE, AGENT_LIMIT_LOOK, AGENT_LIMIT_SHORT, AGENT_LIMIT_WALK };
+
+struct agent_run_rule {
+    enum agent_work work;
+    enum agent_side side;
+    enum agent_limit limit;
+    bool bulk;       /* waits for the signals */
+    bool beside;     /* checks the fence before and looks afterwards: an ACCEPT may go on beside it */
+    bool of_no_step; /* not shown as one */
+};
+
+const struct agent_action_rule *agent_action_rule(const struct zdm_step *step);
+const struct agent_run_rule *agent_run_rule(enum agent_run run);
+/* The run of an action's own work. */
+enum agent_run agent_action_run(const struct zdm_step *step);
+/* Has it no time limit? */
+bool agent_is_long(const struct zdm_step *step);
+/* Does it wait for the signals? */
+bool agent_is_bulk(const struct zdm_step *step);
 
 /* core.c */
 uint64_t agent_random(struct agent_core *core);
@@ -281,7 +331,6 @@ bool agent_phase_destroys(const struct zdm_phase *phase);
 /* back.c */
 /* Takes the walk up anew at the journal's step. */
 void agent_back_restart(struct agent_migration *m);
-bool agent_is_way_back(enum agent_run run);
 /* Mode undo: true while the walk back has the say, false once it has turned. */
 bool agent_drive_back(struct agent_core *core, struct agent_migration *m);
 void agent_on_back_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
@@ -300,6 +349,10 @@ struct agent_op *agent_launch_journal(struct agent_core *core, struct agent_migr
 void agent_launch_look(struct agent_core *core, struct agent_migration *m, uint32_t step);
 void agent_limit_look(struct agent_op *op);
 void agent_limit_short(struct agent_core *core, struct agent_migration *m, struct agent_op *op);
+/* No limit: what it waits for is waited for, and only a stop order ends it. */
+void agent_limit_none(struct agent_migration *m);
+/* By the run's rule. `step` is the one at hand. */
+void agent_limit(struct agent_core *core, struct agent_migration *m, const struct zdm_step *step, struct agent_op *op);
 void agent_limit_walk(struct agent_core *core, struct agent_migration *m, const struct zdm_step *step,
                       struct agent_op *op);
 /* Bulk work: do the signals hold it back now? */
@@ -330,9 +383,10 @@ void agent_wait(struct agent_migration *m, enum zdm_wait wait, const char *text)
 bool agent_waits_for_fresh_lease(struct agent_core *core, struct agent_migration *m);
 
 /* purge.c */
-void agent_limit_purge(struct agent_core *core, struct agent_migration *m, struct agent_op *op, bool now);
+void agent_fill_purge(const struct agent_migration *m, struct agent_op *op, bool now);
 void agent_drive_leftovers(struct agent_core *core, struct agent_migration *m);
-bool agent_waits_for_grace(struct agent_core *core, struct agent_migration *m);
+/* A purge before its grace is over, or a wait of the plan before the next look. */
+bool agent_is_early(struct agent_core *core, struct agent_migration *m);
 void agent_on_early(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
 void agent_on_leftover_gone(struct agent_migration *m, const struct agent_result *result);
 void agent_take_hidden(struct agent_core *core, const struct agent_result *result);

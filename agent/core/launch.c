@@ -159,6 +159,25 @@ void agent_limit_walk(struct agent_core *core, struct agent_migration *m, const 
         op->time_limit_ms = limits.target_ms * 2;
 }
 
+void agent_limit_none(struct agent_migration *m)
+{
+    m->flight.unlimited = true;
+}
+
+void agent_limit(struct agent_core *core, struct agent_migration *m, const struct zdm_step *step, struct agent_op *op)
+{
+    enum agent_limit limit = agent_run_rule(op->run)->limit;
+    bool own = op->run == agent_action_run(step); /* and not a part of the way back */
+    if (limit == AGENT_LIMIT_NONE || (own && agent_is_long(step)))
+        agent_limit_none(m);
+    else if (limit == AGENT_LIMIT_WALK)
+        agent_limit_walk(core, m, step, op);
+    else if (limit == AGENT_LIMIT_SHORT)
+        agent_limit_short(core, m, op);
+    else
+        agent_limit_look(op);
+}
+
 uint32_t agent_step_named(const struct agent_migration *m)
 {
     uint32_t n = zdm_plan_n_steps(m->plan);
@@ -167,25 +186,13 @@ uint32_t agent_step_named(const struct agent_migration *m)
 
 /* ---- Stopping ---- */
 
-enum patience { ENDS_SOON, LONG, JOURNAL };
-
-static enum patience patience_of(enum agent_run run)
-{
-    static const enum patience rows[] = {
-        [AGENT_RUN_NONE] = JOURNAL,  [AGENT_RUN_STEP_DONE] = JOURNAL,  [AGENT_RUN_STEP_BACK] = JOURNAL,
-        [AGENT_RUN_STOP] = JOURNAL,  [AGENT_RUN_UNDO_BEGIN] = JOURNAL, [AGENT_RUN_SPEND_APPROVALS] = JOURNAL,
-        [AGENT_RUN_VALIDATE] = LONG, [AGENT_RUN_INDEX_BUILD] = LONG,   [AGENT_RUN_INDEX_DROP_INVALID] = LONG,
-        [AGENT_RUN_RESTORE] = LONG,  [AGENT_RUN_INDEX_DROP] = LONG,
-    };
-    return (size_t)run < sizeof rows / sizeof rows[0] ? rows[run] : ENDS_SOON;
-}
-
 void agent_watch_flight(struct agent_core *core, struct agent_migration *m)
 {
-    enum patience patience = patience_of(m->flight.run);
-    if (!m->hold || patience == JOURNAL || m->flight.cancelled)
+    enum agent_side side = agent_run_rule(m->flight.run)->side;
+    bool looks = m->flight.kind == AGENT_OP_INSPECT || side == AGENT_SIDE_JOURNAL;
+    if (!m->hold || looks || m->flight.cancelled)
         return;
-    if (patience == LONG || core->now_ms >= m->hold_since_ms + PAUSE_PATIENCE_MS)
+    if (m->flight.unlimited || core->now_ms >= m->hold_since_ms + PAUSE_PATIENCE_MS)
         agent_cancel(core, &m->flight);
     else
         agent_wake_at(core, m->hold_since_ms + PAUSE_PATIENCE_MS);

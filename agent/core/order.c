@@ -268,7 +268,7 @@ static void start_accept(struct agent_core *core, struct agent_migration *m)
  * build, which checks the fence before and looks afterwards, may go on for hours beside it. */
 static bool row_is_in_use(const struct agent_migration *m)
 {
-    return m->flight.op != 0 && m->flight.run != AGENT_RUN_INDEX_BUILD;
+    return m->flight.op != 0 && !agent_run_rule(m->flight.run)->beside;
 }
 
 static void drive_order(struct agent_core *core, struct agent_migration *m)

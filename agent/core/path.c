@@ -11,38 +11,7 @@
 
 #include "agent/core/internal.h"
 #include "common/base/buffer.h"
-
-/* How each action is done, and what the engine must be able to do for it. Any one of the bits is enough. */
-struct action_row {
-    enum agent_run run; /* NONE: this release cannot; walks begin with BOUND */
-    bool walk;
-    bool bulk; /* waits for the signals; cancelled at once by a pause */
-    unsigned capabilities;
-};
-
-static const struct action_row action_rows[] = {
-    [ZDM_ACTION_ADD_COLUMN] = {AGENT_RUN_DDL, false, false, 0},
-    [ZDM_ACTION_ADD_CHECK] = {AGENT_RUN_DDL, false, false, 0},
-    [ZDM_ACTION_SET_NOT_NULL] = {AGENT_RUN_DDL, false, false, 0},
-    [ZDM_ACTION_DROP_CONSTRAINT] = {AGENT_RUN_DDL, false, false, 0},
-    [ZDM_ACTION_VALIDATE] = {AGENT_RUN_VALIDATE, false, true, 0},
-    [ZDM_ACTION_CREATE_INDEX] = {AGENT_RUN_INDEX_BUILD, false, true, AGENT_CAN_CONCURRENT_INDEX},
-    [ZDM_ACTION_SYNC_INSTALL] = {AGENT_RUN_INSTALL_SYNC, false, false, 0},
-    [ZDM_ACTION_SYNC_REMOVE] = {AGENT_RUN_REMOVE_SYNC, false, false, 0},
-    [ZDM_ACTION_BACKFILL] = {AGENT_RUN_BATCH, true, true, 0},
-    [ZDM_ACTION_CHECK_QUERY] = {AGENT_RUN_CHECK_CHUNK, false, true, 0},
-    [ZDM_ACTION_CHECK_COMPARE] = {AGENT_RUN_CHECK_CHUNK, true, true, 0},
-    [ZDM_ACTION_HIDE_COLUMN] = {AGENT_RUN_HIDE, false, false, AGENT_CAN_HIDE_BY_RENAME | AGENT_CAN_HIDE_BY_INVISIBLE},
-    [ZDM_ACTION_PURGE_COLUMN] = {AGENT_RUN_PURGE, false, false, 0},
-    [ZDM_ACTION_GATE_FLAG] = {AGENT_RUN_NONE, false, false, 0},
-    [ZDM_ACTION_PURGE_IMAGES] = {AGENT_RUN_PURGE, false, false, 0},
-};
-
-static const struct action_row *row_of(const struct zdm_step *step)
-{
-    size_t n = sizeof action_rows / sizeof action_rows[0];
-    return (size_t)step->action < n ? &action_rows[step->action] : &action_rows[0];
-}
+#include "common/plan/undo.h"
 
 void agent_step_at_hand_reset(struct agent_migration *m)
 {
@@ -111,7 +80,8 @@ bool agent_goal_reached(const struct agent_migration *m)
 /* ---- Regression and failure ---- */
 
 /* May the agent work forward again by itself from that step? Not into phases that the fleet enters together or that
- * people let in, and not over a backfill that would count twice. What lies after the goal is not worked at all: there
+ * people let in, and not over what does something else the second time: a backfill that counts, a deletion, a statement
+ * as it is. What lies after the goal is not worked at all: there
  * a rollback that was given up has left steps undone, and only the journal follows. */
 static bool is_free(const struct agent_migration *m, const struct zdm_phase *phase)
 {
@@ -127,7 +97,7 @@ static bool may_work_again(const struct agent_migration *m, uint32_t from)
         bool begun = o < m->step || m->cursor != NULL;
         if (o < m->step && !is_free(m, phase))
             return false;
-        if (begun && step->action == ZDM_ACTION_BACKFILL && step->derivation != NULL && !step->derivation->idempotent)
+        if (begun && zdm_plan_overwrites(step))
             return false;
     }
     return true;
@@ -165,12 +135,11 @@ void agent_want_stop(struct agent_migration *m, uint32_t step, const struct zdm_
 
 static enum agent_run run_at_hand(const struct agent_migration *m, const struct zdm_step *step)
 {
-    const struct action_row *row = row_of(step);
     if (m->proof == AGENT_PROOF_LEFTOVER)
         return AGENT_RUN_INDEX_DROP_INVALID;
-    if (row->walk && m->bound == NULL && m->cursor == NULL && !m->walked)
+    if (agent_action_rule(step)->walk && m->bound == NULL && m->cursor == NULL && !m->walked)
         return AGENT_RUN_BOUND;
-    return row->run;
+    return agent_action_run(step);
 }
 
 static void start_run(struct agent_core *core, struct agent_migration *m, const struct zdm_step *step)
@@ -179,14 +148,9 @@ static void start_run(struct agent_core *core, struct agent_migration *m, const 
     struct agent_op *op = agent_launch(core, m, AGENT_OP_RUN, run, step->ordinal);
     if (op == NULL)
         return;
-    if (run == AGENT_RUN_BOUND)
-        agent_limit_look(op);
-    else if (run == AGENT_RUN_PURGE)
-        agent_limit_purge(core, m, op, m->purge_now);
-    else if (row_of(step)->walk)
-        agent_limit_walk(core, m, step, op);
-    else if (!row_of(step)->bulk)
-        agent_limit_short(core, m, op);
+    agent_limit(core, m, step, op);
+    if (run == AGENT_RUN_PURGE)
+        agent_fill_purge(m, op, m->purge_now);
 }
 
 bool agent_is_trivial(const struct agent_core *core, const struct zdm_step *step)
@@ -203,7 +167,7 @@ static bool is_asked(const struct agent_core *core, const struct agent_migration
 
 static bool step_is_possible(const struct agent_core *core, const struct zdm_step *step, struct zdm_error *err)
 {
-    const struct action_row *row = row_of(step);
+    const struct agent_action_rule *row = agent_action_rule(step);
     if (agent_is_trivial(core, step))
         return true;
     if (row->run == AGENT_RUN_NONE || step->kind == ZDM_STEP_REBUILD)
@@ -254,13 +218,15 @@ static bool may_enter(struct agent_core *core, struct agent_migration *m)
 static bool is_kept_back(struct agent_core *core, struct agent_migration *m, const struct zdm_step *step)
 {
     const struct zdm_phase *phase = zdm_plan_phase(m->plan, zdm_plan_phase_of(m->plan, step->ordinal));
-    bool begins = !row_of(step)->walk || m->bound == NULL;
+    bool begins = !agent_action_rule(step)->walk || m->bound == NULL;
+    enum agent_run run = agent_action_run(step);
     m->throttled = false;
-    if (row_of(step)->bulk && m->proof == AGENT_PROOF_NOT_DONE && agent_is_held_back(core, m))
+    if (agent_is_bulk(step) && m->proof == AGENT_PROOF_NOT_DONE && agent_is_held_back(core, m))
         return true;
     if (begins && agent_phase_destroys(phase) && agent_waits_for_fresh_lease(core, m))
         return true;
-    return row_of(step)->run == AGENT_RUN_PURGE && !m->purge_now && agent_waits_for_grace(core, m);
+    bool in_time = run == AGENT_RUN_WAIT || (run == AGENT_RUN_PURGE && !m->purge_now);
+    return in_time && agent_is_early(core, m);
 }
 
 static void drive_step(struct agent_core *core, struct agent_migration *m)

@@ -1,8 +1,9 @@
 /*
- * purge.c - what is hidden, until when it stays, and the mode that drops what rollbacks left (protocol 6).
+ * purge.c - what is hidden, until when it stays, and the mode that drops what rollbacks left (protocol 6); and the
+ * waits of a plan, which end in the same way.
  *
- * The database's clock decides whether it is time: the engine refuses a purge that comes early and says for how long;
- * here that becomes a wait and a text for people.
+ * The database's clock decides whether it is time: the engine refuses a purge, or a wait's end, that comes early and
+ * says for how long; here that becomes a wait and a text for people.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,14 @@
 #include "agent/core/internal.h"
 #include "common/base/buffer.h"
 
-enum { EARLY_MIN_MS = 1000, EARLY_MAX_MS = 3600000, HOUR_MS = 3600000, MINUTE_MS = 60000, SECOND_MS = 1000 };
+enum {
+    EARLY_MIN_MS = 1000,
+    EARLY_MAX_MS = 3600000,
+    GATE_MAX_MS = 30000,
+    HOUR_MS = 3600000,
+    MINUTE_MS = 60000,
+    SECOND_MS = 1000
+};
 
 /* ---- Before its time ---- */
 
@@ -50,28 +58,42 @@ static void early_text(char *out, size_t size, int64_t until_ms, int64_t grace_m
         (void)snprintf(out, size, "for its grace period");
 }
 
+/* Why the plan waits, in the engine's words. */
+static void gate_text(char *out, size_t size, const struct agent_result *result)
+{
+    const char *said = result->blocker[0] != '\0' ? result->blocker : result->error.message;
+    zdm_copy_text(out, size, said[0] != '\0' ? said : "for what the plan says");
+}
+
 void agent_on_early(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
+    bool gate = result->run == AGENT_RUN_WAIT;
     int64_t wait = result->wait_ms < EARLY_MIN_MS ? EARLY_MIN_MS : result->wait_ms;
+    int64_t most = gate ? GATE_MAX_MS : EARLY_MAX_MS;
     agent_went_well(m);
     m->unknowns = 0;
     m->proof = AGENT_PROOF_NOT_DONE;
-    m->early_ms = core->now_ms + (wait < EARLY_MAX_MS ? wait : EARLY_MAX_MS);
-    early_text(m->early_text, sizeof m->early_text, core->wall_ms + wait, m->plan->grace_ms);
+    m->early_wait = gate ? ZDM_WAIT_GATE : ZDM_WAIT_GRACE;
+    m->early_ms = core->now_ms + (wait < most ? wait : most);
+    if (result->journal_valid)
+        agent_take_journal(m, result);
+    if (gate)
+        gate_text(m->early_text, sizeof m->early_text, result);
+    else
+        early_text(m->early_text, sizeof m->early_text, core->wall_ms + wait, m->plan->grace_ms);
 }
 
-bool agent_waits_for_grace(struct agent_core *core, struct agent_migration *m)
+bool agent_is_early(struct agent_core *core, struct agent_migration *m)
 {
     if (core->now_ms >= m->early_ms)
         return false;
-    agent_wait(m, ZDM_WAIT_GRACE, m->early_text);
+    agent_wait(m, m->early_wait, m->early_text);
     agent_wake_at(core, m->early_ms);
     return true;
 }
 
-void agent_limit_purge(struct agent_core *core, struct agent_migration *m, struct agent_op *op, bool now)
+void agent_fill_purge(const struct agent_migration *m, struct agent_op *op, bool now)
 {
-    agent_limit_short(core, m, op);
     op->grace_ms = m->plan->grace_ms;
     op->purge_now = now;
 }
@@ -82,11 +104,13 @@ void agent_drive_leftovers(struct agent_core *core, struct agent_migration *m)
 {
     if (m->purged || !agent_drive_allowing(core, m))
         return;
-    if ((!m->purge_generation_now && agent_waits_for_grace(core, m)) || agent_waits_for_fresh_lease(core, m))
+    if ((!m->purge_generation_now && agent_is_early(core, m)) || agent_waits_for_fresh_lease(core, m))
         return;
     struct agent_op *op = agent_launch(core, m, AGENT_OP_RUN, AGENT_RUN_PURGE_LEFTOVERS, agent_step_named(m));
-    if (op != NULL)
-        agent_limit_purge(core, m, op, m->purge_generation_now);
+    if (op == NULL)
+        return;
+    agent_limit_short(core, m, op);
+    agent_fill_purge(m, op, m->purge_generation_now);
 }
 
 void agent_on_leftover_gone(struct agent_migration *m, const struct agent_result *result)

@@ -11,20 +11,7 @@
 #include "common/base/backoff.h"
 #include "common/base/buffer.h"
 
-enum { BACKOFF_MS = 100, BACKOFF_CAP_MS = 5000 };
-
-/* Kinds of work that take the same outcome in the same way. */
-enum work {
-    LOOK,    /* inspect */
-    JOURNAL, /* step done, step back, approvals, the beginning of a rollback */
-    HALTING, /* stop: a failure to journal a failure must not make another one */
-    SHORT,   /* under a short lock */
-    LONG,    /* waits for old snapshots */
-    WALK,    /* bound, batch, chunk */
-    CLEAN,   /* takes something away: absent is as good as done */
-    PURGING, /* drops what is hidden, when it is time */
-    WORKS
-};
+enum { BACKOFF_MS = 100, BACKOFF_CAP_MS = 5000, ELSEWHERE_CAP_MS = 3000 };
 
 enum reaction {
     GO = 1,  /* it worked */
@@ -33,55 +20,26 @@ enum reaction {
     SHRINK,  /* smaller batch, then again */
     RELOAD,  /* fenced: what does the journal say? */
     LOST,    /* it may have happened: reconnect and look; three times in a row are too many */
-    EARLY,   /* not before its grace period is over */
+    EARLY,   /* not before its grace period is over, or what the plan waits for is there */
     HALT     /* a person decides */
 };
 
-static const enum reaction reactions[WORKS][AGENT_BUG + 1] = {
-    /*            OK      ALREADY ABSENT   RETRY   LOCK     FENCED  UNKNOWN EARLY FAIL   BUG */
-    [LOOK] = {0, GO, GO, GO, AGAIN, AGAIN, RELOAD, LOST, HALT, HALT, HALT},
-    [JOURNAL] = {0, GO, GO, HALT, AGAIN, AGAIN, RELOAD, LOST, HALT, HALT, HALT},
-    [HALTING] = {0, GO, GO, AGAIN, AGAIN, AGAIN, RELOAD, RELOAD, AGAIN, AGAIN, AGAIN},
-    [SHORT] = {0, GO, GO, HALT, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT, HALT},
-    [LONG] = {0, GO, GO, HALT, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT, HALT},
-    [WALK] = {0, GO, GO, HALT, SHRINK, SHRINK, RELOAD, LOST, HALT, HALT, HALT},
-    [CLEAN] = {0, GO, GO, GO, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT, HALT},
-    [PURGING] = {0, GO, GO, GO, AGAIN, BLOCKED, RELOAD, LOST, EARLY, HALT, HALT},
+static const enum reaction reactions[AGENT_WORKS][AGENT_BUG + 1] = {
+    /*                        OK      ALREADY ABSENT   RETRY   LOCK     FENCED  UNKNOWN EARLY FAIL   BUG */
+    [AGENT_WORK_LOOK] = {0, GO, GO, GO, AGAIN, AGAIN, RELOAD, LOST, HALT, HALT, HALT},
+    [AGENT_WORK_JOURNAL] = {0, GO, GO, HALT, AGAIN, AGAIN, RELOAD, LOST, HALT, HALT, HALT},
+    [AGENT_WORK_HALTING] = {0, GO, GO, AGAIN, AGAIN, AGAIN, RELOAD, RELOAD, AGAIN, AGAIN, AGAIN},
+    [AGENT_WORK_SHORT] = {0, GO, GO, HALT, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT, HALT},
+    [AGENT_WORK_LONG] = {0, GO, GO, HALT, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT, HALT},
+    [AGENT_WORK_WALK] = {0, GO, GO, HALT, SHRINK, SHRINK, RELOAD, LOST, HALT, HALT, HALT},
+    [AGENT_WORK_CLEAN] = {0, GO, GO, GO, AGAIN, BLOCKED, RELOAD, LOST, HALT, HALT, HALT},
+    [AGENT_WORK_PURGING] = {0, GO, GO, GO, AGAIN, BLOCKED, RELOAD, LOST, EARLY, HALT, HALT},
+    [AGENT_WORK_WAIT] = {0, GO, GO, HALT, AGAIN, AGAIN, RELOAD, LOST, EARLY, HALT, HALT},
 };
 
-static const enum work run_rows[] = {
-    [AGENT_RUN_NONE] = SHORT,
-    [AGENT_RUN_DDL] = SHORT,
-    [AGENT_RUN_INSTALL_SYNC] = SHORT,
-    [AGENT_RUN_REMOVE_SYNC] = CLEAN,
-    [AGENT_RUN_BOUND] = WALK,
-    [AGENT_RUN_BATCH] = WALK,
-    [AGENT_RUN_VALIDATE] = LONG,
-    [AGENT_RUN_INDEX_BUILD] = LONG,
-    [AGENT_RUN_INDEX_DROP_INVALID] = CLEAN,
-    [AGENT_RUN_CHECK_CHUNK] = WALK,
-    [AGENT_RUN_HIDE] = SHORT,
-    [AGENT_RUN_PURGE] = PURGING,
-    [AGENT_RUN_PURGE_LEFTOVERS] = PURGING,
-    [AGENT_RUN_UNDO_DDL] = CLEAN,
-    [AGENT_RUN_UNDO_SYNC] = CLEAN,
-    [AGENT_RUN_UNDO_REMOVE] = SHORT,
-    [AGENT_RUN_UNHIDE] = SHORT,
-    [AGENT_RUN_RESTORE] = LONG,
-    [AGENT_RUN_INDEX_DROP] = CLEAN,
-    [AGENT_RUN_IMAGES_BACK] = WALK,
-    [AGENT_RUN_UNDO_BEGIN] = JOURNAL,
-    [AGENT_RUN_SPEND_APPROVALS] = JOURNAL,
-    [AGENT_RUN_STEP_DONE] = JOURNAL,
-    [AGENT_RUN_STEP_BACK] = JOURNAL,
-    [AGENT_RUN_STOP] = HALTING,
-};
-
-static enum work work_of(const struct agent_flight *flight)
+static enum agent_work work_of(const struct agent_flight *flight)
 {
-    if (flight->kind == AGENT_OP_INSPECT)
-        return LOOK;
-    return (size_t)flight->run < sizeof run_rows / sizeof run_rows[0] ? run_rows[flight->run] : SHORT;
+    return flight->kind == AGENT_OP_INSPECT ? AGENT_WORK_LOOK : agent_run_rule(flight->run)->work;
 }
 
 static bool replace_text(char **place, const char *text)
@@ -344,7 +302,7 @@ static bool is_connection_error(enum zdm_code code)
 
 static void again(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
-    if (work_of(&m->flight) != WALK && m->flight.run != AGENT_RUN_STEP_DONE)
+    if (work_of(&m->flight) != AGENT_WORK_WALK && m->flight.run != AGENT_RUN_STEP_DONE)
         m->proof = AGENT_PROOF_NONE;
     if (result->error.code == ZDM_CANCELLED && m->flight.cancelled)
         return; /* we asked for it */
@@ -365,15 +323,21 @@ static void shrink(struct agent_core *core, struct agent_migration *m, const str
     again(core, m, result);
 }
 
+/* How the words for a reader on a replica begin, or for a replica whose readers nobody sees. Nothing was asked for on
+ * the primary then, and asking a replica ten times a second does not make its reader quicker. */
+static const char elsewhere[] = "replica ";
+
 static void blocked(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
-    enum work work = work_of(&m->flight);
+    enum agent_work work = work_of(&m->flight);
     zdm_copy_text(m->blocked_by, sizeof m->blocked_by,
                   result->blocker[0] != '\0' ? result->blocker : result->error.message);
-    m->proof = work == SHORT || work == PURGING ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_NONE;
+    m->proof = work == AGENT_WORK_SHORT || work == AGENT_WORK_PURGING ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_NONE;
     m->next_ms =
         core->now_ms + agent_lock_missed(&m->lock, result->blocker_is_autovacuum, core->now_ms, agent_random(core));
-    if ((core->capabilities & AGENT_CAN_NOWAIT) == 0)
+    if (strncmp(result->blocker, elsewhere, sizeof elsewhere - 1) == 0)
+        m->next_ms = core->now_ms + zdm_backoff_ms(m->lock.tries, BACKOFF_MS, ELSEWHERE_CAP_MS, agent_random(core));
+    else if ((core->capabilities & AGENT_CAN_NOWAIT) == 0)
         m->next_ms = m->lock.queue_due_ms; /* every attempt queues */
 }
 
@@ -416,7 +380,7 @@ static void halt(struct agent_core *core, struct agent_migration *m, const struc
 
 void agent_on_work_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
-    enum work work = work_of(&m->flight);
+    enum agent_work work = work_of(&m->flight);
     enum agent_outcome outcome =
         result->outcome >= AGENT_OK && result->outcome <= AGENT_BUG ? result->outcome : AGENT_BUG;
     if (m->flight.connection != core->connection || m->plan == NULL) {
@@ -427,7 +391,7 @@ void agent_on_work_done(struct agent_core *core, struct agent_migration *m, cons
     switch (reactions[work][outcome]) {
     case GO:
         /* What it hid or dropped is seen by people at once. */
-        core->signals_soon |= work == SHORT || work == CLEAN || work == PURGING;
+        core->signals_soon |= work == AGENT_WORK_SHORT || work == AGENT_WORK_CLEAN || work == AGENT_WORK_PURGING;
         go(core, m, result);
         break;
     case AGAIN:

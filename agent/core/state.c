@@ -119,6 +119,14 @@ static bool waits_for_grace(const struct agent_core *core, const struct agent_mi
     return waits(m, ZDM_WAIT_GRACE);
 }
 
+/* A look at it now and then is no other state. */
+static bool waits_at_gate(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    bool looks = m->flight.op != 0 && m->flight.run == AGENT_RUN_WAIT && m->early_ms > 0;
+    return waits(m, ZDM_WAIT_GATE) || looks;
+}
+
 static bool lacks_lease(const struct agent_core *core, const struct agent_migration *m)
 {
     return m->flight.op == 0 && (!agent_leased(core) || m->waits == ZDM_WAIT_LEASE);
@@ -176,6 +184,7 @@ static const struct {
     {lacks_lease, ZDM_AGENT_WAITING, ZDM_WAIT_LEASE},
     {waits_for_approvals, ZDM_AGENT_WAITING, ZDM_WAIT_APPROVALS},
     {waits_for_grace, ZDM_AGENT_WAITING, ZDM_WAIT_GRACE},
+    {waits_at_gate, ZDM_AGENT_WAITING, ZDM_WAIT_GATE},
     {waits_for_lock, ZDM_AGENT_WAITING, ZDM_WAIT_LOCK},
     {is_throttled, ZDM_AGENT_WAITING, ZDM_WAIT_THROTTLE},
     {backs_off, ZDM_AGENT_WAITING, ZDM_WAIT_BACKOFF},
@@ -193,11 +202,17 @@ enum zdm_agent_state agent_state_of(const struct agent_core *core, const struct 
     return state_rows[i].state;
 }
 
+/* Does waits_for say why? */
+static bool has_words(enum zdm_wait wait)
+{
+    return wait == ZDM_WAIT_APPROVALS || wait == ZDM_WAIT_GRACE || wait == ZDM_WAIT_GATE;
+}
+
 static bool is_quiet(enum zdm_agent_state state, enum zdm_wait wait)
 {
     /* What waits for people or for days asks for no more attention than what rests. */
     if (state == ZDM_AGENT_WAITING)
-        return wait == ZDM_WAIT_APPROVALS || wait == ZDM_WAIT_GRACE;
+        return has_words(wait);
     return state != ZDM_AGENT_LOOKING && state != ZDM_AGENT_WORKING;
 }
 
@@ -214,11 +229,8 @@ bool agent_is_busy(const struct agent_core *core)
 
 static uint32_t step_shown(const struct agent_migration *m)
 {
-    enum agent_run run = m->flight.run;
-    bool of_no_step =
-        run == AGENT_RUN_PURGE_LEFTOVERS || run == AGENT_RUN_SPEND_APPROVALS || run == AGENT_RUN_UNDO_BEGIN;
     if (m->flight.op != 0)
-        return of_no_step ? 0 : m->flight.step;
+        return agent_run_rule(m->flight.run)->of_no_step ? 0 : m->flight.step;
     if (m->accepted.mode == ZDM_MODE_UNDO && m->back.at > 0 && !m->back.turned)
         return m->back.at;
     if (m->plan == NULL || m->step > zdm_plan_n_steps(m->plan) || agent_goal_reached(m))
@@ -251,7 +263,7 @@ static void mix_migration(const struct agent_core *core, const struct agent_migr
     mix_number(digest, (uint64_t)m->failed_attempt << 8 | (uint64_t)m->equivocation);
     mix_number(digest, (uint64_t)m->error.code);
     mix(digest, m->blocked_by, strlen(m->blocked_by));
-    mix(digest, m->waits_for, wait == ZDM_WAIT_APPROVALS || wait == ZDM_WAIT_GRACE ? strlen(m->waits_for) : 0);
+    mix(digest, m->waits_for, has_words(wait) ? strlen(m->waits_for) : 0);
     mix(digest, m->back.remark, strlen(m->back.remark));
     mix_number(digest, (uint64_t)m->hidden_total << 2 | (uint64_t)m->purged);
     for (size_t i = 0; i < m->n_hidden; i++)
@@ -316,7 +328,7 @@ static void fill_migration(const struct agent_core *core, const struct agent_mig
         (void)agent_braked(core, out->throttled_by);
     if (out->wait == ZDM_WAIT_LOCK)
         zdm_copy_text(out->blocked_by, sizeof out->blocked_by, m->blocked_by);
-    if (out->wait == ZDM_WAIT_APPROVALS || out->wait == ZDM_WAIT_GRACE)
+    if (has_words(out->wait))
         zdm_copy_text(out->blocked_by, sizeof out->blocked_by, m->waits_for);
     fill_back(m, out);
     fill_error(m, out);

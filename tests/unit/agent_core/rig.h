@@ -73,6 +73,7 @@ struct rig {
     int leftovers;          /* hidden by rollbacks */
     bool triggers_only;     /* UNDO_SYNC does not hide the column */
     int64_t hidden_at_ms;   /* wall clock */
+    int64_t gate_open_ms;   /* when a wait is over */
     const char *remark;     /* of each UNHIDE; may be NULL */
     const char *row_remark; /* what the journal says of the rollback; may be NULL */
     struct agent_hidden hidden[8];
@@ -99,6 +100,7 @@ struct rig {
         enum zdm_code code;
         bool applied; /* UNKNOWN: it happened */
         bool autovacuum;
+        const char *blocker; /* LOCK; NULL: a session of the application */
         unsigned times;
     } fault;
     /* Called for each operation that is started; may be NULL. */

@@ -291,6 +291,19 @@ static void do_forward(struct rig *rig, const struct agent_op *op)
         clear_walk(rig, op->step + 1);
 }
 
+/* Over at gate_open_ms; until then it says for what it waits. */
+static void do_wait(struct rig *rig, const struct agent_op *op, struct agent_result *result)
+{
+    if (rig->now_ms >= rig->gate_open_ms) {
+        rig->done[op->step] = true;
+        clear_walk(rig, op->step + 1);
+        return;
+    }
+    result->outcome = AGENT_EARLY;
+    result->wait_ms = rig->gate_open_ms - rig->now_ms;
+    zdm_copy_text(result->blocker, sizeof result->blocker, "until the jobs are done");
+}
+
 static void do_journal(struct rig *rig, const struct agent_op *op, struct agent_result *result)
 {
     if (op->run == AGENT_RUN_STEP_DONE)
@@ -316,6 +329,8 @@ static void do_run(struct rig *rig, const struct agent_op *op, struct agent_resu
         rig->row_bound = rig->rows;
     else if (op->run == AGENT_RUN_INDEX_DROP_INVALID)
         rig->leftover = false;
+    else if (op->run == AGENT_RUN_WAIT)
+        do_wait(rig, op, result);
     else if (op->run == AGENT_RUN_PURGE || op->run == AGENT_RUN_PURGE_LEFTOVERS)
         do_purge(rig, op, result);
     else if (op->run >= AGENT_RUN_UNDO_DDL)
@@ -381,7 +396,8 @@ static void do_fault(struct rig *rig, const struct agent_op *op, struct agent_re
     result->proof = rig->fault.proof;
     result->blocker_is_autovacuum = rig->fault.autovacuum;
     if (rig->fault.outcome == AGENT_LOCK)
-        zdm_copy_text(result->blocker, sizeof result->blocker, "pid 4242 app@shop");
+        zdm_copy_text(result->blocker, sizeof result->blocker,
+                      rig->fault.blocker != NULL ? rig->fault.blocker : "pid 4242 app@shop");
     if (rig->fault.outcome != AGENT_OK)
         (void)zdm_error_set(&result->error, rig->fault.code, "injected %s", zdm_code_name(rig->fault.code));
 }

@@ -36,6 +36,9 @@ static const struct kind_row kinds[] = {
     {AGENT_OP_RUN, AGENT_RUN_INDEX_DROP_INVALID, FORWARD, true},
     {AGENT_OP_RUN, AGENT_RUN_INDEX_BUILD, FORWARD, false},
     {AGENT_OP_RUN, AGENT_RUN_VALIDATE, FORWARD, false},
+    {AGENT_OP_RUN, AGENT_RUN_REINDEX, FORWARD, false},
+    {AGENT_OP_RUN, AGENT_RUN_LONG_SQL, FORWARD, false},
+    {AGENT_OP_RUN, AGENT_RUN_WAIT, FORWARD, false},
     {AGENT_OP_RUN, AGENT_RUN_HIDE, FORWARD, false},
     {AGENT_OP_RUN, AGENT_RUN_STEP_DONE, FORWARD, false},
     {AGENT_OP_RUN, AGENT_RUN_SPEND_APPROVALS, THROUGH_THE_PURGE, false},
@@ -65,19 +68,41 @@ static enum zdm_code code_of(enum agent_outcome outcome)
 
 static bool stops(const struct kind_row *row, enum agent_outcome outcome)
 {
-    bool purges = row->run == AGENT_RUN_PURGE || row->run == AGENT_RUN_PURGE_LEFTOVERS;
+    bool in_time = row->run == AGENT_RUN_PURGE || row->run == AGENT_RUN_PURGE_LEFTOVERS || row->run == AGENT_RUN_WAIT;
     if (row->kind != AGENT_OP_RUN && row->kind != AGENT_OP_INSPECT)
         return false; /* without them there is no step that could fail */
     if (outcome == AGENT_ABSENT)
         return !row->absent_is_fine;
-    return outcome == AGENT_FAIL || outcome == AGENT_BUG || (outcome == AGENT_EARLY && !purges);
+    return outcome == AGENT_FAIL || outcome == AGENT_BUG || (outcome == AGENT_EARLY && !in_time);
+}
+
+/* What stands in the place of the validation. */
+static const struct {
+    enum agent_run run;
+    enum zdm_step_kind kind;
+    enum zdm_action action;
+} places[] = {
+    {AGENT_RUN_VALIDATE, ZDM_STEP_VALIDATE, ZDM_ACTION_VALIDATE},
+    {AGENT_RUN_REINDEX, ZDM_STEP_INDEX, ZDM_ACTION_REINDEX},
+    {AGENT_RUN_LONG_SQL, ZDM_STEP_DDL, ZDM_ACTION_AS_IS},
+    {AGENT_RUN_WAIT, ZDM_STEP_GATE, ZDM_ACTION_GATE_WAIT},
+    {AGENT_RUN_NONE, ZDM_STEP_SYNC, ZDM_ACTION_SYNC_REMOVE},
+};
+
+static void put_in_place(struct rig *rig, enum agent_run run)
+{
+    struct zdm_step *step = &rig->plan->phases[1].steps[3];
+    size_t i = 0;
+    while (places[i].run != run && places[i].run != AGENT_RUN_NONE)
+        i++;
+    step->kind = places[i].kind;
+    step->action = places[i].action;
+    step->lock = ZDM_LOCK_LONG;
 }
 
 static struct rig *rig_with_all_of_it(void)
 {
     struct rig *rig = rig_new();
-    rig->plan->phases[1].steps[3].kind = ZDM_STEP_SYNC; /* in the place of the validation */
-    rig->plan->phases[1].steps[3].action = ZDM_ACTION_SYNC_REMOVE;
     rig->rows = 500;
     rig->restores = 1;
     rig->triggers_only = true;
@@ -131,8 +156,7 @@ static bool has_arrived(struct rig *rig, enum way way)
 static void try_one(const struct kind_row *row, enum agent_outcome outcome)
 {
     struct rig *rig = rig_with_all_of_it();
-    if (row->run == AGENT_RUN_VALIDATE)
-        rig->plan->phases[1].steps[3].action = ZDM_ACTION_VALIDATE;
+    put_in_place(rig, row->run);
     if (row->way == FORWARD)
         break_it(rig, row, outcome);
     else
