@@ -192,9 +192,12 @@ static void refresh_memory(struct lane *lane, const struct agent_op *op)
     }
 }
 
-/* A check that runs on a replica is seen as a signal: "check on b2". */
+/* A check that runs on a replica is seen as a signal: "check on b2". What had nothing to look at ran nowhere. */
 static void note_check(struct lane *lane, const struct pgsql_work *w)
 {
+    if (w->checked_on[0] == '\0' && w->result->rows_walked == 0) {
+        return;
+    }
     pthread_mutex_lock(&lane->engine->lock);
     zdm_copy_text(lane->checked_on, sizeof lane->checked_on, w->checked_on);
     lane->checked_ms = pgsql_now_ms();
