@@ -62,13 +62,17 @@ static struct rb_object *remember(const struct rb_ddl *d, const PgQuery__Constra
 }
 
 /* Rows of code that runs now are bound as well. */
-static void note_writers(const struct rb_ddl *d, const PgQuery__Constraint *constraint, const char *name)
+static void note_writers(const struct rb_ddl *d, const PgQuery__Constraint *constraint, const struct rb_object *object)
 {
-    if (d->s->phase->class == ZDM_PHASE_CONTRACT || rb_is_created(d->s->rb, &d->table))
+    bool added = true;
+    for (size_t i = 0; i < object->n_columns; i++)
+        added = added && rb_column_of(d->s->rb, &d->table, object->columns[i])->added;
+    if (added || d->s->phase->class == ZDM_PHASE_CONTRACT || rb_is_created(d->s->rb, &d->table))
         return;
     rb_note(d->s->rb, "constraint-writers", place_of(d, constraint),
             "Where old code writes such rows, move it to the contract phase.",
-            "from this step on PostgreSQL rejects rows that violate %s, whoever writes them", rb_plain(d->s->rb, name));
+            "from this step on PostgreSQL rejects rows that violate %s, whoever writes them",
+            rb_plain(d->s->rb, object->name));
 }
 
 static bool know_columns(const struct rb_ddl *d, const char *const *names, size_t n, struct rb_place at)
@@ -108,8 +112,9 @@ static void add_check(const struct rb_ddl *d, const PgQuery__Constraint *constra
                                 rb_table_sql(rb, &d->table), rb_quote(rb, name), text));
     rb_step_inverse(step, ZDM_INVERSE_SQL, drop_sql(d, name));
     rb_step_does(step, "a CHECK that new rows must satisfy; old rows are not read yet");
-    remember(d, constraint, name, expr.columns, expr.n_columns)->is_check = true;
-    note_writers(d, constraint, name);
+    struct rb_object *object = remember(d, constraint, name, expr.columns, expr.n_columns);
+    object->is_check = true;
+    note_writers(d, constraint, object);
     if (!constraint->skip_validation)
         rb_ddl_add_validate(d, name, prove);
 }
@@ -182,8 +187,7 @@ static void add_foreign_key(const struct rb_ddl *d, const PgQuery__Constraint *c
     rb_step_inverse(step, ZDM_INVERSE_SQL, drop_sql(d, name));
     rb_step_does(step, "a foreign key that new rows must satisfy; locks %s first, for the same short time",
                  rb_table_text(rb, &parent));
-    (void)remember(d, constraint, name, columns, n);
-    note_writers(d, constraint, name);
+    note_writers(d, constraint, remember(d, constraint, name, columns, n));
     if (!constraint->skip_validation)
         rb_step_other(rb_ddl_add_validate(d, name, prove), &parent);
 }

@@ -25,26 +25,26 @@ static bool is_plain(struct rb_statement *s, const PgQuery__CreateStmt *create)
 {
     const struct {
         bool is;
-        const char *rule, *hint, *message;
+        const char *hint, *message;
     } rows[] = {
-        {create->relation->relpersistence[0] == 't', "create-table-temp", "Leave TEMPORARY out.",
+        {create->relation->relpersistence[0] == 't', "Leave TEMPORARY out.",
          "a temporary table goes with the agent's session"},
-        {create->relation->relpersistence[0] == 'u', "create-table-unlogged",
+        {create->relation->relpersistence[0] == 'u',
          "Leave UNLOGGED out: such a table is empty after a crash and on every standby.",
          "an unlogged table is none that a migration can prove"},
-        {create->partbound != NULL, "create-table-partition",
+        {create->partbound != NULL,
          "Write CREATE TABLE with the same columns, then ALTER TABLE … ATTACH PARTITION …: attaching needs no lock "
          "against readers or writers of the parent.",
          "CREATE TABLE … PARTITION OF locks the parent against everybody"},
-        {create->n_inh_relations > 0 && create->partbound == NULL, "create-table-inherits",
+        {create->n_inh_relations > 0 && create->partbound == NULL,
          "Use partitions (PARTITION BY), or a table of its own.", "tables that inherit are not supported"},
-        {create->of_typename != NULL, "create-table-of", "Write the columns.",
+        {create->of_typename != NULL, "Write the columns.",
          "a table of a composite type follows every change of that type"},
-        {create->n_table_elts == 0, "create-table-empty", "Write its columns.", "the table has no column"},
+        {create->n_table_elts == 0, "Write its columns.", "the table has no column"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (rows[i].is) {
-            rb_error(s->rb, rows[i].rule, rb_at_start(s), rows[i].hint, "%s", rows[i].message);
+            rb_error(s->rb, "create-table", rb_at_start(s), rows[i].hint, "%s", rows[i].message);
             return false;
         }
     }
@@ -58,14 +58,14 @@ static void read_parent(struct creation *c, PgQuery__Constraint *constraint)
     struct rb_table parent;
     if (!rb_relation(c->s, constraint->pktable, &parent))
         return;
+    parent.schema = rb_copy(c->s->rb, parent.schema, strlen(parent.schema));
     rb_set_string(&constraint->pktable->schemaname, parent.schema);
     for (size_t i = 0; i < c->n_parents; i++) {
         if (rb_same_table(&c->parents[i], &parent))
             return;
     }
     if (!rb_same_table(&parent, &c->table) && c->n_parents < NAMES_MAX)
-        c->parents[c->n_parents++] =
-            (struct rb_table){rb_copy(c->s->rb, parent.schema, strlen(parent.schema)), parent.name};
+        c->parents[c->n_parents++] = parent;
 }
 
 static void read_expression(struct creation *c, const PgQuery__Constraint *constraint)
@@ -222,9 +222,9 @@ void rb_compile_create_table(struct rb_statement *s, PgQuery__CreateStmt *create
     }
     add_step(c, body);
     if (!c->has_key && create->partspec == NULL)
-        rb_note(rb, "create-table-key", rb_at(s, create->relation->location), "Write PRIMARY KEY behind a column.",
-                "table %s has no primary key: no later migration can change its rows in batches",
-                rb_table_text(rb, &c->table));
+        rb_warning(rb, "create-table-key", rb_at(s, create->relation->location), "Write PRIMARY KEY behind a column.",
+                   "table %s has no primary key: no later migration can change its rows in batches",
+                   rb_table_text(rb, &c->table));
     if (create->if_not_exists)
         rb_note(rb, "if-not-exists", rb_at_word(s, 0, "if"), NULL,
                 "a table of that name that is not this migration's stops the step, IF NOT EXISTS or not");

@@ -410,6 +410,8 @@ static void put_in_front(PgQuery__Node ***names, size_t *n, const char *schema)
 static void qualify(const ProtobufCMessage *m, void *ctx)
 {
     struct rb_statement *s = ctx;
+    if (m->descriptor == &pg_query__def_elem__descriptor)
+        return; /* an option's word ("off") is read as a type */
     if (m->descriptor == &pg_query__type_name__descriptor) {
         PgQuery__TypeName *type = (PgQuery__TypeName *)(uintptr_t)m;
         if (type->n_names == 1 && !rb_type_is_built_in(rb_string(type->names[0]))) {
