@@ -7,7 +7,7 @@
  * - phases that were opened, and that nobody has entered: they close again where they changed, and everything behind;
  * - the shards and their waves: those of the first submission;
  * - approvals: each names the hash of the plan that was signed, with all that its phases build upon. Those of the plan
- *   as it was count no more; who entered with them stays where it is.
+ *   as it was count no more: an agent in the middle of such a phase waits there for new ones;
  * - orders to go back name that hash too: while a shard goes back, the plan stays as it is.
  */
 #include <stdio.h>
@@ -161,11 +161,12 @@ static bool entered_phases_are_the_same(const struct amendment *a)
 
 /* ---- What follows ---- */
 
+/* Has some shard the phase before it, or is in the middle of it? */
 static bool awaits(const struct coord_migration *m, const struct zdm_approval *approval)
 {
     bool any = approval->phase == 0 || approval->action == ZDM_APPROVE_UNDO;
     for (size_t i = 0; i < m->n_shards && !any; i++)
-        any = m->shards[i].entered < approval->phase;
+        any = m->shards[i].at < approval->phase;
     return any;
 }
 

@@ -263,6 +263,14 @@ static void stop(struct agent_journal *journal, const struct sim_pending *pendin
                   pending->failed_text != NULL ? pending->failed_text : "");
 }
 
+/* Another process of the same agent may have hidden the column meanwhile. */
+static bool is_refused(const struct sim_schema *schema, const struct agent_op *op)
+{
+    const struct zdm_step *step = zdm_plan_step(op->plan, op->step);
+    return (op->run == AGENT_RUN_INSTALL_SYNC && sim_schema_lacks_target(schema, op->plan, op->step)) ||
+           (op->run == AGENT_RUN_UNDO_REMOVE && sim_schema_lacks_target(schema, op->plan, step->sync_step));
+}
+
 /* The change of a step, and its journal's in the same transaction where the change is transactional. */
 static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pending, struct agent_journal *journal,
                                  struct agent_result *result)
@@ -346,6 +354,11 @@ static enum agent_outcome do_run(struct sim_db *db, const struct sim_pending *pe
         return AGENT_FENCED;
     }
     check_rights(db, sim_db_truth(db, journal), op);
+    if (is_refused(&sim_db_truth(db, journal)->schema, op)) {
+        (void)zdm_error_set(&result->error, ZDM_DATABASE, "column does not exist");
+        db->no_column++;
+        return AGENT_FAIL;
+    }
     enum agent_outcome outcome = change(db, pending, journal, result);
     if (outcome == AGENT_OK || outcome == AGENT_ALREADY)
         sim_journal_report(result, journal);

@@ -90,7 +90,7 @@ struct sim_db {
     /* So that a run can show that it was not idle. */
     uint64_t batches, lost_answers, fenced, locks, retries, leftovers;
     uint64_t let_in, purged_now, refused_spent, early, purged, dropped_leftovers, undone_parts, images_back, restores,
-        half_undone;
+        half_undone, no_column;
     /* Asked before a step of a phase begins to change the database: may this shard be in that phase now? */
     bool (*may_enter)(void *ctx, const struct sim_db *db, const struct zdm_plan *plan, uint32_t phase);
     /* Told when an agent gives it something to do. */

@@ -210,6 +210,17 @@ const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan
     return NULL;
 }
 
+bool sim_schema_lacks_target(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t sync)
+{
+    const struct zdm_step *step = zdm_plan_step(plan, sync);
+    for (size_t i = 0; i < step->derivation->n_assignments; i++) {
+        const struct zdm_step *add = zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target);
+        if (add != NULL && schema->made[add->ordinal] == SIM_ABSENT)
+            return true;
+    }
+    return false;
+}
+
 /* ---- Back ---- */
 
 /* The column goes out of sight with all that stood in it. */

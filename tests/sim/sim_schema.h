@@ -58,6 +58,8 @@ enum agent_proof sim_schema_look_back(const struct sim_schema *schema, const str
 unsigned sim_schema_fill(const struct zdm_plan *plan, uint32_t step);
 /* Makes what the step makes. NULL, or what must never happen. */
 const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step, int64_t now_ms);
+/* Would the server refuse to install the triggers of that sync, because a column that they write is not there? */
+bool sim_schema_lacks_target(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t sync);
 /* One part of the way back. */
 const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms);
 /* A batch of before-images is written back; the last one takes their table away. How many rows. */

@@ -138,7 +138,7 @@ static void approvals_of_the_plan_as_it_was_count_no_more_and_the_answer_says_wh
     fleet_fini(&f);
 }
 
-static void approvals_that_let_a_shard_in_are_not_asked_for_again(void **unused)
+static void shard_inside_an_approved_phase_goes_on_and_its_approvals_are_named(void **unused)
 {
     (void)unused;
     struct fleet f;
@@ -151,10 +151,12 @@ static void approvals_that_let_a_shard_in_are_not_asked_for_again(void **unused)
     fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
     assert_status(&f, 0, COORD_MOVING);
     assert_int_equal(amend(&f, marked("edep", "abxd")), ZDM_OK);
-    assert_string_equal(f.answer.detail, "");
+    assert_non_null(strstr(f.answer.detail, "bob's for phase 2"));
     assert_status(&f, 0, COORD_MOVING);
     fleet_obey_all(&f);
     assert_int_equal(shard(&f, 0)->at, 2);
+    assert_int_equal(amend(&f, marked("edep", "abyd")), ZDM_OK);
+    assert_string_equal(f.answer.detail, ""); /* done with: nobody needs them any more */
     fleet_fini(&f);
 }
 
@@ -326,7 +328,7 @@ int main(void)
         cmocka_unit_test(one_shard_that_is_ahead_decides),
         cmocka_unit_test(phase_that_is_open_and_changed_closes_again),
         cmocka_unit_test(approvals_of_the_plan_as_it_was_count_no_more_and_the_answer_says_whose),
-        cmocka_unit_test(approvals_that_let_a_shard_in_are_not_asked_for_again),
+        cmocka_unit_test(shard_inside_an_approved_phase_goes_on_and_its_approvals_are_named),
         cmocka_unit_test(who_had_finished_has_more_to_do_and_who_waited_has_finished),
         cmocka_unit_test(nobody_amends_under_a_shard_that_goes_back),
         cmocka_unit_test(shard_that_was_rolled_back_all_the_way_is_resumed_first),
