@@ -289,7 +289,8 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
     {ZDM_SURVEY_TRIGGERS_SKIP, ZDM_LEVEL_ERROR, PGSQL_DOES(BACKFILL) | PGSQL_DOES(DELETE), skips_triggers,
      "SELECT r.oid::regclass::text, format('foreign key %I would not be checked in batches that skip triggers', "
      "conname)"
-     " FROM x, r JOIN pg_constraint k ON k.contype = 'f' AND (k.confrelid = r.oid OR (k.conrelid = r.oid AND EXISTS "
+     " FROM x CROSS JOIN r JOIN pg_constraint k ON k.contype = 'f' AND (k.confrelid = r.oid OR (k.conrelid = r.oid AND "
+     "EXISTS "
      "(SELECT"
      " FROM pg_attribute a WHERE a.attrelid = r.oid AND a.attnum = ANY (k.conkey) AND a.attname = ANY (x.cols)))) WHERE"
      " (cardinality(x.cols) = 0 AND k.confrelid = r.oid) OR EXISTS (SELECT FROM pg_attribute a WHERE a.attname = ANY"

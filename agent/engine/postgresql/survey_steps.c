@@ -180,7 +180,7 @@ static enum zdm_code try_step(struct pgsql_survey *survey, struct zdm_survey_ste
         return say_of_trial(survey, &trial, err);
     }
     pgsql_rollback(w->s);
-    if (pgsql_is_open(w->s) && pgsql_outcome(code) == AGENT_FAIL) {
+    if (pgsql_is_open(w->s) && (code == ZDM_NOT_FOUND || pgsql_outcome(code) == AGENT_FAIL)) {
         return say_refused(survey, err);
     }
     return pgsql_survey_miss(survey, code, "an empty clone", err);

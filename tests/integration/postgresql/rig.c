@@ -63,6 +63,11 @@ int rig_group_setup(void **state)
     return start_server(&(struct test_pg_options){.config = "autovacuum_naptime = 1s\n"});
 }
 
+int rig_group_start(const char *config)
+{
+    return start_server(&(struct test_pg_options){.config = config});
+}
+
 int rig_group_setup_durable(void **state)
 {
     (void)state;

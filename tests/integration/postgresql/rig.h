@@ -58,6 +58,8 @@ struct rig {
 
 /* Group setup and teardown: the server. */
 int rig_group_setup(void **state);
+/* The same with these lines of postgresql.conf. */
+int rig_group_start(const char *config);
 int rig_group_teardown(void **state);
 /* The same with fsync, for programs that kill it. */
 int rig_group_setup_durable(void **state);
