@@ -48,7 +48,7 @@ enum {
     X(MANY_PARTITIONS, "many-partitions")                                                                              \
     X(DEFAULT_PARTITION, "default-partition")                                                                          \
     X(PUBLISHED, "published")                                                                                          \
-    X(REPLICA_IDENTITY, "replica-identity")                                                                            \
+    X(NO_REPLICA_IDENTITY, "no-replica-identity")                                                                      \
     X(REPLICA_IDENTITY_FULL, "replica-identity-full")                                                                  \
     X(BLOAT, "bloat")                                                                                                  \
     X(COLUMN_MISSING, "column-missing")                                                                                \
@@ -67,7 +67,7 @@ enum {
     X(COPY_NARROW, "copy-narrow")                                                                                      \
     X(COPY_GUARDED, "copy-guarded")                                                                                    \
     X(COPY_CONSTRAINT, "copy-constraint")                                                                              \
-    X(EXPRESSION, "expression")                                                                                        \
+    X(DERIVATION_FAILS, "derivation-fails")                                                                            \
     X(NO_KEY, "no-key")                                                                                                \
     X(TWO_UNIQUE, "two-unique")                                                                                        \
     X(CHECK_OVER_WIDENED, "check-over-widened")                                                                        \
@@ -77,7 +77,7 @@ enum {
     X(INDEX_IN_USE, "index-in-use")                                                                                    \
     X(NULL_ROWS, "null-rows")                                                                                          \
     X(CLONE_REFUSED, "clone-refused")                                                                                  \
-    X(REWRITE, "rewrite")                                                                                              \
+    X(CLONE_REWRITES, "clone-rewrites")                                                                                \
     X(LONG_LOCK, "long-lock")
 
 enum zdm_survey_rule {

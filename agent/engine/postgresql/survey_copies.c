@@ -199,8 +199,8 @@ static enum zdm_code judge_pair(struct pgsql_survey *survey, size_t i, const str
                                   : pgsql_column_find(survey->w->s, probe, name, &from, err);
     }
     if (code == ZDM_OK && target.generated) {
-        code = say(survey, ZDM_SURVEY_EXPRESSION, ZDM_LEVEL_ERROR, a->target, "it is generated and cannot be assigned",
-                   "Assign the columns that it is made of.", err);
+        code = say(survey, ZDM_SURVEY_DERIVATION_FAILS, ZDM_LEVEL_ERROR, a->target,
+                   "it is generated and cannot be assigned", "Assign the columns that it is made of.", err);
     } else if (code == ZDM_OK && (a->copy_of != NULL || d->n_sources > 0) && pgsql_fit(&from, &target) != PGSQL_FITS) {
         code = say_narrow(survey, a, &from, &target, err);
     } else if (code == ZDM_OK && a->copy_of != NULL && d->both_ways) {
@@ -259,7 +259,7 @@ static enum zdm_code judge_derivation(struct pgsql_survey *survey, const struct 
     if (code == ZDM_DATABASE || code == ZDM_INVALID || code == ZDM_NOT_FOUND) {
         (void)snprintf(message, sizeof message, "the server refuses what is written: %.400s", err->message);
         pgsql_rollback(survey->w->s);
-        return say(survey, ZDM_SURVEY_EXPRESSION, ZDM_LEVEL_ERROR, "*", message,
+        return say(survey, ZDM_SURVEY_DERIVATION_FAILS, ZDM_LEVEL_ERROR, "*", message,
                    "Columns and functions must be on this shard as the plan names them.", err);
     }
     for (size_t i = 0; code == ZDM_OK && i < survey->step->derivation->n_assignments; i++) {

@@ -112,7 +112,7 @@ static enum zdm_code say_of_trial(struct pgsql_survey *survey, const struct pgsq
 {
     const struct zdm_step *step = survey->step;
     char object[3 * ZDM_IDENTIFIER_MAX];
-    enum zdm_survey_rule rule = trial->rewritten ? ZDM_SURVEY_REWRITE : ZDM_SURVEY_LONG_LOCK;
+    enum zdm_survey_rule rule = trial->rewritten ? ZDM_SURVEY_CLONE_REWRITES : ZDM_SURVEY_LONG_LOCK;
     if (trial->why[0] == '\0') {
         return ZDM_OK;
     }

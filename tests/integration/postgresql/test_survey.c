@@ -239,7 +239,7 @@ static void copies_that_do_not_fit_are_said_with_the_type_that_does(void **state
     plan_of(r, "users", 2);
     add_column(r, 1, "slug", "text");
     rig_derive(r, 2, ZDM_ACTION_BACKFILL, "slug", "slugify(t.\"name\")", NULL, (const char *const[]){"name"}, 1);
-    expect(survey(r), ERROR, "expression", "slugify");
+    expect(survey(r), ERROR, "derivation-fails", "slugify");
     plan_of(r, "users", 2);
     add_column(r, 1, "slug", "text");
     rig_derive(r, 2, ZDM_ACTION_BACKFILL, "slug", "lower(t.\"name\")", NULL, (const char *const[]){"name"}, 1);
@@ -406,15 +406,15 @@ static void publications_slots_and_replica_identity_are_seen(void **state)
     rig_exec(r->super, "CREATE PUBLICATION all_of_it FOR ALL TABLES");
     s = survey(r);
     expect(s, ERROR, "published", "all_of_it (FOR ALL TABLES)");
-    expect_none(s, "replica-identity");
+    expect_none(s, "no-replica-identity");
     rig_step(r, 1)->publication_ok = true;
     expect(survey(r), NOTE, "published", "all_of_it");
     rig_sql(r, "ALTER TABLE users REPLICA IDENTITY NOTHING");
-    expect(survey(r), ERROR, "replica-identity", "fails");
+    expect(survey(r), ERROR, "no-replica-identity", "fails");
     rig_sql(r, "ALTER TABLE users REPLICA IDENTITY FULL");
     s = survey(r);
     expect(s, WARNING, "replica-identity-full", "FULL");
-    expect_none(s, "replica-identity");
+    expect_none(s, "no-replica-identity");
     rig_exec(r->super, "SELECT pg_create_logical_replication_slot('cdc', 'test_decoding')");
     s = survey(r);
     rig_exec(r->super, "SELECT pg_drop_replication_slot('cdc')");
@@ -516,13 +516,13 @@ static void what_the_server_would_do_to_the_table_is_seen_on_a_clone(void **stat
     rig_sql(r, "CREATE DOMAIN positive AS int CHECK (VALUE > 0)");
     plan_of(r, "users", 1);
     add_column(r, 1, "d", "public.positive");
-    expect(survey(r), ERROR, "rewrite", "public.users");
+    expect(survey(r), ERROR, "clone-rewrites", "public.users");
     plan_of(r, "users", 1);
     add_column(r, 1, "d", "no_such_type");
     expect(survey(r), ERROR, "clone-refused", "no_such_type");
     plan_of(r, "users", 1);
     rig_ddl(r, 1, ZDM_ACTION_WIDEN_TYPE, "age", NULL, "ALTER TABLE public.users ALTER COLUMN \"age\" TYPE numeric");
-    expect(survey(r), ERROR, "rewrite", "public.users");
+    expect(survey(r), ERROR, "clone-rewrites", "public.users");
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname LIKE 'zdm_survey%%' OR relname LIKE "
                                    "'%%clone%%'"),
                      0);
