@@ -11,7 +11,6 @@
 #include <stdio.h>
 
 #include "agent/engine/postgresql/ddl.h"
-#include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/looks.h"
 #include "agent/engine/postgresql/retarget.h"
@@ -148,19 +147,6 @@ enum zdm_code pgsql_lock_named(struct pgsql_short *attempt, const struct pgsql_t
     return lock_named(attempt, attempt->w->step->sql, err);
 }
 
-/* Several statements, as they are. */
-static enum zdm_code run_script(struct pgsql_work *w, const char *sql, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer path = ZDM_BUFFER_INIT;
-    zdm_buffer_puts(&path, "SET LOCAL search_path = pg_catalog, ");
-    pgsql_put_name(&path, w->step->table.schema == NULL ? "public" : w->step->table.schema);
-    enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&path), NULL, err);
-    if (code == ZDM_OK) {
-        code = pgsql_script(w->s, sql, NULL, err);
-    }
-    return code == ZDM_OK ? pgsql_script(w->s, "SET LOCAL search_path = pg_catalog", NULL, err) : code;
-}
-
 /* A statement that ends the transaction would leave its work without the fence. */
 static enum zdm_code still_inside(struct pgsql_work *w, struct zdm_error *err)
 {
@@ -171,6 +157,29 @@ static enum zdm_code still_inside(struct pgsql_work *w, struct zdm_error *err)
     return zdm_error_hint(err, "Leave BEGIN, COMMIT and ROLLBACK to the agent.");
 }
 
+/* What is made without a schema goes into the table's, and pg_catalog is searched before it all the same. */
+static enum zdm_code set_path(struct pgsql_work *w, const char *set, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer path = ZDM_BUFFER_INIT;
+    zdm_buffer_printf(&path, "%s search_path = ", set);
+    pgsql_put_name(&path, w->step->table.schema == NULL ? "public" : w->step->table.schema);
+    zdm_buffer_puts(&path, ", pg_temp");
+    return pgsql_script(w->s, zdm_buffer_text(&path), NULL, err);
+}
+
+/* Several statements, as they are. */
+static enum zdm_code run_script(struct pgsql_work *w, const char *sql, struct zdm_error *err)
+{
+    enum zdm_code code = set_path(w, "SET LOCAL", err);
+    if (code == ZDM_OK) {
+        code = pgsql_script(w->s, sql, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = still_inside(w, err);
+    }
+    return code == ZDM_OK ? pgsql_script(w->s, "SET LOCAL search_path = pg_catalog", NULL, err) : code;
+}
+
 enum zdm_code pgsql_run_as_is(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
@@ -179,9 +188,6 @@ enum zdm_code pgsql_run_as_is(struct pgsql_short *attempt, const struct pgsql_ta
     enum zdm_code code = note_owned(w, err);
     if (code == ZDM_OK) {
         code = run_script(w, w->step->sql, err);
-    }
-    if (code == ZDM_OK) {
-        code = still_inside(w, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_look_as_is(w, NULL, &proof, err);
@@ -203,9 +209,6 @@ enum zdm_code pgsql_undo_as_is(struct pgsql_short *attempt, const struct pgsql_t
         code = lock_named(attempt, w->step->inverse_sql, err);
         if (code == ZDM_OK) {
             code = run_script(w, w->step->inverse_sql, err);
-        }
-        if (code == ZDM_OK) {
-            code = still_inside(w, err);
         }
     }
     return code == ZDM_OK ? forget_owned(w, err) : code;
@@ -264,6 +267,23 @@ static enum zdm_code look_alone(struct pgsql_work *w, enum agent_proof *out_proo
     return code;
 }
 
+/* Outside of a transaction. */
+static enum zdm_code run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err)
+{
+    struct zdm_error later = ZDM_ERROR_INIT;
+    enum zdm_code code = set_path(w, "SET", err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    code = pgsql_query(w->s, sql, 0, NULL, NULL, err);
+    if (pgsql_is_open(w->s) && pgsql_script(w->s, "SET search_path = pg_catalog", NULL, &later) != ZDM_OK) {
+        pgsql_close(w->s);
+    }
+    return code != ZDM_OK && !pgsql_is_open(w->s)
+               ? zdm_error_set(err, ZDM_UNKNOWN, "the connection was lost while the statement ran")
+               : code;
+}
+
 static enum zdm_code run_long(struct pgsql_work *w, struct zdm_error *err)
 {
     enum agent_proof proof = AGENT_PROOF_NONE;
@@ -275,7 +295,7 @@ static enum zdm_code run_long(struct pgsql_work *w, struct zdm_error *err)
         code = intend(w, err);
     }
     if (code == ZDM_OK) {
-        code = pgsql_index_run_alone(w, w->step->sql, err);
+        code = run_alone(w, w->step->sql, err);
     }
     if (code == ZDM_OK) {
         code = look_alone(w, &proof, err);

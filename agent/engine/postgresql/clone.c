@@ -358,7 +358,8 @@ static void judge(const struct zdm_step *step, struct pgsql_trial *out)
 {
     const char *schema = step->table.schema, *name = step->table.name;
     enum zdm_table_lock planned = zdm_action_table_lock(step->action);
-    bool quiet = out->lock <= ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE;
+    /* Attaching locks the parent as little, and the partition wholly. */
+    bool quiet = out->lock <= ZDM_TABLE_LOCK_SHARE_UPDATE_EXCLUSIVE && step->action != ZDM_ACTION_ATTACH_PARTITION;
     if (step->action == ZDM_ACTION_AS_IS && step->rewrite_ok) {
         return;
     }
@@ -373,10 +374,16 @@ static void judge(const struct zdm_step *step, struct pgsql_trial *out)
                      ? "Write it so that the table stays as it is, or say {rewrite-ok} if it is small."
                      : "Add another column of the new type, keep both in step, and change over.");
     } else if (out->scanned && !quiet) {
-        snprintf(out->why, sizeof out->why, "the statement would read all of %s.%s under %s", schema, name,
-                 zdm_table_lock_name(out->lock));
-        snprintf(out->hint, sizeof out->hint,
-                 "Add the constraint NOT VALID first, then validate it: that reads under a lock nobody notices.");
+        bool attach = step->action == ZDM_ACTION_ATTACH_PARTITION;
+        snprintf(out->why, sizeof out->why, "the statement would read all of %s%s.%s under %s",
+                 attach ? "a partition of " : "", schema, name,
+                 zdm_table_lock_name(attach ? ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE : out->lock));
+        snprintf(out->hint, sizeof out->hint, "%s",
+                 attach
+                     ? "A validated CHECK, on the partition that its rows fit the bound and on the default partition "
+                       "that it has none of them, spares the reading; so do equal foreign keys."
+                     : "Add the constraint NOT VALID first, then validate it: that reads under a lock nobody "
+                       "notices.");
     } else if (out->lock > planned) {
         snprintf(out->why, sizeof out->why, "the statement locks %s.%s in mode %s, and its plan says %s", schema, name,
                  zdm_table_lock_name(out->lock), zdm_table_lock_name(planned));

@@ -125,7 +125,11 @@ static enum zdm_code change(struct pgsql_short *attempt, const struct pgsql_acti
 static enum zdm_code prove(struct pgsql_work *w, struct zdm_error *err)
 {
     enum agent_proof proof = AGENT_PROOF_NONE;
-    enum zdm_code code = pgsql_look(w, &proof, err);
+    enum zdm_code code = pgsql_begin_reading(w->s, err);
+    if (code == ZDM_OK) {
+        code = pgsql_look(w, &proof, err);
+    }
+    pgsql_rollback(w->s);
     if (code != ZDM_OK || proof == AGENT_PROOF_DONE) {
         return code;
     }

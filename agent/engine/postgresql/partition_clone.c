@@ -114,6 +114,13 @@ static bool is_default(const struct pgsql_work *w)
     return n >= 7 && strcmp(w->step->sql + n - 7, "DEFAULT") == 0;
 }
 
+/* A hash partition's condition names its parent by number: on the clones, that is the clone's. $3 the child's clone. */
+static const char hash_sql[] =
+    "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I, ADD CONSTRAINT %2$I %s', $3::text, k.conname,"
+    " replace(pg_get_constraintdef(k.oid), format('%L::oid', p.oid), format('%L::oid', $4::regclass::oid)))"
+    " FROM pg_constraint k, " PARENT " WHERE k.conrelid = $3::regclass AND k.contype = 'c' AND"
+    " pg_get_constraintdef(k.oid) LIKE '%satisfies\\_hash\\_partition(%'";
+
 enum zdm_code pgsql_clone_partitions(struct pgsql_work *w, const struct zdm_table *parent,
                                      const struct zdm_table *child, const char *name, struct zdm_error *err)
 {
@@ -121,10 +128,14 @@ enum zdm_code pgsql_clone_partitions(struct pgsql_work *w, const struct zdm_tabl
     if (code == ZDM_OK) {
         code = clone_default(w, parent, name, err);
     }
-    return code == ZDM_OK ? clone_child(w, child, err) : code;
+    if (code == ZDM_OK) {
+        code = clone_child(w, child, err);
+    }
+    const char *params[] = {parent->schema, parent->name, PGSQL_CLONE_CHILD, name};
+    return code == ZDM_OK ? run_rows(w, hash_sql, 4, params, err) : code;
 }
 
-/* A hash partition's condition names its parent by number. $1 parent, $2 clone of the parent. */
+/* The other way round. $1 parent, $2 clone of the parent. */
 static const char condition_sql[] =
     "SELECT replace(pg_get_partition_constraintdef('" PGSQL_CLONE_CHILD "'::regclass), format('%L::oid',"
     " $3::regclass::oid), format('%L::oid', p.oid)) || coalesce(' AND ' || pg_get_partition_constraintdef(p.oid), '')"

@@ -33,19 +33,18 @@ static const char storage_state[] =
     " FROM (" SUBJECT ") AS s JOIN pg_class c ON c.oid = s.oid LEFT JOIN pg_attribute a ON a.attrelid = s.oid AND"
     " a.attnum = s.attnum LEFT JOIN LATERAL (SELECT array_agg('toast.' || o) AS options FROM pg_class x,"
     " unnest(x.reloptions) o WHERE x.oid = c.reltoastrelid) AS t ON true";
-/* $5 before, $6 after: RESET what was not there, SET what was there with another value. */
+/* $5 before, $6 after. All of it goes and comes back, so that the order is what it was, too. */
 static const char storage_back[] =
-    "WITH before AS (SELECT split_part(o, '=', 1) AS name, substr(o, strpos(o, '=') + 1) AS value FROM"
-    " unnest($5::text[]) o), after AS (SELECT split_part(o, '=', 1) AS name, substr(o, strpos(o, '=') + 1) AS value "
-    "FROM"
-    " unnest($6::text[]) o), head AS (SELECT format('ALTER TABLE %I.%I ', $1::text, $2::text) || coalesce(format("
-    "'ALTER COLUMN %I ', $3::text), '') AS text)"
-    " SELECT coalesce(string_agg(text || part, '; '), 'SELECT') FROM head, LATERAL ("
-    " SELECT 'RESET (' || string_agg(name, ', ') || ')' AS part FROM after WHERE name NOT IN (SELECT name FROM before)"
-    " UNION ALL SELECT 'SET (' || string_agg(format('%s = %L', name, value), ', ') || ')' FROM before"
-    "  WHERE name <> 'statistics' AND (name, value) NOT IN (SELECT name, value FROM after)"
-    " UNION ALL SELECT 'SET STATISTICS ' || value FROM before WHERE name = 'statistics' AND (name, value) NOT IN"
-    "  (SELECT name, value FROM after)) AS p WHERE part IS NOT NULL AND $4::text IS NULL";
+    "WITH before AS (SELECT split_part(o, '=', 1) AS name, substr(o, strpos(o, '=') + 1) AS value, n FROM"
+    " unnest($5::text[]) WITH ORDINALITY AS u(o, n)), after AS (SELECT split_part(o, '=', 1) AS name FROM"
+    " unnest($6::text[]) o), head AS (SELECT format('ALTER TABLE %I.%I ', $1::text, $2::text) || CASE WHEN $3::text"
+    " IS NULL THEN '' ELSE format('ALTER COLUMN %I ', $3::text) END AS text)"
+    " SELECT coalesce(string_agg(text || part, '; ' ORDER BY place), 'SELECT') FROM head, LATERAL ("
+    " SELECT 1 AS place, 'RESET (' || string_agg(name, ', ') || ')' AS part FROM after WHERE name <> 'statistics'"
+    " UNION ALL SELECT 2, 'SET (' || string_agg(format('%s = %L', name, value), ', ' ORDER BY n) || ')' FROM before"
+    "  WHERE name <> 'statistics'"
+    " UNION ALL SELECT 3, 'SET STATISTICS ' || value FROM before WHERE name = 'statistics') AS p"
+    " WHERE part IS NOT NULL AND $4::text IS NULL";
 
 static const char *const comment_states[] = {
     "SELECT coalesce(obj_description(s.oid, 'pg_class'), '') FROM (" SUBJECT ") AS s",
