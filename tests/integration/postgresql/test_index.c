@@ -89,14 +89,6 @@ static void build_is_cancelled_by_a_pause(void **state)
     rig_app(r, "COMMIT");
 }
 
-static void partitioned_table_is_refused(void **state)
-{
-    struct rig *r = *state;
-    plan_index(r, "CREATE INDEX CONCURRENTLY users_name ON users (name)");
-    rig_sql(r, "DROP TABLE users; CREATE TABLE users (id int, name text) PARTITION BY LIST (id)");
-    rig_refused(r, AGENT_RUN_INDEX_BUILD, 1, "is partitioned");
-}
-
 static void fenced_agent_builds_nothing(void **state)
 {
     struct rig *r = *state;
@@ -116,7 +108,6 @@ int main(void)
         RIG_TEST(duplicates_are_named_and_leave_nothing_behind),
         RIG_TEST(build_that_was_cut_off_leaves_a_leftover_that_is_dropped),
         RIG_TEST(build_is_cancelled_by_a_pause),
-        RIG_TEST(partitioned_table_is_refused),
         RIG_TEST(fenced_agent_builds_nothing),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);

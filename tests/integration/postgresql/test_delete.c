@@ -1,0 +1,236 @@
+/*
+ * test_delete.c - DELETE of many rows: in batches, with the rows kept, and brought back where they may be.
+ */
+#include "tests/integration/postgresql/rig.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct zdm_step *plan_delete(struct rig *r, const char *filter)
+{
+    rig_plan(r, "events", 1);
+    struct zdm_step *step = rig_ddl(r, 1, ZDM_ACTION_DELETE, NULL, "undo_00c0ffee", NULL);
+    step->inverse = ZDM_INVERSE_IMAGES;
+    step->derivation = calloc(1, sizeof *step->derivation);
+    step->derivation->filter = filter == NULL ? NULL : strdup(filter);
+    rig_accept(r, 1);
+    return step;
+}
+
+static char *digest(struct rig *r)
+{
+    return strdup(rig_value(r, "SELECT md5(coalesce(string_agg(e::text, ',' ORDER BY e::text), '')) FROM events e"));
+}
+
+static void assert_rows(struct rig *r, const char *rows)
+{
+    char *now = digest(r);
+    assert_string_equal(now, rows);
+    free(now);
+}
+
+/* All that a column can be: identity, generated, dropped before, a domain, a collation, quoted. */
+static void events(struct rig *r)
+{
+    rig_sql(r,
+            "CREATE DOMAIN short AS text CHECK (length(VALUE) < 9); CREATE TABLE kinds (k int PRIMARY KEY);"
+            "INSERT INTO kinds VALUES (0), (1), (2); CREATE TABLE events (id int GENERATED ALWAYS AS IDENTITY PRIMARY"
+            " KEY, gone int, \"The \"\"name\"\"\" short NOT NULL UNIQUE, twice int GENERATED ALWAYS AS (k * 2) STORED,"
+            " k int REFERENCES kinds, up int REFERENCES events, seen text COLLATE \"C\" DEFAULT 'd', at timestamptz"
+            " DEFAULT now()); ALTER TABLE events DROP COLUMN gone;"
+            "INSERT INTO events (\"The \"\"name\"\"\", k) SELECT 'n' || g, g %% 3 FROM generate_series(1, 3000) g;"
+            "UPDATE events SET up = id - 3 WHERE id %% 3 = 1 AND id > 3");
+}
+
+static void rows_go_in_batches_and_come_back_twice(void **state)
+{
+    struct rig *r = *state;
+    events(r);
+    plan_delete(r, "t.\"k\" = 1");
+    char *rows = digest(r), *before = rig_dump(r, "events");
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(rig_walk(r, 1, 170), 18);
+        assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 2000);
+        assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.undo_00c0ffee"), 1000);
+        rig_inspect(r, 1, AGENT_PROOF_DONE);
+        rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+        rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_IMAGES_BACK);
+        assert_int_equal(rig_undo(r, 1), 3);
+        assert_string_equal(r->remark, "");
+        assert_rows(r, rows);
+        assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
+    }
+    char *after = rig_dump(r, "events");
+    assert_string_equal(after, before);
+    free(after);
+    free(before);
+    free(rows);
+}
+
+static void agent_that_is_killed_in_the_middle_goes_on_both_ways(void **state)
+{
+    struct rig *r = *state;
+    events(r);
+    plan_delete(r, "t.\"k\" = 1");
+    char *rows = digest(r);
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    for (int i = 0; !r->walked; i++) {
+        struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 100);
+        agent_result_free(result);
+        if (i % 5 == 0) {
+            rig_exec(r->super, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'zdm_agent' AND"
+                               " datname = current_database()");
+        }
+        rig_reload(r);
+    }
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 2000);
+    for (int i = 0; i < 6; i++) {
+        struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_IMAGES_BACK, 1, 100);
+        agent_result_free(result);
+        rig_exec(r->super, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'zdm_agent' AND"
+                           " datname = current_database()");
+        rig_reload(r);
+    }
+    /* Forward from the middle of the way back, and back. */
+    rig_walk(r, 1, 400);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 2000);
+    rig_undo(r, 1);
+    assert_rows(r, rows);
+    free(rows);
+}
+
+static void rows_whose_place_is_taken_are_counted_and_kept(void **state)
+{
+    struct rig *r = *state;
+    events(r);
+    plan_delete(r, "t.\"k\" = 1");
+    rig_walk(r, 1, 1000);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO events (id, \"The \"\"name\"\"\", k) OVERRIDING SYSTEM VALUE VALUES (1, 'new', 2), (9000,"
+               " 'n7', 2)");
+    rig_undo(r, 1);
+    /* 1 is taken; 7 by its name; and who points at them, with all that follow: nobody does but through them. */
+    assert_non_null(strstr(r->remark, "rows were not brought back: the key or another unique value is taken"));
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events WHERE id IN (1, 9000)"), 2);
+    long kept = rig_number(r, "SELECT count(*) FROM events WHERE k = 1");
+    long left = rig_number(r, "SELECT (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM zdm.%%I', "
+                              "hidden_name), false, true, '')))[1]::text::int FROM zdm.hidden WHERE by_rollback");
+    assert_int_equal(kept + left, 1000);
+    assert_true(left >= 2);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    r->grace_ms = 3600 * 1000;
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_EARLY);
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_OK);
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_ALREADY);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname LIKE 'left_%%'"), 0);
+}
+
+static void columns_that_change_later_stop_nothing(void **state)
+{
+    struct rig *r = *state;
+    events(r);
+    plan_delete(r, "t.\"k\" = 1");
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_BATCH, 1, AGENT_OK);
+    rig_sql(r,
+            "ALTER TABLE events ADD COLUMN later int DEFAULT 5; UPDATE events SET later = id; ALTER TABLE events DROP"
+            " COLUMN at");
+    while (!r->walked) {
+        struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 500);
+        assert_true(result->outcome == AGENT_OK || result->outcome == AGENT_RETRY || result->outcome == AGENT_ABSENT);
+        agent_result_free(result);
+    }
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 2000);
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 3000);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events WHERE id > 1000 AND later IS DISTINCT FROM id"), 0);
+}
+
+static void row_that_others_point_at_is_named(void **state)
+{
+    struct rig *r = *state;
+    events(r);
+    rig_sql(r, "CREATE TABLE lines (e int REFERENCES events DEFERRABLE INITIALLY DEFERRED); INSERT INTO lines VALUES"
+               " (16)");
+    plan_delete(r, "t.\"k\" = 1");
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    rig_refused(r, AGENT_RUN_BATCH, 1, "Key (id)=(16) is still referenced from table \"lines\"");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 3000);
+    rig_sql(r, "DELETE FROM lines");
+    rig_walk(r, 1, 1000);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 2000);
+}
+
+static void rows_of_other_tables_are_not_deleted_along(void **state)
+{
+    static const char *const rules[] = {"CASCADE", "SET NULL", "SET DEFAULT"};
+    struct rig *r = *state;
+    events(r);
+    struct zdm_step *step = plan_delete(r, "t.\"k\" = 1");
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        rig_sql(r, "CREATE TABLE lines (e int CONSTRAINT of_event REFERENCES events ON DELETE %s)", rules[i]);
+        rig_refused(r, AGENT_RUN_BOUND, 1, rules[i]);
+        rig_sql(r, "DROP TABLE lines");
+    }
+    rig_sql(r, "CREATE TABLE lines (e int CONSTRAINT of_event REFERENCES events ON DELETE CASCADE); INSERT INTO lines"
+               " VALUES (1), (2)");
+    step->inverse = ZDM_INVERSE_IMPOSSIBLE;
+    rig_walk(r, 1, 1000);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM lines"), 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname LIKE 'undo_%%'"), 0);
+}
+
+static void triggers_are_skipped_where_that_is_allowed(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE events (id int PRIMARY KEY); CREATE TABLE log (id int); INSERT INTO events SELECT g FROM"
+               " generate_series(1, 9) g; CREATE FUNCTION logged() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT"
+               " INTO public.log VALUES (OLD.id); RETURN OLD; END'; CREATE TRIGGER app BEFORE DELETE ON events FOR EACH"
+               " ROW EXECUTE FUNCTION logged(); GRANT INSERT ON log TO PUBLIC");
+    struct zdm_step *step = plan_delete(r, "t.\"id\" > 4");
+    step->skip_triggers = true;
+    rig_refused(r, AGENT_RUN_BOUND, 1, "may not skip the application's triggers");
+    rig_exec(r->super, "GRANT SET ON PARAMETER session_replication_role TO zdm_agent");
+    rig_sql(r, "CREATE TABLE lines (e int REFERENCES events)");
+    rig_refused(r, AGENT_RUN_BOUND, 1, "would not be checked");
+    rig_sql(r, "DROP TABLE lines");
+    rig_walk(r, 1, 3);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 4);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM log"), 0);
+    rig_undo(r, 1);
+    step->skip_triggers = false;
+    rig_walk(r, 1, 3);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM log"), 5);
+    rig_exec(r->super, "REVOKE SET ON PARAMETER session_replication_role FROM zdm_agent");
+}
+
+static void archive_is_dropped_when_it_is_purged(void **state)
+{
+    struct rig *r = *state;
+    events(r);
+    plan_delete(r, NULL);
+    rig_sql(r, "UPDATE events SET up = NULL");
+    rig_walk(r, 1, 1000);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 0);
+    rig_step(r, 1)->action = ZDM_ACTION_PURGE_IMAGES;
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE, 1, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname LIKE 'undo_%%'"), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        RIG_TEST(rows_go_in_batches_and_come_back_twice),
+        RIG_TEST(agent_that_is_killed_in_the_middle_goes_on_both_ways),
+        RIG_TEST(rows_whose_place_is_taken_are_counted_and_kept),
+        RIG_TEST(columns_that_change_later_stop_nothing),
+        RIG_TEST(row_that_others_point_at_is_named),
+        RIG_TEST(rows_of_other_tables_are_not_deleted_along),
+        RIG_TEST(triggers_are_skipped_where_that_is_allowed),
+        RIG_TEST(archive_is_dropped_when_it_is_purged),
+    };
+    return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
+}
