@@ -546,6 +546,22 @@ static struct zdm_plan *make_plan(enum submission kind)
     return plan;
 }
 
+struct zdm_hash upload_plan(struct client *c, const struct zdm_signing_key *signer)
+{
+    struct zdm_buffer body = ZDM_BUFFER_INIT, flat = ZDM_BUFFER_INIT;
+    struct zdm_plan *plan = make_plan(PLAIN);
+    zdm_plan_encode(crypto(), plan, &body);
+    struct zdm_envelope envelope = sign(c->world, signer, ZDM_SIGNED_PLAN, &body);
+    zdm_envelope_flatten(&envelope, &flat);
+    upload(c, flat.data, flat.len);
+    struct zdm_hash hash = plan->hash;
+    zdm_envelope_fini(&envelope);
+    zdm_buffer_fini(&body);
+    zdm_buffer_fini(&flat);
+    zdm_plan_unref(plan);
+    return hash;
+}
+
 struct zdm_frame submit(struct client *c)
 {
     return submit_kind(c, PLAIN);

@@ -103,6 +103,8 @@ enum submission {
     ASKS_FOR_APPROVAL, /* two, for its second phase */
     OF_ANOTHER_TABLE   /* and with another id, "other" */
 };
+/* Only the upload, signed by that key; the plan's hash. */
+struct zdm_hash upload_plan(struct client *c, const struct zdm_signing_key *signer);
 struct zdm_frame submit(struct client *c);
 struct zdm_frame submit_kind(struct client *c, enum submission kind);
 void expect_ok(struct zdm_frame answer);
