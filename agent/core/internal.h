@@ -3,6 +3,7 @@
  *
  *   core.c   the one function: dispatches an input, drives what follows from it, plans reports and the next wake-up
  *   order.c  directives: judging, holding, storing the plan, accepting
+ *   amend.c  may another plan take the place of the one at hand?
  *   link.c   the database as a whole: connecting, reading the journal, role and identity, signals
  *   path.c   one migration's way forward: which step is looked at or run next
  *   back.c   the way back: the undo order, the walk down to the floor
@@ -59,7 +60,8 @@ struct agent_order {
     struct zdm_envelope plan_envelope;
     bool plan_stored;
     bool plan_refused;
-    int64_t fetch_at_ms; /* when to ask for the plan (again) */
+    struct zdm_error refusal; /* of an amended plan that does not fit what was done by the one at hand */
+    int64_t fetch_at_ms;      /* when to ask for the plan (again) */
 };
 
 /* The order that the journal holds. */
@@ -299,6 +301,13 @@ void agent_order_plan_anew(struct agent_migration *m);
 /* Judges orders under way against a journal row that was just read. */
 void agent_rejudge(struct agent_core *core, struct agent_migration *m);
 bool agent_is_actor(const struct agent_core *core, const struct agent_migration *m);
+
+/* amend.c */
+/* The highest phase of which something may have been done here: up to there the plan has to stay as it is. */
+uint32_t agent_entered_phase(const struct agent_migration *m);
+/* Is it another plan than the one that something was done by? */
+bool agent_amends(const struct agent_migration *m, const struct zdm_plan *plan);
+bool agent_may_amend(const struct agent_migration *m, const struct zdm_plan *plan, struct zdm_error *err);
 
 /* link.c */
 void agent_connection_lost(struct agent_core *core, const struct zdm_error *error);

@@ -258,6 +258,7 @@ static void start_accept(struct agent_core *core, struct agent_migration *m)
     op->fence = m->accepted.fence;
     op->trust_version = core->trust.version;
     op->purge_goes_on = is_same_purge(m, op->directive);
+    op->amends = agent_amends(m, op->plan);
     op->journal_step = m->step;
     op->cursor = m->cursor;
     zdm_copy_text(op->migration, sizeof op->migration, m->id);
@@ -271,6 +272,18 @@ static bool row_is_in_use(const struct agent_migration *m)
     return m->flight.op != 0 && !agent_run_rule(m->flight.run)->beside;
 }
 
+/* A plan that does not is never taken. Nothing goes on by the old one either, which somebody wants to be another: the
+ * order parks the shard until a later one is taken. */
+static bool fits_what_was_done(struct agent_core *core, struct agent_migration *m)
+{
+    struct agent_order *order = &m->pending;
+    zdm_error_clear(&order->refusal);
+    if (agent_may_amend(m, order->plan, &order->refusal))
+        return true;
+    begin_hold(core, m, &order->directive.fence);
+    return false;
+}
+
 static void drive_order(struct agent_core *core, struct agent_migration *m)
 {
     if (!m->pending.set || m->accepting.set)
@@ -279,7 +292,7 @@ static void drive_order(struct agent_core *core, struct agent_migration *m)
         fetch_plan(core, &m->pending);
         return;
     }
-    if (core->control.flight.op != 0 || row_is_in_use(m))
+    if (core->control.flight.op != 0 || row_is_in_use(m) || !fits_what_was_done(core, m))
         return;
     if (core->now_ms < m->accept_at_ms)
         agent_wake_at(core, m->accept_at_ms);
@@ -331,7 +344,8 @@ static void take_accepted(struct agent_migration *m)
     memset(&m->accepting.authority, 0, sizeof m->accepting.authority);
 }
 
-/* What people let in they let in for the plan that they saw; the engine's ACCEPT forgets it in the journal. */
+/* What people let in they let in for the plan that they saw; the engine's ACCEPT forgets it in the journal. Not so
+ * where a plan is amended: the phases that were let in are the same. */
 static void forget_rights(struct agent_migration *m)
 {
     m->entered_phase = 0;
@@ -345,10 +359,12 @@ static void settle(struct agent_migration *m)
     bool looks_anew = m->unsure || m->regress_to != 0 || m->plan == NULL;
     enum zdm_mode mode = m->accepted.mode;
     uint32_t attempt = m->accepted.attempt;
+    bool amends = agent_amends(m, m->accepting.plan);
     take_accepted(m);
     if (m->plan == NULL || !zdm_hash_equal(&m->plan->hash, &m->accepting.plan->hash)) {
         looks_anew = true;
-        forget_rights(m);
+        if (!amends)
+            forget_rights(m);
         zdm_plan_unref(m->plan);
         m->plan = zdm_plan_ref(m->accepting.plan);
     }

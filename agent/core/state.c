@@ -238,6 +238,12 @@ static uint32_t step_shown(const struct agent_migration *m)
     return m->step;
 }
 
+/* A plan that is refused is why nothing goes on, whatever else there was. */
+static const struct zdm_error *error_shown(const struct agent_migration *m)
+{
+    return m->pending.set && m->pending.refusal.code != ZDM_OK ? &m->pending.refusal : &m->error;
+}
+
 /* ---- What has changed since the last report ---- */
 
 static void mix(uint64_t *digest, const void *bytes, size_t n)
@@ -261,7 +267,7 @@ static void mix_migration(const struct agent_core *core, const struct agent_migr
     mix(digest, &m->accepted.digest, sizeof m->accepted.digest);
     mix_number(digest, (uint64_t)m->proven << 63 | (uint64_t)m->proven_phase << 32 | step_shown(m));
     mix_number(digest, (uint64_t)m->failed_attempt << 8 | (uint64_t)m->equivocation);
-    mix_number(digest, (uint64_t)m->error.code);
+    mix_number(digest, (uint64_t)error_shown(m)->code);
     mix(digest, m->blocked_by, strlen(m->blocked_by));
     mix(digest, m->waits_for, has_words(wait) ? strlen(m->waits_for) : 0);
     mix(digest, m->back.remark, strlen(m->back.remark));
@@ -294,12 +300,13 @@ static void fill_progress(const struct agent_core *core, const struct agent_migr
 
 static void fill_error(const struct agent_migration *m, struct zdm_migration_report *out)
 {
-    out->error_code = m->error.code;
-    if (m->error.code == ZDM_OK)
+    const struct zdm_error *error = error_shown(m);
+    out->error_code = error->code;
+    if (error->code == ZDM_OK)
         return;
-    const char *text = m->error.message[0] != '\0' ? m->error.message : zdm_code_text(m->error.code);
+    const char *text = error->message[0] != '\0' ? error->message : zdm_code_text(error->code);
     zdm_copy_text(out->error, sizeof out->error, text);
-    zdm_copy_text(out->error_sqlstate, sizeof out->error_sqlstate, m->error.sqlstate);
+    zdm_copy_text(out->error_sqlstate, sizeof out->error_sqlstate, error->sqlstate);
 }
 
 static void fill_back(const struct agent_migration *m, struct zdm_migration_report *out)

@@ -156,6 +156,8 @@ struct agent_op {
     uint32_t trust_version;                /* ACCEPT: of the trust file in force; the journal's is only ever raised */
     bool purge_goes_on; /* ACCEPT: mode purge, and the same attempt as the standing order of mode purge: what was spent
                            for that one stands for this one */
+    bool amends; /* ACCEPT: the plan is another one, with the same phases as far as any was entered: what let those in
+                    stands */
     uint32_t max_replica_lag_ms;     /* SIGNALS: limits to judge by */
     bool back;                       /* INSPECT: is the step undone, and if not, what comes next? */
     uint32_t floor;                  /* on the way back: common/plan/undo.h; INSPECT too */

@@ -212,8 +212,9 @@ static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text 
 }
 
 /* Row comparison: (epoch, generation) must rise, and an epoch has one instance only. Going forward and purging end a
- * rollback for good ($11). What was let in was let in for one plan: another one of the same id begins without; and a
- * purge of leftovers for one order, which may be given anew ($12). */
+ * rollback for good ($11). What was let in was let in for one plan: another one of the same id begins without, but for
+ * one that is amended, whose phases are the same as far as one was entered ($13); and a purge of leftovers for one
+ * order, which may be given anew ($12). */
 static const char accept_sql[] =
     "INSERT INTO zdm.migration AS j (migration, epoch, generation, instance, anchor, digest, plan_hash, directive,"
     " directive_signature, trust_version) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, 'hex'),"
@@ -223,8 +224,8 @@ static const char accept_sql[] =
     " plan_hash = excluded.plan_hash, directive = excluded.directive,"
     " directive_signature = excluded.directive_signature, changed_at = now(),"
     " trust_version = greatest(j.trust_version, excluded.trust_version),"
-    " entered_phase = CASE WHEN j.plan_hash = excluded.plan_hash THEN j.entered_phase ELSE 0 END,"
-    " purge_now = j.purge_now AND j.plan_hash = excluded.plan_hash,"
+    " entered_phase = CASE WHEN $13::bool OR j.plan_hash = excluded.plan_hash THEN j.entered_phase ELSE 0 END,"
+    " purge_now = j.purge_now AND ($13::bool OR j.plan_hash = excluded.plan_hash),"
     " purge_generation = CASE WHEN j.plan_hash <> excluded.plan_hash THEN 0"
     " WHEN $12::bool AND j.purge_generation = j.generation THEN excluded.generation ELSE j.purge_generation END,"
     " purge_generation_now = j.purge_generation_now AND j.plan_hash = excluded.plan_hash,"
@@ -260,10 +261,11 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
                             signature,
                             trust,
                             ends ? "t" : "f",
-                            w->op->purge_goes_on ? "t" : "f"};
+                            w->op->purge_goes_on ? "t" : "f",
+                            w->op->amends ? "t" : "f"};
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s, accept_sql, 12, params, &res, err);
+        code = pgsql_query(w->s, accept_sql, 13, params, &res, err);
     }
     if (code == ZDM_OK && PQntuples(res) != 1) {
         return not_accepted(w, &f, digest, err);

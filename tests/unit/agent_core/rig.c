@@ -172,6 +172,7 @@ void rig_free(struct rig *rig)
 {
     agent_core_free(rig->core);
     zdm_plan_unref(rig->plan);
+    zdm_plan_unref(rig->amended);
     zdm_authority_fini(&rig->trust);
     zdm_report_fini(&rig->report);
     free(rig);
@@ -281,15 +282,25 @@ void rig_send(struct rig *rig, const struct zdm_directive *order, uint8_t conten
     zdm_envelope_fini(&envelope);
 }
 
-void rig_plan_ready(struct rig *rig)
+static void plan_ready(struct rig *rig, struct zdm_plan *plan)
 {
     struct agent_input input = {.kind = AGENT_IN_PLAN_READY};
     struct zdm_envelope envelope = an_envelope();
-    input.u.plan_ready.plan = rig->plan;
+    input.u.plan_ready.plan = plan;
     input.u.plan_ready.envelope = &envelope;
     input.u.plan_ready.signer = rig->trust.people[RIG_OLGA].key_id;
     rig_input(rig, &input);
     zdm_envelope_fini(&envelope);
+}
+
+void rig_plan_ready(struct rig *rig)
+{
+    plan_ready(rig, rig->plan);
+}
+
+void rig_amended_ready(struct rig *rig)
+{
+    plan_ready(rig, rig->amended);
 }
 
 void rig_run(struct rig *rig, int64_t ms)

@@ -33,6 +33,7 @@ struct rig {
     int64_t now_ms;
     uint64_t random;
     struct zdm_plan *plan;
+    struct zdm_plan *amended;   /* another one of the same migration; NULL: none */
     struct zdm_authority trust; /* given at the start: olga operates, alice, bob and cleo approve; two are needed */
 
     /* What people signed: it goes with every order. */
@@ -128,6 +129,7 @@ void rig_wait(struct rig *rig, int64_t ms);
 struct zdm_directive rig_order(uint64_t epoch, uint64_t generation, enum zdm_mode mode, uint32_t goal);
 void rig_send(struct rig *rig, const struct zdm_directive *order, uint8_t content);
 void rig_plan_ready(struct rig *rig);
+void rig_amended_ready(struct rig *rig);
 /* Answers the oldest operation in flight; false when there is none. */
 bool rig_answer(struct rig *rig);
 /* Answers everything and turns the clock to each wake-up until `ms` have passed. */

@@ -55,11 +55,17 @@ static void give_server(const struct rig *rig, struct agent_result *result)
         result->signals[result->n_signals++] = rig->signal;
 }
 
+static struct zdm_plan *plan_of_row(const struct rig *rig)
+{
+    bool amended = rig->amended != NULL && zdm_hash_equal(&rig->amended->hash, &rig->row_order.plan_hash);
+    return amended ? rig->amended : rig->plan;
+}
+
 static void give_row(const struct rig *rig, struct agent_journal *row)
 {
     memset(row, 0, sizeof *row);
     zdm_copy_text(row->migration, sizeof row->migration, "rename");
-    row->plan_hash = rig->plan->hash;
+    row->plan_hash = plan_of_row(rig)->hash;
     row->accepted = rig->row_order.fence;
     row->digest = rig->row_digest;
     row->step = rig->row_step;
@@ -94,6 +100,8 @@ static void do_accept(struct rig *rig, const struct agent_op *op, struct agent_r
         rig->row_step = 1;
     if (op->purge_goes_on && rig->row_purge_generation == rig->row_order.fence.generation)
         rig->row_purge_generation = op->directive->fence.generation;
+    if (rig->has_row && !op->amends && !zdm_hash_equal(&rig->row_order.plan_hash, &op->directive->plan_hash))
+        rig->row_entered = 0;
     rig->has_row = true;
     rig->row_order = *op->directive;
     rig->row_digest = op->digest;
@@ -427,7 +435,7 @@ bool rig_answer(struct rig *rig)
     struct agent_result result = {.op = op.id, .lane = op.lane, .kind = op.kind, .run = op.run};
     struct agent_journal row = {.step = 0};
     const struct zdm_directive *orders[1] = {&rig->row_order};
-    struct zdm_plan *plans[1] = {rig->plan};
+    struct zdm_plan *plans[1] = {plan_of_row(rig)};
     struct zdm_id signers[1] = {rig->trust.people[RIG_OLGA].key_id};
     struct agent_input input = {.kind = AGENT_IN_OP_DONE};
     count_lock_attempt(rig, &op);
