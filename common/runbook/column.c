@@ -209,6 +209,8 @@ static bool read_type(const struct rb_ddl *d, const PgQuery__ColumnDef *def, str
     parts->type = rb_deparse_type(rb, def->type_name);
     parts->collation = collation_text(rb, def->coll_clause);
     parts->compression = def->compression[0] == '\0' ? "" : rb_format(rb, " COMPRESSION %s", def->compression);
+    if (def->type_name->setof)
+        parts->type = NULL;
     if (parts->type == NULL)
         rb_error(rb, "type", at, "Write it with its schema and without what PostgreSQL adds itself.",
                  "this type cannot be written in a plan");

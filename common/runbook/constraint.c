@@ -162,6 +162,7 @@ static bool know_parent(const struct rb_ddl *d, const PgQuery__Constraint *const
         return false;
     struct rb_ddl parent = *d;
     parent.table = *out;
+    parent.body = constraint->pktable->location > 0 ? (size_t)constraint->pktable->location : d->body;
     return know_columns(&parent, keys, constraint->n_pk_attrs, place_of(d, constraint));
 }
 
@@ -208,16 +209,12 @@ void rb_ddl_constraint(const struct rb_ddl *d, const PgQuery__Constraint *constr
     case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
         rb_ddl_unique(d, constraint, column);
         break;
-    case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
+    default: /* EXCLUDE */
         rb_error(rb, "add-exclude", place_of(d, constraint),
                  "It can be part of a CREATE TABLE. On a table that is in use, verify the rows with ```sql {check} and "
                  "let the application exclude the rest.",
                  "an EXCLUDE constraint builds its index under the table's lock, and no other way is known to "
                  "PostgreSQL");
-        break;
-    default:
-        rb_error(rb, "add-constraint", place_of(d, constraint), rb_as_is_hint(rb, d->source),
-                 "this constraint is not one that a plan can add step by step");
         break;
     }
 }

@@ -41,17 +41,53 @@ bool rb_ddl_judge_unique(const struct rb_ddl *d, const struct rb_column *column,
     return true;
 }
 
+static const char stand_in[] = "zdm0index";
+
+/* libpg_query writes a cast that is indexed ((a::date)) without the parentheses that it needs: each expression is
+ * written by itself then, and the whole is compared with what it came from. */
+static const char *write_apart(struct rb *rb, const PgQuery__Node *index)
+{
+    PgQuery__Node *copy = rb_node_copy(rb, index);
+    const PgQuery__IndexStmt *stmt = copy->index_stmt;
+    PgQuery__Node **mine = rb_alloc(rb, (stmt->n_index_params + 1) * sizeof *mine);
+    const char **texts = rb_alloc(rb, (stmt->n_index_params + 1) * sizeof *texts);
+    for (size_t i = 0; i < stmt->n_index_params; i++) {
+        PgQuery__IndexElem *elem = stmt->index_params[i]->index_elem;
+        mine[i] = elem->expr;
+        if (elem->expr == NULL)
+            continue;
+        texts[i] = rb_deparse_expr(rb, elem->expr);
+        elem->expr = NULL;
+        rb_set_string(&elem->name, rb_format(rb, "zdm0expr%zu", i));
+    }
+    const char *sql = rb_deparse(rb, copy);
+    for (size_t i = 0; i < stmt->n_index_params; i++) {
+        const char *name = rb_format(rb, "zdm0expr%zu", i), *at = sql == NULL ? NULL : strstr(sql, name);
+        stmt->index_params[i]->index_elem->expr = mine[i];
+        if (mine[i] != NULL)
+            sql = at == NULL || texts[i] == NULL
+                      ? NULL
+                      : rb_format(rb, "%.*s(%s)%s", (int)(at - sql), sql, texts[i], at + strlen(name));
+    }
+    const char *message;
+    size_t offset;
+    PgQuery__ParseResult *again = sql == NULL ? NULL : rb_parse(rb, sql, &message, &offset);
+    return again != NULL && again->n_stmts == 1 && rb_same_node(rb, again->stmts[0]->stmt, index) ? sql : NULL;
+}
+
 /* libpg_query writes an index's name without quotes: a plain name stands in for it, and is replaced in the finished
  * text, in which it is the first identifier. */
 const char *rb_ddl_index_sql(struct rb *rb, const PgQuery__Node *index, const struct rb_table *table, const char *name)
 {
-    static const char stand_in[] = "zdm0index";
     PgQuery__Node *copy = rb_node_copy(rb, index);
     copy->index_stmt->concurrent = 1;
     copy->index_stmt->if_not_exists = 0;
     rb_set_string(&copy->index_stmt->idxname, stand_in);
     rb_set_string(&copy->index_stmt->relation->schemaname, table->schema);
-    const char *sql = rb_deparse(rb, copy), *at = sql == NULL ? NULL : strstr(sql, stand_in);
+    const char *sql = rb_deparse(rb, copy);
+    if (sql == NULL)
+        sql = write_apart(rb, copy);
+    const char *at = sql == NULL ? NULL : strstr(sql, stand_in);
     if (at == NULL)
         return NULL;
     return rb_format(rb, "%.*s%s%s", (int)(at - sql), sql, rb_plain(rb, name), at + sizeof stand_in - 1);

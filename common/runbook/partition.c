@@ -8,6 +8,22 @@
 
 #include <string.h>
 
+/* Does a bound hold what is another value another time? The server is asked for it more than once. */
+static void find_call(const ProtobufCMessage *m, void *ctx)
+{
+    bool *found = ctx;
+    *found = *found || m->descriptor == &pg_query__func_call__descriptor ||
+             m->descriptor == &pg_query__sqlvalue_function__descriptor;
+    rb_children(m, find_call, ctx);
+}
+
+static bool is_constant(const PgQuery__PartitionBoundSpec *bound)
+{
+    bool found = false;
+    rb_children(&bound->base, find_call, &found);
+    return !found;
+}
+
 /* The bound as it is written again, "FOR VALUES …" or "DEFAULT": what follows the partition's name. */
 static const char *bound_text(const struct rb_ddl *d)
 {
@@ -77,7 +93,8 @@ void rb_ddl_attach(const struct rb_ddl *d)
                  rb_table_text(rb, &d->table));
         return;
     }
-    const char *bound = bound_text(d), *constraint = rb_derived_name(rb, &child.table, "", "_p");
+    const char *bound = is_constant(d->cmd->def->partition_cmd->bound) ? bound_text(d) : NULL;
+    const char *constraint = rb_derived_name(rb, &child.table, "", "_p");
     if (bound == NULL) {
         rb_error(rb, "partition-bound", at, "Write constants: FOR VALUES FROM ('2026-01-01') TO ('2026-02-01').",
                  "this bound cannot be written in a plan");
