@@ -437,8 +437,10 @@ static bool place_command(struct rb_draft *d, const struct rb_table *table, cons
             d, rb_format(d->rb, "%s-%s%s%s", table->name, row->slug, cmd->name[0] == '\0' ? "" : "-", cmd->name),
             rb_format(d->rb, "Change %s", table->name));
         rb_draft_sql(d, replaced ? RB_DRAFT_MIGRATE : row->phase, replaced ? RB_DRAFT_MAIN : row->place, "%s", text);
-        if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn)
-            rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that does not name `%s` any more.", cmd->name);
+        if (cmd->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn)
+            return true;
+        rb_recipe_free(d, table, cmd->name);
+        rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that does not name `%s` any more.", cmd->name);
         return true;
     }
     return false;
@@ -454,7 +456,7 @@ static void draft_as_is(struct rb_draft *d, struct rb_statement *s)
             "docs/RUNBOOKS.md, as-is.");
         return;
     }
-    rb_draft_title(d, "as-is", "Statements as they are");
+    d->anything = true;
     rb_draft_text(d, proof.is_removal ? RB_DRAFT_CONTRACT : RB_DRAFT_EXPAND,
                   proof.is_removal ? RB_DRAFT_LAST : RB_DRAFT_MAIN, rb_as_is_fences(d->rb, &proof));
 }
@@ -604,7 +606,7 @@ static void draft_statement(struct rb_statement *s, void *ctx)
     case PG_QUERY__NODE__NODE_ALTER_ENUM_STMT:
     case PG_QUERY__NODE__NODE_COMMENT_STMT:
     case PG_QUERY__NODE__NODE_REINDEX_STMT:
-        rb_draft_title(d, "change", "Change the schema");
+        d->anything = true;
         rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", s->sql);
         break;
     case PG_QUERY__NODE__NODE_ALTER_SEQ_STMT:
@@ -706,6 +708,8 @@ enum zdm_code zdm_runbook_draft(const char *sql, const struct zdm_draft_options 
     rb.front.schema = options->schema == NULL ? "public" : options->schema;
     rb.front.id = "draft";
     read_sql(&d, sql);
+    if (d.anything)
+        rb_draft_title(&d, "change", "Change the schema");
     if (d.failure == NULL && d.subject == NULL)
         rb_draft_fail(&d, "there is nothing that changes the schema or its rows", "Write the statements that do.");
     if (d.failure == NULL) {

@@ -36,6 +36,7 @@ struct rb_draft {
     bool changes_writers; /* the application must be deployed in between */
     const char *subject;  /* for title and id: "Rename users.name to full_name" */
     const char *slug;     /* "users-rename-name" */
+    bool anything;        /* there is something to run, whatever it is called */
     const char *missing;  /* the column whose type is not known */
     const char *failure, *hint;
     struct rb_draft_block *blocks[RB_DRAFT_PHASES];
@@ -64,6 +65,8 @@ void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const cha
 /* `using` is NULL or an expression. */
 void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type,
                     const char *using);
+/* New code may leave the column out before it is dropped. */
+void rb_recipe_free(struct rb_draft *d, const struct rb_table *table, const char *column);
 /* Old rows get a value, then NOT NULL. */
 void rb_recipe_fill(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type);
 

@@ -212,13 +212,21 @@ static bool of_policy(struct rb_statement *s, struct rb_proof *p)
 
 /* ---- rights ---- */
 
+static const char *upper(struct rb *rb, const char *word)
+{
+    char *copy = rb_copy(rb, word, strlen(word));
+    for (char *p = copy; *p != '\0'; p++)
+        *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p;
+    return copy;
+}
+
 static const char *missing_rights(struct rb *rb, const PgQuery__GrantStmt *grant, const char *table, const char *role)
 {
     static const char *const all[] = {"SELECT", "INSERT", "UPDATE", "DELETE"};
     const char *text = "";
     size_t n = grant->n_privileges == 0 ? sizeof all / sizeof all[0] : grant->n_privileges;
     for (size_t i = 0; i < n; i++) {
-        const char *right = grant->n_privileges == 0 ? all[i] : grant->privileges[i]->access_priv->priv_name;
+        const char *right = grant->n_privileges == 0 ? all[i] : upper(rb, grant->privileges[i]->access_priv->priv_name);
         text = rb_format(rb, "%s%sNOT has_table_privilege(%s, %s, %s)", text, i == 0 ? "" : "\n   OR ",
                          literal(rb, role), literal(rb, table), literal(rb, right));
     }
@@ -241,7 +249,8 @@ static bool of_grant(struct rb_statement *s, struct rb_proof *p)
     const char *role = grant->grantees[0]->role_spec->rolename;
     const char *table = relation_name(rb, grant->objects[0]->range_var), *rights = "";
     for (size_t i = 0; i < grant->n_privileges; i++)
-        rights = rb_format(rb, "%s%s%s", rights, i == 0 ? "" : ", ", grant->privileges[i]->access_priv->priv_name);
+        rights = rb_format(rb, "%s%s%s", rights, i == 0 ? "" : ", ",
+                           upper(rb, grant->privileges[i]->access_priv->priv_name));
     p->check = rb_format(rb, "SELECT 1 WHERE %s", missing_rights(rb, grant, table, role));
     p->undo =
         rb_format(rb, "REVOKE %s ON %s FROM %s", grant->n_privileges == 0 ? "ALL" : rights, table, rb_plain(rb, role));

@@ -21,6 +21,16 @@ static const char *declared_type(struct rb_draft *d, const struct rb_table *tabl
     return "text";
 }
 
+void rb_recipe_free(struct rb_draft *d, const struct rb_table *table, const char *column)
+{
+    if (strcmp(column, "id") == 0)
+        return; /* a key: it cannot be NULL */
+    rb_draft_say(d, RB_DRAFT_EXPAND,
+                 "From the switch on, new code leaves `%s` out of its INSERTs: it must not be NOT NULL then.", column);
+    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s DROP NOT NULL",
+                 rb_table_text(d->rb, table), rb_plain(d->rb, column));
+}
+
 /* Both columns are kept equal, or the new one follows the old one, until the old one goes. */
 static void copy_column(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to,
                         const char *type, const char *expression)
@@ -33,6 +43,8 @@ static void copy_column(struct rb_draft *d, const struct rb_table *table, const 
                  guessed ? rb_format(rb, " -- write the type of %s here", from) : "");
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s WHERE %s IS NULL", name, new,
                  expression == NULL ? old : expression, new);
+    if (expression != NULL)
+        rb_recipe_free(d, table, from);
     rb_draft_say(d, RB_DRAFT_SWITCH,
                  "Deploy the application that reads and writes `%s` instead of `%s`. Old code may go on running: %s.",
                  to, from,
@@ -136,8 +148,8 @@ static void move_key(struct rb_draft *d, const struct rb_table *table, const cha
     const char *full = rb_format(rb, "%s.%s", schema, rb_plain(rb, table->name));
     const char *sequence = rb_format(rb, "%s.%s", schema, rb_plain(rb, rb_format(rb, "%s_%s_seq", table->name, from)));
     const char *old = rb_plain(rb, from), *new = rb_plain(rb, to);
-    const char *index = rb_plain(rb, rb_format(rb, "%s_%s_key", table->name, to));
     const char *key = rb_plain(rb, rb_format(rb, "%s_pkey", table->name));
+    const char *index = rb_plain(rb, rb_format(rb, "%s_%s_key", table->name, to));
     const char *new_key = rb_plain(rb, rb_format(rb, "%s_%s_pkey", table->name, to));
     rb_draft_say(d, RB_DRAFT_EXPAND,
                  "Tables that refer to `%s.%s` need a column of the new type first, with a runbook of their own.",
@@ -181,7 +193,7 @@ void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char
         rb_draft_fail(d, "this type cannot be written in a runbook", "Write it more simply.");
         return;
     }
-    const char *to = rb_format(rb, "%s_%s", column, is_integer && strcmp(name, "int8") == 0 ? "bigint" : "new");
+    const char *to = rb_format(rb, "%s_new", column);
     const char *expression = using != NULL && !is_plain_cast(rb, using, column, text) ? using : NULL;
     if (expression == NULL && is_one_of(name, zoned)) {
         expression = rb_format(rb, "%s AT TIME ZONE 'UTC'", rb_plain(rb, column));

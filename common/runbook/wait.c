@@ -30,16 +30,20 @@ static void read_until(struct rb_statement *s, void *ctx)
         *out = rb_check_sql(s);
 }
 
-/* Reads the query as the text of a fence of its own, so that errors stand where it stands. */
+/* Reads the query as the text of a fence of its own, so that errors stand where it stands: places are counted from the
+ * end of the line, where a quoted value has its quote. */
 static void set_until(struct rb *rb, struct wait *wait, const char *value, struct rb_place at)
 {
     struct rb_fence *fence = rb_alloc(rb, sizeof *fence);
     size_t errors = rb->n_errors;
     const char *sql = NULL;
+    size_t n;
+    const char *line = rb_line(rb, at.line, &n);
+    bool is_quoted = n > 0 && (line[n - 1] == '"' || line[n - 1] == '\'');
     *fence = *wait->fence;
     fence->line = at.line;
     fence->at = at;
-    fence->text = value;
+    fence->text = is_quoted ? rb_format(rb, "%s ", value) : value;
     wait->until = value;
     if (rb_sql_each(rb, wait->phase, fence, read_until, &sql) == 0 && errors == rb->n_errors)
         rb_error(rb, "wait-until", at, "Write SELECT condition: its first value must become true.",
