@@ -25,10 +25,13 @@ struct world {
     bool confirmed; /* a live session has spoken since the last change of identity */
     int64_t lease_until;
     uint8_t nonces;
+    bool amended; /* the plan of the orders that are given now */
 };
 
 static struct world *world; /* the watch of the rig has no context of its own */
-static unsigned seen[AGENT_RUN_STOP + 1];
+static unsigned seen[AGENT_RUN_STOP + 1], seen_amendments;
+
+enum { COMMON_PHASES = 2 /* the same in both plans */ };
 
 static uint64_t roll(uint64_t n)
 {
@@ -83,12 +86,26 @@ static void watch_mode(const struct rig *rig, const struct agent_op *op)
     }
 }
 
+/* Another plan than the row's is taken only where nothing of a phase that differs can be there. */
+static void watch_plan(const struct rig *rig, const struct agent_op *op)
+{
+    if (!rig->has_row || zdm_hash_equal(&op->plan->hash, &rig->row_order.plan_hash))
+        return;
+    seen_amendments++;
+    assert_true(rig->row_entered <= COMMON_PHASES);
+    assert_true(rig->row_step <= STEP_FLAG);
+    assert_false(rig->done[STEP_HIDE] || rig->done[STEP_PURGE]);
+    assert_true(op->amends || rig->row_step == 1);
+}
+
 static void watch(struct rig *rig, const struct agent_op *op)
 {
     unsigned in_lane = 0;
     for (size_t i = 0; i < rig->n_ops; i++)
         in_lane += rig->ops[i].lane == op->lane;
     assert_int_equal(in_lane, 1);
+    if (op->kind == AGENT_OP_ACCEPT)
+        watch_plan(rig, op);
     if (op->kind != AGENT_OP_RUN && op->kind != AGENT_OP_INSPECT)
         return;
     follow_row(rig);
@@ -117,6 +134,19 @@ static void sign_something(struct rig *rig, uint32_t phase)
     }
 }
 
+/* Everything that is signed names one of the two plans. */
+static void name_plan(struct rig *rig, struct zdm_directive *d, bool amended)
+{
+    const struct zdm_plan *plan = amended ? rig->amended : rig->plan;
+    d->plan_hash = rig->undo.plan_hash = plan->hash;
+    for (size_t i = 0; i < rig->n_approvals; i++) {
+        struct zdm_approval *a = &rig->approvals[i].approval;
+        a->plan_hash = plan->hash;
+        if (a->phase != 0)
+            a->phase_digest = zdm_plan_phase(plan, a->phase)->digest;
+    }
+}
+
 static struct zdm_directive new_order(struct rig *rig)
 {
     static const enum zdm_mode modes[] = {ZDM_MODE_RUN,  ZDM_MODE_RUN,  ZDM_MODE_RUN,  ZDM_MODE_PAUSE,
@@ -129,6 +159,8 @@ static struct zdm_directive new_order(struct rig *rig)
     sign_something(rig, mode == ZDM_MODE_PURGE ? 0 : 5);
     if (mode == ZDM_MODE_UNDO && roll(8) > 0)
         rig_undo(rig, d.goal_phase, roll(4) > 0 ? ++world->nonces : world->nonces);
+    world->amended ^= roll(6) == 0;
+    name_plan(rig, &d, world->amended);
     return d;
 }
 
@@ -210,7 +242,10 @@ static void move(struct rig *rig)
         send_order(rig);
         break;
     case 1:
-        rig_plan_ready(rig);
+        if (world->amended)
+            rig_amended_ready(rig);
+        else
+            rig_plan_ready(rig);
         break;
     case 2:
         acknowledge(rig);
@@ -256,10 +291,12 @@ static void order_and_rest(struct rig *rig, enum zdm_mode mode, uint32_t goal)
     rig_approve(rig, RIG_BOB, ZDM_APPROVE_PURGE, 5, 251)->purge_now = true;
     rig_undo(rig, goal, ++world->nonces);
     rig->undo.nonce.bytes[5] = 1;
+    name_plan(rig, &d, rig->has_row && zdm_hash_equal(&rig->row_order.plan_hash, &rig->amended->hash));
     world->newest = d;
     for (int i = 0; i < 4; i++) {
         rig_send(rig, &d, 0);
         rig_plan_ready(rig);
+        rig_amended_ready(rig);
         world->held = false;
         world->stop_generation = 0;
         world->ours = true;
@@ -278,6 +315,8 @@ static void settle(struct rig *rig)
     world->lease_until = INT64_MAX;
     world->confirmed = true;
     rig_link(rig, true);
+    for (unsigned n = 0; n < RIG_OPS_MAX && rig->n_ops > 0; n++)
+        rig_answer(rig); /* an order that is being taken decides which plan stands */
     if (!rig->done[STEP_PURGE]) {
         order_and_rest(rig, ZDM_MODE_UNDO, 0);
         assert_true(rig_said(rig)->undone);
@@ -285,6 +324,40 @@ static void settle(struct rig *rig)
     }
     order_and_rest(rig, ZDM_MODE_RUN, rig->done[STEP_PURGE] ? 5 : 4);
     assert_true(rig->done[STEP_COLUMN] && rig->done[STEP_INDEX] && rig->done[STEP_HIDE]);
+}
+
+/* In the place of the validation. */
+static void choose_kind(struct rig *rig, uint64_t seed)
+{
+    static const struct {
+        enum zdm_step_kind kind;
+        enum zdm_action action;
+    } kinds[] = {{ZDM_STEP_VALIDATE, ZDM_ACTION_VALIDATE}, {ZDM_STEP_DDL, ZDM_ACTION_AS_IS},
+                 {ZDM_STEP_INDEX, ZDM_ACTION_REINDEX},     {ZDM_STEP_GATE, ZDM_ACTION_GATE_WAIT},
+                 {ZDM_STEP_DDL, ZDM_ACTION_SET_DEFAULT},   {ZDM_STEP_DDL, ZDM_ACTION_LIFT_CONSTRAINT}};
+    struct zdm_plan *plans[] = {rig->plan, rig->amended};
+    size_t n = sizeof kinds / sizeof kinds[0];
+    for (size_t i = 0; i < 2; i++) {
+        struct zdm_step *step = &plans[i]->phases[1].steps[3];
+        step->kind = kinds[seed % n].kind;
+        step->action = kinds[seed % n].action;
+        step->lock = seed / n % 2 == 0 ? ZDM_LOCK_LONG : ZDM_LOCK_SHORT;
+        if (seed % 9 == 0)
+            plans[i]->phases[1].steps[0].action = ZDM_ACTION_DELETE; /* in the place of the backfill */
+    }
+    rig->gate_open_ms = rig->now_ms + (int64_t)(seed % 7) * 1000;
+}
+
+/* Another one of the same migration, different from the third phase on. */
+static void make_amended(struct rig *rig)
+{
+    rig->amended = rig_plan();
+    rig->amended->hash.bytes[0]++;
+    rig->amended->grace_ms = rig->plan->grace_ms;
+    for (size_t i = 0; i < rig->plan->n_phases; i++) {
+        rig->plan->phases[i].digest.bytes[0] = rig->amended->phases[i].digest.bytes[0] = (uint8_t)(i + 1);
+        rig->amended->phases[i].digest.bytes[1] = i < COMMON_PHASES ? 0 : 1;
+    }
 }
 
 static void rules_hold_for_random_orders_results_and_restarts(void **state)
@@ -302,6 +375,8 @@ static void rules_hold_for_random_orders_results_and_restarts(void **state)
         rig->triggers_only = seed % 5 == 0;
         rig->keeps_images = seed % 4 == 0;
         rig->plan->grace_ms = 5000;
+        make_amended(rig);
+        choose_kind(rig, seed);
         rig->one_transaction = seed % 2 == 0; /* both kinds of engine */
         rig_started(rig);
         rig_link(rig, true);
@@ -314,6 +389,8 @@ static void rules_hold_for_random_orders_results_and_restarts(void **state)
     for (int run = AGENT_RUN_UNDO_DDL; run <= AGENT_RUN_SPEND_APPROVALS; run++)
         assert_true(seen[run] > 0 || run == AGENT_RUN_UNDO_REMOVE);
     assert_true(seen[AGENT_RUN_PURGE] > 0 && seen[AGENT_RUN_PURGE_LEFTOVERS] > 0);
+    assert_true(seen[AGENT_RUN_REINDEX] > 0 && seen[AGENT_RUN_LONG_SQL] > 0 && seen[AGENT_RUN_WAIT] > 0);
+    assert_true(seen_amendments > 0);
 }
 
 int main(void)
