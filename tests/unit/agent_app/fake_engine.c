@@ -159,6 +159,32 @@ static void run(struct fake_engine *fake, const struct agent_op *op, struct agen
     result->undo_nonce = fake->row.undo_nonce;
 }
 
+static struct zdm_survey *make_survey(const struct fake_engine *fake)
+{
+    struct zdm_survey *survey = calloc(1, sizeof *survey);
+    survey->tables = calloc(1, sizeof *survey->tables);
+    survey->n_tables = 1;
+    struct zdm_survey_table *t = survey->tables;
+    t->name = (struct zdm_table){zdm_strdup("public"), zdm_strdup("users")};
+    t->outline = calloc(1, fake->outline + 1);
+    memset(t->outline, 'x', fake->outline);
+    return survey;
+}
+
+/* False: its result comes when it is cancelled. */
+static bool look(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
+{
+    fake->surveys++;
+    fake->survey_op = op->id;
+    if (fake->survey_fails) {
+        result->outcome = AGENT_RETRY;
+        zdm_error_set(&result->error, ZDM_UNAVAILABLE, "the database went away");
+    } else if (!fake->survey_waits) {
+        result->survey = make_survey(fake);
+    }
+    return !fake->survey_waits;
+}
+
 static enum zdm_code start(void *self, const struct agent_op *op, struct zdm_error *err)
 {
     struct fake_engine *fake = self;
@@ -177,7 +203,10 @@ static enum zdm_code start(void *self, const struct agent_op *op, struct zdm_err
         look_back(fake, op, result);
     else if (op->kind == AGENT_OP_INSPECT)
         result->proof = fake->done[op->step] ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
-    else
+    else if (op->kind == AGENT_OP_SURVEY && !look(fake, op, result)) {
+        free(result);
+        return ZDM_OK;
+    } else if (op->kind != AGENT_OP_SURVEY)
         run(fake, op, result);
     fake->results[fake->n++] = result;
     return ZDM_OK;
@@ -185,8 +214,15 @@ static enum zdm_code start(void *self, const struct agent_op *op, struct zdm_err
 
 static void cancel(void *self, uint64_t op)
 {
-    (void)self;
-    (void)op;
+    struct fake_engine *fake = self;
+    fake->cancels++;
+    if (!fake->survey_waits || op != fake->survey_op || fake->n == FAKE_RESULTS_MAX)
+        return;
+    struct agent_result *result = calloc(1, sizeof *result);
+    *result =
+        (struct agent_result){.op = op, .lane = AGENT_LANE_SURVEY, .kind = AGENT_OP_SURVEY, .outcome = AGENT_RETRY};
+    zdm_error_set(&result->error, ZDM_CANCELLED, "cancelled");
+    fake->results[fake->n++] = result;
 }
 
 static void close_db(void *self)

@@ -18,6 +18,10 @@ struct fake_engine {
     struct zdm_id spent[FAKE_SPENT_MAX];
     size_t n_spent;
     bool early; /* the grace period is not over */
+    unsigned surveys, cancels;
+    bool survey_fails, survey_waits; /* it waits until it is cancelled */
+    uint64_t survey_op;              /* that waits */
+    size_t outline;                  /* bytes of a survey's outline */
     char identity[64];
     struct agent_result *results[FAKE_RESULTS_MAX];
     size_t n;

@@ -334,6 +334,15 @@ static bool wants_order(const struct fake_fleet *fleet)
            report->migrations[0].accepted.generation < fleet->order_generation;
 }
 
+void fake_fleet_send_survey_order(struct fake_fleet *fleet, uint64_t id, bool wanted)
+{
+    struct zdm_frame frame = {.type = ZDM_FRAME_SURVEY_ORDER};
+    frame.u.survey_order.id = id;
+    if (wanted)
+        frame.u.survey_order.plan_hash = fleet->plan_hash;
+    fake_fleet_send(fleet, &frame);
+}
+
 static void take_report(struct fake_fleet *fleet, struct zdm_frame *frame)
 {
     const struct zdm_frame ack = {.type = ZDM_FRAME_ACK,
@@ -352,6 +361,8 @@ static void send_piece(struct fake_fleet *fleet, const struct zdm_piece *asked)
     struct zdm_buffer flat = ZDM_BUFFER_INIT;
     struct zdm_frame frame = {.type = ZDM_FRAME_PLAN_PIECE};
     fleet->plan_requests++;
+    if (fleet->keeps_plans)
+        return;
     zdm_envelope_flatten(&fleet->plan, &flat);
     size_t left = flat.len - asked->offset;
     frame.u.piece.hash = asked->hash;
@@ -380,6 +391,20 @@ static void take_join(struct fake_fleet *fleet, const struct zdm_frame *frame)
     fake_fleet_send(fleet, &bye);
 }
 
+/* Pieces must come in order, with a length that stays. */
+static void take_survey(struct fake_fleet *fleet, const struct zdm_frame *frame)
+{
+    fleet->survey_code = frame->u.survey.code;
+    fleet->survey_id = frame->u.survey.id;
+    zdm_copy_text(fleet->survey_why, sizeof fleet->survey_why, frame->u.survey.message);
+    if (frame->u.survey.offset == 0)
+        zdm_buffer_fini(&fleet->survey);
+    assert_int_equal(frame->u.survey.offset, fleet->survey.len);
+    zdm_buffer_append(&fleet->survey, frame->u.survey.bytes, frame->u.survey.n);
+    fleet->survey_pieces++;
+    fleet->surveys += fleet->survey.len == frame->u.survey.total;
+}
+
 static void take_frame(struct fake_fleet *fleet, struct zdm_frame *frame)
 {
     if (frame->type == ZDM_FRAME_REPORT)
@@ -388,6 +413,8 @@ static void take_frame(struct fake_fleet *fleet, struct zdm_frame *frame)
         send_piece(fleet, &frame->u.piece);
     else if (frame->type == ZDM_FRAME_TRUST_REQUEST)
         fake_fleet_send_trust(fleet, frame->u.trust_request.from_version);
+    else if (frame->type == ZDM_FRAME_SURVEY)
+        take_survey(fleet, frame);
     else if (frame->type == ZDM_FRAME_JOIN)
         take_join(fleet, frame);
 }
@@ -516,6 +543,7 @@ void fake_fleet_free(struct fake_fleet *fleet)
 {
     zdm_session_free(fleet->session);
     zdm_report_fini(&fleet->report);
+    zdm_buffer_fini(&fleet->survey);
     zdm_trust_fini(&fleet->trust);
     zdm_trust_chain_fini(&fleet->chain);
     zdm_envelope_fini(&fleet->enrolment);

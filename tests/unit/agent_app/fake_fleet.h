@@ -31,12 +31,19 @@ struct fake_fleet {
     bool joiner, knows_agent;
     bool spent;         /* the token was used before */
     bool breaks_pieces; /* sends plan pieces at wrong offsets */
+    bool keeps_plans;   /* answers no plan request */
     bool has_order;
     struct zdm_envelope order;
     uint64_t order_generation;
     uint32_t piece_size;
     struct zdm_report report; /* the last one */
     unsigned reports, plan_requests, joins;
+    /* Of the last survey that came. */
+    uint64_t survey_id;
+    struct zdm_buffer survey;
+    unsigned surveys, survey_pieces; /* whole ones, or words instead */
+    enum zdm_code survey_code;
+    char survey_why[ZDM_TEXT_MAX + 1];
 };
 
 struct fake_fleet *fake_fleet_new(void);
@@ -64,6 +71,8 @@ struct zdm_envelope fake_fleet_sign_undo(struct fake_fleet *fleet, const struct 
 struct zdm_envelope fake_fleet_sign_approval(struct fake_fleet *fleet, const struct zdm_signing_key *signer,
                                              const struct zdm_approval *approval);
 void fake_fleet_send_order(struct fake_fleet *fleet);
+/* Asks what the fleet's plan would meet; without `wanted`: not any more. */
+void fake_fleet_send_survey_order(struct fake_fleet *fleet, uint64_t id, bool wanted);
 /* The next version of the trust file, signed by `root`; the fleet holds it from here on. */
 void fake_fleet_new_trust(struct fake_fleet *fleet);
 /* A trust file with that version, signed by `signer`; the fleet does not hold it. */
