@@ -194,6 +194,7 @@ static const struct pgsql_action actions[] = {
                           .ddl = true,
                           .tried = true,
                           .lock_others = pgsql_lock_named,
+                          .may = pgsql_may_run_as_is,
                           .change = pgsql_run_as_is,
                           .back = pgsql_undo_as_is},
     [ZDM_ACTION_GATE_WAIT] = {.look = pgsql_look_walk, .look_back = pgsql_back_of_wait, .back = pgsql_undo_wait},

@@ -147,6 +147,31 @@ enum zdm_code pgsql_lock_named(struct pgsql_short *attempt, const struct pgsql_t
     return lock_named(attempt, attempt->w->step->sql, err);
 }
 
+/* Statements that write a whole table anew under an exclusive lock, whatever a clone shows. */
+static const char *const rewriting[] = {"CLUSTER", "VACUUM FULL", "VACUUM (FULL", "REFRESH MATERIALIZED VIEW"};
+
+static enum zdm_code may_run(const struct zdm_step *step, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer statement = ZDM_BUFFER_INIT;
+    const char *sql = step->sql;
+    while (!step->rewrite_ok && pgsql_next_statement(&sql, &statement)) {
+        for (size_t i = 0; i < sizeof rewriting / sizeof *rewriting; i++) {
+            if (pgsql_begins_with(zdm_buffer_text(&statement), rewriting[i]) &&
+                !pgsql_begins_with(zdm_buffer_text(&statement), "REFRESH MATERIALIZED VIEW CONCURRENTLY")) {
+                zdm_error_set(err, ZDM_REFUSED, "%s writes all of it anew under an exclusive lock", rewriting[i]);
+                return zdm_error_hint(err, "Say {rewrite-ok} if it is small.");
+            }
+        }
+    }
+    return ZDM_OK;
+}
+
+enum zdm_code pgsql_may_run_as_is(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    (void)table;
+    return may_run(attempt->w->step, err);
+}
+
 /* A statement that ends the transaction would leave its work without the fence. */
 static enum zdm_code still_inside(struct pgsql_work *w, struct zdm_error *err)
 {
@@ -231,20 +256,6 @@ static enum zdm_code still_running(struct pgsql_work *w, struct zdm_error *err)
     return zdm_error_set(err, ZDM_LOCK, "the statement is still being run by %s", w->result->blocker);
 }
 
-/* Statements that write a whole table anew under an exclusive lock, whatever a clone shows. */
-static const char *const rewriting[] = {"CLUSTER", "VACUUM FULL", "VACUUM (FULL"};
-
-static enum zdm_code may_run_long(struct pgsql_work *w, struct zdm_error *err)
-{
-    for (size_t i = 0; !w->step->rewrite_ok && i < sizeof rewriting / sizeof *rewriting; i++) {
-        if (pgsql_begins_with(w->step->sql, rewriting[i])) {
-            zdm_error_set(err, ZDM_REFUSED, "%s writes the whole table anew under an exclusive lock", rewriting[i]);
-            return zdm_error_hint(err, "Say {rewrite-ok} if the table is small.");
-        }
-    }
-    return pgsql_prove_on_clone(w, err);
-}
-
 static enum zdm_code intend(struct pgsql_work *w, struct zdm_error *err)
 {
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
@@ -289,7 +300,10 @@ static enum zdm_code run_long(struct pgsql_work *w, struct zdm_error *err)
     enum agent_proof proof = AGENT_PROOF_NONE;
     enum zdm_code code = still_running(w, err);
     if (code == ZDM_OK) {
-        code = may_run_long(w, err);
+        code = may_run(w->step, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_prove_on_clone(w, err);
     }
     if (code == ZDM_OK) {
         code = intend(w, err);

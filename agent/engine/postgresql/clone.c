@@ -237,14 +237,64 @@ static bool turn_partition(const struct zdm_step *step, struct zdm_buffer *out)
            pgsql_retarget_partition(out, zdm_buffer_text(&half), &step->others[0], PGSQL_CLONE_CHILD);
 }
 
+static bool is_own(const struct zdm_step *step, const struct zdm_table *table)
+{
+    return strcmp(table->schema, step->table.schema) == 0 && strcmp(table->name, step->table.name) == 0;
+}
+
+static void other_name(char out[48], size_t i)
+{
+    char number[24];
+    snprintf(number, sizeof number, "%zu", i);
+    parent_name(out, number);
+}
+
+/* What a script may point foreign keys at. A table that is not there is not cloned. */
+static enum zdm_code prepare_script(struct trial *t, struct zdm_error *err)
+{
+    enum zdm_code code = ZDM_OK;
+    for (size_t i = 0; code == ZDM_OK && i < t->step->n_others; i++) {
+        struct pgsql_table found;
+        char name[48];
+        other_name(name, i);
+        code = pgsql_table_find(t->w->s, &t->step->others[i], &found, err);
+        if (code == ZDM_OK && (found.kind == 'r' || found.kind == 'p') && !is_own(t->step, &t->step->others[i])) {
+            code = clone_table(t->w, &t->step->others[i], name, err);
+        } else if (code == ZDM_NOT_FOUND) {
+            zdm_error_clear(err);
+            code = ZDM_OK;
+        }
+    }
+    return code;
+}
+
+/* A foreign key in the statement is turned to the clone of what it points at; to none: left as it is. */
+static void turn_references(const struct zdm_step *step, struct zdm_buffer *statement)
+{
+    struct zdm_buffer turned = ZDM_BUFFER_INIT;
+    bool done = pgsql_retarget_reference(&turned, zdm_buffer_text(statement), &step->table, clone_name);
+    for (size_t i = 0; !done && i < step->n_others; i++) {
+        char name[48];
+        other_name(name, i);
+        zdm_buffer_reset(&turned);
+        done = pgsql_retarget_reference(&turned, zdm_buffer_text(statement), &step->others[i], name);
+    }
+    if (done) {
+        zdm_buffer_reset(statement);
+        zdm_buffer_puts(statement, zdm_buffer_text(&turned));
+    }
+    zdm_buffer_fini(&turned);
+}
+
 /* Those of its statements that alter the step's table. */
 static bool turn_script(const struct zdm_step *step, struct zdm_buffer *out)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer statement = ZDM_BUFFER_INIT;
     const char *sql = step->sql;
     size_t n = 0;
-    for (int i = 0; i < SCRIPT_MAX && pgsql_next_statement(&sql, &statement); i++) {
-        if (step->table.name != NULL && pgsql_retarget(out, zdm_buffer_text(&statement), &step->table, clone_name)) {
+    for (int i = 0; i < SCRIPT_MAX && step->table.name != NULL && pgsql_next_statement(&sql, &statement); i++) {
+        turn_references(step, &statement);
+        if (pgsql_retarget(out, zdm_buffer_text(&statement), &step->table, clone_name)) {
             zdm_buffer_puts(out, ";");
             n++;
         }
@@ -266,7 +316,7 @@ static const struct rule rules[] = {
     {ZDM_ACTION_SET_STORAGE, false, NULL, turn_plain},
     {ZDM_ACTION_WIDEN_TYPE, true, NULL, turn_plain},
     {ZDM_ACTION_ATTACH_PARTITION, false, prepare_partition, turn_partition},
-    {ZDM_ACTION_AS_IS, true, NULL, turn_script},
+    {ZDM_ACTION_AS_IS, true, prepare_script, turn_script},
 };
 
 static const struct rule *rule_of(const struct zdm_step *step)
@@ -428,6 +478,11 @@ enum zdm_code pgsql_try_on_clone(struct pgsql_work *w, const struct zdm_step *st
     w->step = step;
     enum zdm_code code = try_rule(&t, rule, err);
     w->step = at_hand;
+    if (step->action == ZDM_ACTION_AS_IS && strcmp(err->sqlstate, "42704") == 0) {
+        out->tried = false; /* a trigger, rule or policy, which no clone has */
+        zdm_error_clear(err);
+        return ZDM_OK;
+    }
     if (code != ZDM_OK) {
         out->tried = false;
         if (pgsql_is_privilege(err)) {

@@ -115,6 +115,7 @@ PGSQL_PART(pgsql_undo_detach);
 PGSQL_LOOK(pgsql_look_as_is);
 PGSQL_LOOK_BACK(pgsql_back_of_as_is);
 PGSQL_PART(pgsql_lock_named);
+PGSQL_PART(pgsql_may_run_as_is);
 PGSQL_PART(pgsql_run_as_is);
 PGSQL_PART(pgsql_undo_as_is);
 
