@@ -153,7 +153,7 @@ static void json_of_a_wrong_runbook_has_findings_and_no_phase(void **state)
     assert_int_equal(json_array_size(json_object_get(root, "phases")), 0);
     const json_t *finding = json_array_get(json_object_get(root, "findings"), 0);
     assert_string_equal(json_string_value(json_object_get(finding, "level")), "error");
-    assert_string_equal(json_string_value(json_object_get(finding, "rule")), "drop-table");
+    assert_string_equal(json_string_value(json_object_get(finding, "rule")), "drop-outside-contract");
     assert_int_equal(json_integer_value(json_object_get(finding, "line")), 3);
     json_decref(root);
     zdm_buffer_fini(&out);
