@@ -160,8 +160,8 @@ static void move_key(struct rb_draft *d, const struct rb_table *table, const cha
         d, RB_DRAFT_CONTRACT,
         "The default and its sequence go over in one transaction, so that every INSERT has a value. Written for "
         "a serial column; where `%s` is an identity column, write `ALTER COLUMN %s DROP IDENTITY` and a sequence "
-        "of your own here.",
-        from, from);
+        "of your own here. When all is done, the index `%s` is spare: a later runbook may drop it.",
+        from, from, index);
     rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST,
                   rb_format(rb,
                             "```sql {as-is lock=short}\nALTER SEQUENCE %s AS bigint;\n"

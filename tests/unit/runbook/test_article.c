@@ -87,8 +87,8 @@ static void each_example_compiles_or_is_refused_in_its_place(void **state)
         {"Expand",
          "ALTER TABLE orders \nADD CONSTRAINT orders_user_id_fkey \nFOREIGN KEY (user_id) REFERENCES users(id) \nNOT "
          "VALID;",
-         "add-foreign-key", 4, 5},
-        {"Expand", "ALTER TABLE orders VALIDATE CONSTRAINT orders_user_id_fkey;", "validate-constraint", 3, 20},
+         NULL, 0, 0},
+        {"Expand", "ALTER TABLE orders VALIDATE CONSTRAINT orders_user_id_fkey;", NULL, 0, 0},
         {"Expand", "CREATE INDEX CONCURRENTLY idx_orders_date ON orders(created_at);", NULL, 0, 0},
         {"Expand", "ALTER TABLE orders ADD INDEX idx_date(created_at), ALGORITHM=INPLACE, LOCK=NONE;", "sql-syntax", 3,
          52},

@@ -482,6 +482,7 @@ static void every_kind_of_step_says_truly_what_its_way_back_is(void **state)
         {ZDM_ACTION_SET_NOT_NULL, ZDM_INVERSE_SQL, true},
         {ZDM_ACTION_DROP_CONSTRAINT, ZDM_INVERSE_NONE, true},
         {ZDM_ACTION_CHECK_COMPARE, ZDM_INVERSE_NONE, true},
+        {ZDM_ACTION_CHECK_COMPARE, ZDM_INVERSE_NONE, true},
         {ZDM_ACTION_HIDE_COLUMN, ZDM_INVERSE_UNHIDE, true},
         {ZDM_ACTION_HIDE_COLUMN, ZDM_INVERSE_UNHIDE, false},
         {ZDM_ACTION_PURGE_IMAGES, ZDM_INVERSE_IMPOSSIBLE, false},
