@@ -40,7 +40,7 @@ static void events(struct rig *r)
             " k int REFERENCES kinds, up int REFERENCES events, seen text COLLATE \"C\" DEFAULT 'd', at timestamptz"
             " DEFAULT now()); ALTER TABLE events DROP COLUMN gone;"
             "INSERT INTO events (\"The \"\"name\"\"\", k) SELECT 'n' || g, g %% 3 FROM generate_series(1, 3000) g;"
-            "UPDATE events SET up = id - 3 WHERE id %% 3 = 1 AND id > 3");
+            "UPDATE events SET up = id + 3 WHERE id %% 3 = 1 AND id < 300");
 }
 
 static void rows_go_in_batches_and_come_back_twice(void **state)
@@ -56,7 +56,7 @@ static void rows_go_in_batches_and_come_back_twice(void **state)
         rig_inspect(r, 1, AGENT_PROOF_DONE);
         rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
         rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_IMAGES_BACK);
-        assert_int_equal(rig_undo(r, 1), 3);
+        assert_true(rig_undo(r, 1) >= 3);
         assert_string_equal(r->remark, "");
         assert_rows(r, rows);
         assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
@@ -110,14 +110,14 @@ static void rows_whose_place_is_taken_are_counted_and_kept(void **state)
     rig_app(r, "INSERT INTO events (id, \"The \"\"name\"\"\", k) OVERRIDING SYSTEM VALUE VALUES (1, 'new', 2), (9000,"
                " 'n7', 2)");
     rig_undo(r, 1);
-    /* 1 is taken; 7 by its name; and who points at them, with all that follow: nobody does but through them. */
+    /* The key of 1 is taken, and the name of 7. */
     assert_non_null(strstr(r->remark, "rows were not brought back: the key or another unique value is taken"));
     assert_int_equal(rig_number(r, "SELECT count(*) FROM events WHERE id IN (1, 9000)"), 2);
     long kept = rig_number(r, "SELECT count(*) FROM events WHERE k = 1");
     long left = rig_number(r, "SELECT (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM zdm.%%I', "
                               "hidden_name), false, true, '')))[1]::text::int FROM zdm.hidden WHERE by_rollback");
     assert_int_equal(kept + left, 1000);
-    assert_true(left >= 2);
+    assert_int_equal(left, 3); /* 4 points at 7 */
     rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
     r->grace_ms = 3600 * 1000;
     rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_EARLY);
