@@ -10,7 +10,7 @@ const struct zdm_step *coord_gate_step(const struct zdm_plan *plan, uint32_t pha
 {
     const struct zdm_phase *p = zdm_plan_phase(plan, phase);
     for (size_t i = 0; p != NULL && i < p->n_steps; i++)
-        if (p->steps[i].kind == ZDM_STEP_GATE)
+        if (p->steps[i].action == ZDM_ACTION_GATE_FLAG)
             return &p->steps[i];
     return NULL;
 }

@@ -398,7 +398,7 @@ static void put_steps(struct zdm_buffer *out, const struct ctl_look *look, const
     enum { TABLE_COLUMNS_MIN = 80 };
     if (ctl_fleet_survey_answered(check->fleet) == 0)
         return;
-    put_heading(out, look, "Steps, and how long each takes on a shard");
+    put_heading(out, look, "Steps, and how long each takes");
     if (look->width >= TABLE_COLUMNS_MIN)
         put_step_table(out, look, check);
     else
