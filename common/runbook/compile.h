@@ -7,7 +7,7 @@
  *   markdown.c     headings and fences                            -> struct rb_phase, struct rb_fence
  *   attributes.c   {batch=2000 name=fill} behind a fence or heading
  *   statements.c   one SQL fence: split, parse, hand each statement to its kind
- *   alter.c, index.c, update.c, where.c, fill.c, delete.c, check.c  the kinds -> struct rb_step
+ *   update.c, where.c, fill.c, delete.c, check.c  the kinds -> struct rb_step; those of the schema: see ddl.h
  *   as_is.c, wait.c  statements as they are written, and waits
  *   refuse.c, recipes.c, proof.c  every other statement: why not, and what to write instead
  *   draft.c        plain SQL -> a whole runbook, by the same recipes

@@ -62,10 +62,41 @@ const char *rb_join_names(struct rb *rb, const char *const *names, size_t n)
 
 /* ---- indexes ---- */
 
-/* What PostgreSQL calls an expression in an index's name. */
-static const char *expression_name(const PgQuery__Node *node)
+static const char *expression_name(const PgQuery__Node *node, bool *out_weak);
+
+/* A field says its name; an element has the array's. */
+static const char *indirection_name(const PgQuery__AIndirection *node, bool *out_weak)
 {
-    const char *inner = NULL;
+    for (size_t i = node->n_indirection; i > 0; i--) {
+        if (node->indirection[i - 1]->node_case == PG_QUERY__NODE__NODE_STRING)
+            return rb_string(node->indirection[i - 1]);
+    }
+    return expression_name(node->arg, out_weak);
+}
+
+/* A name that is weak gives way to the type that it is cast to. */
+static const char *cast_name(const PgQuery__TypeCast *cast, bool *out_weak)
+{
+    const char *inner = expression_name(cast->arg, out_weak);
+    if ((inner != NULL && !*out_weak) || cast->type_name->n_names == 0)
+        return inner;
+    *out_weak = true;
+    return rb_string(cast->type_name->names[cast->type_name->n_names - 1]);
+}
+
+static const char *case_name(const PgQuery__CaseExpr *node, bool *out_weak)
+{
+    const char *other = node->defresult == NULL ? NULL : expression_name(node->defresult, out_weak);
+    if (other != NULL && !*out_weak)
+        return other;
+    *out_weak = true;
+    return "case";
+}
+
+/* What PostgreSQL calls an expression in an index's name; NULL: it has no name for it. */
+static const char *expression_name(const PgQuery__Node *node, bool *out_weak)
+{
+    *out_weak = false;
     switch ((int)node->node_case) {
     case PG_QUERY__NODE__NODE_COLUMN_REF:
         return rb_expr_column(node);
@@ -73,13 +104,22 @@ static const char *expression_name(const PgQuery__Node *node)
         return rb_string(node->func_call->funcname[node->func_call->n_funcname - 1]);
     case PG_QUERY__NODE__NODE_COALESCE_EXPR:
         return "coalesce";
+    case PG_QUERY__NODE__NODE_MIN_MAX_EXPR:
+        return node->min_max_expr->op == PG_QUERY__MIN_MAX_OP__IS_GREATEST ? "greatest" : "least";
+    case PG_QUERY__NODE__NODE_A_EXPR:
+        return node->a_expr->kind == PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF ? "nullif" : NULL;
+    case PG_QUERY__NODE__NODE_A_ARRAY_EXPR:
+        return "array";
+    case PG_QUERY__NODE__NODE_ROW_EXPR:
+        return "row";
     case PG_QUERY__NODE__NODE_COLLATE_CLAUSE:
-        return expression_name(node->collate_clause->arg);
+        return expression_name(node->collate_clause->arg, out_weak);
+    case PG_QUERY__NODE__NODE_A_INDIRECTION:
+        return indirection_name(node->a_indirection, out_weak);
     case PG_QUERY__NODE__NODE_TYPE_CAST:
-        inner = expression_name(node->type_cast->arg);
-        if (inner != NULL || node->type_cast->type_name->n_names == 0)
-            return inner;
-        return rb_string(node->type_cast->type_name->names[node->type_cast->type_name->n_names - 1]);
+        return cast_name(node->type_cast, out_weak);
+    case PG_QUERY__NODE__NODE_CASE_EXPR:
+        return case_name(node->case_expr, out_weak);
     default:
         return NULL;
     }
@@ -111,7 +151,8 @@ const char *rb_index_columns_name(struct rb *rb, const PgQuery__IndexStmt *index
     const char **names = rb_alloc(rb, (n + 1) * sizeof *names);
     for (size_t i = 0; i < n; i++) {
         const PgQuery__IndexElem *elem = element(index, i);
-        const char *name = elem->expr == NULL ? elem->name : expression_name(elem->expr);
+        bool weak;
+        const char *name = elem->expr == NULL ? elem->name : expression_name(elem->expr, &weak);
         names[i] = make_unique(rb, names, i, name == NULL ? "expr" : name);
     }
     return rb_join_names(rb, names, n);

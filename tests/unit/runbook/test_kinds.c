@@ -115,7 +115,25 @@ static void constraints_without_a_name_get_the_one_that_postgresql_chooses(void 
     names_object("ALTER TABLE t ADD COLUMN a int UNIQUE;", ZDM_ACTION_ADD_UNIQUE, "t_a_key");
     names_object("ALTER TABLE a_table_with_a_name_of_forty_nine_characters_here ADD FOREIGN KEY "
                  "(a_column_with_a_long_name_too) REFERENCES p;",
-                 ZDM_ACTION_ADD_FOREIGN_KEY, "a_table_with_a_name_of_forty_n_a_column_with_a_long_name_too_fkey" + 0);
+                 ZDM_ACTION_ADD_FOREIGN_KEY, "a_table_with_a_name_of_forty__a_column_with_a_long_name_to_fkey");
+}
+
+static void indexes_without_a_name_get_the_one_that_postgresql_chooses(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {
+        {"(coalesce(a, 1), (CASE WHEN a = 1 THEN 2 END), (a IS NULL), (b COLLATE \"C\"), (a::text)) INCLUDE (\"B\")",
+         "t_coalesce_case_expr_b_a_B_idx"},
+        {"((nullif(a, 1)), (greatest(a, 2)), (ARRAY[a]), (data[1]), ((a + 1)::text), extract(year from made))",
+         "t_nullif_greatest_array_data_text_extract_idx"},
+        {"((data ->> 'city'), (made::date), (least(a, 1)), (row(a, b)))", "t_expr_made_least_row_idx"},
+        {"((CASE WHEN a THEN b ELSE c END), ((CASE WHEN a THEN 1 END)::text), (((pair).x)))", "t_c_text_x_idx"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char sql[256];
+        snprintf(sql, sizeof sql, "CREATE INDEX ON t %s;", rows[i][0]);
+        names_object(sql, ZDM_ACTION_CREATE_INDEX, rows[i][1]);
+    }
 }
 
 static void second_name_of_one_kind_gets_a_number(void **state)
@@ -170,6 +188,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_becomes_the_steps_that_it_should),
         cmocka_unit_test(constraints_without_a_name_get_the_one_that_postgresql_chooses),
+        cmocka_unit_test(indexes_without_a_name_get_the_one_that_postgresql_chooses),
         cmocka_unit_test(second_name_of_one_kind_gets_a_number),
         cmocka_unit_test(refused_statements_show_an_as_is_form_that_compiles),
     };
