@@ -107,11 +107,46 @@ static void truncated_runbooks_never_break_the_compiler(void **state)
     free(text);
 }
 
+/* SQL that was changed gives a draft that compiles, or an error with words. */
+static void mutated_sql_never_breaks_the_draft(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "ALTER TABLE users RENAME COLUMN name TO full_name; ALTER TABLE \"a\" RENAME TO \"b c\";",
+        "BEGIN; ALTER TABLE t ALTER COLUMN id TYPE bigint USING id::bigint; ALTER SEQUENCE t_id_seq AS bigint; COMMIT;",
+        "ALTER TABLE t ADD COLUMN a text, ADD COLUMN b int NOT NULL; UPDATE t SET a = c || 'x'; ALTER TABLE t DROP c;",
+        "CREATE FUNCTION f(a int) RETURNS int LANGUAGE sql AS $$ SELECT 1 $$; GRANT SELECT ON t TO r; DROP VIEW v;",
+        "ALTER TABLE t ADD COLUMN n serial; CREATE TRIGGER x BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();",
+    };
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        for (uint64_t seed = 1; seed <= ROUNDS; seed++) {
+            char text[4096] = "";
+            uint64_t random = (seed + 7000 * i) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+            struct zdm_draft_options options = {.type = seed % 2 == 0 ? "text" : NULL};
+            struct zdm_error err = ZDM_ERROR_INIT;
+            char *draft = NULL;
+            size_t n = strlen(texts[i]);
+            memcpy(text, texts[i], n);
+            for (size_t k = 0, changes = 1 + below(&random, CHANGES_MAX); k < changes; k++)
+                n = change(text, n, &random);
+            text[n] = '\0';
+            if (zdm_runbook_draft(text, &options, &draft, &err) == ZDM_OK) {
+                struct compiled c = compile_good("draft.md", draft);
+                compiled_fini(&c);
+            } else {
+                assert_true(err.message[0] != '\0');
+            }
+            free(draft);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(mutated_runbooks_never_break_the_compiler),
         cmocka_unit_test(truncated_runbooks_never_break_the_compiler),
+        cmocka_unit_test(mutated_sql_never_breaks_the_draft),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
