@@ -58,7 +58,8 @@ enum zdm_code pgsql_table_fit(const struct pgsql_table *table, struct zdm_error 
     return code;
 }
 
-#define EXACT_TYPES "'int2','int4','int8','oid','bool','uuid','date','time','timestamp','timestamptz','bytea'"
+#define WALKED_TYPES EXACT_TYPES ",'text','varchar','bpchar','name','numeric'"
+#define EXACT_TYPES  "'int2','int4','int8','oid','bool','uuid','date','time','timestamp','timestamptz','bytea'"
 
 /* b: the type below a domain. */
 static const char column_sql[] =
@@ -67,7 +68,8 @@ static const char column_sql[] =
     " b.typtype = 'e' OR b.typname IN (" EXACT_TYPES ")"
     " OR (b.typname IN ('text','varchar') AND coalesce(c.collisdeterministic, true)),"
     " a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', pg_get_expr(d.adbin, d.adrelid),"
-    " col_description(a.attrelid, a.attnum)"
+    " col_description(a.attrelid, a.attnum), t.typtype = 'd' AND (t.typnotnull OR EXISTS (SELECT FROM pg_constraint k"
+    " WHERE k.contypid = t.oid))"
     " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
     " JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END"
     " LEFT JOIN pg_collation c ON c.oid = a.attcollation"
@@ -91,6 +93,7 @@ static bool read_column(const PGresult *res, struct pgsql_column *out)
     out->exact = pgsql_true(res, 0, 9);
     out->not_null = pgsql_true(res, 0, 10);
     out->generated = pgsql_true(res, 0, 11);
+    out->checked = pgsql_true(res, 0, 14);
     out->default_expr = zdm_strdup(default_expr);
     out->comment = zdm_strdup(comment);
     return fits && (default_expr == NULL || out->default_expr != NULL) && (comment == NULL || out->comment != NULL);
@@ -147,9 +150,13 @@ static const char key_sql[] =
     " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[g]"
     " JOIN pg_opclass o ON o.oid = i.indclass[g] WHERE NOT a.attnotnull OR NOT o.opcdefault"
     " OR a.attcollation <> i.indcollation[g] OR (i.indoption[g] & 1) <> (i.indoption[0] & 1))"
-    " ORDER BY i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1)"
-    " SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.typtype = 'e' OR b.typname IN (" EXACT_TYPES
-    ",'text','varchar','bpchar','name','numeric'), a.attcollation::text, coalesce(c.collversion, ''),"
+    /* One that cannot be walked only where there is no other. */
+    " ORDER BY EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) g JOIN pg_attribute a ON a.attrelid ="
+    " i.indrelid AND a.attnum = i.indkey[g] JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type b ON b.oid = CASE WHEN"
+    " t.typtype = 'd' THEN t.typbasetype ELSE t.oid END WHERE NOT (b.typtype = 'e' OR b.typname IN (" WALKED_TYPES
+    "))), i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1)"
+    " SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.typtype = 'e' OR b.typname IN (" WALKED_TYPES
+    "), a.attcollation::text, coalesce(c.collversion, ''),"
     " b.typtype = 'e' OR b.typname IN (" EXACT_TYPES ")"
     " OR (b.typname IN ('text','varchar') AND coalesce(c.collisdeterministic, true))"
     " FROM best i CROSS JOIN generate_series(0, i.indnkeyatts - 1) g"

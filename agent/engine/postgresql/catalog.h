@@ -38,6 +38,7 @@ struct pgsql_column {
     char collation[16]; /* oid, "0" for none */
     bool exact;         /* its equality is identity */
     bool not_null;
+    bool checked;       /* of a domain with constraints: not every value of its base type fits */
     bool generated;     /* GENERATED … STORED, or identity ALWAYS */
     char *default_expr; /* NULL: none */
     char *comment;

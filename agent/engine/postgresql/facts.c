@@ -102,6 +102,9 @@ enum pgsql_fit pgsql_fit(const struct pgsql_column *from, const struct pgsql_col
     if (strcmp(from->type, to->type) == 0) {
         return PGSQL_FITS;
     }
+    if (to->checked) {
+        return PGSQL_FITS_NOT;
+    }
     int a = integer_size(from->base), b = integer_size(to->base);
     if (a != 0 && b != 0) {
         return a <= b ? PGSQL_FITS : PGSQL_FITS_SOMETIMES;
