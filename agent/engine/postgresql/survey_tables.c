@@ -19,11 +19,11 @@ enum {
 };
 
 static const char outline_sql[] =
-    "WITH t AS (SELECT c.* FROM pg_class c WHERE c.oid = $1::oid), line(text) AS ("
+    "WITH t AS (SELECT c.* FROM pg_class c WHERE c.oid = $1::oid), line AS ("
     "SELECT format('table kind %s persistence %s security %s%s identity %s%s%s', relkind, relpersistence, "
     "relrowsecurity,"
     " relforcerowsecurity, relreplident, coalesce(' options ' || array_to_string(reloptions, ','), ''),"
-    " coalesce(' partitioned by ' || pg_get_partkeydef(oid), '')) FROM t"
+    " coalesce(' partitioned by ' || pg_get_partkeydef(oid), '')) AS text FROM t"
     " UNION ALL SELECT format('column %I %s%s%s%s%s', attname, format_type(atttypid, atttypmod),"
     " CASE WHEN attnotnull THEN ' not null' ELSE '' END, coalesce(' collate ' || nullif(attcollation, y.typcollation)"
     "::regcollation::text, ''), coalesce(CASE WHEN attgenerated <> '' THEN ' generated ' ELSE ' default ' END"

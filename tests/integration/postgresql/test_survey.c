@@ -582,6 +582,91 @@ static void other_migrations_and_this_one_under_way_are_said(void **state)
     expect(survey(r), WARNING, "hidden-leftover", "fax");
 }
 
+static void a_migration_that_is_under_way_is_said(void **state)
+{
+    struct rig *r = *state;
+    plan_of(r, "users", 2);
+    add_column(r, 1, "note", "text");
+    add_column(r, 2, "more", "text");
+    rig_accept(r, 1);
+    expect_none(survey(r), "under-way");
+    rig_exec(r->super, "UPDATE zdm.migration SET step = 2");
+    expect(survey(r), NOTE, "under-way", "at step 2");
+}
+
+static void a_freeze_that_is_near_is_said(void **state)
+{
+    struct rig *r = *state;
+    plan_of(r, "users", 1);
+    add_column(r, 1, "note", "text");
+    expect_none(survey(r), "wraparound");
+    rig_exec(r->super, "UPDATE pg_class SET relfrozenxid = ((txid_current() - 195000000 + 4294967296) % 4294967296)"
+                       "::text::xid WHERE oid = 'public.users'::regclass");
+    expect(survey(r), WARNING, "wraparound", "public.users");
+}
+
+/* Takes ten seconds: so old a transaction must be. */
+static void who_holds_the_table_for_long_is_named(void **state)
+{
+    struct rig *r = *state;
+    plan_of(r, "users", 1);
+    add_column(r, 1, "note", "text");
+    PGconn *holder = rig_connect(r, "app_user");
+    rig_exec(holder, "BEGIN; SELECT count(*) FROM users");
+    expect_none(survey(r), "busy-table");
+    rig_value(r, "SELECT pg_sleep(10.2)");
+    const struct zdm_survey *s = survey(r);
+    expect(s, WARNING, "busy-table", "app_user@");
+    PQfinish(holder);
+}
+
+/* The test's engine, opened anew with this replica. */
+static void open_with(struct rig *r, const char *replica)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    char dsn[512];
+    r->engine.ops->close(r->engine.self);
+    snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(r->pg, "zdm_agent", r->database));
+    struct agent_engine_config config = {
+        .dsn = dsn, .connect_timeout_ms = 5000, .replicas = &replica, .n_replicas = 1, .sink = rig_sink(r)};
+    assert_int_equal(agent_postgresql_open(&config, &r->engine, &err), ZDM_OK);
+    rig_connect_engine(r);
+}
+
+static void standbys_are_counted_and_those_nobody_looks_at_are_an_error(void **state)
+{
+    struct rig *r = *state;
+    char dsn[512];
+    plan_of(r, "users", 1);
+    add_column(r, 1, "note", "text");
+    const struct zdm_survey *s = survey(r);
+    expect_none(s, "standby-unguarded");
+    assert_int_equal(s->replicas, 0);
+    struct test_pg *standby =
+        test_pg_standby(r->pg, "b2", "max_standby_streaming_delay = 7s\nhot_standby_feedback = on\n");
+    for (int i = 0; i < 200 && rig_number(r, "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn ="
+                                             " pg_current_wal_lsn()") == 0;
+         i++) {
+        rig_value(r, "SELECT pg_sleep(0.05)");
+    }
+    s = survey(r);
+    expect(s, ERROR, "standby-unguarded", "b2");
+    assert_int_equal(s->replicas, 1);
+    assert_int_equal(s->guarded, 0);
+    rig_step(r, 1)->unguarded = true;
+    expect(survey(r), NOTE, "standby-unguarded", "b2");
+    rig_step(r, 1)->unguarded = false;
+    snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
+    open_with(r, dsn);
+    s = survey(r);
+    expect_none(s, "standby-unguarded");
+    expect(s, NOTE, "standby-delay", "is 7s");
+    expect(s, NOTE, "standby-feedback", "b2");
+    assert_int_equal(s->guarded, 1);
+    rig_exec(r->super, "SELECT 1");
+    test_pg_free(standby);
+}
+
 /* ---- Nothing is changed ---- */
 
 static char *digest(struct rig *r)
@@ -662,6 +747,10 @@ int main(void)
         SURVEY_TEST(rights_that_are_missing_are_named),
         SURVEY_TEST(a_large_table_is_estimated_and_its_room_is_counted),
         SURVEY_TEST(other_migrations_and_this_one_under_way_are_said),
+        SURVEY_TEST(a_migration_that_is_under_way_is_said),
+        SURVEY_TEST(a_freeze_that_is_near_is_said),
+        SURVEY_TEST(who_holds_the_table_for_long_is_named),
+        SURVEY_TEST(standbys_are_counted_and_those_nobody_looks_at_are_an_error),
         SURVEY_TEST(looking_changes_nothing),
         SURVEY_TEST(a_survey_that_is_cancelled_ends_soon_and_leaves_nothing),
     };
