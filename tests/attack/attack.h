@@ -30,6 +30,8 @@ void attack_recorded(struct world *w, const char *class_name);
 /* Agents of another shard, revoked ones, tokens used twice. */
 void attack_reports(struct world *w, unsigned n);
 void attack_joins(struct world *w);
+/* surveys.c: checks and their answers */
+void attack_surveys(struct world *w);
 /* Trust chains that skip, lack signatures, go back; fred and alma are gone after version 2. */
 void attack_trust(struct world *w);
 void attack_former(struct world *w);

@@ -67,6 +67,13 @@ static void fill_frame(struct zdm_frame *frame, enum zdm_frame_type type, struct
     case ZDM_FRAME_REPORT:
         frame->u.report.number = 1;
         break;
+    case ZDM_FRAME_SURVEY_ORDER:
+        frame->u.survey_order.id = 1;
+        break;
+    case ZDM_FRAME_SURVEY:
+        frame->u.survey.id = 1;
+        frame->u.survey.code = ZDM_REFUSED;
+        break;
     case ZDM_FRAME_PLAN_REQUEST:
     case ZDM_FRAME_TRUST_REQUEST:
     case ZDM_FRAME_JOIN:
@@ -83,7 +90,8 @@ static void fill_frame(struct zdm_frame *frame, enum zdm_frame_type type, struct
 static void send_wrong_directions(struct world *w)
 {
     static const char class_name[] = "insider: frames that this sender may not send";
-    static const enum zdm_frame_type types[] = {1, 2, 3, 4, 10, 11, 12, 13, 14, 15, 16, 20, 21, 22, 23, 30, 31, 32};
+    static const enum zdm_frame_type types[] = {1,  2,  3,  4,  5,  10, 11, 12, 13, 14,
+                                                15, 16, 17, 20, 21, 22, 23, 30, 31, 32};
     for (enum insider who = INSIDER_VIEWER; who < INSIDERS; who++)
         for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
             struct zdm_frame frame;

@@ -106,6 +106,14 @@ static void send_trust(struct liar *l, uint32_t from)
     (void)wire_seal(&l->wire, &frame);
 }
 
+static void take_survey(struct liar *l, const struct zdm_frame *frame)
+{
+    if (frame->u.survey.id != l->survey_id || frame->u.survey.offset != 0)
+        return;
+    l->surveys++;
+    l->survey_code = frame->u.survey.code;
+}
+
 void liar_serve(struct liar *l, int ms)
 {
     const int64_t until = world_now() + ms;
@@ -120,6 +128,8 @@ void liar_serve(struct liar *l, int ms)
                 take_report(l, &frame.u.report);
             else if (frame.type == ZDM_FRAME_PLAN_REQUEST)
                 send_piece(l, &frame.u.piece);
+            else if (frame.type == ZDM_FRAME_SURVEY)
+                take_survey(l, &frame);
             else if (frame.type == ZDM_FRAME_TRUST_REQUEST)
                 send_trust(l, frame.u.trust_request.from_version);
             zdm_frame_fini(&frame);
@@ -328,6 +338,7 @@ void attack_agent(struct world *w, unsigned n_mutated, unsigned n_arbitrary)
     liar_note(&l);
     liar_storm(&l, n_mutated, n_arbitrary);
     liar_plans(&l);
+    liar_surveys(&l);
     liar_undo_orders(&l);
     liar_approvals(&l);
     liar_losses(&l);

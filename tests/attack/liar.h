@@ -22,6 +22,9 @@ struct liar {
     size_t n_recorded, cap_recorded;
     const struct zdm_envelope *served; /* instead of the plan that is asked for; NULL: the plan */
     unsigned plans_asked;
+    uint64_t survey_id; /* ordered last */
+    unsigned surveys;   /* answers to them */
+    enum zdm_code survey_code;
     char *before; /* the fingerprint that must not change */
 };
 
@@ -60,6 +63,8 @@ void liar_losses(struct liar *l);
 void liar_leftovers(struct liar *l);
 void liar_purge(struct liar *l);
 void liar_plans(struct liar *l);
+/* surveys.c */
+void liar_surveys(struct liar *l);
 
 /* By the rules, for controls. */
 struct zdm_directive *liar_with_approvals(struct zdm_directive *d, struct zdm_envelope *approvals, size_t n);

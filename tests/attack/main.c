@@ -45,6 +45,7 @@ static void attack_coordinator(struct world *w, unsigned n)
     attack_payloads(w);
     attack_reports(w, n / 25);
     attack_joins(w);
+    attack_surveys(w);
     honest_check(w, "after the attack");
     world_kill(&w->coordinator_pid);
     world_start_coordinator(w);
