@@ -343,6 +343,8 @@ static void the_table_of_frames_and_senders_is_the_protocol(void **state)
         [ZDM_FRAME_ANSWER] = CP,
         [ZDM_FRAME_ROWS] = CP,
         [ZDM_FRAME_PUSH] = CP,
+        [ZDM_FRAME_SURVEY_ORDER] = CA,
+        [ZDM_FRAME_SURVEY] = A,
     };
     for (unsigned type = 0; type < 256; type++)
         for (unsigned sender = 1; sender <= 32; sender *= 2)
