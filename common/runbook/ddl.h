@@ -112,6 +112,7 @@ struct rb_object {
     bool created;          /* by this runbook */
     bool validated;        /* a constraint that was created, or validated since */
     bool is_check;
+    bool partitioned;      /* a table that was created so */
     struct rb_step *dropped;
     const char *const *columns; /* that a constraint names */
     size_t n_columns;
@@ -127,8 +128,9 @@ struct rb_object *rb_object_find(struct rb *rb, enum rb_object_kind kind, const 
 bool rb_object_names(const struct rb_object *object, const char *column);
 /* Is the table one that this runbook creates? */
 bool rb_is_created(struct rb *rb, const struct rb_table *table);
-/* The sync that has the column as its target or (`source`) reads it, and that has not ended; NULL. */
-struct rb_sync *rb_live_sync(struct rb *rb, const struct rb_table *table, const char *column, bool source);
+/* The sync that has the column as its target or (`source`) reads it, and that has not ended where the statement stands;
+ * NULL for none. */
+struct rb_sync *rb_live_sync(const struct rb_ddl *d, const char *column, bool source);
 /* Remembers an index that the runbook creates; false with a finding when there is one of that name. */
 bool rb_index_remember(const struct rb_ddl *d, const char *name, const char *const *columns, size_t n_columns,
                        bool unique);

@@ -5,22 +5,13 @@
 
 #include <string.h>
 
-static const struct rb_phase *first_contract(const struct rb *rb)
-{
-    const struct rb_phase *phase = rb->phases;
-    while (phase != NULL && phase->class != ZDM_PHASE_CONTRACT)
-        phase = phase->next;
-    return phase;
-}
-
 /* A default cannot be told from a value that the application wrote: the triggers would take it for one. They end
  * before it; of a copy that runs both ways the end belongs to the drop of the other column. */
 static bool end_sync(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at)
 {
     struct rb *rb = d->s->rb;
-    struct rb_sync *sync = rb_live_sync(rb, &d->table, column->name, false);
-    const struct rb_phase *contract = first_contract(rb);
-    if (sync == NULL || (contract != NULL && contract != d->s->phase && d->s->phase->class == ZDM_PHASE_CONTRACT))
+    struct rb_sync *sync = rb_live_sync(d, column->name, false);
+    if (sync == NULL)
         return true;
     if (d->s->phase->class == ZDM_PHASE_CONTRACT && !sync->install->step.derivation->both_ways) {
         rb_ddl_end_sync(d, sync);

@@ -21,7 +21,7 @@ static bool has_lifted(const struct rb_ddl *d)
 bool rb_ddl_judge_unique(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at)
 {
     struct rb *rb = d->s->rb;
-    const struct rb_sync *sync = rb_live_sync(rb, &d->table, column->name, false);
+    const struct rb_sync *sync = rb_live_sync(d, column->name, false);
     if (sync == NULL || !sync->install->step.derivation->both_ways)
         return true;
     if (d->s->phase->class == ZDM_PHASE_CONTRACT && !has_lifted(d)) {

@@ -65,12 +65,21 @@ static bool names_column(const struct zdm_derivation *d, const char *column, boo
     return false;
 }
 
-struct rb_sync *rb_live_sync(struct rb *rb, const struct rb_table *table, const char *column, bool source)
+/* At the latest each sync ends at the end of the first contract phase. */
+static bool is_behind_contract(const struct rb_ddl *d)
 {
-    for (struct rb_sync *sync = rb->syncs; sync != NULL; sync = sync->next) {
+    const struct rb_phase *phase = d->s->rb->phases;
+    while (phase != d->s->phase && phase->class != ZDM_PHASE_CONTRACT)
+        phase = phase->next;
+    return phase != d->s->phase;
+}
+
+struct rb_sync *rb_live_sync(const struct rb_ddl *d, const char *column, bool source)
+{
+    for (struct rb_sync *sync = d->s->rb->syncs; sync != NULL && !is_behind_contract(d); sync = sync->next) {
         const struct zdm_step *step = &sync->install->step;
-        if (sync->install->superseded == NULL && strcmp(step->table.schema, table->schema) == 0 &&
-            strcmp(step->table.name, table->name) == 0 && names_column(step->derivation, column, source))
+        if (sync->install->superseded == NULL && strcmp(step->table.schema, d->table.schema) == 0 &&
+            strcmp(step->table.name, d->table.name) == 0 && names_column(step->derivation, column, source))
             return sync;
     }
     return NULL;
@@ -152,11 +161,12 @@ static void judge_fill(struct rb_statement *s, const struct rb_step *fill, bool 
 }
 
 /* The unique index of a column that is kept equal to another one, built in a migrate phase. */
-static const struct rb_index *pair_index(struct rb *rb)
+static const struct rb_index *pair_index(struct rb_statement *s)
 {
-    for (const struct rb_index *index = rb->indexes; index != NULL; index = index->next) {
+    for (const struct rb_index *index = s->rb->indexes; index != NULL; index = index->next) {
+        struct rb_ddl d = rb_ddl_whole(s, &index->table);
         for (size_t i = 0; index->unique && i < index->n_columns; i++) {
-            const struct rb_sync *sync = rb_live_sync(rb, &index->table, index->columns[i], false);
+            const struct rb_sync *sync = rb_live_sync(&d, index->columns[i], false);
             if (sync != NULL && sync->install->step.derivation->both_ways)
                 return index;
         }
@@ -172,7 +182,7 @@ static bool may_follow_unique(const struct rb_step *step)
 
 static void judge_pair(struct rb_statement *s, const struct rb_step *first)
 {
-    const struct rb_index *index = pair_index(s->rb);
+    const struct rb_index *index = pair_index(s);
     if (index == NULL || s->phase->class != ZDM_PHASE_MIGRATE)
         return;
     for (const struct rb_step *step = first; step != NULL; step = step->next) {

@@ -194,6 +194,7 @@ static bool begin(struct creation *c, const PgQuery__CreateStmt *create)
         return false;
     }
     object->created = true;
+    object->partitioned = create->partspec != NULL;
     return true;
 }
 

@@ -58,7 +58,7 @@ static bool may_widen(const struct rb_ddl *d, const struct rb_column *column, st
                  "column %s is added by this very runbook", name);
         return false;
     }
-    if (rb_live_sync(rb, &d->table, name, true) != NULL || rb_live_sync(rb, &d->table, name, false) != NULL) {
+    if (rb_live_sync(d, name, true) != NULL || rb_live_sync(d, name, false) != NULL) {
         rb_error(rb, "type-synced", at, "Change the type before the UPDATE, or in a migration of its own.",
                  "triggers of this runbook read or fill %s, and were made for its type as it is", name);
         return false;
@@ -158,6 +158,11 @@ static void add_value(struct rb_statement *s, const PgQuery__AlterEnumStmt *alte
                                         rb_literal(rb, alter->new_val_neighbor));
     if (!rb_ddl_phase(&d, RB_DDL_ADD_VALUE, rb_at_start(s)))
         return;
+    if (alter->new_val[0] == '\0' || strlen(alter->new_val) > ZDM_IDENTIFIER_MAX) {
+        rb_error(rb, "enum-label", rb_at_word(s, 0, "value"), "Write a label of 1 to 63 bytes.",
+                 alter->new_val[0] == '\0' ? "the label is empty" : "the label is too long");
+        return;
+    }
     struct rb_step *step = rb_ddl_step(&d, ZDM_STEP_DDL, ZDM_ACTION_ADD_VALUE, ZDM_LOCK_SHORT, alter->new_val);
     rb_step_object(step, name->name);
     rb_step_sql(step, rb_format(rb, "ALTER TYPE %s ADD VALUE IF NOT EXISTS %s%s", rb_table_sql(rb, name),

@@ -20,6 +20,18 @@ static bool is_writable(const struct rb_ddl *d, const PgQuery__Constraint *const
     return false;
 }
 
+static bool is_one_table(const struct rb_ddl *d, const PgQuery__Constraint *constraint)
+{
+    struct rb *rb = d->s->rb;
+    const struct rb_object *table = rb_object_find(rb, RB_OBJECT_TABLE, &d->table, NULL);
+    if (table == NULL || !table->partitioned)
+        return true;
+    rb_error(rb, "unique-partitioned", place_of(d, constraint),
+             "Write the constraint into the CREATE TABLE, or CREATE UNIQUE INDEX: it is built partition by partition.",
+             "PostgreSQL makes no index of a partitioned table a constraint");
+    return false;
+}
+
 /* The statement that the constraint's index is built by. */
 static const char *index_sql(const struct rb_ddl *d, const PgQuery__Constraint *constraint, const char *name,
                              const char *const *columns, size_t n)
@@ -120,6 +132,8 @@ void rb_ddl_unique(const struct rb_ddl *d, const PgQuery__Constraint *constraint
     bool primary = constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
     size_t n = column != NULL ? 1 : constraint->n_keys;
     const char **columns = rb_ddl_names(rb, constraint->keys, constraint->n_keys);
+    if (!is_one_table(d, constraint))
+        return;
     if (constraint->indexname[0] != '\0') {
         use_index(d, constraint);
         return;
