@@ -16,6 +16,9 @@ GRANT :"owner" TO :"agent";
 -- The journal. The application needs no right on it: its rows pass through trigger functions without any.
 CREATE SCHEMA IF NOT EXISTS zdm AUTHORIZATION :"agent";
 
+-- Statements are tried on empty temporary clones before they run.
+SELECT format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), :'agent') \gexec
+
 -- To name the session that holds a lock, and to see how far replicas are behind.
 GRANT pg_read_all_stats TO :"agent";
 
