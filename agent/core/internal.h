@@ -113,6 +113,8 @@ struct agent_migration {
     char *cursor, *bound;
     bool walked;
     uint64_t rows_done, rows_total;
+    int64_t interrupted_ms; /* triggers of a sync were not what was installed, first seen then; 0: they are */
+    char interrupted[ZDM_TEXT_MAX / 2];
     uint32_t failed_attempt;
     enum zdm_code failed_code; /* not ZDM_OK: stopped, unless the accepted attempt is higher */
     uint32_t entered_phase;
@@ -252,7 +254,7 @@ enum agent_work {
 
 enum agent_side { AGENT_SIDE_NEITHER, AGENT_SIDE_FORWARD, AGENT_SIDE_BACK, AGENT_SIDE_JOURNAL };
 
-enum agent_limit { AGENT_LIMIT_NONE, AGENT_LIMIT_LOOK, AGENT_LIMIT_SHORT, AGENT_LIMIT_WALK };
+enum agent_limit { AGENT_LIMIT_NONE, AGENT_LIMIT_LOOK, AGENT_LIMIT_ASK, AGENT_LIMIT_SHORT, AGENT_LIMIT_WALK };
 
 struct agent_run_rule {
     enum agent_work work;
@@ -398,6 +400,7 @@ void agent_drive_leftovers(struct agent_core *core, struct agent_migration *m);
 bool agent_is_early(struct agent_core *core, struct agent_migration *m);
 void agent_on_early(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
 void agent_on_leftover_gone(struct agent_migration *m, const struct agent_result *result);
+void agent_take_interrupted(struct agent_core *core, const struct agent_result *result);
 void agent_take_hidden(struct agent_core *core, const struct agent_result *result);
 
 /* react.c */

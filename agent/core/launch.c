@@ -8,6 +8,7 @@
 
 enum {
     LOOK_LIMIT_MS = 30000,
+    ASK_LIMIT_MS = 60000,  /* the engine ends a plan's own question earlier, and says so */
     BATCH_LIMIT_MS = 1000, /* row locks held while waiting for one more are felt by the application */
     BATCH_LIMIT_CAP_MS = 30000,
     SHORT_LIMIT_FACTOR = 10, /* of lock_wait_ms (database.md 14) */
@@ -175,7 +176,7 @@ void agent_limit(struct agent_core *core, struct agent_migration *m, const struc
     else if (limit == AGENT_LIMIT_SHORT)
         agent_limit_short(core, m, op);
     else
-        agent_limit_look(op);
+        op->time_limit_ms = limit == AGENT_LIMIT_ASK ? ASK_LIMIT_MS : LOOK_LIMIT_MS;
 }
 
 uint32_t agent_step_named(const struct agent_migration *m)

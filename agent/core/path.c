@@ -77,6 +77,44 @@ bool agent_goal_reached(const struct agent_migration *m)
     return m->step > zdm_plan_n_steps(m->plan) || zdm_plan_phase_of(m->plan, m->step) > m->accepted.goal_phase;
 }
 
+/* ---- Triggers that were not what was installed ---- */
+
+static const struct agent_interrupted *interruption_of(const struct agent_migration *m,
+                                                       const struct agent_result *result)
+{
+    for (size_t i = 0; i < result->n_interrupted; i++)
+        if (strcmp(result->interrupted[i].migration, m->id) == 0)
+            return &result->interrupted[i];
+    return NULL;
+}
+
+/* A look or a step of the journal that is under way would overwrite what is to be looked at: the next poll comes soon.
+ */
+static bool may_look_anew(const struct agent_migration *m)
+{
+    bool runs = m->flight.op != 0 && m->flight.kind == AGENT_OP_RUN && m->flight.run != AGENT_RUN_STEP_DONE &&
+                m->flight.run != AGENT_RUN_STEP_BACK;
+    return m->plan != NULL && (m->flight.op == 0 || runs);
+}
+
+/* What the triggers kept in step is not proven any more: everything is looked at again, from the first step on. */
+void agent_take_interrupted(struct agent_core *core, const struct agent_result *result)
+{
+    for (size_t i = 0; i < core->n_migrations; i++) {
+        struct agent_migration *m = core->migrations[i];
+        const struct agent_interrupted *one = interruption_of(m, result);
+        if (one == NULL) {
+            m->interrupted_ms = 0;
+            m->interrupted[0] = '\0';
+        } else if (one->first_ms != m->interrupted_ms && may_look_anew(m)) {
+            m->interrupted_ms = one->first_ms;
+            zdm_copy_text(m->interrupted, sizeof m->interrupted, one->what);
+            m->looked = 1;
+            m->proven = false;
+        }
+    }
+}
+
 /* ---- Regression and failure ---- */
 
 /* May the agent work forward again by itself from that step? Not into phases that the fleet enters together or that
@@ -110,6 +148,10 @@ void agent_regress(struct agent_migration *m, uint32_t ordinal)
     m->proven_phase = agent_complete_phase(m->plan, ordinal);
     (void)zdm_error_set(&m->error, ZDM_CONFLICT, "step %s (%s) was done and is not any more", step->id,
                         zdm_action_name(step->action));
+    size_t used = strlen(m->error.message);
+    if (m->interrupted[0] != '\0')
+        (void)snprintf(m->error.message + used, sizeof m->error.message - used, ": sync was interrupted: %s",
+                       m->interrupted);
     if (m->accepted.mode != ZDM_MODE_PURGE && may_work_again(m, ordinal))
         m->regress_to = ordinal;
     else

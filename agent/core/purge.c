@@ -134,7 +134,8 @@ static struct zdm_hidden shown_as(const struct agent_migration *m, const struct 
 {
     struct zdm_hidden shown = {.hidden_at_ms = row->hidden_at_ms,
                                .purge_at_ms = row->hidden_at_ms + m->plan->grace_ms,
-                               .by_rollback = row->by_rollback};
+                               .by_rollback = row->by_rollback,
+                               .scans = row->scans};
     (void)snprintf(shown.what, sizeof shown.what, "%.100s%s", row->what,
                    row->by_rollback ? ", left by a rollback" : "");
     return shown;
