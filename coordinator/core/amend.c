@@ -7,7 +7,7 @@
  * - phases that were opened, and that nobody has entered: they close again where they changed, and everything behind;
  * - the shards and their waves: those of the first submission;
  * - approvals: each names the hash of the plan that was signed, with all that its phases build upon. Those of the plan
- *   as it was count no more: an agent in the middle of such a phase waits there for new ones;
+ *   as it was count no more for who has the phase before it;
  * - orders to go back name that hash too: while a shard goes back, the plan stays as it is.
  */
 #include <stdio.h>
@@ -114,6 +114,32 @@ static bool header_fits(const struct amendment *a)
 
 /* ---- The shards ---- */
 
+/* An agent that was told to go back does not take another plan, because it has to undo what it did by the steps of the
+ * one at hand, until it has taken an order to run: that it has is known from its report alone. */
+static bool runs_again(const struct amendment *a, const struct coord_shard *s)
+{
+    const struct zdm_migration_report *report = coord_view_report(a->view, &s->actor, a->m->id);
+    return s->undo == 0 || (s->mode == ZDM_MODE_RUN && report != NULL && report->accepted.generation == s->generation);
+}
+
+static bool nobody_was_left_going_back(const struct amendment *a)
+{
+    for (size_t i = 0; i < a->m->n_shards; i++) {
+        const struct coord_shard *s = &a->m->shards[i];
+        if (runs_again(a, s))
+            continue;
+        zdm_error_set(a->answer, ZDM_REFUSED,
+                      "shard %s was on its way back, and its agent does not go forward again yet", s->name);
+        if (s->mode == ZDM_MODE_RUN)
+            zdm_error_hint(a->answer, "Amend when its agent has been heard: zdmctl status %s.", a->m->id);
+        else
+            zdm_error_hint(a->answer, "Let it take part again first: zdmctl %s %s --shard %s.",
+                           s->status == COORD_EXCLUDED ? "include" : "resume", a->m->id, s->name);
+        return false;
+    }
+    return true;
+}
+
 static bool nobody_goes_back(const struct amendment *a)
 {
     for (size_t i = 0; i < a->m->n_shards; i++) {
@@ -161,12 +187,12 @@ static bool entered_phases_are_the_same(const struct amendment *a)
 
 /* ---- What follows ---- */
 
-/* Has some shard the phase before it, or is in the middle of it? */
+/* Has some shard the phase before it? Who was let in, stays in: the phase is the same. */
 static bool awaits(const struct coord_migration *m, const struct zdm_approval *approval)
 {
     bool any = approval->phase == 0 || approval->action == ZDM_APPROVE_UNDO;
     for (size_t i = 0; i < m->n_shards && !any; i++)
-        any = m->shards[i].at < approval->phase;
+        any = m->shards[i].entered < approval->phase;
     return any;
 }
 
@@ -290,8 +316,9 @@ void coord_amend(const struct coord_state *state, const struct coord_view *view,
         zdm_error_hint(answer, "Thaw it first: zdmctl thaw.");
         return;
     }
-    if (!nobody_goes_back(&a) || !entered_phases_are_the_same(&a) || !header_fits(&a) ||
-        !coord_there_is_room(state, a.new, m, answer) || !coord_suits_shards(state, view, a.new, m, answer))
+    if (!nobody_goes_back(&a) || !nobody_was_left_going_back(&a) || !entered_phases_are_the_same(&a) ||
+        !header_fits(&a) || !coord_there_is_room(state, a.new, m, answer) ||
+        !coord_suits_shards(state, view, a.new, m, answer))
         return;
     put_plan(&a);
     say_amended(&a);
