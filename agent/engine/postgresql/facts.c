@@ -3,21 +3,25 @@
  */
 #include "agent/engine/postgresql/sync.h"
 
+#include "agent/engine/postgresql/hidden.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The name that a column has once the plan's HIDE steps up to `ordinal` were carried out. */
-static const char *current_name(const struct pgsql_work *w, const struct zdm_step *sync, uint32_t ordinal,
-                                const char *column)
+static const char *current_name(struct pgsql_work *w, const struct zdm_step *sync, uint32_t ordinal, const char *column)
 {
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    bool in_place = false;
     uint32_t last = ordinal == 0 ? 0 : zdm_plan_n_steps(w->op->plan);
     for (uint32_t i = 1; i <= last && i <= ordinal; i++) {
         const struct zdm_step *step = zdm_plan_step(w->op->plan, i);
         bool hides = step != NULL && step->action == ZDM_ACTION_HIDE_COLUMN && step->sync_step == sync->ordinal;
         if (hides && strcmp(step->column, column) == 0) {
-            return step->object;
+            /* An answer that is not got shows in the very next query. */
+            return pgsql_hidden_in_place(w, step, &in_place, &ignored) == ZDM_OK && in_place ? column : step->object;
         }
     }
     return column;

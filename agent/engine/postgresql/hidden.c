@@ -43,10 +43,11 @@ enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hidin
     if (pgsql_true(res, 0, 1)) {
         return refuse(h, "is part of the partition key", NULL, "The rows are placed by it.", err);
     }
-    if (pgsql_text(res, 0, 2) != NULL) {
+    bool allowed = h->in_place || (h->by_rollback && w->step->publication_ok);
+    if (pgsql_text(res, 0, 2) != NULL && !allowed) {
         return refuse(h, "is published in", pgsql_text(res, 0, 2),
                       "A column that is renamed stops the subscribers. Take the table out of the publication first, or "
-                      "drop the column there first.",
+                      "say {publication-ok}: then it keeps its name until it is purged.",
                       err);
     }
     if (h->by_rollback) {
@@ -62,6 +63,20 @@ enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hidin
                       err);
     }
     return ZDM_OK;
+}
+
+#define IN_PLACE ", in place"
+
+enum zdm_code pgsql_hidden_in_place(struct pgsql_work *w, const struct zdm_step *step, bool *out, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM zdm.hidden WHERE migration = $1 AND schema_name = $2 AND table_name = $3 AND"
+        " hidden_name = $4 AND kind = 'column' AND NOT by_rollback AND definition LIKE '%" IN_PLACE "')";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {w->op->migration, step->table.schema, step->table.name, step->object};
+    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
+    *out = code == ZDM_OK && pgsql_true(res, 0, 0);
+    return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.hidden");
 }
 
 /* Constraints over this column alone. */
@@ -143,7 +158,7 @@ static const char keep_column_sql[] =
     "INSERT INTO zdm.hidden (migration, step, schema_name, table_name, kind, name, hidden_name, by_rollback,"
     " definition, validated, comment, back_sql, long_sql, finish_sql, violated_by)"
     " SELECT $3::text, $4::int4, $5::text, $6::text, 'column', $9::text, $7::text, $8::bool, CASE WHEN $10::bool THEN "
-    "'NOT NULL' ELSE 'NULL' END,"
+    "'NOT NULL' ELSE 'NULL' END || $12::text,"
     " true, $11::text, NULL, NULL, NULL, NULL WHERE $1::oid <> 0 AND $2::int2 > 0"
     " UNION ALL SELECT $3::text, $4::int4, $5::text, $6::text, 'not null', $9::text, $7::text, $8::bool, 'NOT NULL', "
     "true, NULL,"
@@ -161,16 +176,18 @@ static enum zdm_code keep(struct pgsql_work *w, const struct pgsql_hiding *h, st
     char step[16];
     snprintf(step, sizeof step, "%" PRIu32, h->step);
     const char *forget[] = {w->op->migration, step, h->hidden_name, h->table.oid};
-    const char *params[] = {
-        h->table.oid,     h->column.number, w->op->migration,           step,           h->table.schema,
-        h->table.name,    h->hidden_name,   h->by_rollback ? "t" : "f", h->column.name, h->column.not_null ? "t" : "f",
-        h->column.comment};
+    const char *params[] = {h->table.oid,      h->column.number,
+                            w->op->migration,  step,
+                            h->table.schema,   h->table.name,
+                            h->hidden_name,    h->by_rollback ? "t" : "f",
+                            h->column.name,    h->column.not_null ? "t" : "f",
+                            h->column.comment, h->in_place ? IN_PLACE : ""};
     enum zdm_code code = pgsql_query(w->s, forget_sql, 4, forget, NULL, err);
     if (code == ZDM_OK) {
         code = pgsql_query(w->s, keep_constraints_sql, 9, params, NULL, err);
     }
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s, keep_column_sql, 11, params, NULL, err);
+        code = pgsql_query(w->s, keep_column_sql, 12, params, NULL, err);
     }
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while writing zdm.hidden");
 }
@@ -202,15 +219,18 @@ static enum zdm_code rename_column(struct pgsql_work *w, const struct pgsql_hidi
         pgsql_put_name(&sql, h->column.name);
         zdm_buffer_puts(&sql, " DROP NOT NULL;");
     }
-    pgsql_put_alter(&sql, h->name);
-    zdm_buffer_puts(&sql, " RENAME COLUMN ");
-    pgsql_put_name(&sql, h->column.name);
-    zdm_buffer_puts(&sql, " TO ");
-    pgsql_put_name(&sql, h->hidden_name);
-    zdm_buffer_puts(&sql, "; COMMENT ON COLUMN ");
+    if (!h->in_place) {
+        pgsql_put_alter(&sql, h->name);
+        zdm_buffer_puts(&sql, " RENAME COLUMN ");
+        pgsql_put_name(&sql, h->column.name);
+        zdm_buffer_puts(&sql, " TO ");
+        pgsql_put_name(&sql, h->hidden_name);
+        zdm_buffer_puts(&sql, "; ");
+    }
+    zdm_buffer_puts(&sql, "COMMENT ON COLUMN ");
     pgsql_put_table(&sql, h->name);
     zdm_buffer_puts(&sql, ".");
-    pgsql_put_name(&sql, h->hidden_name);
+    pgsql_put_name(&sql, h->in_place ? h->column.name : h->hidden_name);
     zdm_buffer_puts(&sql, " IS ");
     pgsql_put_literal(&sql, mark);
     return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);

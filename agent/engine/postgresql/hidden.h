@@ -29,6 +29,7 @@ struct pgsql_hiding {
     struct pgsql_column column;
     const char *hidden_name;
     bool by_rollback;
+    bool in_place; /* of a published table: it keeps its name, which subscribers know (database.md 11) */
 };
 
 /* "ALTER TABLE s.t" */
@@ -36,6 +37,9 @@ void pgsql_put_alter(struct zdm_buffer *b, const struct zdm_table *table);
 /* Refuses columns that cannot lose their name, or whose own constraints could not be brought back. */
 enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hiding *h,
                                   struct zdm_error *err) ZDM_CHECKED;
+/* Was the column of that HIDE_COLUMN or PURGE_COLUMN retired in place? Its row says so. */
+enum zdm_code pgsql_hidden_in_place(struct pgsql_work *w, const struct zdm_step *step, bool *out,
+                                    struct zdm_error *err) ZDM_CHECKED;
 /* Locks the tables that foreign keys over the column point at: dropping one, by itself or with the column, locks both.
  */
 enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struct pgsql_hiding *h,

@@ -61,7 +61,7 @@ static enum zdm_code turn_sync(struct pgsql_work *w, const struct pgsql_hiding *
     enum zdm_code code = pgsql_facts_read(w, sync, w->step->ordinal, &facts, err);
     if (code == ZDM_OK) {
         /* NULL would stand against it on the way back, and make every later write of such a row fail. */
-        pgsql_sync_count_on(&facts, h->hidden_name, h->column.not_null);
+        pgsql_sync_count_on(&facts, h->in_place ? h->column.name : h->hidden_name, h->column.not_null);
         code = pgsql_trigger_write_reverse(&facts, &text, err);
     }
     if (code == ZDM_OK) {
@@ -89,6 +89,18 @@ static enum zdm_code hide(struct pgsql_short *attempt, const struct pgsql_hiding
     return code == ZDM_OK ? turn_sync(w, h, err) : code;
 }
 
+/* A published column keeps its name where the plan says that the table may be touched. */
+static enum zdm_code is_published(struct pgsql_work *w, bool *out, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM pg_publication_tables WHERE schemaname = $1 AND tablename = $2)";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {w->step->table.schema, w->step->table.name};
+    enum zdm_code code = pgsql_query(w->s, sql, 2, params, &res, err);
+    *out = code == ZDM_OK && pgsql_true(res, 0, 0);
+    return code;
+}
+
 static enum zdm_code hide_unless_done(struct pgsql_short *attempt, const struct pgsql_table *table,
                                       struct zdm_error *err)
 {
@@ -106,6 +118,9 @@ static enum zdm_code hide_unless_done(struct pgsql_short *attempt, const struct 
     }
     if (code == ZDM_OK) {
         code = pgsql_column_find(w->s, table, w->step->column, &h.column, err);
+    }
+    if (code == ZDM_OK && w->step->publication_ok) {
+        code = is_published(w, &h.in_place, err);
     }
     if (code == ZDM_OK) {
         code = hide(attempt, &h, err);

@@ -222,22 +222,44 @@ static enum zdm_code need_row(struct pgsql_work *w, struct zdm_error *err)
     return zdm_error_hint(err, "Rows were deleted from zdm.hidden; drop the column yourself.");
 }
 
-/* The name that the hide gave it, with this migration's mark: nothing else is dropped. */
+/* One that was retired in place is dropped from under its subscribers only where the plan says so. */
+static enum zdm_code may_drop_published(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT min(pubname) FROM pg_publication_tables WHERE schemaname = $1 AND tablename = $2";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){table->schema, table->name}, &res, err);
+    if (code != ZDM_OK || pgsql_text(res, 0, 0) == NULL || w->step->publication_ok) {
+        return code;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "table %s.%s is published in %s", table->schema, table->name,
+                  pgsql_text(res, 0, 0));
+    return zdm_error_hint(err, "Drop the column at the subscribers, and say {publication-ok}.");
+}
+
+/* The name that the hide gave it, or its own when it was retired in place, with this migration's mark: nothing else is
+ * dropped. */
 static enum zdm_code drop_hidden_column(struct pgsql_short *attempt, const struct pgsql_table *table,
                                         struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
     struct pgsql_hiding h = {.name = &w->step->table, .table = *table};
     bool found = false;
-    enum zdm_code code = pgsql_column_look(w->s, table, w->step->object, &found, &h.column, err);
-    bool ours = pgsql_is_owner(h.column.comment, w->op->migration);
+    enum zdm_code code = pgsql_hidden_in_place(w, w->step, &h.in_place, err);
+    const char *name = h.in_place ? w->step->column : w->step->object;
+    if (code == ZDM_OK && h.in_place) {
+        code = may_drop_published(w, table, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_column_look(w->s, table, name, &found, &h.column, err);
+    }
+    bool ours = found && pgsql_is_owner(h.column.comment, w->op->migration);
     if (code == ZDM_OK && found && ours) {
         code = pgsql_hidden_lock_parents(attempt, &h, err);
     }
     pgsql_column_fini(&h.column);
     if (code == ZDM_OK && found && !ours) {
-        return zdm_error_set(err, ZDM_EXISTS, "column %s of %s.%s is there and was not hidden by this migration",
-                             w->step->object, table->schema, table->name);
+        return zdm_error_set(err, ZDM_EXISTS, "column %s of %s.%s is there and was not hidden by this migration", name,
+                             table->schema, table->name);
     }
     if (code == ZDM_OK && found) {
         code = need_row(w, err);
@@ -245,7 +267,7 @@ static enum zdm_code drop_hidden_column(struct pgsql_short *attempt, const struc
     if (code == ZDM_OK && w->step->sync_step != 0) {
         code = pgsql_sync_drop(w, w->step->sync_step, false, err);
     }
-    return code == ZDM_OK && found ? drop_column(w, &w->step->table, w->step->object, err) : code;
+    return code == ZDM_OK && found ? drop_column(w, &w->step->table, name, err) : code;
 }
 
 static enum zdm_code purge_column(struct pgsql_work *w, struct zdm_error *err)

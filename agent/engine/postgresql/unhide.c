@@ -25,7 +25,7 @@
 
 /* Is the column hidden, and by this migration? */
 struct place {
-    bool hidden, ours, plain;
+    bool hidden, ours, plain, in_place;
 };
 
 static enum zdm_code read_place(struct pgsql_work *w, const struct pgsql_table *table, struct place *out,
@@ -36,7 +36,14 @@ static enum zdm_code read_place(struct pgsql_work *w, const struct pgsql_table *
     if (code == ZDM_OK) {
         code = pgsql_column_look(w->s, table, w->step->object, &out->hidden, &hidden, err);
     }
-    out->ours = pgsql_is_owner(hidden.comment, w->op->migration);
+    if (code == ZDM_OK) {
+        code = pgsql_hidden_in_place(w, w->step, &out->in_place, err);
+    }
+    out->ours = pgsql_is_owner(out->in_place ? plain.comment : hidden.comment, w->op->migration);
+    if (out->in_place) {
+        out->hidden = out->plain;
+        out->plain = false;
+    }
     pgsql_column_fini(&plain);
     pgsql_column_fini(&hidden);
     return code;
@@ -112,18 +119,25 @@ static enum zdm_code rename_back(struct pgsql_work *w, struct zdm_error *err)
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     enum zdm_code code =
         for_this_hide(w, "SELECT comment FROM zdm.hidden WHERE " OF_THIS_HIDE " AND kind = 'column'", &res, err);
+    bool in_place = false;
+    if (code == ZDM_OK) {
+        code = pgsql_hidden_in_place(w, w->step, &in_place, err);
+    }
     if (code != ZDM_OK) {
         return code;
     }
     if (PQntuples(res) != 1) {
         return zdm_error_set(err, ZDM_CORRUPT, "zdm.hidden does not say how column %s was hidden", w->step->column);
     }
-    pgsql_put_alter(&sql, &w->step->table);
-    zdm_buffer_puts(&sql, " RENAME COLUMN ");
-    pgsql_put_name(&sql, w->step->object);
-    zdm_buffer_puts(&sql, " TO ");
-    pgsql_put_name(&sql, w->step->column);
-    zdm_buffer_puts(&sql, "; COMMENT ON COLUMN ");
+    if (!in_place) {
+        pgsql_put_alter(&sql, &w->step->table);
+        zdm_buffer_puts(&sql, " RENAME COLUMN ");
+        pgsql_put_name(&sql, w->step->object);
+        zdm_buffer_puts(&sql, " TO ");
+        pgsql_put_name(&sql, w->step->column);
+        zdm_buffer_puts(&sql, "; ");
+    }
+    zdm_buffer_puts(&sql, "COMMENT ON COLUMN ");
     pgsql_put_table(&sql, &w->step->table);
     zdm_buffer_puts(&sql, ".");
     pgsql_put_name(&sql, w->step->column);

@@ -251,7 +251,7 @@ static void put_statement(struct zdm_buffer *b, const struct shape *s, const cha
                           unsigned n)
 {
     for (; *sql != '\0'; sql++) {
-        if (*sql == '$') {
+        if (*sql == '$' && sql[1] != '\0') {
             put_part(b, s, *++sql);
         } else if (strncmp(sql, "<g>", 3) == 0 || strncmp(sql, "<h>", 3) == 0 || strncmp(sql, "<n>", 3) == 0) {
             zdm_buffer_printf(b, "%u", sql[1] == 'g' ? g : sql[1] == 'h' ? h : n);
