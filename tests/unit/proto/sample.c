@@ -497,7 +497,8 @@ void sample_report(struct zdm_report *out)
         .hidden = {{.what = "column public.users.name",
                     .hidden_at_ms = 1700000000000,
                     .purge_at_ms = 1700259200000,
-                    .by_rollback = true},
+                    .by_rollback = true,
+                    .scans = 7},
                    {.what = "before-images of 1.2", .hidden_at_ms = 1700000000001, .purge_at_ms = 1700259200001}},
         .n_hidden = 2,
         .hidden_total = 5};
