@@ -45,10 +45,8 @@ static const struct zdm_message progress_message =
     ZDM_MESSAGE(zdm_progress, zdm__v1__progress__descriptor, progress_fields, NULL);
 
 static const struct zdm_field hidden_fields[] = {
-    F_TEXT(zdm_hidden, what, 0),
-    F_I64(zdm_hidden, hidden_at_ms, 0),
-    F_I64(zdm_hidden, purge_at_ms, 0),
-    F_BOOL(zdm_hidden, by_rollback),
+    F_TEXT(zdm_hidden, what, 0),     F_I64(zdm_hidden, hidden_at_ms, 0), F_I64(zdm_hidden, purge_at_ms, 0),
+    F_BOOL(zdm_hidden, by_rollback), F_I64(zdm_hidden, scans, 0),
 };
 static const struct zdm_message hidden_message =
     ZDM_MESSAGE(zdm_hidden, zdm__v1__hidden__descriptor, hidden_fields, NULL);

@@ -193,12 +193,22 @@ enum agent_proof {
     AGENT_PROOF_UNKNOWN
 };
 
-/* One row of zdm.hidden that stands for a column or table. */
+/* Triggers of a sync that were found not to be what was installed: until a comparison of the table has been through
+ * since, what the triggers kept in step is not proven. */
+struct agent_interrupted {
+    char migration[ZDM_NAME_MAX + 1];
+    uint32_t step;               /* ordinal of the sync */
+    char what[ZDM_TEXT_MAX / 2]; /* "trigger x of users is disabled" */
+    int64_t first_ms;            /* when it was seen first, by the database's clock */
+};
+
+/* One row of zdm.hidden that stands for a column, table or index. */
 struct agent_hidden {
     char migration[ZDM_NAME_MAX + 1];
     char what[ZDM_TEXT_MAX / 2]; /* "column public.users.name" */
     int64_t hidden_at_ms;
     bool by_rollback;
+    int64_t scans; /* of an index, since then, on all nodes that are known; -1: no index */
 };
 
 struct agent_result {
@@ -231,6 +241,9 @@ struct agent_result {
     /* SIGNALS: what is hidden on this shard, by the database's clock; owned by the result */
     struct agent_hidden *hidden;
     size_t n_hidden;
+    /* SIGNALS: owned by the result */
+    struct agent_interrupted *interrupted;
+    size_t n_interrupted;
 
     struct zdm_survey *survey; /* SURVEY: owned by the result */
 

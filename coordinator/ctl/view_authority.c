@@ -123,6 +123,8 @@ void ctl_page_approvals(struct ctl_page *p)
 struct hidden {
     const char *what, *since, *until; /* the earliest and the latest; borrowed */
     size_t n_shards, last;            /* last: the shard that was counted last, from 1 */
+    bool is_index;
+    int64_t scans; /* of an index, since then, on all of them */
 };
 
 /* A shard may have it several times: each rollback hides a column of its own. */
@@ -137,6 +139,8 @@ static void add_hidden(struct hidden *list, size_t *n, const json_t *item, size_
         list[(*n)++] = (struct hidden){.what = what, .since = since, .until = until};
     list[i].n_shards += list[i].last != shard ? 1 : 0;
     list[i].last = shard;
+    list[i].is_index = json_is_integer(json_object_get(item, "scans"));
+    list[i].scans += ctl_json_int(item, "scans", 0);
     if (strcmp(since, list[i].since) < 0) /* times in ISO form sort like text */
         list[i].since = since;
     if (strcmp(until, list[i].until) > 0)
@@ -158,7 +162,10 @@ static void put_hidden(struct ctl_page *p, const struct hidden *h)
                       h->n_shards == 1 ? "" : "s", (int)DAY_CHARS, h->since, (int)DAY_CHARS, h->until);
     if (strlen(h->until) > MINUTE_CHARS)
         zdm_buffer_printf(&line, " %.*s UTC", (int)(MINUTE_CHARS - DAY_CHARS - 1), h->until + DAY_CHARS + 1);
-    ctl_page_alarm(p, CTL_DIM, "hidden:", zdm_buffer_text(&line));
+    if (h->is_index)
+        zdm_buffer_printf(&line, "; %" PRId64 " scan%s since%s", h->scans, h->scans == 1 ? "" : "s",
+                          h->scans > 0 ? ": it is still used" : "");
+    ctl_page_alarm(p, h->scans > 0 ? CTL_WARN : CTL_DIM, "hidden:", zdm_buffer_text(&line));
     zdm_buffer_fini(&line);
 }
 

@@ -288,8 +288,9 @@ static bool begins(const char *text, const char *with)
 
 static bool is_journal(const char *text)
 {
-    static const char *const tables[] = {"zdm.plan ",  "zdm.migration ", "zdm.spent ",    "zdm.sync ",
-                                         "zdm.owned ", "zdm.hidden ",    "zdm.walk_back "};
+    static const char *const tables[] = {"zdm.plan ",        "zdm.migration ",  "zdm.spent ",     "zdm.sync ",
+                                         "zdm.owned ",       "zdm.hidden ",     "zdm.walk_back ", "zdm.compared ",
+                                         "zdm.interrupted ", "zdm.index_scans "};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (begins(text, tables[i]))
             return true;
@@ -325,9 +326,10 @@ static bool makes_journal(const char *text)
 {
     static const char schema[] = "DO $$BEGIN IF to_regnamespace('?') IS NULL THEN CREATE SCHEMA zdm; END IF; END$$;";
     static const char *const parts[] = {"CREATE TABLE IF NOT EXISTS zdm.", "ALTER TABLE zdm.", "INSERT INTO zdm.meta "};
-    if (!begins(text, schema))
+    if (!begins(text, schema) && !begins(text, "CREATE TABLE IF NOT EXISTS zdm.compared "))
         return false;
-    for (text += strlen(schema); *text != '\0'; text += strcspn(text, ";") + (strchr(text, ';') != NULL)) {
+    for (text += begins(text, schema) ? strlen(schema) : 0; *text != '\0';
+         text += strcspn(text, ";") + (strchr(text, ';') != NULL)) {
         text += strspn(text, " ");
         if (!begins(text, parts[0]) && !begins(text, parts[1]) && !begins(text, parts[2]))
             return false;

@@ -12,6 +12,7 @@
 #include "agent/engine/postgresql/check.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/replica.h"
+#include "agent/engine/postgresql/watch.h"
 
 enum { QUERY_LIMIT_MS = 3600 * 1000, LOOKS_MAX = 5 };
 
@@ -118,35 +119,39 @@ static enum zdm_code compare_chunk(struct pgsql_work *w, struct compared *c, str
 
 /* Rows that the old column cannot follow are no failure, but a rollback will not bring them back: they are counted. The
  * first chunk notes when the comparison began, the last one says what came of it. */
-static enum zdm_code note_compared(struct pgsql_work *w, const struct compared *c, bool over, struct zdm_error *err)
+static enum zdm_code note_compared(struct pgsql_work *w, const struct compared *c, bool over, int64_t began_ms,
+                                   struct zdm_error *err)
 {
     static const char note[] =
-        "INSERT INTO zdm.compared AS c (migration, step, began_at, rows_left) VALUES ($1, $2::int4, clock_timestamp(),"
+        "INSERT INTO zdm.compared AS c (migration, step, began_at, rows_left) VALUES ($1, $2::int4, clock_timestamp() -"
+        " $5::int8 * interval '1 ms',"
         " $3::int8) ON CONFLICT (migration, step) DO UPDATE SET began_at = CASE WHEN $4::boolean THEN"
         " excluded.began_at ELSE c.began_at END, rows_left = excluded.rows_left + CASE WHEN $4::boolean THEN 0 ELSE"
         " c.rows_left END RETURNING rows_left";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    char step[16], left[24];
+    char step[16], left[24], ago[24];
     bool first = w->op->cursor == NULL;
     if (!first && !over && c->left == 0) {
         return ZDM_OK;
     }
     snprintf(step, sizeof step, "%" PRIu32, w->op->step);
     snprintf(left, sizeof left, "%" PRId64, c->left);
-    const char *params[] = {w->op->migration, step, left, first ? "true" : "false"};
-    enum zdm_code code = pgsql_query(w->s, note, 4, params, &res, err);
+    snprintf(ago, sizeof ago, "%" PRId64, pgsql_now_ms() - began_ms);
+    const char *params[] = {w->op->migration, step, left, first ? "true" : "false", ago};
+    enum zdm_code code = pgsql_query(w->s, note, 5, params, &res, err);
     if (code == ZDM_OK && over && pgsql_int(res, 0, 0) > 0) {
         snprintf(w->result->remark, sizeof w->result->remark,
                  "in %s row%s of %.60s.%.60s the old column cannot hold what the new one has", pgsql_text(res, 0, 0),
                  pgsql_int(res, 0, 0) == 1 ? "" : "s", w->step->table.schema, w->step->table.name);
     }
-    return code;
+    return code == ZDM_OK && over ? pgsql_watch_forget(w, pgsql_now_ms() - began_ms, err) : code;
 }
 
 static enum zdm_code compare(struct pgsql_work *w, struct zdm_error *err)
 {
     struct compared c = {.walk = NULL};
     struct pgsql_chunk chunk = {0};
+    int64_t began_ms = pgsql_now_ms();
     if (w->op->bound == NULL) {
         return zdm_error_set(err, ZDM_BUG, "a comparison without a bound");
     }
@@ -162,7 +167,7 @@ static enum zdm_code compare(struct pgsql_work *w, struct zdm_error *err)
         code = compare_chunk(w, &c, err);
     }
     if (code == ZDM_OK) {
-        code = note_compared(w, &c, pgsql_walk_is_over(w, &chunk), err);
+        code = note_compared(w, &c, pgsql_walk_is_over(w, &chunk), began_ms, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_walk_move(w, &chunk, err);

@@ -15,6 +15,7 @@
 #include "agent/engine/postgresql/looks.h"
 #include "agent/engine/postgresql/sync.h"
 #include "agent/engine/postgresql/undo.h"
+#include "agent/engine/postgresql/watch.h"
 
 enum zdm_code pgsql_look_foreign(enum agent_proof *out_proof, const struct pgsql_table *table, const char *what,
                                  const char *name, struct zdm_error *err)
@@ -119,6 +120,14 @@ enum zdm_code pgsql_look_walk(struct pgsql_work *w, const struct pgsql_table *ta
     enum zdm_code code = pgsql_journal_place(w, &place, err);
     if (code == ZDM_OK) {
         *out_proof = pgsql_done_if(place.step > w->step->ordinal || (place.step == w->step->ordinal && place.walked));
+    }
+    /* Triggers that were not in force for a while may have let a row by. */
+    bool interrupted = false;
+    if (code == ZDM_OK && *out_proof == AGENT_PROOF_DONE && w->step->action == ZDM_ACTION_CHECK_COMPARE) {
+        code = pgsql_watch_compared(w, &interrupted, err);
+    }
+    if (interrupted) {
+        *out_proof = AGENT_PROOF_NOT_DONE;
     }
     return code;
 }

@@ -1,7 +1,7 @@
 /*
  * signals.c - who the server is now, and what the pacing listens to: the lag of the replicas.
  */
-#include "agent/engine/postgresql/work.h"
+#include "agent/engine/postgresql/watch.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -47,18 +47,29 @@ static enum zdm_code replica_lag(struct pgsql_work *w, struct zdm_error *err)
 static enum zdm_code read_hidden(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char sql[] =
-        "SELECT migration, CASE kind WHEN 'column' THEN format('column %s.%s.%s', schema_name, table_name, name)"
+        "SELECT h.migration, CASE kind WHEN 'column' THEN format('column %s.%s.%s', schema_name, table_name, name)"
+        " WHEN 'index' THEN format('index %s.%s', schema_name, name)"
+        " WHEN 'table' THEN format('table %s.%s', schema_name, table_name)"
+        " WHEN 'type' THEN format('type %s.%s', schema_name, name)"
         " ELSE format('before-images of %s.%s (%s)', schema_name, table_name, coalesce(pg_size_pretty("
         "pg_total_relation_size(to_regclass(format('zdm.%I', name)))), 'gone')) END,"
-        " (extract(epoch FROM hidden_at) * 1000)::int8, by_rollback FROM zdm.hidden"
-        " WHERE kind IN ('column', 'images') ORDER BY hidden_at, name";
+        " (extract(epoch FROM hidden_at) * 1000)::int8, by_rollback, CASE WHEN kind = 'index' THEN coalesce((SELECT"
+        " CASE WHEN now.scans < h.scans THEN now.scans ELSE now.scans - h.scans END FROM (SELECT sum("
+        "pg_stat_get_numscans(x.oid)) AS scans FROM (SELECT c.oid FROM (SELECT to_regclass(format('%I.%I', schema_name,"
+        " name))::oid AS oid) AS c UNION SELECT relid::oid FROM pg_partition_tree(to_regclass(format('%I.%I',"
+        " schema_name, name)))) AS x) AS now), 0) + coalesce((SELECT sum(last_seen - first_seen) FROM zdm.index_scans s"
+        " WHERE s.migration = h.migration AND s.step = h.step), 0) ELSE -1 END"
+        " FROM zdm.hidden h WHERE kind IN ('column', 'images', 'index', 'table', 'type') ORDER BY hidden_at, name";
     ZDM_CLEANUP(pgsql_clearp) PGresult *there = NULL;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(w->s, "SELECT to_regclass('zdm.hidden') IS NOT NULL", 0, NULL, &there, err);
     if (code != ZDM_OK || !pgsql_true(there, 0, 0)) {
         return code;
     }
-    code = pgsql_query(w->s, sql, 0, NULL, &res, err);
+    code = w->s->writable ? pgsql_watch_indexes(w, err) : ZDM_OK;
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, sql, 0, NULL, &res, err);
+    }
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while reading zdm.hidden");
     }
@@ -72,6 +83,7 @@ static enum zdm_code read_hidden(struct pgsql_work *w, struct zdm_error *err)
         zdm_copy_text(hidden[i].what, sizeof hidden[i].what, pgsql_text(res, (int)i, 1));
         hidden[i].hidden_at_ms = pgsql_int(res, (int)i, 2);
         hidden[i].by_rollback = pgsql_true(res, (int)i, 3);
+        hidden[i].scans = pgsql_int(res, (int)i, 4);
     }
     w->result->hidden = hidden;
     w->result->n_hidden = n;
@@ -89,6 +101,11 @@ enum zdm_code pgsql_signals(struct pgsql_work *w, struct zdm_error *err)
     r->timeline = w->s->timeline;
     zdm_copy_text(r->identity, sizeof r->identity, w->s->identity);
     zdm_copy_text(r->server_version, sizeof r->server_version, w->s->version);
-    code = read_hidden(w, err);
+    if (w->s->writable) {
+        code = pgsql_watch_syncs(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = read_hidden(w, err);
+    }
     return code == ZDM_OK && w->s->writable ? replica_lag(w, err) : code;
 }

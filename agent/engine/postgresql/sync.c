@@ -288,7 +288,8 @@ enum zdm_code pgsql_run_remove_sync(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }
 
-/* Two triggers recorded, both with the function that was recorded, and in force everywhere in the partition tree. */
+/* Two triggers recorded, both with the function that was recorded, and in force everywhere in the partition tree,
+ * behind every trigger of the application. */
 enum zdm_code pgsql_sync_look(struct pgsql_work *w, const struct pgsql_table *table, uint32_t ordinal,
                               enum agent_proof *out_proof, struct zdm_error *err)
 {
@@ -298,7 +299,11 @@ enum zdm_code pgsql_sync_look(struct pgsql_work *w, const struct pgsql_table *ta
         " JOIN pg_trigger t ON t.tgrelid = tree.oid AND t.tgname = s.trigger_name AND t.tgenabled = 'A'"
         " JOIN pg_proc p ON p.oid = t.tgfoid AND p.proname = s.function_name"
         " JOIN pg_namespace n ON n.oid = p.pronamespace AND n.nspname = 'zdm'"
-        " WHERE s.migration = $1 AND s.step = $2::int4 AND s.function_hash = " FUNCTION_HASH;
+        " WHERE s.migration = $1 AND s.step = $2::int4 AND s.function_hash = " FUNCTION_HASH
+        " AND NOT EXISTS (SELECT FROM pg_trigger o JOIN pg_proc f ON f.oid = o.tgfoid WHERE o.tgrelid = tree.oid AND "
+        "NOT"
+        " o.tgisinternal AND o.tgtype & 3 = 3 AND o.tgtype & t.tgtype & 20 <> 0 AND f.pronamespace <> n.oid AND"
+        " o.tgname::text COLLATE \"C\" > t.tgname::text)";
     char step[16];
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     snprintf(step, sizeof step, "%" PRIu32, ordinal);
