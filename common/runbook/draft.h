@@ -1,6 +1,7 @@
 /*
- * draft.h - a runbook while it is drafted from plain SQL: shared by draft.c (what goes into which phase), recipes.c
- * (what becomes several steps), proof.c (statements that are run as they are).
+ * draft.h - a runbook while it is drafted from plain SQL: shared by draft.c and draft_alter.c (what goes into
+ * which phase), draft_text.c (how it is written), recipes.c (what becomes several steps), proof.c (statements that are
+ * run as they are).
  */
 #ifndef ZDM_RUNBOOK_DRAFT_H
 #define ZDM_RUNBOOK_DRAFT_H
@@ -57,6 +58,15 @@ void rb_draft_title(struct rb_draft *d, const char *slug, const char *subject);
 /* The phases as Markdown, without front matter and title. */
 const char *rb_draft_phases(struct rb_draft *d);
 struct rb_draft_column *rb_draft_column(struct rb_draft *d, const struct rb_table *table, const char *name);
+
+/* Schema and name, the runbook's schema filled in; false without a relation. */
+bool rb_draft_table(struct rb *rb, const PgQuery__RangeVar *relation, struct rb_table *out);
+
+/* ---- draft_alter.c ---- */
+
+void rb_draft_alter(struct rb_draft *d, struct rb_statement *s);
+/* As fences that run it as it is; a failure of the draft where nothing is known of such a statement. */
+void rb_draft_as_is(struct rb_draft *d, struct rb_statement *s);
 
 /* ---- recipes.c ---- */
 

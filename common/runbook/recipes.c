@@ -73,6 +73,21 @@ void rb_recipe_column(struct rb_draft *d, const struct rb_table *table, const ch
 
 /* ---- tables ---- */
 
+/* The view under the new name, with the rights that roles have on the table: it runs with those of its owner. */
+static const char *second_name(struct rb *rb, const char *old, const char *new)
+{
+    return rb_format(rb,
+                     "CREATE VIEW %s AS SELECT * FROM %s;\n"
+                     "DO $$\nDECLARE\n  r record;\nBEGIN -- the rights of the table\n"
+                     "  FOR r IN SELECT a.grantee, a.privilege_type\n"
+                     "    FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a\n"
+                     "    WHERE c.oid = '%s'::regclass\n  LOOP\n"
+                     "    EXECUTE format('GRANT %%s ON %s TO %%s', r.privilege_type,\n"
+                     "      CASE WHEN r.grantee = 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END);\n"
+                     "  END LOOP;\nEND $$;",
+                     new, old, old, new);
+}
+
 void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const char *to)
 {
     struct rb *rb = d->rb;
@@ -82,14 +97,14 @@ void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const cha
     const char *new = rb_format(rb, "%s.%s", schema, rb_plain(rb, other.name));
     rb_draft_title(d, rb_format(rb, "%s-to-%s", table->name, to), rb_format(rb, "Rename %s to %s", table->name, to));
     rb_draft_say(d, RB_DRAFT_EXPAND,
-                 "A view that can be written gives the table its second name. Roles of the application need the same "
-                 "rights on it as on the table: add a GRANT to the fence.");
+                 "A view that can be written gives the table its second name, with the rights that roles have on the "
+                 "table.");
     rb_draft_text(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN,
                   rb_format(rb,
-                            "```sql {as-is lock=short}\nCREATE VIEW %s AS SELECT * FROM %s;\n```\n"
+                            "```sql {as-is lock=short}\n%s\n```\n"
                             "```sql {check}\nSELECT 1 WHERE to_regclass('%s') IS NULL;\n```\n"
                             "```sql {rollback}\nDROP VIEW %s;\n```",
-                            new, old, new, new));
+                            second_name(rb, old, new), new, new));
     rb_draft_say(d, RB_DRAFT_SWITCH,
                  "Deploy the application that names `%s` everywhere. `COPY` and `TRUNCATE` do not work on a view.", to);
     rb_draft_say(d, RB_DRAFT_CONTRACT,
@@ -99,8 +114,9 @@ void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const cha
                   rb_format(rb,
                             "```sql {as-is lock=short}\nDROP VIEW %s;\nALTER TABLE %s RENAME TO %s;\n```\n"
                             "```sql {check}\nSELECT 1 WHERE to_regclass('%s') IS NOT NULL;\n```\n"
-                            "```sql {rollback}\nALTER TABLE %s RENAME TO %s;\nCREATE VIEW %s AS SELECT * FROM %s;\n```",
-                            new, old, rb_plain(rb, to), old, new, rb_plain(rb, table->name), new, old));
+                            "```sql {rollback}\nALTER TABLE %s RENAME TO %s;\n%s\n```",
+                            new, old, rb_plain(rb, to), old, new, rb_plain(rb, table->name),
+                            second_name(rb, old, new)));
     d->changes_writers = true;
 }
 

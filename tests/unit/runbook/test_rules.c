@@ -85,7 +85,7 @@ static void collect_compiler(struct ids *ids)
         char *text = read_source(path, &length);
         for (size_t k = 0; k < sizeof marks / sizeof marks[0]; k++)
             take_behind(ids, text, marks[k], 0);
-        if (strcmp(names[i], "draft.c") != 0) /* whose rows are words of names */
+        if (strncmp(names[i], "draft", 5) != 0) /* whose rows are words of names */
             take_behind(ids, text, "{PG_QUERY__", 0);
         take_behind(ids, text, "[RB_DDL_", 1);
         free(text);

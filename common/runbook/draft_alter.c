@@ -1,0 +1,280 @@
+/*
+ * draft_alter.c - commands of ALTER TABLE: which phase each belongs into, and which become a recipe.
+ */
+#include "common/runbook/draft.h"
+
+#include <string.h>
+
+/* One command as a statement of its own, in the words that were written. */
+static const char *command_text(struct rb_statement *s, const struct rb_table *table,
+                                const PgQuery__AlterTableStmt *alter, size_t i)
+{
+    size_t from = rb_command_offset(s, i), end = rb_command_end(s, i);
+    if (alter->n_cmds == 1 || end <= from)
+        return s->sql;
+    return rb_format(s->rb, "ALTER TABLE %s %.*s", rb_table_text(s->rb, table), (int)(end - from), s->sql + from);
+}
+
+static bool is_serial(const PgQuery__TypeName *type)
+{
+    static const char *const names[] = {"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (type->n_names == 1 && strcmp(rb_string(type->names[0]), names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static const PgQuery__Constraint *find_constraint(const PgQuery__ColumnDef *def, int type)
+{
+    for (size_t i = 0; i < def->n_constraints; i++) {
+        if ((int)def->constraints[i]->constraint->contype == type)
+            return def->constraints[i]->constraint;
+    }
+    return NULL;
+}
+
+/* A number of its own for each row, from a sequence: what serial and identity would do, without writing the table anew.
+ */
+static void add_numbered(struct rb_draft *d, const struct rb_table *table, const char *column)
+{
+    struct rb *rb = d->rb;
+    const char *sequence = rb_format(rb, "%s.%s", rb_plain(rb, table->schema),
+                                     rb_plain(rb, rb_format(rb, "%s_%s_seq", table->name, column)));
+    const char *name = rb_table_text(rb, table), *plain = rb_plain(rb, column);
+    rb_draft_say(
+        d, RB_DRAFT_EXPAND,
+        "serial and identity would write the whole table anew under its lock. A sequence as default does the "
+        "same for new rows, and rows that exist are numbered in batches. Grant USAGE on it to the roles of the "
+        "application.");
+    rb_draft_text(d, RB_DRAFT_EXPAND, RB_DRAFT_FIRST,
+                  rb_format(rb,
+                            "```sql {as-is lock=short}\nCREATE SEQUENCE %s;\n```\n"
+                            "```sql {check}\nSELECT 1 WHERE to_regclass('%s') IS NULL;\n```\n"
+                            "```sql {rollback}\nDROP SEQUENCE %s;\n```",
+                            sequence, sequence, sequence));
+    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s bigint DEFAULT nextval('%s')", name,
+                 plain, sequence);
+    rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, plain);
+}
+
+static void add_column(struct rb_draft *d, const struct rb_table *table, const char *text,
+                       const PgQuery__AlterTableCmd *cmd)
+{
+    struct rb *rb = d->rb;
+    const PgQuery__ColumnDef *def = cmd->def->column_def;
+    struct rb_draft_column *column = rb_draft_column(d, table, def->colname);
+    const PgQuery__Constraint *generated = find_constraint(def, PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED);
+    const char *name = rb_table_text(rb, table), *plain = rb_plain(rb, def->colname);
+    rb_draft_title(d, rb_format(rb, "%s-add-%s", table->name, def->colname),
+                   rb_format(rb, "Add %s.%s", table->name, def->colname));
+    if (is_serial(def->type_name) || find_constraint(def, PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY) != NULL) {
+        add_numbered(d, table, def->colname);
+        return;
+    }
+    const char *type = rb_deparse_type(rb, def->type_name);
+    if (generated != NULL && type != NULL) {
+        const char *expression = rb_deparse_expr(rb, rb_node_copy(rb, generated->raw_expr));
+        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s", name, plain, type);
+        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s", name, plain,
+                     expression == NULL ? "NULL" : expression);
+        rb_draft_say(d, RB_DRAFT_SWITCH,
+                     "A generated column would write the whole table anew. Triggers compute `%s` until the last phase; "
+                     "deploy the application that writes it itself before you advance.",
+                     def->colname);
+        d->changes_writers = true;
+        return;
+    }
+    if (type == NULL || !column->not_null || column->has_default) {
+        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", text);
+        return;
+    }
+    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s", name, plain, type);
+    if (column->filled)
+        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, plain);
+    else
+        rb_recipe_fill(d, table, def->colname, def->type_name);
+}
+
+/* Does PostgreSQL keep the table's files for such a change? As compiled; the server is asked on a clone. */
+static bool may_widen(const PgQuery__ColumnDef *def)
+{
+    static const char *const names[] = {"text", "varchar", "numeric", "varbit", "interval", "citext", "inet"};
+    static const char *const precise[] = {"timestamp", "timestamptz", "time", "timetz"};
+    const char *name =
+        def->type_name->n_names == 0 ? "" : rb_string(def->type_name->names[def->type_name->n_names - 1]);
+    if (def->raw_default != NULL || def->type_name->n_array_bounds > 0)
+        return false;
+    for (size_t i = 0; i < sizeof precise / sizeof precise[0]; i++) {
+        if (strcmp(name, precise[i]) == 0)
+            return def->type_name->n_typmods > 0;
+    }
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static int32_t typmod(const PgQuery__TypeName *type, size_t i)
+{
+    const PgQuery__Node *node = i < type->n_typmods ? type->typmods[i] : NULL;
+    bool number = node != NULL && node->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+                  node->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL;
+    return number ? node->a_const->ival->ival : -1;
+}
+
+/* Is what the column holds now, where that is known, wider than what it shall become? */
+static bool narrows(struct rb_draft *d, const PgQuery__TypeName *to)
+{
+    struct rb *rb = d->rb;
+    const char *message;
+    size_t offset;
+    if (d->guess || d->type == NULL || to->n_typmods == 0)
+        return d->guess;
+    PgQuery__ParseResult *parsed = rb_parse(rb, rb_format(rb, "SELECT NULL::%s", d->type), &message, &offset);
+    if (parsed == NULL || parsed->n_stmts != 1)
+        return false;
+    const PgQuery__Node *value = parsed->stmts[0]->stmt->select_stmt->target_list[0]->res_target->val;
+    if (value->node_case != PG_QUERY__NODE__NODE_TYPE_CAST)
+        return false;
+    const PgQuery__TypeName *from = value->type_cast->type_name;
+    bool same = strcmp(rb_string(from->names[from->n_names - 1]), rb_string(to->names[to->n_names - 1])) == 0;
+    return !same || from->n_typmods == 0 || typmod(from, 0) > typmod(to, 0) || typmod(from, 1) != typmod(to, 1);
+}
+
+static void change_type(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd,
+                        const char *text)
+{
+    struct rb *rb = d->rb;
+    const PgQuery__ColumnDef *def = cmd->def->column_def;
+    if (may_widen(def) && !narrows(d, def->type_name)) {
+        rb_draft_title(d, rb_format(rb, "%s-widen-%s", table->name, cmd->name),
+                       rb_format(rb, "Widen %s.%s", table->name, cmd->name));
+        rb_draft_say(
+            d, RB_DRAFT_EXPAND,
+            "Where the new type is wider, PostgreSQL changes the catalogue alone; `zdmctl check` says whether it "
+            "is. Where it is not, `zdmctl new` with `--type` and the present type drafts the long way.");
+        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", text);
+        return;
+    }
+    const char *using = def->raw_default == NULL ? NULL : rb_deparse_expr(rb, rb_node_copy(rb, def->raw_default));
+    rb_recipe_type(d, table, cmd->name, def->type_name, using);
+}
+
+struct placing {
+    int subtype;
+    enum rb_draft_phase phase;
+    enum rb_draft_place place;
+    const char *slug;
+};
+
+static const struct placing placings[] = {
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "drop"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_DropNotNull, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "null"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "constraint"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "validate"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint, RB_DRAFT_CONTRACT, RB_DRAFT_MAIN, "drop-constraint"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "storage"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_ResetRelOptions, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "storage"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_SetStatistics, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "statistics"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_SetOptions, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "statistics"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_ResetOptions, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "statistics"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_AttachPartition, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "attach"},
+    {PG_QUERY__ALTER_TABLE_TYPE__AT_DetachPartition, RB_DRAFT_CONTRACT, RB_DRAFT_MAIN, "detach"},
+};
+
+/* A default of a column that this script fills belongs behind the triggers; taking one away, behind the old code. */
+static void set_default(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd,
+                        const char *text)
+{
+    const struct rb_draft_column *column = rb_draft_column(d, table, cmd->name);
+    bool late = cmd->def == NULL || (column->added && column->filled);
+    rb_draft_title(d, rb_format(d->rb, "%s-default-%s", table->name, cmd->name),
+                   rb_format(d->rb, "Default of %s.%s", table->name, cmd->name));
+    rb_draft_sql(d, late ? RB_DRAFT_CONTRACT : RB_DRAFT_EXPAND, RB_DRAFT_LAST, "%s", text);
+    if (cmd->def == NULL)
+        rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that writes `%s` in every row.", cmd->name);
+}
+
+static void set_not_null(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd,
+                         const char *text)
+{
+    const struct rb_draft_column *column = rb_draft_column(d, table, cmd->name);
+    bool early = column->added && (column->filled || column->has_default);
+    rb_draft_title(d, rb_format(d->rb, "%s-not-null-%s", table->name, cmd->name),
+                   rb_format(d->rb, "Make %s.%s NOT NULL", table->name, cmd->name));
+    rb_draft_sql(d, early ? RB_DRAFT_MIGRATE : RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", text);
+    if (!early)
+        rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that writes `%s` in every row.", cmd->name);
+}
+
+/* A constraint that is dropped so that another takes its name goes right before it. */
+static bool is_replaced(const struct rb_draft *d, const char *name)
+{
+    for (size_t i = 0; i < d->n_constraints; i++) {
+        if (strcmp(d->constraints[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool place_command(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd,
+                          const char *text)
+{
+    for (size_t i = 0; i < sizeof placings / sizeof placings[0]; i++) {
+        const struct placing *row = &placings[i];
+        if (row->subtype != (int)cmd->subtype)
+            continue;
+        bool replaced = cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint && is_replaced(d, cmd->name);
+        rb_draft_title(
+            d, rb_format(d->rb, "%s-%s%s%s", table->name, row->slug, cmd->name[0] == '\0' ? "" : "-", cmd->name),
+            rb_format(d->rb, "Change %s", table->name));
+        rb_draft_sql(d, replaced ? RB_DRAFT_MIGRATE : row->phase, replaced ? RB_DRAFT_MAIN : row->place, "%s", text);
+        if (cmd->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn)
+            return true;
+        rb_recipe_free(d, table, cmd->name);
+        rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that does not name `%s` any more.", cmd->name);
+        return true;
+    }
+    return false;
+}
+
+void rb_draft_as_is(struct rb_draft *d, struct rb_statement *s)
+{
+    struct rb_proof proof;
+    if (!rb_proof_of(s, &proof)) {
+        rb_draft_fail(
+            d, rb_format(d->rb, "no runbook can be drafted for: %.*s", 120, s->sql),
+            "Leave the statement out, and write it as it is into the runbook, with its check and its way back: "
+            "docs/RUNBOOKS.md, as-is.");
+        return;
+    }
+    d->anything = true;
+    rb_draft_text(d, proof.is_removal ? RB_DRAFT_CONTRACT : RB_DRAFT_EXPAND,
+                  proof.is_removal ? RB_DRAFT_LAST : RB_DRAFT_MAIN, rb_as_is_fences(d->rb, &proof));
+}
+
+void rb_draft_alter(struct rb_draft *d, struct rb_statement *s)
+{
+    PgQuery__AlterTableStmt *alter = s->node->alter_table_stmt;
+    struct rb_table table;
+    if ((int)alter->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE || !rb_draft_table(d->rb, alter->relation, &table)) {
+        rb_draft_as_is(d, s);
+        return;
+    }
+    for (size_t i = 0; i < alter->n_cmds; i++) {
+        const PgQuery__AlterTableCmd *cmd = alter->cmds[i]->alter_table_cmd;
+        const char *text = command_text(s, &table, alter, i);
+        if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn)
+            add_column(d, &table, text, cmd);
+        else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType)
+            change_type(d, &table, cmd, text);
+        else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull)
+            set_not_null(d, &table, cmd, text);
+        else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault)
+            set_default(d, &table, cmd, text);
+        else if (!place_command(d, &table, cmd, text))
+            rb_draft_as_is(d, s);
+    }
+}
