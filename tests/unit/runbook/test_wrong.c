@@ -134,8 +134,8 @@ static void recipes_compile_as_they_are_printed(void **state)
     recipe_compiles("## Expand\n```sql\nALTER TABLE \"Kunden\" ALTER \"group\" TYPE bigint;\n```\n", "alter-type");
     recipe_compiles("## Expand\n```sql\nALTER TABLE users ALTER id TYPE bigint;\n```\n", "alter-type");
     recipe_compiles("## Expand\n```sql\nALTER TABLE users ALTER age TYPE int USING age::int;\n```\n", "alter-type");
-    recipe_compiles("## Expand\n```sql\nALTER TABLE u ADD COLUMN t uuid DEFAULT gen_random_uuid();\n```\n",
-                    "add-column-default");
+    recipe_compiles("## Expand\n```sql\nALTER TABLE u ADD COLUMN t text GENERATED ALWAYS AS (lower(n)) STORED;\n```\n",
+                    "add-column-generated");
 }
 
 static void a_runbook_that_is_too_long_is_not_looked_at(void **state)
