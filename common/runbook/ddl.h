@@ -112,7 +112,7 @@ struct rb_object {
     bool created;          /* by this runbook */
     bool validated;        /* a constraint that was created, or validated since */
     bool is_check;
-    bool partitioned;      /* a table that was created so */
+    bool partitioned; /* a table that was created so */
     struct rb_step *dropped;
     const char *const *columns; /* that a constraint names */
     size_t n_columns;
