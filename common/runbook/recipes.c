@@ -156,6 +156,17 @@ static bool is_plain_cast(struct rb *rb, const char *using, const char *column, 
     return false;
 }
 
+/* Is it known that the column holds such numbers now? */
+static bool is_whole_number(const char *type)
+{
+    static const char *const names[] = {"smallint", "int2", "int", "integer", "int4", "bigint", "int8"};
+    for (size_t i = 0; type != NULL && i < sizeof names / sizeof names[0]; i++) {
+        if (rb_same_word(type, names[i]))
+            return true;
+    }
+    return false;
+}
+
 /* A default, the sequence behind it, and the primary key go over to the new column. */
 static void move_key(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to)
 {
@@ -210,14 +221,15 @@ void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char
         return;
     }
     const char *to = rb_format(rb, "%s_new", column);
-    const char *expression = using != NULL && !is_plain_cast(rb, using, column, text) ? using : NULL;
+    /* From text, a cast is no copy: only between numbers do both directions hold. */
+    bool is_copy =
+        using != NULL && is_integer && (is_key || is_whole_number(d->type)) && is_plain_cast(rb, using, column, text);
+    const char *expression = is_copy ? NULL : using;
     if (expression == NULL && is_one_of(name, zoned)) {
         expression = rb_format(rb, "%s AT TIME ZONE 'UTC'", rb_plain(rb, column));
         rb_draft_say(d, RB_DRAFT_MIGRATE,
                      "The old values are taken for UTC; write another zone where they are local times.");
     }
-    if (expression == NULL && using != NULL && !is_integer)
-        expression = using;
     rb_draft_title(d, rb_format(rb, "%s-%s-%s", table->name, column, name),
                    rb_format(rb, "Change the type of %s.%s to %s", table->name, column, text));
     if (is_one_of(name, texts) && limit_of(type) > 0 && using == NULL) {
