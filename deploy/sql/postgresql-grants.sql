@@ -16,6 +16,9 @@ GRANT :"owner" TO :"agent";
 -- The journal. The application needs no right on it: its rows pass through trigger functions without any.
 CREATE SCHEMA IF NOT EXISTS zdm AUTHORIZATION :"agent";
 
+-- What a migration drops waits in a schema of its own ("zdm_trash_…") until its grace is over.
+SELECT format('GRANT CREATE ON DATABASE %I TO %I', current_database(), :'agent') \gexec
+
 -- Statements are tried on empty temporary clones before they run.
 SELECT format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), :'agent') \gexec
 

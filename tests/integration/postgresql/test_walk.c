@@ -254,6 +254,40 @@ static void key_that_changes_under_a_running_walk_is_noticed_after_the_first_err
     assert_int_equal(rig_number(r, "SELECT count(*) FROM w WHERE b IS NULL"), 0);
 }
 
+/* ADD COLUMN with a volatile default: new rows have it from the statement on, old ones are filled once, with no sync.
+ */
+static void volatile_default_fills_every_old_row_once(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE tokens (id int PRIMARY KEY); INSERT INTO tokens SELECT g FROM generate_series(1, 2500) g");
+    rig_plan(r, "tokens", 2);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "token", NULL,
+            "ALTER TABLE tokens ADD COLUMN token uuid, ALTER COLUMN token SET DEFAULT gen_random_uuid()");
+    struct zdm_derivation *d =
+        rig_derive(r, 2, ZDM_ACTION_BACKFILL, "token", "gen_random_uuid()", NULL, (const char *const[]){NULL}, 0);
+    d->assignments[0].fill_once = true;
+    d->guard = strdup("t.\"token\" IS NULL");
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO tokens (id) SELECT g FROM generate_series(3001, 3100) g; UPDATE tokens SET token ="
+               " '00000000-0000-0000-0000-000000000001' WHERE id = 77");
+    char *before = strdup(rig_value(r, "SELECT md5(string_agg(token::text, ',' ORDER BY id)) FROM tokens WHERE token IS"
+                                       " NOT NULL"));
+    rig_run(r, AGENT_RUN_BOUND, 2, AGENT_OK);
+    rig_run(r, AGENT_RUN_BATCH, 2, AGENT_OK);
+    char *first = strdup(rig_value(r, "SELECT token FROM tokens WHERE id = 5"));
+    rig_walk(r, 2, 400); /* from the beginning, as after a restart */
+    assert_string_equal(rig_value(r, "SELECT token FROM tokens WHERE id = 5"), first);
+    assert_int_equal(rig_number(r, "SELECT count(*) - count(DISTINCT token) FROM tokens"), 0);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM tokens WHERE token IS NULL"), 0);
+    assert_string_equal(rig_value(r,
+                                  "SELECT md5(string_agg(token::text, ',' ORDER BY id)) FROM tokens WHERE id > 3000 OR"
+                                  " id = 77"),
+                        before);
+    free(first);
+    free(before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -276,6 +310,7 @@ int main(void)
         RIG_TEST(check_query_must_return_nothing),
         RIG_TEST(changed_key_starts_an_idempotent_walk_again),
         RIG_TEST(key_that_changes_under_a_running_walk_is_noticed_after_the_first_error),
+        RIG_TEST(volatile_default_fills_every_old_row_once),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }
