@@ -80,8 +80,12 @@ enum zdm_code pgsql_look_hidden_column(struct pgsql_work *w, const struct pgsql_
                                        enum agent_proof *out_proof, struct zdm_error *err)
 {
     struct pgsql_column plain = {0}, hidden = {0};
-    bool plain_there = false, hidden_there = false;
+    bool plain_there = false, hidden_there = false, in_place = false;
     enum zdm_code code = pgsql_column_look(w->s, table, w->step->column, &plain_there, &plain, err);
+    if (code == ZDM_OK) {
+        code = pgsql_hidden_in_place(w, w->step, &in_place, err);
+    }
+    in_place = in_place && pgsql_is_owner(plain.comment, w->op->migration);
     if (code == ZDM_OK) {
         code = pgsql_column_look(w->s, table, w->step->object, &hidden_there, &hidden, err);
     }
@@ -90,6 +94,10 @@ enum zdm_code pgsql_look_hidden_column(struct pgsql_work *w, const struct pgsql_
     pgsql_column_fini(&hidden);
     if (code != ZDM_OK) {
         return code;
+    }
+    if (in_place) {
+        *out_proof = pgsql_done_if(w->step->action == ZDM_ACTION_HIDE_COLUMN);
+        return ZDM_OK;
     }
     if (w->step->action == ZDM_ACTION_PURGE_COLUMN) {
         /* The plain name may be used anew by then. */
