@@ -174,7 +174,11 @@ static enum zdm_code judge_constraints(struct pgsql_survey *survey, const struct
         " UNION ALL SELECT format('the old column is of domain %s, whose checks bind what is written into the new one,"
         " through the copy', t.oid::regtype) FROM pg_attribute c JOIN pg_type t ON t.oid = c.atttypid WHERE c.attrelid "
         "="
-        " $1::oid AND c.attname = $2 AND t.typtype = 'd'";
+        " $1::oid AND c.attname = $2 AND t.typtype = 'd' UNION ALL SELECT format('unique index %s of the old column "
+        "binds what is written into the new one,"
+        " through the copy', i.indexrelid::regclass) FROM pg_index i JOIN pg_attribute c ON c.attrelid = i.indrelid AND"
+        " c.attname = $2 WHERE i.indrelid = $1::oid AND i.indisunique AND c.attnum = ANY (i.indkey::int2[]) AND NOT"
+        " EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid)";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(survey->w->s, sql, 2, (const char *const[]){table->oid, a->copy_of}, &res, err);
     for (int i = 0; code == ZDM_OK && i < PQntuples(res); i++) {

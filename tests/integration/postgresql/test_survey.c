@@ -241,6 +241,10 @@ static void copies_that_do_not_fit_are_said_with_the_type_that_does(void **state
     s = survey(r);
     expect_none(s, "copy-guarded");
     expect(s, WARNING, "copy-constraint", "short");
+    assert_null(find(s, "copy-constraint", "by_name"));
+    rig_sql(r, "CREATE UNIQUE INDEX by_name ON users (name)");
+    expect(survey(r), WARNING, "copy-constraint", "by_name");
+    rig_sql(r, "DROP INDEX by_name");
     rename_plan(r, "text COLLATE \"C\"");
     expect(survey(r), ERROR, "copy-narrow", "both directions");
     /* an expression that this shard cannot compute */
