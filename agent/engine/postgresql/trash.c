@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "agent/engine/postgresql/classify.h"
+#include "agent/engine/postgresql/hidden.h"
 #include "agent/engine/postgresql/lift.h"
 
 /* The table and all of its partitions; $1 is its oid. */
@@ -317,7 +318,7 @@ static enum zdm_code look_at_both(struct pgsql_work *w, bool *hidden, bool *plai
     return code;
 }
 
-static enum zdm_code schema_is_there(struct pgsql_work *w, bool *out, struct zdm_error *err)
+enum zdm_code pgsql_trash_schema(struct pgsql_work *w, bool *out, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(w->s, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = $1)", 1,
@@ -337,8 +338,12 @@ enum zdm_code pgsql_trash_look(struct pgsql_work *w, const struct pgsql_table *t
         return code;
     }
     if (w->step->action == ZDM_ACTION_PURGE_TABLE) {
-        code = schema_is_there(w, &schema, err);
-        *out_proof = schema ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_DONE;
+        bool none = false;
+        code = pgsql_trash_schema(w, &schema, err);
+        if (code == ZDM_OK) {
+            code = pgsql_leftovers_look(w, &none, err);
+        }
+        *out_proof = schema || !none ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_DONE;
         return code;
     }
     if (!hidden && !plain) {

@@ -32,6 +32,9 @@ enum zdm_code pgsql_trash_drop(struct pgsql_short *attempt, const char *kind, co
 enum zdm_code pgsql_trash_lock_parents(struct pgsql_short *attempt, const struct pgsql_table *table,
                                        struct zdm_error *err) ZDM_CHECKED;
 
+/* Is the schema that the step names there? */
+enum zdm_code pgsql_trash_schema(struct pgsql_work *w, bool *out, struct zdm_error *err) ZDM_CHECKED;
+
 /* Proof of HIDE_TABLE and PURGE_TABLE; FOREIGN fills err without being a failure. */
 enum zdm_code pgsql_trash_look(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
                                struct zdm_error *err) ZDM_CHECKED;

@@ -146,14 +146,18 @@ static enum zdm_code need_row(struct pgsql_work *w, struct zdm_error *err)
     return zdm_error_hint(err, "Rows were deleted from zdm.hidden; drop schema %s yourself.", w->step->object);
 }
 
-static enum zdm_code drop(struct pgsql_work *w, bool done, struct zdm_error *err)
+static enum zdm_code drop(struct pgsql_work *w, struct zdm_error *err)
 {
+    bool there = false;
     struct pgsql_short attempt;
     enum zdm_code code = pgsql_short_begin(&attempt, w, err);
-    if (code == ZDM_OK && !done) {
+    if (code == ZDM_OK) {
+        code = pgsql_trash_schema(w, &there, err);
+    }
+    if (code == ZDM_OK && there) {
         code = need_row(w, err);
     }
-    if (code == ZDM_OK && !done) {
+    if (code == ZDM_OK && there) {
         code = pgsql_trash_drop(&attempt, "table", w->step->object, w->step->table.name, err);
     }
     if (code == ZDM_OK) {
@@ -180,7 +184,7 @@ enum zdm_code pgsql_trash_run_purge(struct pgsql_work *w, struct zdm_error *err)
         return err->code;
     }
     if (code == ZDM_OK) {
-        code = drop(w, proof == AGENT_PROOF_DONE, err);
+        code = drop(w, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_journal_step_on(w, err);

@@ -182,6 +182,46 @@ static void partitioned_table_goes_and_comes_back_with_its_tree(void **state)
     free(before);
 }
 
+/* A column goes before the type that it is of, a table before the one that it points at. */
+static void what_rollbacks_left_is_purged_in_an_order_that_works(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY)");
+    rig_plan(r, "users", 4);
+    rig_ddl(r, 1, ZDM_ACTION_CREATE_TYPE, NULL, "mood", "CREATE TYPE public.mood AS ENUM ('sad', 'ok')");
+    rig_ddl(r, 2, ZDM_ACTION_ADD_COLUMN, "m", NULL, "ALTER TABLE public.users ADD COLUMN m mood");
+    rig_ddl(r, 3, ZDM_ACTION_CREATE_TABLE, NULL, NULL, "CREATE TABLE public.things (id int PRIMARY KEY, m mood)");
+    rig_ddl(r, 4, ZDM_ACTION_CREATE_TABLE, NULL, NULL, "CREATE TABLE public.parts (t int REFERENCES public.things)");
+    for (uint32_t i = 1; i <= 4; i++) {
+        rig_step(r, i)->inverse = ZDM_INVERSE_HIDE;
+    }
+    free(rig_step(r, 1)->table.name);
+    rig_step(r, 1)->table.name = NULL;
+    for (uint32_t i = 3; i <= 4; i++) {
+        free(rig_step(r, i)->table.name);
+        rig_step(r, i)->table.name = strdup(i == 3 ? "things" : "parts");
+    }
+    r->lock_wait_ms = 1000;
+    rig_accept(r, 1);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t i = 1; i <= 4; i++) {
+            rig_run(r, AGENT_RUN_DDL, i, AGENT_OK);
+        }
+        for (uint32_t i = 4; i >= 1; i--) {
+            rig_undo(r, i);
+        }
+    }
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden WHERE by_rollback"), 8);
+    r->purge_now = true;
+    for (int i = 0; i < 8; i++) {
+        rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_OK);
+    }
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_ALREADY);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'zdm_trash%%'"), 0);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_type WHERE typname = 'mood'"), 0);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
+}
+
 /* ---- Constraints ---- */
 
 static void constrained(struct rig *r)
@@ -409,6 +449,7 @@ int main(void)
         RIG_TEST(name_that_was_taken_meanwhile_stops_the_way_back),
         RIG_TEST(table_goes_for_good_after_its_grace_and_not_before),
         RIG_TEST(partitioned_table_goes_and_comes_back_with_its_tree),
+        RIG_TEST(what_rollbacks_left_is_purged_in_an_order_that_works),
         RIG_TEST(lifted_constraints_come_back_as_they_were),
         RIG_TEST(way_back_of_a_constraint_can_be_left_after_every_part),
         RIG_TEST(rows_that_stand_against_a_lifted_constraint_are_named),
