@@ -94,28 +94,87 @@ void cluster_fail(struct cluster *cluster, const char *fmt, ...)
 
 /* ---- keys, trust, plan ---- */
 
-/* One with a column whose default is so long that the plan takes more than one frame. */
-static void write_runbook(struct zdm_buffer *out, const char *runbook)
+/* What a runbook may have beside its base, in which phase: each version of a plan draws some of them. */
+struct extra {
+    unsigned plan, phase;
+    const char *text;
+};
+
+static const struct extra extras[] = {
+    {0, 1, "```sql\nALTER TABLE users ADD CONSTRAINT users_age CHECK (age > 0);\n```\n"},
+    {0, 1, "```sql\nCREATE TABLE notes (id bigint PRIMARY KEY, t text);\n```\n"},
+    {0, 1, "```sql\nALTER TABLE users ALTER COLUMN age SET DEFAULT 1;\n```\n"},
+    {0, 1, "```wait\nfor: 2s\n```\n"},
+    {0, 2, "```sql\nREINDEX INDEX users_email;\n```\n"},
+    {0, 2, "```wait\nfor: 3s\n```\n"},
+    {0, 2, "```sql {batch=100}\nDELETE FROM users WHERE age > 200;\n```\n"},
+    {0, 4, "```sql\nALTER TABLE users DROP CONSTRAINT users_old;\n```\n"},
+    {0, 4, "```sql\nALTER TABLE users ALTER COLUMN memo DROP NOT NULL;\n```\n"},
+    {0, 4, "```sql\nDROP TABLE attic;\n```\n"},
+    {0, 4, "```sql\nDROP INDEX old_idx;\n```\n"},
+    {1, 1, "```sql\nCOMMENT ON TABLE orders IS 'bought';\n```\n"},
+    {1, 1, "```sql\nCREATE TYPE mood AS ENUM ('a', 'b');\n```\n"},
+    {1, 1, "```sql\nALTER TABLE orders ADD CONSTRAINT orders_p FOREIGN KEY (party) REFERENCES parties (id);\n```\n"},
+    {1, 1, "```sql\nALTER TABLE orders SET (fillfactor = 80);\n```\n"},
+    {1, 1,
+     "```sql {as-is lock=short}\nCREATE VIEW public.v AS SELECT 1;\n```\n```sql {check}\nSELECT 1 WHERE "
+     "to_regclass('public.v') IS NULL;\n```\n```sql {rollback}\nDROP VIEW IF EXISTS public.v;\n```\n"},
+    {1, 2, "```sql {batch=100}\nDELETE FROM orders WHERE note = 'x';\n```\n"},
+    {1, 2, "```wait\nfor: 2s\n```\n"},
+};
+
+enum { EXTRAS = sizeof extras / sizeof *extras, EXTRA_PERCENT = 25, PHASES = 4 };
+
+/* Which extras a version has. Those of phases before `from` are as in the version before. */
+static uint32_t draw_extras(struct world *world, uint32_t before, uint32_t from)
 {
-    const char *gap = strstr(runbook, "%s");
-    zdm_buffer_append(out, runbook, gap != NULL ? (size_t)(gap - runbook) : strlen(runbook));
+    uint32_t bits = 0;
+    for (unsigned i = 0; i < EXTRAS; i++) {
+        bool kept = extras[i].phase < from;
+        if (kept ? (before >> i & 1) != 0 : world_chance(world, EXTRA_PERCENT))
+            bits |= UINT32_C(1) << i;
+    }
+    return bits;
+}
+
+/* One base has a column whose default is so long that the plan takes more than one frame. */
+static void write_base(struct zdm_buffer *out, const char *text, size_t n)
+{
+    const char *gap = memmem(text, n, "%s", 2);
+    zdm_buffer_append(out, text, gap != NULL ? (size_t)(gap - text) : n);
     for (unsigned i = 0; gap != NULL && i < ZDM_PIECE_MAX; i++)
         zdm_buffer_append(out, "x", 1);
     if (gap != NULL)
-        zdm_buffer_append(out, gap + 2, strlen(gap + 2));
+        zdm_buffer_append(out, gap + 2, n - (size_t)(gap + 2 - text));
 }
 
-static void make_plan(struct cluster *cluster, const char *runbook, struct cluster_plan *out)
+/* Phase by phase: the base, then what was drawn. */
+static void write_runbook(struct zdm_buffer *out, unsigned plan, uint32_t bits)
+{
+    const char *at = runbooks[plan], *next;
+    for (unsigned phase = 0; *at != '\0'; phase++, at = next) {
+        next = strstr(at + 1, "## Phase");
+        next = next != NULL ? next : at + strlen(at);
+        write_base(out, at, (size_t)(next - at));
+        for (unsigned i = 0; i < EXTRAS; i++)
+            if ((bits >> i & 1) != 0 && extras[i].plan == plan && extras[i].phase == phase)
+                zdm_buffer_puts(out, extras[i].text);
+    }
+}
+
+static void make_version(struct cluster *cluster, unsigned plan, uint32_t bits, struct cluster_version *out)
 {
     struct zdm_buffer text = ZDM_BUFFER_INIT;
     struct zdm_error err = ZDM_ERROR_INIT;
     struct zdm_notes *notes = NULL;
     struct zdm_buffer body = ZDM_BUFFER_INIT;
     struct zdm_envelope envelope;
-    write_runbook(&text, runbook);
+    write_runbook(&text, plan, bits);
     must(zdm_runbook_compile("sim.md", (const char *)text.data, text.len, &out->plan, &notes, &err), &err);
     if (out->plan == NULL) {
-        fprintf(stderr, "simulator: the runbook does not compile: %s\n", notes->findings[0].message);
+        for (size_t i = 0; i < notes->n_findings; i++)
+            if (notes->findings[i].level == ZDM_LEVEL_ERROR)
+                fprintf(stderr, "simulator: the runbook does not compile: %s\n", notes->findings[i].message);
         abort();
     }
     zdm_plan_encode(sim_crypto(), out->plan, &body);
@@ -128,6 +187,33 @@ static void make_plan(struct cluster *cluster, const char *runbook, struct clust
     zdm_buffer_fini(&body);
     zdm_buffer_fini(&text);
     zdm_notes_free(notes);
+}
+
+/* The first, and those that it may be amended to: alike up to some phase. */
+static void make_plan(struct cluster *cluster, unsigned plan)
+{
+    struct cluster_plan *out = &cluster->plans[plan];
+    uint32_t bits = draw_extras(&cluster->world, 0, 1);
+    for (unsigned i = 0; i < CLUSTER_VERSIONS; i++) {
+        make_version(cluster, plan, bits, &out->versions[i]);
+        bits = draw_extras(&cluster->world, bits, (uint32_t)world_between(&cluster->world, 2, PHASES));
+    }
+    out->plan = out->versions[0].plan;
+}
+
+static uint32_t common_phases(void *ctx, const struct sim_db *db, const char *migration, const struct zdm_hash *before,
+                              const struct zdm_hash *after)
+{
+    const struct cluster *cluster = ctx;
+    unsigned plan = cluster_plan_of(cluster, migration);
+    const struct cluster_version *a = cluster_version_of(cluster, plan, before);
+    const struct cluster_version *b = cluster_version_of(cluster, plan, after);
+    uint32_t n = 0;
+    (void)db;
+    while (a != NULL && b != NULL && n < a->plan->n_phases && n < b->plan->n_phases &&
+           zdm_hash_equal(&a->plan->phases[n].digest, &b->plan->phases[n].digest))
+        n++;
+    return n;
 }
 
 /* ---- enrolment: written into the log before the first start, as if the agents had joined long ago ---- */
@@ -297,6 +383,7 @@ static void make_agent(struct cluster *cluster, unsigned number)
         sim_db_init(agent->db, &cluster->world, (int)number + 1, CLUSTER_ROWS);
         agent->db->may_enter = cluster_may_enter;
         agent->db->starts = cluster_starts;
+        agent->db->amended = common_phases;
         agent->db->ctx = cluster;
     } else {
         agent->key = cluster->agents[agent->shard].key;
@@ -338,7 +425,7 @@ void cluster_init(struct cluster *cluster, uint64_t seed, bool verbose)
     cluster->main.store = sim_store_open(&cluster->main.disk, &cluster->world);
     cluster->two = world_chance(&cluster->world, 25);
     for (unsigned i = 0; i < CLUSTER_PLANS; i++)
-        make_plan(cluster, runbooks[i], &cluster->plans[i]);
+        make_plan(cluster, i);
     cluster_listen(cluster);
     for (unsigned i = 0; i < CLUSTER_AGENTS; i++)
         make_agent(cluster, i);
@@ -379,9 +466,11 @@ void cluster_fini(struct cluster *cluster)
     if (cluster->has_copy)
         cluster->copy.ops->close(cluster->copy.self);
     for (unsigned i = 0; i < CLUSTER_PLANS; i++) {
-        zdm_plan_unref(cluster->plans[i].plan);
-        zdm_buffer_fini(&cluster->plans[i].bytes);
-        zdm_buffer_fini(&cluster->plans[i].notes);
+        for (unsigned v = 0; v < CLUSTER_VERSIONS; v++) {
+            zdm_plan_unref(cluster->plans[i].versions[v].plan);
+            zdm_buffer_fini(&cluster->plans[i].versions[v].bytes);
+            zdm_buffer_fini(&cluster->plans[i].versions[v].notes);
+        }
     }
     people_fini(&cluster->people);
 }

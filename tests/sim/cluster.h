@@ -29,7 +29,8 @@ enum {
     CLUSTER_SEAT_NODES = 4, /* the first seat's node; the second's is 8 */
     CLUSTER_SECOND = 9,     /* the second coordinator's node */
     CLUSTER_ROWS = 400,
-    CLUSTER_SENT = 64
+    CLUSTER_SENT = 64,
+    CLUSTER_VERSIONS = 3 /* of a plan: the one that is submitted, and those that it may be amended to */
 };
 
 struct cluster;
@@ -134,6 +135,11 @@ enum cluster_sight {
     SAW_STALE,
     SAW_LIAR,
     SAW_LIE_REFUSED,
+    SAW_AMENDED,
+    SAW_AMENDED_MOVING, /* in the middle of a backfill or a deletion */
+    SAW_AMEND_REFUSED,
+    SAW_AMENDED_AGAIN,
+    SAW_WAITED,
     SAW_SIGHTS
 };
 
@@ -166,10 +172,15 @@ struct cluster {
     struct cluster_agent agents[CLUSTER_AGENTS];
     struct sim_operator seats[CLUSTER_SEATS];
     bool meddling; /* people do what comes to mind */
+    bool amending; /* people change plans that are under way */
     struct cluster_plan {
-        struct zdm_plan *plan;
-        struct zdm_buffer bytes; /* the signed plan as uploaded */
-        struct zdm_buffer notes;
+        struct zdm_plan *plan; /* the first version; borrowed */
+        struct cluster_version {
+            struct zdm_plan *plan;
+            struct zdm_buffer bytes; /* the signed plan as uploaded */
+            struct zdm_buffer notes;
+            bool asked; /* somebody wanted it */
+        } versions[CLUSTER_VERSIONS];
         enum person submitter;
         bool back;      /* people want it undone in the end */
         unsigned tries; /* to get it back */
@@ -201,6 +212,9 @@ void cluster_restart_database(struct cluster *cluster, unsigned number, int64_t 
 bool cluster_step(struct cluster *cluster, int64_t until_ms);
 /* At the end: the chain holds, and replaying the log gives the state that lives. */
 void cluster_check_log(struct cluster *cluster);
+/* The version of a plan with that hash, NULL for none. */
+const struct cluster_version *cluster_version_of(const struct cluster *cluster, unsigned plan,
+                                                 const struct zdm_hash *hash);
 /* What the coordinator knows of a plan's migration; NULL while it is dead or was not told of it. */
 const struct coord_migration *cluster_migration(const struct cluster *cluster, unsigned plan);
 /* At the end of a run: what the databases have seen. */

@@ -32,6 +32,15 @@ unsigned cluster_plan_of(const struct cluster *cluster, const char *migration)
     return i;
 }
 
+const struct cluster_version *cluster_version_of(const struct cluster *cluster, unsigned plan,
+                                                 const struct zdm_hash *hash)
+{
+    for (unsigned i = 0; i < CLUSTER_VERSIONS; i++)
+        if (zdm_hash_equal(&cluster->plans[plan].versions[i].plan->hash, hash))
+            return &cluster->plans[plan].versions[i];
+    return NULL;
+}
+
 const struct coord_migration *cluster_migration(const struct cluster *cluster, unsigned plan)
 {
     if (cluster->main.driver == NULL)
@@ -207,7 +216,9 @@ bool cluster_may_enter(void *ctx, const struct sim_db *of, const struct zdm_plan
     const struct zdm_phase *entered = zdm_plan_phase(plan, phase);
     unsigned which = cluster_plan_of(cluster, plan->id);
     (void)of;
-    if (which == CLUSTER_PLANS || !zdm_hash_equal(&plan->hash, &cluster->plans[which].plan->hash))
+    const struct cluster_version *version =
+        which < CLUSTER_PLANS ? cluster_version_of(cluster, which, &plan->hash) : NULL;
+    if (version == NULL || !version->asked)
         return false; /* invariant 2: not the plan that the operator signed */
     bool alone = entered->class == ZDM_PHASE_EXPAND || entered->class == ZDM_PHASE_MIGRATE;
     if (alone || cluster->lying)

@@ -57,6 +57,11 @@ const char *cluster_sight_name(enum cluster_sight sight)
         [SAW_INCLUDED] = "a shard that was included again",
         [SAW_STALE] = "a request that had seen an older state",
         [SAW_LIAR] = "a lying coordinator",
+        [SAW_AMENDED] = "a plan that was amended",
+        [SAW_AMENDED_MOVING] = "a plan that was amended in the middle of a batch",
+        [SAW_AMEND_REFUSED] = "an amendment that was refused",
+        [SAW_AMENDED_AGAIN] = "a plan that was amended twice",
+        [SAW_WAITED] = "a wait of a plan",
         [SAW_LIE_REFUSED] = "an agent that refused what nobody signed",
     };
     return names[sight];
@@ -138,6 +143,7 @@ void cluster_see_everything(struct cluster *cluster)
     bool *saw = cluster->saw;
     for (unsigned i = 0; i < CLUSTER_SEATS; i++) {
         saw[SAW_UNDO_REFUSED] |= cluster->seats[i].refused[ZDM_VERB_ROLLBACK] > 0;
+        saw[SAW_AMEND_REFUSED] |= cluster->seats[i].amends_refused > 0;
         saw[SAW_WITHDRAWN] |= cluster->seats[i].done[ZDM_VERB_REVOKE_APPROVAL] > 0;
     }
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++) {
@@ -151,5 +157,9 @@ void cluster_see_everything(struct cluster *cluster)
         saw[SAW_PURGED] |= db->purged > 0;
         saw[SAW_LEFTOVERS_PURGED] |= db->dropped_leftovers > 0;
         saw[SAW_SHARD_RESTORED] |= db->restores > 0;
+        saw[SAW_AMENDED] |= db->amends > 0;
+        saw[SAW_AMENDED_AGAIN] |= db->amends > 1;
+        saw[SAW_AMENDED_MOVING] |= db->amends_inside > 0;
+        saw[SAW_WAITED] |= db->done[ZDM_ACTION_GATE_WAIT] > 0;
     }
 }

@@ -49,7 +49,9 @@ static void check_order(struct cluster *cluster, const struct cluster_coordinato
     if (there == NULL || !zdm_hash_equal(there, &directive->fence.anchor))
         cluster_fail(cluster, "an order of %s for %s went out whose generation %llu is not in the log",
                      directive->migration, directive->shard, (unsigned long long)directive->fence.generation);
-    if (plan == CLUSTER_PLANS || !zdm_hash_equal(&directive->plan_hash, &cluster->plans[plan].plan->hash))
+    const struct cluster_version *version =
+        plan < CLUSTER_PLANS ? cluster_version_of(cluster, plan, &directive->plan_hash) : NULL;
+    if (version == NULL || !version->asked)
         cluster_fail(cluster, "an order went out for a plan that nobody submitted");
 }
 

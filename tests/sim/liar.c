@@ -128,7 +128,7 @@ static void hear(struct liar *liar, struct visitor *visitor, const struct zdm_re
 static void give_plan(struct liar *liar, struct visitor *visitor, const struct zdm_piece *wanted)
 {
     for (unsigned i = 0; i < CLUSTER_PLANS; i++) {
-        const struct cluster_plan *plan = &liar->cluster->plans[i];
+        const struct cluster_version *plan = &liar->cluster->plans[i].versions[0];
         if (!zdm_hash_equal(&plan->plan->hash, &wanted->hash) || wanted->offset >= plan->bytes.len)
             continue;
         size_t left = plan->bytes.len - wanted->offset;

@@ -212,6 +212,10 @@ void mind_push(struct cluster *cluster)
         cluster_recover(cluster);
         return;
     }
+    if (cluster->amending && cluster_migration(cluster, plan) != NULL && world_chance(&cluster->world, 6)) {
+        mind_amend(cluster, plan);
+        return;
+    }
     if (!push_one(cluster, plan))
         push_one(cluster, (plan + 1) % CLUSTER_PLANS);
 }

@@ -19,6 +19,8 @@ void mind_select(struct zdm_request *request, const char *shard);
 /* A verb that carries nothing. */
 void mind_do(struct cluster *cluster, unsigned plan, enum zdm_verb verb, const char *shard);
 void mind_submit(struct cluster *cluster, unsigned plan);
+/* Another version of the plan for the migration that is under way. */
+void mind_amend(struct cluster *cluster, unsigned plan);
 void mind_publish_trust(struct cluster *cluster);
 void mind_approve(struct cluster *cluster, unsigned plan, const struct coord_migration *m, enum zdm_verb verb,
                   enum zdm_approval_action action, uint32_t phase);

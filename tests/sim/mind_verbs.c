@@ -98,17 +98,33 @@ void mind_do(struct cluster *cluster, unsigned plan, enum zdm_verb verb, const c
 
 /* ---- Submitting ---- */
 
-void mind_submit(struct cluster *cluster, unsigned plan)
+static void upload(struct cluster *cluster, unsigned plan, size_t version, bool amend)
 {
-    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT};
-    const struct cluster_plan *of = &cluster->plans[plan];
+    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT, .amend = amend};
+    const struct cluster_version *of = &cluster->plans[plan].versions[version];
     struct sim_operator *seat = mind_chair(cluster);
     if (seat == NULL)
         return;
+    for (unsigned i = 0; i < CLUSTER_VERSIONS; i++) /* some were drawn alike */
+        cluster->plans[plan].versions[i].asked |=
+            zdm_hash_equal(&cluster->plans[plan].versions[i].plan->hash, &of->plan->hash);
     request.plan_hash = of->plan->hash;
     seat->uploads[0] = (struct operator_upload){of->bytes.data, of->bytes.len};
     seat->uploads[1] = (struct operator_upload){of->notes.data, of->notes.len};
-    mind_ask(cluster, of->submitter, plan, &request);
+    mind_ask(cluster, cluster->plans[plan].submitter, plan, &request);
+}
+
+void mind_submit(struct cluster *cluster, unsigned plan)
+{
+    const struct coord_migration *m = cluster_migration(cluster, plan);
+    const struct cluster_version *before = m != NULL ? cluster_version_of(cluster, plan, &m->plan->hash) : NULL;
+    size_t version = before != NULL ? (size_t)(before - cluster->plans[plan].versions) : 0;
+    upload(cluster, plan, version, false); /* rolled back everywhere: the same again */
+}
+
+void mind_amend(struct cluster *cluster, unsigned plan)
+{
+    upload(cluster, plan, (size_t)world_between(&cluster->world, 0, CLUSTER_VERSIONS - 1), true);
 }
 
 void mind_publish_trust(struct cluster *cluster)

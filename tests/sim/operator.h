@@ -44,7 +44,8 @@ struct sim_operator {
     uint64_t echo_seq;
     uint64_t echoes;                                        /* answered twice */
     uint64_t done[OPERATOR_VERBS], refused[OPERATOR_VERBS]; /* answers, by verb */
-    bool contradicted;                                      /* a second answer differed from the first */
+    uint64_t amends_refused;
+    bool contradicted; /* a second answer differed from the first */
 
     struct zdm_id answered[OPERATOR_ANSWERS_MAX]; /* ids of requests answered with ZDM_OK, */
     uint64_t answered_at[OPERATOR_ANSWERS_MAX];   /* and their positions in the log */

@@ -286,8 +286,13 @@ static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pe
     case AGENT_RUN_HIDE:
     case AGENT_RUN_REINDEX:
     case AGENT_RUN_LONG_SQL:
-    case AGENT_RUN_WAIT:
         wrong = sim_schema_do(&truth->schema, op->plan, op->step, sim_db_wall_ms(db));
+        sim_journal_go_to(db, journal, op->plan, op->step + 1);
+        break;
+    case AGENT_RUN_WAIT:
+        result->wait_ms = sim_schema_wait(&truth->schema, op->plan, op->step, sim_db_wall_ms(db));
+        if (result->wait_ms > 0)
+            return AGENT_EARLY;
         sim_journal_go_to(db, journal, op->plan, op->step + 1);
         break;
     case AGENT_RUN_INDEX_BUILD:
@@ -360,6 +365,8 @@ static enum agent_outcome do_run(struct sim_db *db, const struct sim_pending *pe
         return AGENT_FAIL;
     }
     enum agent_outcome outcome = change(db, pending, journal, result);
+    if (outcome == AGENT_OK && op->step != 0)
+        (right_for(op->run) == RIGHT_BACK ? db->undone : db->done)[zdm_plan_step(op->plan, op->step)->action]++;
     if (outcome == AGENT_OK || outcome == AGENT_ALREADY)
         sim_journal_report(result, journal);
     return outcome;

@@ -18,7 +18,7 @@
 #include "tests/sim/sim_schema.h"
 #include "tests/sim/world.h"
 
-enum { SIM_DB_JOURNALS_MAX = 4, SIM_DB_SPENT_MAX = 256 };
+enum { SIM_DB_JOURNALS_MAX = 4, SIM_DB_PLANS_MAX = 12, SIM_DB_SPENT_MAX = 256 };
 
 struct sim_db_faults {
     unsigned lock_percent;     /* the lock is not got */
@@ -59,7 +59,7 @@ struct sim_db_content {
     struct agent_journal journals[SIM_DB_JOURNALS_MAX];
     struct sim_db_truth truths[SIM_DB_JOURNALS_MAX];
     size_t n_journals;
-    struct sim_db_plan plans[SIM_DB_JOURNALS_MAX];
+    struct sim_db_plan plans[SIM_DB_PLANS_MAX];
     size_t n_plans;
     struct zdm_id spent[SIM_DB_SPENT_MAX];
     size_t n_spent;
@@ -90,9 +90,13 @@ struct sim_db {
     /* So that a run can show that it was not idle. */
     uint64_t batches, lost_answers, fenced, locks, retries, leftovers;
     uint64_t let_in, purged_now, refused_spent, early, purged, dropped_leftovers, undone_parts, images_back, restores,
-        half_undone, no_column;
+        half_undone, no_column, amends, amends_inside;
     /* Asked before a step of a phase begins to change the database: may this shard be in that phase now? */
     bool (*may_enter)(void *ctx, const struct sim_db *db, const struct zdm_plan *plan, uint32_t phase);
+    uint64_t done[ZDM_ACTION_LAST + 1], undone[ZDM_ACTION_LAST + 1]; /* steps, or parts of them, by action */
+    /* Another plan takes the place of the one that the journal knew: how many of the first phases are the same? */
+    uint32_t (*amended)(void *ctx, const struct sim_db *db, const char *migration, const struct zdm_hash *before,
+                        const struct zdm_hash *after);
     /* Told when an agent gives it something to do. */
     void (*starts)(void *ctx, int node, const struct agent_op *op);
     void *ctx;

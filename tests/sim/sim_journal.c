@@ -187,7 +187,7 @@ void sim_journal_store_plan(struct sim_db *db, const struct sim_pending *pending
     size_t i = 0;
     while (i < now->n_plans && !zdm_hash_equal(&now->plans[i].hash, &pending->op.digest))
         i++;
-    if (i == SIM_DB_JOURNALS_MAX)
+    if (i == SIM_DB_PLANS_MAX)
         abort();
     if (i == now->n_plans)
         now->n_plans++;
@@ -209,6 +209,34 @@ static struct agent_journal *new_row(struct sim_db *db, const char *migration)
     return journal;
 }
 
+/* What people let in they let in for the plan that they saw; where all that was entered is the same, that stays. */
+static void take_plan(struct sim_db *db, struct agent_journal *journal, const struct sim_pending *pending)
+{
+    struct sim_db_truth *truth = sim_db_truth(db, journal);
+    bool first = zdm_hash_is_zero(&journal->plan_hash);
+    if (zdm_hash_equal(&journal->plan_hash, &pending->plan_hash))
+        return;
+    if (!first && db->amended != NULL) {
+        uint32_t common = db->amended(db->ctx, db, journal->migration, &journal->plan_hash, &pending->plan_hash);
+        const char *wrong = sim_schema_amend(&truth->schema, pending->op.plan, common);
+        if (journal->step > zdm_plan_first_after(pending->op.plan, common))
+            wrong = "a plan was taken over whose steps that were done are others";
+        if (wrong != NULL)
+            db->violation = wrong;
+        db->amends++;
+        db->amends_inside += journal->cursor != NULL;
+    }
+    journal->plan_hash = pending->plan_hash;
+    if (pending->op.amends) /* what was let in was let in by phases that are the same */
+        return;
+    journal->entered_phase = 0;
+    journal->purge_now = journal->purge_generation_now = false;
+    journal->purge_generation = 0;
+    truth->rights.entered = 0;
+    truth->rights.purge_now = truth->rights.leftovers_now = false;
+    truth->rights.leftovers_under = 0;
+}
+
 static void take_order(struct sim_db *db, struct agent_journal *journal, const struct sim_pending *pending)
 {
     struct sim_db_truth *truth = sim_db_truth(db, journal);
@@ -224,7 +252,7 @@ static void take_order(struct sim_db *db, struct agent_journal *journal, const s
     copy_envelope(&journal->directive, &pending->envelope);
     journal->accepted = pending->offered;
     journal->digest = pending->op.digest;
-    journal->plan_hash = pending->plan_hash;
+    take_plan(db, journal, pending);
     if (pending->op.trust_version > journal->trust_version)
         journal->trust_version = pending->op.trust_version;
     truth->paused = pending->mode == ZDM_MODE_PAUSE;

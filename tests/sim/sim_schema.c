@@ -17,7 +17,9 @@ static uint32_t find(const struct zdm_plan *plan, enum zdm_action action, const 
 {
     for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
         const struct zdm_step *step = zdm_plan_step(plan, o);
-        if (step->action == action && same(step->table.name, like->table.name) &&
+        bool same_table =
+            step->table.name == NULL ? like->table.name == NULL : same(step->table.name, like->table.name);
+        if (step->action == action && same_table &&
             (by_column ? same(step->column, like->column) : same(step->object, like->object)))
             return o;
     }
@@ -26,33 +28,70 @@ static uint32_t find(const struct zdm_plan *plan, enum zdm_action action, const 
 
 uint32_t sim_schema_hides(const struct zdm_plan *plan, const struct zdm_step *purge)
 {
+    if (purge->action == ZDM_ACTION_PURGE_TABLE)
+        return find(plan, ZDM_ACTION_HIDE_TABLE, purge, false);
+    if (purge->action == ZDM_ACTION_PURGE_INDEX)
+        return find(plan, ZDM_ACTION_HIDE_INDEX, purge, false);
     return find(plan, ZDM_ACTION_HIDE_COLUMN, purge, true);
+}
+
+static bool is_fill(const struct zdm_step *step)
+{
+    return step->action == ZDM_ACTION_BACKFILL || step->action == ZDM_ACTION_DELETE;
 }
 
 unsigned sim_schema_fill(const struct zdm_plan *plan, uint32_t step)
 {
     unsigned n = 0;
     for (uint32_t o = 1; o < step; o++)
-        n += zdm_plan_step(plan, o)->action == ZDM_ACTION_BACKFILL;
+        n += is_fill(zdm_plan_step(plan, o));
     return n < SIM_FILLS_MAX ? n : SIM_FILLS_MAX - 1;
 }
 
 static bool keeps_images(const struct zdm_step *step)
 {
-    return step->action == ZDM_ACTION_BACKFILL && step->inverse == ZDM_INVERSE_IMAGES;
+    return is_fill(step) && step->inverse == ZDM_INVERSE_IMAGES;
+}
+
+/* Of something that stands hidden. */
+static bool is_purge(const struct zdm_step *step)
+{
+    return step->action == ZDM_ACTION_PURGE_COLUMN || step->action == ZDM_ACTION_PURGE_TABLE ||
+           step->action == ZDM_ACTION_PURGE_INDEX;
+}
+
+/* Takes something away so that it can come back. */
+static bool hides(const struct zdm_step *step)
+{
+    return step->action == ZDM_ACTION_HIDE_COLUMN || step->action == ZDM_ACTION_HIDE_TABLE ||
+           step->action == ZDM_ACTION_HIDE_INDEX || step->action == ZDM_ACTION_LIFT_CONSTRAINT ||
+           step->action == ZDM_ACTION_DROP_NOT_NULL;
+}
+
+/* The step whose constraint a later one validates or drops. */
+static uint32_t constraint_of(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    static const enum zdm_action makers[] = {ZDM_ACTION_ADD_CHECK, ZDM_ACTION_ADD_FOREIGN_KEY,
+                                             ZDM_ACTION_ADD_PARTITION_CHECK};
+    uint32_t found = 0;
+    for (size_t i = 0; i < sizeof makers / sizeof *makers && found == 0; i++)
+        found = find(plan, makers[i], step, false);
+    return found != 0 ? found : step->ordinal;
 }
 
 /* The place in which the step's deed is seen. */
 static uint32_t place_of(const struct zdm_plan *plan, const struct zdm_step *step)
 {
     if (step->action == ZDM_ACTION_VALIDATE || step->action == ZDM_ACTION_DROP_CONSTRAINT)
-        return find(plan, ZDM_ACTION_ADD_CHECK, step, false);
+        return constraint_of(plan, step);
     if (step->action == ZDM_ACTION_SYNC_REMOVE)
         return step->sync_step;
-    if (step->action == ZDM_ACTION_PURGE_COLUMN)
+    if (is_purge(step))
         return sim_schema_hides(plan, step);
-    if (step->action == ZDM_ACTION_PURGE_IMAGES)
-        return find(plan, ZDM_ACTION_BACKFILL, step, false);
+    if (step->action == ZDM_ACTION_PURGE_IMAGES) {
+        uint32_t fill = find(plan, ZDM_ACTION_BACKFILL, step, false);
+        return fill != 0 ? fill : find(plan, ZDM_ACTION_DELETE, step, false);
+    }
     return step->ordinal;
 }
 
@@ -62,16 +101,17 @@ enum agent_proof sim_schema_look(const struct sim_schema *schema, const struct z
     const struct zdm_step *step = zdm_plan_step(plan, ordinal);
     enum sim_made made = schema->made[place_of(plan, step)];
     bool done = made == SIM_THERE || made == SIM_VALID || made == SIM_REVERSE;
-    if (step->kind == ZDM_STEP_BACKFILL || step->kind == ZDM_STEP_CHECK)
+    if (step->kind == ZDM_STEP_BACKFILL || step->kind == ZDM_STEP_CHECK || step->action == ZDM_ACTION_REINDEX ||
+        step->action == ZDM_ACTION_GATE_WAIT)
         done = journalled;
     else if (step->action == ZDM_ACTION_VALIDATE)
         done = made == SIM_VALID;
     else if (step->action == ZDM_ACTION_DROP_CONSTRAINT || step->action == ZDM_ACTION_SYNC_REMOVE ||
              step->action == ZDM_ACTION_PURGE_IMAGES)
         done = made == SIM_ABSENT;
-    else if (step->action == ZDM_ACTION_HIDE_COLUMN)
+    else if (hides(step))
         done = made == SIM_HIDDEN;
-    else if (step->action == ZDM_ACTION_PURGE_COLUMN)
+    else if (is_purge(step))
         done = made == SIM_PURGED;
     if (made == SIM_INVALID)
         return AGENT_PROOF_LEFTOVER;
@@ -171,9 +211,10 @@ const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan
     case ZDM_ACTION_PURGE_TABLE:
     case ZDM_ACTION_PURGE_INDEX:
         if (*place != SIM_HIDDEN)
-            return "a column was purged that was not hidden";
+            return "something was purged that was not hidden";
         *place = SIM_PURGED;
-        schema->n_leftovers = 0;
+        if (step->action == ZDM_ACTION_PURGE_COLUMN)
+            schema->n_leftovers = 0;
         if (step->sync_step != 0)
             schema->made[step->sync_step] = SIM_ABSENT;
         break;
@@ -193,15 +234,15 @@ const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan
     case ZDM_ACTION_CREATE_TABLE:
     case ZDM_ACTION_CREATE_TYPE:
     case ZDM_ACTION_ADD_VALUE:
-    case ZDM_ACTION_REINDEX:
     case ZDM_ACTION_ADD_PARTITION_CHECK:
     case ZDM_ACTION_ATTACH_PARTITION:
     case ZDM_ACTION_DETACH_PARTITION:
     case ZDM_ACTION_DELETE:
     case ZDM_ACTION_AS_IS:
-    case ZDM_ACTION_GATE_WAIT:
         *place = SIM_THERE;
         break;
+    case ZDM_ACTION_REINDEX: /* leaves nothing to see but the journal */
+    case ZDM_ACTION_GATE_WAIT:
     case ZDM_ACTION_CHECK_QUERY:
     case ZDM_ACTION_CHECK_COMPARE:
     case ZDM_ACTION_GATE_FLAG:
@@ -223,16 +264,26 @@ bool sim_schema_lacks_target(const struct sim_schema *schema, const struct zdm_p
 
 /* ---- Back ---- */
 
+/* What was made goes out of sight. */
+static const char *leave(struct sim_schema *schema, uint32_t made, int64_t now_ms)
+{
+    if (schema->made[made] == SIM_ABSENT)
+        return NULL;
+    schema->made[made] = SIM_ABSENT;
+    if (schema->n_leftovers == SIM_LEFTOVERS_MAX)
+        return "more was left by rollbacks than the simulator counts";
+    schema->leftovers[schema->n_leftovers++] = now_ms;
+    return NULL;
+}
+
 /* The column goes out of sight with all that stood in it. */
 static const char *hide_added(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t add, int64_t now_ms)
 {
     const struct zdm_step *column = zdm_plan_step(plan, add);
-    if (schema->made[add] == SIM_ABSENT)
-        return NULL;
-    schema->made[add] = SIM_ABSENT;
-    if (schema->n_leftovers == SIM_LEFTOVERS_MAX)
-        return "more was left by rollbacks than the simulator counts";
-    schema->leftovers[schema->n_leftovers++] = now_ms;
+    bool was_there = schema->made[add] != SIM_ABSENT;
+    const char *wrong = leave(schema, add, now_ms);
+    if (!was_there || wrong != NULL)
+        return wrong;
     for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
         const struct zdm_step *step = zdm_plan_step(plan, o);
         if (step->action != ZDM_ACTION_BACKFILL)
@@ -256,7 +307,7 @@ void sim_schema_keep_images(struct sim_schema *schema, uint32_t ordinal, int64_t
 
 void sim_schema_unfilled(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t ordinal)
 {
-    if (zdm_plan_step(plan, ordinal)->action == ZDM_ACTION_BACKFILL)
+    if (is_fill(zdm_plan_step(plan, ordinal)))
         schema->again[sim_schema_fill(plan, ordinal)] = true;
 }
 
@@ -310,11 +361,46 @@ const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op
         return unhide(schema, step);
     if (op->run == AGENT_RUN_UNDO_DDL && step->action == ZDM_ACTION_ADD_COLUMN)
         return hide_added(schema, op->plan, op->step, now_ms);
+    if (op->run == AGENT_RUN_UNDO_DDL &&
+        (step->action == ZDM_ACTION_CREATE_TABLE || step->action == ZDM_ACTION_CREATE_TYPE))
+        return leave(schema, op->step, now_ms);
     if (op->run == AGENT_RUN_UNDO_REMOVE)
         schema->made[step->sync_step] = SIM_THERE;
     else
         schema->made[op->step] = SIM_ABSENT; /* INDEX_DROP, UNDO_DDL; RESTORE: the column is as it was */
     return NULL;
+}
+
+/* ---- Waits, and other plans ---- */
+
+int64_t sim_schema_wait(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t ordinal, int64_t now_ms)
+{
+    const struct zdm_wait_gate *wait = zdm_plan_step(plan, ordinal)->wait;
+    if (schema->waits_since_ms[ordinal] == 0)
+        schema->waits_since_ms[ordinal] = now_ms;
+    int64_t left = schema->waits_since_ms[ordinal] + wait->for_ms - now_ms;
+    if (left > 0)
+        return left;
+    schema->waits_since_ms[ordinal] = 0;
+    return 0;
+}
+
+const char *sim_schema_amend(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t common)
+{
+    uint32_t first = zdm_plan_first_after(plan, common), fill = sim_schema_fill(plan, first);
+    const char *wrong = NULL;
+    for (uint32_t o = first; o <= SIM_STEPS_MAX; o++) {
+        if (schema->made[o] != SIM_ABSENT)
+            wrong = "a plan was amended over something that stands there";
+        schema->hidden_at_ms[o] = schema->waits_since_ms[o] = 0;
+    }
+    for (; fill < SIM_FILLS_MAX; fill++) {
+        memset(schema->counters[fill], 0, sizeof schema->counters[fill]);
+        schema->again[fill] = false;
+    }
+    for (uint32_t p = common + 1; p <= SIM_PHASES_MAX; p++)
+        schema->is_proven[p] = false;
+    return wrong;
 }
 
 /* ---- Hidden things ---- */

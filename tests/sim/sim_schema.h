@@ -14,10 +14,10 @@
 #include "agent/engine/engine.h"
 
 enum {
-    SIM_STEPS_MAX = 32,
+    SIM_STEPS_MAX = 40,
     SIM_PHASES_MAX = 8,
     SIM_ROWS_MAX = 512,
-    SIM_FILLS_MAX = 3, /* backfills of one plan */
+    SIM_FILLS_MAX = 5, /* backfills and deletions of one plan */
     SIM_LEFTOVERS_MAX = 64
 };
 
@@ -41,8 +41,9 @@ struct sim_schema {
     uint8_t made[SIM_STEPS_MAX + 1]; /* enum sim_made, by ordinal */
     uint8_t counters[SIM_FILLS_MAX][SIM_ROWS_MAX];
     bool again[SIM_FILLS_MAX]; /* journalled as undone, and its rows are still filled: it passes over them */
-    int64_t hidden_at_ms[SIM_STEPS_MAX + 1]; /* of HIDE COLUMN, and of images: when they were begun */
-    int64_t leftovers[SIM_LEFTOVERS_MAX];    /* when rollbacks hid something that is still there */
+    int64_t hidden_at_ms[SIM_STEPS_MAX + 1];   /* of HIDE COLUMN, and of images: when they were begun */
+    int64_t waits_since_ms[SIM_STEPS_MAX + 1]; /* a wait was begun; 0: no */
+    int64_t leftovers[SIM_LEFTOVERS_MAX];      /* when rollbacks hid something that is still there */
     size_t n_leftovers;
     struct sim_picture proven[SIM_PHASES_MAX + 1]; /* as it was when each phase was first proven */
     bool is_proven[SIM_PHASES_MAX + 1];
@@ -62,6 +63,11 @@ const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan
 bool sim_schema_lacks_target(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t sync);
 /* One part of the way back. */
 const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms);
+/* One look at a wait: 0, it is over and done; else milliseconds until the next look. */
+int64_t sim_schema_wait(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step, int64_t now_ms);
+/* Another plan has the same first phases, `common` of them: what is remembered of the others is forgotten. NULL, or
+ * what must never happen: something of them is still there. */
+const char *sim_schema_amend(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t common);
 /* A batch of before-images is written back; the last one takes their table away. How many rows. */
 uint32_t sim_schema_images_back(struct sim_schema *schema, const struct agent_op *op, uint32_t rows);
 /* A backfill is journalled as undone: when it goes forward again before its column is hidden, it finds it filled. */

@@ -8,7 +8,7 @@
 #include "common/base/buffer.h"
 #include "coordinator/core/core.h"
 #include "tests/sim/liar.h"
-#include "tests/sim/mind.h"
+#include "tests/sim/mind_private.h"
 
 enum {
     STORM_MS = 90000,
@@ -43,6 +43,8 @@ void storm_draw(struct world *world, struct storm *storm)
     storm->second_percent = (unsigned)world_between(world, 0, 6);
     storm->lying = world_chance(world, 12);
     storm->database.leftover_percent = (unsigned)world_between(world, 0, 60);
+    /* Where a log or a shard falls back to what it was before an amendment, only people can say which plan holds. */
+    storm->amending = !storm->lying && storm->log_percent == 0 && storm->restore_percent == 0;
 }
 
 static void people_act(struct cluster *cluster, bool meddle)
@@ -229,6 +231,7 @@ void storm_rage(struct cluster *cluster, const struct storm *storm)
         cluster->dbs[i].faults = storm->database;
     for (unsigned i = 0; i < CLUSTER_PLANS; i++)
         cluster->plans[i].back = world_chance(&cluster->world, 30);
+    cluster->amending = storm->amending && !cluster->two && !storm->long_silence;
     if (storm->long_silence)
         cluster->dbs[0].faults = (struct sim_db_faults){.lock_percent = 100};
     while (cluster->world.now_ms < end && run_until(cluster, cluster->world.now_ms + FAULT_EVERY_MS)) {
@@ -272,14 +275,43 @@ void storm_lie(struct cluster *cluster)
     liar_stop(cluster);
 }
 
+/* What the first shard that is not done waits for, as far as its agent says. */
+static void tell_unfinished(struct cluster *cluster)
+{
+    const struct coord_view *view = coord_driver_view(cluster->main.driver);
+    struct coord_release release[CLUSTER_SHARDS];
+    for (unsigned plan = 0; plan < CLUSTER_PLANS; plan++) {
+        const struct coord_migration *m = cluster_migration(cluster, plan);
+        for (size_t i = 0; m != NULL && m->mode != COORD_ENDED && i < m->n_shards; i++) {
+            const struct coord_shard *s = &m->shards[i];
+            const struct zdm_migration_report *report = coord_view_report(view, &s->actor, m->id);
+            world_tell(&cluster->world, "%s of %s is %s at %u of %u, opened %u", s->name, m->id,
+                       coord_status_name(s->status), s->at, s->goal, s->opened);
+            if (s->status == COORD_DONE)
+                continue;
+            coord_releasable(coord_driver_state(cluster->main.driver), view, m, mind_wall(cluster), release);
+            cluster_fail(cluster,
+                         "not finished %d s after the last fault: %s of %s is %s at %u of %u, opened %u, hold %d: %s",
+                         PEACE_MS / 1000, s->name, m->id, coord_status_name(s->status), s->at, s->goal, s->opened,
+                         (int)release[i].hold,
+                         report == NULL               ? "nothing is heard of it"
+                         : report->error[0] != 0      ? report->error
+                         : report->blocked_by[0] != 0 ? report->blocked_by
+                                                      : zdm_agent_state_name(report->state));
+        }
+    }
+    cluster_fail(cluster, "not finished %d s after the last fault", PEACE_MS / 1000);
+}
+
 void storm_end(struct cluster *cluster)
 {
     world_tell(&cluster->world, "peace");
+    cluster->amending = false;
     heal(cluster);
     int64_t end = cluster->world.now_ms + PEACE_MS;
     while (!mind_is_content(cluster) && cluster->world.now_ms < end &&
            run_until(cluster, cluster->world.now_ms + FAULT_EVERY_MS))
         people_act(cluster, false);
     if (!mind_is_content(cluster))
-        cluster_fail(cluster, "not finished %d s after the last fault", PEACE_MS / 1000);
+        tell_unfinished(cluster);
 }

@@ -13,6 +13,7 @@ struct storm {
     unsigned double_percent, full_percent, unknown_percent, broken_percent;
     unsigned restore_percent, log_percent, second_percent;
     bool people_meddle;
+    bool amending;     /* people change plans that are under way */
     bool lying;        /* afterwards a liar has the coordinator's key */
     bool long_silence; /* a shard that nobody hears for longer than a lease, and that cannot get on meanwhile */
 };
