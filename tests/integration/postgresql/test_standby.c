@@ -37,6 +37,15 @@ static void have_standby(struct rig *r)
     }
 }
 
+/* A standby has said how far it is a moment after it began to stream. */
+static void wait_for_streams(struct rig *r, long n)
+{
+    for (long waited = 0; rig_number(r, "SELECT count(replay_lsn) FROM pg_stat_replication") < n; waited += 20) {
+        assert_true(waited < PATIENCE_MS);
+        sleep_ms(20);
+    }
+}
+
 static PGconn *read_there(struct rig *r, const char *sql)
 {
     PGconn *conn = PQconnectdb(test_pg_dsn(standby, "app_user", r->database));
@@ -147,6 +156,7 @@ static void second_standby_is_not_guarded_by_the_first(void **state)
     users(r, "");
     open_with_standby(r);
     struct test_pg *other = test_pg_standby(r->pg, "b3", NULL);
+    wait_for_streams(r, 2);
     have_standby(r);
     BLOCKED(r, "replica b3 ", "is not guarded");
     rig_step(r, 1)->unguarded = true;
@@ -182,6 +192,7 @@ static void replica_that_cannot_be_reached_is_not_guarded(void **state)
     char dsn[DSN_SIZE];
     users(r, "");
     struct test_pg *away = test_pg_standby(r->pg, "b4", NULL);
+    wait_for_streams(r, 2);
     have_standby(r);
     snprintf(dsn, sizeof dsn, "%s", test_pg_tcp_dsn(away, "zdm_agent", r->database));
     char first[DSN_SIZE];
@@ -243,6 +254,7 @@ static void standby_that_was_promoted_is_not_guarded(void **state)
     char dsn[DSN_SIZE];
     users(r, "");
     struct test_pg *leaving = test_pg_standby(r->pg, "b5", NULL);
+    wait_for_streams(r, 2);
     have_standby(r);
     char first[DSN_SIZE];
     snprintf(first, sizeof first, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
