@@ -29,8 +29,8 @@ static bool may_be_batched(struct deletion *d)
                  "a DELETE with WITH cannot be done row by row");
     if (d->stmt->n_using_clause > 0)
         rb_error(rb, "delete-using", rb_at_word(s, 0, "using"),
-                 "Name the rows by their own columns. Where another table says which, mark them first: add a column, "
-                 "let the application fill it, and delete by it.",
+                 "Write a subquery: WHERE b_id IN (SELECT b.id FROM b WHERE …), or WHERE EXISTS (SELECT FROM b WHERE "
+                 "b.id = b_id).",
                  "a DELETE that reads another table (USING) cannot be done row by row");
     if (d->stmt->n_returning_list > 0)
         rb_error(rb, "delete-returning", rb_at_word(s, 0, "returning"), "Leave RETURNING out.",
@@ -56,6 +56,7 @@ static bool read_condition(struct deletion *d)
                  "a DELETE without WHERE would delete every row, and keep each of them a second time");
         return false;
     }
+    d->condition.queries = RB_QUERIES_ANY;
     if (!rb_expr_examine(s, d->stmt->relation, d->stmt->where_clause, "the condition", &d->condition))
         return false;
     struct rb_place at = rb_at_word(s, 0, "where");

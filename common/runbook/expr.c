@@ -19,6 +19,7 @@ struct examination {
     const PgQuery__RangeVar *table;
     const char *what;
     struct rb_expr *out;
+    const struct rb_scope *scope; /* of the subquery that is being looked at */
     bool failed;
 };
 
@@ -61,8 +62,36 @@ static bool is_system_column(const char *name)
     return false;
 }
 
+/* Inside of a subquery only what means the row that is changed is of interest. */
+static void examine_inner_column(struct examination *e, const PgQuery__ColumnRef *ref)
+{
+    struct rb *rb = e->s->rb;
+    const char *schema = e->table->schemaname[0] != '\0' ? e->table->schemaname : rb->front.schema;
+    enum rb_meaning meaning = rb_scope_meaning(e->scope, e->table, schema, ref);
+    const char *name = meaning == RB_MEANS_INNER ? "" : rb_string(ref->fields[ref->n_fields - 1]);
+    if (meaning == RB_MEANS_EITHER && e->out->queries == RB_QUERIES_QUALIFIED) {
+        fail(e, "subquery", ref->location,
+             rb_format(rb,
+                       "Write %s.%s where it is a column of the updated table, else the other table's name in front.",
+                       rb_plain(rb, e->table->alias != NULL ? e->table->alias->aliasname : e->table->relname),
+                       rb_plain(rb, name)),
+             rb_format(rb, "has a subquery that names %s without its table", name));
+    } else if (meaning == RB_MEANS_ROW && is_system_column(name)) {
+        fail(e, "system-column", ref->location, "Read columns of the application only.",
+             rb_format(rb, "reads the system column %s", name));
+    } else if (meaning == RB_MEANS_ROW) {
+        add_column(rb, e->out, name);
+        if (!rb_names_outer_row(ref))
+            rb_name_outer_row(ref);
+    }
+}
+
 static void examine_column(struct examination *e, const PgQuery__ColumnRef *ref)
 {
+    if (e->scope != NULL) {
+        examine_inner_column(e, ref);
+        return;
+    }
     const PgQuery__Node *last = ref->fields[ref->n_fields - 1];
     if (last->node_case != PG_QUERY__NODE__NODE_STRING) {
         fail(e, "whole-row", ref->location, "Name the columns one by one.", "reads the whole row");
@@ -108,6 +137,8 @@ static void examine_function(struct examination *e, const PgQuery__FuncCall *cal
     bool aggregated = call->over != NULL || call->agg_filter != NULL || call->n_agg_order > 0 || call->agg_star ||
                       call->agg_distinct || call->agg_within_group;
     enum rb_function_kind kind = aggregated ? RB_FUNCTION_AGGREGATE : rb_function_kind(name);
+    if (e->scope != NULL && call->over == NULL && (kind == RB_FUNCTION_AGGREGATE || kind == RB_FUNCTION_SET))
+        return;
     switch (kind) {
     case RB_FUNCTION_AGGREGATE:
         fail(e, "aggregate", call->location, "Each row gets its value from its own columns only.",
@@ -186,6 +217,55 @@ static void examine_cast(struct examination *e, const PgQuery__TypeCast *cast)
     }
 }
 
+static void examine(const ProtobufCMessage *m, void *ctx);
+
+static void examine_select(struct examination *e, const PgQuery__SelectStmt *select)
+{
+    struct rb_scope scope = {.outer = e->scope, .select = select};
+    const char *refused = rb_subquery_refused(select);
+    if (refused != NULL) {
+        fail(e, "subquery", e->out->subquery_at, "Write it without; other tables may be called anything but t.",
+             refused);
+        return;
+    }
+    e->scope = &scope;
+    rb_children(&select->base, examine, e);
+    e->scope = scope.outer;
+}
+
+static void examine_subquery(struct examination *e, const PgQuery__SubLink *link)
+{
+    if (e->out->queries == RB_QUERIES_REFUSED) {
+        fail(e, "subquery", link->location,
+             "No trigger can follow what it reads. Write ```sql {no-sync}: each row gets what holds when its batch "
+             "comes, and the application keeps it right from then on.",
+             "holds a subquery");
+        return;
+    }
+    if (!e->out->has_subquery)
+        e->out->subquery_at = link->location;
+    e->out->has_subquery = true;
+    catalog_name(e, link->oper_name, link->n_oper_name, link->location, "operator");
+    if (link->testexpr != NULL)
+        examine(&link->testexpr->base, e);
+    if (link->subselect != NULL)
+        examine(&link->subselect->base, e);
+}
+
+/* What stands in a subquery besides expressions. */
+static bool is_of_query(const ProtobufCMessageDescriptor *d)
+{
+    static const ProtobufCMessageDescriptor *const parts[] = {
+        &pg_query__range_var__descriptor, &pg_query__join_expr__descriptor,  &pg_query__range_subselect__descriptor,
+        &pg_query__alias__descriptor,     &pg_query__res_target__descriptor, &pg_query__sort_by__descriptor,
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (d == parts[i])
+            return true;
+    }
+    return false;
+}
+
 static void examine(const ProtobufCMessage *m, void *ctx)
 {
     static const ProtobufCMessageDescriptor *const plain[] = {
@@ -208,13 +288,16 @@ static void examine(const ProtobufCMessage *m, void *ctx)
         return;
     }
     if (d == &pg_query__sub_link__descriptor) {
-        fail(e, "subquery", ((const PgQuery__SubLink *)m)->location,
-             "A trigger sees one row. Use columns of the row, or fill the column with several UPDATEs.",
-             "holds a subquery");
+        examine_subquery(e, (const PgQuery__SubLink *)m);
+        return;
+    }
+    if (d == &pg_query__select_stmt__descriptor && e->out->has_subquery) {
+        examine_select(e, (const PgQuery__SelectStmt *)m);
         return;
     }
     bool known = d == &pg_query__func_call__descriptor || d == &pg_query__sqlvalue_function__descriptor ||
-                 d == &pg_query__type_cast__descriptor || d == &pg_query__a__expr__descriptor;
+                 d == &pg_query__type_cast__descriptor || d == &pg_query__a__expr__descriptor ||
+                 (e->scope != NULL && is_of_query(d));
     for (size_t i = 0; i < sizeof plain / sizeof plain[0] && !known; i++)
         known = d == plain[i];
     if (!known) {
@@ -222,7 +305,9 @@ static void examine(const ProtobufCMessage *m, void *ctx)
              rb_format(e->s->rb, "holds %s, which cannot be part of a plan", d->short_name));
         return;
     }
-    if (d == &pg_query__func_call__descriptor) {
+    if (d == &pg_query__range_var__descriptor) {
+        rb_subquery_schema(e->s->rb, (const PgQuery__RangeVar *)m);
+    } else if (d == &pg_query__func_call__descriptor) {
         examine_function(e, (const PgQuery__FuncCall *)m);
         if (((const PgQuery__FuncCall *)m)->over != NULL)
             return;
@@ -279,17 +364,26 @@ struct columns {
     struct rb *rb;
     const char *names[RB_TOKENS_MAX];
     size_t n;
+    unsigned depth; /* of subqueries: there only what means the row is marked */
 };
 
 static void mark(const ProtobufCMessage *m, void *ctx)
 {
     struct columns *columns = ctx;
+    if (m->descriptor == &pg_query__select_stmt__descriptor) {
+        columns->depth++;
+        rb_children(m, mark, ctx);
+        columns->depth--;
+        return;
+    }
     if (m->descriptor != &pg_query__column_ref__descriptor) {
         rb_children(m, mark, ctx);
         return;
     }
     PgQuery__ColumnRef *ref = (PgQuery__ColumnRef *)(uintptr_t)m;
     PgQuery__Node *last = ref->fields[ref->n_fields - 1];
+    if (columns->depth > 0 && !rb_names_outer_row(ref))
+        return;
     if (columns->n >= RB_TOKENS_MAX || last->node_case != PG_QUERY__NODE__NODE_STRING)
         return;
     columns->names[columns->n] = rb_copy(columns->rb, last->string->sval, strlen(last->string->sval));

@@ -174,6 +174,17 @@ static const struct rb_index *pair_index(struct rb_statement *s)
     return NULL;
 }
 
+/* The foreign key that needs this very index, and its validation: they cannot come before it. */
+static bool refers_to(const struct rb_step *first, const struct rb_step *step, const struct rb_index *index)
+{
+    if (step->step.action == ZDM_ACTION_VALIDATE && step != first)
+        step = first;
+    if (step->step.action != ZDM_ACTION_ADD_FOREIGN_KEY || step->step.n_others == 0)
+        return false;
+    struct rb_table parent = {step->step.others[0].schema, step->step.others[0].name};
+    return rb_same_table(&parent, &index->table);
+}
+
 static bool may_follow_unique(const struct rb_step *step)
 {
     return step->step.action == ZDM_ACTION_CREATE_INDEX || step->step.action == ZDM_ACTION_ADD_UNIQUE ||
@@ -186,7 +197,7 @@ static void judge_pair(struct rb_statement *s, const struct rb_step *first)
     if (index == NULL || s->phase->class != ZDM_PHASE_MIGRATE)
         return;
     for (const struct rb_step *step = first; step != NULL; step = step->next) {
-        if (may_follow_unique(step))
+        if (may_follow_unique(step) || refers_to(first, step, index))
             continue;
         rb_error(s->rb, "unique-pair-early", rb_at_start(s),
                  rb_format(s->rb, "Put the unique index %s behind it: it comes last before the switch.", index->name),

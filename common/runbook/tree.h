@@ -86,6 +86,13 @@ struct rb_expr {
     bool is_volatile; /* another value each time */
     bool is_now;      /* the time of the moment */
     bool uses_zone;   /* depends on TimeZone, DateStyle or the like */
+    enum rb_queries {
+        RB_QUERIES_REFUSED,
+        RB_QUERIES_QUALIFIED, /* each column in them with its table in front */
+        RB_QUERIES_ANY
+    } queries; /* set by who asks: may there be subqueries? */
+    bool has_subquery;
+    int subquery_at;
 };
 
 /* What an expression over one row of `table` reads and whether it may be in a plan; false with findings. `what` names
@@ -100,6 +107,26 @@ const char *rb_expr_write(struct rb *rb, const PgQuery__Node *node, const char *
 const char *rb_expr_column(const PgQuery__Node *node);
 /* Is it a constant, cast or not? */
 bool rb_is_constant(const PgQuery__Node *node);
+
+/* ---- subquery.c ---- */
+
+struct rb_scope {
+    const struct rb_scope *outer;
+    const PgQuery__SelectStmt *select;
+};
+enum rb_meaning {
+    RB_MEANS_ROW,   /* a column of the row that is changed */
+    RB_MEANS_INNER, /* of something that the subquery reads */
+    RB_MEANS_EITHER /* without the catalogue nobody can tell */
+};
+enum rb_meaning rb_scope_meaning(const struct rb_scope *scope, const PgQuery__RangeVar *changed, const char *schema,
+                                 const PgQuery__ColumnRef *ref);
+/* Rewrites a reference that means the row, with its table in front; and: was it? */
+void rb_name_outer_row(const PgQuery__ColumnRef *ref);
+bool rb_names_outer_row(const PgQuery__ColumnRef *ref);
+/* What is wrong with such a subquery ("has a subquery with WITH"); NULL when nothing is. */
+const char *rb_subquery_refused(const PgQuery__SelectStmt *select);
+void rb_subquery_schema(const struct rb *rb, const PgQuery__RangeVar *table);
 
 /* ---- functions.c: what pg_catalog offers (PostgreSQL 15) ---- */
 enum rb_function_kind {

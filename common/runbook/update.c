@@ -38,9 +38,13 @@ static bool may_be_batched(struct rb_update *u)
         rb_error(rb, "update-with", rb_at_start(s), "Compute each row's value from its own columns.",
                  "an UPDATE with WITH cannot be done row by row");
     if (u->stmt->n_from_clause > 0)
-        rb_error(rb, "update-from", place_of_from(u),
-                 "Compute each row's value from its own columns; first copy what another table holds, by hand.",
-                 "an UPDATE that reads another table (FROM) cannot be kept in step by a trigger on this one");
+        rb_error(
+            rb, "update-from", place_of_from(u),
+            rb_format(rb,
+                      "Write a subquery, which {no-sync} behind the fence's sql allows: SET x = (SELECT b.x FROM b "
+                      "WHERE b.id = %s.b_id).",
+                      rb_plain(rb, u->stmt->relation->relname)),
+            "an UPDATE that reads another table (FROM) cannot be done row by row");
     if (u->stmt->n_returning_list > 0)
         rb_error(rb, "update-returning", rb_at_word(s, 0, "returning"), "Leave RETURNING out.",
                  "nobody reads what a batch returns");
@@ -85,7 +89,14 @@ static bool read_target(struct rb_update *u, const PgQuery__ResTarget *res)
         rb_error(rb, "update-default", at, "Write the value.", "DEFAULT as a value is not known to the plan");
         return false;
     }
+    if (res->val->node_case == PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF &&
+        target->value->node_case == PG_QUERY__NODE__NODE_SUB_LINK) {
+        rb_error(rb, "subquery", rb_at(u->s, target->value->sub_link->location),
+                 "Write one for each: SET a = (SELECT …), b = (SELECT …).", "one subquery gives several columns");
+        return false;
+    }
     target->column = rb_column_of(rb, &u->table, res->name);
+    target->expr.queries = RB_QUERIES_QUALIFIED;
     u->n_targets++;
     return rb_expr_examine(u->s, u->stmt->relation, target->value, rb_format(rb, "the expression of %s", res->name),
                            &target->expr);
@@ -118,6 +129,27 @@ static bool choose_sync(struct rb_update *u)
 }
 
 /* ---- expressions ---- */
+
+/* What other tables hold, no trigger on this one can follow. */
+static bool judge_subquery(struct rb_update *u, const struct rb_target *target)
+{
+    struct rb *rb = u->s->rb;
+    if (!target->expr.has_subquery)
+        return true;
+    if (u->derive) {
+        rb_error(rb, "subquery", rb_at(u->s, target->expr.subquery_at),
+                 "No trigger can follow what it reads. Write ```sql {no-sync}: each row gets what holds when its batch "
+                 "comes. Deploy code that keeps the column right before, and put a {check} behind.",
+                 "the expression of %s holds a subquery", target->name);
+        return false;
+    }
+    rb_note(rb, "subquery-once", target->at,
+            "Code that keeps it right must run everywhere before this phase; put a ```sql {check} behind the UPDATE.",
+            "each row of %s gets what the subquery gives when its batch comes, with the row held: what changes in the "
+            "other table later is the application's",
+            target->name);
+    return true;
+}
 
 static bool judge_self(struct rb_update *u, const struct rb_target *target, const char *read)
 {
@@ -231,6 +263,7 @@ static bool judge_expressions(struct rb_update *u)
             ok = judge_self(u, target, target->expr.columns[j]) && ok;
             break;
         }
+        ok = judge_subquery(u, target) && ok;
         ok = judge_changing(u, target) && ok;
         judge_null(u, target);
         zone = zone || target->expr.uses_zone;

@@ -53,6 +53,8 @@ static int location_of(const PgQuery__Node *term)
         return term->a_const->location;
     case PG_QUERY__NODE__NODE_TYPE_CAST:
         return location_of(term->type_cast->arg);
+    case PG_QUERY__NODE__NODE_SUB_LINK:
+        return term->sub_link->testexpr != NULL ? location_of(term->sub_link->testexpr) : term->sub_link->location;
     default:
         return -1;
     }
@@ -87,7 +89,7 @@ static void judge_guard(struct rb_update *u, PgQuery__Node *term)
 static void judge_term(struct rb_update *u, PgQuery__Node *term)
 {
     struct rb *rb = u->s->rb;
-    struct rb_expr expr = {.n_columns = 0};
+    struct rb_expr expr = {.queries = u->derive ? RB_QUERIES_REFUSED : RB_QUERIES_ANY};
     struct rb_place at = place_of_term(u, term);
     if (u->n_guards + u->n_filters == RB_TERMS_MAX) {
         rb_error(rb, "condition-long", at, "Write fewer.", "the condition has more than 64 terms");
@@ -116,6 +118,7 @@ static void judge_term(struct rb_update *u, PgQuery__Node *term)
                  "a term of the condition names both a column that is filled and another one");
     } else {
         u->filters[u->n_filters++] = term;
+        u->filter_expr.queries = expr.queries;
         (void)rb_expr_examine(u->s, u->stmt->relation, term, "the condition", &u->filter_expr);
     }
 }
