@@ -30,7 +30,10 @@ static enum zdm_code refuse_cascades(struct pgsql_work *w, const struct pgsql_ta
     zdm_error_set(err, ZDM_REFUSED, "a DELETE from %s.%s would change rows of %s too: foreign key %s is ON DELETE %s",
                   table->schema, table->name, pgsql_text(res, 0, 1), pgsql_text(res, 0, 0), pgsql_text(res, 0, 2));
     zdm_error_detail(err, "Those rows are not kept, and a rollback could not bring them back.");
-    return zdm_error_hint(err, "Delete or change the rows of %s first, in a step of their own, or say {no-undo}.",
+    return zdm_error_hint(err,
+                          "Say {no-undo}, and they go or change with it for good; or, where the application does not "
+                          "rely on it, put a foreign key without that action in its place before, and delete the "
+                          "rows of %s first.",
                           pgsql_text(res, 0, 1));
 }
 

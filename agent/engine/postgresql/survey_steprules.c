@@ -285,7 +285,9 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      " DEFAULT' END), CASE WHEN x.forgo THEN 'warning' ELSE 'error' END FROM x JOIN pg_constraint k ON k.confrelid = "
      "x.tab"
      " AND k.contype = 'f' AND k.confdeltype IN ('c', 'n', 'd') AND k.conparentid = 0",
-     "Delete or change the child's rows in a step before; or write {no-undo}."},
+     "Write {no-undo}: those rows go or change for good; or put a foreign key without that action in its place before, "
+     "and "
+     "delete the child's rows in a step of their own."},
     {ZDM_SURVEY_TRIGGERS_SKIP, ZDM_LEVEL_ERROR, PGSQL_DOES(BACKFILL) | PGSQL_DOES(DELETE), skips_triggers,
      "SELECT r.oid::regclass::text, format('foreign key %I would not be checked in batches that skip triggers', "
      "conname)"
