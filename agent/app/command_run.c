@@ -95,6 +95,7 @@ static enum zdm_code open_engine(struct program *p, struct zdm_error *err)
                                          .application_name = name,
                                          .connect_timeout_ms = CONNECT_TIMEOUT_MS,
                                          .replicas = replicas,
+                                         .owner = p->settings.owner,
                                          .sink = agent_results_sink(p->results)};
     code = agent_settings_replicas(&p->settings, &text, replicas, &config.n_replicas, err);
     return code == ZDM_OK ? agent_postgresql_open(&config, &p->engine, err) : code;

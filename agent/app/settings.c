@@ -11,7 +11,7 @@
 #include "common/base/buffer.h"
 #include "common/os/config.h"
 
-enum { ROWS = 11, FLAG_MAX = 64 };
+enum { ROWS = 12, FLAG_MAX = 64 };
 
 /* Options are the keys with '-' for '_'. config itself is read first and stands in no file. */
 static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
@@ -22,6 +22,10 @@ static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
         {"dsn", "ZDM_DSN", ZDM_SETTING_TEXT, &s->dsn, 0, 0, "the database of this node, as a libpq connection string"},
         {"replicas", "ZDM_REPLICAS", ZDM_SETTING_TEXT, &s->replicas, 0, 0,
          "the standbys of this node: libpq connection strings, joined by commas or as a list in the file"},
+        {"owner", "ZDM_OWNER", ZDM_SETTING_TEXT, &s->owner, 0, 0,
+         "the role that owns the application's tables and will own what migrations make; default: the one that owns "
+         "all "
+         "tables of a schema"},
         {"batch_target", NULL, ZDM_SETTING_DURATION_MS, &s->batch_target_ms, 1, 10000,
          "time that a batch should take; default 20ms"},
         {"duty", NULL, ZDM_SETTING_COUNT, &s->duty, 1, 100,
@@ -56,6 +60,7 @@ void agent_settings_fini(struct agent_settings *settings)
     free(settings->data);
     free(settings->dsn);
     free(settings->replicas);
+    free(settings->owner);
     free(settings->log_level);
 }
 

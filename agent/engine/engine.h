@@ -59,12 +59,14 @@ struct agent_journal {
     uint32_t failed_step;
     enum zdm_code failed_code;
     char failed_text[ZDM_TEXT_MAX + 1];
-    uint32_t trust_version;        /* highest ever seen by this shard's journal */
-    uint32_t entered_phase;        /* highest phase whose approvals were spent; falls with a rollback */
-    bool purge_now;                /* the approvals that let the purge phase in say `now` */
-    uint64_t purge_generation;     /* mode purge: generation of the order whose approvals were spent; 0: none */
-    bool purge_generation_now;     /* and these say `now` */
-    struct zdm_id undo_nonce;      /* of the rollback under way; zero: none. Going forward ends it */
+    uint32_t trust_version;    /* highest ever seen by this shard's journal */
+    uint32_t entered_phase;    /* highest phase whose approvals were spent; falls with a rollback */
+    uint32_t reached_phase;    /* highest zdm_directive_reach of the orders that were accepted for this plan; falls with
+                                  a rollback, too */
+    bool purge_now;            /* the approvals that let the purge phase in say `now` */
+    uint64_t purge_generation; /* mode purge: generation of the order whose approvals were spent; 0: none */
+    bool purge_generation_now; /* and these say `now` */
+    struct zdm_id undo_nonce;  /* of the rollback under way; zero: none. Going forward ends it */
     char remark[ZDM_TEXT_MAX + 1]; /* of that rollback: what did not come back as it was; "" for nothing */
 };
 
@@ -114,8 +116,8 @@ enum agent_run {
     /* Journal only, each with the fence in the same transaction. */
     AGENT_RUN_UNDO_BEGIN,      /* spends undo_nonce (AGENT_FAIL, ZDM_REFUSED: spent before), `spend`, and all approvals
                                   of phases after to_phase, and of leftovers, that were issued up to
-                                  undo_issued_at_ms; entered_phase falls to it, and what mode purge was allowed is
-                                  over. Checks nothing was purged there */
+                                  undo_issued_at_ms; entered_phase and reached_phase fall to it, and what mode purge was
+                                  allowed is over. Checks nothing was purged there */
     AGENT_RUN_SPEND_APPROVALS, /* notes `spend` and that their phase was entered (AGENT_FAIL, ZDM_REFUSED: spent) */
     AGENT_RUN_STEP_DONE,       /* journal only: the step is proven, go to the next (cursor, bound, rows cleared) */
     AGENT_RUN_STEP_BACK,       /* journal only: step := the given one (regression; undo: that step is undone) */
@@ -261,6 +263,7 @@ struct agent_result {
     bool walked;
     uint64_t rows_done, rows_total;
     uint32_t entered_phase; /* as in struct agent_journal, valid with journal_valid */
+    uint32_t reached_phase;
     bool purge_now;
     uint64_t purge_generation;
     bool purge_generation_now;
@@ -301,6 +304,7 @@ struct agent_engine_config {
     uint32_t connect_timeout_ms;
     const char *const *replicas; /* conninfos of the node's standbys: readers there are waited for, checks run there */
     size_t n_replicas;           /* AGENT_REPLICAS_MAX at most */
+    const char *owner; /* the role that owns the application's tables, and will own what plans make; NULL: found out */
     struct agent_engine_sink sink;
 };
 

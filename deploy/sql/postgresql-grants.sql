@@ -3,7 +3,8 @@
 --   psql -v agent=zdm_agent -v owner=app_owner -d shop -f postgresql-grants.sql
 --
 -- agent  the role the agent logs in with; made here when it does not exist (give it a password or a certificate yourself)
--- owner  the role that owns the application's tables
+-- owner  the role that owns the application's tables; name it to the agent, too (setting owner), so that what migrations
+--        make is that role's
 \set ON_ERROR_STOP on
 
 SELECT format('CREATE ROLE %I LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE', :'agent')
@@ -19,8 +20,8 @@ CREATE SCHEMA IF NOT EXISTS zdm AUTHORIZATION :"agent";
 -- What a migration drops waits in a schema of its own ("zdm_trash_…") until its grace is over.
 SELECT format('GRANT CREATE ON DATABASE %I TO %I', current_database(), :'agent') \gexec
 
--- Statements are tried on empty temporary clones before they run.
-SELECT format('GRANT TEMPORARY ON DATABASE %I TO %I', current_database(), :'agent') \gexec
+-- Statements are tried on empty temporary clones before they run; those that run as the owner, as the owner.
+SELECT format('GRANT TEMPORARY ON DATABASE %I TO %I, %I', current_database(), :'agent', :'owner') \gexec
 
 -- To name the session that holds a lock, and to see how far replicas are behind.
 GRANT pg_read_all_stats TO :"agent";

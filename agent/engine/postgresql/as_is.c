@@ -13,6 +13,7 @@
 #include "agent/engine/postgresql/ddl.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/looks.h"
+#include "agent/engine/postgresql/owner.h"
 #include "agent/engine/postgresql/retarget.h"
 #include "agent/engine/postgresql/trial.h"
 
@@ -192,15 +193,22 @@ static enum zdm_code set_path(struct pgsql_work *w, const char *set, struct zdm_
     return pgsql_script(w->s, zdm_buffer_text(&path), NULL, err);
 }
 
-/* Several statements, as they are. */
+/* Several statements, as they are, and as the owner of the application's tables. */
 static enum zdm_code run_script(struct pgsql_work *w, const char *sql, struct zdm_error *err)
 {
+    struct pgsql_owner owner;
     enum zdm_code code = set_path(w, "SET LOCAL", err);
     if (code == ZDM_OK) {
-        code = pgsql_script(w->s, sql, NULL, err);
+        code = pgsql_owner_enter(w, &owner, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_owner_explain(&owner, pgsql_script(w->s, sql, NULL, err), err);
     }
     if (code == ZDM_OK) {
         code = still_inside(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_owner_leave(w, &owner, err);
     }
     return code == ZDM_OK ? pgsql_script(w->s, "SET LOCAL search_path = pg_catalog", NULL, err) : code;
 }
@@ -278,18 +286,29 @@ static enum zdm_code look_alone(struct pgsql_work *w, enum agent_proof *out_proo
     return code;
 }
 
+/* A session that is not what it was must not go on. */
+static void put_right(struct pgsql_work *w, const struct pgsql_owner *owner)
+{
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    if (pgsql_is_open(w->s) && (pgsql_owner_leave(w, owner, &ignored) != ZDM_OK ||
+                                pgsql_script(w->s, "SET search_path = pg_catalog", NULL, &ignored) != ZDM_OK)) {
+        pgsql_close(w->s);
+    }
+}
+
 /* Outside of a transaction. */
 static enum zdm_code run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err)
 {
-    struct zdm_error later = ZDM_ERROR_INIT;
-    enum zdm_code code = set_path(w, "SET", err);
+    struct pgsql_owner owner = {.role = ""};
+    enum zdm_code code = pgsql_owner_enter(w, &owner, err);
     if (code != ZDM_OK) {
         return code;
     }
-    code = pgsql_query(w->s, sql, 0, NULL, NULL, err);
-    if (pgsql_is_open(w->s) && pgsql_script(w->s, "SET search_path = pg_catalog", NULL, &later) != ZDM_OK) {
-        pgsql_close(w->s);
+    code = set_path(w, "SET", err);
+    if (code == ZDM_OK) {
+        code = pgsql_owner_explain(&owner, pgsql_query(w->s, sql, 0, NULL, NULL, err), err);
     }
+    put_right(w, &owner);
     return code != ZDM_OK && !pgsql_is_open(w->s)
                ? zdm_error_set(err, ZDM_UNKNOWN, "the connection was lost while the statement ran")
                : code;

@@ -13,6 +13,7 @@
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/ddl.h"
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/owner.h"
 #include "agent/engine/postgresql/partition.h"
 #include "agent/engine/postgresql/retarget.h"
 
@@ -342,6 +343,19 @@ static enum zdm_code begin(struct pgsql_work *w, const struct zdm_step *step, st
     return pgsql_begin(w->s, zdm_buffer_text(&settings), err);
 }
 
+/* What runs as the owner of the tables must own their clones. */
+static enum zdm_code give_to_owner(struct trial *t, struct zdm_error *err)
+{
+    struct pgsql_owner owner;
+    enum zdm_code code = pgsql_owner_find(t->w, &owner, err);
+    return code == ZDM_OK ? run_each(t->w,
+                                     "SELECT format('ALTER TABLE pg_temp.%I OWNER TO %I', relname, $1::text) FROM"
+                                     " pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'p')"
+                                     " AND relname LIKE '~zdm\\_%'",
+                                     1, (const char *const[]){owner.role}, err)
+                          : code;
+}
+
 /* Tried is false from here on where something that the step builds on is not there. */
 static enum zdm_code prepare(struct trial *t, const struct rule *rule, struct zdm_error *err)
 {
@@ -359,6 +373,9 @@ static enum zdm_code prepare(struct trial *t, const struct rule *rule, struct zd
     }
     if (code == ZDM_OK && rule->prepare != NULL) {
         code = rule->prepare(t, err);
+    }
+    if (code == ZDM_OK && pgsql_runs_as_owner(t->step)) {
+        code = give_to_owner(t, err);
     }
     return code == ZDM_OK ? pgsql_commit(t->w->s, err) : code;
 }
@@ -384,9 +401,13 @@ static enum zdm_code observe(struct trial *t, const char *statement, struct zdm_
     ZDM_CLEANUP(pgsql_clearp) PGresult *before = NULL;
     ZDM_CLEANUP(pgsql_clearp) PGresult *seen = NULL;
     struct pgsql_session *s = t->w->s;
+    struct pgsql_owner owner;
     enum zdm_code code = begin(t->w, t->step, err);
     if (code == ZDM_OK) {
         code = pgsql_query(s, before_sql, 0, NULL, &before, err);
+    }
+    if (code == ZDM_OK && pgsql_runs_as_owner(t->step)) {
+        code = pgsql_owner_enter(t->w, &owner, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_script(s, statement, NULL, err);
@@ -486,8 +507,8 @@ enum zdm_code pgsql_try_on_clone(struct pgsql_work *w, const struct zdm_step *st
     if (code != ZDM_OK) {
         out->tried = false;
         if (pgsql_is_privilege(err)) {
-            zdm_error_hint(err, "The agent's role needs TEMPORARY on the database to try a statement on an empty clone "
-                                "(deploy/sql/postgresql-grants.sql).");
+            zdm_error_hint(err, "The agent's role and the owner of the tables need TEMPORARY on the database to try a "
+                                "statement on an empty clone (deploy/sql/postgresql-grants.sql).");
         }
         return zdm_error_wrap(err, "while trying the statement on an empty clone");
     }

@@ -428,6 +428,7 @@ static void target_fini(struct pgsql_target *target)
 {
     free(target->dsn);
     free(target->application_name);
+    free(target->owner);
 }
 
 static bool target_fill(struct pgsql_target *target, const char *dsn, const char *name, uint32_t timeout_ms)
@@ -496,6 +497,10 @@ static bool fill_targets(struct engine *engine, const struct agent_engine_config
     uint32_t timeout_ms = config->connect_timeout_ms == 0 ? CONNECT_TIMEOUT_MS : config->connect_timeout_ms;
     uint32_t replica_ms = timeout_ms < REPLICA_CONNECT_TIMEOUT_MS ? timeout_ms : REPLICA_CONNECT_TIMEOUT_MS;
     bool ok = target_fill(&engine->target, config->dsn, config->application_name, timeout_ms);
+    if (config->owner != NULL && config->owner[0] != '\0') {
+        engine->target.owner = zdm_strdup(config->owner);
+        ok = ok && engine->target.owner != NULL;
+    }
     for (size_t i = 0; ok && i < config->n_replicas; i++) {
         engine->n_replicas = i + 1;
         ok = target_fill(&engine->replicas[i], config->replicas[i], config->application_name, replica_ms);

@@ -1,12 +1,12 @@
 /*
  * object.c - tables and types that a migration makes, and values of an enum.
  *
- * They belong to whom the application's tables in that schema belong to, as if that role had made them itself: so its
- * default privileges hold, and the next migration may change them. A rollback never drops what holds data: it goes into
- * a schema of its own (trash.h) until it is purged.
+ * They are made as the role that owns the application's tables (owner.h). A rollback never drops what holds data: it
+ * goes into a schema of its own (trash.h) until it is purged.
  */
 #include "agent/engine/postgresql/ddl.h"
 #include "agent/engine/postgresql/looks.h"
+#include "agent/engine/postgresql/owner.h"
 #include "agent/engine/postgresql/trash.h"
 
 static enum zdm_code look_at_object(struct pgsql_work *w, const char *sql, const char *name, bool *out_there,
@@ -66,38 +66,16 @@ enum zdm_code pgsql_look_value(struct pgsql_work *w, const struct pgsql_table *t
     return code;
 }
 
-/* The owner of most tables of the schema among those whose rights the agent has; else the schema's own. */
-static const char owner_sql[] =
-    "SELECT rolname FROM (SELECT r.rolname, count(*) AS n FROM pg_class c JOIN pg_namespace s ON s.oid = c.relnamespace"
-    " JOIN pg_roles r ON r.oid = c.relowner WHERE s.nspname = $1 AND c.relkind IN ('r', 'p') GROUP BY r.rolname"
-    " UNION ALL SELECT r.rolname, 0 FROM pg_namespace s JOIN pg_roles r ON r.oid = s.nspowner WHERE s.nspname = $1"
-    " UNION ALL SELECT r.rolname, 0 FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE"
-    " d.datname = current_database() AND NOT r.rolsuper) AS owners WHERE rolname <> current_user"
-    " AND rolname NOT LIKE 'pg\\_%' AND pg_has_role(rolname, 'MEMBER') AND has_schema_privilege(rolname, $1, 'CREATE')"
-    " ORDER BY n DESC, rolname LIMIT 1";
-
-static enum zdm_code become_owner(struct pgsql_work *w, struct zdm_error *err)
-{
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    enum zdm_code code = pgsql_query(w->s, owner_sql, 1, (const char *const[]){w->step->table.schema}, &res, err);
-    if (code != ZDM_OK || PQntuples(res) == 0) {
-        return code;
-    }
-    zdm_buffer_puts(&sql, "SET LOCAL ROLE ");
-    pgsql_put_name(&sql, pgsql_text(res, 0, 0));
-    return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
-}
-
 enum zdm_code pgsql_create(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
+    struct pgsql_owner owner;
     (void)table;
-    enum zdm_code code = become_owner(w, err);
+    enum zdm_code code = pgsql_owner_enter(w, &owner, err);
     if (code == ZDM_OK) {
-        code = pgsql_run_statement(w, w->step->sql, err);
+        code = pgsql_owner_explain(&owner, pgsql_run_statement(w, w->step->sql, err), err);
     }
-    return code == ZDM_OK ? pgsql_script(w->s, "SET LOCAL ROLE NONE", NULL, err) : code;
+    return code == ZDM_OK ? pgsql_owner_leave(w, &owner, err) : code;
 }
 
 enum zdm_code pgsql_back_of_created_table(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)

@@ -32,6 +32,7 @@ enum {
 struct pgsql_target {
     char *dsn;
     char *application_name;
+    char *owner; /* the role that owns the application's tables (owner.h); NULL: the catalogue tells */
     uint32_t connect_timeout_ms;
 };
 

@@ -14,6 +14,7 @@
 #include <sys/statvfs.h>
 
 #include "agent/engine/postgresql/classify.h"
+#include "agent/engine/postgresql/owner.h"
 #include "agent/engine/postgresql/trial.h"
 
 enum {
@@ -186,6 +187,31 @@ static enum zdm_code try_step(struct pgsql_survey *survey, struct zdm_survey_ste
     return pgsql_survey_miss(survey, code, "an empty clone", err);
 }
 
+/* Whose what the step makes will be. Not known, or without a right: the step would be refused. */
+static enum zdm_code look_at_owner(struct pgsql_survey *survey, struct zdm_error *err)
+{
+    struct pgsql_work *w = survey->w;
+    struct pgsql_owner owner;
+    bool added = true;
+    if (!pgsql_runs_as_owner(survey->step)) {
+        return ZDM_OK;
+    }
+    w->step = survey->step;
+    enum zdm_code code = pgsql_survey_begin(survey, err);
+    if (code == ZDM_OK) {
+        code = pgsql_owner_find(w, &owner, err);
+    }
+    w->step = NULL;
+    pgsql_rollback(w->s);
+    if (code == ZDM_REFUSED) {
+        added = pgsql_survey_add(survey, ZDM_SURVEY_OWNER, ZDM_LEVEL_ERROR, survey->step->table.schema, err->message,
+                                 err->hint);
+        *err = (struct zdm_error)ZDM_ERROR_INIT;
+        return added ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    return code == ZDM_OK ? ZDM_OK : pgsql_survey_miss(survey, code, "the owner of the tables", err);
+}
+
 /* ---- The disk ---- */
 
 /* The data directory, where the agent stands beside the server and its role may see where that is. */
@@ -261,7 +287,8 @@ static enum zdm_code survey_step(struct pgsql_survey *survey, struct zdm_error *
     struct zdm_survey_step *out = &survey->out->steps[survey->out->n_steps++];
     *out = (struct zdm_survey_step){
         .ordinal = survey->step->ordinal, .estimate_ms = estimate(survey, t), .room_bytes = room(survey, t)};
-    return can_be_tried(survey, t) ? try_step(survey, out, err) : ZDM_OK;
+    enum zdm_code code = look_at_owner(survey, err);
+    return code == ZDM_OK && can_be_tried(survey, t) ? try_step(survey, out, err) : code;
 }
 
 enum zdm_code pgsql_survey_steps(struct pgsql_survey *survey, struct zdm_error *err)

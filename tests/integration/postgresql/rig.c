@@ -131,8 +131,11 @@ int rig_setup(void **state)
     r->app = rig_connect(r, "app_user");
     char dsn[512];
     snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(server, "zdm_agent", r->database));
-    struct agent_engine_config config = {
-        .dsn = dsn, .application_name = "zdm-agent test", .connect_timeout_ms = 5000, .sink = rig_sink(r)};
+    struct agent_engine_config config = {.dsn = dsn,
+                                         .application_name = "zdm-agent test",
+                                         .connect_timeout_ms = 5000,
+                                         .owner = "app_owner",
+                                         .sink = rig_sink(r)};
     assert_int_equal(agent_postgresql_open(&config, &r->engine, &err), ZDM_OK);
     rig_connect_engine(r);
     *state = r;
@@ -368,6 +371,7 @@ struct agent_result *rig_await(struct rig *r, uint64_t op)
         r->bound = zdm_strdup(found->bound);
         r->walked = found->walked;
         r->row.entered_phase = found->entered_phase;
+        r->row.reached_phase = found->reached_phase;
         r->row.purge_now = found->purge_now;
         r->row.purge_generation = found->purge_generation;
         r->row.purge_generation_now = found->purge_generation_now;
@@ -554,6 +558,7 @@ void rig_reload(struct rig *r)
             r->walked = j->walked;
             r->fence = j->accepted;
             r->row.entered_phase = j->entered_phase;
+            r->row.reached_phase = j->reached_phase;
             r->row.purge_now = j->purge_now;
             r->row.purge_generation = j->purge_generation;
             r->row.purge_generation_now = j->purge_generation_now;

@@ -289,6 +289,16 @@ static void tables_that_cannot_be_walked_or_changed_are_said(void **state)
     expect_clean(survey(r));
 }
 
+static void owner_that_may_not_create_is_found_before_the_step_is_refused(void **state)
+{
+    struct rig *r = *state;
+    plan_of(r, "notes", 1);
+    rig_ddl(r, 1, ZDM_ACTION_CREATE_TABLE, NULL, NULL, "CREATE TABLE \"public\".\"notes\" (id int)");
+    expect_clean(survey(r));
+    rig_exec(r->super, "REVOKE CREATE ON SCHEMA public FROM app_owner, public; ALTER SCHEMA public OWNER TO postgres");
+    expect(survey(r), ERROR, "owner", "public");
+}
+
 static void triggers_of_the_application_that_a_batch_fires_are_listed(void **state)
 {
     struct rig *r = *state;
@@ -746,6 +756,7 @@ int main(void)
         SURVEY_TEST(what_is_missing_or_there_already_is_said_of_the_step),
         SURVEY_TEST(copies_that_do_not_fit_are_said_with_the_type_that_does),
         SURVEY_TEST(tables_that_cannot_be_walked_or_changed_are_said),
+        SURVEY_TEST(owner_that_may_not_create_is_found_before_the_step_is_refused),
         SURVEY_TEST(triggers_of_the_application_that_a_batch_fires_are_listed),
         SURVEY_TEST(triggers_are_not_skipped_where_a_foreign_key_needs_them),
         SURVEY_TEST(statements_that_break_with_the_shape_of_the_table_are_found),

@@ -64,6 +64,20 @@ static void options_reach_the_core(void **state)
     agent_settings_fini(&settings);
 }
 
+static void owner_of_the_tables_is_a_setting_of_its_own(void **state)
+{
+    (void)state;
+    struct agent_settings settings;
+    struct zdm_error err;
+    char *words[] = {"--data=x", "--owner", "app_owner"};
+    assert_int_equal(read_words(&settings, words, 1, &err), ZDM_OK);
+    assert_null(settings.owner);
+    agent_settings_fini(&settings);
+    assert_int_equal(read_words(&settings, words, 3, &err), ZDM_OK);
+    assert_string_equal(settings.owner, "app_owner");
+    agent_settings_fini(&settings);
+}
+
 static void unknown_options_and_missing_values_are_refused(void **state)
 {
     (void)state;
@@ -115,6 +129,7 @@ int main(void)
         cmocka_unit_test(passwords_in_connection_strings_are_found),
         cmocka_unit_test(password_in_argv_is_refused_without_repeating_it),
         cmocka_unit_test(options_reach_the_core),
+        cmocka_unit_test(owner_of_the_tables_is_a_setting_of_its_own),
         cmocka_unit_test(replicas_are_a_list_and_no_password_is_named),
         cmocka_unit_test(unknown_options_and_missing_values_are_refused),
     };
