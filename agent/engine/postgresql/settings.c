@@ -144,7 +144,13 @@ static enum zdm_code keep_mark(struct pgsql_work *w, const char *before, char **
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer text = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_freep) char *statement = NULL;
-    if (w->step->action != ZDM_ACTION_COMMENT || mark_in(before)[0] == '\0' || mark_in(*after)[0] != '\0') {
+    bool comments = w->step->action == ZDM_ACTION_COMMENT;
+    if (comments && mark_in(*after)[0] != '\0' && strcmp(mark_in(*after), mark_in(before)) != 0) {
+        /* What is marked so may be hidden, dropped and purged as if that migration had made it. */
+        zdm_error_set(err, ZDM_REFUSED, "the comment of step %s ends in a line like a migration's mark", w->step->id);
+        return zdm_error_hint(err, "Let its last line begin with something else than \"zdm:\".");
+    }
+    if (!comments || mark_in(before)[0] == '\0' || mark_in(*after)[0] != '\0') {
         return ZDM_OK;
     }
     zdm_buffer_printf(&text, "%s%s%s", *after, (*after)[0] == '\0' ? "" : "\n", mark_in(before));

@@ -577,6 +577,32 @@ static void comment_on_what_is_ours_keeps_the_mark(void **state)
     rig_undo(r, 1);
 }
 
+/* Who has the mark may be dropped by that migration's rollback: nobody writes it into a comment. */
+static void refuse_mark(struct rig *r, const char *text)
+{
+    char sql[160];
+    rig_sql(r, USERS "COMMENT ON CONSTRAINT users_pkey ON users IS 'the key'");
+    snprintf(sql, sizeof sql, "COMMENT ON CONSTRAINT \"users_pkey\" ON \"public\".\"users\" IS %s", text);
+    const struct kind k = {
+        .table = "users",
+        .steps = {{.action = ZDM_ACTION_COMMENT, .object = "users_pkey", .sql = sql, .inverse = ZDM_INVERSE_FORMER}}};
+    plan(r, &k);
+    rig_refused(r, AGENT_RUN_DDL, 1, "like a migration's mark");
+    assert_string_equal(rig_value(r, "SELECT obj_description(oid, 'pg_constraint') FROM pg_constraint WHERE"
+                                     " conname = 'users_pkey'"),
+                        "the key");
+}
+
+static void comment_that_is_a_mark_is_refused(void **state)
+{
+    refuse_mark(*state, "'zdm:m1'");
+}
+
+static void comment_whose_last_line_is_a_mark_is_refused(void **state)
+{
+    refuse_mark(*state, "E'a key\\nzdm:another'");
+}
+
 static void default_that_somebody_changed_since_stays(void **state)
 {
     struct rig *r = *state;
@@ -927,6 +953,8 @@ int main(void)
         RIG_TEST(type_change_under_a_view_is_the_servers_to_refuse),
         RIG_TEST(value_of_an_enum_is_added_once_and_stays),
         RIG_TEST(comment_on_what_is_ours_keeps_the_mark),
+        RIG_TEST(comment_that_is_a_mark_is_refused),
+        RIG_TEST(comment_whose_last_line_is_a_mark_is_refused),
         RIG_TEST(default_that_somebody_changed_since_stays),
         RIG_TEST(constraint_that_was_there_before_stays_when_rows_violate_it),
         RIG_TEST(violated_foreign_keys_go_again),
