@@ -73,19 +73,28 @@ void rb_recipe_column(struct rb_draft *d, const struct rb_table *table, const ch
 
 /* ---- tables ---- */
 
-/* The view under the new name, with the rights that roles have on the table: it runs with those of its owner. */
+/* The view under the new name, with the rights that roles have on the table and its columns, and none that default
+ * privileges add: it runs with those of its owner. */
 static const char *second_name(struct rb *rb, const char *old, const char *new)
 {
-    return rb_format(rb,
-                     "CREATE VIEW %s AS SELECT * FROM %s;\n"
-                     "DO $$\nDECLARE\n  r record;\nBEGIN -- the rights of the table\n"
-                     "  FOR r IN SELECT a.grantee, a.privilege_type\n"
-                     "    FROM pg_class c, aclexplode(coalesce(c.relacl, acldefault('r', c.relowner))) a\n"
-                     "    WHERE c.oid = '%s'::regclass\n  LOOP\n"
-                     "    EXECUTE format('GRANT %%s ON %s TO %%s', r.privilege_type,\n"
-                     "      CASE WHEN r.grantee = 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END);\n"
-                     "  END LOOP;\nEND $$;",
-                     new, old, old, new);
+    return rb_format(
+        rb,
+        "CREATE VIEW %s AS SELECT * FROM %s;\n"
+        "DO $$\nDECLARE\n  t regclass := '%s';\n  v regclass := '%s';\n  r record;\n"
+        "BEGIN -- the rights of the table and its columns, and no others\n"
+        "  FOR r IN SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE a.grantee::regrole::text END AS who\n"
+        "    FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = v AND a.grantee <> c.relowner\n  LOOP\n"
+        "    EXECUTE format('REVOKE ALL ON %%s FROM %%s', v, r.who);\n  END LOOP;\n"
+        "  FOR r IN SELECT g.privilege_type || g.of AS what,\n"
+        "      CASE WHEN g.grantee = 0 THEN 'PUBLIC' ELSE g.grantee::regrole::text END AS who,\n"
+        "      CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END AS how\n"
+        "    FROM (SELECT a.*, '' AS of, c.relowner FROM pg_class c, aclexplode(c.relacl) a WHERE c.oid = t\n"
+        "      UNION ALL SELECT a.*, format(' (%%I)', k.attname), c.relowner FROM pg_class c\n"
+        "        JOIN pg_attribute k ON k.attrelid = c.oid AND NOT k.attisdropped, aclexplode(k.attacl) a\n"
+        "        WHERE c.oid = t) g WHERE g.grantee <> g.relowner\n  LOOP\n"
+        "    EXECUTE format('GRANT %%s ON %%s TO %%s%%s', r.what, v, r.who, r.how);\n"
+        "  END LOOP;\nEND $$;",
+        new, old, old, new);
 }
 
 void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const char *to)
@@ -98,7 +107,8 @@ void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const cha
     rb_draft_title(d, rb_format(rb, "%s-to-%s", table->name, to), rb_format(rb, "Rename %s to %s", table->name, to));
     rb_draft_say(d, RB_DRAFT_EXPAND,
                  "A view that can be written gives the table its second name, with the rights that roles have on the "
-                 "table.");
+                 "table. It reads with the rights of its owner: where the table has row level security, write `CREATE "
+                 "VIEW … WITH (security_invoker = true)`, which PostgreSQL has since 15.");
     rb_draft_text(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN,
                   rb_format(rb,
                             "```sql {as-is lock=short}\n%s\n```\n"
