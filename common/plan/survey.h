@@ -42,7 +42,7 @@ enum {
     X(UNDER_WAY, "under-way")                                                                                          \
     X(TABLE_MISSING, "table-missing")                                                                                  \
     X(NOT_OWNER, "not-owner")                                                                                          \
-    X(OWNER, "owner")                                                                                                  \
+    X(OWNER_UNCLEAR, "owner-unclear")                                                                                  \
     X(ROW_SECURITY, "row-security")                                                                                    \
     X(INHERITANCE, "inheritance")                                                                                      \
     X(NOT_A_TABLE, "not-a-table")                                                                                      \

@@ -204,8 +204,8 @@ static enum zdm_code look_at_owner(struct pgsql_survey *survey, struct zdm_error
     w->step = NULL;
     pgsql_rollback(w->s);
     if (code == ZDM_REFUSED) {
-        added = pgsql_survey_add(survey, ZDM_SURVEY_OWNER, ZDM_LEVEL_ERROR, survey->step->table.schema, err->message,
-                                 err->hint);
+        added = pgsql_survey_add(survey, ZDM_SURVEY_OWNER_UNCLEAR, ZDM_LEVEL_ERROR, survey->step->table.schema,
+                                 err->message, err->hint);
         *err = (struct zdm_error)ZDM_ERROR_INIT;
         return added ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }
