@@ -4,6 +4,7 @@
  */
 #include "coordinator/ctl/command.h"
 
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,13 +79,27 @@ static void put_page(struct zdm_buffer *out, const struct ctl_look *look, const 
 
 /* ---- All of them ---- */
 
-/* The first sentence behind the level: "Error. `waive:` names a rule that does not exist." */
+/* The level that a page begins with, "error"; NULL where it has none. *out_rest: what is behind the sentence that says
+ * so, "Note; a warning when it has no end." */
+static const char *level_of(const char *page, const char **out_rest)
+{
+    static const char *const levels[] = {"Error", "Warning", "Note"}, *const words[] = {"error", "warning", "note"};
+    *out_rest = page;
+    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) {
+        size_t n = strlen(levels[i]), end = strcspn(page, ".");
+        if (strncmp(page, levels[i], n) != 0 || strchr(".,; ", page[n]) == NULL)
+            continue;
+        page += end + (page[end] == '.');
+        *out_rest = page + strspn(page, " \n");
+        return words[i];
+    }
+    return NULL;
+}
+
+/* The first sentence behind the level: "`waive:` names a rule that does not exist" of "Error. `waive:` names …". */
 static void first_sentence(struct zdm_buffer *out, const char *page)
 {
-    static const char *const levels[] = {"Error. ", "Warning. ", "Note. "};
-    for (size_t i = 0; i < sizeof levels / sizeof *levels; i++)
-        if (strncmp(page, levels[i], strlen(levels[i])) == 0)
-            page += strlen(levels[i]);
+    (void)level_of(page, &page);
     while (*page != '\0' && !(*page == '.' && (page[1] == ' ' || page[1] == '\n' || page[1] == '\0')) &&
            strncmp(page, "\n\n", 2) != 0) {
         zdm_buffer_append(out, *page == '\n' ? " " : page, 1);
@@ -117,6 +132,35 @@ static void put_list(struct zdm_buffer *out, const struct ctl_look *look)
     ctl_wrap(out, look, CTL_DIM, "zdmctl explain RULE says why, shows a wrong example, and what to write.", 0, 0);
 }
 
+/* ---- JSON ---- */
+
+static json_t *rule_json(const char *name, const char *page, bool whole)
+{
+    const char *rest, *level = level_of(page, &rest);
+    struct zdm_buffer summary = ZDM_BUFFER_INIT;
+    first_sentence(&summary, page);
+    json_t *out = json_pack("{s:s, s:s?, s:s}", "rule", name, "level", level, "summary", zdm_buffer_text(&summary));
+    if (whole && out != NULL)
+        json_object_set_new(out, "text", json_string(page));
+    zdm_buffer_fini(&summary);
+    return out;
+}
+
+static void put_json(struct zdm_buffer *out, const char *name, const char *page)
+{
+    const struct zdm_rule *rule;
+    json_t *json = name != NULL ? rule_json(name, page, true) : json_array();
+    for (size_t i = 0; name == NULL && (rule = zdm_rule_at(i)) != NULL; i++)
+        json_array_append_new(json, rule_json(rule->name, rule->page, false));
+    if (name == NULL)
+        json = json_pack("{s:o}", "rules", json);
+    ZDM_CLEANUP(zdm_freep) char *text = json != NULL ? json_dumps(json, 0) : NULL;
+    zdm_buffer_puts(out, text != NULL ? text : "");
+    zdm_buffer_puts(out, "\n");
+    out->failed = out->failed || text == NULL;
+    json_decref(json);
+}
+
 static enum zdm_code no_such_rule(const char *name, struct zdm_error *err)
 {
     const char *nearest = zdm_rule_nearest(name);
@@ -136,7 +180,9 @@ enum zdm_code ctl_run_explain(struct ctl *ctl, struct zdm_error *err)
         look.width = CTL_PLAN_WIDTH_MAX;
     if (name != NULL && page == NULL)
         return no_such_rule(name, err);
-    if (page != NULL)
+    if (ctl_wants_json(ctl))
+        put_json(&out, name, page);
+    else if (page != NULL)
         put_page(&out, &look, name, page);
     else
         put_list(&out, &look);

@@ -8,6 +8,7 @@
 
 #include "support.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,7 +16,7 @@
 #include "common/os/crypto.h"
 #include "coordinator/ctl/command.h"
 
-enum { WORDS_MAX = 32, OUTPUT_MAX = 32 * 1024 };
+enum { WORDS_MAX = 32, OUTPUT_MAX = 128 * 1024 };
 
 static char home[] = "/tmp/zdm-test-ctl.XXXXXX";
 static char out_text[OUTPUT_MAX], err_text[OUTPUT_MAX];
@@ -89,6 +90,26 @@ static inline int enter(void **state)
     unsetenv("ZDM_CONFIG");
     unsetenv("ZDM_OUTPUT");
     return zdm_crypto_start(&err) == ZDM_OK ? 0 : 1;
+}
+
+static inline void remove_files_of(const char *path)
+{
+    DIR *folder = opendir(path);
+    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
+        char file[512];
+        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
+        unlink(file);
+    }
+    if (folder != NULL)
+        closedir(folder);
+}
+
+/* The scratch folder goes with whatever the tests left in it. */
+static inline int leave(void **state)
+{
+    (void)state;
+    remove_files_of(home);
+    return rmdir(home);
 }
 
 #endif

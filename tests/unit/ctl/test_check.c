@@ -331,6 +331,30 @@ static void explain_prints_a_page_all_of_them_or_the_nearest(void **state)
     expect("explain zzzzzzzzzzzz", 1, NULL, "hint: zdmctl explain lists them all.");
 }
 
+static void explain_has_json_of_one_rule_and_of_all(void **state)
+{
+    (void)state;
+    expect("explain waive -o json", 0, NULL, NULL);
+    json_t *one = parse(out_text);
+    assert_string_equal(json_string_value(json_object_get(one, "rule")), "waive");
+    assert_string_equal(json_string_value(json_object_get(one, "level")), "error");
+    assert_has(json_string_value(json_object_get(one, "text")), "Error. ");
+    assert_lacks(json_string_value(json_object_get(one, "summary")), "Error. ");
+    json_decref(one);
+    expect("explain -o json", 0, NULL, NULL);
+    json_t *all = parse(out_text), *rule;
+    size_t i;
+    assert_true(json_array_size(json_object_get(all, "rules")) > 100);
+    json_array_foreach(json_object_get(all, "rules"), i, rule)
+    {
+        if (!json_is_string(json_object_get(rule, "level")))
+            fail_msg("%s has no level", json_string_value(json_object_get(rule, "rule")));
+        assert_true(json_string_length(json_object_get(rule, "summary")) > 0);
+    }
+    json_decref(all);
+    expect("explain waiv -o json", 1, NULL, "there is no rule \"waiv\"");
+}
+
 static void write_file(const char *path, const char *text)
 {
     FILE *file = fopen(path, "w");
@@ -374,9 +398,8 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    (void)state;
     ctl_compiled_fini(&compiled);
-    return 0;
+    return leave(state);
 }
 
 int main(void)
@@ -392,6 +415,7 @@ int main(void)
         cmocka_unit_test(bytes_are_short),
         cmocka_unit_test(two_plans_are_shown_phase_by_phase),
         cmocka_unit_test(explain_prints_a_page_all_of_them_or_the_nearest),
+        cmocka_unit_test(explain_has_json_of_one_rule_and_of_all),
         cmocka_unit_test(new_writes_a_runbook_that_compiles_and_never_over_another),
         cmocka_unit_test(check_needs_a_runbook_that_compiles_and_a_coordinator),
     };

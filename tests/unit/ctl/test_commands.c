@@ -166,16 +166,6 @@ static void an_absent_coordinator_exits_with_4(void **state)
     expect("--coordinator ipc:///nosuch/socket --key me --trust trust status", 1, NULL, "chmod");
 }
 
-static int leave(void **state)
-{
-    static const char *const files[] = {"out", "err",      "k1", "k1.pub", "ann", "ann.pub", "coord", "coord.pub",
-                                        "t",   "bad.yaml", "me", "me.pub", "it",  "it.pub",  "trust"};
-    (void)state;
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        unlink(files[i]);
-    return rmdir(home);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

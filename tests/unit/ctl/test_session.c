@@ -6,7 +6,6 @@
  */
 #include "run.h"
 
-#include <dirent.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -184,25 +183,11 @@ static int found_fleet(void **state)
     return 0;
 }
 
-static void remove_files_of(const char *path)
-{
-    DIR *folder = opendir(path);
-    for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;) {
-        char file[512];
-        snprintf(file, sizeof file, "%s/%s", path, entry->d_name);
-        unlink(file);
-    }
-    if (folder != NULL)
-        closedir(folder);
-}
-
 static int clean(void **state)
 {
-    (void)state;
     remove_files_of("data");
     rmdir("data");
-    remove_files_of(".");
-    return rmdir(home);
+    return leave(state);
 }
 
 int main(void)

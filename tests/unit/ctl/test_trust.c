@@ -179,17 +179,6 @@ static int found(void **state)
     return 0;
 }
 
-static int leave(void **state)
-{
-    static const char *const files[] = {"out",     "err",    "ann",       "ann.pub", "bob",    "bob.pub", "eve",
-                                        "eve.pub", "coord",  "coord.pub", "r1",      "r1.pub", "r2",      "r2.pub",
-                                        "r3",      "r3.pub", "r4",        "r4.pub",  "trust",  "next",    "other"};
-    (void)state;
-    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
-        unlink(files[i]);
-    return rmdir(home);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
