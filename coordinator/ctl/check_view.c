@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "coordinator/ctl/check_page.h"
 #include "coordinator/ctl/plan_view.h"
 #include "coordinator/ctl/table.h"
 
@@ -90,6 +91,18 @@ size_t ctl_check_waived(const struct ctl_check *check)
 
 /* ---- Words ---- */
 
+void ctl_check_names_text(struct zdm_buffer *out, const struct ctl_fleet_survey *fleet,
+                          const struct ctl_shard_list *list)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        if (i == NAMES_SHOWN && list->n > NAMES_SHOWN + 1) {
+            zdm_buffer_printf(out, " and %zu more", list->n - i);
+            return;
+        }
+        zdm_buffer_printf(out, "%s%s", i > 0 ? ", " : "", fleet->shards[list->items[i]].shard);
+    }
+}
+
 void ctl_check_shards_text(struct zdm_buffer *out, const struct ctl_fleet_survey *fleet,
                            const struct ctl_shard_list *list)
 {
@@ -98,13 +111,7 @@ void ctl_check_shards_text(struct zdm_buffer *out, const struct ctl_fleet_survey
         zdm_buffer_printf(out, answered == fleet->n ? "every shard" : "every shard that answered");
         return;
     }
-    for (size_t i = 0; i < list->n; i++) {
-        if (i == NAMES_SHOWN && list->n > NAMES_SHOWN + 1) {
-            zdm_buffer_printf(out, " and %zu more", list->n - i);
-            return;
-        }
-        zdm_buffer_printf(out, "%s%s", i > 0 ? ", " : "", fleet->shards[list->items[i]].shard);
-    }
+    ctl_check_names_text(out, fleet, list);
 }
 
 static const char *step_id(const struct ctl_check *check, uint32_t ordinal)
@@ -118,15 +125,15 @@ static enum ctl_style style_of(enum zdm_level level)
     return level == ZDM_LEVEL_ERROR ? CTL_BAD : level == ZDM_LEVEL_WARNING ? CTL_WARN : CTL_DIM;
 }
 
-static void put_heading(struct zdm_buffer *out, const struct ctl_look *look, const char *text)
+void ctl_check_heading(struct zdm_buffer *out, const struct ctl_look *look, const char *text)
 {
     zdm_buffer_puts(out, "\n");
     ctl_put(out, look, CTL_BOLD, text);
     zdm_buffer_puts(out, "\n");
 }
 
-static void put_line(struct zdm_buffer *out, const struct ctl_look *look, enum ctl_style style, const char *text,
-                     size_t indent)
+void ctl_check_line(struct zdm_buffer *out, const struct ctl_look *look, enum ctl_style style, const char *text,
+                    size_t indent)
 {
     ctl_repeat(out, ' ', indent);
     ctl_wrap(out, look, style, text, indent, indent + 2);
@@ -150,7 +157,7 @@ static void put_where(struct zdm_buffer *out, const struct ctl_look *look, const
     if (group->words_differ)
         zdm_buffer_printf(&line, "; the words are those of %s", check->fleet->shards[group->shards.items[0]].shard);
     zdm_buffer_printf(&line, "%s[%s]", dot, f->rule);
-    put_line(out, look, CTL_DIM, zdm_buffer_text(&line), INDENT);
+    ctl_check_line(out, look, CTL_DIM, zdm_buffer_text(&line), INDENT);
     zdm_buffer_fini(&line);
 }
 
@@ -165,7 +172,7 @@ static void put_finding(struct zdm_buffer *out, const struct ctl_look *look, con
     ctl_wrap(out, look, CTL_PLAIN, f->message, strlen(level) + 2, INDENT);
     put_where(out, look, check, group);
     if (f->hint[0] != '\0')
-        put_line(out, look, CTL_PLAIN, f->hint, INDENT);
+        ctl_check_line(out, look, CTL_PLAIN, f->hint, INDENT);
 }
 
 static void put_explain(struct zdm_buffer *out, const struct ctl_look *look)
@@ -190,7 +197,7 @@ static void put_waived(struct zdm_buffer *out, const struct ctl_look *look, cons
 {
     if (ctl_check_waived(check) == 0)
         return;
-    put_heading(out, look, "Waived");
+    ctl_check_heading(out, look, "Waived");
     for (size_t i = 0; i < check->grouped->n_findings; i++) {
         const struct ctl_finding_group *group = &check->grouped->findings[i];
         struct zdm_buffer line = ZDM_BUFFER_INIT;
@@ -200,7 +207,7 @@ static void put_waived(struct zdm_buffer *out, const struct ctl_look *look, cons
                           zdm_level_name(group->finding->level));
         ctl_check_shards_text(&line, check->fleet, &group->shards);
         zdm_buffer_printf(&line, ": %s)", group->finding->message);
-        put_line(out, look, CTL_DIM, zdm_buffer_text(&line), 2);
+        ctl_check_line(out, look, CTL_DIM, zdm_buffer_text(&line), 2);
         zdm_buffer_fini(&line);
     }
 }
@@ -234,7 +241,7 @@ static void put_size(struct zdm_buffer *out, const struct ctl_look *look, const 
         zdm_buffer_printf(&line, " and %s of indexes", sum);
     }
     if (line.len > 0)
-        put_line(out, look, CTL_DIM, zdm_buffer_text(&line), INDENT);
+        ctl_check_line(out, look, CTL_DIM, zdm_buffer_text(&line), INDENT);
     zdm_buffer_fini(&line);
 }
 
@@ -262,7 +269,7 @@ static void put_outlier(struct zdm_buffer *out, const struct ctl_look *look, con
     }
     if (shown == 0 && group->table->exists && norm->table->exists)
         zdm_buffer_puts(&line, "it differs in what its outline does not show");
-    put_line(out, look, CTL_WARN, zdm_buffer_text(&line), INDENT);
+    ctl_check_line(out, look, CTL_WARN, zdm_buffer_text(&line), INDENT);
     zdm_buffer_fini(&line);
     zdm_buffer_fini(&difference);
 }
@@ -282,20 +289,20 @@ static void put_table(struct zdm_buffer *out, const struct ctl_look *look, const
     if (others > 0)
         zdm_buffer_printf(&line, "%s%zu shard%s like this; %zu differ%s", t->groups[0].table->exists ? "" : " on ",
                           norm, norm == 1 ? "" : "s", others, others == 1 ? "s" : "");
-    put_line(out, look, others > 0 ? CTL_WARN : CTL_PLAIN, zdm_buffer_text(&line), 2);
+    ctl_check_line(out, look, others > 0 ? CTL_WARN : CTL_PLAIN, zdm_buffer_text(&line), 2);
     zdm_buffer_fini(&line);
     put_size(out, look, check, t->name);
     for (size_t i = 1; i < t->n && i <= OUTLIERS_SHOWN; i++)
         put_outlier(out, look, check, t, i);
     if (t->n > OUTLIERS_SHOWN + 1)
-        put_line(out, look, CTL_WARN, "and more that differ: -o json has them all", INDENT);
+        ctl_check_line(out, look, CTL_WARN, "and more that differ: -o json has them all", INDENT);
 }
 
 static void put_tables(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
 {
     if (check->grouped->n_tables == 0)
         return;
-    put_heading(out, look, "Tables");
+    ctl_check_heading(out, look, "Tables");
     for (size_t i = 0; i < check->grouped->n_tables; i++)
         put_table(out, look, check, &check->grouped->tables[i]);
 }
@@ -388,7 +395,7 @@ static void put_step_lines(struct zdm_buffer *out, const struct ctl_look *look, 
         if (t.room[0] != '\0')
             zdm_buffer_printf(&line, ", %s of disk", t.room);
         zdm_buffer_printf(&line, "%slock %s", t.typical[0] != '\0' ? ", " : "", t.lock);
-        put_line(out, look, CTL_PLAIN, zdm_buffer_text(&line), 2);
+        ctl_check_line(out, look, CTL_PLAIN, zdm_buffer_text(&line), 2);
         zdm_buffer_fini(&line);
     }
 }
@@ -398,7 +405,7 @@ static void put_steps(struct zdm_buffer *out, const struct ctl_look *look, const
     enum { TABLE_COLUMNS_MIN = 80 };
     if (ctl_fleet_survey_answered(check->fleet) == 0)
         return;
-    put_heading(out, look, "Steps, and how long each takes");
+    ctl_check_heading(out, look, "Steps, and how long each takes");
     if (look->width >= TABLE_COLUMNS_MIN)
         put_step_table(out, look, check);
     else
@@ -409,80 +416,7 @@ static void put_steps(struct zdm_buffer *out, const struct ctl_look *look, const
              0, 0);
 }
 
-/* ---- Servers ---- */
-
-/* How many surveys say the same as the i-th: 0 when an earlier one does. */
-static size_t alike(const struct ctl_fleet_survey *fleet, size_t i,
-                    bool (*same)(const struct zdm_survey *, const struct zdm_survey *), struct ctl_shard_list *out)
-{
-    const struct zdm_survey *one = fleet->shards[i].survey;
-    out->n = 0;
-    for (size_t k = 0; one != NULL && k < fleet->n; k++) {
-        const struct zdm_survey *other = fleet->shards[k].survey;
-        if (other == NULL || !same(one, other))
-            continue;
-        if (k < i)
-            return 0;
-        if (!ZDM_RESERVE(out->items, out->cap, out->n + 1))
-            return 0;
-        out->items[out->n++] = k;
-    }
-    return out->n;
-}
-
-static bool same_version(const struct zdm_survey *a, const struct zdm_survey *b)
-{
-    return a->engine == b->engine && strcmp(a->server_version, b->server_version) == 0;
-}
-
-static bool same_replicas(const struct zdm_survey *a, const struct zdm_survey *b)
-{
-    return a->replicas == b->replicas && a->guarded == b->guarded;
-}
-
-static void put_servers(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
-{
-    struct ctl_shard_list list = {.n = 0};
-    if (ctl_fleet_survey_answered(check->fleet) == 0)
-        return;
-    put_heading(out, look, "Servers");
-    for (size_t pass = 0; pass < 2; pass++)
-        for (size_t i = 0; i < check->fleet->n; i++) {
-            struct zdm_buffer line = ZDM_BUFFER_INIT;
-            const struct zdm_survey *survey = check->fleet->shards[i].survey;
-            if (alike(check->fleet, i, pass == 0 ? same_version : same_replicas, &list) == 0)
-                continue;
-            if (pass == 0)
-                zdm_buffer_printf(&line, "%s %s on ", zdm_engine_name(survey->engine), survey->server_version);
-            else if (survey->replicas == 0)
-                zdm_buffer_puts(&line, "no standby of ");
-            else
-                zdm_buffer_printf(&line, "%u standby%s, %u of them guarded, of ", survey->replicas,
-                                  survey->replicas == 1 ? "" : "s", survey->guarded);
-            ctl_check_shards_text(&line, check->fleet, &list);
-            put_line(out, look, pass == 1 && survey->guarded < survey->replicas ? CTL_WARN : CTL_PLAIN,
-                     zdm_buffer_text(&line), 2);
-            zdm_buffer_fini(&line);
-        }
-    free(list.items);
-}
-
-static void put_silent(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
-{
-    bool any = false;
-    for (size_t i = 0; i < check->fleet->n; i++) {
-        const struct ctl_shard_survey *row = &check->fleet->shards[i];
-        struct zdm_buffer line = ZDM_BUFFER_INIT;
-        if (row->survey != NULL)
-            continue;
-        if (!any)
-            put_heading(out, look, "No answer");
-        any = true;
-        zdm_buffer_printf(&line, "%s: %s", row->shard, row->why != NULL ? row->why : "");
-        put_line(out, look, CTL_BAD, zdm_buffer_text(&line), 2);
-        zdm_buffer_fini(&line);
-    }
-}
+/* ---- The page ---- */
 
 static void put_head(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
 {
@@ -514,6 +448,6 @@ void ctl_check_text(struct zdm_buffer *out, const struct ctl_look *look, const s
     put_waived(out, &narrow, check);
     put_tables(out, &narrow, check);
     put_steps(out, &narrow, check);
-    put_servers(out, &narrow, check);
-    put_silent(out, &narrow, check);
+    ctl_check_servers(out, &narrow, check);
+    ctl_check_silent(out, &narrow, check);
 }
