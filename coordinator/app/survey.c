@@ -222,6 +222,15 @@ static enum zdm_code check_asker(struct coord_driver *d, const struct coord_peer
     return ZDM_OK;
 }
 
+/* A shard whose agents were all revoked is no part of the fleet any more; a submit leaves it out, too. */
+static bool is_served(const struct coord_state *state, const struct coord_fleet_shard *shard)
+{
+    for (uint32_t next = shard->first_agent; next != 0; next = state->agents[next - 1].next_of_shard)
+        if (!state->agents[next - 1].revoked)
+            return true;
+    return false;
+}
+
 static enum zdm_code choose_shards(const struct coord_driver *d, const struct zdm_plan *plan, struct survey *survey,
                                    struct zdm_error *err)
 {
@@ -230,7 +239,8 @@ static enum zdm_code choose_shards(const struct coord_driver *d, const struct zd
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     for (size_t i = 0; i < d->state->n_shards; i++) {
         const struct coord_fleet_shard *shard = &d->state->shards[i];
-        if (zdm_selector_matches(plan->selector != NULL ? plan->selector : "", shard->name, shard->labels))
+        if (is_served(d->state, shard) &&
+            zdm_selector_matches(plan->selector != NULL ? plan->selector : "", shard->name, shard->labels))
             (void)zdm_copy_text(survey->shards[survey->n_shards++].name, ZDM_NAME_MAX + 1, shard->name);
     }
     if (survey->n_shards > 0)

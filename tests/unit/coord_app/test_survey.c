@@ -382,6 +382,23 @@ static void an_answer_that_nobody_asked_for_or_out_of_order_ends_the_session(voi
     assert_true(s.agents[0]->open);
 }
 
+static void a_shard_whose_agents_were_revoked_is_not_asked(void **state)
+{
+    struct world *w = *state;
+    struct scene s;
+    struct heard heard = {.last = false};
+    open_scene(w, &s);
+    struct zdm_request revoke = {.verb = ZDM_VERB_REVOKE_AGENT, .target = w->agents[2].id};
+    expect_ok(ask(s.ann, &revoke));
+    check(s.ann, &s.plan, 1);
+    answer(s.agents[0], ordered(s.agents[0], &s.plan), "mine");
+    hear(s.ann, 1, &heard);
+    expect_text(&heard, 1, ZDM_OK, "mine");
+    assert_false(heard.over[2]);
+    assert_true(heard.last);
+    forget(&heard);
+}
+
 int main(void)
 {
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, world_start, world_stop)
@@ -394,6 +411,7 @@ int main(void)
         WORLD(a_long_answer_waits_for_a_slow_reader),
         WORLD(only_operators_check_and_only_plans_that_one_signed),
         WORLD(one_check_at_a_time_in_a_session_and_eight_in_all),
+        WORLD(a_shard_whose_agents_were_revoked_is_not_asked),
         WORLD(an_answer_that_nobody_asked_for_or_out_of_order_ends_the_session),
     };
 #undef WORLD
