@@ -186,7 +186,7 @@ static bool read_default(const struct rb_ddl *d, const PgQuery__ColumnDef *def, 
     return true;
 }
 
-static const char *collation_text(struct rb *rb, const PgQuery__CollateClause *clause)
+const char *rb_collation_text(struct rb *rb, const PgQuery__CollateClause *clause)
 {
     if (clause == NULL)
         return "";
@@ -207,7 +207,7 @@ static bool read_type(const struct rb_ddl *d, const PgQuery__ColumnDef *def, str
         return false;
     }
     parts->type = rb_deparse_type(rb, def->type_name);
-    parts->collation = collation_text(rb, def->coll_clause);
+    parts->collation = rb_collation_text(rb, def->coll_clause);
     parts->compression = def->compression[0] == '\0' ? "" : rb_format(rb, " COMPRESSION %s", def->compression);
     if (def->type_name->setof)
         parts->type = NULL;

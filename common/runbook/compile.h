@@ -139,7 +139,10 @@ struct rb_index {
     const char *name;
     const char **columns;
     size_t n_columns;
+    size_t n_keys; /* of them, the first ones; the rest is INCLUDEd or read by expressions and the condition */
     bool unique;
+    const char *unfit; /* why it cannot become a constraint's; NULL */
+    const struct rb_phase *phase;
     struct rb_place at;
     struct rb_index *next;
 };
@@ -279,8 +282,9 @@ const char *rb_table_sql(struct rb *rb, const struct rb_table *table);
 const char *rb_quote(struct rb *rb, const char *identifier);
 /* A derived name of at most 63 bytes: "~zdm_1f2e3d4c_h", from the migration's id, the table and the column. */
 const char *rb_derived_name(struct rb *rb, const struct rb_table *table, const char *column, const char *suffix);
-/* The table of schema zdm that keeps the before-images of the UPDATE with that first target: "undo_1f2e3d4c". */
-const char *rb_images_name(struct rb *rb, const struct rb_table *table, const char *column);
+/* The table of schema zdm that keeps what the UPDATE with that first target, or the DELETE, overwrites:
+ * "undo_1f2e3d4c". No other step of the plan so far has it. */
+const char *rb_images_name(struct rb *rb, const struct rb_table *table, const char *key);
 struct zdm_derivation *rb_derivation_copy(const struct zdm_derivation *d);
 /* Its targets, for people: "a, b and c". */
 const char *rb_targets_text(struct rb *rb, const struct zdm_derivation *d);

@@ -126,7 +126,9 @@ static const struct {
 bool rb_ddl_phase(const struct rb_ddl *d, enum rb_ddl_kind kind, struct rb_place at)
 {
     enum zdm_phase_class class = d->s->phase->class;
-    if ((rows[kind].phases & (1 << class)) != 0)
+    bool early = class == ZDM_PHASE_EXPAND && (kind == RB_DDL_SET_NOT_NULL || kind == RB_DDL_ADD_PRIMARY_KEY) &&
+                 d->table.name != NULL && rb_is_created(d->s->rb, &d->table); /* no code uses the table yet */
+    if ((rows[kind].phases & (1 << class)) != 0 || early)
         return true;
     if (class == ZDM_PHASE_SWITCH && rows[kind].why == NULL)
         rb_error(d->s->rb, rows[kind].rule, at,

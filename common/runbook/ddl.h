@@ -85,6 +85,8 @@ bool rb_ddl_expr(struct rb_statement *s, const PgQuery__Node *node, const char *
 /* Names of a list of String nodes. */
 const char **rb_ddl_names(struct rb *rb, PgQuery__Node *const *nodes, size_t n);
 /* "a", "b": quoted, with commas. */
+/* " COLLATE …" of a column, or "". */
+const char *rb_collation_text(struct rb *rb, const PgQuery__CollateClause *clause);
 const char *rb_ddl_quoted_list(struct rb *rb, const char *const *names, size_t n);
 /* Schema and name of a list of String nodes (one, two or, with a database, three); false with a finding. */
 bool rb_ddl_qualified(struct rb_statement *s, const PgQuery__Node *list, struct rb_place at, struct rb_table *out);

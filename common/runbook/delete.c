@@ -96,22 +96,6 @@ static void judge_neighbours(const struct deletion *d)
     }
 }
 
-/* Of the condition, so that other steps of the plan do not change it. */
-static const char *archive_name(const struct deletion *d)
-{
-    struct rb *rb = d->s->rb;
-    const char *key = rb_format(rb, "delete %s", d->filter), *name = rb_images_name(rb, &d->table, key);
-    for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
-        for (const struct rb_step *step = phase->first; step != NULL; step = step->next) {
-            if (step->step.object != NULL && strcmp(step->step.object, name) == 0) {
-                key = rb_format(rb, "%s again", key);
-                name = rb_images_name(rb, &d->table, key);
-            }
-        }
-    }
-    return name;
-}
-
 static void choose_inverse(const struct deletion *d, struct rb_step *step)
 {
     struct rb *rb = d->s->rb;
@@ -123,7 +107,8 @@ static void choose_inverse(const struct deletion *d, struct rb_step *step)
         return;
     }
     step->step.inverse = ZDM_INVERSE_IMAGES;
-    step->step.object = rb_dup(archive_name(d));
+    /* Named after the condition, so that other steps of the plan do not change it. */
+    step->step.object = rb_dup(rb_images_name(rb, &d->table, rb_format(rb, "delete %s", d->filter)));
     rb_note(rb, "delete-archive", rb_at_start(d->s),
             "It takes as much room as the rows did. Where nobody will want them back, write {no-undo}.",
             "the deleted rows are kept in zdm.%s for a rollback, until the purge phase", step->step.object);

@@ -166,6 +166,24 @@ static bool read_columns(const struct rb_ddl *d, const PgQuery__IndexStmt *index
     return ok;
 }
 
+/* What PostgreSQL says when the index shall become a constraint, after hours of building it. */
+static const char *unfit_for_constraint(const PgQuery__IndexStmt *index)
+{
+    if (index->where_clause != NULL)
+        return "has a condition";
+    if (strcmp(index->access_method, "btree") != 0)
+        return "is no btree";
+    for (size_t i = 0; i < index->n_index_params; i++) {
+        const PgQuery__IndexElem *elem = index->index_params[i]->index_elem;
+        if (elem->expr != NULL)
+            return "is over an expression";
+        if (elem->n_opclass > 0 || elem->n_collation > 0 || elem->ordering == PG_QUERY__SORT_BY_DIR__SORTBY_DESC ||
+            elem->nulls_ordering == PG_QUERY__SORT_BY_NULLS__SORTBY_NULLS_FIRST)
+            return "sorts in a way of its own";
+    }
+    return NULL;
+}
+
 void rb_compile_index(struct rb_statement *s, PgQuery__IndexStmt *index)
 {
     struct rb *rb = s->rb;
@@ -184,8 +202,12 @@ void rb_compile_index(struct rb_statement *s, PgQuery__IndexStmt *index)
     const char *sql = rb_ddl_index_sql(rb, s->node, &table, name);
     if (sql == NULL)
         rb_error(rb, "index", rb_at_start(s), "Write it more simply.", "this index cannot be written in a plan");
-    else if (rb_index_remember(&d, name, all.columns, all.n_columns, index->unique))
+    else if (rb_index_remember(&d, name, all.columns, all.n_columns, index->unique)) {
         rb_ddl_index_step(&d, name, sql)->note.rewritten = !index->concurrent || index->idxname[0] == '\0';
+        rb->indexes->unfit = unfit_for_constraint(index);
+        if (rb->indexes->n_keys > index->n_index_params)
+            rb->indexes->n_keys = index->n_index_params;
+    }
 }
 
 /* ---- REINDEX ---- */

@@ -148,9 +148,25 @@ const char *rb_derived_name(struct rb *rb, const struct rb_table *table, const c
     return rb_format(rb, "~zdm_%08x%s", hash_column(rb, table, column), suffix);
 }
 
-const char *rb_images_name(struct rb *rb, const struct rb_table *table, const char *column)
+static bool is_object(const struct rb *rb, const char *name)
 {
-    return rb_format(rb, "undo_%08x", hash_column(rb, table, column));
+    for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        for (const struct rb_step *step = phase->first; step != NULL; step = step->next) {
+            if (step->step.object != NULL && strcmp(step->step.object, name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+const char *rb_images_name(struct rb *rb, const struct rb_table *table, const char *key)
+{
+    const char *name = rb_format(rb, "undo_%08x", hash_column(rb, table, key));
+    while (is_object(rb, name)) {
+        key = rb_format(rb, "%s again", key);
+        name = rb_format(rb, "undo_%08x", hash_column(rb, table, key));
+    }
+    return name;
 }
 
 static char **copy_texts(char *const *texts, size_t n)

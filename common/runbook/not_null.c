@@ -8,6 +8,8 @@
 static void warn_of_writers(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at)
 {
     struct rb *rb = d->s->rb;
+    if (rb_is_created(rb, &d->table))
+        return;
     if (column->sync == NULL && column->initial == NULL && !column->has_default)
         rb_warning(rb, "not-null-writers", at,
                    "From this step on PostgreSQL rejects a NULL in new rows. Be sure that every version of the "

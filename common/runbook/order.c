@@ -109,7 +109,9 @@ bool rb_index_remember(const struct rb_ddl *d, const char *name, const char *con
                                .name = name,
                                .columns = copy,
                                .n_columns = n_columns,
+                               .n_keys = n_columns,
                                .unique = unique,
+                               .phase = d->s->phase,
                                .at = rb_at(d->s, (int)d->from),
                                .next = rb->indexes};
     rb->indexes = index;

@@ -174,6 +174,18 @@ static void refuse_drop(struct rb_statement *s)
     refuse(s, &drop, rb_at_start(s), s->sql);
 }
 
+/* A materialized view is made by the same statement as a table. */
+static void refuse_create_as(struct rb_statement *s)
+{
+    static const struct refusal view = {0, "view", "what a materialized view means is not known to a plan", NULL};
+    bool is_view = s->node->create_table_as_stmt->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW;
+    refuse(s,
+           is_view
+               ? &view
+               : find(statements, sizeof statements / sizeof statements[0], (int)s->node->node_case, &other_statement),
+           rb_at_start(s), s->sql);
+}
+
 static void refuse_alter(struct rb_statement *s, const PgQuery__AlterTableStmt *alter)
 {
     static const struct refusal index = {0, "alter-index", "an index is changed by building another one",
@@ -191,6 +203,9 @@ void rb_refuse(struct rb_statement *s)
         break;
     case PG_QUERY__NODE__NODE_DROP_STMT:
         refuse_drop(s);
+        break;
+    case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT:
+        refuse_create_as(s);
         break;
     case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
         refuse_alter(s, s->node->alter_table_stmt);

@@ -30,10 +30,36 @@ static void refuse_type(const struct rb_ddl *d, const PgQuery__ColumnDef *def, c
     if (type == NULL)
         type = "text";
     const char *expression = using != NULL ? using : rb_format(rb, "%s::%s", rb_plain(rb, column), type);
+    if (def->coll_clause != NULL)
+        type = rb_format(rb, "%s%s", type, rb_collation_text(rb, def->coll_clause));
     rb_error(
         rb, "alter-type", at,
         rb_recipe_rename(rb, rb_table_text(rb, &d->table), column, rb_format(rb, "%s_new", column), type, expression),
         "changing the type of %s may rewrite the whole table, or its indexes, under its lock", column);
+}
+
+static bool is_of_this_runbook(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at)
+{
+    if (!column->added && !column->created)
+        return false;
+    rb_error(d->s->rb, "type-of-added", at, "Write the wanted type where the column is added.",
+             "column %s is added by this very runbook", column->name);
+    return true;
+}
+
+/* Between timestamp and timestamptz the server changes the catalogue alone, as the agent's TimeZone is UTC: that reads
+ * the values as UTC, which is another moment where the application wrote local times. */
+static void warn_of_zone(const struct rb_ddl *d, const PgQuery__TypeName *type, struct rb_place at)
+{
+    const char *name = type->n_names > 0 ? rb_string(type->names[type->n_names - 1]) : "";
+    bool zoned = strcmp(name, "timestamptz") == 0;
+    if (zoned || strcmp(name, "timestamp") == 0)
+        rb_warning(
+            d->s->rb, "widen-zone", at,
+            "Where only the precision grows, nothing changes. Else write a new column, filled with AT TIME ZONE "
+            "and the zone that the application writes (zdmctl new --from 'ALTER TABLE …').",
+            "where %s is a %s now, its values are taken for UTC, and code that runs reads and writes other times",
+            d->cmd->name, zoned ? "timestamp without time zone" : "timestamp with time zone");
 }
 
 static bool is_checked(const struct rb_ddl *d, const char *column, struct rb_place at)
@@ -53,11 +79,6 @@ static bool may_widen(const struct rb_ddl *d, const struct rb_column *column, st
 {
     struct rb *rb = d->s->rb;
     const char *name = column->name;
-    if (column->added || column->created) {
-        rb_error(rb, "type-of-added", at, "Write the wanted type where the column is added.",
-                 "column %s is added by this very runbook", name);
-        return false;
-    }
     if (rb_live_sync(d, name, true) != NULL || rb_live_sync(d, name, false) != NULL) {
         rb_error(rb, "type-synced", at, "Change the type before the UPDATE, or in a migration of its own.",
                  "triggers of this runbook read or fill %s, and were made for its type as it is", name);
@@ -73,7 +94,7 @@ void rb_ddl_type(const struct rb_ddl *d)
     const char *name = d->cmd->name, *type = rb_deparse_type(rb, def->type_name);
     struct rb_place at = rb_ddl_at_word(d, name);
     const struct rb_column *column = rb_ddl_column(d, name, at);
-    if (column == NULL)
+    if (column == NULL || is_of_this_runbook(d, column, at))
         return;
     if (type == NULL || def->raw_default != NULL || def->coll_clause != NULL || !is_wide(def->type_name)) {
         refuse_type(d, def, type, at);
@@ -92,6 +113,7 @@ void rb_ddl_type(const struct rb_ddl *d)
             "the server decides on an empty copy of the table whether %s as %s writes rows or indexes anew; a rollback "
             "leaves the wider type",
             name, type);
+    warn_of_zone(d, def->type_name, at);
 }
 
 /* ---- types of one's own ---- */

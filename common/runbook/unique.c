@@ -94,6 +94,49 @@ static void add_constraint(const struct rb_ddl *d, const PgQuery__Constraint *co
     object->at = place_of(d, constraint);
 }
 
+/* Why the constraint cannot take that index over; NULL when it can. A rollback of the constraint drops the index with
+ * it, so that going forward again must build both: they stand in one phase. */
+static const char *refused_index(const struct rb_ddl *d, const PgQuery__Constraint *constraint,
+                                 const struct rb_index *index)
+{
+    struct rb *rb = d->s->rb;
+    const char *name = rb_plain(rb, constraint->indexname);
+    if (constraint->conname[0] != '\0' && strcmp(constraint->conname, constraint->indexname) != 0)
+        return rb_format(rb, "the constraint would rename the index %s", name);
+    if (index == NULL || !index->unique)
+        return rb_format(rb, "the index %s is no unique index of this runbook: a rollback would drop it for good",
+                         name);
+    if (index->unfit != NULL)
+        return rb_format(rb, "the index %s %s: PostgreSQL makes no constraint of it", name, index->unfit);
+    if (index->phase != d->s->phase)
+        return rb_format(rb,
+                         "the index %s is built in another phase: a rollback of this one would drop it, and nothing "
+                         "would build it again",
+                         name);
+    return NULL;
+}
+
+static const char *plain_list(struct rb *rb, const char *const *names, size_t n)
+{
+    const char *text = "";
+    for (size_t i = 0; i < n; i++)
+        text = rb_format(rb, "%s%s%s", text, i == 0 ? "" : ", ", rb_plain(rb, names[i]));
+    return text;
+}
+
+static const char *index_hint(const struct rb_ddl *d, const PgQuery__Constraint *constraint,
+                              const struct rb_index *index)
+{
+    struct rb *rb = d->s->rb;
+    const char *name = rb_plain(rb, constraint->conname[0] != '\0' ? constraint->conname : constraint->indexname);
+    const char *kind = constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY ? "PRIMARY KEY" : "UNIQUE";
+    if (index != NULL && index->unique && index->unfit != NULL)
+        return "A unique index alone does what the constraint would, for writes and ON CONFLICT: leave the constraint "
+               "out. Foreign keys need plain columns.";
+    return rb_format(rb, "Write ADD CONSTRAINT %s %s (%s): the plan builds the index itself.", name, kind,
+                     index == NULL ? "columns" : plain_list(rb, index->columns, index->n_keys));
+}
+
 /* ADD CONSTRAINT name UNIQUE USING INDEX name, of an index that this runbook builds. */
 static void use_index(const struct rb_ddl *d, const PgQuery__Constraint *constraint)
 {
@@ -102,19 +145,13 @@ static void use_index(const struct rb_ddl *d, const PgQuery__Constraint *constra
     const struct rb_index *index = rb->indexes;
     while (index != NULL && (strcmp(index->name, name) != 0 || !rb_same_table(&index->table, &d->table)))
         index = index->next;
-    bool same = constraint->conname[0] == '\0' || strcmp(constraint->conname, name) == 0;
-    if (index == NULL || !index->unique || !same) {
-        rb_error(rb, "using-index", rb_ddl_at_word(d, name),
-                 rb_format(rb, "Write ADD CONSTRAINT %s %s (columns): the plan builds the index itself.",
-                           rb_plain(rb, constraint->conname[0] != '\0' ? constraint->conname : name),
-                           constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY ? "PRIMARY KEY" : "UNIQUE"),
-                 same ? "the index %s is no unique index of this runbook: a rollback would drop it for good"
-                      : "the constraint would rename the index %s",
-                 rb_plain(rb, name));
+    const char *refused = refused_index(d, constraint, index);
+    if (refused != NULL) {
+        rb_error(rb, "using-index", rb_ddl_at_word(d, name), index_hint(d, constraint, index), "%s", refused);
         return;
     }
     bool primary = constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY;
-    if (primary && !judge_columns(d, index->columns, index->n_columns, true))
+    if (primary && !judge_columns(d, index->columns, index->n_keys, true))
         return;
     if (rb_object_find(rb, RB_OBJECT_CONSTRAINT, &d->table, name) != NULL) {
         rb_error(rb, "constraint-twice", place_of(d, constraint), "Remove one of them.",
@@ -122,7 +159,7 @@ static void use_index(const struct rb_ddl *d, const PgQuery__Constraint *constra
         return;
     }
     if (primary)
-        add_not_null(d, index->columns, index->n_columns);
+        add_not_null(d, index->columns, index->n_keys);
     add_constraint(d, constraint, name, index->columns, index->n_columns);
 }
 

@@ -181,6 +181,7 @@ static void refused_statements_show_an_as_is_form_that_compiles(void **state)
     hint_compiles("CREATE TRIGGER x BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();", "trigger");
     hint_compiles("ALTER TABLE t ENABLE ROW LEVEL SECURITY;", "policy");
     hint_compiles("CREATE POLICY p ON t USING (true);", "policy");
+    hint_compiles("CREATE MATERIALIZED VIEW totals AS SELECT sum(a) FROM t;", "view");
 }
 
 int main(void)
