@@ -12,7 +12,7 @@
 
 static const struct zdm_id no_nonce;
 
-static bool is_begun(const struct agent_migration *m)
+bool agent_is_begun(const struct agent_migration *m)
 {
     return m->cursor != NULL || m->bound != NULL || m->walked;
 }
@@ -21,31 +21,40 @@ static bool is_begun(const struct agent_migration *m)
 static bool is_half_undone(const struct agent_migration *m)
 {
     bool undoes = m->accepted.mode == ZDM_MODE_UNDO;
-    bool untouched = m->step == 1 && !is_begun(m);
+    bool untouched = m->step == 1 && !agent_is_begun(m);
     bool ended = undoes && m->back.turned && agent_goal_reached(m);
     return (undoes || !zdm_id_equal(&m->undo_nonce, &no_nonce)) && !ended && !untouched;
 }
 
-/* The phase of the journal's step counts when the order let it be worked: the first step may be there already. */
-static uint32_t entered_by_step(const struct agent_migration *m)
+static uint32_t highest(uint32_t a, uint32_t b)
 {
-    uint32_t n = zdm_plan_n_steps(m->plan);
-    if (m->step > n)
-        return zdm_plan_last_phase(m->plan);
-    uint32_t phase = zdm_plan_phase_of(m->plan, m->step);
-    bool first = zdm_plan_first_after(m->plan, phase - 1) == m->step;
-    bool worked = m->accepted.mode != ZDM_MODE_UNDO && phase <= m->accepted.goal_phase;
-    return first && !is_begun(m) && !worked ? phase - 1 : phase;
+    return a > b ? a : b;
 }
 
+/* The phase of the last step that was done, or begun. */
+static uint32_t worked_phase(const struct agent_migration *m)
+{
+    uint32_t n = zdm_plan_n_steps(m->plan), last = agent_is_begun(m) ? m->step : m->step - 1;
+    if (last > n)
+        return zdm_plan_last_phase(m->plan);
+    return last == 0 ? 0 : zdm_plan_phase_of(m->plan, last);
+}
+
+/* A phase without a step is entered like any other: where the journal's step stands does not tell. */
 uint32_t agent_entered_phase(const struct agent_migration *m)
 {
     if (!m->accepted.set || m->plan == NULL)
         return 0;
-    if (is_half_undone(m))
-        return zdm_plan_last_phase(m->plan);
-    uint32_t phase = entered_by_step(m);
-    return m->entered_phase > phase ? m->entered_phase : phase;
+    bool stays = m->accepted.mode == ZDM_MODE_RUN || m->accepted.mode == ZDM_MODE_PAUSE;
+    uint32_t reached = highest(m->reached_phase, stays ? m->accepted.goal_phase : 0);
+    return highest(worked_phase(m), highest(m->entered_phase, reached));
+}
+
+uint32_t agent_fixed_phase(const struct agent_migration *m)
+{
+    if (!m->accepted.set || m->plan == NULL)
+        return 0;
+    return is_half_undone(m) ? zdm_plan_last_phase(m->plan) : agent_entered_phase(m);
 }
 
 /* The first phase that is not the same in both, up to and with `last`; 0: all are. */
@@ -61,14 +70,14 @@ static uint32_t first_other(const struct zdm_plan *a, const struct zdm_plan *b, 
 
 bool agent_amends(const struct agent_migration *m, const struct zdm_plan *plan)
 {
-    return m->plan != NULL && !zdm_hash_equal(&m->plan->hash, &plan->hash) && agent_entered_phase(m) > 0;
+    return m->plan != NULL && !zdm_hash_equal(&m->plan->hash, &plan->hash) && agent_fixed_phase(m) > 0;
 }
 
 bool agent_may_amend(const struct agent_migration *m, const struct zdm_plan *plan, struct zdm_error *err)
 {
     if (!agent_amends(m, plan))
         return true;
-    uint32_t entered = agent_entered_phase(m), other = first_other(m->plan, plan, entered);
+    uint32_t entered = agent_fixed_phase(m), other = first_other(m->plan, plan, entered);
     if (other == 0)
         return true;
     if (is_half_undone(m))

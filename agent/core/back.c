@@ -30,12 +30,6 @@ void agent_back_restart(struct agent_migration *m)
 
 /* ---- Where the walk goes ---- */
 
-/* Was something of the step at the journal begun, as far as the journal says? */
-static bool is_begun(const struct agent_migration *m)
-{
-    return m->cursor != NULL || m->bound != NULL || m->walked;
-}
-
 /* Of a journal that stands at `step`: only what is below was done. */
 static uint32_t floor_of(const struct agent_migration *m, uint32_t step, bool begun)
 {
@@ -58,7 +52,7 @@ static void go_to(struct agent_migration *m, uint32_t ordinal)
     }
     if (m->looked > ordinal)
         m->looked = ordinal;
-    uint32_t complete = agent_complete_phase(m->plan, ordinal);
+    uint32_t complete = agent_complete_phase(m, ordinal);
     if (m->proven_phase > complete)
         m->proven_phase = complete;
 }
@@ -73,7 +67,7 @@ static void look_again_from_floor(struct agent_migration *m)
 static void take_up(struct agent_migration *m)
 {
     m->regress_to = 0;
-    m->back.floor = floor_of(m, m->step, is_begun(m));
+    m->back.floor = floor_of(m, m->step, agent_is_begun(m));
     look_again_from_floor(m);
     go_to(m, zdm_plan_n_steps(m->plan));
 }
@@ -86,7 +80,7 @@ static void lower_floor(struct agent_migration *m)
         m->back.floor = floor;
     look_again_from_floor(m);
     /* Until it is looked at, it is not said to be there: a person may give the rollback up here. */
-    uint32_t complete = agent_complete_phase(m->plan, m->back.floor);
+    uint32_t complete = agent_complete_phase(m, m->back.floor);
     if (m->proven_phase > complete)
         m->proven_phase = complete;
 }
@@ -98,7 +92,7 @@ static bool start_step_back(struct agent_core *core, struct agent_migration *m)
     uint32_t to = m->back.at;
     while (to > m->back.floor && to <= m->step && floor_of(m, to, false) != m->back.floor)
         to++;
-    if (to > m->step || (to == m->step && !is_begun(m)))
+    if (to > m->step || (to == m->step && !agent_is_begun(m)))
         return false;
     struct agent_op *op = agent_launch_journal(core, m, AGENT_RUN_STEP_BACK, to);
     if (op != NULL)
@@ -109,20 +103,6 @@ static bool start_step_back(struct agent_core *core, struct agent_migration *m)
 
 /* ---- May it? ---- */
 
-/* The phase that the journal's step has entered: what its first step may have begun counts, a gate does not. */
-static uint32_t entered(const struct agent_core *core, const struct agent_migration *m)
-{
-    uint32_t n = zdm_plan_n_steps(m->plan);
-    if (m->step > n)
-        return zdm_plan_last_phase(m->plan);
-    const struct zdm_step *step = zdm_plan_step(m->plan, m->step);
-    uint32_t phase = zdm_plan_phase_of(m->plan, m->step);
-    bool first = zdm_plan_first_after(m->plan, phase - 1) == m->step;
-    bool leaves_a_trace = agent_action_rule(step)->walk || step->kind == ZDM_STEP_CHECK; /* once it is begun */
-    bool gate = step->kind == ZDM_STEP_GATE || agent_is_trivial(core, step);
-    return first && (gate || (leaves_a_trace && !is_begun(m))) ? phase - 1 : phase;
-}
-
 static bool is_loss_allowed(const struct agent_core *core, const struct agent_migration *m,
                             struct zdm_judgement *judgement, struct zdm_error *err)
 {
@@ -131,7 +111,7 @@ static bool is_loss_allowed(const struct agent_core *core, const struct agent_mi
     char text[ZDM_TEXT_MAX + 1];
     *judgement = (struct zdm_judgement){.needed = 0};
     /* The order's phase and not the goal: once it is begun, a later directive may go as far back as the order says. */
-    if (!zdm_plan_undo_loses(m->plan, m->authority.undo.to_phase, entered(core, m), &step) ||
+    if (!zdm_plan_undo_loses(m->plan, m->authority.undo.to_phase, agent_entered_phase(m), &step) ||
         agent_is_allowed(core, m, &act, judgement, text))
         return true;
     (void)zdm_error_set(err, ZDM_REFUSED, "going back loses what step %s does not copy back: %.160s", step->id, text);
@@ -141,7 +121,7 @@ static bool is_loss_allowed(const struct agent_core *core, const struct agent_mi
 /* Nothing was dropped on the way, and nothing that people let in must be done again after it. */
 static bool is_way_free(const struct agent_migration *m, struct zdm_error *err)
 {
-    uint32_t goal = m->accepted.goal_phase, floor = floor_of(m, m->step, is_begun(m));
+    uint32_t goal = m->accepted.goal_phase, floor = floor_of(m, m->step, agent_is_begun(m));
     const struct zdm_step *purged = zdm_plan_purged(m->plan, goal, m->step);
     if (purged != NULL) {
         (void)zdm_error_set(err, ZDM_REFUSED, "step %s has purged what a rollback would bring back", purged->id);
@@ -229,7 +209,7 @@ static void start_begin(struct agent_core *core, struct agent_migration *m)
     op->spend = m->spend;
     op->n_spend = m->n_spend;
     op->to_phase = m->authority.undo.to_phase;
-    op->floor = floor_of(m, m->step, is_begun(m));
+    op->floor = floor_of(m, m->step, agent_is_begun(m));
 }
 
 static void start_look(struct agent_core *core, struct agent_migration *m)
@@ -264,7 +244,7 @@ static void drive_walk(struct agent_core *core, struct agent_migration *m)
             start_look(core, m);
             return;
         }
-        bool writes = !undone || m->back.at < m->step || (m->back.at == m->step && is_begun(m));
+        bool writes = !undone || m->back.at < m->step || (m->back.at == m->step && agent_is_begun(m));
         if (writes && !judged(core, m))
             return;
         if (!undone) {
@@ -306,6 +286,11 @@ static void note_remark(struct agent_migration *m, const struct agent_result *re
     (void)snprintf(b->remark + used, sizeof b->remark - used, "%s%s", used > 0 ? "; " : "", result->remark);
 }
 
+static uint32_t at_most(uint32_t n, uint32_t limit)
+{
+    return n < limit ? n : limit;
+}
+
 void agent_on_back_begun(struct agent_migration *m, const struct agent_result *result)
 {
     agent_went_well(m);
@@ -314,8 +299,8 @@ void agent_on_back_begun(struct agent_migration *m, const struct agent_result *r
         agent_take_journal(m, result);
     } else {
         m->undo_nonce = m->authority.undo.nonce;
-        if (m->entered_phase > m->authority.undo.to_phase)
-            m->entered_phase = m->authority.undo.to_phase;
+        m->entered_phase = at_most(m->entered_phase, m->authority.undo.to_phase);
+        m->reached_phase = at_most(m->reached_phase, m->authority.undo.to_phase);
         m->purge_now = m->purge_generation_now = false;
         m->purge_generation = 0;
     }
@@ -399,7 +384,7 @@ static void stepped(struct agent_migration *m, const struct agent_result *result
 static void part_ran(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
     uint32_t step = m->step;
-    bool begun = is_begun(m);
+    bool begun = agent_is_begun(m);
     bool walks = m->flight.run == AGENT_RUN_IMAGES_BACK;
     agent_went_well(m);
     m->unknowns = 0;
@@ -412,7 +397,7 @@ static void part_ran(struct agent_core *core, struct agent_migration *m, const s
     if (!walks)
         return;
     agent_pace(core, m, result);
-    if (result->rows_walked > 0 || m->step != step || is_begun(m) != begun) {
+    if (result->rows_walked > 0 || m->step != step || agent_is_begun(m) != begun) {
         m->ran = false; /* it came on, or fixed where it ends */
         m->proof = m->walked ? AGENT_PROOF_NONE : AGENT_PROOF_NOT_DONE;
     }

@@ -117,7 +117,7 @@ struct agent_migration {
     char interrupted[ZDM_TEXT_MAX / 2];
     uint32_t failed_attempt;
     enum zdm_code failed_code; /* not ZDM_OK: stopped, unless the accepted attempt is higher */
-    uint32_t entered_phase;
+    uint32_t entered_phase, reached_phase;
     bool purge_now;
     uint64_t purge_generation;
     bool purge_generation_now;
@@ -305,8 +305,14 @@ void agent_rejudge(struct agent_core *core, struct agent_migration *m);
 bool agent_is_actor(const struct agent_core *core, const struct agent_migration *m);
 
 /* amend.c */
-/* The highest phase of which something may have been done here: up to there the plan has to stay as it is. */
+/* Does the journal say that something of the step at hand was begun? */
+bool agent_is_begun(const struct agent_migration *m);
+/* The highest phase that an order let this shard into, or people did; of which, then, something may have been done.
+ * What the coordinator calls entered, in the middle of a rollback apart: where that one ends is all that is left of it.
+ */
 uint32_t agent_entered_phase(const struct agent_migration *m);
+/* Up to there the plan has to stay as it is: all of it in the middle of a rollback, else what was entered. */
+uint32_t agent_fixed_phase(const struct agent_migration *m);
 /* Is it another plan than the one that something was done by? */
 bool agent_amends(const struct agent_migration *m, const struct zdm_plan *plan);
 bool agent_may_amend(const struct agent_migration *m, const struct zdm_plan *plan, struct zdm_error *err);
@@ -331,7 +337,8 @@ void agent_path_reset(struct agent_migration *m);
 void agent_step_reset(struct agent_migration *m);
 void agent_step_at_hand_reset(struct agent_migration *m);
 bool agent_goal_reached(const struct agent_migration *m);
-uint32_t agent_complete_phase(const struct zdm_plan *plan, uint32_t before_ordinal);
+/* The highest phase whose steps, and those of all before it, lie below the ordinal. */
+uint32_t agent_complete_phase(const struct agent_migration *m, uint32_t before_ordinal);
 void agent_regress(struct agent_migration *m, uint32_t ordinal);
 void agent_want_stop(struct agent_migration *m, uint32_t step, const struct zdm_error *error);
 void agent_drive_path(struct agent_core *core, struct agent_migration *m);

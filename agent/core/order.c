@@ -348,7 +348,7 @@ static void take_accepted(struct agent_migration *m)
  * where a plan is amended: the phases that were let in are the same. */
 static void forget_rights(struct agent_migration *m)
 {
-    m->entered_phase = 0;
+    m->entered_phase = m->reached_phase = 0;
     m->purge_now = m->purge_generation_now = false;
     m->purge_generation = 0;
 }
@@ -368,6 +368,8 @@ static void settle(struct agent_migration *m)
         zdm_plan_unref(m->plan);
         m->plan = zdm_plan_ref(m->accepting.plan);
     }
+    if (zdm_directive_reach(&m->accepting.directive) > m->reached_phase)
+        m->reached_phase = zdm_directive_reach(&m->accepting.directive);
     m->signer = m->accepting.plan_signer;
     if (ends_rollback(m, mode))
         looks_anew = true;

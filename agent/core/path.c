@@ -60,12 +60,13 @@ bool agent_phase_destroys(const struct zdm_phase *phase)
     return phase->destructive || phase->class == ZDM_PHASE_PURGE;
 }
 
-uint32_t agent_complete_phase(const struct zdm_plan *plan, uint32_t before_ordinal)
+/* A phase without a step is complete once it was entered, and not before: a switch may be one. */
+uint32_t agent_complete_phase(const struct agent_migration *m, uint32_t before_ordinal)
 {
-    uint32_t complete = 0;
-    for (size_t i = 0; i < plan->n_phases; i++) {
-        const struct zdm_phase *phase = &plan->phases[i];
-        if (phase->n_steps > 0 && phase->steps[phase->n_steps - 1].ordinal >= before_ordinal)
+    uint32_t complete = 0, entered = agent_entered_phase(m);
+    for (size_t i = 0; i < m->plan->n_phases; i++) {
+        const struct zdm_phase *phase = &m->plan->phases[i];
+        if (phase->n_steps > 0 ? phase->steps[phase->n_steps - 1].ordinal >= before_ordinal : phase->number > entered)
             break;
         complete = phase->number;
     }
@@ -145,7 +146,7 @@ void agent_regress(struct agent_migration *m, uint32_t ordinal)
 {
     const struct zdm_step *step = zdm_plan_step(m->plan, ordinal);
     m->proven = true;
-    m->proven_phase = agent_complete_phase(m->plan, ordinal);
+    m->proven_phase = agent_complete_phase(m, ordinal);
     (void)zdm_error_set(&m->error, ZDM_CONFLICT, "step %s (%s) was done and is not any more", step->id,
                         zdm_action_name(step->action));
     size_t used = strlen(m->error.message);
@@ -296,7 +297,7 @@ static bool drive_looking(struct agent_core *core, struct agent_migration *m)
     }
     m->looked = m->step;
     m->proven = true;
-    m->proven_phase = agent_complete_phase(m->plan, m->step);
+    m->proven_phase = agent_complete_phase(m, m->step);
     return false;
 }
 

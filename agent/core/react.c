@@ -62,6 +62,7 @@ void agent_take_journal(struct agent_migration *m, const struct agent_result *re
     m->rows_done = result->rows_done;
     m->rows_total = result->rows_total;
     m->entered_phase = result->entered_phase;
+    m->reached_phase = result->reached_phase;
     m->purge_now = result->purge_now;
     m->purge_generation = result->purge_generation;
     m->purge_generation_now = result->purge_generation_now;
@@ -150,7 +151,7 @@ static void looked_back(struct agent_migration *m, enum agent_proof proof)
     }
     if (is_half_undone(m)) {
         m->back.partly = m->proven = true;
-        m->proven_phase = agent_complete_phase(m->plan, m->flight.step);
+        m->proven_phase = agent_complete_phase(m, m->flight.step);
         return;
     }
     agent_regress(m, m->flight.step);
@@ -200,7 +201,7 @@ static void stepped(struct agent_migration *m, const struct agent_result *result
     }
     m->looked = m->step;
     m->proven = true;
-    m->proven_phase = agent_complete_phase(m->plan, m->step);
+    m->proven_phase = agent_complete_phase(m, m->step);
     agent_step_reset(m);
 }
 

@@ -40,6 +40,12 @@ enum zdm_acceptance zdm_directive_judge(const struct zdm_fence *accepted, const 
     return same ? ZDM_REPEAT : ZDM_EQUIVOCATION;
 }
 
+uint32_t zdm_directive_reach(const struct zdm_directive *directive)
+{
+    bool stays = directive->mode == ZDM_MODE_RUN || directive->mode == ZDM_MODE_PAUSE;
+    return stays ? directive->goal_phase : 0;
+}
+
 const char *zdm_mode_name(enum zdm_mode mode)
 {
     static const char *const names[] = {

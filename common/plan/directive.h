@@ -103,6 +103,10 @@ enum zdm_acceptance {
 enum zdm_acceptance zdm_directive_judge(const struct zdm_fence *accepted, const struct zdm_hash *accepted_digest,
                                         const struct zdm_fence *offered, const struct zdm_hash *offered_digest);
 
+/* The phase that it lets its shard be in, as far as the order goes: the goal of one to run, or to stay where it is. The
+ * others say where something goes back to, or is cleared up: 0. */
+uint32_t zdm_directive_reach(const struct zdm_directive *directive);
+
 const char *zdm_mode_name(enum zdm_mode mode);
 const char *zdm_approval_action_name(enum zdm_approval_action action); /* "enter", "purge", "undo" */
 const char *zdm_acceptance_name(enum zdm_acceptance acceptance);

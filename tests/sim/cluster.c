@@ -94,7 +94,8 @@ void cluster_fail(struct cluster *cluster, const char *fmt, ...)
 
 /* ---- keys, trust, plan ---- */
 
-/* What a runbook may have beside its base, in which phase: each version of a plan draws some of them. */
+/* What a runbook may have beside its base, in which phase: each version of a plan draws some of them. NULL: nothing of
+ * the phase's base but the title, so that it has no step. */
 struct extra {
     unsigned plan, phase;
     const char *text;
@@ -108,6 +109,7 @@ static const struct extra extras[] = {
     {0, 2, "```sql\nREINDEX INDEX users_email;\n```\n"},
     {0, 2, "```wait\nfor: 3s\n```\n"},
     {0, 2, "```sql {batch=100}\nDELETE FROM users WHERE age > 200;\n```\n"},
+    {0, 3, NULL},
     {0, 4, "```sql\nALTER TABLE users DROP CONSTRAINT users_old;\n```\n"},
     {0, 4, "```sql\nALTER TABLE users ALTER COLUMN memo DROP NOT NULL;\n```\n"},
     {0, 4, "```sql\nDROP TABLE attic;\n```\n"},
@@ -148,6 +150,19 @@ static void write_base(struct zdm_buffer *out, const char *text, size_t n)
         zdm_buffer_append(out, gap + 2, n - (size_t)(gap + 2 - text));
 }
 
+static bool is_drawn(uint32_t bits, unsigned i, unsigned plan, unsigned phase)
+{
+    return (bits >> i & 1) != 0 && extras[i].plan == plan && extras[i].phase == phase;
+}
+
+static size_t base_length(const char *at, const char *next, uint32_t bits, unsigned plan, unsigned phase)
+{
+    for (unsigned i = 0; i < EXTRAS; i++)
+        if (is_drawn(bits, i, plan, phase) && extras[i].text == NULL)
+            return strcspn(at, "\n") + 1;
+    return (size_t)(next - at);
+}
+
 /* Phase by phase: the base, then what was drawn. */
 static void write_runbook(struct zdm_buffer *out, unsigned plan, uint32_t bits)
 {
@@ -155,9 +170,9 @@ static void write_runbook(struct zdm_buffer *out, unsigned plan, uint32_t bits)
     for (unsigned phase = 0; *at != '\0'; phase++, at = next) {
         next = strstr(at + 1, "## Phase");
         next = next != NULL ? next : at + strlen(at);
-        write_base(out, at, (size_t)(next - at));
+        write_base(out, at, base_length(at, next, bits, plan, phase));
         for (unsigned i = 0; i < EXTRAS; i++)
-            if ((bits >> i & 1) != 0 && extras[i].plan == plan && extras[i].phase == phase)
+            if (is_drawn(bits, i, plan, phase) && extras[i].text != NULL)
                 zdm_buffer_puts(out, extras[i].text);
     }
 }

@@ -66,6 +66,37 @@ static void check_reached(struct cluster *cluster, const struct coord_migration 
                      m->id, journal == NULL ? 0 : journal->step);
 }
 
+static uint32_t more(uint32_t a, uint32_t b)
+{
+    return a > b ? a : b;
+}
+
+/* How far an order let the shard in, as its agent reads it from the journal (agent/core/amend.c). */
+static uint32_t entered_by(const struct agent_journal *journal, const struct zdm_plan *plan)
+{
+    bool begun = journal->cursor != NULL || journal->bound != NULL || journal->walked;
+    uint32_t n = zdm_plan_n_steps(plan), last = begun ? journal->step : journal->step - 1;
+    uint32_t worked = last == 0 ? 0 : last > n ? zdm_plan_last_phase(plan) : zdm_plan_phase_of(plan, last);
+    return more(worked, more(journal->entered_phase, journal->reached_phase));
+}
+
+/* Both ends judge by it whether a rollback loses what new code wrote. Without one the agent says what the coordinator
+ * says; in the middle of one, and where one was given up, the coordinator may think of more, and less when its log was
+ * recovered from an older copy. */
+static void check_entered(struct cluster *cluster, const struct coord_migration *m, const struct coord_shard *shard)
+{
+    const struct coord_state *state = coord_driver_state(cluster->main.driver);
+    unsigned number = (unsigned)(shard->name[6] - '1');
+    const struct agent_journal *journal = sim_db_journal(&cluster->dbs[number], m->id);
+    if (journal == NULL || cluster->forgot || cluster->restored[number] || state->recovered_epoch != 0 ||
+        journal->accepted.generation != shard->generation || !zdm_hash_equal(&journal->plan_hash, &m->plan->hash))
+        return;
+    uint32_t entered = entered_by(journal, m->plan);
+    if (entered > shard->entered || (shard->undo == 0 && entered < shard->entered))
+        cluster_fail(cluster, "%s has entered phase %u of %s, and its journal says %u", shard->name, shard->entered,
+                     m->id, entered);
+}
+
 /* ---- Releases, judged once more in another way (protocol 8) ---- */
 
 /* Waves before the shard's: all that were let in are held, or one at least is through, and has been for the soak. */
@@ -146,6 +177,7 @@ static void check_migration(struct cluster *cluster, unsigned plan, const struct
         const struct coord_shard *shard = &m->shards[i];
         struct cluster_last *last = &cluster->last[plan][i];
         check_reached(cluster, m, shard);
+        check_entered(cluster, m, shard);
         /* Who fell back goes on by itself. */
         if (shard->status == COORD_MOVING && last->status == COORD_READY && shard->at >= last->at)
             check_release(cluster, m, shard, last);

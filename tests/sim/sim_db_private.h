@@ -15,6 +15,7 @@ struct sim_pending {
     struct agent_spend *spend;
     struct zdm_envelope envelope;
     enum zdm_mode mode; /* ACCEPT: of the directive */
+    uint32_t reach;     /* ditto: zdm_directive_reach */
     uint32_t attempt;   /* ditto */
     struct zdm_hash plan_hash;
     struct zdm_fence offered;

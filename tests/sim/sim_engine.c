@@ -145,6 +145,7 @@ static enum zdm_code engine_start(void *self, const struct agent_op *op, struct 
     pending->op.bound = pending->bound;
     if (op->directive != NULL) {
         pending->mode = op->directive->mode;
+        pending->reach = zdm_directive_reach(op->directive);
         pending->attempt = op->directive->attempt;
         pending->plan_hash = op->directive->plan_hash;
         pending->offered = op->directive->fence;

@@ -229,7 +229,7 @@ static void take_plan(struct sim_db *db, struct agent_journal *journal, const st
     journal->plan_hash = pending->plan_hash;
     if (pending->op.amends) /* what was let in was let in by phases that are the same */
         return;
-    journal->entered_phase = 0;
+    journal->entered_phase = journal->reached_phase = 0;
     journal->purge_now = journal->purge_generation_now = false;
     journal->purge_generation = 0;
     truth->rights.entered = 0;
@@ -253,6 +253,8 @@ static void take_order(struct sim_db *db, struct agent_journal *journal, const s
     journal->accepted = pending->offered;
     journal->digest = pending->op.digest;
     take_plan(db, journal, pending);
+    if (pending->reach > journal->reached_phase)
+        journal->reached_phase = pending->reach;
     if (pending->op.trust_version > journal->trust_version)
         journal->trust_version = pending->op.trust_version;
     truth->paused = pending->mode == ZDM_MODE_PAUSE;
@@ -315,6 +317,7 @@ void sim_journal_report(struct agent_result *result, const struct agent_journal 
     result->rows_done = journal->rows_done;
     result->rows_total = journal->rows_total;
     result->entered_phase = journal->entered_phase;
+    result->reached_phase = journal->reached_phase;
     result->purge_now = journal->purge_now;
     result->purge_generation = journal->purge_generation;
     result->purge_generation_now = journal->purge_generation_now;
@@ -448,6 +451,8 @@ enum agent_outcome sim_journal_begin_undo(struct sim_db *db, struct agent_journa
         spend(db, &op->spend[i].nonce);
     if (journal->entered_phase > op->to_phase)
         journal->entered_phase = op->to_phase;
+    if (journal->reached_phase > op->to_phase)
+        journal->reached_phase = op->to_phase;
     if (rights->entered > op->to_phase)
         rights->entered = op->to_phase;
     journal->purge_now = rights->purge_now = false;

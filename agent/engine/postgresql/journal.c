@@ -74,11 +74,12 @@ static bool read_row(const PGresult *res, int row, struct agent_journal *j)
     zdm_copy_text(j->failed_text, sizeof j->failed_text, pgsql_text(res, row, 20));
     j->trust_version = u32(res, row, 21);
     j->entered_phase = u32(res, row, 22);
-    j->purge_now = pgsql_true(res, row, 23);
-    j->purge_generation = (uint64_t)pgsql_int(res, row, 24);
-    j->purge_generation_now = pgsql_true(res, row, 25);
-    read_id(&j->undo_nonce, pgsql_text(res, row, 26));
-    const char *remark = pgsql_text(res, row, 27);
+    j->reached_phase = u32(res, row, 23);
+    j->purge_now = pgsql_true(res, row, 24);
+    j->purge_generation = (uint64_t)pgsql_int(res, row, 25);
+    j->purge_generation_now = pgsql_true(res, row, 26);
+    read_id(&j->undo_nonce, pgsql_text(res, row, 27));
+    const char *remark = pgsql_text(res, row, 28);
     zdm_copy_text(j->remark, sizeof j->remark, remark == NULL ? "" : remark);
     return zdm_unhex(j->plan_hash.bytes, 32, pgsql_text(res, row, 1)) &&
            zdm_unhex(j->accepted.instance.bytes, 16, pgsql_text(res, row, 3)) &&
@@ -93,8 +94,9 @@ static const char load_sql[] =
     "SELECT migration, encode(m.plan_hash, 'hex'), epoch, encode(instance, 'hex'), generation, encode(anchor, 'hex'),"
     " encode(digest, 'hex'), encode(directive, 'hex'), encode(directive_signature, 'hex'),"
     " encode(p.envelope, 'hex'), encode(p.signature, 'hex'), step, cursor, bound, walked, rows_done, rows_total,"
-    " failed_attempt, failed_step, failed_code, failed_text, trust_version, entered_phase, purge_now,"
-    " purge_generation, purge_generation_now, encode(undo_nonce, 'hex'), CASE WHEN undo_nonce IS NOT NULL THEN"
+    " failed_attempt, failed_step, failed_code, failed_text, trust_version, entered_phase, reached_phase,"
+    " purge_now, purge_generation, purge_generation_now, encode(undo_nonce, 'hex'), CASE WHEN undo_nonce IS NOT NULL "
+    "THEN"
     " (SELECT string_agg(r.remark, '; ' ORDER BY r.step DESC, r.kind, r.name) FROM (SELECT h.migration, h.step, h.kind,"
     " h.name, h.remark FROM zdm.hidden h WHERE h.state IN ('violated', 'lost') AND NOT h.by_rollback UNION ALL"
     " SELECT b.migration, b.step, '', '', " PGSQL_WALK_BACK_REMARK
@@ -168,9 +170,9 @@ enum zdm_code pgsql_journal_store_plan(struct pgsql_work *w, struct zdm_error *e
 }
 
 #define PROGRESS                                                                                                       \
-    "step, cursor, bound, walked, rows_done, rows_total, entered_phase, purge_now, purge_generation,"                  \
-    " purge_generation_now, encode(undo_nonce, 'hex')"
-enum { PROGRESS_COLUMNS = 11 };
+    "step, cursor, bound, walked, rows_done, rows_total, entered_phase, reached_phase, purge_now,"                     \
+    " purge_generation, purge_generation_now, encode(undo_nonce, 'hex')"
+enum { PROGRESS_COLUMNS = 12 };
 
 /* Of a row that begins with the columns of PROGRESS. */
 static bool fill_result(struct pgsql_work *w, const PGresult *res)
@@ -181,10 +183,11 @@ static bool fill_result(struct pgsql_work *w, const PGresult *res)
     r->rows_done = (uint64_t)pgsql_int(res, 0, 4);
     r->rows_total = (uint64_t)pgsql_int(res, 0, 5);
     r->entered_phase = u32(res, 0, 6);
-    r->purge_now = pgsql_true(res, 0, 7);
-    r->purge_generation = (uint64_t)pgsql_int(res, 0, 8);
-    r->purge_generation_now = pgsql_true(res, 0, 9);
-    read_id(&r->undo_nonce, pgsql_text(res, 0, 10));
+    r->reached_phase = u32(res, 0, 7);
+    r->purge_now = pgsql_true(res, 0, 8);
+    r->purge_generation = (uint64_t)pgsql_int(res, 0, 9);
+    r->purge_generation_now = pgsql_true(res, 0, 10);
+    read_id(&r->undo_nonce, pgsql_text(res, 0, 11));
     free(r->cursor);
     free(r->bound);
     r->bound = NULL;
@@ -217,14 +220,17 @@ static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text 
  * order, which may be given anew ($12). */
 static const char accept_sql[] =
     "INSERT INTO zdm.migration AS j (migration, epoch, generation, instance, anchor, digest, plan_hash, directive,"
-    " directive_signature, trust_version) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, 'hex'),"
-    " decode($6, 'hex'), decode($7, 'hex'), decode($8, 'hex'), decode($9, 'hex'), $10::int8)"
+    " directive_signature, trust_version, reached_phase) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, "
+    "'hex'),"
+    " decode($6, 'hex'), decode($7, 'hex'), decode($8, 'hex'), decode($9, 'hex'), $10::int8, $14::int4)"
     " ON CONFLICT (migration) DO UPDATE SET epoch = excluded.epoch, generation = excluded.generation,"
     " instance = excluded.instance, anchor = excluded.anchor, digest = excluded.digest,"
     " plan_hash = excluded.plan_hash, directive = excluded.directive,"
     " directive_signature = excluded.directive_signature, changed_at = now(),"
     " trust_version = greatest(j.trust_version, excluded.trust_version),"
     " entered_phase = CASE WHEN $13::bool OR j.plan_hash = excluded.plan_hash THEN j.entered_phase ELSE 0 END,"
+    " reached_phase = greatest(excluded.reached_phase, CASE WHEN $13::bool OR j.plan_hash = excluded.plan_hash"
+    " THEN j.reached_phase ELSE 0 END),"
     " purge_now = j.purge_now AND ($13::bool OR j.plan_hash = excluded.plan_hash),"
     " purge_generation = CASE WHEN j.plan_hash <> excluded.plan_hash THEN 0"
     " WHEN $12::bool AND j.purge_generation = j.generation THEN excluded.generation ELSE j.purge_generation END,"
@@ -237,8 +243,10 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
 {
     const struct zdm_envelope *envelope = w->op->envelope;
     struct fence_text f;
-    char digest[ZDM_HASH_HEX_SIZE], plan[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1], trust[16];
+    char digest[ZDM_HASH_HEX_SIZE], plan[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1];
+    char trust[16], reach[16];
     fence_text(&f, &w->op->directive->fence);
+    snprintf(reach, sizeof reach, "%" PRIu32, zdm_directive_reach(w->op->directive));
     snprintf(trust, sizeof trust, "%" PRIu32, w->op->trust_version);
     zdm_hex(digest, w->op->digest.bytes, sizeof w->op->digest.bytes);
     zdm_hex(plan, w->op->directive->plan_hash.bytes, sizeof w->op->directive->plan_hash.bytes);
@@ -262,10 +270,11 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
                             trust,
                             ends ? "t" : "f",
                             w->op->purge_goes_on ? "t" : "f",
-                            w->op->amends ? "t" : "f"};
+                            w->op->amends ? "t" : "f",
+                            reach};
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s, accept_sql, 13, params, &res, err);
+        code = pgsql_query(w->s, accept_sql, 14, params, &res, err);
     }
     if (code == ZDM_OK && PQntuples(res) != 1) {
         return not_accepted(w, &f, digest, err);

@@ -118,6 +118,7 @@ static struct job *job_new(const struct agent_op *op)
         job->directive.fence = op->directive->fence;
         job->directive.plan_hash = op->directive->plan_hash;
         job->directive.mode = op->directive->mode;
+        job->directive.goal_phase = op->directive->goal_phase;
         job->op.directive = &job->directive;
     }
     if (ok && op->n_spend > 0) {

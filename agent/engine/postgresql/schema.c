@@ -22,6 +22,7 @@ static const char tables[] =
     " failed_attempt bigint NOT NULL DEFAULT 0, failed_step integer NOT NULL DEFAULT 0,"
     " failed_code integer NOT NULL DEFAULT 0, failed_text text NOT NULL DEFAULT '',"
     " trust_version bigint NOT NULL DEFAULT 0, entered_phase integer NOT NULL DEFAULT 0,"
+    " reached_phase integer NOT NULL DEFAULT 0,"
     " purge_now boolean NOT NULL DEFAULT false, purge_generation bigint NOT NULL DEFAULT 0,"
     " purge_generation_now boolean NOT NULL DEFAULT false, undo_nonce bytea,"
     " changed_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10);"
@@ -74,6 +75,11 @@ static const char notes[] =
     " seen_at timestamptz NOT NULL DEFAULT clock_timestamp(), PRIMARY KEY (migration, step, node))"
     " WITH (fillfactor = 50);";
 
+/* Columns that tables of an earlier release do not have. */
+static const char additions[] =
+    "ALTER TABLE zdm.migration ADD COLUMN IF NOT EXISTS reached_phase integer NOT NULL DEFAULT 0;"
+    "ALTER TABLE zdm.hidden ADD COLUMN IF NOT EXISTS scans bigint;";
+
 static enum zdm_code check_format(struct pgsql_session *s, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
@@ -88,13 +94,15 @@ static enum zdm_code check_format(struct pgsql_session *s, struct zdm_error *err
     return ZDM_OK;
 }
 
+/* What was added last, and the first: a journal of an earlier release is completed. */
 static enum zdm_code exists(struct pgsql_session *s, bool *out, struct zdm_error *err)
 {
+    static const char sql[] =
+        "SELECT count(*) = 4 FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON"
+        " n.oid = relnamespace WHERE nspname = 'zdm' AND (relname, attname) IN (('meta', 'format'),"
+        " ('index_scans', 'node'), ('hidden', 'scans'), ('migration', 'reached_phase'))";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query(s,
-                                     "SELECT count(*) = 3 FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
-                                     " WHERE nspname = 'zdm' AND relname IN ('meta', 'former', 'index_scans')",
-                                     0, NULL, &res, err);
+    enum zdm_code code = pgsql_query(s, sql, 0, NULL, &res, err);
     if (code == ZDM_OK) {
         *out = pgsql_true(res, 0, 0);
     }
@@ -115,6 +123,9 @@ enum zdm_code pgsql_journal_make(struct pgsql_session *s, struct zdm_error *err)
     }
     if (code == ZDM_OK) {
         code = pgsql_script(s, notes, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_script(s, additions, NULL, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_commit(s, err);

@@ -94,8 +94,10 @@ static enum zdm_code already(struct pgsql_work *w, struct zdm_error *err)
 
 static enum zdm_code begin_undo(struct pgsql_work *w, struct zdm_error *err)
 {
-    static const char set[] = "entered_phase = least(entered_phase, $8::int4), purge_now = false, purge_generation = 0,"
-                              " purge_generation_now = false, undo_nonce = decode($9, 'hex')";
+    static const char set[] =
+        "entered_phase = least(entered_phase, $8::int4),"
+        " reached_phase = least(reached_phase, $8::int4), purge_now = false, purge_generation = 0,"
+        " purge_generation_now = false, undo_nonce = decode($9, 'hex')";
     char phase[16], nonce[ZDM_ID_HEX_SIZE];
     snprintf(phase, sizeof phase, "%" PRIu32, w->op->to_phase);
     zdm_hex(nonce, w->op->undo_nonce.bytes, sizeof w->op->undo_nonce.bytes);

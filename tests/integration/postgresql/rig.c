@@ -397,6 +397,7 @@ struct agent_result *rig_try_accept(struct rig *r, uint64_t epoch, uint64_t gene
     memset(directive.fence.anchor.bytes, digest, 32);
     directive.plan_hash = r->plan->hash;
     directive.mode = r->mode == 0 ? ZDM_MODE_RUN : r->mode;
+    directive.goal_phase = r->goal_phase;
     struct agent_op op = base_op(r, AGENT_OP_ACCEPT);
     op.directive = &directive;
     op.trust_version = r->trust_version;

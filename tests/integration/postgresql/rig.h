@@ -38,6 +38,7 @@ struct rig {
     uint32_t attempt;       /* of the order at hand */
     uint32_t trust_version; /* for ACCEPT */
     enum zdm_mode mode;     /* for ACCEPT */
+    uint32_t goal_phase;    /* ditto */
     /* For the next operations, on the way back and in the purge phase. */
     uint32_t floor, to_phase, spend_phase;
     struct zdm_id undo_nonce;

@@ -136,6 +136,19 @@ static void two_agents_make_the_journal_at_once(void **state)
     }
 }
 
+static void journal_of_an_earlier_release_is_completed(void **state)
+{
+    struct rig *r = *state;
+    rig_exec(r->super, "DROP TABLE zdm.former, zdm.index_scans; ALTER TABLE zdm.hidden DROP COLUMN scans;"
+                       " ALTER TABLE zdm.migration DROP COLUMN reached_phase");
+    agent_result_free(rig_do(r, AGENT_OP_CONNECT, AGENT_RUN_NONE, 0, 0));
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attrelid IN ('zdm.hidden'::regclass,"
+                                   " 'zdm.migration'::regclass) AND attname IN ('scans', 'reached_phase')"),
+                     2);
+    table(r);
+    rig_accept(r, 1);
+}
+
 static void newer_journal_is_not_touched(void **state)
 {
     struct rig *r = *state;
@@ -372,6 +385,7 @@ int main(void)
         RIG_TEST(stop_that_another_process_journalled_fences_the_attempt),
         RIG_TEST(settings_of_role_and_database_are_pinned_over),
         RIG_TEST(two_agents_make_the_journal_at_once),
+        RIG_TEST(journal_of_an_earlier_release_is_completed),
         RIG_TEST(newer_journal_is_not_touched),
         RIG_TEST(running_operation_is_cancelled),
         RIG_TEST(attempt_ends_at_its_time_limit),

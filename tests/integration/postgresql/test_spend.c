@@ -220,6 +220,39 @@ static void another_plan_of_the_same_id_begins_without_what_was_let_in(void **st
     assert_int_equal(r->row.purge_generation, 0);
 }
 
+/* How far orders let the shard in: a phase without a step leaves no other trace. */
+static void orders_let_in_and_a_rollback_takes_back(void **state)
+{
+    struct rig *r = *state;
+    r->goal_phase = 2;
+    accepted(r);
+    rig_reload(r);
+    assert_int_equal(r->row.reached_phase, 2);
+    r->goal_phase = 3;
+    r->mode = ZDM_MODE_PAUSE;
+    agent_result_free(rig_try_accept(r, 1, 2, 1, 2));
+    r->goal_phase = 1;
+    r->mode = ZDM_MODE_RUN; /* a loss took it back */
+    agent_result_free(rig_try_accept(r, 1, 3, 1, 3));
+    rig_reload(r);
+    assert_int_equal(r->row.reached_phase, 3);
+    begin_undo(r, 5, 1, 1000);
+    rig_reload(r);
+    assert_int_equal(r->row.reached_phase, 1);
+}
+
+static void another_plan_of_the_same_id_begins_at_its_own_goal(void **state)
+{
+    struct rig *r = *state;
+    r->goal_phase = 3;
+    accepted(r);
+    rig_exec(r->super, "UPDATE zdm.migration SET plan_hash = decode(repeat('ab', 32), 'hex')");
+    r->goal_phase = 1;
+    rig_accept(r, 2);
+    rig_reload(r);
+    assert_int_equal(r->row.reached_phase, 1);
+}
+
 static void rollback_over_a_purge_is_refused(void **state)
 {
     struct rig *r = *state;
@@ -267,6 +300,8 @@ int main(void)
         RIG_TEST(rollback_ends_what_a_purge_of_leftovers_was_allowed),
         RIG_TEST(loss_is_spent_with_the_order_that_it_allows),
         RIG_TEST(another_plan_of_the_same_id_begins_without_what_was_let_in),
+        RIG_TEST(orders_let_in_and_a_rollback_takes_back),
+        RIG_TEST(another_plan_of_the_same_id_begins_at_its_own_goal),
         RIG_TEST(rollback_over_a_purge_is_refused),
         RIG_TEST(spending_is_fenced),
         RIG_TEST(plan_signed_anew_replaces_its_envelope),

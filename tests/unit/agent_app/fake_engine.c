@@ -70,6 +70,8 @@ static void accept_order(struct fake_engine *fake, const struct agent_op *op)
     fake->has_row = true;
     zdm_copy_text(row->migration, sizeof row->migration, op->migration);
     row->accepted = op->directive->fence;
+    if (zdm_directive_reach(op->directive) > row->reached_phase)
+        row->reached_phase = zdm_directive_reach(op->directive);
     if (op->directive->mode == ZDM_MODE_RUN || op->directive->mode == ZDM_MODE_PURGE)
         memset(&row->undo_nonce, 0, sizeof row->undo_nonce);
     if (op->trust_version > row->trust_version)
@@ -100,6 +102,8 @@ static void begin_undo(struct fake_engine *fake, const struct agent_op *op, stru
     fake->row.undo_nonce = op->undo_nonce;
     if (fake->row.entered_phase > op->to_phase)
         fake->row.entered_phase = op->to_phase;
+    if (fake->row.reached_phase > op->to_phase)
+        fake->row.reached_phase = op->to_phase;
 }
 
 static void let_in(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
@@ -155,6 +159,7 @@ static void run(struct fake_engine *fake, const struct agent_op *op, struct agen
     result->journal_valid = true;
     result->journal_step = fake->row.step;
     result->entered_phase = fake->row.entered_phase;
+    result->reached_phase = fake->row.reached_phase;
     result->purge_now = fake->row.purge_now;
     result->undo_nonce = fake->row.undo_nonce;
 }

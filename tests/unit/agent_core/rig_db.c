@@ -37,6 +37,7 @@ static void give_journal(const struct rig *rig, struct agent_result *result)
     result->rows_done = rig->row_cursor > 0 ? (uint64_t)rig->row_cursor : 0;
     result->rows_total = (uint64_t)rig->rows;
     result->entered_phase = rig->row_entered;
+    result->reached_phase = rig->row_reached;
     result->purge_now = rig->row_purge_now;
     result->purge_generation = rig->row_purge_generation;
     result->purge_generation_now = rig->row_purge_generation_now;
@@ -73,6 +74,7 @@ static void give_row(const struct rig *rig, struct agent_journal *row)
     row->bound = number_text(rig->row_bound);
     row->walked = rig->row_walked;
     row->entered_phase = rig->row_entered;
+    row->reached_phase = rig->row_reached;
     row->purge_now = rig->row_purge_now;
     row->purge_generation = rig->row_purge_generation;
     row->purge_generation_now = rig->row_purge_generation_now;
@@ -101,7 +103,9 @@ static void do_accept(struct rig *rig, const struct agent_op *op, struct agent_r
     if (op->purge_goes_on && rig->row_purge_generation == rig->row_order.fence.generation)
         rig->row_purge_generation = op->directive->fence.generation;
     if (rig->has_row && !op->amends && !zdm_hash_equal(&rig->row_order.plan_hash, &op->directive->plan_hash))
-        rig->row_entered = 0;
+        rig->row_entered = rig->row_reached = 0;
+    if (zdm_directive_reach(op->directive) > rig->row_reached)
+        rig->row_reached = zdm_directive_reach(op->directive);
     rig->has_row = true;
     rig->row_order = *op->directive;
     rig->row_digest = op->digest;
@@ -217,6 +221,8 @@ static void do_undo_begin(struct rig *rig, const struct agent_op *op, struct age
     rig->row_purge_generation = 0;
     if (rig->row_entered > op->to_phase)
         rig->row_entered = op->to_phase;
+    if (rig->row_reached > op->to_phase)
+        rig->row_reached = op->to_phase;
 }
 
 static void do_spend(struct rig *rig, const struct agent_op *op, struct agent_result *result)

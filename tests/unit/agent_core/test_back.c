@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -624,6 +625,77 @@ static void way_back_before_the_flag_was_on_loses_nothing(void **state)
     assert_undone(rig, 0);
 }
 
+/* The switch phase has no step of its own: what was its gate is the contract phase's first step. */
+static void make_switch_empty(struct rig *rig)
+{
+    struct zdm_phase *gate = &rig->plan->phases[2], *contract = &rig->plan->phases[3];
+    struct zdm_step *steps = calloc(2, sizeof *steps);
+    steps[0] = gate->steps[0];
+    steps[0].kind = ZDM_STEP_DDL;
+    steps[0].action = ZDM_ACTION_LIFT_CONSTRAINT;
+    steps[0].object = zdm_strdup("users_name_key");
+    steps[1] = contract->steps[0];
+    free(gate->steps);
+    free(contract->steps);
+    gate->steps = NULL;
+    gate->n_steps = 0;
+    contract->steps = steps;
+    contract->n_steps = 2;
+}
+
+/* The journal stands at the first step of the contract phase, which nobody was let into. */
+static void way_back_before_a_switch_without_steps_loses_nothing(void **state)
+{
+    struct rig *rig = *state;
+    make_one_way(rig);
+    make_switch_empty(rig);
+    rig_ready(rig, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    assert_int_equal(rig->row_step, STEP_FLAG);
+    rig_undo(rig, 0, 1);
+    order(rig, 2, ZDM_MODE_UNDO, 0, 2);
+    rig_run(rig, 60000);
+    assert_undone(rig, 0);
+}
+
+/* The journal stands where it stood before the switch; that an order let the shard into it is kept, restarts or not. */
+static void way_back_after_a_switch_without_steps_needs_approvals(void **state)
+{
+    struct rig *rig = *state;
+    make_one_way(rig);
+    make_switch_empty(rig);
+    rig_ready(rig, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    assert_int_equal(rig->row_step, STEP_FLAG);
+    start_again(rig);
+    rig_undo(rig, 0, 1);
+    order(rig, 2, ZDM_MODE_UNDO, 0, 2);
+    rig_run(rig, 5000);
+    assert_stopped(rig, "0 of 2 approvals");
+}
+
+/* There and back, and forward once more as far as before the switch: it was not entered since. */
+static void rollback_takes_back_that_a_switch_was_entered(void **state)
+{
+    struct rig *rig = *state;
+    make_one_way(rig);
+    make_switch_empty(rig);
+    rig_ready(rig, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_look(rig).proven_phase, 3);
+    rig_undo(rig, 2, 1);
+    order(rig, 2, ZDM_MODE_UNDO, 2, 2);
+    rig_run(rig, 60000);
+    assert_undone(rig, 2);
+    start_again(rig);
+    order(rig, 3, ZDM_MODE_PAUSE, 2, 2);
+    rig_undo(rig, 0, 2);
+    order(rig, 4, ZDM_MODE_UNDO, 0, 3);
+    rig_run(rig, 60000);
+    assert_undone(rig, 0);
+    assert_int_equal(rig->row_reached, 0);
+}
+
 static void what_was_purged_cannot_be_brought_back(void **state)
 {
     struct rig *rig = *state;
@@ -743,6 +815,9 @@ int main(void)
         TEST(way_back_that_loses_data_needs_approvals),
         TEST(loss_is_judged_by_how_far_the_order_may_go),
         TEST(way_back_before_the_flag_was_on_loses_nothing),
+        TEST(way_back_before_a_switch_without_steps_loses_nothing),
+        TEST(way_back_after_a_switch_without_steps_needs_approvals),
+        TEST(rollback_takes_back_that_a_switch_was_entered),
         TEST(what_was_purged_cannot_be_brought_back),
         TEST(phase_that_people_let_in_is_not_entered_again_by_a_rollback),
         TEST(forward_work_stops_at_once_when_a_rollback_is_ordered),

@@ -227,7 +227,7 @@ static void lost_step_of_a_phase_that_people_let_in_is_not_worked_again_by_itsel
     assert_int_equal(rig->runs[AGENT_RUN_INDEX_BUILD], 1);
 }
 
-/* The journal stands at the first step of the switch phase, which may have begun. */
+/* The journal stands at the first step of the switch phase, which an order let the shard into: it may have begun. */
 static void switch_that_may_have_begun_counts_as_entered_when_the_loss_is_judged(void **state)
 {
     struct rig *rig = *state;
@@ -238,9 +238,11 @@ static void switch_that_may_have_begun_counts_as_entered_when_the_loss_is_judged
     step->action = ZDM_ACTION_ADD_CHECK;
     rig_ready(rig, ZDM_MODE_RUN, 2);
     rig_run(rig, 60000);
+    order(rig, 2, ZDM_MODE_PAUSE, 3, 1);
+    rig_run(rig, 5000);
     assert_int_equal(rig->row_step, STEP_FLAG);
     rig_undo(rig, 0, 1);
-    order(rig, 2, ZDM_MODE_UNDO, 0, 2);
+    order(rig, 3, ZDM_MODE_UNDO, 0, 2);
     rig_run(rig, 5000);
     assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
     assert_non_null(strstr(rig_said(rig)->error, "0 of 2 approvals"));
