@@ -142,7 +142,8 @@ static void tell_way_back(const struct teller *t, const struct zdm_migration_rep
     if (m->purged && !b->purged)
         tell(t, ZDM_LOG_INFO, "what rollbacks left hidden is dropped", m->migration, NULL, "");
     if (m->remark[0] != '\0' && strcmp(m->remark, b->remark) != 0)
-        tell(t, ZDM_LOG_WARN, "not everything came back exactly as it was", m->migration, "remark", m->remark);
+        tell(t, ZDM_LOG_WARN, goes_back(t, m) ? "not everything came back exactly as it was" : "note", m->migration,
+             "remark", m->remark);
 }
 
 static void tell_progress(const struct teller *t, const struct zdm_migration_report *b,

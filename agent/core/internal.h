@@ -113,6 +113,8 @@ struct agent_migration {
     char *cursor, *bound;
     bool walked;
     uint64_t rows_done, rows_total;
+    uint32_t compared_step; /* the last comparison that is done; 0: none */
+    int64_t compared_left;  /* rows that it counted */
     int64_t interrupted_ms; /* triggers of a sync were not what was installed, first seen then; 0: they are */
     char interrupted[ZDM_TEXT_MAX / 2];
     uint32_t failed_attempt;
@@ -408,6 +410,7 @@ bool agent_is_early(struct agent_core *core, struct agent_migration *m);
 void agent_on_early(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
 void agent_on_leftover_gone(struct agent_migration *m, const struct agent_result *result);
 void agent_take_interrupted(struct agent_core *core, const struct agent_result *result);
+void agent_take_compared(struct agent_core *core, const struct agent_result *result);
 void agent_take_hidden(struct agent_core *core, const struct agent_result *result);
 
 /* react.c */

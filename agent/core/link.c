@@ -296,6 +296,7 @@ void agent_on_signals_done(struct agent_core *core, const struct agent_result *r
             take_signals(core, result);
             agent_take_hidden(core, result);
             agent_take_interrupted(core, result);
+            agent_take_compared(core, result);
         }
         return;
     }

@@ -385,6 +385,8 @@ static void settle(struct agent_migration *m)
     m->phase_checked = 0;
     if (looks_anew)
         agent_path_reset(m);
+    if (agent_is_stopped(m)) /* an order of the same attempt changes nothing about why */
+        m->error = m->stop_error;
 }
 
 /* Not accepted: a newer order replaces it, else it is tried again. */

@@ -116,6 +116,23 @@ void agent_take_interrupted(struct agent_core *core, const struct agent_result *
     }
 }
 
+/* The rows that the old column cannot follow, as the last comparison counted them that is done. */
+void agent_take_compared(struct agent_core *core, const struct agent_result *result)
+{
+    for (size_t i = 0; i < core->n_migrations; i++) {
+        struct agent_migration *m = core->migrations[i];
+        m->compared_step = 0;
+        m->compared_left = 0;
+        for (size_t c = 0; c < result->n_compared; c++) {
+            const struct agent_compared *one = &result->compared[c];
+            if (strcmp(one->migration, m->id) != 0 || one->step >= m->step || one->step <= m->compared_step)
+                continue;
+            m->compared_step = one->step;
+            m->compared_left = one->rows_left;
+        }
+    }
+}
+
 /* ---- Regression and failure ---- */
 
 /* May the agent work forward again by itself from that step? Not into phases that the fleet enters together or that
@@ -151,7 +168,7 @@ void agent_regress(struct agent_migration *m, uint32_t ordinal)
                         zdm_action_name(step->action));
     size_t used = strlen(m->error.message);
     if (m->interrupted[0] != '\0')
-        (void)snprintf(m->error.message + used, sizeof m->error.message - used, ": sync was interrupted: %s",
+        (void)snprintf(m->error.message + used, sizeof m->error.message - used, ": " ZDM_REMARK_INTERRUPTED "%s",
                        m->interrupted);
     if (m->accepted.mode != ZDM_MODE_PURGE && may_work_again(m, ordinal))
         m->regress_to = ordinal;

@@ -379,6 +379,14 @@ static void halt(struct agent_core *core, struct agent_migration *m, const struc
     }
 }
 
+/* What it counted is seen with the next poll, and so is that triggers are trusted again. */
+static bool is_comparison_over(const struct agent_migration *m)
+{
+    const struct zdm_step *step = zdm_plan_step(m->plan, m->flight.step);
+    return m->flight.kind == AGENT_OP_RUN && m->flight.run == AGENT_RUN_STEP_DONE && step != NULL &&
+           step->action == ZDM_ACTION_CHECK_COMPARE;
+}
+
 void agent_on_work_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
     enum agent_work work = work_of(&m->flight);
@@ -393,6 +401,7 @@ void agent_on_work_done(struct agent_core *core, struct agent_migration *m, cons
     case GO:
         /* What it hid or dropped is seen by people at once. */
         core->signals_soon |= work == AGENT_WORK_SHORT || work == AGENT_WORK_CLEAN || work == AGENT_WORK_PURGING;
+        core->signals_soon |= is_comparison_over(m);
         go(core, m, result);
         break;
     case AGAIN:

@@ -3,6 +3,7 @@
  *
  * The state is not stored: it is read off from what is known, so that it cannot disagree with it.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,6 +245,39 @@ static const struct zdm_error *error_shown(const struct agent_migration *m)
     return m->pending.set && m->pending.refusal.code != ZDM_OK ? &m->pending.refusal : &m->error;
 }
 
+/* ---- The remark ---- */
+
+/* Until the old column is dropped. */
+static bool is_inexact(const struct agent_migration *m)
+{
+    return m->plan != NULL && m->compared_left > 0 && m->compared_step < m->step &&
+           m->step <= zdm_plan_n_steps(m->plan);
+}
+
+static void put_inexact(const struct agent_migration *m, struct zdm_buffer *out)
+{
+    const struct zdm_step *step = zdm_plan_step(m->plan, m->compared_step);
+    const struct zdm_derivation *d = step == NULL ? NULL : step->derivation;
+    zdm_buffer_printf(out, "%" PRId64 " row%s", m->compared_left, m->compared_left == 1 ? "" : "s");
+    if (step != NULL && step->table.name != NULL)
+        zdm_buffer_printf(out, " of %s", step->table.name);
+    if (d != NULL && d->n_sources > 0 && d->n_assignments > 0)
+        zdm_buffer_printf(out, ": %s cannot hold %s", d->sources[0], d->assignments[0].target);
+    zdm_buffer_printf(out, ": a rollback is not exact for %s", m->compared_left == 1 ? "it" : "them");
+}
+
+static void put_remark(const struct agent_migration *m, struct zdm_buffer *out)
+{
+    if (m->interrupted[0] != '\0')
+        zdm_buffer_printf(out, ZDM_REMARK_INTERRUPTED "%s, what it kept in step is compared again", m->interrupted);
+    if (m->back.remark[0] != '\0')
+        zdm_buffer_printf(out, "%s%s", out->len > 0 ? "; " : "", m->back.remark);
+    if (is_inexact(m)) {
+        zdm_buffer_puts(out, out->len > 0 ? "; " : "");
+        put_inexact(m, out);
+    }
+}
+
 /* ---- What has changed since the last report ---- */
 
 static void mix(uint64_t *digest, const void *bytes, size_t n)
@@ -271,6 +305,8 @@ static void mix_migration(const struct agent_core *core, const struct agent_migr
     mix(digest, m->blocked_by, strlen(m->blocked_by));
     mix(digest, m->waits_for, has_words(wait) ? strlen(m->waits_for) : 0);
     mix(digest, m->back.remark, strlen(m->back.remark));
+    mix(digest, m->interrupted, strlen(m->interrupted));
+    mix_number(digest, is_inexact(m) ? (uint64_t)m->compared_left : 0);
     mix_number(digest, (uint64_t)m->hidden_total << 2 | (uint64_t)m->purged);
     for (size_t i = 0; i < m->n_hidden; i++)
         mix_number(digest, (uint64_t)m->hidden[i].hidden_at_ms);
@@ -313,7 +349,9 @@ static void fill_back(const struct agent_migration *m, struct zdm_migration_repo
 {
     out->undone = out->state == ZDM_AGENT_RESTING && m->accepted.mode == ZDM_MODE_UNDO;
     out->purged = m->accepted.mode == ZDM_MODE_PURGE && m->purged;
-    zdm_copy_text(out->remark, sizeof out->remark, m->back.remark);
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer remark = ZDM_BUFFER_INIT;
+    put_remark(m, &remark);
+    zdm_copy_text(out->remark, sizeof out->remark, zdm_buffer_text(&remark));
     memcpy(out->hidden, m->hidden, m->n_hidden * sizeof m->hidden[0]);
     out->n_hidden = m->n_hidden;
     out->hidden_total = m->hidden_total;

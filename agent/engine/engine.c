@@ -29,6 +29,7 @@ void agent_result_free(struct agent_result *result)
     free(result->journals);
     free(result->hidden);
     free(result->interrupted);
+    free(result->compared);
     zdm_survey_free(result->survey);
     free(result->cursor);
     free(result->bound);

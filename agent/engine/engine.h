@@ -204,6 +204,14 @@ struct agent_interrupted {
     int64_t first_ms;            /* when it was seen first, by the database's clock */
 };
 
+/* A comparison of old and new, as far as it went, and the rows that it counted whose old column cannot hold what the
+ * new one has. */
+struct agent_compared {
+    char migration[ZDM_NAME_MAX + 1];
+    uint32_t step; /* ordinal of the comparison */
+    int64_t rows_left;
+};
+
 /* One row of zdm.hidden that stands for a column, table or index. */
 struct agent_hidden {
     char migration[ZDM_NAME_MAX + 1];
@@ -246,6 +254,8 @@ struct agent_result {
     /* SIGNALS: owned by the result */
     struct agent_interrupted *interrupted;
     size_t n_interrupted;
+    struct agent_compared *compared;
+    size_t n_compared;
 
     struct zdm_survey *survey; /* SURVEY: owned by the result */
 

@@ -67,6 +67,10 @@ struct zdm_hidden {
 };
 enum { ZDM_HIDDEN_MAX = 4 };
 
+/* How the remark begins while the triggers of a sync were not what was installed and no comparison has been through
+ * since. */
+#define ZDM_REMARK_INTERRUPTED "sync was interrupted: "
+
 /* Of one migration on this shard. */
 struct zdm_migration_report {
     char migration[ZDM_NAME_MAX + 1];
@@ -85,9 +89,11 @@ struct zdm_migration_report {
     enum zdm_code error_code;          /* ZDM_OK: none */
     char error_sqlstate[6];
     char error[ZDM_TEXT_MAX + 1];
-    struct zdm_hash evidence;                 /* digest of what was seen, kept in the log with shard_reached */
-    bool purged;                              /* mode purge: nothing that a rollback left is there any more */
-    char remark[ZDM_TEXT_MAX + 1];            /* what a rollback could not bring back exactly; "" for nothing */
+    struct zdm_hash evidence; /* digest of what was seen, kept in the log with shard_reached */
+    bool purged;              /* mode purge: nothing that a rollback left is there any more */
+    /* What people should know, the parts with "; " between: that a sync was interrupted (it then begins so), what a
+     * rollback could not bring back exactly, what one would not. "" for nothing. */
+    char remark[ZDM_TEXT_MAX + 1];
     struct zdm_hidden hidden[ZDM_HIDDEN_MAX]; /* the oldest first */
     size_t n_hidden;
     uint32_t hidden_total; /* all of them, the ones not listed included */

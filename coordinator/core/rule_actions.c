@@ -2,6 +2,7 @@
  * rule_actions.c - what the rows of rules.c write down.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "common/base/buffer.h"
 #include "coordinator/core/rule_parts.h"
@@ -160,9 +161,12 @@ static void regressed(struct coord_case *c, const char *cause)
     zdm_copy_text(event->u.regressed.cause, sizeof event->u.regressed.cause, cause);
 }
 
+/* The agent's words for it are gone from its reports when all is proven again. */
 void act_regressed(struct coord_case *c)
 {
-    regressed(c, "the database no longer shows what it had proven");
+    const char *remark = c->report != NULL ? c->report->remark : "";
+    bool interrupted = strncmp(remark, ZDM_REMARK_INTERRUPTED, sizeof ZDM_REMARK_INTERRUPTED - 1) == 0;
+    regressed(c, interrupted ? remark : "the database no longer shows what it had proven");
 }
 
 void act_forward(struct coord_case *c)

@@ -8,6 +8,7 @@
 
 #include "common/os/clock.h"
 #include "common/plan/undo.h"
+#include "coordinator/ctl/json.h"
 #include "coordinator/ctl/plan_view.h"
 #include "coordinator/ctl/way_back.h"
 
@@ -132,6 +133,28 @@ void ctl_approval_text(struct zdm_buffer *out, const struct ctl_look *look, cons
                  "What rollbacks of this migration hid will be dropped: its data is gone for good then.", 0, 4);
     }
     zdm_buffer_puts(out, "\n");
+}
+
+void ctl_remarks_text(struct zdm_buffer *out, const struct ctl_look *look, const json_t *status)
+{
+    enum { SHOWN = 12 };
+    const json_t *shard;
+    size_t i, n = 0;
+    char text[SENTENCE];
+    json_array_foreach(json_object_get(status, "shards"), i, shard)
+    {
+        const char *remark = ctl_json_text(ctl_json_object(shard, "observed"), "remark");
+        if (remark[0] == '\0' || n++ >= SHOWN)
+            continue;
+        snprintf(text, sizeof text, "%.64s: %s", ctl_json_text(shard, "shard"), remark);
+        ctl_wrap(out, look, CTL_WARN, text, 0, 4);
+    }
+    if (n > SHOWN) {
+        snprintf(text, sizeof text, "and %zu more shards: zdmctl status shows what they say", n - SHOWN);
+        ctl_wrap(out, look, CTL_WARN, text, 0, 4);
+    }
+    if (n > 0)
+        zdm_buffer_puts(out, "\n");
 }
 
 /* ---- Two plans ---- */

@@ -4,6 +4,8 @@
 #ifndef COORDINATOR_CTL_APPROVAL_VIEW_H
 #define COORDINATOR_CTL_APPROVAL_VIEW_H
 
+#include <jansson.h>
+
 #include "common/plan/directive.h"
 #include "common/plan/notes.h"
 #include "common/plan/plan.h"
@@ -22,6 +24,10 @@ struct ctl_approval_page {
 
 /* Who, what, which shards, until when; the SQL with its locks; what would not come back. */
 void ctl_approval_text(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_approval_page *page);
+
+/* What shards have to say that a person who decides should know: rows that a rollback would not bring back exactly, a
+ * sync that was interrupted. Nothing where there is nothing. status: as the coordinator answered. */
+void ctl_remarks_text(struct zdm_buffer *out, const struct ctl_look *look, const json_t *status);
 
 /* Are both plans the same? ZDM_REFUSED names the first phase that differs. */
 enum zdm_code ctl_plan_compare(const struct zdm_plan *own, const struct zdm_plan *submitted, const char *runbook,

@@ -81,6 +81,7 @@ enum zdm_code ctl_approval_show(const struct ctl_approving *a, const struct zdm_
     };
     submitter_text(submitter, sizeof submitter, a);
     ctl_approval_text(&out, &a->ctl->look, &page);
+    ctl_remarks_text(&out, &a->ctl->look, a->subject.status);
     enum zdm_code code = ctl_say(a->ctl, &out, err);
     zdm_buffer_fini(&out);
     return code;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/plan/authority.h"
+#include "coordinator/ctl/approval_view.h"
 #include "coordinator/ctl/fleet.h"
 #include "coordinator/ctl/json.h"
 #include "coordinator/ctl/source.h"
@@ -90,6 +91,7 @@ static enum zdm_code explain(const struct rollback *r, struct zdm_error *err)
     const struct zdm_act act = {.plan = r->subject.plan, .action = ZDM_APPROVE_UNDO, .phase = r->way.to_phase};
     struct zdm_buffer out = ZDM_BUFFER_INIT;
     ctl_way_text(&out, &r->ctl->look, &r->way, zdm_act_needs(&authority, &act));
+    ctl_remarks_text(&out, &r->ctl->look, r->subject.status);
     zdm_buffer_puts(&out, "\n");
     enum zdm_code code = ctl_say(r->ctl, &out, err);
     zdm_buffer_fini(&out);

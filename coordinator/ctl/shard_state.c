@@ -184,10 +184,11 @@ static void explain(struct ctl_shard *s, const json_t *shard)
         add_reason(s, "", reason);
     if (s->word == CTL_SHARD_ROLLED_BACK && strstr(reason, ctl_json_text(shard, "remark")) == NULL)
         add_reason(s, "", ctl_json_text(shard, "remark"));
-    if (s->word == CTL_SHARD_UNDOING)
-        add_reason(s, "", ctl_json_text(ctl_json_object(shard, "observed"), "remark"));
-    if (s->reason[0] == '\0')
+    const char *seen = ctl_json_text(ctl_json_object(shard, "observed"), "remark");
+    if (s->reason[0] == '\0' && (s->word != CTL_SHARD_UNDOING || seen[0] == '\0'))
         guess(s, ctl_json_object(shard, "observed"));
+    if (strstr(s->reason, seen) == NULL)
+        add_reason(s, "", seen);
     if (s->word == CTL_SHARD_PAUSING)
         add_reason(s, "", "its agent has not said that it stopped");
     if (s->heard_ms > CTL_HEARD_LATE_MS && ctl_json_true(agent, "connected")) {

@@ -14,6 +14,7 @@
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/leaf.h"
+#include "agent/engine/postgresql/replica.h"
 
 enum { CORRUPTING_FROM = 140000, CORRUPTING_BELOW = 140004 };
 
@@ -137,6 +138,20 @@ static void put_index(struct zdm_buffer *b, const struct pgsql_work *w, const ch
     pgsql_put_name(b, w->step->table.schema);
     zdm_buffer_puts(b, ".");
     pgsql_put_name(b, name);
+}
+
+enum zdm_code pgsql_index_clear(struct pgsql_work *w, const char *name, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT i.indexrelid, i.indrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+                              " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {w->step->table.schema, name};
+    enum zdm_code code = pgsql_query(w->s, sql, 2, params, &res, err);
+    if (code != ZDM_OK || PQntuples(res) == 0) {
+        return code;
+    }
+    const char *oids[] = {pgsql_text(res, 0, 0), pgsql_text(res, 0, 1)};
+    return pgsql_replicas_clear(w, oids, 2, err);
 }
 
 enum zdm_code pgsql_index_drop_concurrently(struct pgsql_work *w, const char *name, struct zdm_error *err)
@@ -306,6 +321,9 @@ enum zdm_code pgsql_run_index_drop(struct pgsql_work *w, struct zdm_error *err)
     }
     if (code == ZDM_OK) {
         code = pgsql_index_check_fence(w, err);
+    }
+    if (code == ZDM_OK && ours) {
+        code = pgsql_index_clear(w, w->step->object, err);
     }
     if (code == ZDM_OK && ours) {
         code = pgsql_index_drop_concurrently(w, w->step->object, err);

@@ -32,7 +32,7 @@ static const char note_sql[] =
     " WHERE what IS NOT NULL ORDER BY migration, step, what"
     " ON CONFLICT (migration, step) DO UPDATE SET what = excluded.what, last_at = clock_timestamp()";
 
-static enum zdm_code list(struct pgsql_work *w, struct zdm_error *err)
+static enum zdm_code list_interrupted(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char sql[] = "SELECT migration, step, what, (extract(epoch FROM first_at) * 1000)::int8 FROM"
                               " zdm.interrupted ORDER BY migration, step";
@@ -57,6 +57,29 @@ static enum zdm_code list(struct pgsql_work *w, struct zdm_error *err)
     return ZDM_OK;
 }
 
+static enum zdm_code list_compared(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT migration, step, rows_left FROM zdm.compared ORDER BY migration, step";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, sql, 0, NULL, &res, err);
+    size_t n = code == ZDM_OK ? (size_t)PQntuples(res) : 0;
+    if (n == 0) {
+        return code;
+    }
+    w->result->compared = calloc(n, sizeof *w->result->compared);
+    if (w->result->compared == NULL) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    w->result->n_compared = n;
+    for (size_t i = 0; i < n; i++) {
+        struct agent_compared *one = &w->result->compared[i];
+        zdm_copy_text(one->migration, sizeof one->migration, pgsql_text(res, (int)i, 0));
+        one->step = (uint32_t)pgsql_int(res, (int)i, 1);
+        one->rows_left = pgsql_int(res, (int)i, 2);
+    }
+    return ZDM_OK;
+}
+
 enum zdm_code pgsql_watch_syncs(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char there_sql[] = "SELECT to_regclass('zdm.interrupted') IS NOT NULL";
@@ -67,7 +90,10 @@ enum zdm_code pgsql_watch_syncs(struct pgsql_work *w, struct zdm_error *err)
     }
     code = pgsql_query(w->s, note_sql, 0, NULL, NULL, err);
     if (code == ZDM_OK) {
-        code = list(w, err);
+        code = list_interrupted(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = list_compared(w, err);
     }
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while looking at the triggers");
 }

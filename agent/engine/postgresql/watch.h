@@ -11,7 +11,7 @@
 
 #include "agent/engine/postgresql/work.h"
 
-/* Notes what deviates, and lists what is noted in the result. On a writable node. */
+/* Notes what deviates, and lists in the result what is noted, and what comparisons counted. On a writable node. */
 enum zdm_code pgsql_watch_syncs(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* Is a note there that speaks against the comparison of the step at hand? */
 enum zdm_code pgsql_watch_compared(struct pgsql_work *w, bool *out_interrupted, struct zdm_error *err) ZDM_CHECKED;

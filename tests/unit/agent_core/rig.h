@@ -79,6 +79,9 @@ struct rig {
     const char *row_remark; /* what the journal says of the rollback; may be NULL */
     struct agent_hidden hidden[8];
     size_t n_hidden;
+    struct agent_interrupted interrupted; /* migration "" for none */
+    struct agent_compared compared[2];
+    size_t n_compared;
     uint32_t row_failed_attempt;
     enum zdm_code row_failed_code;
     bool done[RIG_STEPS + 1];

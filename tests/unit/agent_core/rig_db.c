@@ -355,6 +355,18 @@ static void do_run(struct rig *rig, const struct agent_op *op, struct agent_resu
         do_forward(rig, op);
 }
 
+static void give_notes(const struct rig *rig, struct agent_result *result)
+{
+    if (rig->interrupted.migration[0] != '\0') {
+        result->interrupted = zdm_memdup(&rig->interrupted, sizeof rig->interrupted);
+        result->n_interrupted = 1;
+    }
+    if (rig->n_compared > 0) {
+        result->compared = zdm_memdup(rig->compared, rig->n_compared * sizeof rig->compared[0]);
+        result->n_compared = rig->n_compared;
+    }
+}
+
 static void do_op(struct rig *rig, const struct agent_op *op, struct agent_result *result)
 {
     result->outcome = AGENT_OK;
@@ -366,6 +378,8 @@ static void do_op(struct rig *rig, const struct agent_op *op, struct agent_resul
             result->hidden = zdm_memdup(rig->hidden, rig->n_hidden * sizeof rig->hidden[0]);
             result->n_hidden = rig->n_hidden;
         }
+        if (op->kind == AGENT_OP_SIGNALS)
+            give_notes(rig, result);
         break;
     case AGENT_OP_SURVEY:
     case AGENT_OP_STORE_PLAN:
