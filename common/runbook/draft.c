@@ -44,11 +44,32 @@ static void survey_command(struct rb_draft *d, const struct rb_table *table, con
     }
 }
 
+/* The table that a statement is about; NULL where it is about none, or another kind of thing. */
+static const PgQuery__RangeVar *relation_of(const PgQuery__Node *node)
+{
+    switch ((int)node->node_case) {
+    case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
+        return node->alter_table_stmt->relation;
+    case PG_QUERY__NODE__NODE_RENAME_STMT:
+        return node->rename_stmt->relation;
+    case PG_QUERY__NODE__NODE_INDEX_STMT:
+        return node->index_stmt->relation;
+    case PG_QUERY__NODE__NODE_UPDATE_STMT:
+        return node->update_stmt->relation;
+    case PG_QUERY__NODE__NODE_DELETE_STMT:
+        return node->delete_stmt->relation;
+    default:
+        return NULL;
+    }
+}
+
 static void survey_statement(struct rb_statement *s, void *ctx)
 {
     struct rb_draft *d = ctx;
     struct rb_table table;
     const PgQuery__Node *node = s->node;
+    if (d->n_tables < RB_DRAFT_TABLES && rb_draft_table(s->rb, relation_of(node), &table))
+        d->tables[d->n_tables++] = table;
     if (node->node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_STMT &&
         rb_draft_table(s->rb, node->alter_table_stmt->relation, &table)) {
         for (size_t i = 0; i < node->alter_table_stmt->n_cmds; i++)
@@ -62,6 +83,16 @@ static void survey_statement(struct rb_statement *s, void *ctx)
 
 /* ---- second round: other statements ---- */
 
+/* Statements about a table of either name, besides the rename itself. */
+static bool has_company(const struct rb_draft *d, const struct rb_table *from, const char *to)
+{
+    struct rb_table other = {from->schema, to};
+    size_t n = 0;
+    for (size_t i = 0; i < d->n_tables; i++)
+        n += rb_same_table(&d->tables[i], from) || rb_same_table(&d->tables[i], &other);
+    return n > 1;
+}
+
 static void draft_rename(struct rb_draft *d, struct rb_statement *s)
 {
     const PgQuery__RenameStmt *rename = s->node->rename_stmt;
@@ -71,6 +102,17 @@ static void draft_rename(struct rb_draft *d, struct rb_statement *s)
     if (on_table && rb_draft_table(d->rb, rename->relation, &table)) {
         if ((int)rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN) {
             rb_recipe_column(d, &table, rename->subname, rename->newname);
+            return;
+        }
+        if ((int)rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE &&
+            has_company(d, &table, rename->newname)) {
+            rb_draft_fail(d,
+                          rb_format(d->rb,
+                                    "%s is renamed and changed in one go, and while it has two names only one of "
+                                    "them is a table",
+                                    table.name),
+                          "Make two runbooks, one behind the other: what changes the table under the name that it has, "
+                          "then the rename alone.");
             return;
         }
         if ((int)rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE) {
@@ -104,21 +146,50 @@ static bool is_bookkeeping(const PgQuery__Node *node)
     return false;
 }
 
+/* Does the index name the column, as a column, in an expression or in its condition? `to` takes its place there. */
+struct naming {
+    const char *column, *to;
+    bool found;
+};
+
+static void name_column(const ProtobufCMessage *m, void *ctx)
+{
+    struct naming *n = ctx;
+    char **name = NULL;
+    if (m->descriptor == &pg_query__column_ref__descriptor) {
+        const PgQuery__ColumnRef *ref = (const PgQuery__ColumnRef *)m;
+        PgQuery__Node *last = ref->fields[ref->n_fields - 1];
+        name = last->node_case == PG_QUERY__NODE__NODE_STRING ? &last->string->sval : NULL;
+    } else if (m->descriptor == &pg_query__index_elem__descriptor) {
+        name = &((PgQuery__IndexElem *)(uintptr_t)m)->name;
+    }
+    if (name != NULL && strcmp(*name, n->column) == 0) {
+        n->found = true;
+        if (n->to != NULL)
+            rb_set_string(name, n->to);
+    }
+    rb_children(m, name_column, ctx);
+}
+
 static void draft_index(struct rb_draft *d, struct rb_statement *s)
 {
     const PgQuery__IndexStmt *index = s->node->index_stmt;
     struct rb_table table;
-    bool on_added = false;
+    bool on_added = false, moved = false;
     if (!rb_draft_table(d->rb, index->relation, &table))
         return;
     for (const struct rb_draft_column *c = d->columns; c != NULL; c = c->next) {
-        for (size_t i = 0; i < index->n_index_params; i++)
-            on_added = on_added || (c->added && c->filled && rb_same_table(&c->table, &table) &&
-                                    strcmp(index->index_params[i]->index_elem->name, c->name) == 0);
+        struct naming n = {.column = c->name, .to = c->moved_to};
+        if (!rb_same_table(&c->table, &table))
+            continue;
+        name_column(&index->base, &n);
+        moved = moved || (n.found && c->moved_to != NULL);
+        on_added = on_added || moved || (n.found && c->added && c->filled);
     }
+    const char *sql = moved ? rb_deparse(d->rb, s->node) : s->sql;
     rb_draft_title(d, rb_format(d->rb, "%s-index", table.name), rb_format(d->rb, "Index of %s", table.name));
     rb_draft_sql(d, on_added || index->unique ? RB_DRAFT_MIGRATE : RB_DRAFT_EXPAND,
-                 on_added || index->unique ? RB_DRAFT_LAST : RB_DRAFT_MAIN, "%s", s->sql);
+                 on_added || index->unique ? RB_DRAFT_LAST : RB_DRAFT_MAIN, "%s", sql == NULL ? s->sql : sql);
 }
 
 static void draft_drop(struct rb_draft *d, struct rb_statement *s)
@@ -136,6 +207,31 @@ static void draft_drop(struct rb_draft *d, struct rb_statement *s)
                        : "Be sure that no query needs the index: `zdmctl check` shows its scans.");
 }
 
+static void find_query(const ProtobufCMessage *m, void *ctx)
+{
+    bool *found = ctx;
+    *found = *found || m->descriptor == &pg_query__sub_link__descriptor;
+    rb_children(m, find_query, ctx);
+}
+
+/* UPDATE and DELETE. What an UPDATE reads elsewhere no trigger follows. */
+static void draft_rows(struct rb_draft *d, struct rb_statement *s)
+{
+    bool query = false;
+    if (s->node->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT)
+        find_query(&s->node->base, &query);
+    if (!query) {
+        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "%s", s->sql);
+        return;
+    }
+    rb_draft_text(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, rb_format(d->rb, "```sql {no-sync}\n%s;\n```", s->sql));
+    rb_draft_say(
+        d, RB_DRAFT_MIGRATE,
+        "Enter this phase when the application that keeps the column right, in the transaction that changes what "
+        "it is made of, runs everywhere: nothing else follows it. A check behind the UPDATE, for "
+        "rows that are wrong, proves it.");
+}
+
 static void draft_statement(struct rb_statement *s, void *ctx)
 {
     struct rb_draft *d = ctx;
@@ -150,6 +246,7 @@ static void draft_statement(struct rb_statement *s, void *ctx)
     switch ((int)s->node->node_case) {
     case PG_QUERY__NODE__NODE_TRANSACTION_STMT:
     case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT:
+    case PG_QUERY__NODE__NODE_CONSTRAINTS_SET_STMT:
         break; /* each step is a transaction, with settings of the agent's */
     case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
         rb_draft_alter(d, s);
@@ -169,7 +266,7 @@ static void draft_statement(struct rb_statement *s, void *ctx)
         (void)rb_draft_table(d->rb, update ? s->node->update_stmt->relation : s->node->delete_stmt->relation, &table);
         rb_draft_title(d, rb_format(d->rb, "%s-%s", table.name, update ? "fill" : "delete"),
                        rb_format(d->rb, update ? "Fill %s" : "Delete from %s", table.name));
-        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "%s", s->sql);
+        draft_rows(d, s);
         break;
     }
     case PG_QUERY__NODE__NODE_CREATE_STMT:

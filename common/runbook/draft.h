@@ -13,7 +13,7 @@ enum rb_draft_phase { RB_DRAFT_EXPAND, RB_DRAFT_MIGRATE, RB_DRAFT_SWITCH, RB_DRA
 /* Where in its phase a statement stands; of the same place, as written. */
 enum rb_draft_place { RB_DRAFT_FIRST, RB_DRAFT_MAIN, RB_DRAFT_LATE, RB_DRAFT_LAST };
 
-enum { RB_DRAFT_CONSTRAINTS = 64 };
+enum { RB_DRAFT_CONSTRAINTS = 64, RB_DRAFT_TABLES = 64 };
 
 struct rb_draft_block {
     enum rb_draft_place place;
@@ -27,6 +27,7 @@ struct rb_draft_column {
     struct rb_table table;
     const char *name;
     bool added, filled, dropped, has_default, not_null;
+    const char *moved_to; /* the column that takes its place: renamed, or of another type */
     struct rb_draft_column *next;
 };
 
@@ -45,6 +46,8 @@ struct rb_draft {
     struct rb_draft_column *columns;
     const char *constraints[RB_DRAFT_CONSTRAINTS]; /* that the SQL adds */
     size_t n_constraints;
+    struct rb_table tables[RB_DRAFT_TABLES]; /* that statements are about, one each */
+    size_t n_tables;
 };
 
 /* Adds a statement; one paragraph of prose (once, where it is the same); fences as they are. */

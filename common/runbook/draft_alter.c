@@ -190,6 +190,13 @@ static void set_default(struct rb_draft *d, const struct rb_table *table, const 
 {
     const struct rb_draft_column *column = rb_draft_column(d, table, cmd->name);
     bool late = cmd->def == NULL || (column->added && column->filled);
+    if (column->moved_to != NULL) { /* of the new column, which has no default to lose */
+        const char *value = cmd->def == NULL ? NULL : rb_deparse_expr(d->rb, rb_node_copy(d->rb, cmd->def));
+        if (value != NULL)
+            rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_LAST, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
+                         rb_table_text(d->rb, table), rb_plain(d->rb, column->moved_to), value);
+        return;
+    }
     rb_draft_title(d, rb_format(d->rb, "%s-default-%s", table->name, cmd->name),
                    rb_format(d->rb, "Default of %s.%s", table->name, cmd->name));
     rb_draft_sql(d, late ? RB_DRAFT_CONTRACT : RB_DRAFT_EXPAND, RB_DRAFT_LAST, "%s", text);
@@ -202,6 +209,11 @@ static void set_not_null(struct rb_draft *d, const struct rb_table *table, const
 {
     const struct rb_draft_column *column = rb_draft_column(d, table, cmd->name);
     bool early = column->added && (column->filled || column->has_default);
+    if (column->moved_to != NULL) {
+        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+                     rb_table_text(d->rb, table), rb_plain(d->rb, column->moved_to));
+        return;
+    }
     rb_draft_title(d, rb_format(d->rb, "%s-not-null-%s", table->name, cmd->name),
                    rb_format(d->rb, "Make %s.%s NOT NULL", table->name, cmd->name));
     rb_draft_sql(d, early ? RB_DRAFT_MIGRATE : RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", text);

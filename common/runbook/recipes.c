@@ -38,6 +38,7 @@ static void copy_column(struct rb_draft *d, const struct rb_table *table, const 
     struct rb *rb = d->rb;
     const char *name = rb_table_text(rb, table), *old = rb_plain(rb, from), *new = rb_plain(rb, to);
     bool guessed = d->guess && d->type == NULL && type == NULL;
+    rb_draft_column(d, table, from)->moved_to = to;
     rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s", name, new,
                  type != NULL ? type : declared_type(d, table, from),
                  guessed ? rb_format(rb, " -- write the type of %s here", from) : "");
@@ -188,9 +189,12 @@ static void move_key(struct rb_draft *d, const struct rb_table *table, const cha
     const char *key = rb_plain(rb, rb_format(rb, "%s_pkey", table->name));
     const char *index = rb_plain(rb, rb_format(rb, "%s_%s_key", table->name, to));
     const char *new_key = rb_plain(rb, rb_format(rb, "%s_%s_pkey", table->name, to));
-    rb_draft_say(d, RB_DRAFT_EXPAND,
-                 "Tables that refer to `%s.%s` need a column of the new type first, with a runbook of their own.",
-                 table->name, from);
+    rb_draft_say(
+        d, RB_DRAFT_EXPAND,
+        "Tables that refer to `%s.%s` need a column of the new type, too, here or with a runbook of their own "
+        "before. Their foreign keys to `%s` are added behind the unique index at the end of Migrate, and those to "
+        "`%s` are dropped in Contract before the primary key is: it cannot go as long as they are there.",
+        table->name, from, to, from);
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, new);
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "CREATE UNIQUE INDEX %s ON %s (%s)", index, name, new);
     rb_draft_say(

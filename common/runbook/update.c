@@ -91,8 +91,9 @@ static bool read_target(struct rb_update *u, const PgQuery__ResTarget *res)
     }
     if (res->val->node_case == PG_QUERY__NODE__NODE_MULTI_ASSIGN_REF &&
         target->value->node_case == PG_QUERY__NODE__NODE_SUB_LINK) {
-        rb_error(rb, "subquery", rb_at(u->s, target->value->sub_link->location),
-                 "Write one for each: SET a = (SELECT …), b = (SELECT …).", "one subquery gives several columns");
+        if (res->val->multi_assign_ref->colno == 1)
+            rb_error(rb, "subquery", rb_at(u->s, target->value->sub_link->location),
+                     "Write one for each: SET a = (SELECT …), b = (SELECT …).", "one subquery gives several columns");
         return false;
     }
     target->column = rb_column_of(rb, &u->table, res->name);

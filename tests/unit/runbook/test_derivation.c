@@ -501,6 +501,25 @@ static void every_kind_of_step_says_truly_what_its_way_back_is(void **state)
     compiled_fini(&c);
 }
 
+static void a_subquery_is_written_with_schemas_and_with_the_row_that_is_changed(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good(
+        "a.md",
+        MIGRATE " {no-sync}\nUPDATE a SET n = (SELECT count(*) FROM b WHERE b.up = a.id AND b.n > (SELECT min(a.n) "
+                "FROM a WHERE a.id = b.id)) WHERE k IN (SELECT k FROM b);" END);
+    const struct zdm_derivation *d = derivation(&c);
+    /* The inner a is not the one that is changed. */
+    assert_string_equal(d->assignments[0].expr,
+                        "(SELECT count(*) FROM public.b WHERE b.up = t.\"id\" AND b.n > (SELECT min(a.n) FROM public.a "
+                        "WHERE a.id = b.id))");
+    assert_string_equal(d->filter, "(t.\"k\" IN (SELECT k FROM public.b))");
+    assert_null(d->assignments[0].expr_new);
+    assert_true(d->idempotent && reads(d, "id") && reads(d, "k") && !reads(d, "up"));
+    assert_non_null(find_rule(&c, "subquery-once"));
+    compiled_fini(&c);
+}
+
 static void the_grace_period_is_72_hours_where_nothing_else_is_written(void **state)
 {
     (void)state;
@@ -621,6 +640,7 @@ int main(void)
         cmocka_unit_test(each_update_keeps_its_old_values_in_a_table_of_its_own),
         cmocka_unit_test(no_undo_keeps_nothing_and_asks_for_an_approval),
         cmocka_unit_test(every_kind_of_step_says_truly_what_its_way_back_is),
+        cmocka_unit_test(a_subquery_is_written_with_schemas_and_with_the_row_that_is_changed),
         cmocka_unit_test(the_grace_period_is_72_hours_where_nothing_else_is_written),
         cmocka_unit_test(an_index_without_name_gets_the_one_that_postgresql_would_choose),
         cmocka_unit_test(tables_of_a_check_get_the_schema_of_the_runbook),

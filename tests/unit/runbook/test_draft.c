@@ -84,6 +84,29 @@ static const struct draft drafts[] = {
     {NULL, NULL, "ALTER TYPE mood ADD VALUE 'fine' AFTER 'good'", "ADD VALUE"},
     {NULL, NULL, "COMMENT ON TABLE users IS 'people'", "COMMENT"},
     {NULL, NULL, "ALTER TABLE users SET (fillfactor = 90)", "fillfactor"},
+    {NULL, NULL,
+     "SET CONSTRAINTS \"loan_branch_fk\" IMMEDIATE; ALTER TABLE \"loan\" DROP CONSTRAINT \"loan_branch_fk\";\n"
+     "ALTER TABLE \"loan\" ALTER COLUMN \"branch_id\" SET NOT NULL;\n"
+     "ALTER TABLE \"loan\" ADD CONSTRAINT \"loan_branch_fk\" FOREIGN KEY (\"branch_id\") REFERENCES \"branch\" "
+     "(\"id\") "
+     "DEFERRABLE INITIALLY DEFERRED;",
+     "SET NOT NULL"},
+    {NULL, NULL,
+     "ALTER TABLE topics ADD n integer DEFAULT 0 NOT NULL;\nUPDATE topics SET n = (SELECT count(*) FROM replies WHERE "
+     "replies.topic_id = topics.id);",
+     "```sql {no-sync}\nUPDATE topics"},
+    {NULL, NULL,
+     "ALTER TABLE posts ADD excerpt text; UPDATE posts SET excerpt = left(raw, 400);\n"
+     "CREATE INDEX a ON posts (topic_id) WHERE excerpt IS NOT NULL; CREATE INDEX b ON posts (lower(excerpt));",
+     "left(raw, 400);\nCREATE INDEX a"},
+    {NULL, NULL,
+     "ALTER TABLE events ALTER payload TYPE jsonb USING payload::jsonb; ALTER TABLE events ALTER payload SET DEFAULT "
+     "'{}';\nALTER TABLE events ALTER payload SET NOT NULL; CREATE INDEX p ON events USING gin (payload);",
+     "USING gin (payload_new)"},
+    {NULL, NULL,
+     "ALTER TABLE events ALTER payload TYPE jsonb USING payload::jsonb; ALTER TABLE events ALTER payload SET DEFAULT "
+     "'{}'",
+     "ALTER COLUMN payload_new SET DEFAULT '{}'"},
     {NULL, "text", "ALTER TABLE \"Order\" RENAME \"user\" TO \"Ümlaut\"", "ADD COLUMN \"Ümlaut\""},
 };
 
@@ -174,6 +197,7 @@ static void what_no_runbook_does_is_said_in_the_words_of_the_compiler(void **sta
         "DELETE FROM users",
         "ALTER INDEX a RENAME TO b",
         "CREATE OR REPLACE VIEW v AS SELECT 1",
+        "ALTER TABLE people RENAME TO members; ALTER TABLE members ADD COLUMN n int",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         struct zdm_draft_options options = {.id = NULL};
