@@ -248,13 +248,23 @@ static void say_what_follows(const struct coord_migration *m, const struct zdm_a
         zdm_error_hint(answer, "An operator opens it: zdmctl advance %s.", m->id);
 }
 
+/* What is approved of one that has ended: the purge of what rollbacks left, and the rollback that takes it back. */
+static const struct coord_migration *named(const struct coord_state *state, const struct coord_input *input,
+                                           struct zdm_error *answer)
+{
+    const struct zdm_approval *a = input->u.request.approval;
+    if (a != NULL && a->action == ZDM_APPROVE_PURGE && a->phase == 0)
+        return coord_any_migration(state, input, answer);
+    if (a != NULL && a->action == ZDM_APPROVE_UNDO)
+        return coord_undoable_migration(state, input, answer);
+    return coord_named_migration(state, input, answer);
+}
+
 void coord_verb_approve(const struct coord_state *state, const struct coord_view *view, const struct coord_input *input,
                         struct coord_output *out, struct zdm_error *answer)
 {
     const struct zdm_approval *a = input->u.request.approval;
-    const struct coord_migration *m = a != NULL && a->action == ZDM_APPROVE_PURGE && a->phase == 0
-                                          ? coord_any_migration(state, input, answer)
-                                          : coord_named_migration(state, input, answer);
+    const struct coord_migration *m = named(state, input, answer);
     char phase[64];
     if (m == NULL || !coord_approval_fits(state, view, m, input, answer))
         return;

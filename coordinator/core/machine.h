@@ -160,6 +160,9 @@ void coord_amend(const struct coord_state *state, const struct coord_view *view,
 uint32_t coord_common_phases(const struct zdm_plan *a, const struct zdm_plan *b);
 /* The highest phase that the shard may have begun. */
 uint32_t coord_shard_entered(const struct coord_shard *s);
+/* That, or the last that was done: until its purge it can be taken back. */
+const struct coord_migration *coord_undoable_migration(const struct coord_state *state, const struct coord_input *input,
+                                                       struct zdm_error *answer);
 /* The active migration that a request names. NULL: refused in answer. */
 const struct coord_migration *coord_named_migration(const struct coord_state *state, const struct coord_input *input,
                                                     struct zdm_error *answer);

@@ -52,6 +52,15 @@ const struct coord_migration *coord_named_migration(const struct coord_state *st
     return NULL;
 }
 
+const struct coord_migration *coord_undoable_migration(const struct coord_state *state, const struct coord_input *input,
+                                                       struct zdm_error *answer)
+{
+    const struct coord_migration *m = coord_find_migration(state, input->u.request.request->migration);
+    if (m != NULL && m->mode == COORD_ENDED && m->outcome == COORD_END_DONE)
+        return m;
+    return coord_named_migration(state, input, answer);
+}
+
 static bool select_names(const struct coord_migration *m, const struct zdm_selection *selection, bool *flags,
                          struct zdm_error *answer)
 {

@@ -342,22 +342,12 @@ static bool may_open_again(const struct retreat *r)
     return r->m->mode != COORD_ENDED || coord_there_is_room(r->state, r->m->plan, NULL, r->answer);
 }
 
-/* The one that is at work, or the last that was done: until its purge it can be taken back. */
-static const struct coord_migration *undoable_migration(const struct coord_state *state,
-                                                        const struct coord_input *input, struct zdm_error *answer)
-{
-    const struct coord_migration *m = coord_find_migration(state, input->u.request.request->migration);
-    if (m != NULL && m->mode == COORD_ENDED && m->outcome == COORD_END_DONE)
-        return m;
-    return coord_named_migration(state, input, answer);
-}
-
 void coord_verb_rollback(const struct coord_state *state, const struct coord_view *view,
                          const struct coord_input *input, struct coord_output *out, struct zdm_error *answer)
 {
     const struct zdm_request *request = input->u.request.request;
     struct retreat r = {.state = state, .view = view, .input = input, .out = out, .answer = answer};
-    r.m = undoable_migration(state, input, answer);
+    r.m = coord_undoable_migration(state, input, answer);
     r.to = request->to_phase;
     if (r.m == NULL || !order_fits_request(&r))
         return;

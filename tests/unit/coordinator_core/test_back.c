@@ -362,9 +362,9 @@ static void gate_goes_back_only_when_the_last_shard_does(void **unused)
 
 /* ---- What would be lost ---- */
 
-static struct zdm_plan *lossy_plan(void)
+static struct zdm_plan *lossy_plan_of(const char *classes)
 {
-    struct zdm_plan *plan = plan_of("m", "emmsc");
+    struct zdm_plan *plan = plan_of("m", classes);
     struct zdm_step *add = &plan->phases[1].steps[0], *fill = &plan->phases[2].steps[0];
     add->action = ZDM_ACTION_ADD_COLUMN;
     add->kind = ZDM_STEP_DDL;
@@ -377,6 +377,11 @@ static struct zdm_plan *lossy_plan(void)
     fill->derivation->assignments[0].target = zdm_strdup("full_name");
     fill->derivation->assignments[0].added = true;
     return plan;
+}
+
+static struct zdm_plan *lossy_plan(void)
+{
+    return lossy_plan_of("emmsc");
 }
 
 static void rollback_that_loses_what_new_code_wrote_needs_approvals_beside_the_order(void **unused)
@@ -676,6 +681,28 @@ static void what_is_done_everywhere_goes_back_until_its_purge_and_forward_again(
     fleet_fini(&f);
 }
 
+static void what_is_done_goes_back_with_approvals_where_new_code_wrote(void **state)
+{
+    struct fleet f;
+    (void)state;
+    fleet_init(&f, 2);
+    f.view.authority.approvals_min = 1;
+    fleet_submit(&f, lossy_plan_of("emms"));
+    fleet_heartbeat(&f);
+    walk_to(&f, 4);
+    assert_int_equal(migration(&f)->mode, COORD_ENDED);
+    assert_int_equal(fleet_rollback(&f, NULL, 1, true), ZDM_REFUSED);
+    assert_string_equal(f.answer.hint,
+                        "Approvers say \"zdmctl approve m --rollback-to 1\", then an operator rolls back again.");
+    assert_int_equal(fleet_approve(&f, BOB, ZDM_APPROVE_UNDO, 1), ZDM_OK);
+    assert_int_equal(migration(&f)->mode, COORD_ENDED);
+    assert_int_equal(fleet_rollback(&f, NULL, 1, true), ZDM_OK);
+    fleet_obey_all(&f);
+    assert_int_equal(migration(&f)->mode, COORD_OPEN);
+    assert_fold_is_the_same(&f);
+    fleet_fini(&f);
+}
+
 static void what_is_done_does_not_go_back_beside_another_migration_on_its_table(void **state)
 {
     struct fleet f;
@@ -712,6 +739,7 @@ int main(void)
         cmocka_unit_test(purge_of_leftovers_moves_to_the_new_primary_also_when_the_migration_has_ended),
         cmocka_unit_test(purge_opens_the_purge_phase_for_those_who_have_it_before_them),
         cmocka_unit_test(what_is_done_everywhere_goes_back_until_its_purge_and_forward_again),
+        cmocka_unit_test(what_is_done_goes_back_with_approvals_where_new_code_wrote),
         cmocka_unit_test(what_is_done_does_not_go_back_beside_another_migration_on_its_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
