@@ -425,6 +425,17 @@ static enum zdm_code observe(struct trial *t, const char *statement, struct zdm_
     return code;
 }
 
+static void judge_attach(const struct zdm_step *step, struct pgsql_trial *out)
+{
+    const struct zdm_table *child = &step->others[0];
+    snprintf(out->why, sizeof out->why, "attaching would build an index on %s.%s under %s", child->schema, child->name,
+             zdm_table_lock_name(ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE));
+    snprintf(out->hint, sizeof out->hint,
+             "The partition lacks an index, or a unique or primary key, that %s.%s has. Give it one like it in this "
+             "runbook, in front of ATTACH PARTITION: CREATE INDEX, or ADD CONSTRAINT for a key.",
+             step->table.schema, step->table.name);
+}
+
 static void judge(const struct zdm_step *step, struct pgsql_trial *out)
 {
     const char *schema = step->table.schema, *name = step->table.name;
@@ -434,7 +445,9 @@ static void judge(const struct zdm_step *step, struct pgsql_trial *out)
     if (step->action == ZDM_ACTION_AS_IS && step->rewrite_ok) {
         return;
     }
-    if (out->rewritten) {
+    if (out->rewritten && step->action == ZDM_ACTION_ATTACH_PARTITION) {
+        judge_attach(step, out);
+    } else if (out->rewritten) {
         snprintf(out->why, sizeof out->why, "the statement would write all of %s.%s anew (or an index of it) under %s",
                  schema, name, zdm_table_lock_name(out->lock));
         snprintf(out->hint, sizeof out->hint, "%s",
@@ -462,6 +475,19 @@ static void judge(const struct zdm_step *step, struct pgsql_trial *out)
     }
 }
 
+/* The indexes that a new, empty partition lacks are made in no time, and so is what they read. */
+static enum zdm_code look_into_partition(struct trial *t, struct zdm_error *err)
+{
+    bool rows = true, others = true;
+    enum zdm_code code = pgsql_partition_holds_rows(t->w, &t->step->others[0], &rows, err);
+    if (code == ZDM_OK) {
+        code = pgsql_default_holds_rows(t->w, &t->step->table, &others, err);
+    }
+    t->out->rewritten = code != ZDM_OK || rows;
+    t->out->scanned = t->out->scanned && (code != ZDM_OK || rows || others);
+    return code;
+}
+
 static enum zdm_code try_rule(struct trial *t, const struct rule *rule, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer statement = ZDM_BUFFER_INIT;
@@ -479,6 +505,9 @@ static enum zdm_code try_rule(struct trial *t, const struct rule *rule, struct z
     }
     if (code == ZDM_OK && t->out->tried) {
         code = observe(t, zdm_buffer_text(&statement), err);
+    }
+    if (code == ZDM_OK && t->step->action == ZDM_ACTION_ATTACH_PARTITION && t->out->rewritten) {
+        code = look_into_partition(t, err);
     }
     if (pgsql_is_open(t->w->s) && drop_clones(t->w, &later) != ZDM_OK) {
         pgsql_close(t->w->s); /* and the clones with it */

@@ -24,6 +24,8 @@ enum zdm_code pgsql_default_partition(struct pgsql_work *w, const struct zdm_tab
                                       bool *out_there, struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code pgsql_default_holds_rows(struct pgsql_work *w, const struct zdm_table *parent, bool *out,
                                        struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_partition_holds_rows(struct pgsql_work *w, const struct zdm_table *partition, bool *out,
+                                         struct zdm_error *err) ZDM_CHECKED;
 
 /* AGENT_RUN_RESTORE of a DETACH_PARTITION: validates the constraint that makes attaching quick. */
 enum zdm_code pgsql_run_partition_restore(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;

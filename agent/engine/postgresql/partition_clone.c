@@ -50,22 +50,25 @@ enum zdm_code pgsql_default_partition(struct pgsql_work *w, const struct zdm_tab
     return code;
 }
 
-enum zdm_code pgsql_default_holds_rows(struct pgsql_work *w, const struct zdm_table *parent, bool *out,
-                                       struct zdm_error *err)
+enum zdm_code pgsql_partition_holds_rows(struct pgsql_work *w, const struct zdm_table *partition, bool *out,
+                                         struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    char schema[ZDM_IDENTIFIER_MAX + 1], name[ZDM_IDENTIFIER_MAX + 1];
-    enum zdm_code code = pgsql_default_partition(w, parent, schema, name, out, err);
-    if (code != ZDM_OK || !*out) {
-        return code;
-    }
     zdm_buffer_puts(&sql, "SELECT EXISTS (SELECT FROM ");
-    pgsql_put_table(&sql, &(struct zdm_table){schema, name});
+    pgsql_put_table(&sql, partition);
     zdm_buffer_puts(&sql, ")");
-    code = pgsql_query(w->s, zdm_buffer_text(&sql), 0, NULL, &res, err);
+    enum zdm_code code = pgsql_query(w->s, zdm_buffer_text(&sql), 0, NULL, &res, err);
     *out = code == ZDM_OK && pgsql_true(res, 0, 0);
     return code;
+}
+
+enum zdm_code pgsql_default_holds_rows(struct pgsql_work *w, const struct zdm_table *parent, bool *out,
+                                       struct zdm_error *err)
+{
+    char schema[ZDM_IDENTIFIER_MAX + 1], name[ZDM_IDENTIFIER_MAX + 1];
+    enum zdm_code code = pgsql_default_partition(w, parent, schema, name, out, err);
+    return code == ZDM_OK && *out ? pgsql_partition_holds_rows(w, &(struct zdm_table){schema, name}, out, err) : code;
 }
 
 /* With its CHECKs, which may spare reading it. One without rows is read in no time. */

@@ -1,5 +1,5 @@
 /*
- * reindex.c - REINDEX CONCURRENTLY, one index a run.
+ * reindex.c - REINDEX CONCURRENTLY, one index after the other.
  *
  * Before the first, zdm.owned notes each index with its file node (kind 'reindex'): one whose file node is another by
  * now was built anew. An attempt that was ended leaves an invalid "…_ccnew" or "…_ccold" behind, which costs every
@@ -161,13 +161,13 @@ enum zdm_code pgsql_run_reindex(struct pgsql_work *w, struct zdm_error *err)
 {
     struct progress p;
     enum zdm_code code = prepare(w, &p, err);
-    if (code == ZDM_OK && p.next[0] != '\0') {
+    while (code == ZDM_OK && p.next[0] != '\0') {
         code = run_on(w, "REINDEX INDEX CONCURRENTLY", p.next, err);
         if (code == ZDM_OK) {
             code = read_progress(w, &p, err);
         }
     }
-    return code == ZDM_OK && p.next[0] == '\0' ? forget(w, true, err) : code;
+    return code == ZDM_OK ? forget(w, true, err) : code;
 }
 
 /* The journal alone: an index that has another file node may have had it before. */
