@@ -1053,6 +1053,85 @@ static void anchors_that_are_negative_or_say_a_thing_twice_are_none(void **state
 
 #define A_TEST(name) cmocka_unit_test_setup_teardown(name, make_log, free_log)
 
+/* ---- Plans that were amended ---- */
+
+enum amending { ALTERS_THE_LAST, ALTERS_THE_FIRST, ALTERS_SHARDS, ALTERS_NOTHING };
+
+static struct zdm_plan *altered_plan(const struct log *log, enum amending what, struct zdm_envelope *out_envelope)
+{
+    struct zdm_buffer body = ZDM_BUFFER_INIT;
+    struct zdm_plan *plan = sample_plan();
+    if (what == ALTERS_THE_LAST)
+        plan->phases[plan->n_phases - 1].approvals += 2;
+    if (what == ALTERS_THE_FIRST)
+        plan->phases[0].approvals += 2;
+    if (what == ALTERS_SHARDS) {
+        free(plan->selector);
+        plan->selector = zdm_strdup("tier=canary");
+    }
+    zdm_plan_encode(crypto(), plan, &body);
+    *out_envelope = sign_body(log, &log->ann, ZDM_SIGNED_PLAN, &body);
+    return plan;
+}
+
+/* The request to amend, and what the coordinator made of it. Returns the event's position. */
+static uint64_t append_amendment(struct log *log, enum amending what, bool asked)
+{
+    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT, .amend = asked, .shards = {.all = true}};
+    struct coord_event event = {.seq = 0};
+    struct zdm_plan *plan = altered_plan(log, what, &event.u.migration_submitted.plan_envelope);
+    event.u.migration_submitted.plan = plan;
+    zdm_copy_text(event.u.migration_submitted.by, sizeof event.u.migration_submitted.by, "ann");
+    zdm_copy_text(request.migration, sizeof request.migration, plan->id);
+    request.plan_hash = plan->hash;
+    append_request(log, &log->ann, "ann", &request);
+    size_t at = append(log, &event, COORD_EVENT_PLAN_AMENDED, plan->id);
+    coord_event_fini(&event);
+    return at + 1;
+}
+
+static void a_plan_that_was_amended_behind_what_was_done_is_sound_also_twice(void **state)
+{
+    struct log *log = *state;
+    append_amendment(log, ALTERS_THE_LAST, true);
+    append_amendment(log, ALTERS_NOTHING, true);
+    append_amendment(log, ALTERS_NOTHING, false); /* the same plan, signed anew */
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect_sound(&result);
+}
+
+static void an_amendment_that_nobody_asked_for_or_that_changes_too_much_is_found(void **state)
+{
+    static const struct {
+        enum amending what;
+        bool asked;
+        const char *words;
+    } rows[] = {
+        {ALTERS_THE_LAST, false, "nobody asked to amend it"},
+        {ALTERS_THE_FIRST, true, "it changes a phase that a shard had finished"},
+        {ALTERS_SHARDS, true, "for other shards than the one that it amends"},
+    };
+    struct log *log = *state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        uint64_t at = append_amendment(log, rows[i].what, rows[i].asked);
+        struct coord_audit_result result = audit(log, NULL, 0);
+        expect(&result, COORD_AUDIT_MISSTATED, at, at);
+        expect_words(&result, rows[i].words);
+        take_out(log, log->n - 1, false);
+        take_out(log, log->n - 1, false);
+    }
+    struct coord_audit_result result = audit(log, NULL, 0);
+    expect_sound(&result);
+}
+
+static void an_amendment_of_what_was_never_submitted_is_found(void **state)
+{
+    struct log *log = *state;
+    struct coord_event event = event_at(log, log->submitted);
+    event.type = COORD_EVENT_PLAN_AMENDED;
+    expect_misstated(log, log->submitted, &event, "was not submitted");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1087,6 +1166,9 @@ int main(void)
         A_TEST(what_follows_from_a_request_is_of_its_verb_person_and_migration),
         A_TEST(a_phase_that_is_laid_to_a_request_that_was_over_is_found),
         A_TEST(another_plan_than_the_request_named_is_found),
+        A_TEST(a_plan_that_was_amended_behind_what_was_done_is_sound_also_twice),
+        A_TEST(an_amendment_that_nobody_asked_for_or_that_changes_too_much_is_found),
+        A_TEST(an_amendment_of_what_was_never_submitted_is_found),
         A_TEST(an_agent_whose_id_is_not_of_its_key_is_found),
         A_TEST(a_token_that_is_used_twice_is_found),
         A_TEST(an_approval_or_an_undo_order_that_is_laid_to_another_migration_is_found),
