@@ -38,6 +38,10 @@ enum zdm_code ctl_survey_compiled(const struct ctl *ctl, const struct ctl_compil
         code = ctl_survey(client, &upload, &c->plan->hash, watched ? show_progress : NULL, NULL, out, err);
         if (watched)
             end_progress();
+        if (code == ZDM_CLOSED) {
+            zdm_error_wrap(err, "the coordinator went away while it asked the shards");
+            zdm_error_hint(err, "Nothing was changed. Ask again when it is back.");
+        }
     }
     zdm_buffer_fini(&upload);
     return code;
@@ -71,18 +75,42 @@ static enum zdm_code verdict(const struct ctl_check *check, struct zdm_error *er
         if (errors > 0)
             zdm_error_hint(err, "Mend what is listed above before you submit. What you have judged to be right, the "
                                 "runbook waives with a reason: waive: {RULE: \"why\"}.");
+        else if (warnings > 0)
+            zdm_error_hint(err, "Read what is listed above. What you have judged to be right, the runbook waives with "
+                                "a reason: waive: {RULE: \"why\"}.");
+        else
+            zdm_error_hint(err, "Nothing is known of who did not answer: see to the agents (zdmctl agents), and check "
+                                "again.");
     }
     zdm_buffer_fini(&counts);
     return code;
 }
 
+/* The last line where nothing stands in the way; what does is the error's to say. */
+static void put_clean(struct zdm_buffer *out, const struct ctl *ctl, const struct ctl_check *check)
+{
+    size_t answered = ctl_fleet_survey_answered(check->fleet);
+    size_t notes = ctl_check_count(check, ZDM_LEVEL_NOTE), waived = ctl_check_waived(check);
+    if (answered != check->fleet->n ||
+        ctl_check_count(check, ZDM_LEVEL_ERROR) + ctl_check_count(check, ZDM_LEVEL_WARNING) > 0)
+        return;
+    struct zdm_buffer line = ZDM_BUFFER_INIT;
+    zdm_buffer_printf(&line, "%s: nothing above a note on %zu shard%s: %zu note%s, %zu waived", check->plan->id,
+                      answered, answered == 1 ? "" : "s", notes, notes == 1 ? "" : "s", waived);
+    zdm_buffer_puts(out, "\n");
+    ctl_wrap(out, &ctl->look, CTL_GOOD, zdm_buffer_text(&line), 0, 4);
+    zdm_buffer_fini(&line);
+}
+
 static enum zdm_code show(const struct ctl *ctl, const struct ctl_check *check, struct zdm_error *err)
 {
     struct zdm_buffer out = ZDM_BUFFER_INIT;
-    if (ctl_wants_json(ctl) || ctl_given(&ctl->options, CTL_OPT_JSON))
+    if (ctl_wants_json(ctl))
         ctl_check_json(&out, check);
-    else
+    else {
         ctl_check_text(&out, &ctl->look, check);
+        put_clean(&out, ctl, check);
+    }
     enum zdm_code code = ctl_write(&out, err);
     zdm_buffer_fini(&out);
     return code;
@@ -110,6 +138,8 @@ enum zdm_code ctl_run_check(struct ctl *ctl, struct zdm_error *err)
     const char *path = ctl_operand(&ctl->options, 0);
     struct ctl_compiled c = {.plan = NULL};
     enum zdm_code code = ctl_compile(path, &c, err);
+    if (code == ZDM_IO || code == ZDM_NOT_FOUND)
+        code = err->code = ZDM_INVALID; /* 1 means that something was found */
     if (code == ZDM_OK && c.plan == NULL) {
         code = ctl_compiled_show(ctl, &c, err);
         if (code == ZDM_OK)

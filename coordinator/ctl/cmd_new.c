@@ -93,8 +93,10 @@ static enum zdm_code save(const char *path, const char *text, struct zdm_error *
     size_t n = strlen(text);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (fd < 0) {
-        zdm_error_system(err, ZDM_IO, errno, "could not write %s", path);
-        return zdm_error_hint(err, "-o names a file that does not exist yet.");
+        bool there = errno == EEXIST;
+        enum zdm_code code = zdm_error_system(err, ZDM_IO, errno, "could not write %s", path);
+        return there ? zdm_error_hint(err, "-o names a file that does not exist yet: no runbook is overwritten.")
+                     : code;
     }
     FILE *file = fdopen(fd, "w");
     bool good = file != NULL && fwrite(text, 1, n, file) == n;

@@ -12,7 +12,8 @@
 
 bool ctl_wants_json(const struct ctl *ctl)
 {
-    return ctl->settings.output != NULL && strcmp(ctl->settings.output, "json") == 0;
+    return ctl_given(&ctl->options, CTL_OPT_JSON) ||
+           (ctl->settings.output != NULL && strcmp(ctl->settings.output, "json") == 0);
 }
 
 bool ctl_is_interactive(void)

@@ -7,7 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MESSAGE_MAX = 1000, HINT_MAX = 1000, OBJECT_MAX = 240 };
+enum {
+    MESSAGE_MAX = 1000,
+    HINT_MAX = 1000,
+    OBJECT_MAX = 240,
+    RULES_PERCENT = 60 /* of the time, then the trials */
+};
 
 /* ---- Texts ---- */
 
@@ -126,6 +131,25 @@ enum zdm_code pgsql_survey_miss(struct pgsql_survey *survey, enum zdm_code code,
                : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
 
+bool pgsql_survey_late(const struct pgsql_survey *survey, int percent)
+{
+    const struct pgsql_work *w = survey->w;
+    return w->op->time_limit_ms > 0 &&
+           pgsql_now_ms() > w->s->deadline_ms - (int64_t)w->op->time_limit_ms * (100 - percent) / 100;
+}
+
+bool pgsql_survey_cut(struct pgsql_survey *survey, const char *part)
+{
+    char message[256];
+    const struct zdm_step *step = survey->step;
+    (void)snprintf(message, sizeof message, "from step %s on, %s: the time of a check was over", step->id, part);
+    survey->step = NULL;
+    bool added = pgsql_survey_add(survey, ZDM_SURVEY_NOT_SURVEYED, ZDM_LEVEL_WARNING, "", message,
+                                  "Check again in a quieter hour, or make several runbooks of it.");
+    survey->step = step;
+    return added;
+}
+
 enum zdm_code pgsql_survey_begin(struct pgsql_survey *survey, struct zdm_error *err)
 {
     return pgsql_script(survey->w->s,
@@ -239,6 +263,11 @@ static enum zdm_code survey_each_step(struct pgsql_survey *survey, struct zdm_er
         survey->step = zdm_plan_step(survey->plan, i);
         if (!zdm_step_is_for(survey->step, ZDM_ENGINE_POSTGRESQL)) {
             continue;
+        }
+        if (pgsql_survey_late(survey, RULES_PERCENT)) {
+            bool added = pgsql_survey_cut(survey, "steps were not looked at");
+            code = added ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+            break;
         }
         code = pgsql_survey_step_rules(survey, err);
         if (code == ZDM_OK) {

@@ -17,6 +17,7 @@ struct pgsql_survey {
     struct zdm_survey *out;
     const struct zdm_step *step; /* at hand; NULL: none */
     bool full;                   /* no room for more findings, which the last one says */
+    bool no_more;                /* no time for more trials, which a finding says */
 };
 
 /* survey.c: the operation. */
@@ -29,6 +30,11 @@ bool pgsql_survey_add(struct pgsql_survey *survey, enum zdm_survey_rule rule, en
 /* A part that could not be looked at: ZDM_OK with a finding, or the code again when the survey cannot go on. */
 enum zdm_code pgsql_survey_miss(struct pgsql_survey *survey, enum zdm_code code, const char *what,
                                 struct zdm_error *err) ZDM_CHECKED;
+/* Is so much of the survey's time over? A part that goes from step to step ends then, so that what was found until then
+ * is not lost. */
+bool pgsql_survey_late(const struct pgsql_survey *survey, int percent);
+/* The finding that says from which step on the part was left out. False without memory. */
+bool pgsql_survey_cut(struct pgsql_survey *survey, const char *part);
 /* A read-only transaction that waits for nobody. */
 enum zdm_code pgsql_survey_begin(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* malloc'd copy of a text of the database, of at most `most` bytes, in valid UTF-8 without control characters but

@@ -26,7 +26,8 @@ enum {
     SHORT_MS = 100,
     INDEX_ENTRY_BYTES = 32,
     IMAGE_BYTES = 96, /* of a row of before-images without its values */
-    WORTH_SAYING_BYTES = 64 * 1024 * 1024
+    WORTH_SAYING_BYTES = 64 * 1024 * 1024,
+    TRIALS_PERCENT = 85 /* of the survey's time */
 };
 
 /* ---- Figures ---- */
@@ -287,6 +288,15 @@ static enum zdm_code survey_step(struct pgsql_survey *survey, struct zdm_error *
     struct zdm_survey_step *out = &survey->out->steps[survey->out->n_steps++];
     *out = (struct zdm_survey_step){
         .ordinal = survey->step->ordinal, .estimate_ms = estimate(survey, t), .room_bytes = room(survey, t)};
+    if (survey->no_more) {
+        return ZDM_OK;
+    }
+    if (pgsql_survey_late(survey, TRIALS_PERCENT)) {
+        survey->no_more = true;
+        return pgsql_survey_cut(survey, "statements were not tried on a clone")
+                   ? ZDM_OK
+                   : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
     enum zdm_code code = look_at_owner(survey, err);
     return code == ZDM_OK && can_be_tried(survey, t) ? try_step(survey, out, err) : code;
 }

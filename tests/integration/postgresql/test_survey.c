@@ -289,6 +289,21 @@ static void tables_that_cannot_be_walked_or_changed_are_said(void **state)
     expect_clean(survey(r));
 }
 
+static void survey_without_time_for_all_steps_says_what_it_left_out(void **state)
+{
+    struct rig *r = *state;
+    enum { STEPS = 150 };
+    plan_of(r, "users", STEPS);
+    for (uint32_t i = 1; i <= STEPS; i++) {
+        char column[16], sql[96];
+        snprintf(column, sizeof column, "c%u", (unsigned)i);
+        snprintf(sql, sizeof sql, "ALTER TABLE \"public\".\"users\" ADD COLUMN \"%s\" int", column);
+        rig_ddl(r, i, ZDM_ACTION_ADD_COLUMN, column, NULL, sql);
+    }
+    r->time_limit_ms = 3000;
+    expect(survey(r), WARNING, "not-surveyed", "the time of a check was over");
+}
+
 static void owner_that_may_not_create_is_found_before_the_step_is_refused(void **state)
 {
     struct rig *r = *state;
@@ -756,6 +771,7 @@ int main(void)
         SURVEY_TEST(what_is_missing_or_there_already_is_said_of_the_step),
         SURVEY_TEST(copies_that_do_not_fit_are_said_with_the_type_that_does),
         SURVEY_TEST(tables_that_cannot_be_walked_or_changed_are_said),
+        SURVEY_TEST(survey_without_time_for_all_steps_says_what_it_left_out),
         SURVEY_TEST(owner_that_may_not_create_is_found_before_the_step_is_refused),
         SURVEY_TEST(triggers_of_the_application_that_a_batch_fires_are_listed),
         SURVEY_TEST(triggers_are_not_skipped_where_a_foreign_key_needs_them),

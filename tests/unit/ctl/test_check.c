@@ -385,7 +385,13 @@ static void check_needs_a_runbook_that_compiles_and_a_coordinator(void **state)
     expect("check bad.md", 3, NULL, "has 1 error");
     write_file("good.md", runbook);
     expect("check good.md", 2, NULL, "the coordinator's URL is not known");
-    expect("check none.md", 1, NULL, "none.md");
+    expect("check bad.md --json", 3, "\"rule\": \"alter-type\"", "has 1 error");
+    /* 1 is for what was found. */
+    expect("check none.md", 2, NULL, "none.md");
+    write_file("there.md", "mine");
+    write_file("add.sql", "ALTER TABLE t ADD COLUMN a int");
+    expect("new --from @add.sql -o there.md", 1, NULL, "no runbook is overwritten");
+    expect("new --from @add.sql -o none/there.md", 1, NULL, "No such file or directory\n");
 }
 
 static int set_up(void **state)
