@@ -269,6 +269,99 @@ static void signed_names_are_those_chosen_and_not_excluded(void **state)
     scene_fini(&scene);
 }
 
+/* ---- What going back over each kind of step does, in words ---- */
+
+#define T(name)  ((char *)(uintptr_t)(name))
+#define USERS    .table = {T("public"), T("users")}
+#define OF_USERS .others = &users, .n_others = 1
+
+static struct zdm_table users = {T("public"), T("users_2024")};
+
+static const struct words_row {
+    struct zdm_step step;
+    const char *back, *inexact; /* "": nothing to say; NULL: exact */
+} words[] = {
+    {{.action = ZDM_ACTION_ADD_FOREIGN_KEY, USERS, .object = T("fk")}, "constraint fk dropped", NULL},
+    {{.action = ZDM_ACTION_ADD_UNIQUE, USERS, .object = T("uq")}, "constraint uq dropped", NULL},
+    {{.action = ZDM_ACTION_ADD_PRIMARY_KEY, USERS, .object = T("pk")}, "constraint pk dropped", NULL},
+    {{.action = ZDM_ACTION_ADD_PARTITION_CHECK, USERS, .object = T("pc")}, "constraint pc dropped", NULL},
+    {{.action = ZDM_ACTION_LIFT_CONSTRAINT, USERS, .object = T("ck")}, "constraint ck comes back", NULL},
+    {{.action = ZDM_ACTION_DROP_NOT_NULL, USERS, .column = T("age")}, "users.age may not be null again", NULL},
+    {{.action = ZDM_ACTION_SET_DEFAULT, USERS, .column = T("age")}, "users.age gets its former default back", NULL},
+    {{.action = ZDM_ACTION_SET_STORAGE, USERS}, "the former parameters of users come back", NULL},
+    {{.action = ZDM_ACTION_SET_STORAGE, USERS, .column = T("age")},
+     "the former parameters of users.age come back",
+     NULL},
+    {{.action = ZDM_ACTION_COMMENT, USERS}, "the former comment of users comes back", NULL},
+    {{.action = ZDM_ACTION_COMMENT, USERS, .object = T("ix")}, "the former comment of ix comes back", NULL},
+    {{.action = ZDM_ACTION_CREATE_TABLE, USERS}, "table users moved out of sight, kept until zdmctl purge", NULL},
+    {{.action = ZDM_ACTION_CREATE_TYPE, .table = {T("public"), NULL}, .object = T("mood")},
+     "type mood moved out of sight, kept until zdmctl purge",
+     NULL},
+    {{.action = ZDM_ACTION_HIDE_TABLE, USERS, .object = T("zdm_trash_1")}, "table users comes back", NULL},
+    {{.action = ZDM_ACTION_HIDE_INDEX, .table = {T("public"), NULL}, .object = T("ix")},
+     "index ix stays: it was never out of use",
+     NULL},
+    {{.action = ZDM_ACTION_ATTACH_PARTITION, USERS, OF_USERS}, "partition users_2024 detached from users", NULL},
+    {{.action = ZDM_ACTION_DETACH_PARTITION, USERS, OF_USERS}, "partition users_2024 attached to users", NULL},
+    {{.action = ZDM_ACTION_DELETE, USERS, .inverse = ZDM_INVERSE_IMAGES},
+     "deleted rows of users put back, but where their key is taken",
+     "gets its rows back, but where their key is taken"},
+    {{.action = ZDM_ACTION_DELETE, USERS, .inverse = ZDM_INVERSE_IMPOSSIBLE},
+     "deleted rows of users stay deleted",
+     "loses its rows for good"},
+    {{.action = ZDM_ACTION_AS_IS, .inverse = ZDM_INVERSE_SQL, .inverse_sql = T("DROP VIEW v")},
+     "the runbook's own rollback is run: DROP VIEW v",
+     "is taken back by what the runbook says, which nobody can prove"},
+    {{.action = ZDM_ACTION_AS_IS, .inverse = ZDM_INVERSE_IMPOSSIBLE},
+     "the as-is statement cannot be taken back",
+     "cannot be taken back"},
+    {{.action = ZDM_ACTION_PURGE_TABLE, .kind = ZDM_STEP_PURGE, USERS},
+     "stops where table users is dropped already",
+     "is dropped for good"},
+    {{.action = ZDM_ACTION_PURGE_INDEX, .kind = ZDM_STEP_PURGE, .table = {T("public"), NULL}, .object = T("ix")},
+     "stops where index ix is dropped already",
+     "is dropped for good"},
+    {{.action = ZDM_ACTION_WIDEN_TYPE, USERS, .column = T("age")},
+     "users.age keeps its wider type",
+     "stays as the migration made it"},
+    {{.action = ZDM_ACTION_ADD_VALUE, .table = {T("public"), NULL}, .object = T("mood"), .column = T("ok")},
+     "the new value of type mood stays, unused",
+     "stays as the migration made it"},
+    {{.action = ZDM_ACTION_REINDEX, USERS}, "", NULL},
+    {{.action = ZDM_ACTION_GATE_WAIT}, "", NULL},
+    {{.action = ZDM_ACTION_VALIDATE, USERS, .object = T("ck")}, "", NULL},
+};
+
+static void each_kind_of_step_has_words_for_its_way_back(void **state)
+{
+    char text[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct zdm_step step = words[i].step;
+        ctl_back_text(text, sizeof text, flag.plan, &step, 1, 99);
+        assert_string_equal(text, words[i].back);
+        step.exact_inverse = words[i].inexact == NULL;
+        const char *inexact = ctl_inexact_text(&step);
+        if (words[i].inexact == NULL)
+            assert_null(inexact);
+        else
+            assert_string_equal(inexact, words[i].inexact);
+    }
+}
+
+static void long_rollback_of_a_statement_as_it_is_is_cut(void **state)
+{
+    char text[512], sql[200];
+    (void)state;
+    memset(sql, 'x', sizeof sql);
+    sql[sizeof sql - 1] = '\0';
+    const struct zdm_step step = {.action = ZDM_ACTION_AS_IS, .inverse = ZDM_INVERSE_SQL, .inverse_sql = sql};
+    ctl_back_text(text, sizeof text, flag.plan, &step, 1, 99);
+    assert_has(text, "xxx ...");
+    assert_true(strlen(text) < 130);
+}
+
 static int compile_all(void **state)
 {
     static const char text[] =
@@ -302,6 +395,8 @@ static int free_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_kind_of_step_has_words_for_its_way_back),
+        cmocka_unit_test(long_rollback_of_a_statement_as_it_is_is_cut),
         cmocka_unit_test(a_place_is_the_phase_that_was_begun),
         cmocka_unit_test(one_command_goes_back_to_the_flag_or_to_the_beginning),
         cmocka_unit_test(a_way_that_is_barred_is_refused_with_what_to_type),
