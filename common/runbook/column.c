@@ -292,7 +292,7 @@ static bool may_be_not_null(const struct rb_ddl *d, const PgQuery__ColumnDef *de
     if (!parts->not_null || parts->initial != NULL || parts->is_now || parts->is_volatile)
         return true;
     rb_error(d->s->rb, "add-column-not-null", rb_at(d->s, def->location),
-             rb_recipe_not_null(d->s->rb, rb_table_text(d->s->rb, &d->table), def->colname, parts->type),
+             rb_recipe_not_null(d->s->rb, def->colname, parts->type, d->source),
              "column %s cannot be NOT NULL from the start: rows that exist have no value for it", def->colname);
     return false;
 }

@@ -302,7 +302,7 @@ const char *rb_recipe_of(struct rb *rb, const char *sql);
 /* With a type: another type for `from`, computed by the expression. */
 const char *rb_recipe_rename(struct rb *rb, const char *table, const char *from, const char *to, const char *type,
                              const char *expression);
-const char *rb_recipe_not_null(struct rb *rb, const char *table, const char *column, const char *type);
+const char *rb_recipe_not_null(struct rb *rb, const char *column, const char *type, const char *sql);
 const char *rb_recipe_default(struct rb *rb, const char *table, const char *column, const char *type,
                               const char *expression);
 

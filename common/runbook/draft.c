@@ -36,6 +36,10 @@ static void survey_command(struct rb_draft *d, const struct rb_table *table, con
             column->has_default = column->has_default || type == PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT;
             column->not_null = column->not_null || type == PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL;
         }
+    } else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType) {
+        const PgQuery__TypeName *type = cmd->def->column_def->type_name;
+        bool wide = type->n_names > 0 && strcmp(rb_string(type->names[type->n_names - 1]), "int8") == 0;
+        rb_draft_column(d, table, cmd->name)->is_wider_key = wide && rb_same_word(cmd->name, "id");
     } else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn) {
         rb_draft_column(d, table, cmd->name)->dropped = true;
     } else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint && cmd->def != NULL &&

@@ -18,6 +18,7 @@ enum { RB_DRAFT_CONSTRAINTS = 64, RB_DRAFT_TABLES = 64 };
 struct rb_draft_block {
     enum rb_draft_place place;
     const char *sql;  /* a statement without its semicolon, or */
+    const char *tail; /* a comment behind it; NULL */
     const char *text; /* fences as they are */
     struct rb_draft_block *next;
 };
@@ -27,6 +28,7 @@ struct rb_draft_column {
     struct rb_table table;
     const char *name;
     bool added, filled, dropped, has_default, not_null;
+    bool is_wider_key;    /* "id", of which the SQL makes a bigint */
     const char *moved_to; /* the column that takes its place: renamed, or of another type */
     struct rb_draft_column *next;
 };
@@ -77,7 +79,12 @@ void rb_recipe_column(struct rb_draft *d, const struct rb_table *table, const ch
 void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const char *to);
 /* `using` is NULL or an expression. */
 void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type,
-                    const char *using);
+                    const PgQuery__CollateClause *collation, const char *using);
+/* ---- draft_key.c ---- */
+
+/* Fences that let the new column of a key take over the sequence or identity of the old one. */
+const char *rb_recipe_numbers(struct rb *rb, const struct rb_table *table, const char *from, const char *to);
+
 /* New code may leave the column out before it is dropped. */
 void rb_recipe_free(struct rb_draft *d, const struct rb_table *table, const char *column);
 /* Old rows get a value, then NOT NULL. */

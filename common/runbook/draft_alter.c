@@ -1,6 +1,7 @@
 /*
  * draft_alter.c - commands of ALTER TABLE: which phase each belongs into, and which become a recipe.
  */
+#include "common/runbook/ddl.h"
 #include "common/runbook/draft.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@ static const char *command_text(struct rb_statement *s, const struct rb_table *t
                                 const PgQuery__AlterTableStmt *alter, size_t i)
 {
     size_t from = rb_command_offset(s, i), end = rb_command_end(s, i);
-    if (alter->n_cmds == 1 || end <= from)
+    if ((alter->n_cmds == 1 && alter->relation->inh) || end <= from)
         return s->sql;
     return rb_format(s->rb, "ALTER TABLE %s %.*s", rb_table_text(s->rb, table), (int)(end - from), s->sql + from);
 }
@@ -58,8 +59,75 @@ static void add_numbered(struct rb_draft *d, const struct rb_table *table, const
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, plain);
 }
 
-static void add_column(struct rb_draft *d, const struct rb_table *table, const char *text,
-                       const PgQuery__AlterTableCmd *cmd)
+/* The constraint as a statement of its own, in the words that were written; NULL for what is none. */
+static const char *constraint_form(struct rb *rb, const PgQuery__Constraint *constraint, const char *column)
+{
+    const char *name =
+        constraint->conname[0] == '\0' ? "" : rb_format(rb, "CONSTRAINT %s ", rb_plain(rb, constraint->conname));
+    switch ((int)constraint->contype) {
+    case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE:
+        return rb_format(rb, "%sUNIQUE%s (%s)", name, constraint->nulls_not_distinct ? " NULLS NOT DISTINCT" : "",
+                         column);
+    case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
+        return rb_format(rb, "%sPRIMARY KEY (%s)", name, column);
+    case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
+        return rb_format(rb, "%sFOREIGN KEY (%s) ", name, column);
+    case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK:
+        return name;
+    default:
+        return NULL;
+    }
+}
+
+static bool is_attribute(const PgQuery__Constraint *constraint)
+{
+    return constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE ||
+           constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_NOT_DEFERRABLE ||
+           constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED ||
+           constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_IMMEDIATE;
+}
+
+/* From the word, which begins the constraint's own text behind its name, to the next constraint's. */
+static const char *rest_of(struct rb_statement *s, const PgQuery__ColumnDef *def, size_t i, size_t end,
+                           const char *word)
+{
+    size_t from = (size_t)def->constraints[i]->constraint->location, at = end;
+    for (size_t k = def->n_constraints; k-- > i + 1;) {
+        if (!is_attribute(def->constraints[k]->constraint))
+            at = (size_t)def->constraints[k]->constraint->location;
+    }
+    for (size_t k = 0; k < s->n_tokens; k++) {
+        if (s->tokens[k].start >= from && rb_token_is(s, &s->tokens[k], word)) {
+            from = s->tokens[k].start;
+            break;
+        }
+    }
+    while (at > from && rb_is_blank(s->sql[at - 1]))
+        at--;
+    return rb_copy(s->rb, s->sql + from, at > from ? at - from : 0);
+}
+
+/* What stands behind the type besides NOT NULL and DEFAULT, once the column has its values. */
+static void add_constraints(struct rb_draft *d, struct rb_statement *s, const struct rb_table *table,
+                            const PgQuery__ColumnDef *def, size_t end)
+{
+    struct rb *rb = d->rb;
+    for (size_t i = 0; i < def->n_constraints; i++) {
+        const PgQuery__Constraint *constraint = def->constraints[i]->constraint;
+        const char *form = constraint_form(rb, constraint, rb_plain(rb, def->colname)), *rest = "";
+        if (form == NULL)
+            continue;
+        if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN)
+            rest = rest_of(s, def, i, end, "references");
+        else if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK)
+            rest = rest_of(s, def, i, end, "check");
+        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "ALTER TABLE %s ADD %s%s", rb_table_text(rb, table), form,
+                     rest);
+    }
+}
+
+static void add_column(struct rb_draft *d, struct rb_statement *s, const struct rb_table *table, const char *text,
+                       const PgQuery__AlterTableCmd *cmd, size_t end)
 {
     struct rb *rb = d->rb;
     const PgQuery__ColumnDef *def = cmd->def->column_def;
@@ -70,6 +138,7 @@ static void add_column(struct rb_draft *d, const struct rb_table *table, const c
                    rb_format(rb, "Add %s.%s", table->name, def->colname));
     if (is_serial(def->type_name) || find_constraint(def, PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY) != NULL) {
         add_numbered(d, table, def->colname);
+        add_constraints(d, s, table, def, end);
         return;
     }
     const char *type = rb_deparse_type(rb, def->type_name);
@@ -78,6 +147,7 @@ static void add_column(struct rb_draft *d, const struct rb_table *table, const c
         rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s", name, plain, type);
         rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s", name, plain,
                      expression == NULL ? "NULL" : expression);
+        add_constraints(d, s, table, def, end);
         rb_draft_say(d, RB_DRAFT_SWITCH,
                      "A generated column would write the whole table anew. Triggers compute `%s` until the last phase; "
                      "deploy the application that writes it itself before you advance.",
@@ -89,7 +159,9 @@ static void add_column(struct rb_draft *d, const struct rb_table *table, const c
         rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", text);
         return;
     }
-    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s", name, plain, type);
+    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s", name, plain, type,
+                 rb_collation_text(rb, def->coll_clause));
+    add_constraints(d, s, table, def, end);
     if (column->filled)
         rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, plain);
     else
@@ -103,7 +175,7 @@ static bool may_widen(const PgQuery__ColumnDef *def)
     static const char *const precise[] = {"timestamp", "timestamptz", "time", "timetz"};
     const char *name =
         def->type_name->n_names == 0 ? "" : rb_string(def->type_name->names[def->type_name->n_names - 1]);
-    if (def->raw_default != NULL || def->type_name->n_array_bounds > 0)
+    if (def->raw_default != NULL || def->coll_clause != NULL || def->type_name->n_array_bounds > 0)
         return false;
     for (size_t i = 0; i < sizeof precise / sizeof precise[0]; i++) {
         if (strcmp(name, precise[i]) == 0)
@@ -159,7 +231,7 @@ static void change_type(struct rb_draft *d, const struct rb_table *table, const 
         return;
     }
     const char *using = def->raw_default == NULL ? NULL : rb_deparse_expr(rb, rb_node_copy(rb, def->raw_default));
-    rb_recipe_type(d, table, cmd->name, def->type_name, using);
+    rb_recipe_type(d, table, cmd->name, def->type_name, def->coll_clause, using);
 }
 
 struct placing {
@@ -239,10 +311,16 @@ static bool place_command(struct rb_draft *d, const struct rb_table *table, cons
         if (row->subtype != (int)cmd->subtype)
             continue;
         bool replaced = cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint && is_replaced(d, cmd->name);
+        bool last = cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint &&
+                    cmd->def->constraint->indexname[0] != '\0'; /* behind its index */
         rb_draft_title(
             d, rb_format(d->rb, "%s-%s%s%s", table->name, row->slug, cmd->name[0] == '\0' ? "" : "-", cmd->name),
             rb_format(d->rb, "Change %s", table->name));
-        rb_draft_sql(d, replaced ? RB_DRAFT_MIGRATE : row->phase, replaced ? RB_DRAFT_MAIN : row->place, "%s", text);
+        rb_draft_sql(d, replaced ? RB_DRAFT_MIGRATE : row->phase,
+                     replaced ? RB_DRAFT_MAIN
+                     : last   ? RB_DRAFT_LAST
+                              : row->place,
+                     "%s", text);
         if (cmd->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn)
             return true;
         rb_recipe_free(d, table, cmd->name);
@@ -279,7 +357,7 @@ void rb_draft_alter(struct rb_draft *d, struct rb_statement *s)
         const PgQuery__AlterTableCmd *cmd = alter->cmds[i]->alter_table_cmd;
         const char *text = command_text(s, &table, alter, i);
         if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn)
-            add_column(d, &table, text, cmd);
+            add_column(d, s, &table, text, cmd, alter->n_cmds == 1 ? strlen(s->sql) : rb_command_end(s, i));
         else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType)
             change_type(d, &table, cmd, text);
         else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull)

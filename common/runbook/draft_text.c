@@ -30,12 +30,27 @@ static const char *vformat(struct rb *rb, const char *fmt, va_list args)
     return copy;
 }
 
+/* A comment at the end of a statement stays behind the semicolon. */
+static struct rb_draft_block split_tail(struct rb *rb, enum rb_draft_place place, const char *sql)
+{
+    struct rb_draft_block block = {.place = place, .sql = sql};
+    struct rb_token *tokens;
+    const char *message;
+    size_t n = 0, offset;
+    if (!rb_scan(rb, sql, &tokens, &n, &message, &offset) || n == 0 || sql[tokens[n - 1].end] == '\0')
+        return block;
+    block.sql = rb_copy(rb, sql, tokens[n - 1].end);
+    block.tail = sql + tokens[n - 1].end;
+    return block;
+}
+
 void rb_draft_sql(struct rb_draft *d, enum rb_draft_phase phase, enum rb_draft_place place, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
-    append(d, phase, (struct rb_draft_block){.place = place, .sql = vformat(d->rb, fmt, args)});
+    const char *text = vformat(d->rb, fmt, args);
     va_end(args);
+    append(d, phase, split_tail(d->rb, place, text));
 }
 
 void rb_draft_text(struct rb_draft *d, enum rb_draft_phase phase, enum rb_draft_place place, const char *text)
@@ -106,15 +121,6 @@ static void write_prose(struct zdm_buffer *b, const char *text)
     }
 }
 
-/* A comment at the end of a statement stays behind the semicolon. */
-static void write_statement(struct zdm_buffer *b, const char *sql)
-{
-    const char *comment = strstr(sql, " -- ");
-    size_t n = comment == NULL ? strlen(sql) : (size_t)(comment - sql);
-    zdm_buffer_append(b, sql, n);
-    zdm_buffer_printf(b, ";%s\n", comment == NULL ? "" : comment);
-}
-
 static void write_blocks(struct zdm_buffer *b, const struct rb_draft_block *block)
 {
     bool open = false;
@@ -125,7 +131,7 @@ static void write_blocks(struct zdm_buffer *b, const struct rb_draft_block *bloc
             zdm_buffer_puts(b, "```sql\n");
         open = block->sql != NULL;
         if (open)
-            write_statement(b, block->sql);
+            zdm_buffer_printf(b, "%s;%s\n", block->sql, block->tail == NULL ? "" : block->tail);
         else
             zdm_buffer_printf(b, "%s\n", block->text);
     }

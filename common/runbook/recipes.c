@@ -3,6 +3,7 @@
  * types, keys, columns that must have a value. The drafts of zdmctl new and the hints of refused statements are made
  * here; each compiles as it stands (tests compile them).
  */
+#include "common/runbook/ddl.h"
 #include "common/runbook/draft.h"
 
 #include <string.h>
@@ -182,10 +183,7 @@ static bool is_whole_number(const char *type)
 static void move_key(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to)
 {
     struct rb *rb = d->rb;
-    const char *schema = rb_plain(rb, table->schema), *name = rb_table_text(rb, table);
-    const char *full = rb_format(rb, "%s.%s", schema, rb_plain(rb, table->name));
-    const char *sequence = rb_format(rb, "%s.%s", schema, rb_plain(rb, rb_format(rb, "%s_%s_seq", table->name, from)));
-    const char *old = rb_plain(rb, from), *new = rb_plain(rb, to);
+    const char *name = rb_table_text(rb, table), *new = rb_plain(rb, to);
     const char *key = rb_plain(rb, rb_format(rb, "%s_pkey", table->name));
     const char *index = rb_plain(rb, rb_format(rb, "%s_%s_key", table->name, to));
     const char *new_key = rb_plain(rb, rb_format(rb, "%s_%s_pkey", table->name, to));
@@ -197,47 +195,53 @@ static void move_key(struct rb_draft *d, const struct rb_table *table, const cha
         table->name, from, to, from);
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, new);
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "CREATE UNIQUE INDEX %s ON %s (%s)", index, name, new);
-    rb_draft_say(
-        d, RB_DRAFT_CONTRACT,
-        "The default and its sequence go over in one transaction, so that every INSERT has a value. Written for "
-        "a serial column; where `%s` is an identity column, write `ALTER COLUMN %s DROP IDENTITY` and a sequence "
-        "of your own here. When all is done, the index `%s` is spare: a later runbook may drop it.",
-        from, from, index);
-    rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST,
-                  rb_format(rb,
-                            "```sql {as-is lock=short}\nALTER SEQUENCE %s AS bigint;\n"
-                            "ALTER SEQUENCE %s OWNED BY %s.%s;\n"
-                            "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT nextval('%s');\n"
-                            "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;\n```\n"
-                            "```sql {check}\nSELECT 1 FROM pg_attribute\nWHERE attrelid = '%s'::regclass AND attname = "
-                            "'%s' AND NOT atthasdef;\n```\n"
-                            "```sql {rollback}\nALTER TABLE %s ALTER COLUMN %s SET DEFAULT nextval('%s');\n"
-                            "ALTER TABLE %s ALTER COLUMN %s DROP DEFAULT;\n"
-                            "ALTER SEQUENCE %s OWNED BY %s.%s;\n```",
-                            sequence, sequence, full, new, full, new, sequence, full, old, full, to, full, old,
-                            sequence, full, new, sequence, full, old));
+    rb_draft_say(d, RB_DRAFT_CONTRACT,
+                 "What gives `%s` its numbers, a sequence or an identity, goes over in one transaction, so that every "
+                 "INSERT has a value. When all is done, the index `%s` is spare where no foreign key uses it: a later "
+                 "runbook may drop it.",
+                 from, index);
+    rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, rb_recipe_numbers(rb, table, from, to));
     rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, "ALTER TABLE %s DROP CONSTRAINT %s", name, key);
     rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY (%s)", name,
                  new_key, new);
 }
 
+/* A column that refers to a key which the same script makes wider. */
+static bool is_reference(const struct rb_draft *d, const char *column)
+{
+    size_t n = strlen(column);
+    for (const struct rb_draft_column *c = d->columns; c != NULL; c = c->next) {
+        if (c->is_wider_key && n > 3 && rb_same_word(column + n - 3, "_id"))
+            return true;
+    }
+    return false;
+}
+
 void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type,
-                    const char *using)
+                    const PgQuery__CollateClause *collation, const char *using)
 {
     static const char *const integers[] = {"int2", "int4", "int8", NULL};
     static const char *const zoned[] = {"timestamptz", NULL};
     static const char *const texts[] = {"varchar", "bpchar", NULL};
     struct rb *rb = d->rb;
     const char *text = rb_deparse_type(rb, type), *name = type_name(type);
-    bool is_integer = is_one_of(name, integers), is_key = is_integer && strcmp(column, "id") == 0;
+    bool is_integer = is_one_of(name, integers), is_key = rb_same_word(column, "id");
     if (text == NULL) {
         rb_draft_fail(d, "this type cannot be written in a runbook", "Write it more simply.");
         return;
     }
+    if (is_key && !is_integer) {
+        rb_draft_fail(d, rb_format(rb, "%s is the key of %s, and its values would be others", column, table->name),
+                      "Add the new key as a column of its own, fill it, and let what refers to the table follow; "
+                      "then the primary key goes over in Contract, behind the DROP CONSTRAINT of the old one.");
+        return;
+    }
+    if (collation != NULL)
+        text = rb_format(rb, "%s%s", text, rb_collation_text(rb, collation));
     const char *to = rb_format(rb, "%s_new", column);
     /* From text, a cast is no copy: only between numbers do both directions hold. */
-    bool is_copy =
-        using != NULL && is_integer && (is_key || is_whole_number(d->type)) && is_plain_cast(rb, using, column, text);
+    bool is_copy = using != NULL && is_integer && (is_key || is_reference(d, column) || is_whole_number(d->type)) &&
+                   is_plain_cast(rb, using, column, text);
     const char *expression = is_copy ? NULL : using;
     if (expression == NULL && is_one_of(name, zoned)) {
         expression = rb_format(rb, "%s AT TIME ZONE 'UTC'", rb_plain(rb, column));
@@ -326,12 +330,10 @@ const char *rb_recipe_rename(struct rb *rb, const char *table, const char *from,
                                    expression == NULL ? "" : " USING ", expression == NULL ? "" : expression)));
 }
 
-const char *rb_recipe_not_null(struct rb *rb, const char *table, const char *column, const char *type)
+const char *rb_recipe_not_null(struct rb *rb, const char *column, const char *type, const char *sql)
 {
-    const char *name = rb_plain(rb, column);
-    const char *recipe = rb_recipe_of(rb, rb_format(rb, "ALTER TABLE %s ADD COLUMN %s %s NOT NULL", table, name, type));
     return rb_format(rb, "Give it a constant default (ADD COLUMN %s %s NOT NULL DEFAULT …), or fill it first.\n%s",
-                     name, type, or_words(recipe));
+                     rb_plain(rb, column), type, or_words(rb_recipe_of(rb, sql)));
 }
 
 const char *rb_recipe_default(struct rb *rb, const char *table, const char *column, const char *type,
