@@ -54,11 +54,15 @@ void ctl_check_servers(struct zdm_buffer *out, const struct ctl_look *look, cons
             if (pass == 0)
                 zdm_buffer_printf(&line, "%s %s on ", zdm_engine_name(survey->engine), survey->server_version);
             else if (survey->replicas == 0)
-                zdm_buffer_puts(&line, "no standby of ");
+                zdm_buffer_puts(&line, "no standby");
             else
                 zdm_buffer_printf(&line, "%u standby%s, %u of them guarded, of ", survey->replicas,
                                   survey->replicas == 1 ? "" : "s", survey->guarded);
-            ctl_check_shards_text(&line, check->fleet, &list);
+            bool all = list.n == ctl_fleet_survey_answered(check->fleet);
+            if (pass == 0 || survey->replicas > 0 || !all) {
+                zdm_buffer_puts(&line, pass == 1 && survey->replicas == 0 ? " of " : "");
+                ctl_check_shards_text(&line, check->fleet, &list);
+            }
             ctl_check_line(out, look, pass == 1 && survey->guarded < survey->replicas ? CTL_WARN : CTL_PLAIN,
                            zdm_buffer_text(&line), 2);
             zdm_buffer_fini(&line);

@@ -361,20 +361,40 @@ static void step_texts(struct step_texts *out, const struct ctl_check *check, co
     lock_text(out->lock, sizeof out->lock, check, step);
 }
 
-static void put_step_table(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
+/* Does some step take longer on one shard than on another? */
+static bool times_differ(const struct ctl_check *check)
 {
-    static const struct ctl_column columns[] = {{"STEP", CTL_COLUMN_TEXT},   {"KIND", CTL_COLUMN_TEXT},
-                                                {"LEAST", CTL_COLUMN_RIGHT}, {"TYPICAL", CTL_COLUMN_RIGHT},
-                                                {"MOST", CTL_COLUMN_RIGHT},  {"SLOWEST", CTL_COLUMN_TEXT},
-                                                {"DISK", CTL_COLUMN_RIGHT},  {"TABLE LOCK", CTL_COLUMN_WRAP}};
-    struct ctl_table *table = ctl_table_new(look, columns, sizeof columns / sizeof *columns, true);
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(check->plan); o++) {
+        struct step_texts t;
+        step_texts(&t, check, zdm_plan_step(check->plan, o));
+        if (t.slowest[0] != '\0')
+            return true;
+    }
+    return false;
+}
+
+static void put_step_table(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check,
+                           bool differ)
+{
+    static const struct ctl_column spread[] = {{"STEP", CTL_COLUMN_TEXT},   {"KIND", CTL_COLUMN_TEXT},
+                                               {"LEAST", CTL_COLUMN_RIGHT}, {"TYPICAL", CTL_COLUMN_RIGHT},
+                                               {"MOST", CTL_COLUMN_RIGHT},  {"SLOWEST", CTL_COLUMN_TEXT},
+                                               {"DISK", CTL_COLUMN_RIGHT},  {"TABLE LOCK", CTL_COLUMN_WRAP}};
+    static const struct ctl_column same[] = {{"STEP", CTL_COLUMN_TEXT},
+                                             {"KIND", CTL_COLUMN_TEXT},
+                                             {"TIME", CTL_COLUMN_RIGHT},
+                                             {"DISK", CTL_COLUMN_RIGHT},
+                                             {"TABLE LOCK", CTL_COLUMN_WRAP}};
+    struct ctl_table *table = ctl_table_new(look, differ ? spread : same,
+                                            differ ? sizeof spread / sizeof *spread : sizeof same / sizeof *same, true);
     for (uint32_t o = 1; o <= zdm_plan_n_steps(check->plan); o++) {
         const struct zdm_step *step = zdm_plan_step(check->plan, o);
+        const char *kind = zdm_step_kind_name(step->kind);
         struct step_texts t;
         step_texts(&t, check, step);
-        const char *const cells[] = {
-            step->id, zdm_step_kind_name(step->kind), t.min, t.typical, t.max, t.slowest, t.room, t.lock};
-        ctl_table_row(table, cells);
+        const char *const all[] = {step->id, kind, t.min, t.typical, t.max, t.slowest, t.room, t.lock};
+        const char *const few[] = {step->id, kind, t.typical, t.room, t.lock};
+        ctl_table_row(table, differ ? all : few);
     }
     ctl_table_put(table, out);
 }
@@ -402,12 +422,13 @@ static void put_step_lines(struct zdm_buffer *out, const struct ctl_look *look, 
 
 static void put_steps(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
 {
-    enum { TABLE_COLUMNS_MIN = 80 };
+    enum { TABLE_COLUMNS_MIN = 70, SPREAD_COLUMNS_MIN = 92 };
     if (ctl_fleet_survey_answered(check->fleet) == 0)
         return;
     ctl_check_heading(out, look, "Steps, and how long each takes");
-    if (look->width >= TABLE_COLUMNS_MIN)
-        put_step_table(out, look, check);
+    bool differ = times_differ(check);
+    if (look->width >= (differ ? SPREAD_COLUMNS_MIN : TABLE_COLUMNS_MIN))
+        put_step_table(out, look, check, differ);
     else
         put_step_lines(out, look, check);
     ctl_wrap(out, look, CTL_DIM,
