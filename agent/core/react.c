@@ -324,10 +324,7 @@ static void shrink(struct agent_core *core, struct agent_migration *m, const str
     again(core, m, result);
 }
 
-/* How the words for a reader on a replica begin, or for a replica whose readers nobody sees. Nothing was asked for on
- * the primary then, and asking a replica ten times a second does not make its reader quicker. */
-static const char elsewhere[] = "replica ";
-
+/* Asking a replica ten times a second does not make its reader quicker. */
 static void blocked(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
     enum agent_work work = work_of(&m->flight);
@@ -336,7 +333,7 @@ static void blocked(struct agent_core *core, struct agent_migration *m, const st
     m->proof = work == AGENT_WORK_SHORT || work == AGENT_WORK_PURGING ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_NONE;
     m->next_ms =
         core->now_ms + agent_lock_missed(&m->lock, result->blocker_is_autovacuum, core->now_ms, agent_random(core));
-    if (strncmp(result->blocker, elsewhere, sizeof elsewhere - 1) == 0)
+    if (result->blocker_is_elsewhere)
         m->next_ms = core->now_ms + zdm_backoff_ms(m->lock.tries, BACKOFF_MS, ELSEWHERE_CAP_MS, agent_random(core));
     else if ((core->capabilities & AGENT_CAN_NOWAIT) == 0)
         m->next_ms = m->lock.queue_due_ms; /* every attempt queues */

@@ -230,6 +230,8 @@ struct agent_result {
     struct zdm_error error;         /* for LOCK, RETRY, FAIL, UNKNOWN, BUG */
     char blocker[ZDM_TEXT_MAX + 1]; /* LOCK: "pid 4242 app@shop, idle in transaction for 12 s: UPDATE …" */
     bool blocker_is_autovacuum;     /* an ordinary one: the next attempt may make it give way */
+    bool blocker_is_elsewhere; /* a reader on a replica, or a replica whose readers nobody sees: nothing was asked for
+                                  on the primary */
 
     /* CONNECT and SIGNALS */
     bool connected, writable;

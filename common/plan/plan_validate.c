@@ -253,15 +253,18 @@ static const char *table_fault(const struct zdm_plan *plan, const struct zdm_ste
     return NULL;
 }
 
-static const char *others_fault(const struct zdm_step *step, const struct action_row *row)
+static const char *others_fault(const struct zdm_plan *plan, const struct zdm_step *step, const struct action_row *row)
 {
     if ((row->needs & OTHER) != 0 && step->n_others != 1)
         return "does not name the one other table that it concerns";
     if (((row->needs | row->may) & OTHER) == 0 && step->n_others > 0)
         return "names other tables that it would not use";
-    for (size_t i = 0; i < step->n_others; i++)
+    for (size_t i = 0; i < step->n_others; i++) {
         if (!table_is_named(&step->others[i]))
             return "names another table without a usable name";
+        if (!table_is_listed(plan, &step->others[i]))
+            return "names another table that the plan does not list";
+    }
     return NULL;
 }
 
@@ -303,7 +306,7 @@ static const char *fields_fault(const struct zdm_plan *plan, const struct zdm_st
     const struct action_row *row = &action_rows[step->action];
     const char *fault = table_fault(plan, step, row);
     if (fault == NULL)
-        fault = others_fault(step, row);
+        fault = others_fault(plan, step, row);
     if (fault == NULL)
         fault = names_fault(step, row);
     if (fault == NULL)

@@ -249,6 +249,7 @@ static enum zdm_code not_guarded(struct pgsql_work *w, const char *name, const c
                                  struct zdm_error *err)
 {
     struct agent_result *r = w->result;
+    r->blocker_is_elsewhere = true;
     (void)snprintf(r->blocker, sizeof r->blocker,
                    "replica %.60s%s%.46s%s is not guarded: %.80s, or write "
                    "{unguarded-replicas}",
@@ -344,6 +345,7 @@ static enum zdm_code look_at(struct pgsql_work *w, struct pgsql_replica *replica
         return ZDM_OK;
     }
     int64_t others = pgsql_int(res, 0, 1) - 1;
+    r->blocker_is_elsewhere = true;
     (void)snprintf(r->blocker, sizeof r->blocker, "replica %s: %.160s", replica->name, pgsql_text(res, 0, 0));
     size_t used = strlen(r->blocker);
     if (others > 0) {

@@ -105,6 +105,7 @@ struct rig {
         bool applied; /* UNKNOWN: it happened */
         bool autovacuum;
         const char *blocker; /* LOCK; NULL: a session of the application */
+        bool elsewhere;      /* ditto: on a replica */
         unsigned times;
     } fault;
     /* Called for each operation that is started; may be NULL. */

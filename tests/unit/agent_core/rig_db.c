@@ -423,6 +423,7 @@ static void do_fault(struct rig *rig, const struct agent_op *op, struct agent_re
     result->outcome = rig->fault.outcome;
     result->proof = rig->fault.proof;
     result->blocker_is_autovacuum = rig->fault.autovacuum;
+    result->blocker_is_elsewhere = rig->fault.elsewhere;
     if (rig->fault.outcome == AGENT_LOCK)
         zdm_copy_text(result->blocker, sizeof result->blocker,
                       rig->fault.blocker != NULL ? rig->fault.blocker : "pid 4242 app@shop");

@@ -346,6 +346,7 @@ static void a_reader_on_a_replica_is_waited_for_ever_more_patiently(void **state
     rig->fault.run = AGENT_RUN_DDL;
     rig->fault.outcome = AGENT_LOCK;
     rig->fault.code = ZDM_LOCK;
+    rig->fault.elsewhere = true;
     rig->fault.blocker = "replica b2: pid 42 app@shop, active for 12 s: SELECT 1";
     rig->fault.times = 1000;
     rig_ready(rig, ZDM_MODE_RUN, 2);

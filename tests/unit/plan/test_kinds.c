@@ -175,6 +175,7 @@ static struct zdm_plan *make(void)
     plan->waves[plan->n_waves++].percent = 100;
     plan->tables = calloc(2, sizeof *plan->tables);
     plan->tables[plan->n_tables++] = table("users");
+    plan->tables[plan->n_tables++] = table("cities");
     plan->phases = calloc(PHASES, sizeof *plan->phases);
     for (; plan->n_phases < PHASES; plan->n_phases++) {
         struct zdm_phase *phase = &plan->phases[plan->n_phases];
@@ -348,6 +349,7 @@ LIE(waits_on_delete, set(&step->wait->until, "DELETE FROM users RETURNING true")
 LIE(early_hide, plan->phases[2].class = ZDM_PHASE_MIGRATE)
 LIE(no_parent, free(step->others[0].schema); free(step->others[0].name); step->n_others = 0)
 LIE(stray_parent, step->others = calloc(1, sizeof *step->others); step->n_others = 1; step->others[0] = table("x"))
+LIE(unlisted_parent, plan->n_tables--; free(plan->tables[1].schema); free(plan->tables[1].name))
 LIE(stray_proof, step->proof_sql = zdm_strdup("SELECT 1"))
 LIE(stray_wait, step->wait = calloc(1, sizeof *step->wait))
 LIE(stray_rewrite, step->rewrite_ok = true)
@@ -390,6 +392,7 @@ static const struct lie lies[] = {
     {ZDM_ACTION_GATE_WAIT, waits_on_delete, "not one query"},
     {ZDM_ACTION_HIDE_INDEX, early_hide, "outside of a contract phase"},
     {ZDM_ACTION_ADD_FOREIGN_KEY, no_parent, "other table"},
+    {ZDM_ACTION_ADD_FOREIGN_KEY, unlisted_parent, "another table that the plan does not list"},
     {ZDM_ACTION_ADD_COLUMN, stray_parent, "other tables that it would not use"},
     {ZDM_ACTION_SET_DEFAULT, stray_proof, "would not ask"},
     {ZDM_ACTION_SET_DEFAULT, stray_wait, "would not wait for"},
