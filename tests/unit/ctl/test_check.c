@@ -378,6 +378,29 @@ static void new_writes_a_runbook_that_compiles_and_never_over_another(void **sta
     expect("plan r.md", 0, "full_name", NULL);
 }
 
+/* Two shards that do not differ, without a standby. */
+static void equal_shards_have_one_time_and_no_standby_is_said_once(void **state)
+{
+    struct scene scene = {.fleet = {.n = 0}};
+    struct ctl_look look = look_of(80, true);
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    (void)state;
+    look.terminal = true;
+    answer(&scene.fleet, 1, 100);
+    answer(&scene.fleet, 1, 100);
+    ctl_fleet_survey_whole(&scene.fleet);
+    for (size_t i = 0; i < scene.fleet.n; i++)
+        scene.fleet.shards[i].survey->replicas = scene.fleet.shards[i].survey->guarded = 0;
+    ctl_group(&scene.fleet, compiled.notes, &scene.grouped);
+    scene.check = (struct ctl_check){compiled.plan, compiled.notes, &scene.fleet, &scene.grouped};
+    ctl_check_text(&out, &look, &scene.check);
+    assert_has(zdm_buffer_text(&out), "  no standby\n");
+    assert_has(zdm_buffer_text(&out), "TIME");
+    assert_null(strstr(zdm_buffer_text(&out), "SLOWEST"));
+    zdm_buffer_fini(&out);
+    unset(&scene);
+}
+
 static void check_needs_a_runbook_that_compiles_and_a_coordinator(void **state)
 {
     (void)state;
@@ -416,6 +439,7 @@ int main(void)
         cmocka_unit_test(outliers_are_compared_with_the_many),
         cmocka_unit_test(ranges_say_the_typical_and_the_slowest),
         cmocka_unit_test(what_was_found_fits_narrow_and_wide_terminals),
+        cmocka_unit_test(equal_shards_have_one_time_and_no_standby_is_said_once),
         cmocka_unit_test(json_leaves_nothing_out),
         cmocka_unit_test(type_of_a_column_is_known_when_all_shards_agree),
         cmocka_unit_test(bytes_are_short),
