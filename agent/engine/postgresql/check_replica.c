@@ -3,6 +3,8 @@
  */
 #include "agent/engine/postgresql/check.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/engine/postgresql/replica.h"
@@ -35,14 +37,18 @@ static void rest(struct pgsql_replica *replica)
 
 enum place { THERE, BEHIND, STUCK, GONE, STOPPED };
 
-static enum place ask_how_far(struct pgsql_replica *replica, const char *lsn)
+/* One that was promoted keeps the position that it had, and one that follows another primary counts positions that are
+ * not ours: neither is ever there. */
+static enum place ask_how_far(struct pgsql_replica *replica, const char *timeline, const char *lsn)
 {
-    static const char sql[] = "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false), CASE WHEN"
-                              " pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE true END";
+    static const char sql[] =
+        "WITH s AS (SELECT pg_is_in_recovery() AS follows, coalesce((SELECT received_tli FROM pg_stat_wal_receiver),"
+        " $2::int4) = $2::int4 AS ours) SELECT follows AND ours AND coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn,"
+        " false), CASE WHEN follows AND ours THEN pg_is_wal_replay_paused() ELSE true END FROM s";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     struct zdm_error trouble = ZDM_ERROR_INIT;
     struct pgsql_session *s = pgsql_replica_session(replica, REPLAY_LOOK_MS);
-    if (pgsql_query(s, sql, 1, (const char *const[]){lsn}, &res, &trouble) != ZDM_OK) {
+    if (pgsql_query(s, sql, 2, (const char *const[]){lsn, timeline}, &res, &trouble) != ZDM_OK) {
         bool stopped = s->gave_up;
         pgsql_replica_failed(replica, &trouble);
         return stopped ? STOPPED : GONE;
@@ -50,12 +56,14 @@ static enum place ask_how_far(struct pgsql_replica *replica, const char *lsn)
     return pgsql_true(res, 0, 0) ? THERE : pgsql_true(res, 0, 1) ? STUCK : BEHIND;
 }
 
-static enum place wait_for_replay(struct pgsql_replica *replica, const char *lsn)
+static enum place wait_for_replay(const struct pgsql_work *w, struct pgsql_replica *replica, const char *lsn)
 {
+    char timeline[24];
+    (void)snprintf(timeline, sizeof timeline, "%" PRIu64, w->s->timeline);
     int64_t until_ms = pgsql_now_ms() + REPLAY_WAIT_MS;
     int64_t pause_ms = PAUSE_MIN_MS;
     for (;;) {
-        enum place place = ask_how_far(replica, lsn);
+        enum place place = ask_how_far(replica, timeline, lsn);
         if (place != BEHIND || pgsql_now_ms() >= until_ms) {
             return place;
         }
@@ -123,7 +131,7 @@ static enum zdm_code try_one(struct pgsql_work *w, struct pgsql_replica *replica
     if (!pgsql_is_open(&replica->session) || begun_ms < replica->resting_until_ms) {
         return ZDM_OK;
     }
-    enum place place = wait_for_replay(replica, lsn);
+    enum place place = wait_for_replay(w, replica, lsn);
     w->waited_ms += pgsql_now_ms() - begun_ms;
     switch (place) {
     case THERE:

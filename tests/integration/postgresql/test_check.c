@@ -354,6 +354,120 @@ static void check_that_replay_cancels_ends_on_the_primary(void **state)
     PQfinish(there);
 }
 
+/* ---- Replicas that go, or are none any more ---- */
+
+static void open_with(struct rig *r, struct test_pg *there, const char *role, const char *database)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    char dsn[DSN_SIZE], other[DSN_SIZE];
+    r->engine.ops->close(r->engine.self);
+    snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(r->pg, "zdm_agent", r->database));
+    snprintf(other, sizeof other, "%s", test_pg_dsn(there, role, database));
+    const char *replicas[] = {other};
+    struct agent_engine_config config = {
+        .dsn = dsn, .connect_timeout_ms = 5000, .replicas = replicas, .n_replicas = 1, .sink = rig_sink(r)};
+    assert_int_equal(agent_postgresql_open(&config, &r->engine, &err), ZDM_OK);
+    rig_connect_engine(r);
+}
+
+static void wait_until_replayed(struct rig *r, const char *name)
+{
+    char sql[192];
+    snprintf(sql, sizeof sql,
+             "SELECT count(*) FROM pg_stat_replication WHERE application_name = '%s' AND replay_lsn ="
+             " pg_current_wal_lsn()",
+             name);
+    for (long waited = 0; rig_number(r, "%s", sql) == 0; waited += 20) {
+        assert_true(waited < PATIENCE_MS);
+        sleep_ms(20);
+    }
+}
+
+static void small_table(struct rig *r, const char *expr)
+{
+    static const char *const sources[] = {"name"};
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name text, copy text); INSERT INTO users"
+               " SELECT g, 'n', 'n' FROM generate_series(1, 50) g");
+    rig_plan(r, "users", 1);
+    rig_derive(r, 1, ZDM_ACTION_CHECK_COMPARE, "copy", expr, "NEW.name", sources, 1);
+    rig_accept(r, 1);
+}
+
+static void expect_damage(struct rig *r, const char *row)
+{
+    char *found = compare(r);
+    if (found == NULL || strstr(found, row) == NULL) {
+        fail_msg("%s was not found: %s", row, found == NULL ? "a pass" : found);
+    }
+    free(found);
+}
+
+/* Killed while it looks: the chunk is looked at on the primary, where the damage is, and nobody waits for long. */
+static void replica_that_dies_in_a_chunk_passes_nothing(void **state)
+{
+    struct rig *r = *state;
+    small_table(r, "t.\"name\" || CASE WHEN pg_is_in_recovery() THEN pg_sleep(0.2)::text ELSE '' END");
+    struct test_pg *dying = test_pg_standby(r->pg, "b6", NULL);
+    wait_until_replayed(r, "b6");
+    open_with(r, dying, "zdm_agent", r->database);
+    rig_sql(r, "UPDATE users SET copy = 'm' WHERE id = 31");
+    agent_result_free(rig_do(r, AGENT_OP_RUN, AGENT_RUN_BOUND, 1, 0));
+    struct timespec begun, ended;
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_CHECK_CHUNK, 1, 100);
+    sleep_ms(1000);
+    test_pg_kill(dying);
+    struct agent_result *result = rig_await(r, op);
+    for (int i = 0; i < 5 && result->outcome == AGENT_RETRY; i++) {
+        agent_result_free(result);
+        result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_CHECK_CHUNK, 1, 100);
+    }
+    clock_gettime(CLOCK_MONOTONIC, &ended);
+    assert_string_equal(agent_outcome_name(result->outcome), "fail");
+    assert_non_null(strstr(result->error.message, "row [\"31\"] of"));
+    assert_true(ended.tv_sec - begun.tv_sec < 15);
+    agent_result_free(result);
+    test_pg_free(dying);
+}
+
+/* On a server of its own it holds what this primary does not: its position is not past what it was then, and here
+ * nothing is written meanwhile. */
+static void replica_that_was_promoted_passes_nothing(void **state)
+{
+    struct rig *r = *state;
+    small_table(r, "t.\"name\"");
+    struct test_pg *leaving = test_pg_standby(r->pg, "b7", NULL);
+    wait_until_replayed(r, "b7");
+    open_with(r, leaving, "zdm_agent", r->database);
+    expect_clean(r, 1);
+    rig_sql(r, "UPDATE users SET copy = 'm' WHERE id = 31");
+    wait_until_replayed(r, "b7");
+    test_pg_promote(leaving);
+    PGconn *there = PQconnectdb(test_pg_dsn(leaving, "postgres", r->database));
+    rig_exec(there, "UPDATE users SET copy = 'n'");
+    PQfinish(there);
+    expect_damage(r, "row [\"31\"] of");
+    test_pg_free(leaving);
+}
+
+static void server_of_another_system_passes_nothing(void **state)
+{
+    struct rig *r = *state;
+    small_table(r, "t.\"name\"");
+    struct test_pg *stranger = test_pg_start(NULL);
+    struct test_pg *standby_of_stranger = test_pg_standby(stranger, "b8", NULL);
+    PGconn *there = PQconnectdb(test_pg_dsn(stranger, "postgres", "postgres"));
+    rig_exec(there, "CREATE TABLE users (id int PRIMARY KEY, name text, copy text); INSERT INTO users"
+                    " SELECT g, 'n', 'n' FROM generate_series(1, 50) g");
+    PQfinish(there);
+    open_with(r, standby_of_stranger, "postgres", "postgres");
+    rig_sql(r, "UPDATE users SET copy = 'm' WHERE id = 31");
+    expect_damage(r, "row [\"31\"] of");
+    assert_false(ran_there(r));
+    test_pg_free(standby_of_stranger);
+    test_pg_free(stranger);
+}
+
 /* After the switch the old column may be unable to follow: counted, no failure; where it could, it must. */
 static void rows_that_the_old_column_cannot_follow_are_counted(void **state)
 {
@@ -391,6 +505,9 @@ int main(void)
         RIG_TEST(what_is_found_on_a_replica_is_looked_up_again),
         RIG_TEST(query_check_runs_on_a_replica_and_is_asked_again),
         RIG_TEST(check_that_replay_cancels_ends_on_the_primary),
+        RIG_TEST(replica_that_dies_in_a_chunk_passes_nothing),
+        RIG_TEST(replica_that_was_promoted_passes_nothing),
+        RIG_TEST(server_of_another_system_passes_nothing),
         RIG_TEST(rows_that_the_old_column_cannot_follow_are_counted),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, teardown);

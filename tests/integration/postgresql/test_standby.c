@@ -268,6 +268,28 @@ static void standby_that_was_promoted_is_not_guarded(void **state)
     test_pg_free(leaving);
 }
 
+/* DROP INDEX CONCURRENTLY locks the index on standbys at its end. */
+static void index_is_dropped_when_nobody_reads_it_there(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name text); CREATE INDEX users_name ON users (name)");
+    rig_plan(r, "users", 2);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_INDEX, NULL, "users_name", NULL);
+    rig_ddl(r, 2, ZDM_ACTION_PURGE_INDEX, NULL, "users_name", NULL);
+    r->purge_now = true;
+    rig_accept(r, 1);
+    open_with_standby(r);
+    rig_run(r, AGENT_RUN_HIDE, 1, AGENT_OK);
+    have_standby(r);
+    PGconn *reader = read_there(r, "BEGIN; SELECT count(*) FROM users");
+    expect_blocker(r, AGENT_RUN_PURGE, 2, (const char *const[]){"replica b2: pid ", "FROM users", NULL});
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'users_name'"), 1);
+    PQfinish(reader);
+    sleep_ms(50);
+    rig_run(r, AGENT_RUN_PURGE, 2, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'users_name'"), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +302,7 @@ int main(void)
         RIG_TEST(what_is_no_standby_of_this_server_is_not_guarded),
         RIG_TEST(replica_that_is_named_twice_counts_once),
         RIG_TEST(standby_that_was_promoted_is_not_guarded),
+        RIG_TEST(index_is_dropped_when_nobody_reads_it_there),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, teardown);
 }
