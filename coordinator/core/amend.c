@@ -173,15 +173,17 @@ static bool entered_phases_are_the_same(const struct amendment *a)
     zdm_error_detail(a->answer, "Shard %s has entered phase %u: up to there the plan has to stay as it is.", who->name,
                      entered);
     if (common + 1 > 1)
-        zdm_error_hint(a->answer,
-                       "Leave phases 1 to %u as they were submitted and change what comes later, or roll back first: "
-                       "zdmctl rollback %s --all-shards --to %u.",
-                       entered, a->m->id, common);
+        zdm_error_hint(
+            a->answer,
+            "Leave what is up to phase %u as it was submitted, and change what comes later, or roll back first: "
+            "zdmctl rollback %s --all-shards --to %u.",
+            entered, a->m->id, common);
     else
-        zdm_error_hint(a->answer,
-                       "Leave phases 1 to %u as they were submitted and change what comes later, or roll all of it "
-                       "back and submit it anew.",
-                       entered);
+        zdm_error_hint(
+            a->answer,
+            "Leave what is up to phase %u as it was submitted, and change what comes later, or roll all of it "
+            "back and submit it anew.",
+            entered);
     return false;
 }
 

@@ -17,6 +17,12 @@ static void show_progress(void *ctx, const struct ctl_fleet_survey *so_far)
     fflush(stderr);
 }
 
+static void begin_progress(void)
+{
+    fputs("asking the shards ", stderr);
+    fflush(stderr);
+}
+
 static void end_progress(void)
 {
     fputs("\r                              \r", stderr);
@@ -35,6 +41,8 @@ enum zdm_code ctl_survey_compiled(const struct ctl *ctl, const struct ctl_compil
     if (code == ZDM_OK)
         code = ctl_compiled_sign(client, c, &upload, err);
     if (code == ZDM_OK) {
+        if (watched)
+            begin_progress();
         code = ctl_survey(client, &upload, &c->plan->hash, watched ? show_progress : NULL, NULL, out, err);
         if (watched)
             end_progress();
