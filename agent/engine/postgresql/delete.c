@@ -250,5 +250,6 @@ enum zdm_code pgsql_delete_explain(const struct pgsql_work *w, struct zdm_error 
                   w->step->table.name, server.detail[0] != '\0' ? server.detail : server.message);
     zdm_error_detail(err, "%s", server.message);
     return zdm_error_hint(err, "Delete or change what points at it first, or leave it out with WHERE, then retry the "
-                               "shard.");
+                               "shard. Where it is rows of the table itself, set the column that points to NULL with "
+                               "an UPDATE of the same rows in front of the DELETE.");
 }

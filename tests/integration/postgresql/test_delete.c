@@ -206,6 +206,20 @@ static void triggers_are_skipped_where_that_is_allowed(void **state)
     rig_exec(r->super, "REVOKE SET ON PARAMETER session_replication_role FROM zdm_agent");
 }
 
+static void rows_that_point_at_each_other_are_refused_with_what_to_do(void **state)
+{
+    struct rig *r = *state;
+    events(r);
+    rig_sql(r, "UPDATE events SET up = 5 WHERE id = 2000");
+    plan_delete(r, "t.\"id\" <= 2500");
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    rig_refused(r, AGENT_RUN_BATCH, 1, "set the column that points to NULL with an UPDATE of the same rows in front");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 3000);
+    rig_sql(r, "UPDATE events SET up = NULL WHERE id <= 2500");
+    rig_walk(r, 1, 1000);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 500);
+}
+
 static void archive_is_dropped_when_it_is_purged(void **state)
 {
     struct rig *r = *state;
@@ -230,6 +244,7 @@ int main(void)
         RIG_TEST(row_that_others_point_at_is_named),
         RIG_TEST(rows_of_other_tables_are_not_deleted_along),
         RIG_TEST(triggers_are_skipped_where_that_is_allowed),
+        RIG_TEST(rows_that_point_at_each_other_are_refused_with_what_to_do),
         RIG_TEST(archive_is_dropped_when_it_is_purged),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
