@@ -47,7 +47,9 @@ uint32_t agent_entered_phase(const struct agent_migration *m)
         return 0;
     bool stays = m->accepted.mode == ZDM_MODE_RUN || m->accepted.mode == ZDM_MODE_PAUSE;
     uint32_t reached = highest(m->reached_phase, stays ? m->accepted.goal_phase : 0);
-    return highest(worked_phase(m), highest(m->entered_phase, reached));
+    uint32_t entered = highest(worked_phase(m), highest(m->entered_phase, reached)),
+             last = zdm_plan_last_phase(m->plan);
+    return entered < last ? entered : last; /* an order may name any number */
 }
 
 uint32_t agent_fixed_phase(const struct agent_migration *m)
@@ -73,11 +75,25 @@ bool agent_amends(const struct agent_migration *m, const struct zdm_plan *plan)
     return m->plan != NULL && !zdm_hash_equal(&m->plan->hash, &plan->hash) && agent_fixed_phase(m) > 0;
 }
 
+/* Who waits in its purge phase was let in by people who had that grace period before them. */
+static bool shortens_grace(const struct agent_migration *m, const struct zdm_plan *plan)
+{
+    uint32_t purge = zdm_plan_purge_phase(m->plan);
+    return purge != 0 && agent_entered_phase(m) >= purge && plan->grace_ms != m->plan->grace_ms;
+}
+
 bool agent_may_amend(const struct agent_migration *m, const struct zdm_plan *plan, struct zdm_error *err)
 {
     if (!agent_amends(m, plan))
         return true;
     uint32_t entered = agent_fixed_phase(m), other = first_other(m->plan, plan, entered);
+    if (other == 0 && shortens_grace(m, plan)) {
+        (void)zdm_error_set(err, ZDM_REFUSED,
+                            "amended plan refused: this shard has entered the purge phase, and the "
+                            "grace period is another one");
+        zdm_error_hint(err, "Amend it again with the grace period as it was.");
+        return false;
+    }
     if (other == 0)
         return true;
     if (is_half_undone(m))

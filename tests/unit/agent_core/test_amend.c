@@ -248,6 +248,36 @@ static void a_plan_that_ends_before_what_was_entered_is_refused(void **state)
     rig_free(rig);
 }
 
+static void a_goal_behind_the_last_phase_keeps_no_plan_out_that_is_the_same(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_amended(6);
+    rig_ready(rig, ZDM_MODE_RUN, 1162997732);
+    rig_run(rig, 60000);
+    amend(rig, 2, ZDM_MODE_RUN, 4);
+    rig_run(rig, 60000);
+    assert_rests(rig, 2, 4);
+    rig_free(rig);
+}
+
+static void in_the_purge_phase_the_grace_period_stays(void **state)
+{
+    (void)state;
+    for (uint32_t goal = 4; goal <= 5; goal++) {
+        struct rig *rig = rig_amended(6);
+        rig->amended->grace_ms = 0;
+        rig_ready(rig, ZDM_MODE_RUN, goal);
+        rig_run(rig, 60000);
+        amend(rig, 2, ZDM_MODE_RUN, 4);
+        rig_run(rig, 5000);
+        if (goal == 4)
+            assert_rests(rig, 2, 4);
+        else
+            assert_refused(rig, 1, "grace period is another one");
+        rig_free(rig);
+    }
+}
+
 static void on_the_way_back_no_other_plan_is_taken_and_after_it_any(void **state)
 {
     (void)state;
@@ -446,6 +476,8 @@ int main(void)
         cmocka_unit_test(a_plan_with_another_entered_phase_is_refused_and_parks_the_shard),
         cmocka_unit_test(the_phase_that_may_be_worked_counts_as_entered),
         cmocka_unit_test(a_plan_that_ends_before_what_was_entered_is_refused),
+        cmocka_unit_test(a_goal_behind_the_last_phase_keeps_no_plan_out_that_is_the_same),
+        cmocka_unit_test(in_the_purge_phase_the_grace_period_stays),
         cmocka_unit_test(on_the_way_back_no_other_plan_is_taken_and_after_it_any),
         cmocka_unit_test(a_wait_is_looked_at_until_it_is_over_and_says_for_what),
         cmocka_unit_test(a_pause_takes_a_waiting_shard_at_once_and_a_new_order_looks_at_once),

@@ -276,6 +276,21 @@ static void try_everywhere(struct zdm_plan *plan, const struct zdm_step *step, c
     free(sql);
 }
 
+static void a_query_may_be_of_any_form_that_is_closed(void **state)
+{
+    static const char *const queries[] = {"SELECT 1, 2", "\f\v\r\n\tselect zz FROM z, Z",
+                                          "WITH x AS (SELECT 1) SELECT 1, 2", "SELECT E'a\\'b' - 1"};
+    static const char *const others[] = {"SELECT E'a' -- b", "SELECT E'a'\r'\\''", "TABLE users", "(SELECT 1)", "",
+                                         "VALUES (1)",       "SELECT 1)",          "SELECT (1",   "selectx"};
+    (void)state;
+    for (size_t i = 0; i < sizeof queries / sizeof *queries; i++)
+        if (!zdm_sql_is_query(queries[i]))
+            fail_msg("not taken: %s", queries[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (zdm_sql_is_query(others[i]))
+            fail_msg("taken: %s", others[i]);
+}
+
 static void nothing_else_fits_into_the_sql_of_any_step(void **state)
 {
     (void)state;
@@ -341,6 +356,8 @@ LIE(open_comment, set(&step->sql, "SELECT 1 /* /* */"))
 LIE(proof_deletes, set(&step->proof_sql, "DELETE FROM users"))
 LIE(two_proofs, set(&step->proof_sql, "SELECT 1; SELECT 2"))
 LIE(back_commits, set(&step->inverse_sql, "ROLLBACK"))
+LIE(waits_in_a_list, set(&step->wait->until, "SELECT true, 1; DELETE FROM users"))
+LIE(waits_behind_a_comment, set(&step->wait->until, "SELECT true -- , 1"))
 LIE(as_is_lightly, plan->phases[2].destructive = false)
 LIE(waits_for_nothing, step->wait->for_ms = 0; set(&step->wait->until, NULL))
 LIE(waits_forever, step->wait->for_ms = INT64_MAX)
@@ -390,6 +407,8 @@ static const struct lie lies[] = {
     {ZDM_ACTION_GATE_WAIT, waits_forever, "366 days"},
     {ZDM_ACTION_GATE_WAIT, looks_too_often, "once a second"},
     {ZDM_ACTION_GATE_WAIT, waits_on_delete, "not one query"},
+    {ZDM_ACTION_GATE_WAIT, waits_in_a_list, "not one query"},
+    {ZDM_ACTION_GATE_WAIT, waits_behind_a_comment, "not one query"},
     {ZDM_ACTION_HIDE_INDEX, early_hide, "outside of a contract phase"},
     {ZDM_ACTION_ADD_FOREIGN_KEY, no_parent, "other table"},
     {ZDM_ACTION_ADD_FOREIGN_KEY, unlisted_parent, "another table that the plan does not list"},
@@ -509,6 +528,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_step_of_every_new_action_is_whole_and_honest),
+        cmocka_unit_test(a_query_may_be_of_any_form_that_is_closed),
         cmocka_unit_test(nothing_else_fits_into_the_sql_of_any_step),
         cmocka_unit_test(a_plan_with_one_lie_is_refused_with_the_reason),
         cmocka_unit_test(statements_are_counted_as_the_server_reads_them),
