@@ -26,10 +26,13 @@ static const char default_state[] =
 static const char default_back[] = "SELECT format('ALTER TABLE %I.%I ALTER COLUMN %I %s', $1::text, $2::text, $3::text,"
                                    " $5::text) WHERE $4::text IS NULL";
 
-/* "column target n|{…}" or "{…}|{toast.…}". attstattarget is NULL for the default since 17, -1 before. */
+/* "column target n|{…}" or "{…}|{toast.…}". attstattarget is NULL for the default since 17, -1 before. pg_attver is the
+ * server's own: it changes with types of columns, other ones too, and nobody sets it. */
 static const char storage_state[] =
     "SELECT CASE WHEN $3::text IS NULL THEN coalesce(c.reloptions || coalesce(t.options, '{}'), t.options, '{}')::text"
-    " ELSE (coalesce(a.attoptions, '{}') || ARRAY['statistics=' || coalesce(a.attstattarget, -1)])::text END"
+    " ELSE (ARRAY(SELECT o FROM unnest(a.attoptions) WITH ORDINALITY AS u(o, n) WHERE o NOT LIKE 'pg\\_attver=%' ORDER "
+    "BY n)"
+    " || ARRAY['statistics=' || coalesce(a.attstattarget, -1)])::text END"
     " FROM (" SUBJECT ") AS s JOIN pg_class c ON c.oid = s.oid LEFT JOIN pg_attribute a ON a.attrelid = s.oid AND"
     " a.attnum = s.attnum LEFT JOIN LATERAL (SELECT array_agg('toast.' || o) AS options FROM pg_class x,"
     " unnest(x.reloptions) o WHERE x.oid = c.reltoastrelid) AS t ON true";
