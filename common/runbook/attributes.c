@@ -147,16 +147,16 @@ static bool set_name(struct rb *rb, struct rb_fence *fence, const struct rb_attr
                  "this cannot be the name of a step");
         return false;
     }
-    for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
-        for (size_t i = 0; i < phase->n_fences; i++) {
-            if (phase->fences[i]->name != NULL && strcmp(phase->fences[i]->name, a->value) == 0) {
-                rb_error(rb, "name-twice", a->value_at, "Give each fence a name of its own.",
-                         "another fence has the name %s", a->value);
-                return false;
-            }
-        }
+    for (const struct rb_fence *other = rb->named; other != NULL; other = other->named_before) {
+        if (strcmp(other->name, a->value) != 0)
+            continue;
+        rb_error(rb, "name-twice", a->value_at, "Give each fence a name of its own.", "another fence has the name %s",
+                 a->value);
+        return false;
     }
     fence->name = a->value;
+    fence->named_before = rb->named;
+    rb->named = fence;
     return true;
 }
 

@@ -85,6 +85,7 @@ struct rb_fence {
     struct rb_attributes attributes;
     /* Meaning of the attributes of an sql fence. */
     const char *name;
+    const struct rb_fence *named_before; /* the one that got its name before this one did */
     uint32_t batch;
     bool sync, no_sync, no_undo, check, rollback;
     bool unguarded, publication_ok, skip_triggers, rewrite_ok; /* go to every step of the fence */
@@ -170,6 +171,7 @@ struct rb {
     const char *title;
     struct rb_phase *phases, *last_phase;
     size_t n_fences, n_statements, n_steps;
+    const struct rb_fence *named; /* the last fence with a name */
     struct rb_column *columns;
     struct rb_index *indexes;
     struct rb_object *objects;
