@@ -34,17 +34,14 @@ static void tell_submitted(const struct telling_of *t)
               hash);
 }
 
-/* The same plan, signed by another operator, or another one whose phases to come are different: that one brings notes
- * of its own. */
+/* Another plan, or the same one signed by another operator: the request before it says which was asked for. */
 static void tell_amended(const struct telling_of *t)
 {
     char hash[ZDM_HASH_HEX_SIZE] = "?";
-    bool anew = t->event->u.migration_submitted.n_notes == 0;
     story_by(t->out, t->event->u.migration_submitted.by);
     if (t->event->u.migration_submitted.plan != NULL)
         zdm_hex(hash, t->event->u.migration_submitted.plan->hash.bytes, 6);
-    put_words(t, anew ? "%s signed the plan of %s anew: %s" : "%s amended the plan of %s: it is now %s", t->out->by,
-              t->event->migration, hash);
+    put_words(t, "the plan of %s is now %s, signed by %s", t->event->migration, hash, t->out->by);
 }
 
 static void tell_opened(const struct telling_of *t)

@@ -172,34 +172,41 @@ static void act_plainly(const struct telling_of *t, const struct zdm_request *re
 {
     static const struct {
         const char *words;
-        bool migration, shards; /* what follows the words */
-    } rows[] = {[ZDM_VERB_SUBMIT] = {"submitted", true, false},
-                [ZDM_VERB_PAUSE] = {"paused", false, true},
-                [ZDM_VERB_RESUME] = {"resumed", false, true},
-                [ZDM_VERB_EXCLUDE] = {"excluded", false, true},
-                [ZDM_VERB_INCLUDE] = {"included", false, true},
-                [ZDM_VERB_FREEZE] = {"froze the fleet", false, false},
-                [ZDM_VERB_THAW] = {"thawed the fleet", false, false},
-                [ZDM_VERB_TRUST] = {"published a new trust file", false, false},
-                [ZDM_VERB_RECOVER] = {"recovered the coordinator", false, false}};
+        bool shards; /* they follow the words */
+    } rows[] = {[ZDM_VERB_PAUSE] = {"paused", true},
+                [ZDM_VERB_RESUME] = {"resumed", true},
+                [ZDM_VERB_EXCLUDE] = {"excluded", true},
+                [ZDM_VERB_INCLUDE] = {"included", true},
+                [ZDM_VERB_FREEZE] = {"froze the fleet", false},
+                [ZDM_VERB_THAW] = {"thawed the fleet", false},
+                [ZDM_VERB_TRUST] = {"published a new trust file", false},
+                [ZDM_VERB_RECOVER] = {"recovered the coordinator", false}};
     size_t verb = (size_t)request->verb;
     bool known = verb < sizeof rows / sizeof *rows && rows[verb].words != NULL;
     put_words(t, "%s", known ? rows[verb].words : "acted");
-    if (known && rows[verb].migration)
-        put_words(t, " %s", t->event->migration);
     if (known && rows[verb].shards)
         put_selection(t, &request->shards);
 }
 
 typedef void tell_act(const struct telling_of *t, const struct zdm_request *request);
 
+static void act_submit(const struct telling_of *t, const struct zdm_request *request)
+{
+    put_words(t, request->amend ? "amended the plan of %s" : "submitted %s", t->event->migration);
+}
+
 void tell_acted(const struct telling_of *t)
 {
     static tell_act *const acts[] = {
-        [ZDM_VERB_ADVANCE] = act_advance,   [ZDM_VERB_RETRY] = act_retry,
-        [ZDM_VERB_ROLLBACK] = act_rollback, [ZDM_VERB_APPROVE] = act_approve,
-        [ZDM_VERB_ENROLL] = act_enroll,     [ZDM_VERB_REVOKE_AGENT] = act_revoke_agent,
-        [ZDM_VERB_PURGE] = act_purge,       [ZDM_VERB_THROTTLE] = act_throttle,
+        [ZDM_VERB_SUBMIT] = act_submit,
+        [ZDM_VERB_ADVANCE] = act_advance,
+        [ZDM_VERB_RETRY] = act_retry,
+        [ZDM_VERB_ROLLBACK] = act_rollback,
+        [ZDM_VERB_APPROVE] = act_approve,
+        [ZDM_VERB_ENROLL] = act_enroll,
+        [ZDM_VERB_REVOKE_AGENT] = act_revoke_agent,
+        [ZDM_VERB_PURGE] = act_purge,
+        [ZDM_VERB_THROTTLE] = act_throttle,
     };
     struct zdm_request request;
     struct zdm_error err;

@@ -567,7 +567,7 @@ struct zdm_frame submit(struct client *c)
     return submit_kind(c, PLAIN);
 }
 
-struct zdm_frame submit_kind(struct client *c, enum submission kind)
+static struct zdm_frame submit_or_amend(struct client *c, enum submission kind, bool amend)
 {
     struct zdm_buffer body = ZDM_BUFFER_INIT, flat = ZDM_BUFFER_INIT;
     struct zdm_plan *plan = make_plan(kind);
@@ -576,7 +576,7 @@ struct zdm_frame submit_kind(struct client *c, enum submission kind)
     struct zdm_envelope envelope = sign(c->world, &c->world->ann, ZDM_SIGNED_PLAN, &body);
     zdm_envelope_flatten(&envelope, &flat);
     upload(c, flat.data, flat.len);
-    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT, .plan_hash = plan->hash};
+    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT, .plan_hash = plan->hash, .amend = amend};
     (void)zdm_copy_text(request.migration, sizeof request.migration, plan->id);
     struct zdm_frame answer = ask(c, &request);
     zdm_envelope_fini(&envelope);
@@ -584,6 +584,16 @@ struct zdm_frame submit_kind(struct client *c, enum submission kind)
     zdm_buffer_fini(&flat);
     zdm_plan_unref(plan);
     return answer;
+}
+
+struct zdm_frame submit_kind(struct client *c, enum submission kind)
+{
+    return submit_or_amend(c, kind, false);
+}
+
+struct zdm_frame amend_to(struct client *c, enum submission kind)
+{
+    return submit_or_amend(c, kind, true);
 }
 
 char *query(struct client *c, enum zdm_query_kind kind, const char *migration)

@@ -107,6 +107,7 @@ enum submission {
 struct zdm_hash upload_plan(struct client *c, const struct zdm_signing_key *signer);
 struct zdm_frame submit(struct client *c);
 struct zdm_frame submit_kind(struct client *c, enum submission kind);
+struct zdm_frame amend_to(struct client *c, enum submission kind); /* "rename" gets that plan instead */
 void expect_ok(struct zdm_frame answer);
 void expect_refusal(struct zdm_frame answer, enum zdm_code code, const char *words);
 void expect_in(const char *text, const char *words);
