@@ -53,6 +53,23 @@ static char *page_of(const struct zdm_approval *approval, uint32_t needed, unsig
     return zdm_buffer_take(&out);
 }
 
+static void who_decides_reads_what_shards_have_to_say(void **state)
+{
+    struct ctl_look look = look_of(200, true);
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    json_t *status = json_loads("{\"shards\": [{\"shard\": \"shard-1\", \"observed\": {\"remark\": null}},"
+                                "{\"shard\": \"shard-2\", \"observed\": {\"remark\": \"12 rows of users: name cannot "
+                                "hold full_name: a rollback is not exact for them\"}}]}",
+                                0, NULL);
+    (void)state;
+    ctl_remarks_text(&out, &look, status);
+    assert_has(zdm_buffer_text(&out),
+               "shard-2: 12 rows of users: name cannot hold full_name: a rollback is not exact for them\n");
+    assert_lacks(zdm_buffer_text(&out), "shard-1");
+    zdm_buffer_fini(&out);
+    json_decref(status);
+}
+
 static void an_approver_reads_sql_locks_shards_and_until_when(void **state)
 {
     char hash[ZDM_HASH_HEX_SIZE];
@@ -148,6 +165,7 @@ static int free_ours(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_decides_reads_what_shards_have_to_say),
         cmocka_unit_test(an_approver_reads_sql_locks_shards_and_until_when),
         cmocka_unit_test(dropping_what_rollbacks_left_says_that_it_is_gone),
         cmocka_unit_test(plans_that_differ_are_told_apart_by_their_first_phase),
