@@ -81,8 +81,9 @@ static enum zdm_code search(struct pgsql_survey *survey, const char *view, size_
                                      (const char *const[]){table->schema, table->name}, &res, err);
     (void)snprintf(object, sizeof object, "%s.%s", table->schema, table->name);
     for (int i = 0; code == ZDM_OK && i < PQntuples(res); i++) {
-        (void)snprintf(message, sizeof message, "%s, %s times: %s", searches[which].what, pgsql_text(res, i, 0),
-                       pgsql_text(res, i, 1));
+        const char *calls = pgsql_text(res, i, 0);
+        (void)snprintf(message, sizeof message, "%s, %s time%s: %s", searches[which].what, calls,
+                       strcmp(calls, "1") == 0 ? "" : "s", pgsql_text(res, i, 1));
         if (!pgsql_survey_add(survey, rule, ZDM_LEVEL_WARNING, object, message, searches[which].hint)) {
             return zdm_error_set(err, ZDM_NOMEM, "out of memory");
         }
