@@ -236,7 +236,8 @@ struct agent_action_rule {
     enum agent_run run;    /* NONE: this release cannot; see agent_action_run */
     bool walk;             /* begins with BOUND, goes on in batches */
     bool long_class;       /* no time limit; cancelled at once by a pause */
-    bool adds;             /* what it did may be there although the journal stands before it, and is in the way */
+    bool adds;             /* what it did may be there although the journal stands before it, and is in the way; or the
+                              agent keeps what was there before, which says whether it was done */
     unsigned capabilities; /* any one of the bits is enough; 0: none is needed */
 };
 
