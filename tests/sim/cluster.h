@@ -78,6 +78,7 @@ struct cluster_ear {
     struct cluster_stop {     /* the newest orders that arrived, by what they take away: */
         struct zdm_fence fence;
         enum zdm_mode mode;
+        int from;            /* the coordinator's node */
     } stops[CLUSTER_PLANS],  /* any but run: the right to go forward, */
         runs[CLUSTER_PLANS]; /* run: the right to go back */
 };

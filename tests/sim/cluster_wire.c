@@ -174,7 +174,7 @@ static void hear_ack(struct cluster_ear *ear, const struct zdm_frame *frame)
         ear->leased_until_ms = until;
 }
 
-static void hear_order(struct cluster *cluster, struct cluster_ear *ear, const struct zdm_envelope *envelope)
+static void hear_order(struct cluster *cluster, struct cluster_ear *ear, int from, const struct zdm_envelope *envelope)
 {
     struct zdm_directive directive;
     if (!read_order(envelope, &directive))
@@ -185,7 +185,7 @@ static void hear_order(struct cluster *cluster, struct cluster_ear *ear, const s
     if (plan < CLUSTER_PLANS) {
         struct cluster_stop *stop = directive.mode == ZDM_MODE_RUN ? &ear->runs[plan] : &ear->stops[plan];
         if (zdm_fence_compare(&directive.fence, &stop->fence) > 0)
-            *stop = (struct cluster_stop){directive.fence, directive.mode};
+            *stop = (struct cluster_stop){directive.fence, directive.mode, from};
     }
     zdm_directive_fini(&directive);
 }
@@ -200,7 +200,7 @@ static void on_arrival(void *ctx, int from, int to, const uint8_t *bytes, size_t
     if (frame.type == ZDM_FRAME_ACK)
         hear_ack(&cluster->ears[to], &frame);
     for (size_t i = 0; frame.type == ZDM_FRAME_ORDERS && i < frame.u.envelopes.n; i++)
-        hear_order(cluster, &cluster->ears[to], &frame.u.envelopes.items[i]);
+        hear_order(cluster, &cluster->ears[to], from, &frame.u.envelopes.items[i]);
     zdm_frame_fini(&frame);
 }
 
@@ -242,6 +242,15 @@ static void check_signed(struct cluster *cluster, unsigned plan, const struct cl
         cluster_fail(cluster, "agent %d purged, and had not heard a coordinator for long", agent->node);
 }
 
+/* What a coordinator from the past said before it noticed is over with it, when nobody has accepted it. Of two with one
+ * epoch the agent keeps to the one whose order it holds. */
+static bool is_newer(const struct cluster *cluster, const struct cluster_stop *order, const struct zdm_fence *fence)
+{
+    bool over = order->from == CLUSTER_SECOND && cluster->saw[SAW_SECOND_FENCED];
+    bool other = order->fence.epoch == fence->epoch && !zdm_id_equal(&order->fence.instance, &fence->instance);
+    return !over && !other && zdm_fence_compare(fence, &order->fence) < 0;
+}
+
 /* An order that takes away the right to go on acts when it arrives. One to go back further takes nothing from who goes
  * back. */
 static void check_held(struct cluster *cluster, unsigned plan, const struct cluster_agent *agent,
@@ -251,8 +260,8 @@ static void check_held(struct cluster *cluster, unsigned plan, const struct clus
     struct agent_core_look look;
     if (!agent_core_look(agent_driver_core(agent->driver), op->migration, &look))
         return;
-    bool stopped = zdm_fence_compare(&op->fence, &ear->stops[plan].fence) < 0 && ear->stops[plan].mode != look.mode;
-    bool turned = zdm_fence_compare(&op->fence, &ear->runs[plan].fence) < 0 && look.mode != ZDM_MODE_RUN;
+    bool stopped = is_newer(cluster, &ear->stops[plan], &op->fence) && ear->stops[plan].mode != look.mode;
+    bool turned = is_newer(cluster, &ear->runs[plan], &op->fence) && look.mode != ZDM_MODE_RUN;
     if (stopped || turned)
         cluster_fail(cluster, "agent %d began %s after a stop had arrived", agent->node, agent_run_name(op->run));
 }

@@ -127,8 +127,8 @@ static void hear(struct liar *liar, struct visitor *visitor, const struct zdm_re
 
 static void give_plan(struct liar *liar, struct visitor *visitor, const struct zdm_piece *wanted)
 {
-    for (unsigned i = 0; i < CLUSTER_PLANS; i++) {
-        const struct cluster_version *plan = &liar->cluster->plans[i].versions[0];
+    for (unsigned i = 0; i < CLUSTER_PLANS * CLUSTER_VERSIONS; i++) {
+        const struct cluster_version *plan = &liar->cluster->plans[i % CLUSTER_PLANS].versions[i / CLUSTER_PLANS];
         if (!zdm_hash_equal(&plan->plan->hash, &wanted->hash) || wanted->offset >= plan->bytes.len)
             continue;
         size_t left = plan->bytes.len - wanted->offset;
@@ -139,6 +139,7 @@ static void give_plan(struct liar *liar, struct visitor *visitor, const struct z
                                            .bytes = plan->bytes.data + wanted->offset,
                                            .n = left < ZDM_PIECE_MAX ? left : ZDM_PIECE_MAX};
         send(liar, visitor, &frame);
+        return; /* some were drawn alike */
     }
 }
 
@@ -229,10 +230,19 @@ static void add_undo_order(struct liar *liar, const struct zdm_plan *plan, struc
     zdm_buffer_fini(&body);
 }
 
+/* Any version that an operator ever signed and uploaded: the liar has them all. */
+static const struct zdm_plan *any_version(struct liar *liar)
+{
+    struct world *world = world_of(liar);
+    const struct cluster_plan *plan = &liar->cluster->plans[world_random(world) % CLUSTER_PLANS];
+    const struct cluster_version *version = &plan->versions[world_random(world) % CLUSTER_VERSIONS];
+    return version->asked ? version->plan : plan->plan;
+}
+
 static void invent(struct liar *liar, const struct visitor *visitor, struct zdm_directive *out)
 {
     struct world *world = world_of(liar);
-    const struct zdm_plan *plan = liar->cluster->plans[world_random(world) % CLUSTER_PLANS].plan;
+    const struct zdm_plan *plan = any_version(liar);
     *out = (struct zdm_directive){.plan_hash = plan->hash,
                                   .actor = liar->cluster->agents[visitor->shard].key.id,
                                   .goal_phase = (uint32_t)world_between(world, 0, (int64_t)plan->n_phases),

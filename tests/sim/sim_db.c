@@ -350,6 +350,14 @@ static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pe
     return AGENT_OK;
 }
 
+static void count_work(struct sim_db *db, const struct agent_op *op)
+{
+    enum zdm_action action = zdm_plan_step(op->plan, op->step)->action;
+    enum right right = right_for(op->run);
+    db->done[action] += right == RIGHT_FORWARD || right == RIGHT_PURGE || op->run == AGENT_RUN_STEP_DONE;
+    db->undone[action] += right == RIGHT_BACK;
+}
+
 static enum agent_outcome do_run(struct sim_db *db, const struct sim_pending *pending, struct agent_result *result)
 {
     const struct agent_op *op = &pending->op;
@@ -366,7 +374,7 @@ static enum agent_outcome do_run(struct sim_db *db, const struct sim_pending *pe
     }
     enum agent_outcome outcome = change(db, pending, journal, result);
     if (outcome == AGENT_OK && op->step != 0)
-        (right_for(op->run) == RIGHT_BACK ? db->undone : db->done)[zdm_plan_step(op->plan, op->step)->action]++;
+        count_work(db, op);
     if (outcome == AGENT_OK || outcome == AGENT_ALREADY)
         sim_journal_report(result, journal);
     return outcome;

@@ -43,8 +43,9 @@ void storm_draw(struct world *world, struct storm *storm)
     storm->second_percent = (unsigned)world_between(world, 0, 6);
     storm->lying = world_chance(world, 12);
     storm->database.leftover_percent = (unsigned)world_between(world, 0, 60);
-    /* Where a log or a shard falls back to what it was before an amendment, only people can say which plan holds. */
-    storm->amending = !storm->lying && storm->log_percent == 0 && storm->restore_percent == 0;
+    /* Where a log or a shard falls back to what it was before an amendment, only people can say which plan holds; so
+     * where a second coordinator goes on from a log that knows none. */
+    storm->amending = storm->log_percent == 0 && storm->restore_percent == 0;
 }
 
 static void people_act(struct cluster *cluster, bool meddle)
@@ -231,7 +232,7 @@ void storm_rage(struct cluster *cluster, const struct storm *storm)
         cluster->dbs[i].faults = storm->database;
     for (unsigned i = 0; i < CLUSTER_PLANS; i++)
         cluster->plans[i].back = world_chance(&cluster->world, 30);
-    cluster->amending = storm->amending && !cluster->two && !storm->long_silence;
+    cluster->amending = storm->amending && !cluster->two;
     if (storm->long_silence)
         cluster->dbs[0].faults = (struct sim_db_faults){.lock_percent = 100};
     while (cluster->world.now_ms < end && run_until(cluster, cluster->world.now_ms + FAULT_EVERY_MS)) {

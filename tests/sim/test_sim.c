@@ -25,6 +25,9 @@ struct totals {
     uint64_t crashes, cuts, partitions, batches, lost_answers, fenced, locks, retries, leftovers, finished_in_storm;
     uint64_t unknown_kept, unknown_lost, broken, full, echoes;
     uint64_t saw[SAW_SIGHTS]; /* seeds in which it was seen */
+    /* By action: steps of plans that were submitted, those of them that have a way back, and what was done of them. */
+    uint64_t planned[ZDM_ACTION_LAST + 1], returning[ZDM_ACTION_LAST + 1];
+    uint64_t done[ZDM_ACTION_LAST + 1], undone[ZDM_ACTION_LAST + 1];
 };
 
 static bool is_fill(const struct zdm_step *step)
@@ -65,6 +68,28 @@ static void check_end(struct cluster *cluster)
     cluster_check_log(cluster);
 }
 
+static void add_plan(struct totals *totals, const struct zdm_plan *plan)
+{
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        totals->planned[step->action]++;
+        totals->returning[step->action] += step->inverse != ZDM_INVERSE_NONE && step->inverse != ZDM_INVERSE_IMPOSSIBLE;
+    }
+}
+
+static void add_work(struct totals *totals, const struct cluster *cluster)
+{
+    for (unsigned i = 0; i < CLUSTER_PLANS; i++)
+        for (unsigned v = 0; v < CLUSTER_VERSIONS; v++)
+            if (cluster->plans[i].versions[v].asked)
+                add_plan(totals, cluster->plans[i].versions[v].plan);
+    for (unsigned i = 0; i < CLUSTER_SHARDS; i++)
+        for (size_t action = 0; action <= ZDM_ACTION_LAST; action++) {
+            totals->done[action] += cluster->dbs[i].done[action];
+            totals->undone[action] += cluster->dbs[i].undone[action];
+        }
+}
+
 static void add_totals(struct totals *totals, const struct cluster *cluster)
 {
     totals->crashes += cluster->crashes;
@@ -87,6 +112,7 @@ static void add_totals(struct totals *totals, const struct cluster *cluster)
         totals->echoes += cluster->seats[i].echoes;
     for (size_t i = 0; i < SAW_SIGHTS; i++)
         totals->saw[i] += cluster->saw[i];
+    add_work(totals, cluster);
 }
 
 /* Runs one seed; returns its digest. The failure, if any, is copied out. */
@@ -120,9 +146,21 @@ static uint64_t setting(const char *name, uint64_t otherwise)
     return text != NULL && text[0] != '\0' ? strtoull(text, NULL, 10) : otherwise;
 }
 
+/* Each kind of action that a plan has was done somewhere, and went back where it can. */
+static void check_work(const struct totals *totals)
+{
+    for (size_t i = 0; i <= ZDM_ACTION_LAST; i++) {
+        if (totals->planned[i] > 0 && totals->done[i] == 0)
+            fail_msg("%s was never done", zdm_action_name((enum zdm_action)i));
+        if (totals->returning[i] > 0 && totals->undone[i] == 0)
+            fail_msg("%s was never undone", zdm_action_name((enum zdm_action)i));
+    }
+}
+
 /* A run in which nothing went wrong proves nothing. */
 static void check_totals(const struct totals *totals, uint64_t n)
 {
+    check_work(totals);
     for (int i = 0; i < SAW_SIGHTS; i++)
         if (totals->saw[i] == 0)
             fail_msg("%s never happened", cluster_sight_name((enum cluster_sight)i));
@@ -164,6 +202,11 @@ static void every_seed_keeps_the_invariants_and_finishes_in_peace(void **state)
     for (int i = 0; i < SAW_SIGHTS; i++)
         print_message("%s %s: %llu", i > 0 ? "," : "", cluster_sight_name((enum cluster_sight)i),
                       (unsigned long long)totals.saw[i]);
+    print_message("; done and undone");
+    for (size_t i = 0; i <= ZDM_ACTION_LAST; i++)
+        if (totals.planned[i] > 0)
+            print_message(" %s %llu/%llu", zdm_action_name((enum zdm_action)i), (unsigned long long)totals.done[i],
+                          (unsigned long long)totals.undone[i]);
     print_message("\n");
     assert_int_equal(failed, 0);
     if (n < SEEDS)
