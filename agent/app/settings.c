@@ -194,16 +194,17 @@ enum zdm_code agent_settings_replicas(const struct agent_settings *settings, cha
     return ZDM_OK;
 }
 
-/* scheme://user:password@host: a colon before the '@' of the authority. */
+/* scheme://user:password@host: a colon before the '@' of the authority; in any of several. */
 static bool uri_has_password(const char *dsn)
 {
-    const char *authority = strstr(dsn, "://");
-    if (authority == NULL)
-        return false;
-    authority += 3;
-    size_t n = strcspn(authority, "/?#");
-    const char *at = memchr(authority, '@', n);
-    return at != NULL && memchr(authority, ':', (size_t)(at - authority)) != NULL;
+    for (const char *authority = dsn; (authority = strstr(authority, "://")) != NULL;) {
+        authority += 3;
+        size_t n = strcspn(authority, "/?#");
+        const char *at = memchr(authority, '@', n);
+        if (at != NULL && memchr(authority, ':', (size_t)(at - authority)) != NULL)
+            return true;
+    }
+    return false;
 }
 
 bool agent_dsn_has_password(const char *dsn)

@@ -28,6 +28,10 @@ static void passwords_in_connection_strings_are_found(void **state)
     assert_true(agent_dsn_has_password("postgresql://host/db?password=secret"));
     assert_false(agent_dsn_has_password("host=x user=me passfile=/etc/pass"));
     assert_false(agent_dsn_has_password("postgresql://me@host:5432/db"));
+    /* several, as in the setting for standbys */
+    assert_true(agent_dsn_has_password("postgresql://me@a/db,postgresql://me:secret@b/db"));
+    assert_true(agent_dsn_has_password("postgresql://me:a,b@host/db"));
+    assert_false(agent_dsn_has_password("postgresql://a:5432,postgresql://me@b:5433"));
     assert_false(agent_dsn_has_password("service=shop"));
     assert_false(agent_dsn_has_password("dbname=passwords"));
 }
