@@ -6,10 +6,11 @@
 
 #include "tests/attack/liar.h"
 
-static void offer_plan(struct liar *l, const char *migration, const struct zdm_hash *hash,
-                       const struct zdm_envelope *plan)
+static const char forged[] = "lying coordinator: plans unsigned, forged, changed, for others";
+
+void liar_offer_plan(struct liar *l, const char *class_name, const char *migration, const struct zdm_hash *hash,
+                     const struct zdm_envelope *plan)
 {
-    static const char class_name[] = "lying coordinator: plans unsigned, forged, changed, for others";
     const int64_t until = world_now() + 6000;
     struct zdm_directive d = liar_directive(l, ZDM_MODE_RUN, 1);
     unsigned asked = l->plans_asked;
@@ -45,24 +46,24 @@ void liar_plans(struct liar *l)
     struct zdm_envelope e;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         e = plan_as(evil, keys[i], &w->fleet, ZDM_SIGNED_PLAN);
-        offer_plan(l, "evil", &evil->plan->hash, &e);
+        liar_offer_plan(l, forged, "evil", &evil->plan->hash, &e);
         zdm_envelope_fini(&e);
     }
     e = plan_as(evil, &w->olga, &other, ZDM_SIGNED_PLAN);
-    offer_plan(l, "evil", &evil->plan->hash, &e);
+    liar_offer_plan(l, forged, "evil", &evil->plan->hash, &e);
     zdm_envelope_fini(&e);
     e = plan_as(evil, &w->olga, &w->fleet, ZDM_SIGNED_UNDO_ORDER);
-    offer_plan(l, "evil", &evil->plan->hash, &e);
+    liar_offer_plan(l, forged, "evil", &evil->plan->hash, &e);
     zdm_envelope_fini(&e);
     for (unsigned i = 0; i < 30; i++) {
         if (!zdm_envelope_copy(&e, &evil->envelope))
             world_fail("out of memory");
         e.bytes[world_below(w, (uint32_t)e.len)] ^= (uint8_t)(1u << world_below(w, 8));
-        offer_plan(l, "evil", &evil->plan->hash, &e);
+        liar_offer_plan(l, forged, "evil", &evil->plan->hash, &e);
         zdm_envelope_fini(&e);
     }
     /* Signed by the rules, but not for this shard, or not for this migration. */
-    offer_plan(l, "silver", &w->plans[PLAN_SILVER].plan->hash, &w->plans[PLAN_SILVER].envelope);
-    offer_plan(l, "wrong", &w->plans[PLAN_OTHER].plan->hash, &w->plans[PLAN_OTHER].envelope);
-    offer_plan(l, "evil", &evil->plan->hash, &w->plans[PLAN_SILVER].envelope);
+    liar_offer_plan(l, forged, "silver", &w->plans[PLAN_SILVER].plan->hash, &w->plans[PLAN_SILVER].envelope);
+    liar_offer_plan(l, forged, "wrong", &w->plans[PLAN_OTHER].plan->hash, &w->plans[PLAN_OTHER].envelope);
+    liar_offer_plan(l, forged, "evil", &evil->plan->hash, &w->plans[PLAN_SILVER].envelope);
 }

@@ -71,13 +71,15 @@ static void take_report(struct liar *l, const struct zdm_report *report)
     for (size_t i = 0; i < report->n_migrations; i++)
         if (strcmp(report->migrations[i].migration, "attack") == 0)
             l->heard = report->migrations[i];
+        else if (strcmp(report->migrations[i].migration, "kinds") == 0)
+            l->heard_kinds = report->migrations[i];
     (void)wire_seal(&l->wire, &ack);
 }
 
 static const struct zdm_envelope *plan_of(const struct liar *l, const struct zdm_hash *hash)
 {
-    for (size_t i = 0; i < PLAN_EVIL && l->served == NULL; i++)
-        if (zdm_hash_equal(&l->w->plans[i].plan->hash, hash))
+    for (size_t i = 0; i < PLANS && l->served == NULL; i++)
+        if (i != PLAN_EVIL && i != PLAN_AMENDED && zdm_hash_equal(&l->w->plans[i].plan->hash, hash))
             return &l->w->plans[i].envelope;
     return l->served != NULL ? l->served : &l->w->plans[PLAN_SILVER].envelope;
 }
@@ -333,11 +335,17 @@ void attack_agent(struct world *w, unsigned n_mutated, unsigned n_arbitrary)
     liar_begin(&l, w);
     run_to(&l, 3);
     run_other(&l);
+    liar_kinds(&l);
     world_keep_database(w);
+    run_to(&l, 3);
+    liar_amends(&l);
+    world_restore_database(w); /* without an order that reaches phase 4: that one may not change behind it */
+    liar_restart_agent(&l);
     run_to(&l, 3);
     liar_note(&l);
     liar_storm(&l, n_mutated, n_arbitrary);
     liar_plans(&l);
+    liar_hand_made(&l);
     liar_surveys(&l);
     liar_undo_orders(&l);
     liar_approvals(&l);

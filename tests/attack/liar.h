@@ -17,6 +17,7 @@ struct liar {
     struct zdm_id instance;     /* of that epoch */
     uint32_t attempt;
     struct zdm_migration_report heard; /* the agent's last word about PLAN_ATTACK */
+    struct zdm_migration_report heard_kinds;
     uint32_t heard_trust;
     struct zdm_envelope *recorded; /* every directive that was signed with the real key */
     size_t n_recorded, cap_recorded;
@@ -63,6 +64,15 @@ void liar_losses(struct liar *l);
 void liar_leftovers(struct liar *l);
 void liar_purge(struct liar *l);
 void liar_plans(struct liar *l);
+/* Orders the plan of that hash for that migration and serves this one; nothing may come of it. */
+void liar_offer_plan(struct liar *l, const char *class_name, const char *migration, const struct zdm_hash *hash,
+                     const struct zdm_envelope *plan);
+/* hand_made.c: plans that an operator signed and no compiler made */
+void liar_hand_made(struct liar *l);
+/* amends.c: other plans for a migration that is under way */
+void liar_amends(struct liar *l);
+/* kinds.c: PLAN_KINDS there, back, there, and to its end, as a control and for its statements */
+void liar_kinds(struct liar *l);
 /* surveys.c */
 void liar_surveys(struct liar *l);
 

@@ -104,41 +104,99 @@ const struct zdm_trust *world_trust(const struct world *w)
 
 /* ---- Plans ---- */
 
+#define ATTACK_BEGINS                                                                                                  \
+    "## Phase 1: Expand\n```sql\nALTER TABLE users ADD COLUMN full_name text;\n```\n"                                  \
+    "## Phase 2: Migrate\n```sql {name=fill}\n"                                                                        \
+    "UPDATE users SET full_name = upper(name) WHERE full_name IS NULL;\n```\n"                                         \
+    "```sql\nCREATE INDEX users_full_name ON users (full_name);\n```\n"                                                \
+    "## Phase 3: Switch\n```flag\nkey: users-full-name\nrollout: [100%]\nsoak: 0s\n```\n"
+
 static const char *const runbooks[PLANS] = {
-    [PLAN_ATTACK] = "---\nid: attack\nshards: tier=gold\ngrace: 72h\napprovals: {contract: 2}\n---\n# One way\n"
-                    "## Phase 1: Expand\n```sql\nALTER TABLE users ADD COLUMN full_name text;\n```\n"
-                    "## Phase 2: Migrate\n```sql {name=fill}\n"
-                    "UPDATE users SET full_name = upper(name) WHERE full_name IS NULL;\n```\n"
-                    "```sql\nCREATE INDEX users_full_name ON users (full_name);\n```\n"
-                    "## Phase 3: Switch\n```flag\nkey: users-full-name\nrollout: [100%]\nsoak: 0s\n```\n"
-                    "## Phase 4: Contract\n```sql\nALTER TABLE users DROP COLUMN name;\n```\n",
+    [PLAN_ATTACK] =
+        "---\nid: attack\nshards: tier=gold\ngrace: 72h\napprovals: {contract: 2}\n---\n# One way\n" ATTACK_BEGINS
+        "## Phase 4: Contract\n```sql\nALTER TABLE users DROP COLUMN name;\n```\n",
     [PLAN_OTHER] = "---\nid: other\nshards: tier=gold\n---\n# Another\n## Phase 1: Expand\n```sql\n"
                    "ALTER TABLE orders ADD COLUMN note text;\n```\n",
     [PLAN_SILVER] = "---\nid: silver\nshards: tier=silver\n---\n# For others\n## Phase 1: Expand\n```sql\n"
                     "ALTER TABLE users ADD COLUMN silver text;\n```\n",
     [PLAN_EVIL] = "---\nid: evil\nshards: tier=gold\n---\n# Of nobody\n## Phase 1: Expand\n```sql\n"
                   "ALTER TABLE users ADD COLUMN evil text;\n```\n",
+    [PLAN_KINDS] = "---\nid: kinds\nshards: tier=gold\ngrace: 72h\napprovals: {contract: 2}\n---\n# Of all kinds\n"
+                   "## Phase 1: Expand\n```sql\n"
+                   "CREATE TYPE mood AS ENUM ('glad');\n"
+                   "CREATE TABLE notes (id bigint PRIMARY KEY, item_id bigint REFERENCES items (id), mood mood);\n"
+                   "ALTER TYPE grade ADD VALUE 'c';\n"
+                   "ALTER TABLE items ADD COLUMN code uuid DEFAULT gen_random_uuid();\n"
+                   "ALTER TABLE items ADD CONSTRAINT positive CHECK (price > 0);\n"
+                   "ALTER TABLE items ADD CONSTRAINT items_name_key UNIQUE (name);\n"
+                   "ALTER TABLE items ADD CONSTRAINT items_shelf FOREIGN KEY (shelf_id) REFERENCES shelves (id);\n"
+                   "ALTER TABLE items ALTER label TYPE text;\n"
+                   "ALTER TABLE items ALTER price SET DEFAULT 5;\n"
+                   "ALTER TABLE items SET (fillfactor = 90);\n"
+                   "ALTER TABLE items ALTER label SET STATISTICS 200;\n"
+                   "ALTER TABLE items ALTER shelf_id DROP NOT NULL;\n"
+                   "COMMENT ON TABLE items IS 'things';\n"
+                   "COMMENT ON COLUMN items.code IS 'of the thing';\n"
+                   "CREATE TABLE log_2 (id bigint NOT NULL, at date NOT NULL);\n"
+                   "ALTER TABLE log ATTACH PARTITION log_2 FOR VALUES FROM ('2026-02-01') TO ('2026-03-01');\n"
+                   "CREATE INDEX log_id ON log (id);\n```\n"
+                   "## Phase 2: Migrate\n```sql\n"
+                   "REINDEX TABLE items;\n"
+                   "DELETE FROM trials WHERE done;\n"
+                   "ALTER TABLE shelves ADD PRIMARY KEY (place);\n```\n"
+                   "```sql {no-sync}\nUPDATE trials SET label = upper(label);\n```\n"
+                   "```wait\nfor: 1s\nuntil: SELECT count(*) > 0 FROM public.items\nevery: 1s\n```\n"
+                   "## Phase 3: Contract\n"
+                   "```sql {as-is lock=short}\nCREATE VIEW cheap AS SELECT id FROM items WHERE price < 3;\n```\n"
+                   "```sql {check}\nSELECT 1 WHERE to_regclass('public.cheap') IS NULL;\n```\n"
+                   "```sql {rollback}\nDROP VIEW public.cheap;\n```\n"
+                   "```sql {as-is lock=long}\nCREATE INDEX CONCURRENTLY items_hash ON items USING hash (label);\n```\n"
+                   "```sql {check}\nSELECT 1 WHERE to_regclass('public.items_hash') IS NULL;\n```\n"
+                   "```sql {rollback}\nDROP INDEX public.items_hash;\n```\n"
+                   "```sql\n"
+                   "ALTER TABLE items DROP CONSTRAINT sane;\n"
+                   "DROP INDEX items_price;\n"
+                   "DROP TABLE gone;\n"
+                   "ALTER TABLE log DETACH PARTITION log_1;\n```\n",
+    [PLAN_AMENDED] =
+        "---\nid: attack\nshards: tier=gold\ngrace: 72h\napprovals: {contract: 3}\n---\n# One way\n" ATTACK_BEGINS
+        "## Phase 4: Contract\n```sql\nALTER TABLE users DROP COLUMN name;\n```\n",
 };
 
-static void make_plan(struct world *w, struct signed_plan *out, const char *runbook)
+const char *world_runbook(enum plan_name name)
+{
+    return runbooks[name];
+}
+
+struct zdm_plan *world_compile(const char *runbook, struct zdm_buffer *out_notes)
 {
     struct zdm_notes *notes = NULL;
+    struct zdm_plan *plan = NULL;
     struct zdm_error err;
-    struct zdm_buffer body = ZDM_BUFFER_INIT;
-    if (zdm_runbook_compile("runbook.md", runbook, strlen(runbook), &out->plan, &notes, &err) != ZDM_OK)
+    if (zdm_runbook_compile("runbook.md", runbook, strlen(runbook), &plan, &notes, &err) != ZDM_OK)
         world_fail("%s", err.message);
-    if (out->plan == NULL)
-        world_fail("the runbook has errors: %s", notes->findings[0].message);
-    zdm_plan_encode(w->crypto, out->plan, &body);
-    out->envelope = world_sign(&w->olga, &w->fleet, ZDM_SIGNED_PLAN, &body);
-    zdm_notes_encode(notes, &out->notes);
+    for (size_t i = 0; plan == NULL && i < notes->n_findings; i++)
+        if (notes->findings[i].level == ZDM_LEVEL_ERROR)
+            world_fail("the runbook has errors: line %u: %s", notes->findings[i].line, notes->findings[i].message);
+    if (out_notes != NULL)
+        zdm_notes_encode(notes, out_notes);
     zdm_notes_free(notes);
+    return plan;
+}
+
+struct zdm_envelope world_sign_plan(const struct world *w, struct zdm_plan *plan)
+{
+    struct zdm_buffer body = ZDM_BUFFER_INIT;
+    zdm_plan_encode(w->crypto, plan, &body);
+    return world_sign(&w->olga, &w->fleet, ZDM_SIGNED_PLAN, &body);
 }
 
 void world_make_plans(struct world *w)
 {
-    for (size_t i = 0; i < PLANS; i++)
-        make_plan(w, &w->plans[i], runbooks[i]);
+    for (size_t i = 0; i < PLANS; i++) {
+        w->plans[i].plan = world_compile(runbooks[i], &w->plans[i].notes);
+        w->plans[i].envelope = world_sign_plan(w, w->plans[i].plan);
+    }
 }
 
 /* ---- Signed things ---- */

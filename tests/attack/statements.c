@@ -46,11 +46,11 @@ static const char *skip_literal(const char *text)
     return text;
 }
 
-/* Names that the agent derives: "~zdm_1a2b3c4d…" and zdm."f_1a2b3c4d_002_i". */
+/* Names that the agent derives: "~zdm_1a2b3c4d…", zdm."f_1a2b3c4d_002_i", "zdm_trash_1a2b3c4d", zdm."undo_1a2b3c4d". */
 static size_t made_up(const char *text)
 {
-    static const char *const prefixes[] = {"\"~zdm_", "\"f_"};
-    for (size_t i = 0; i < 2; i++) {
+    static const char *const prefixes[] = {"\"~zdm_", "\"f_", "\"zdm_trash_", "\"undo_"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++) {
         size_t n = strlen(prefixes[i]);
         if (strncmp(text, prefixes[i], n) != 0)
             continue;
@@ -68,7 +68,10 @@ static void normalise(const char *text, struct zdm_buffer *out)
         size_t name = made_up(text);
         const char *from = text;
         if (name > 0) {
-            zdm_buffer_puts(out, text[1] == '~' ? "\"~\"" : "\"f\"");
+            zdm_buffer_puts(out, text[1] == '~'   ? "\"~\""
+                                 : text[1] == 'z' ? "\"trash\""
+                                 : text[1] == 'u' ? "\"undo\""
+                                                  : "\"f\"");
             text += name;
         } else if (*text == '\'') {
             text = skip_literal(text);
@@ -146,14 +149,34 @@ static void put_derivation(struct zdm_buffer *out, const char *macro, const stru
     }
 }
 
+/* What a plan's ALTER TABLE does to its table, which a clone is tried with. */
+static void put_change(struct zdm_buffer *out, const struct zdm_step *step)
+{
+    char head[160];
+    int n = snprintf(head, sizeof head, "ALTER TABLE \"%s\".\"%s\" ", step->table.schema, step->table.name);
+    if (step->sql != NULL && strncmp(step->sql, head, (size_t)n) == 0)
+        put_choice(out, step->sql + n);
+}
+
 static void put_step(struct zdm_buffer *out, const char *macro, const struct zdm_step *step)
 {
     if (strcmp(macro, "sql") == 0) {
         put_choice(out, step->sql);
         put_choice(out, step->inverse_sql);
+        put_choice(out, step->proof_sql);
+        put_choice(out, step->wait != NULL ? step->wait->until : NULL);
     }
-    if (strcmp(macro, "table") == 0)
+    if (strcmp(macro, "change") == 0)
+        put_change(out, step);
+    if (strcmp(macro, "name") == 0)
+        put_column(out, step->table.name);
+    if (strcmp(macro, "schema") == 0)
+        put_column(out, step->table.schema);
+    if (strcmp(macro, "table") == 0) {
         put_table(out, &step->table);
+        for (size_t i = 0; i < step->n_others; i++)
+            put_table(out, &step->others[i]);
+    }
     if (strcmp(macro, "object") == 0)
         put_column(out, step->object);
     if (strcmp(macro, "column") == 0)
@@ -164,9 +187,9 @@ static void put_step(struct zdm_buffer *out, const char *macro, const struct zdm
 /* All that the plans which the agent was given say in this place. */
 static void put_macro(const struct world *w, struct zdm_buffer *out, const char *macro)
 {
-    static const enum plan_name given[] = {PLAN_ATTACK, PLAN_OTHER};
+    static const enum plan_name given[] = {PLAN_ATTACK, PLAN_OTHER, PLAN_KINDS, PLAN_AMENDED};
     zdm_buffer_puts(out, "(\001"); /* matches nothing */
-    for (size_t p = 0; p < 2; p++)
+    for (size_t p = 0; p < sizeof given / sizeof *given; p++)
         for (uint32_t o = 1; o <= zdm_plan_n_steps(w->plans[given[p]].plan); o++) {
             const struct zdm_step *step = zdm_plan_step(w->plans[given[p]].plan, o);
             if (step->action != ZDM_ACTION_GATE_FLAG)
@@ -288,9 +311,9 @@ static bool begins(const char *text, const char *with)
 
 static bool is_journal(const char *text)
 {
-    static const char *const tables[] = {"zdm.plan ",        "zdm.migration ",  "zdm.spent ",     "zdm.sync ",
-                                         "zdm.owned ",       "zdm.hidden ",     "zdm.walk_back ", "zdm.compared ",
-                                         "zdm.interrupted ", "zdm.index_scans "};
+    static const char *const tables[] = {"zdm.plan ",        "zdm.migration ",   "zdm.spent ",     "zdm.sync ",
+                                         "zdm.owned ",       "zdm.hidden ",      "zdm.walk_back ", "zdm.compared ",
+                                         "zdm.interrupted ", "zdm.index_scans ", "zdm.former "};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (begins(text, tables[i]))
             return true;
@@ -326,12 +349,15 @@ static bool makes_journal(const char *text)
 {
     static const char schema[] = "DO $$BEGIN IF to_regnamespace('?') IS NULL THEN CREATE SCHEMA zdm; END IF; END$$;";
     static const char *const parts[] = {"CREATE TABLE IF NOT EXISTS zdm.", "ALTER TABLE zdm.", "INSERT INTO zdm.meta "};
-    if (!begins(text, schema) && !begins(text, "CREATE TABLE IF NOT EXISTS zdm.compared "))
+    if (!begins(text, schema) && !begins(text, parts[0]) &&
+        !(begins(text, parts[1]) && strstr(text, " ADD COLUMN IF NOT EXISTS ") != NULL))
         return false;
     for (text += begins(text, schema) ? strlen(schema) : 0; *text != '\0';
          text += strcspn(text, ";") + (strchr(text, ';') != NULL)) {
         text += strspn(text, " ");
-        if (!begins(text, parts[0]) && !begins(text, parts[1]) && !begins(text, parts[2]))
+        size_t n = strcspn(text, ";");
+        bool adds = begins(text, parts[1]) && memmem(text, n, " ADD COLUMN IF NOT EXISTS ", 26) != NULL;
+        if (!begins(text, parts[0]) && !adds && !begins(text, parts[2]))
             return false;
     }
     return true;
@@ -367,6 +393,10 @@ static void try_foreign(void)
         "COMMIT; DROP TABLE users",
         "CREATE FUNCTION zdm.\"f\"() RETURNS int LANGUAGE sql AS '?'",
         "GRANT ALL ON SCHEMA zdm TO public",
+        "DROP TABLE \"public\".\"items\" RESTRICT; DROP SCHEMA IF EXISTS \"public\" RESTRICT",
+        "ALTER TABLE \"public\".\"items\" SET SCHEMA \"zdm\"",
+        "DELETE FROM \"public\".\"trials\" AS t WHERE (t.\"done\")",
+        "ALTER TABLE zdm.migration DROP COLUMN step; ALTER TABLE zdm.hidden ADD COLUMN IF NOT EXISTS scans bigint",
     };
     for (size_t i = 0; i < sizeof foreign / sizeof *foreign; i++)
         count_control("foreign statements that would be noticed", !is_known(foreign[i]), foreign[i]);

@@ -15,13 +15,15 @@
 #include "proto/trust_file.h"
 #include "tests/attack/wire.h"
 
-enum { APPROVERS = 5, ROOTS = 3, TRUST_VERSIONS = 3, PLANS = 4, PHASES = 5 };
+enum { APPROVERS = 5, ROOTS = 3, TRUST_VERSIONS = 3, PLANS = 6, PHASES = 5 };
 
 enum plan_name {
     PLAN_ATTACK, /* expand, migrate, switch, contract (2 approvals), purge; for tier=gold */
     PLAN_OTHER,  /* another of that shard: adds a column to another table */
     PLAN_SILVER, /* for tier=silver: shard-2, of which the attacker is the agent */
-    PLAN_EVIL    /* never sent as olga signed it: only with other signatures, and changed */
+    PLAN_EVIL,   /* never sent as olga signed it: only with other signatures, and changed */
+    PLAN_KINDS,  /* a step of most kinds, on tables of its own: expand, migrate, contract (2 approvals), purge */
+    PLAN_AMENDED /* PLAN_ATTACK with another contract phase, which asks for 3 approvals */
 };
 
 struct signed_plan {
@@ -86,6 +88,11 @@ char *world_fingerprint(struct world *w);
 /* ---- What people and others sign ---- */
 
 const struct zdm_trust *world_trust(const struct world *w);
+/* Compiles a runbook, for who changes the plan before it is signed. olga signs it, as it is at that moment. */
+struct zdm_plan *world_compile(const char *runbook, struct zdm_buffer *out_notes);
+const char *world_runbook(enum plan_name name);
+struct zdm_envelope world_sign_plan(const struct world *w, struct zdm_plan *plan);
+
 struct zdm_envelope world_sign(const struct zdm_signing_key *key, const struct zdm_id *fleet, enum zdm_signed_type type,
                                struct zdm_buffer *body);
 /* For PLAN_ATTACK, every shard, a day long, under the trust in force, with a new nonce. */
