@@ -6,9 +6,7 @@
 #include "agent/engine/postgresql/hidden.h"
 #include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/lift.h"
-#include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/looks.h"
-#include "agent/engine/postgresql/trash.h"
 #include "agent/engine/postgresql/trash.h"
 
 static const struct pgsql_action actions[] = {

@@ -179,6 +179,39 @@ enum zdm_code pgsql_look_nothing(struct pgsql_work *w, const struct pgsql_table 
     return ZDM_OK;
 }
 
+static bool is_about(const struct zdm_step *step, const struct zdm_table *table)
+{
+    for (size_t i = 0; i <= step->n_others; i++) {
+        const struct zdm_table *t = i < step->n_others ? &step->others[i] : &step->table;
+        if (t->name != NULL && strcmp(t->schema, table->schema) == 0 && strcmp(t->name, table->name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum zdm_code pgsql_created_is_gone(struct pgsql_work *w, bool *out, struct zdm_error *err)
+{
+    bool own = w->step->action == ZDM_ACTION_CREATE_TABLE || w->step->action == ZDM_ACTION_HIDE_TABLE ||
+               w->step->action == ZDM_ACTION_PURGE_TABLE;
+    *out = false;
+    for (uint32_t o = 1; !own && !*out && o < w->step->ordinal; o++) {
+        const struct zdm_step *create = zdm_plan_step(w->op->plan, o);
+        if (create->action != ZDM_ACTION_CREATE_TABLE || !is_about(w->step, &create->table)) {
+            continue;
+        }
+        ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+        const char *params[] = {create->table.schema, create->table.name};
+        enum zdm_code code =
+            pgsql_query(w->s, "SELECT to_regclass(format('%I.%I', $1::text, $2::text)) IS NULL", 2, params, &res, err);
+        if (code != ZDM_OK) {
+            return code;
+        }
+        *out = pgsql_true(res, 0, 0);
+    }
+    return ZDM_OK;
+}
+
 enum zdm_code pgsql_look(struct pgsql_work *w, enum agent_proof *out_proof, struct zdm_error *err)
 {
     const struct pgsql_action *action = pgsql_action_of(w->step);
@@ -187,7 +220,15 @@ enum zdm_code pgsql_look(struct pgsql_work *w, enum agent_proof *out_proof, stru
     if (action == NULL || action->look == NULL) {
         return zdm_error_set(err, ZDM_UNSUPPORTED, "step %s is of a kind that this release does not know", w->step->id);
     }
-    enum zdm_code code = action->of_table ? pgsql_table_find(w->s, &w->step->table, &table, err) : ZDM_OK;
+    bool gone = false;
+    enum zdm_code code = pgsql_created_is_gone(w, &gone, err);
+    if (code == ZDM_OK && gone) {
+        *out_proof = AGENT_PROOF_NOT_DONE;
+        return ZDM_OK;
+    }
+    if (code == ZDM_OK && action->of_table) {
+        code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    }
     if (code == ZDM_OK) {
         code = action->look(w, action->of_table ? &table : NULL, &proof, err);
     }

@@ -20,6 +20,9 @@
 enum zdm_code pgsql_query_as_plan(struct pgsql_work *w, const char *sql, PGresult **out,
                                   struct zdm_error *err) ZDM_CHECKED;
 enum agent_proof pgsql_done_if(bool done);
+/* Is a table that the step is about one which an earlier step of the plan creates, and not there (any more)? Then
+ * nothing of the step is there either: it went out of sight with its table. */
+enum zdm_code pgsql_created_is_gone(struct pgsql_work *w, bool *out, struct zdm_error *err) ZDM_CHECKED;
 /* FOREIGN, and the error that says what of the table is in the way. table NULL: the name says all. */
 enum zdm_code pgsql_look_foreign(enum agent_proof *out_proof, const struct pgsql_table *table, const char *what,
                                  const char *name, struct zdm_error *err);

@@ -134,7 +134,14 @@ enum zdm_code pgsql_look_back(struct pgsql_work *w, struct zdm_error *err)
     if (action->look_back == NULL) {
         return pgsql_answer_back(w, true, AGENT_RUN_NONE);
     }
-    enum zdm_code code = action->of_table ? pgsql_table_find(w->s, &w->step->table, &table, err) : ZDM_OK;
+    bool gone = false;
+    enum zdm_code code = pgsql_created_is_gone(w, &gone, err);
+    if (code == ZDM_OK && gone) {
+        return pgsql_answer_back(w, true, AGENT_RUN_NONE);
+    }
+    if (code == ZDM_OK && action->of_table) {
+        code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    }
     return code == ZDM_OK ? action->look_back(w, action->of_table ? &table : NULL, err) : code;
 }
 

@@ -858,6 +858,31 @@ static void created_table_belongs_to_the_applications_owner(void **state)
     assert_string_equal(rig_app_fails(r, "SELECT * FROM notes"), "42P01");
 }
 
+static const struct kind created_and_constrained = {
+    .setup = USERS,
+    .table = "notes",
+    .steps = {{.action = ZDM_ACTION_CREATE_TABLE,
+               .sql = "CREATE TABLE \"public\".\"notes\" (id int)",
+               .inverse = ZDM_INVERSE_HIDE},
+              {.action = ZDM_ACTION_ADD_CHECK,
+               .object = "notes_id_check",
+               .sql = "ALTER TABLE \"public\".\"notes\" ADD CONSTRAINT \"notes_id_check\" CHECK (id > 0) NOT VALID",
+               .inverse = ZDM_INVERSE_SQL,
+               .inverse_sql = "ALTER TABLE \"public\".\"notes\" DROP CONSTRAINT IF EXISTS \"notes_id_check\""}}};
+
+/* As a restart finds it in the middle of a rollback: the walk begins again above what was undone. */
+static void what_stood_on_a_created_table_went_with_it(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, USERS);
+    plan(r, &created_and_constrained);
+    forward(r, &created_and_constrained, 1);
+    rig_undo(r, 2);
+    rig_undo(r, 1);
+    rig_back(r, 2, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    rig_inspect(r, 2, AGENT_PROOF_NOT_DONE);
+}
+
 static void wait_gate(struct rig *r, int64_t for_ms, const char *until, int64_t limit_ms)
 {
     rig_plan(r, "users", 1);
@@ -944,6 +969,7 @@ int main(void)
         RIG_TEST(test_comment_column),
         RIG_TEST(test_comment_constraint),
         RIG_TEST(test_comment_index),
+        RIG_TEST(what_stood_on_a_created_table_went_with_it),
         RIG_TEST(test_create_table),
         RIG_TEST(test_table_of_somebody),
         RIG_TEST(test_create_type),
