@@ -479,6 +479,8 @@ bool rig_answer(struct rig *rig)
     free(result.cursor);
     free(result.bound);
     free(result.hidden);
+    free(result.interrupted);
+    free(result.compared);
     free(row.cursor);
     free(row.bound);
     return true;

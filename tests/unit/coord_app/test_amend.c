@@ -119,6 +119,7 @@ static void what_cannot_be_amended_is_refused_and_nobody_is_told(void **state)
     assert_false(take(s.agent, ZDM_FRAME_ORDERS, &frame));
     expect_ok(ask_verb(s.ann, ZDM_VERB_ADVANCE, NULL));
     assert_true(take(s.agent, ZDM_FRAME_ORDERS, &frame)); /* phase 2: let in */
+    zdm_frame_fini(&frame);
     expect_refusal(amend_to(s.ann, ASKS_FOR_APPROVAL), ZDM_REFUSED, "phase 2");
     assert_false(take(s.agent, ZDM_FRAME_ORDERS, &frame));
     close_scene(&s);
