@@ -72,11 +72,14 @@ static void tell_waiting(const struct teller *t, const struct zdm_migration_repo
                                         [ZDM_WAIT_LEASE] = "waiting for the coordinator",
                                         [ZDM_WAIT_PLAN] = "fetching the plan",
                                         [ZDM_WAIT_APPROVALS] = "waiting for approvals",
-                                        [ZDM_WAIT_GRACE] = "waiting for the grace period"};
-    enum zdm_log_level level = m->wait == ZDM_WAIT_PLAN ? ZDM_LOG_INFO : ZDM_LOG_WARN;
+                                        [ZDM_WAIT_GRACE] = "waiting for the grace period",
+                                        [ZDM_WAIT_GATE] = "waiting as the plan says"};
+    _Static_assert(sizeof texts / sizeof *texts == ZDM_WAIT_LAST + 1, "every wait has its words");
+    bool planned = m->wait == ZDM_WAIT_PLAN || m->wait == ZDM_WAIT_GATE;
+    enum zdm_log_level level = planned ? ZDM_LOG_INFO : ZDM_LOG_WARN;
     if (m->wait == ZDM_WAIT_LOCK)
         tell(t, level, texts[m->wait], m->migration, "held_by", m->blocked_by);
-    else if (m->wait == ZDM_WAIT_APPROVALS || m->wait == ZDM_WAIT_GRACE)
+    else if (m->wait == ZDM_WAIT_APPROVALS || m->wait == ZDM_WAIT_GRACE || m->wait == ZDM_WAIT_GATE)
         tell(t, level, texts[m->wait], m->migration, "reason", m->blocked_by);
     else if (m->wait == ZDM_WAIT_THROTTLE)
         tell(t, level, texts[m->wait], m->migration, "signal", m->throttled_by);

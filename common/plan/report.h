@@ -38,6 +38,8 @@ enum zdm_wait {
     ZDM_WAIT_GATE = 8       /* a wait of the plan: blocked_by says until when, or for what */
 };
 
+enum { ZDM_WAIT_LAST = ZDM_WAIT_GATE };
+
 enum zdm_signal_state { ZDM_SIGNAL_OK = 1, ZDM_SIGNAL_BAD = 2, ZDM_SIGNAL_STALE = 3 };
 
 /* One thing that the pacing listens to: "replica_lag", value and limit in the unit that the name ends with (ms). */
