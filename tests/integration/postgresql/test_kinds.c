@@ -138,6 +138,7 @@ static void there_and_back(struct rig *r, const struct kind *k)
         rig_inspect(r, last, AGENT_PROOF_FOREIGN);
         rig_refused(r, run_of(&k->steps[last - 1]), last, "was not made by this migration");
         assert_int_equal(r->journal_step, last);
+        free(before);
         return;
     }
     if (k->locked != NULL) {
