@@ -367,7 +367,7 @@ enum agent_brake agent_braked(const struct agent_core *core, char text[64])
         if (s->state == ZDM_SIGNAL_BAD)
             snprintf(text, 64, "%s %lld > %lld for %lld s", s->name, (long long)s->value, (long long)s->limit, since);
         else if (s->state == ZDM_SIGNAL_STALE)
-            snprintf(text, 64, "%s is stale for %lld s", s->name, since);
+            snprintf(text, 64, "%.30s is stale for %lld s", s->name, since);
         else
             continue;
         return AGENT_BRAKE_ON;

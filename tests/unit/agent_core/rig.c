@@ -242,6 +242,13 @@ void rig_link(struct rig *rig, bool up)
     simple_input(rig, up ? AGENT_IN_LINK_UP : AGENT_IN_LINK_DOWN);
 }
 
+void rig_replace_agent(struct rig *rig)
+{
+    agent_core_free(rig->core);
+    rig->core = agent_core_new(&rig->config);
+    rig->n_ops = 0;
+}
+
 void rig_wait(struct rig *rig, int64_t ms)
 {
     rig->now_ms += ms;
@@ -318,6 +325,30 @@ void rig_run(struct rig *rig, int64_t ms)
     if (rig->now_ms < end)
         rig->now_ms = end;
     simple_input(rig, AGENT_IN_TICK);
+}
+
+void rig_restart(struct rig *rig)
+{
+    rig_replace_agent(rig);
+    rig_started(rig);
+    rig_link(rig, true);
+    rig_run(rig, 1000);
+}
+
+void rig_until(struct rig *rig, enum agent_run run)
+{
+    while (rig->runs[run] == 0)
+        if (!rig_answer(rig))
+            rig_wait(rig, 10);
+}
+
+void rig_fail_once(struct rig *rig, enum agent_run run, enum zdm_code code)
+{
+    rig->fault.kind = AGENT_OP_RUN;
+    rig->fault.run = run;
+    rig->fault.outcome = AGENT_FAIL;
+    rig->fault.code = code;
+    rig->fault.times = 1;
 }
 
 void rig_ready(struct rig *rig, enum zdm_mode mode, uint32_t goal)

@@ -138,6 +138,14 @@ void rig_amended_ready(struct rig *rig);
 bool rig_answer(struct rig *rig);
 /* Answers everything and turns the clock to each wake-up until `ms` have passed. */
 void rig_run(struct rig *rig, int64_t ms);
+/* Another process, which knows nothing and has not begun; what was in flight is lost. */
+void rig_replace_agent(struct rig *rig);
+/* The same, and it is started, linked and idle: it asks for its orders. */
+void rig_restart(struct rig *rig);
+/* Answers and waits until work of this kind was carried out. */
+void rig_until(struct rig *rig, enum agent_run run);
+/* The next run of this kind is refused by the database. */
+void rig_fail_once(struct rig *rig, enum agent_run run, enum zdm_code code);
 /* Started, linked, leased, the plan stored and the order (1, 1, mode, goal) accepted, nothing in flight but work. */
 void rig_ready(struct rig *rig, enum zdm_mode mode, uint32_t goal);
 

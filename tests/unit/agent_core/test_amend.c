@@ -127,9 +127,7 @@ static void a_crash_between_storing_and_accepting_leaves_the_old_plan_standing(v
     rig_answer(rig);
     assert_int_equal(rig->ops[0].kind, AGENT_OP_ACCEPT);
     assert_true(rig->ops[0].amends);
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
+    rig_replace_agent(rig);
     rig_started(rig);
     rig_link(rig, true);
     rig_run(rig, 5000);
@@ -167,11 +165,7 @@ static void a_stopped_shard_takes_it_and_works_only_for_a_higher_attempt(void **
 {
     (void)state;
     struct rig *rig = rig_amended(3);
-    rig->fault.kind = AGENT_OP_RUN;
-    rig->fault.run = AGENT_RUN_INDEX_BUILD;
-    rig->fault.outcome = AGENT_FAIL;
-    rig->fault.code = ZDM_DATABASE;
-    rig->fault.times = 1;
+    rig_fail_once(rig, AGENT_RUN_INDEX_BUILD, ZDM_DATABASE);
     rig_ready(rig, ZDM_MODE_RUN, 2);
     rig_run(rig, 60000);
     assert_int_equal(rig_look(rig).state, ZDM_AGENT_STOPPED);
@@ -355,11 +349,7 @@ static void a_wait_that_failed_stops_the_shard(void **state)
     (void)state;
     struct rig *rig = rig_new();
     (void)replace(rig, ZDM_STEP_GATE, ZDM_ACTION_GATE_WAIT);
-    rig->fault.kind = AGENT_OP_RUN;
-    rig->fault.run = AGENT_RUN_WAIT;
-    rig->fault.outcome = AGENT_FAIL;
-    rig->fault.code = ZDM_TIMEOUT;
-    rig->fault.times = 1;
+    rig_fail_once(rig, AGENT_RUN_WAIT, ZDM_TIMEOUT);
     rig_ready(rig, ZDM_MODE_RUN, 2);
     rig_run(rig, 60000);
     assert_int_equal(rig_look(rig).state, ZDM_AGENT_STOPPED);
@@ -451,12 +441,7 @@ static void what_does_something_else_the_second_time_is_not_repeated_unasked(voi
             rig_run(rig, 60000);
         }
         rig->done[STEP_INDEX] = rig->done[STEP_VALIDATE] = false;
-        agent_core_free(rig->core);
-        rig->core = agent_core_new(&rig->config);
-        rig->n_ops = 0;
-        rig_started(rig);
-        rig_link(rig, true);
-        rig_run(rig, 1000);
+        rig_restart(rig);
         send(rig, 1, ZDM_MODE_RUN, 2, OLD);
         rig_run(rig, 60000);
         assert_int_equal(rig_look(rig).state, repeats ? ZDM_AGENT_RESTING : ZDM_AGENT_UNSURE);

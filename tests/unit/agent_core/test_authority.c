@@ -292,12 +292,7 @@ static void mode_purge_waits_for_its_time_and_goes_on_after_a_restart_without_ne
     struct rig *rig = *state;
     roll_back_and_order_the_purge(rig, false);
     assert_waits(rig, ZDM_WAIT_GRACE, "grace 72h");
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
-    rig_started(rig);
-    rig_link(rig, true);
-    rig_run(rig, 1000);
+    rig_restart(rig);
     order(rig, 3, ZDM_MODE_PURGE, 0, 1);
     rig_run(rig, 5000);
     assert_waits(rig, ZDM_WAIT_GRACE, "grace 72h");

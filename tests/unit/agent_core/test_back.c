@@ -182,12 +182,7 @@ static void restart_at_any_moment_ends_at_the_same_place(void **state)
             for (int i = 0; i < moment; i++)
                 if (!rig_answer(rig))
                     rig_wait(rig, 50);
-            agent_core_free(rig->core);
-            rig->core = agent_core_new(&rig->config);
-            rig->n_ops = 0;
-            rig_started(rig);
-            rig_link(rig, true);
-            rig_run(rig, 1000);
+            rig_restart(rig);
             order(rig, 2, ZDM_MODE_UNDO, to, 2);
             rig_run(rig, 60000);
             assert_undone(rig, to);
@@ -202,15 +197,8 @@ static void restarted_shard_says_where_it_is_before_it_goes_on_back(void **state
 {
     struct rig *rig = *state;
     go_back(rig, 4, 0, 1);
-    while (rig->runs[AGENT_RUN_INDEX_DROP] == 0)
-        if (!rig_answer(rig))
-            rig_wait(rig, 10);
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
-    rig_started(rig);
-    rig_link(rig, true);
-    rig_run(rig, 1000);
+    rig_until(rig, AGENT_RUN_INDEX_DROP);
+    rig_restart(rig);
     assert_false(rig_said(rig)->proven);
     unsigned back = rig->runs[AGENT_RUN_STEP_BACK];
     order(rig, 2, ZDM_MODE_UNDO, 0, 2);
@@ -223,29 +211,15 @@ static void restarted_shard_says_where_it_is_before_it_goes_on_back(void **state
     assert_undone(rig, 0);
 }
 
-static void start_again(struct rig *rig)
-{
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
-    rig_started(rig);
-    rig_link(rig, true);
-    rig_run(rig, 1000);
-}
-
 /* `retry --forward` needs to know where the shard stands, also when the process that went back is gone. */
 static void restarted_shard_that_had_stopped_says_where_it_is_and_why(void **state)
 {
     struct rig *rig = *state;
-    rig->fault.kind = AGENT_OP_RUN;
-    rig->fault.run = AGENT_RUN_INDEX_DROP;
-    rig->fault.outcome = AGENT_FAIL;
-    rig->fault.code = ZDM_REFUSED;
-    rig->fault.times = 1;
+    rig_fail_once(rig, AGENT_RUN_INDEX_DROP, ZDM_REFUSED);
     go_back(rig, 4, 0, 1);
     rig_run(rig, 60000);
     assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
-    start_again(rig);
+    rig_restart(rig);
     assert_false(rig_said(rig)->proven);
     unsigned runs = rig->runs[AGENT_RUN_INDEX_DROP];
     order(rig, 2, ZDM_MODE_UNDO, 0, 2);
@@ -264,16 +238,12 @@ static void restarted_shard_that_had_stopped_says_where_it_is_and_why(void **sta
 static void stopped_shard_in_which_something_vanished_says_so_and_does_nothing(void **state)
 {
     struct rig *rig = *state;
-    rig->fault.kind = AGENT_OP_RUN;
-    rig->fault.run = AGENT_RUN_INDEX_BUILD;
-    rig->fault.outcome = AGENT_FAIL;
-    rig->fault.code = ZDM_REFUSED;
-    rig->fault.times = 1;
+    rig_fail_once(rig, AGENT_RUN_INDEX_BUILD, ZDM_REFUSED);
     rig_ready(rig, ZDM_MODE_RUN, 2);
     rig_run(rig, 60000);
     assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
     rig->done[STEP_SYNC] = false;
-    start_again(rig);
+    rig_restart(rig);
     order(rig, 1, ZDM_MODE_RUN, 2, 1);
     unsigned back = rig->runs[AGENT_RUN_STEP_BACK];
     rig_run(rig, 60000);
@@ -289,16 +259,14 @@ static void remark_of_a_rollback_survives_a_restart(void **state)
     struct rig *rig = *state;
     rig->remark = "name_short stays NOT VALID";
     go_back(rig, 4, 0, 1);
-    while (rig->runs[AGENT_RUN_INDEX_DROP] == 0)
-        if (!rig_answer(rig))
-            rig_wait(rig, 10);
+    rig_until(rig, AGENT_RUN_INDEX_DROP);
     rig->row_remark = "name_short stays NOT VALID";
-    start_again(rig);
+    rig_restart(rig);
     order(rig, 2, ZDM_MODE_UNDO, 0, 2);
     rig_run(rig, 60000);
     assert_undone(rig, 0);
     assert_string_equal(rig_said(rig)->remark, "name_short stays NOT VALID");
-    start_again(rig);
+    rig_restart(rig);
     order(rig, 2, ZDM_MODE_UNDO, 0, 2);
     rig_run(rig, 60000);
     assert_string_equal(rig_said(rig)->remark, "name_short stays NOT VALID");
@@ -383,9 +351,7 @@ static void pause_holds_the_way_back_and_resume_goes_on_with_the_same_order(void
 {
     struct rig *rig = *state;
     go_back(rig, 4, 0, 1);
-    while (rig->runs[AGENT_RUN_INDEX_DROP] == 0)
-        if (!rig_answer(rig))
-            rig_wait(rig, 10);
+    rig_until(rig, AGENT_RUN_INDEX_DROP);
     order(rig, 3, ZDM_MODE_PAUSE, 0, 2);
     rig_run(rig, 5000);
     assert_int_equal(rig_look(rig).state, ZDM_AGENT_PAUSED);
@@ -487,11 +453,7 @@ static void failure_on_the_way_back_is_durable_until_a_higher_attempt(void **sta
 {
     struct rig *rig = *state;
     go_back(rig, 4, 0, 1);
-    rig->fault.kind = AGENT_OP_RUN;
-    rig->fault.run = AGENT_RUN_UNHIDE;
-    rig->fault.outcome = AGENT_FAIL;
-    rig->fault.code = ZDM_DATABASE;
-    rig->fault.times = 1;
+    rig_fail_once(rig, AGENT_RUN_UNHIDE, ZDM_DATABASE);
     rig_run(rig, 10000);
     assert_int_equal(rig_look(rig).state, ZDM_AGENT_STOPPED);
     assert_int_equal(rig->row_failed_attempt, 2);
@@ -507,9 +469,7 @@ static void second_order_that_goes_less_far_finds_what_the_first_took_away(void 
 {
     struct rig *rig = *state;
     go_back(rig, 4, 0, 1);
-    while (rig->runs[AGENT_RUN_UNDO_SYNC] == 0)
-        if (!rig_answer(rig))
-            rig_wait(rig, 10);
+    rig_until(rig, AGENT_RUN_UNDO_SYNC);
     rig->fault.kind = AGENT_OP_INSPECT;
     rig->fault.outcome = AGENT_FAIL;
     rig->fault.code = ZDM_DATABASE;
@@ -566,9 +526,7 @@ static void rollback_that_has_begun_is_not_ended_by_the_expiry_of_its_order(void
 {
     struct rig *rig = *state;
     go_back(rig, 4, 0, 1);
-    while (rig->runs[AGENT_RUN_UNHIDE] == 0)
-        if (!rig_answer(rig))
-            rig_wait(rig, 10);
+    rig_until(rig, AGENT_RUN_UNHIDE);
     rig->fault.kind = AGENT_OP_RUN;
     rig->fault.run = AGENT_RUN_UNDO_SYNC;
     rig->fault.outcome = AGENT_LOCK;
@@ -667,7 +625,7 @@ static void way_back_after_a_switch_without_steps_needs_approvals(void **state)
     rig_ready(rig, ZDM_MODE_RUN, 3);
     rig_run(rig, 60000);
     assert_int_equal(rig->row_step, STEP_FLAG);
-    start_again(rig);
+    rig_restart(rig);
     rig_undo(rig, 0, 1);
     order(rig, 2, ZDM_MODE_UNDO, 0, 2);
     rig_run(rig, 5000);
@@ -687,7 +645,7 @@ static void rollback_takes_back_that_a_switch_was_entered(void **state)
     order(rig, 2, ZDM_MODE_UNDO, 2, 2);
     rig_run(rig, 60000);
     assert_undone(rig, 2);
-    start_again(rig);
+    rig_restart(rig);
     order(rig, 3, ZDM_MODE_PAUSE, 2, 2);
     rig_undo(rig, 0, 2);
     order(rig, 4, ZDM_MODE_UNDO, 0, 3);

@@ -65,16 +65,6 @@ static void assert_waits_for_the_lease(struct rig *rig)
     assert_int_equal(rig_said(rig)->wait, ZDM_WAIT_LEASE);
 }
 
-static void restart(struct rig *rig)
-{
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
-    rig_started(rig);
-    rig_link(rig, true);
-    rig_run(rig, 1000);
-}
-
 /* ---- Not heard for half a minute ---- */
 
 static void destructive_step_of_a_phase_that_was_entered_waits_for_a_fresh_lease_too(void **state)
@@ -190,9 +180,7 @@ static void without_a_trust_file_a_rollback_waits_and_does_not_fail(void **state
     struct rig *rig = *state;
     rig_ready(rig, ZDM_MODE_RUN, 2);
     rig_run(rig, 60000);
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
+    rig_replace_agent(rig);
     rig_input(rig, &(struct agent_input){.kind = AGENT_IN_STARTED});
     rig_link(rig, true);
     rig_run(rig, 1000);
@@ -259,7 +247,7 @@ static void shard_that_is_paused_half_way_back_is_not_taken_for_a_loss_after_a_r
     run_until(rig, AGENT_RUN_INDEX_DROP);
     order(rig, 3, ZDM_MODE_PAUSE, 0, 2);
     rig_run(rig, 5000);
-    restart(rig);
+    rig_restart(rig);
     order(rig, 3, ZDM_MODE_PAUSE, 0, 2);
     rig_run(rig, 20000);
     assert_int_equal(rig_said(rig)->state, ZDM_AGENT_PAUSED);

@@ -80,9 +80,7 @@ static void restarted_agent_asks_until_its_order_is_repeated(void **state)
     rig->rows = 100000;
     rig_ready(rig, ZDM_MODE_RUN, 2);
     rig_run(rig, 2000);
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
+    rig_replace_agent(rig);
     unsigned before = rig->runs[AGENT_RUN_BATCH];
     rig_started(rig);
     rig_link(rig, true);
@@ -130,9 +128,7 @@ static void order_that_came_while_blind_is_judged_by_the_journal(void **state)
 {
     (void)state;
     struct rig *rig = rig_at_two_five();
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
+    rig_replace_agent(rig);
     rig->up = false;
     rig_started(rig);
     rig_link(rig, true);

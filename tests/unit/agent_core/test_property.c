@@ -216,9 +216,7 @@ static void restart_database(struct rig *rig)
 
 static void restart_agent(struct rig *rig)
 {
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
+    rig_replace_agent(rig);
     world->confirmed = false;
     world->lease_until = 0;
     rig_started(rig);

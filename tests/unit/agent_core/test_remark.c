@@ -87,11 +87,7 @@ static void interrupted_sync_is_told_until_a_comparison_has_been_through(void **
 static void order_of_the_same_attempt_keeps_why_it_stopped(void **state)
 {
     struct rig *rig = *state;
-    rig->fault.kind = AGENT_OP_RUN;
-    rig->fault.run = AGENT_RUN_INDEX_BUILD;
-    rig->fault.outcome = AGENT_FAIL;
-    rig->fault.code = ZDM_DATABASE;
-    rig->fault.times = 1;
+    rig_fail_once(rig, AGENT_RUN_INDEX_BUILD, ZDM_DATABASE);
     rig_ready(rig, ZDM_MODE_RUN, 2);
     rig_run(rig, 60000);
     assert_int_equal(rig_look(rig).state, ZDM_AGENT_STOPPED);

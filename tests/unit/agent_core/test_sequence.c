@@ -277,9 +277,7 @@ static void work_and_restart(struct rig *rig)
     rig_ready(rig, ZDM_MODE_RUN, 2);
     rig_run(rig, 60000);
     assert_int_equal(rig_look(rig).proven_phase, 2);
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig->n_ops = 0;
+    rig_replace_agent(rig);
     rig_started(rig);
     rig_answer(rig);
     rig_link(rig, true);

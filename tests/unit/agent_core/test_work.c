@@ -145,11 +145,7 @@ static void every_state_is_reached(void **state)
 static void failure_is_journalled_and_only_a_higher_attempt_goes_on(void **state)
 {
     struct rig *rig = *state;
-    rig->fault.kind = AGENT_OP_RUN;
-    rig->fault.run = AGENT_RUN_DDL;
-    rig->fault.outcome = AGENT_FAIL;
-    rig->fault.code = ZDM_DATABASE;
-    rig->fault.times = 1;
+    rig_fail_once(rig, AGENT_RUN_DDL, ZDM_DATABASE);
     rig_ready(rig, ZDM_MODE_RUN, 1);
     rig_run(rig, 3000);
     assert_int_equal(state_of(rig), ZDM_AGENT_STOPPED);
@@ -169,18 +165,10 @@ static void failure_is_journalled_and_only_a_higher_attempt_goes_on(void **state
 static void failure_outlives_a_restart_of_the_agent(void **state)
 {
     struct rig *rig = *state;
-    rig->fault.kind = AGENT_OP_RUN;
-    rig->fault.run = AGENT_RUN_DDL;
-    rig->fault.outcome = AGENT_FAIL;
-    rig->fault.code = ZDM_DATABASE;
-    rig->fault.times = 1;
+    rig_fail_once(rig, AGENT_RUN_DDL, ZDM_DATABASE);
     rig_ready(rig, ZDM_MODE_RUN, 1);
     rig_run(rig, 3000);
-    agent_core_free(rig->core);
-    rig->core = agent_core_new(&rig->config);
-    rig_started(rig);
-    rig_link(rig, true);
-    rig_run(rig, 1000);
+    rig_restart(rig);
     assert_int_equal(state_of(rig), ZDM_AGENT_ASKING);
     order(rig, 1, ZDM_MODE_RUN, 1, 1);
     rig_run(rig, 3000);

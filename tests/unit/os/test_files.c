@@ -228,7 +228,7 @@ static void a_public_key_is_read_as_a_line_or_bare(void **state)
     const char bare[] = "0Eqyc0K7SrOhNo69RhXk5tAiSrcaAWuvhSCjMsl3hzc";
     struct zdm_hash key, other;
     struct zdm_error err;
-    char line[128], comment[4];
+    char line[160], comment[4];
     (void)state;
     assert_int_equal(zdm_public_key_parse(bare, &key, NULL, 0, &err), ZDM_OK);
     snprintf(line, sizeof line, "zdm-public-key-v1 %s long comment\n", bare);
