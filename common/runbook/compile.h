@@ -10,8 +10,8 @@
  *   update.c, where.c, fill.c, delete.c, check.c  the kinds -> struct rb_step; those of the schema: see ddl.h
  *   as_is.c, wait.c  statements as they are written, and waits
  *   refuse.c, recipes.c, proof.c  every other statement: why not, and what to write instead
- *   draft.c        plain SQL -> a whole runbook, by the same recipes
- *   expr.c, tree.c, functions.c  expressions: what they read, whether they are allowed, how they are written again
+ *   draft.c and draft_*.c  plain SQL -> a whole runbook, by the same recipes
+ *   expr.c, expr_write.c, tree.c, functions.c  expressions: what they read, whether they are allowed, written again
  *   flag.c         a flag fence                                   -> a gate
  *   assemble.c     the end of syncs, purge phase, ordinals        -> struct zdm_plan, struct zdm_notes
  *

@@ -1,7 +1,7 @@
 /*
- * draft.h - a runbook while it is drafted from plain SQL: shared by draft.c and draft_alter.c (what goes into
- * which phase), draft_text.c (how it is written), recipes.c (what becomes several steps), proof.c (statements that are
- * run as they are).
+ * draft.h - a runbook while it is drafted from plain SQL: shared by draft.c (from SQL to text), draft_survey.c (what
+ * becomes of each column), draft_statement.c and draft_alter.c (what goes into which phase), draft_text.c (how it is
+ * written), recipes.c and draft_key.c (what becomes several steps), proof.c (statements that are run as they are).
  */
 #ifndef ZDM_RUNBOOK_DRAFT_H
 #define ZDM_RUNBOOK_DRAFT_H
@@ -66,6 +66,11 @@ struct rb_draft_column *rb_draft_column(struct rb_draft *d, const struct rb_tabl
 
 /* Schema and name, the runbook's schema filled in; false without a relation. */
 bool rb_draft_table(struct rb *rb, const PgQuery__RangeVar *relation, struct rb_table *out);
+
+/* ---- draft_survey.c, draft_statement.c: a round each; ctx is the draft ---- */
+
+void rb_draft_survey(struct rb_statement *s, void *ctx);
+void rb_draft_statement(struct rb_statement *s, void *ctx);
 
 /* ---- draft_alter.c ---- */
 

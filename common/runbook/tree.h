@@ -78,7 +78,7 @@ bool rb_may_change(struct rb_statement *s, const struct rb_table *table, struct 
 /* Types, operator classes and tables without a schema that are not PostgreSQL's own get the runbook's schema. */
 void rb_qualify_types(struct rb_statement *s, ProtobufCMessage *m);
 
-/* ---- expr.c ---- */
+/* ---- expr.c, expr_write.c ---- */
 
 struct rb_expr {
     const char **columns; /* that it reads, each once */
