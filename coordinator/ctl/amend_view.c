@@ -9,6 +9,7 @@
 
 #include "coordinator/ctl/json.h"
 #include "coordinator/ctl/plan_view.h"
+#include "coordinator/ctl/step_text.h"
 
 enum { INDENT = 4, LABEL = 9 };
 

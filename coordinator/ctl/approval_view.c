@@ -8,9 +8,9 @@
 
 #include "common/os/clock.h"
 #include "common/plan/undo.h"
+#include "coordinator/ctl/back_text.h"
 #include "coordinator/ctl/json.h"
 #include "coordinator/ctl/plan_view.h"
-#include "coordinator/ctl/way_back.h"
 
 enum { LABEL = 11, SENTENCE = 600 };
 

@@ -7,198 +7,13 @@
 #include "coordinator/ctl/plan_view.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "coordinator/ctl/step_text.h"
+
 enum { STEP_COLUMN = 4, KIND_WIDTH = 9, LABEL_WIDTH = 6 };
-
-/* ---- what a step runs and how it is undone ---- */
-
-/* Out of sight, and back: what that means for each kind of thing. */
-struct sight_row {
-    enum zdm_action action;
-    const char *text;
-};
-
-static const char *sight_text(const struct sight_row *rows, size_t n, const struct zdm_step *step,
-                              const char *otherwise)
-{
-    for (size_t i = 0; i < n; i++)
-        if (rows[i].action == step->action)
-            return rows[i].text;
-    return otherwise;
-}
-
-static const char *hidden_text(const struct zdm_step *step)
-{
-    static const struct sight_row rows[] = {
-        {ZDM_ACTION_CREATE_TABLE, "the table is moved out of sight, and purged later; a rollback never drops"},
-        {ZDM_ACTION_CREATE_TYPE, "the type is moved out of sight, and purged later; a rollback never drops"}};
-    return sight_text(rows, sizeof rows / sizeof *rows, step,
-                      "the column is hidden, and purged later; a rollback never drops");
-}
-
-static const char *unhidden_text(const struct zdm_step *step)
-{
-    static const struct sight_row rows[] = {
-        {ZDM_ACTION_HIDE_TABLE, "the table comes back with its rows"},
-        {ZDM_ACTION_HIDE_INDEX, "the index stays"},
-        {ZDM_ACTION_LIFT_CONSTRAINT, "the constraint comes back, and is validated"},
-        {ZDM_ACTION_DROP_NOT_NULL, "the column is NOT NULL again, once no row is in the way"}};
-    return sight_text(rows, sizeof rows / sizeof *rows, step,
-                      step->exact_inverse ? "the column comes back, with all that was written since"
-                                          : "the column comes back as it was; rows written since have no value in it");
-}
-
-static const char *nothing_text(const struct zdm_step *step)
-{
-    static const struct sight_row rows[] = {{ZDM_ACTION_WIDEN_TYPE, "none: the wider type stays"},
-                                            {ZDM_ACTION_ADD_VALUE, "none: the value stays, unused"}};
-    return sight_text(rows, sizeof rows / sizeof *rows, step,
-                      step->exact_inverse ? "nothing to do" : "none: the old values are overwritten and not kept");
-}
-
-static const char *undo_text(const struct zdm_step *step)
-{
-    switch (step->inverse) {
-    case ZDM_INVERSE_NONE:
-        return nothing_text(step);
-    case ZDM_INVERSE_HIDE:
-        return hidden_text(step);
-    case ZDM_INVERSE_UNHIDE:
-        return unhidden_text(step);
-    case ZDM_INVERSE_SQL:
-        return step->inverse_sql;
-    case ZDM_INVERSE_REMOVE:
-        return "the triggers are removed";
-    case ZDM_INVERSE_INSTALL:
-        return "the triggers are installed again";
-    case ZDM_INVERSE_IMAGES:
-        return step->action == ZDM_ACTION_DELETE ? "the rows are put back, but where their key is taken"
-                                                 : "the old values are written back";
-    case ZDM_INVERSE_FORMER:
-        return "it becomes what it was before";
-    case ZDM_INVERSE_IMPOSSIBLE:
-        return "impossible";
-    }
-    return "";
-}
-
-static void quote(struct zdm_buffer *out, const char *name)
-{
-    zdm_buffer_puts(out, "\"");
-    for (const char *p = name; *p != '\0'; p++)
-        zdm_buffer_append(out, *p == '"' ? "\"\"" : p, *p == '"' ? 2 : 1);
-    zdm_buffer_puts(out, "\"");
-}
-
-static void table_sql(struct zdm_buffer *out, const char *verb, const struct zdm_table *table)
-{
-    zdm_buffer_puts(out, verb);
-    quote(out, table->schema);
-    zdm_buffer_puts(out, ".");
-    quote(out, table->name);
-}
-
-static void put_terms(struct zdm_buffer *out, const struct zdm_derivation *d)
-{
-    const char *const terms[] = {d->filter, d->guard};
-    for (size_t i = 0, n = 0; i < 2; i++) {
-        if (terms[i] != NULL)
-            zdm_buffer_printf(out, "%s%s", n++ == 0 ? " WHERE " : " AND ", terms[i]);
-    }
-}
-
-/* What one batch does, without the key range that the agent puts around it. */
-static void batch_sql(struct zdm_buffer *out, const struct zdm_step *step)
-{
-    const struct zdm_derivation *d = step->derivation;
-    table_sql(out, step->action == ZDM_ACTION_DELETE ? "DELETE FROM " : "UPDATE ", &step->table);
-    if (step->action == ZDM_ACTION_DELETE)
-        zdm_buffer_puts(out, " t");
-    for (size_t i = 0; i < d->n_assignments; i++) {
-        zdm_buffer_puts(out, i == 0 ? " t SET " : ", ");
-        quote(out, d->assignments[i].target);
-        zdm_buffer_printf(out, " = %s", d->assignments[i].expr);
-    }
-    put_terms(out, d);
-}
-
-/* "ALTER TABLE … RENAME COLUMN a TO b": verb, the table, a word, the first name, a word, the second. */
-struct made_row {
-    enum zdm_action action;
-    const char *verb, *before, *between;
-    bool column_first; /* else the object alone */
-};
-
-static const struct made_row made_rows[] = {
-    {ZDM_ACTION_HIDE_COLUMN, "ALTER TABLE ", " RENAME COLUMN ", " TO ", true},
-    {ZDM_ACTION_PURGE_COLUMN, "ALTER TABLE ", " DROP COLUMN ", NULL, false},
-    {ZDM_ACTION_LIFT_CONSTRAINT, "ALTER TABLE ", " DROP CONSTRAINT ", NULL, false},
-    {ZDM_ACTION_HIDE_TABLE, "ALTER TABLE ", " SET SCHEMA ", NULL, false},
-};
-
-static void made_sql(struct zdm_buffer *out, const struct zdm_step *step)
-{
-    for (size_t i = 0; i < sizeof made_rows / sizeof *made_rows; i++) {
-        const struct made_row *row = &made_rows[i];
-        if (row->action != step->action || step->table.name == NULL || step->object == NULL)
-            continue;
-        table_sql(out, row->verb, &step->table);
-        zdm_buffer_puts(out, row->before);
-        if (row->column_first) {
-            quote(out, step->column);
-            zdm_buffer_puts(out, row->between);
-        }
-        quote(out, step->object);
-    }
-}
-
-/* Of things that are named by a schema of their own. */
-static void object_sql(struct zdm_buffer *out, const struct zdm_step *step)
-{
-    const struct zdm_table object = {.schema = step->table.schema, .name = step->object};
-    const struct zdm_table moved = {.schema = step->object, .name = step->table.name};
-    if (step->action == ZDM_ACTION_PURGE_TABLE && moved.schema != NULL && moved.name != NULL)
-        table_sql(out, "DROP TABLE ", &moved);
-    else if (step->action == ZDM_ACTION_PURGE_INDEX && object.name != NULL)
-        table_sql(out, "DROP INDEX CONCURRENTLY ", &object);
-    else if (step->action == ZDM_ACTION_REINDEX && object.name != NULL)
-        table_sql(out, "REINDEX INDEX CONCURRENTLY ", &object);
-    else if (step->action == ZDM_ACTION_REINDEX && step->table.name != NULL)
-        table_sql(out, "REINDEX TABLE CONCURRENTLY ", &step->table);
-}
-
-void ctl_step_sql(struct zdm_buffer *out, const struct zdm_step *step)
-{
-    if (step->sql != NULL)
-        zdm_buffer_puts(out, step->sql);
-    else if (step->action == ZDM_ACTION_BACKFILL || step->action == ZDM_ACTION_DELETE)
-        batch_sql(out, step);
-    else if (step->wait != NULL && step->wait->until != NULL)
-        zdm_buffer_puts(out, step->wait->until);
-    else
-        made_sql(out, step);
-    if (out->len == 0)
-        object_sql(out, step);
-}
-
-static const struct zdm_step_notes *notes_of(const struct zdm_notes *notes, const struct zdm_step *step)
-{
-    static char empty[] = "";
-    static const struct zdm_step_notes none = {.source = empty, .does = empty, .lock = empty};
-    return step->ordinal <= notes->n_steps ? &notes->steps[step->ordinal - 1] : &none;
-}
-
-static const char *title_of(const struct zdm_notes *notes, const struct zdm_phase *phase)
-{
-    return phase->number <= notes->n_phases ? notes->phases[phase->number - 1].title : "";
-}
-
-/* ---- text ---- */
 
 struct view {
     struct zdm_buffer *out;
@@ -295,7 +110,7 @@ static void put_head(struct view *v)
 
 static void put_phase_title(struct view *v, const struct zdm_phase *phase)
 {
-    const char *class = zdm_phase_class_name(phase->class), *title = title_of(v->notes, phase);
+    const char *class = zdm_phase_class_name(phase->class), *title = ctl_title_of(v->notes, phase);
     zdm_buffer_puts(v->out, "\n");
     ctl_style(v->out, v->look, CTL_BOLD);
     zdm_buffer_printf(v->out, "Phase %u: ", phase->number);
@@ -356,7 +171,7 @@ static void put_lock(struct view *v, const struct zdm_step *step, const struct z
 
 static void put_step(struct view *v, const struct zdm_step *step)
 {
-    const struct zdm_step_notes *note = notes_of(v->notes, step);
+    const struct zdm_step_notes *note = ctl_notes_of(v->notes, step);
     const size_t column = STEP_COLUMN + v->id_width + 2 + KIND_WIDTH + 2;
     struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ctl_repeat(v->out, ' ', STEP_COLUMN);
@@ -374,7 +189,7 @@ static void put_step(struct view *v, const struct zdm_step *step)
     if (step->proof_sql != NULL)
         put_labelled(v, "check", column, step->proof_sql);
     if (step->inverse != ZDM_INVERSE_NONE || !step->exact_inverse) {
-        put_labelled(v, "undo", column, undo_text(step));
+        put_labelled(v, "undo", column, ctl_undo_text(step));
         v->any_undo = true;
     }
 }
@@ -394,7 +209,7 @@ static void put_phase(struct view *v, const struct zdm_phase *phase)
     const struct zdm_step_notes *last = NULL;
     put_phase_title(v, phase);
     for (size_t j = 0; j < phase->n_steps; j++) {
-        const struct zdm_step_notes *note = notes_of(v->notes, &phase->steps[j]);
+        const struct zdm_step_notes *note = ctl_notes_of(v->notes, &phase->steps[j]);
         if (last == NULL || !same_source(last, note))
             put_source(v, note);
         last = note;
@@ -500,65 +315,4 @@ void ctl_plan_phase_text(struct zdm_buffer *out, const struct ctl_look *look, co
     for (size_t i = 0; i < plan->n_phases; i++)
         if (plan->phases[i].number == phase)
             put_phase(&v, &plan->phases[i]);
-}
-
-/* ---- JSON ---- */
-
-static json_t *step_json(const struct zdm_step *step, const struct zdm_step_notes *note)
-{
-    struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    ctl_step_sql(&sql, step);
-    json_t *statements = json_array();
-    if (sql.len > 0)
-        json_array_append_new(statements, json_string(zdm_buffer_text(&sql)));
-    zdm_buffer_fini(&sql);
-    json_t *inverse = json_pack("{s:s, s:b, s:s?}", "kind", zdm_inverse_name(step->inverse), "exact",
-                                (int)step->exact_inverse, "sql", step->inverse_sql);
-    enum zdm_table_lock lock = zdm_action_table_lock(step->action);
-    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s, s:o}", "id", step->id, "kind",
-                     zdm_step_kind_name(step->kind), "action", zdm_action_name(step->action), "engine",
-                     zdm_engine_name(step->engine), "sql", statements, "lock", note->lock, "table_lock",
-                     lock == ZDM_TABLE_LOCK_NONE ? "none" : zdm_table_lock_name(lock), "lock_class",
-                     zdm_lock_class_name(step->lock), "line", (int)note->line, "column", (int)note->column, "rewritten",
-                     (int)note->rewritten, "source", note->source, "does", note->does, "inverse", inverse);
-}
-
-static json_t *phase_json(const struct zdm_phase *phase, const struct zdm_notes *notes)
-{
-    json_t *steps = json_array();
-    for (size_t i = 0; i < phase->n_steps; i++)
-        json_array_append_new(steps, step_json(&phase->steps[i], notes_of(notes, &phase->steps[i])));
-    return json_pack("{s:i, s:s, s:s, s:b, s:i, s:o}", "number", (int)phase->number, "title", title_of(notes, phase),
-                     "class", zdm_phase_class_name(phase->class), "destructive", (int)phase->destructive, "approvals",
-                     (int)phase->approvals, "steps", steps);
-}
-
-static json_t *finding_json(const struct zdm_finding *finding)
-{
-    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s}", "level", zdm_level_name(finding->level), "rule", finding->rule,
-                     "line", (int)finding->line, "column", (int)finding->column, "message", finding->message, "hint",
-                     finding->hint);
-}
-
-void ctl_plan_json(struct zdm_buffer *out, const struct zdm_plan *plan, const struct zdm_notes *notes)
-{
-    char hash[ZDM_HASH_HEX_SIZE] = "";
-    json_t *phases = json_array(), *findings = json_array();
-    for (size_t i = 0; plan != NULL && i < plan->n_phases; i++)
-        json_array_append_new(phases, phase_json(&plan->phases[i], notes));
-    for (size_t i = 0; i < notes->n_findings; i++)
-        json_array_append_new(findings, finding_json(&notes->findings[i]));
-    if (plan != NULL)
-        zdm_hex(hash, plan->hash.bytes, sizeof plan->hash.bytes);
-    json_t *root = json_pack("{s:s?, s:s?, s:s, s:s, s:o, s:o}", "id", plan != NULL ? plan->id : NULL, "hash",
-                             plan != NULL ? hash : NULL, "file", notes->file, "title", notes->title, "phases", phases,
-                             "findings", findings);
-    char *text = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2));
-    if (text == NULL)
-        out->failed = true;
-    else
-        zdm_buffer_puts(out, text);
-    zdm_buffer_puts(out, "\n");
-    free(text);
-    json_decref(root);
 }

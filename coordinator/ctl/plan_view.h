@@ -20,7 +20,4 @@ void ctl_plan_phase_text(struct zdm_buffer *out, const struct ctl_look *look, co
 /* One JSON object and a newline; without a plan id and hash are null and phases is empty. */
 void ctl_plan_json(struct zdm_buffer *out, const struct zdm_plan *plan, const struct zdm_notes *notes);
 
-/* The SQL of a step as the plan shows it; nothing where it is made from the catalogue. */
-void ctl_step_sql(struct zdm_buffer *out, const struct zdm_step *step);
-
 #endif

@@ -36,11 +36,4 @@ const char *ctl_way_flag(const struct zdm_plan *plan, uint32_t phase);
 /* What will happen, what is not exact, what comes after. needed: approvals for what is lost. */
 void ctl_way_text(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_way *way, uint32_t needed);
 
-/* What going back over one step does, in words, when all from ordinal `from` down to `floor` are undone; "" for nothing
- * to do. */
-void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const struct zdm_step *step, uint32_t floor,
-                   uint32_t from);
-/* Why a rollback over the step would not bring everything back, NULL when it does. */
-const char *ctl_inexact_text(const struct zdm_step *step);
-
 #endif

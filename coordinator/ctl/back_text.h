@@ -1,0 +1,18 @@
+/*
+ * back_text.h - going back over one step, in words: for the page of a rollback, and for whoever signs a phase.
+ */
+#ifndef COORDINATOR_CTL_BACK_TEXT_H
+#define COORDINATOR_CTL_BACK_TEXT_H
+
+#include "common/plan/undo.h"
+
+/* What going back over one step does, in words, when all from ordinal `from` down to `floor` are undone; "" for nothing
+ * to do. */
+void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const struct zdm_step *step, uint32_t floor,
+                   uint32_t from);
+/* Why a rollback over the step would not bring everything back, NULL when it does. */
+const char *ctl_inexact_text(const struct zdm_step *step);
+/* What a step is about, in one word or two: an as-is statement may name no table at all. Returns out. */
+const char *ctl_subject_text(char *out, size_t size, const struct zdm_step *step);
+
+#endif

@@ -1,0 +1,230 @@
+/*
+ * way_view.c - the page of a rollback: what will happen, what is not exact, what comes after. See way_back.h.
+ */
+#include "coordinator/ctl/way_back.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "coordinator/ctl/back_text.h"
+
+enum { SENTENCE = 512 };
+
+struct page {
+    struct zdm_buffer *out;
+    const struct ctl_look *look;
+    const struct ctl_way *way;
+};
+
+static void line(struct page *p, enum ctl_style style, size_t indent, const char *text)
+{
+    ctl_repeat(p->out, ' ', indent);
+    ctl_wrap(p->out, p->look, style, text, indent, indent + 2);
+}
+
+static void put_phase(struct page *p, const struct zdm_phase *phase, uint32_t from, uint32_t floor)
+{
+    struct zdm_buffer text = ZDM_BUFFER_INIT;
+    char part[SENTENCE];
+    const char *comma = "";
+    zdm_buffer_printf(&text, "phase %u %s: ", phase->number, zdm_phase_class_name(phase->class));
+    for (size_t i = phase->n_steps; i-- > 0;) {
+        const struct zdm_step *step = &phase->steps[i];
+        if (step->ordinal > from || step->ordinal < floor)
+            continue;
+        ctl_back_text(part, sizeof part, p->way->plan, step, floor, from);
+        if (part[0] == '\0')
+            continue;
+        zdm_buffer_printf(&text, "%s%s", comma, part);
+        comma = "; ";
+    }
+    if (comma[0] == '\0')
+        zdm_buffer_puts(&text, "nothing to do");
+    line(p, CTL_PLAIN, 2, zdm_buffer_text(&text));
+    zdm_buffer_fini(&text);
+}
+
+static void put_phases(struct page *p, const struct ctl_place *place)
+{
+    const struct zdm_plan *plan = p->way->plan;
+    uint32_t floor = zdm_plan_undo_floor(plan, p->way->to_phase, place->next_step);
+    uint32_t last = zdm_plan_first_after(plan, place->entered) - 1;
+    for (size_t i = plan->n_phases; i-- > 0;) {
+        const struct zdm_phase *phase = &plan->phases[i];
+        bool reaches = phase->n_steps > 0 && phase->steps[phase->n_steps - 1].ordinal >= floor;
+        if (phase->number <= place->entered && (phase->number > p->way->to_phase || reaches))
+            put_phase(p, phase, last, floor);
+    }
+    if (floor < zdm_plan_first_after(plan, p->way->to_phase)) {
+        char text[SENTENCE];
+        snprintf(text, sizeof text,
+                 "then forward again to the end of phase %u: what was hidden and belongs to it is added anew, empty",
+                 p->way->to_phase);
+        line(p, CTL_PLAIN, 2, text);
+    }
+}
+
+static bool goes(const struct ctl_way *way, const struct ctl_place *place)
+{
+    return !place->excluded && place->entered > way->to_phase;
+}
+
+static bool stand_alike(const struct ctl_place *a, const struct ctl_place *b)
+{
+    return a->at == b->at && a->entered == b->entered;
+}
+
+/* Heading and phases of all shards that stand where `first` stands. */
+static void put_group(struct page *p, const struct ctl_place *first)
+{
+    const struct ctl_places *places = p->way->places;
+    ZDM_CLEANUP(zdm_freep) const struct ctl_place **same = calloc(places->n, sizeof(struct ctl_place *));
+    char names[SENTENCE], text[2 * SENTENCE];
+    size_t n = 0;
+    if (same == NULL) {
+        p->out->failed = true;
+        return;
+    }
+    for (size_t i = 0; i < places->n; i++)
+        if (goes(p->way, &places->items[i]) && stand_alike(first, &places->items[i]))
+            same[n++] = &places->items[i];
+    ctl_names_text(names, sizeof names, same, n);
+    snprintf(text, sizeof text, "%zu shard%s %s phase %u: %s", n, n == 1 ? "" : "s",
+             first->entered > first->at ? "inside" : "at the end of", first->entered, names);
+    line(p, CTL_BOLD, 0, text);
+    put_phases(p, first);
+}
+
+static void put_groups(struct page *p)
+{
+    const struct ctl_places *places = p->way->places;
+    size_t staying = 0;
+    for (size_t i = 0; i < places->n; i++) {
+        bool seen = false;
+        staying += !places->items[i].excluded && !goes(p->way, &places->items[i]) ? 1 : 0;
+        if (!goes(p->way, &places->items[i]))
+            continue;
+        for (size_t j = 0; j < i; j++)
+            seen = seen || (goes(p->way, &places->items[j]) && stand_alike(&places->items[i], &places->items[j]));
+        if (!seen)
+            put_group(p, &places->items[i]);
+    }
+    if (staying > 0) {
+        char text[SENTENCE];
+        if (p->way->to_phase == 0)
+            snprintf(text, sizeof text, "%zu shard%s at the start: nothing to take back there", staying,
+                     staying == 1 ? "" : "s");
+        else
+            snprintf(text, sizeof text, "%zu shard%s not beyond phase %u: nothing to take back there", staying,
+                     staying == 1 ? "" : "s", p->way->to_phase);
+        line(p, CTL_DIM, 0, text);
+    }
+}
+
+/* Steps that do not come back exactly, over what the shard that is farthest has entered. */
+static void put_inexact(struct page *p, uint32_t needed)
+{
+    const struct ctl_way *way = p->way;
+    char text[2 * SENTENCE], name[2 * ZDM_IDENTIFIER_MAX + 80];
+    bool any = false;
+    for (uint32_t o = zdm_plan_first_after(way->plan, way->entered); o-- > 1;) {
+        const struct zdm_step *step = zdm_plan_step(way->plan, o);
+        const char *why = ctl_inexact_text(step);
+        if (why == NULL || step->kind == ZDM_STEP_PURGE || zdm_plan_phase_of(way->plan, o) <= way->to_phase)
+            continue;
+        snprintf(text, sizeof text, "not exact: step %s: %s %s", step->id, ctl_subject_text(name, sizeof name, step),
+                 why);
+        line(p, CTL_WARN, 0, text);
+        any = true;
+    }
+    if (way->loses) {
+        snprintf(text, sizeof text,
+                 "lost: what new code wrote into %s by itself (step %s does not run backwards). That needs %u "
+                 "approval%s: zdmctl approve %s --rollback-to %u",
+                 way->loses_step->table.name, way->loses_step->id, needed, needed == 1 ? "" : "s", way->plan->id,
+                 way->to_phase);
+        line(p, CTL_BAD, 0, text);
+    }
+    if (!any && !way->loses)
+        line(p, CTL_PLAIN, 0, "everything comes back exactly; nothing is dropped");
+}
+
+static void paragraph(struct page *p, enum ctl_style style, const char *text)
+{
+    ctl_wrap(p->out, p->look, style, text, 0, 0);
+}
+
+/* A command on a line of its own, to be copied. */
+static void command(struct page *p, const char *text)
+{
+    zdm_buffer_puts(p->out, "    ");
+    ctl_put(p->out, p->look, CTL_BOLD, text);
+    zdm_buffer_puts(p->out, "\n");
+}
+
+static void put_first_leg(struct page *p, const char *flag)
+{
+    char text[2 * SENTENCE];
+    snprintf(text, sizeof text,
+             "This is the first of two legs: new code may run, and goes on to work. After it turn the flag %s%soff "
+             "everywhere and wait until no new code runs. Then:",
+             flag, flag[0] != '\0' ? " " : "");
+    paragraph(p, CTL_PLAIN, text);
+    snprintf(text, sizeof text, "zdmctl rollback %s %s --flag-off", p->way->plan->id, p->way->chosen);
+    command(p, text);
+}
+
+static void put_after(struct page *p)
+{
+    const struct ctl_way *way = p->way;
+    const char *flag = ctl_way_flag(way->plan, way->gate != 0 ? way->gate : way->crossed);
+    char text[2 * SENTENCE];
+    zdm_buffer_puts(p->out, "\n");
+    if (way->gate != 0) {
+        put_first_leg(p, flag);
+        return;
+    }
+    if (way->crossed != 0) {
+        snprintf(text, sizeof text, "Phase %u was opened: the flag %s%smust be off everywhere, and no new code run.",
+                 way->crossed, flag, flag[0] != '\0' ? " " : "");
+        paragraph(p, CTL_WARN, text);
+    }
+    if (way->others_beyond > 0) {
+        snprintf(text, sizeof text,
+                 "%zu other shard%s beyond phase %u, where old code does not work any more: take %s back to phase %u "
+                 "first, or see to it that old code runs only on the shards that go back now.",
+                 way->others_beyond, way->others_beyond == 1 ? " stays" : "s stay", way->crossed,
+                 way->others_beyond == 1 ? "it" : "them", way->crossed);
+        paragraph(p, CTL_BAD, text);
+    }
+    if (way->to_phase != 0)
+        paragraph(p, CTL_PLAIN, "After it resume, then advance, goes forward again; this goes on back:");
+    else if (way->places->all)
+        paragraph(p, CTL_PLAIN,
+                  "With that the migration ends. To begin it again submit the same runbook; this drops "
+                  "what is left hidden, once its grace period is over:");
+    else
+        paragraph(p, CTL_PLAIN,
+                  "After it resume, then advance, goes forward again; this drops what is left hidden, "
+                  "once its grace period is over:");
+    if (way->to_phase == 0)
+        snprintf(text, sizeof text, "zdmctl purge %s %s", way->plan->id, way->chosen);
+    else
+        snprintf(text, sizeof text, "zdmctl rollback %s %s --to 0", way->plan->id, way->chosen);
+    command(p, text);
+}
+
+void ctl_way_text(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_way *way, uint32_t needed)
+{
+    struct page p = {.out = out, .look = look, .way = way};
+    zdm_buffer_puts(out, "rollback of ");
+    ctl_put(out, look, CTL_BOLD, way->plan->id);
+    if (way->to_phase == 0)
+        zdm_buffer_puts(out, " to where it began\n\n");
+    else
+        zdm_buffer_printf(out, " to the end of phase %u (%s)\n\n", way->to_phase,
+                          zdm_phase_class_name(zdm_plan_phase(way->plan, way->to_phase)->class));
+    put_groups(&p);
+    put_inexact(&p, needed);
+    put_after(&p);
+}
