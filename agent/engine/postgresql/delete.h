@@ -9,6 +9,7 @@
 #define AGENT_ENGINE_POSTGRESQL_DELETE_H
 
 #include "agent/engine/postgresql/sync.h"
+#include "agent/engine/postgresql/walk_back.h"
 #include "agent/engine/postgresql/work.h"
 
 /* Before the bound is fixed: refuses foreign keys that would change rows of other tables, triggers that may not be
@@ -28,7 +29,10 @@ enum zdm_code pgsql_delete_same_columns(struct pgsql_work *w, const struct pgsql
 /* Names the row that a foreign key of another table holds. */
 enum zdm_code pgsql_delete_explain(const struct pgsql_work *w, struct zdm_error *err);
 
-/* A batch of the way back. */
-enum zdm_code pgsql_archive_write_back(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* What walk_back.c does of archives alone: how much there is to do, and a batch in the transaction at hand. */
+enum zdm_code pgsql_archive_total(struct pgsql_work *w, const struct pgsql_table *archive, uint64_t *out,
+                                  struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_archive_batch(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
+                                  struct zdm_error *err) ZDM_CHECKED;
 
 #endif

@@ -3,8 +3,7 @@
  *
  * A batch takes the next rows of the archive in key order and inserts those that may be there: key and unique values
  * free, and what their foreign keys point at there. It is done again until nothing more comes, so that rows of a tree
- * follow their parents; and a whole pass is followed by another as long as one brings something. The journal is moved
- * to the step with an empty walk, as with before-images.
+ * follow their parents; and a whole pass is followed by another as long as one brings something.
  */
 #include "agent/engine/postgresql/delete.h"
 
@@ -16,7 +15,6 @@
 #include "agent/engine/postgresql/backfill.h"
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/images.h"
-#include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/walk_back.h"
 
 /* What the catalogue says of inserting: columns that table and archive share and that may be assigned, and a condition
@@ -198,6 +196,13 @@ static enum zdm_code count_rest(struct pgsql_work *w, uint64_t *out, struct zdm_
     return code;
 }
 
+enum zdm_code pgsql_archive_total(struct pgsql_work *w, const struct pgsql_table *archive, uint64_t *out,
+                                  struct zdm_error *err)
+{
+    (void)archive; /* the step's */
+    return count_rest(w, out, err);
+}
+
 /* At the end of a pass: rows_told counts, while the walk is under way, what the pass has brought. */
 static enum zdm_code end_pass(struct pgsql_work *w, struct pgsql_walk_back *place, struct zdm_error *err)
 {
@@ -217,8 +222,8 @@ static enum zdm_code end_pass(struct pgsql_work *w, struct pgsql_walk_back *plac
     return rest == 0 ? pgsql_images_drop(w, w->step->object, err) : put_rest_aside(w, err);
 }
 
-static enum zdm_code bring_batch(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
-                                 struct zdm_error *err)
+enum zdm_code pgsql_archive_batch(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
+                                  struct zdm_error *err)
 {
     struct pgsql_chunk chunk = {0};
     enum zdm_code code = find_end(w, place, &facts->key, &chunk, err);
@@ -237,65 +242,4 @@ static enum zdm_code bring_batch(struct pgsql_work *w, struct pgsql_walk_back *p
         place->cursor = chunk.last;
     }
     return chunk.rows < (w->op->rows == 0 ? 1 : w->op->rows) ? end_pass(w, place, err) : ZDM_OK;
-}
-
-static enum zdm_code begin(struct pgsql_work *w, struct pgsql_walk_back *place, bool fresh, struct zdm_error *err)
-{
-    struct pgsql_table archive;
-    char schema[] = "zdm";
-    enum zdm_code code = ZDM_OK;
-    if (fresh) {
-        pgsql_walk_back_fini(place);
-        code = pgsql_table_find(w->s, &(struct zdm_table){schema, w->step->object}, &archive, err);
-        if (code == ZDM_OK) {
-            code = count_rest(w, &place->rows_total, err);
-        }
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_walk_begin(w, err);
-    }
-    return code == ZDM_OK && fresh ? pgsql_walk_back_begin(w, err) : code;
-}
-
-static enum zdm_code write_batch(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
-                                 struct zdm_error *err)
-{
-    enum zdm_code code = begin(w, place, !place->there || place->over, err);
-    if (code == ZDM_OK) {
-        code = bring_batch(w, place, facts, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_images_stand_at_step(w, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_walk_back_write(w, place, err);
-    }
-    if (code == ZDM_OK && place->over) {
-        code = pgsql_walk_back_remark(w, err);
-    }
-    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
-}
-
-enum zdm_code pgsql_archive_write_back(struct pgsql_work *w, struct zdm_error *err)
-{
-    struct pgsql_facts facts = {0};
-    struct pgsql_walk_back place = {0};
-    bool there = false;
-    enum zdm_code code = pgsql_images_exist(w, w->step->object, &there, err);
-    if (code == ZDM_OK && !there) {
-        w->result->outcome = AGENT_ALREADY;
-        return ZDM_OK;
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_facts_read(w, w->step, 0, &facts, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_walk_back_read(w, &place, err);
-    }
-    if (code == ZDM_OK) {
-        code = write_batch(w, &place, &facts, err);
-    }
-    pgsql_walk_back_fini(&place);
-    pgsql_facts_fini(&facts);
-    return code;
 }

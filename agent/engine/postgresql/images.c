@@ -2,10 +2,8 @@
  * images.c - the table of before-images, and writing them back (images.h). The statement that fills it is one of the
  * walk's (walk.c).
  *
- * A batch of the way back takes the next images in key order, writes back, and deletes them, all in one transaction
- * with the fence. The journal is moved to the step with an empty walk first: who goes forward again in between fills
- * all rows anew. What was changed since is the application's and is kept; it is counted. The last batch drops the
- * table.
+ * A batch of the way back takes the next images in key order, writes back, and deletes them. What was changed since is
+ * the application's and is kept; it is counted. The last batch drops the table.
  */
 #include "agent/engine/postgresql/images.h"
 
@@ -15,7 +13,6 @@
 #include <string.h>
 
 #include "agent/engine/postgresql/backfill.h"
-#include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/walk_back.h"
 
 static void put_images(struct zdm_buffer *b, const char *object)
@@ -267,73 +264,9 @@ static enum zdm_code write_chunk(struct pgsql_work *w, struct pgsql_walk_back *p
     return ZDM_OK;
 }
 
-/* Before the first batch: how much there is to do. */
-static enum zdm_code begin_walk(struct pgsql_work *w, struct pgsql_walk_back *place, struct zdm_error *err)
-{
-    struct pgsql_table images;
-    char schema[] = "zdm";
-    pgsql_walk_back_fini(place);
-    enum zdm_code code = pgsql_table_find(w->s, &(struct zdm_table){schema, w->step->object}, &images, err);
-    return code == ZDM_OK ? pgsql_rows_estimate(w, &images, &place->rows_total, err) : code;
-}
-
-enum zdm_code pgsql_images_stand_at_step(struct pgsql_work *w, struct zdm_error *err)
-{
-    if (w->step->ordinal > w->op->journal_step) {
-        return pgsql_journal_hold(w, err);
-    }
-    return pgsql_journal_move(w, &(struct pgsql_move){.step = w->step->ordinal, .restart = true}, err);
-}
-
-static enum zdm_code write_batch(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
+enum zdm_code pgsql_images_batch(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
                                  struct zdm_error *err)
 {
-    bool fresh = !place->there || place->over;
-    enum zdm_code code = fresh ? begin_walk(w, place, err) : ZDM_OK;
-    if (code == ZDM_OK) {
-        code = pgsql_walk_begin(w, err);
-    }
-    if (code == ZDM_OK && fresh) {
-        code = pgsql_walk_back_begin(w, err);
-    }
-    if (code == ZDM_OK) {
-        code = write_chunk(w, place, facts, err);
-    }
-    if (code == ZDM_OK && place->over) {
-        code = pgsql_images_drop(w, w->step->object, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_images_stand_at_step(w, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_walk_back_write(w, place, err);
-    }
-    if (code == ZDM_OK && place->over) {
-        code = pgsql_walk_back_remark(w, err);
-    }
-    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
-}
-
-enum zdm_code pgsql_images_write_back(struct pgsql_work *w, struct zdm_error *err)
-{
-    struct pgsql_facts facts = {0};
-    struct pgsql_walk_back place = {0};
-    bool there = false;
-    enum zdm_code code = pgsql_images_exist(w, w->step->object, &there, err);
-    if (code == ZDM_OK && !there) {
-        w->result->outcome = AGENT_ALREADY;
-        return ZDM_OK;
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_facts_read(w, w->step, 0, &facts, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_walk_back_read(w, &place, err);
-    }
-    if (code == ZDM_OK) {
-        code = write_batch(w, &place, &facts, err);
-    }
-    pgsql_walk_back_fini(&place);
-    pgsql_facts_fini(&facts);
-    return code;
+    enum zdm_code code = write_chunk(w, place, facts, err);
+    return code == ZDM_OK && place->over ? pgsql_images_drop(w, w->step->object, err) : code;
 }

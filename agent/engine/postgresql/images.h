@@ -9,6 +9,7 @@
 #define AGENT_ENGINE_POSTGRESQL_IMAGES_H
 
 #include "agent/engine/postgresql/sync.h"
+#include "agent/engine/postgresql/walk_back.h"
 
 /* Is the table there, and this migration's? */
 enum zdm_code pgsql_images_exist(struct pgsql_work *w, const char *object, bool *out,
@@ -17,11 +18,9 @@ enum zdm_code pgsql_images_exist(struct pgsql_work *w, const char *object, bool 
 enum zdm_code pgsql_images_make(struct pgsql_work *w, const struct pgsql_key *key, struct zdm_error *err) ZDM_CHECKED;
 /* In the batch's transaction: the time from which its grace counts. */
 enum zdm_code pgsql_images_touch(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
-/* A batch of the way back. */
-enum zdm_code pgsql_images_write_back(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
-/* In that batch: the journal goes back to the step, with an empty walk. It stays where it stands further back: images
- * of a later step do not say that the steps in between were done. */
-enum zdm_code pgsql_images_stand_at_step(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* What walk_back.c does of images alone: a batch in the transaction at hand. */
+enum zdm_code pgsql_images_batch(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
+                                 struct zdm_error *err) ZDM_CHECKED;
 /* Drops the table and forgets it, in the transaction at hand. */
 enum zdm_code pgsql_images_drop(struct pgsql_work *w, const char *object, struct zdm_error *err) ZDM_CHECKED;
 

@@ -1,9 +1,13 @@
 /*
- * walk_back.c - the place of a walk on the way back, and the catch-up of a sync that was installed again (walk_back.h).
+ * walk_back.c - the place of a walk on the way back, the batches of what is kept in a table of zdm, and the catch-up of
+ * a sync that was installed again (walk_back.h).
  *
- * While no triggers stood guard, the new column was the truth: from Contract on new code owns it. So the old one takes
- * over its value wherever the two differ and it fits. Triggers are installed again before, so that what is written
- * meanwhile is in step; the batch makes both columns the same and so never fires them.
+ * What is kept, before-images or deleted rows, goes back in batches of one transaction each, with the fence. The
+ * journal is moved to the step with an empty walk first: who goes forward again in between begins anew.
+ *
+ * The catch-up: while no triggers stood guard, the new column was the truth: from Contract on new code owns it. So the
+ * old one takes over its value wherever the two differ and it fits. Triggers are installed again before, so that what
+ * is written meanwhile is in step; the batch makes both columns the same and so never fires them.
  */
 #include "agent/engine/postgresql/walk_back.h"
 
@@ -39,15 +43,38 @@ static enum zdm_code of_step(struct pgsql_work *w, const char *sql, PGresult **o
     " ON CONFLICT (migration, step) DO UPDATE SET cursor = NULL, bound = NULL, walk_key = NULL, rows_walked = 0,"      \
     " rows_total = 0, rows_told = 0, rows_left = 0, told = excluded.told, why_left = excluded.why_left, over = false"
 
+/* What differs between the ways. */
+struct way {
+    const char *begin; /* with the words of its remark */
+    /* Of a table of zdm, the step's object: how much there is to do, and a batch. */
+    enum zdm_code (*total)(struct pgsql_work *w, const struct pgsql_table *kept, uint64_t *out, struct zdm_error *err);
+    enum zdm_code (*batch)(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
+                           struct zdm_error *err);
+};
+
+static const struct way of_images = {
+    .begin = BEGIN_SQL("changed since and kept", "deleted or got another key since"),
+    .total = pgsql_rows_estimate,
+    .batch = pgsql_images_batch,
+};
+static const struct way of_archive = {
+    .begin = BEGIN_SQL("", "not brought back: the key or another unique value is taken, or what it points at is gone"),
+    .total = pgsql_archive_total,
+    .batch = pgsql_archive_batch,
+};
+static const struct way of_sync = {
+    .begin = BEGIN_SQL("brought in step with the new column", "left, since the old column cannot hold the new value"),
+};
+
+static const struct way *way_of(const struct zdm_step *step)
+{
+    bool deletes = step->action == ZDM_ACTION_DELETE;
+    return step->action == ZDM_ACTION_SYNC_REMOVE ? &of_sync : deletes ? &of_archive : &of_images;
+}
+
 enum zdm_code pgsql_walk_back_begin(struct pgsql_work *w, struct zdm_error *err)
 {
-    static const char images[] = BEGIN_SQL("changed since and kept", "deleted or got another key since");
-    static const char archive[] =
-        BEGIN_SQL("", "not brought back: the key or another unique value is taken, or what it points at is gone");
-    static const char catch_up[] =
-        BEGIN_SQL("brought in step with the new column", "left, since the old column cannot hold the new value");
-    bool deletes = w->step->action == ZDM_ACTION_DELETE;
-    return of_step(w, w->step->action == ZDM_ACTION_SYNC_REMOVE ? catch_up : deletes ? archive : images, NULL, err);
+    return of_step(w, way_of(w->step)->begin, NULL, err);
 }
 
 enum zdm_code pgsql_walk_back_forget(struct pgsql_work *w, struct zdm_error *err)
@@ -134,6 +161,83 @@ enum zdm_code pgsql_walk_back_remark(struct pgsql_work *w, struct zdm_error *err
     return code;
 }
 
+/* The end of a batch's transaction. */
+static enum zdm_code commit_place(struct pgsql_work *w, const struct pgsql_walk_back *place, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_walk_back_write(w, place, err);
+    if (code == ZDM_OK && place->over) {
+        code = pgsql_walk_back_remark(w, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+}
+
+/* ---- What is kept goes back ---- */
+
+/* Before the first batch: how much there is to do. */
+static enum zdm_code count_kept(struct pgsql_work *w, const struct way *way, struct pgsql_walk_back *place,
+                                struct zdm_error *err)
+{
+    struct pgsql_table kept;
+    char schema[] = "zdm";
+    pgsql_walk_back_fini(place);
+    enum zdm_code code = pgsql_table_find(w->s, &(struct zdm_table){schema, w->step->object}, &kept, err);
+    return code == ZDM_OK ? way->total(w, &kept, &place->rows_total, err) : code;
+}
+
+/* The journal goes back to the step, with an empty walk. It stays where it stands further back: what a later step kept
+ * does not say that the steps in between were done. */
+static enum zdm_code stand_at_step(struct pgsql_work *w, struct zdm_error *err)
+{
+    if (w->step->ordinal > w->op->journal_step) {
+        return pgsql_journal_hold(w, err);
+    }
+    return pgsql_journal_move(w, &(struct pgsql_move){.step = w->step->ordinal, .restart = true}, err);
+}
+
+static enum zdm_code write_batch(struct pgsql_work *w, const struct way *way, struct pgsql_walk_back *place,
+                                 const struct pgsql_facts *facts, struct zdm_error *err)
+{
+    bool fresh = !place->there || place->over;
+    enum zdm_code code = fresh ? count_kept(w, way, place, err) : ZDM_OK;
+    if (code == ZDM_OK) {
+        code = pgsql_walk_begin(w, err);
+    }
+    if (code == ZDM_OK && fresh) {
+        code = pgsql_walk_back_begin(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = way->batch(w, place, facts, err);
+    }
+    if (code == ZDM_OK) {
+        code = stand_at_step(w, err);
+    }
+    return code == ZDM_OK ? commit_place(w, place, err) : code;
+}
+
+static enum zdm_code write_back(struct pgsql_work *w, const struct way *way, struct zdm_error *err)
+{
+    struct pgsql_facts facts = {0};
+    struct pgsql_walk_back place = {0};
+    bool there = false;
+    enum zdm_code code = pgsql_images_exist(w, w->step->object, &there, err);
+    if (code == ZDM_OK && !there) {
+        w->result->outcome = AGENT_ALREADY;
+        return ZDM_OK;
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_facts_read(w, w->step, 0, &facts, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_walk_back_read(w, &place, err);
+    }
+    if (code == ZDM_OK) {
+        code = write_batch(w, way, &place, &facts, err);
+    }
+    pgsql_walk_back_fini(&place);
+    pgsql_facts_fini(&facts);
+    return code;
+}
+
 /* ---- The catch-up ---- */
 
 static enum zdm_code fix_bound(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_walk *walk,
@@ -215,13 +319,7 @@ static enum zdm_code catch_up(struct pgsql_work *w, struct pgsql_walk_back *plac
     if (code == ZDM_OK) {
         code = pgsql_journal_hold(w, err);
     }
-    if (code == ZDM_OK) {
-        code = pgsql_walk_back_write(w, place, err);
-    }
-    if (code == ZDM_OK && place->over) {
-        code = pgsql_walk_back_remark(w, err);
-    }
-    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+    return code == ZDM_OK ? commit_place(w, place, err) : code;
 }
 
 static enum zdm_code run_catch_up(struct pgsql_work *w, struct zdm_error *err)
@@ -239,8 +337,6 @@ static enum zdm_code run_catch_up(struct pgsql_work *w, struct zdm_error *err)
 
 enum zdm_code pgsql_run_images_back(struct pgsql_work *w, struct zdm_error *err)
 {
-    if (w->step->action == ZDM_ACTION_DELETE) {
-        return pgsql_archive_write_back(w, err);
-    }
-    return w->step->action == ZDM_ACTION_SYNC_REMOVE ? run_catch_up(w, err) : pgsql_images_write_back(w, err);
+    const struct way *way = way_of(w->step);
+    return way == &of_sync ? run_catch_up(w, err) : write_back(w, way, err);
 }

@@ -1,6 +1,6 @@
 /*
- * walk_back.h - ways back that walk over rows, batch by batch: before-images written back (images.c), and old columns
- * brought in step after triggers were installed again.
+ * walk_back.h - ways back that walk over rows, batch by batch: before-images written back (images.c), deleted rows
+ * brought back (delete_back.c), and old columns brought in step after triggers were installed again.
  *
  * Such a walk keeps its place in zdm.walk_back and not in the journal's row, whose cursor may still be that of a walk
  * forward. The row of the place is written in the batch's transaction, which holds the journal's fence.
