@@ -245,10 +245,9 @@ static void invent(struct liar *liar, const struct visitor *visitor, struct zdm_
     const struct zdm_plan *plan = any_version(liar);
     *out = (struct zdm_directive){.plan_hash = plan->hash,
                                   .actor = liar->cluster->agents[visitor->shard].key.id,
-                                  .goal_phase = (uint32_t)world_between(world, 0, (int64_t)plan->n_phases),
-                                  .mode = world_chance(world, 50) ? ZDM_MODE_RUN
-                                                                  : (enum zdm_mode)world_between(world, 1, 4),
                                   .attempt = (uint32_t)(world->now_ms / 20000)};
+    out->goal_phase = (uint32_t)world_between(world, 0, (int64_t)plan->n_phases);
+    out->mode = world_chance(world, 50) ? ZDM_MODE_RUN : (enum zdm_mode)world_between(world, 1, 4);
     zdm_copy_text(out->migration, sizeof out->migration, plan->id);
     snprintf(out->shard, sizeof out->shard, "shard-%u", visitor->shard + 1);
     out->fence = (struct zdm_fence){.epoch = liar->epoch, .instance = liar->instance};

@@ -22,13 +22,13 @@ enum {
 
 void storm_draw(struct world *world, struct storm *storm)
 {
-    *storm = (struct storm){.crash_percent = (unsigned)world_between(world, 0, 30),
-                            .restart_percent = (unsigned)world_between(world, 0, 25),
-                            .cut_percent = (unsigned)world_between(world, 0, 30),
-                            .partition_percent = (unsigned)world_between(world, 0, 20),
-                            .freeze_percent = (unsigned)world_between(world, 0, 10),
-                            .delay_percent = (unsigned)world_between(world, 0, 20),
-                            .people_meddle = world_chance(world, 70)};
+    *storm = (struct storm){.crash_percent = (unsigned)world_between(world, 0, 30)};
+    storm->restart_percent = (unsigned)world_between(world, 0, 25);
+    storm->cut_percent = (unsigned)world_between(world, 0, 30);
+    storm->partition_percent = (unsigned)world_between(world, 0, 20);
+    storm->freeze_percent = (unsigned)world_between(world, 0, 10);
+    storm->delay_percent = (unsigned)world_between(world, 0, 20);
+    storm->people_meddle = world_chance(world, 70);
     storm->database.lock_percent = (unsigned)world_between(world, 0, 60);
     storm->database.retry_percent = (unsigned)world_between(world, 0, 15);
     storm->database.lost_percent = (unsigned)world_between(world, 0, 15);
@@ -158,14 +158,25 @@ static void a_second(struct cluster *cluster, const struct storm *storm)
         cluster_stop_second(cluster);
 }
 
+static void restart_a_database(struct cluster *cluster)
+{
+    unsigned number = (unsigned)(world_random(&cluster->world) % CLUSTER_SHARDS);
+    cluster_restart_database(cluster, number, world_between(&cluster->world, 0, 8000));
+}
+
+static void freeze_somebody(struct world *world)
+{
+    int64_t node = world_between(world, 0, CLUSTER_SHARDS);
+    world->nodes[node].frozen_until_ms = world->now_ms + world_between(world, 100, 20000);
+}
+
 static void something_happens(struct cluster *cluster, const struct storm *storm)
 {
     struct world *world = &cluster->world;
     if (world_chance(world, storm->crash_percent))
         crash_somebody(cluster);
     if (world_chance(world, storm->restart_percent))
-        cluster_restart_database(cluster, (unsigned)(world_random(world) % CLUSTER_SHARDS),
-                                 world_between(world, 0, 8000));
+        restart_a_database(cluster);
     if (world_chance(world, storm->cut_percent)) {
         sim_net_cut(cluster->net, (int)world_between(world, 0, CLUSTER_SHARDS));
         cluster->cuts++;
@@ -177,8 +188,7 @@ static void something_happens(struct cluster *cluster, const struct storm *storm
     if (world_chance(world, storm->delay_percent))
         sim_net_delay(cluster->net, 1, world_between(world, 10, 4000));
     if (world_chance(world, storm->freeze_percent))
-        world->nodes[world_between(world, 0, CLUSTER_SHARDS)].frozen_until_ms =
-            world->now_ms + world_between(world, 100, 20000);
+        freeze_somebody(world);
     if (world_chance(world, storm->double_percent))
         a_double(cluster);
     a_restore(cluster, storm);

@@ -24,6 +24,7 @@ enum { SEEDS = 1300 };
 struct totals {
     uint64_t crashes, cuts, partitions, batches, lost_answers, fenced, locks, retries, leftovers, finished_in_storm;
     uint64_t unknown_kept, unknown_lost, broken, full, echoes;
+    uint64_t digest;          /* of all seeds: equal for every build of one commit */
     uint64_t saw[SAW_SIGHTS]; /* seeds in which it was seen */
     /* By action: steps of plans that were submitted, those of them that have a way back, and what was done of them. */
     uint64_t planned[ZDM_ACTION_LAST + 1], returning[ZDM_ACTION_LAST + 1];
@@ -135,6 +136,7 @@ static uint64_t run_seed(uint64_t seed, bool verbose, struct totals *totals, cha
     add_totals(totals, cluster);
     zdm_copy_text(out_failure, size, cluster->failure);
     uint64_t digest = cluster->world.digest;
+    totals->digest = (totals->digest ^ digest) * UINT64_C(0x100000001b3);
     cluster_fini(cluster);
     free(cluster);
     return digest;
@@ -207,7 +209,7 @@ static void every_seed_keeps_the_invariants_and_finishes_in_peace(void **state)
         if (totals.planned[i] > 0)
             print_message(" %s %llu/%llu", zdm_action_name((enum zdm_action)i), (unsigned long long)totals.done[i],
                           (unsigned long long)totals.undone[i]);
-    print_message("\n");
+    print_message("; digest %016llx\n", (unsigned long long)totals.digest);
     assert_int_equal(failed, 0);
     if (n < SEEDS)
         return;

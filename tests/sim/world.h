@@ -1,8 +1,10 @@
 /*
  * world.h - a deterministic world: simulated time, randomness, and a queue of things that will happen.
  *
- * Everything that differs from run to run comes from one seed. An event belongs to a node's incarnation: when the node
- * crashes, what was still to happen to it is dropped, as it would be with a process. One thread; nothing here blocks.
+ * Everything that differs from run to run comes from one seed, with every compiler: no two draws stand in one call's
+ * arguments or in one list of initializers, whose order each compiler chooses for itself. An event belongs to a node's
+ * incarnation: when the node crashes, what was still to happen to it is dropped, as it would be with a process. One
+ * thread; nothing here blocks.
  */
 #ifndef TESTS_SIM_WORLD_H
 #define TESTS_SIM_WORLD_H
