@@ -355,10 +355,7 @@ enum zdm_code pgsql_run_lift(struct pgsql_work *w, struct zdm_error *err)
     enum agent_proof proof = AGENT_PROOF_NONE;
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
     if (code == ZDM_OK) {
-        code = pgsql_short_begin(&attempt, w, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_short_lock(&attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
+        code = pgsql_short_begin_on(&attempt, w, &table, PGSQL_ACCESS_EXCLUSIVE, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_lift_look(w, &table, &proof, err);

@@ -13,7 +13,8 @@
 enum {
     NOWAIT_REST_MS = 100,    /* for the row of the journal and what else is locked behind a NOWAIT */
     STATEMENT_MIN_MS = 1000, /* a machine under load needs it even for a change of 1 ms */
-    DEADLOCK_MIN_MS = 10
+    DEADLOCK_MIN_MS = 10,
+    PATIENCE_MS = 50 /* more than deadlock_timeout: for the autovacuum to end */
 };
 
 /* Each mode as LOCK TABLE has it, and the modes that do not conflict with it. */
@@ -28,10 +29,19 @@ static const struct {
     [PGSQL_ACCESS_EXCLUSIVE] = {"ACCESS EXCLUSIVE", "{}"},
 };
 
+/* An autovacuum is told to give way by whoever has waited deadlock_timeout for it. Where this role cannot shorten that,
+ * it waits it out, if so much of a stall is allowed. */
+static uint32_t wait_of(const struct pgsql_work *w)
+{
+    uint32_t patience = w->s->deadlock_timeout_ms + PATIENCE_MS;
+    bool patient = !w->s->may_set_deadlock_timeout && w->op->lock_wait_ms > 0 && patience <= w->op->max_stall_ms;
+    return patient && patience > w->op->lock_wait_ms ? patience : w->op->lock_wait_ms;
+}
+
 enum zdm_code pgsql_short_begin(struct pgsql_short *attempt, struct pgsql_work *w, struct zdm_error *err)
 {
     char settings[256], deadlock[64] = "";
-    uint32_t wait_ms = w->op->lock_wait_ms;
+    uint32_t wait_ms = wait_of(w);
     uint32_t statement_ms = wait_ms * 10 < STATEMENT_MIN_MS ? STATEMENT_MIN_MS : wait_ms * 10;
     if (w->s->may_set_deadlock_timeout && wait_ms > 0) {
         uint32_t fifth = wait_ms / 5 < DEADLOCK_MIN_MS ? DEADLOCK_MIN_MS : wait_ms / 5;
@@ -86,12 +96,17 @@ static void name_blocker(struct pgsql_work *w, const struct pgsql_table *table, 
 }
 
 /* What status shows of a parked step is the blocker: the way out stands beside it. */
-static void name_missing_grant(struct agent_result *r)
+static void name_missing_grant(const struct pgsql_session *s, struct agent_result *r)
 {
-    static const char way_out[] = " (GRANT SET ON PARAMETER deadlock_timeout to the agent's role makes it give way)";
+    bool grantable = s->version_num >= 150000;
+    char way_out[160];
+    (void)snprintf(way_out, sizeof way_out,
+                   " (%sthrottle: {max_stall: %" PRIu32 "ms} in the runbook makes it give way)",
+                   grantable ? "GRANT SET ON PARAMETER deadlock_timeout to the agent's role or " : "",
+                   s->deadlock_timeout_ms + PATIENCE_MS);
     size_t used = strlen(r->blocker);
-    size_t room = sizeof r->blocker - sizeof way_out;
-    (void)snprintf(r->blocker + (used < room ? used : room), sizeof way_out, "%s", way_out);
+    size_t room = sizeof r->blocker - strlen(way_out) - 1;
+    (void)zdm_copy_text(r->blocker + (used < room ? used : room), strlen(way_out) + 1, way_out);
 }
 
 static enum zdm_code not_locked(struct pgsql_work *w, const struct pgsql_table *table, enum pgsql_lock_mode mode,
@@ -101,7 +116,7 @@ static enum zdm_code not_locked(struct pgsql_work *w, const struct pgsql_table *
     name_blocker(w, table, mode);
     zdm_error_set(err, ZDM_LOCK, "could not lock %s.%s: held by %s", table->schema, table->name, w->result->blocker);
     if (w->result->blocker_is_autovacuum && !w->s->may_set_deadlock_timeout) {
-        name_missing_grant(w->result);
+        name_missing_grant(w->s, w->result);
     }
     return ZDM_LOCK;
 }
@@ -174,6 +189,13 @@ enum zdm_code pgsql_short_lock(struct pgsql_short *attempt, const struct pgsql_t
         code = lock_one(attempt, pgsql_text(res, i, 0), table, mode, err);
     }
     return code;
+}
+
+enum zdm_code pgsql_short_begin_on(struct pgsql_short *attempt, struct pgsql_work *w, const struct pgsql_table *table,
+                                   enum pgsql_lock_mode mode, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_short_begin(attempt, w, err);
+    return code == ZDM_OK ? pgsql_short_lock(attempt, table, mode, err) : code;
 }
 
 enum zdm_code pgsql_short_lock_parent(struct pgsql_short *attempt, const struct pgsql_table *parent,

@@ -32,8 +32,11 @@ enum zdm_code pgsql_short_begin(struct pgsql_short *attempt, struct pgsql_work *
  * replica. */
 enum zdm_code pgsql_short_lock(struct pgsql_short *attempt, const struct pgsql_table *table, enum pgsql_lock_mode mode,
                                struct zdm_error *err) ZDM_CHECKED;
-/* The same for the parent of a foreign key, which may be another owner's: whoever may not lock it leaves that to the
- * change of the foreign key itself, which needs no right on the parent, under the same limit. */
+/* Begins, and locks the table: what most steps of the class start with. */
+enum zdm_code pgsql_short_begin_on(struct pgsql_short *attempt, struct pgsql_work *w, const struct pgsql_table *table,
+                                   enum pgsql_lock_mode mode, struct zdm_error *err) ZDM_CHECKED;
+/* As pgsql_short_lock, for the parent of a foreign key, which may be another owner's: whoever may not lock it leaves
+ * that to the change of the foreign key itself, which needs no right on the parent, under the same limit. */
 enum zdm_code pgsql_short_lock_parent(struct pgsql_short *attempt, const struct pgsql_table *parent,
                                       enum pgsql_lock_mode mode, struct zdm_error *err) ZDM_CHECKED;
 /* Runs a whole statement of the plan, which may rely on the schema of its table being searched. */

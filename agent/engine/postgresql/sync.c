@@ -166,10 +166,7 @@ static enum zdm_code install(struct pgsql_work *w, const struct pgsql_facts *fac
 {
     struct pgsql_short attempt;
     enum agent_proof proof = AGENT_PROOF_NONE;
-    enum zdm_code code = pgsql_short_begin(&attempt, w, err);
-    if (code == ZDM_OK) {
-        code = pgsql_short_lock(&attempt, &facts->table, PGSQL_SHARE_ROW_EXCLUSIVE, err);
-    }
+    enum zdm_code code = pgsql_short_begin_on(&attempt, w, &facts->table, PGSQL_SHARE_ROW_EXCLUSIVE, err);
     if (code == ZDM_OK) {
         code = pgsql_sync_look(w, &facts->table, w->step->ordinal, &proof, err);
     }
@@ -273,11 +270,8 @@ enum zdm_code pgsql_run_remove_sync(struct pgsql_work *w, struct zdm_error *err)
     struct pgsql_short attempt;
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
     if (code == ZDM_OK) {
-        code = pgsql_short_begin(&attempt, w, err);
-    }
-    if (code == ZDM_OK) {
         /* DROP TRIGGER takes it anyway. */
-        code = pgsql_short_lock(&attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
+        code = pgsql_short_begin_on(&attempt, w, &table, PGSQL_ACCESS_EXCLUSIVE, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_sync_drop(w, w->step->sync_step, false, err);

@@ -354,10 +354,7 @@ enum zdm_code pgsql_run_unhide(struct pgsql_work *w, struct zdm_error *err)
     }
     enum zdm_code code = find_table(w, &table, err);
     if (code == ZDM_OK) {
-        code = pgsql_short_begin(&attempt, w, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_short_lock(&attempt, &table, PGSQL_ACCESS_EXCLUSIVE, err);
+        code = pgsql_short_begin_on(&attempt, w, &table, PGSQL_ACCESS_EXCLUSIVE, err);
     }
     if (code == ZDM_OK) {
         code = unhide(&attempt, &table, err);
