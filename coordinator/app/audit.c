@@ -123,7 +123,7 @@ static enum zdm_code read_settings(struct settings *out, struct audit_options *o
     }
     for (int i = 0; i < argc; i++)
         words[n++] = argv[i];
-    return settings_read(out, n, words, 0, NULL, err);
+    return settings_read(out, n, words, NULL, err);
 }
 
 int command_audit(int argc, char **argv)

@@ -146,7 +146,7 @@ int command_backup(int argc, char **argv)
     const char *file = NULL;
     enum zdm_code code = zdm_crypto_start(&err);
     if (code == ZDM_OK)
-        code = settings_read(&s, argc, argv, 0, &file, &err);
+        code = settings_read(&s, argc, argv, &file, &err);
     if (code != ZDM_OK)
         return print_error(&err);
     if (file == NULL) {

@@ -298,7 +298,7 @@ int command_run(int argc, char **argv)
     struct program *p = &program;
     struct zdm_error err;
     enum zdm_log_level level = ZDM_LOG_INFO;
-    if (zdm_crypto_start(&err) != ZDM_OK || settings_read(&p->settings, argc, argv, 0, NULL, &err) != ZDM_OK)
+    if (zdm_crypto_start(&err) != ZDM_OK || settings_read(&p->settings, argc, argv, NULL, &err) != ZDM_OK)
         return print_error(&err);
     if (!zdm_log_level_parse(p->settings.log_level, &level)) {
         zdm_error_set(&err, ZDM_INVALID, "log_level is debug, info, warn or error, not %s", p->settings.log_level);
@@ -362,7 +362,7 @@ int command_recover(int argc, char **argv)
     if (code == ZDM_OK)
         code = recover_options_take(&options, &argc, argv, &err);
     if (code == ZDM_OK)
-        code = settings_read(&p->settings, argc, argv, 0, NULL, &err);
+        code = settings_read(&p->settings, argc, argv, NULL, &err);
     if (code != ZDM_OK)
         return print_error(&err);
     zdm_log_start("zdm-coordinator", ZDM_LOG_WARN);

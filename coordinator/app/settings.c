@@ -3,15 +3,15 @@
  */
 #include "coordinator/app/settings.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buffer.h"
+#include "common/os/arguments.h"
 
 enum { ROWS = 10 };
 
-/* Flags are the keys with '-' for '_'. config itself is read first and stands in no file. */
+/* config, which stands in no file, is the last one. */
 static void fill_rows(struct settings *s, struct zdm_setting rows[ROWS])
 {
     const struct zdm_setting table[ROWS] = {
@@ -34,74 +34,6 @@ static void fill_rows(struct settings *s, struct zdm_setting rows[ROWS])
         {"config", NULL, ZDM_SETTING_TEXT, &s->config, 0, 0, "YAML file with these settings"},
     };
     memcpy(rows, table, sizeof table);
-}
-
-static void flag_of(const struct zdm_setting *row, char *out, size_t size)
-{
-    (void)snprintf(out, size, "--%s", row->key);
-    for (char *c = out + 2; *c != '\0'; c++)
-        if (*c == '_')
-            *c = '-';
-}
-
-void settings_help(void)
-{
-    struct settings s = {.data = NULL};
-    struct zdm_setting rows[ROWS];
-    fill_rows(&s, rows);
-    for (size_t i = 0; i < ROWS; i++) {
-        char flag[64];
-        flag_of(&rows[i], flag, sizeof flag);
-        printf("  %-30s %s\n", flag, rows[i].help);
-        if (rows[i].environment != NULL)
-            printf("  %-30s environment: %s\n", "", rows[i].environment);
-    }
-}
-
-/* ---- The command line ---- */
-
-static const struct zdm_setting *row_of(const struct zdm_setting rows[ROWS], const char *argument, const char **value)
-{
-    const char *equals = strchr(argument, '=');
-    size_t n = equals != NULL ? (size_t)(equals - argument) : strlen(argument);
-    *value = equals != NULL ? equals + 1 : NULL;
-    for (size_t i = 0; i < ROWS; i++) {
-        char flag[64];
-        flag_of(&rows[i], flag, sizeof flag);
-        if (strlen(flag) == n && strncmp(flag, argument, n) == 0)
-            return &rows[i];
-    }
-    return NULL;
-}
-
-/* Sets what argv says; only_config: nothing but --config, for the first of two readings. */
-static enum zdm_code read_arguments(const struct zdm_setting rows[ROWS], int argc, char **argv, int first,
-                                    bool only_config, const char **out_word, struct zdm_error *err)
-{
-    for (int i = first; i < argc; i++) {
-        const char *value;
-        if (argv[i][0] != '-' && out_word != NULL && (only_config || *out_word == NULL)) {
-            *out_word = only_config ? *out_word : argv[i];
-            continue;
-        }
-        const struct zdm_setting *row = row_of(rows, argv[i], &value);
-        if (row == NULL) {
-            zdm_error_set(err, ZDM_INVALID, "unknown argument \"%s\"", argv[i]);
-            return zdm_error_hint(err, "zdm-coordinator --help lists what there is.");
-        }
-        char flag[64];
-        flag_of(row, flag, sizeof flag);
-        if (value == NULL && i + 1 >= argc)
-            return zdm_error_set(err, ZDM_INVALID, "%s needs a value", flag);
-        if (value == NULL)
-            value = argv[++i];
-        if (only_config != (strcmp(row->key, "config") == 0))
-            continue;
-        enum zdm_code code = zdm_config_set(row, value, flag, err);
-        if (code != ZDM_OK)
-            return code;
-    }
-    return ZDM_OK;
 }
 
 /* ---- Defaults ---- */
@@ -146,19 +78,13 @@ static enum zdm_code split_urls(struct settings *s, struct zdm_error *err)
     return ZDM_OK;
 }
 
-enum zdm_code settings_read(struct settings *out, int argc, char **argv, int first, const char **out_word,
-                            struct zdm_error *err)
+enum zdm_code settings_read(struct settings *out, int argc, char **argv, const char **out_word, struct zdm_error *err)
 {
     struct zdm_setting rows[ROWS];
     *out = (struct settings){.handshake_slots = 64, .per_address = 16};
     fill_rows(out, rows);
-    enum zdm_code code = read_arguments(rows, argc, argv, first, true, out_word, err);
-    if (code == ZDM_OK)
-        code = zdm_config_read(out->config, rows, ROWS - 1, err);
-    if (code == ZDM_OK)
-        code = zdm_config_environment(rows, ROWS - 1, err);
-    if (code == ZDM_OK)
-        code = read_arguments(rows, argc, argv, first, false, out_word, err);
+    const struct zdm_arguments arguments = {"zdm-coordinator", rows, ROWS, NULL};
+    enum zdm_code code = zdm_arguments_read(&arguments, argc, argv, out_word, err);
     if (code == ZDM_OK)
         code = fill_defaults(out, err);
     if (code == ZDM_OK)
@@ -166,6 +92,14 @@ enum zdm_code settings_read(struct settings *out, int argc, char **argv, int fir
     if (code != ZDM_OK)
         settings_fini(out);
     return code;
+}
+
+void settings_help(void)
+{
+    struct settings s = {.data = NULL};
+    struct zdm_setting rows[ROWS];
+    fill_rows(&s, rows);
+    zdm_arguments_help(&(struct zdm_arguments){"zdm-coordinator", rows, ROWS, NULL});
 }
 
 void settings_fini(struct settings *s)

@@ -23,9 +23,9 @@ struct settings {
     size_t n_urls;
 };
 
-/* Reads argv from index `first` on: "--key value", "--key=value"; then file and environment below it. A word that is no
- * option goes to *out_word (one at most; NULL where none is allowed). ZDM_INVALID says what is wrong. */
-enum zdm_code settings_read(struct settings *out, int argc, char **argv, int first, const char **out_word,
+/* File, environment and argv (arguments.h); what nobody set gets its default. A word that is no option goes to
+ * *out_word (one at most; NULL where none is allowed). ZDM_INVALID says what is wrong. */
+enum zdm_code settings_read(struct settings *out, int argc, char **argv, const char **out_word,
                             struct zdm_error *err) ZDM_CHECKED;
 void settings_fini(struct settings *settings);
 /* Prints the table as help. */
