@@ -4,16 +4,15 @@
 #include "agent/app/settings.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buffer.h"
-#include "common/os/config.h"
+#include "common/os/arguments.h"
 
-enum { ROWS = 12, FLAG_MAX = 64 };
+enum { ROWS = 12 };
 
-/* Options are the keys with '-' for '_'. config itself is read first and stands in no file. */
+/* config, which stands in no file, is the last one. */
 static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
 {
     const struct zdm_setting table[ROWS] = {
@@ -24,8 +23,7 @@ static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
          "the standbys of this node: libpq connection strings, joined by commas or as a list in the file"},
         {"owner", "ZDM_OWNER", ZDM_SETTING_TEXT, &s->owner, 0, 0,
          "the role that owns the application's tables and will own what migrations make; default: the one that owns "
-         "all "
-         "tables of a schema"},
+         "all tables of a schema"},
         {"batch_target", NULL, ZDM_SETTING_DURATION_MS, &s->batch_target_ms, 1, 10000,
          "time that a batch should take; default 20ms"},
         {"duty", NULL, ZDM_SETTING_COUNT, &s->duty, 1, 100,
@@ -64,82 +62,13 @@ void agent_settings_fini(struct agent_settings *settings)
     free(settings->log_level);
 }
 
-static void flag_of(const struct zdm_setting *row, char out[FLAG_MAX])
+static enum zdm_code refuse_password(const struct zdm_setting *setting, const char *value, struct zdm_error *err)
 {
-    (void)snprintf(out, FLAG_MAX, "--%s", row->key);
-    for (char *c = out + 2; *c != '\0'; c++)
-        if (*c == '_')
-            *c = '-';
-}
-
-void agent_settings_help(void)
-{
-    struct agent_settings s = {.data = NULL};
-    struct zdm_setting rows[ROWS];
-    fill_rows(&s, rows);
-    for (size_t i = 0; i < ROWS; i++) {
-        char flag[FLAG_MAX];
-        flag_of(&rows[i], flag);
-        printf("  %-20s %s%s%s\n", flag, rows[i].help, rows[i].environment != NULL ? "; environment " : "",
-               rows[i].environment != NULL ? rows[i].environment : "");
-    }
-}
-
-/* The row of "--data" or "--data=X"; *out_value: behind '=', NULL when it is the next word. */
-static const struct zdm_setting *match(const struct zdm_setting rows[ROWS], const char *word, const char **out_value)
-{
-    for (size_t i = 0; i < ROWS; i++) {
-        char flag[FLAG_MAX];
-        flag_of(&rows[i], flag);
-        size_t n = strlen(flag);
-        if (strncmp(word, flag, n) != 0 || (word[n] != '\0' && word[n] != '='))
-            continue;
-        *out_value = word[n] == '=' ? word + n + 1 : NULL;
-        return &rows[i];
-    }
-    return NULL;
-}
-
-/* One option at argv[*i]; moves *i over its value. only_config: everything else is left for the second round. */
-static enum zdm_code take_option(const struct zdm_setting rows[ROWS], int argc, char **argv, int *i, bool only_config,
-                                 struct zdm_error *err)
-{
-    const char *value;
-    const struct zdm_setting *row = match(rows, argv[*i], &value);
-    if (row == NULL) {
-        zdm_error_set(err, ZDM_INVALID, "unknown option %.*s", (int)strcspn(argv[*i], "="), argv[*i]);
-        return zdm_error_hint(err, "zdm-agent --help lists them.");
-    }
-    if (value == NULL && ++*i < argc)
-        value = argv[*i];
-    if (value == NULL)
-        return zdm_error_set(err, ZDM_INVALID, "option --%s needs a value", row->key);
-    bool connects = strcmp(row->key, "dsn") == 0 || strcmp(row->key, "replicas") == 0;
-    if (connects && agent_dsn_has_password(value)) {
-        zdm_error_set(err, ZDM_INVALID, "a password must not stand in the command line, where every user sees it");
-        return zdm_error_hint(err, "Use passfile= or service= in the DSN, PGPASSFILE, or a config file of mode 0600.");
-    }
-    if ((strcmp(row->key, "config") == 0) != only_config)
+    bool connects = strcmp(setting->key, "dsn") == 0 || strcmp(setting->key, "replicas") == 0;
+    if (!connects || !agent_dsn_has_password(value))
         return ZDM_OK;
-    return zdm_config_set(row, value, "command line", err);
-}
-
-static enum zdm_code take_options(const struct zdm_setting rows[ROWS], int argc, char **argv, bool only_config,
-                                  const char **out_argument, struct zdm_error *err)
-{
-    *out_argument = NULL;
-    for (int i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "--", 2) == 0) {
-            enum zdm_code code = take_option(rows, argc, argv, &i, only_config, err);
-            if (code != ZDM_OK)
-                return code;
-        } else if (*out_argument != NULL) {
-            return zdm_error_set(err, ZDM_INVALID, "one argument too many");
-        } else {
-            *out_argument = argv[i];
-        }
-    }
-    return ZDM_OK;
+    zdm_error_set(err, ZDM_INVALID, "a password must not stand in the command line, where every user sees it");
+    return zdm_error_hint(err, "Use passfile= or service= in the DSN, PGPASSFILE, or a config file of mode 0600.");
 }
 
 enum zdm_code agent_settings_read(struct agent_settings *settings, int argc, char **argv, const char **out_argument,
@@ -147,18 +76,21 @@ enum zdm_code agent_settings_read(struct agent_settings *settings, int argc, cha
 {
     struct zdm_setting rows[ROWS];
     fill_rows(settings, rows);
-    enum zdm_code code = take_options(rows, argc, argv, true, out_argument, err);
-    if (code == ZDM_OK)
-        code = zdm_config_read(settings->config, rows, ROWS - 1, err);
-    if (code == ZDM_OK)
-        code = zdm_config_environment(rows, ROWS - 1, err);
-    if (code == ZDM_OK)
-        code = take_options(rows, argc, argv, false, out_argument, err);
+    const struct zdm_arguments arguments = {"zdm-agent", rows, ROWS, refuse_password};
+    enum zdm_code code = zdm_arguments_read(&arguments, argc, argv, out_argument, err);
     if (code == ZDM_OK && (settings->data == NULL || settings->data[0] == '\0')) {
         code = zdm_error_set(err, ZDM_INVALID, "the data folder is missing");
         zdm_error_hint(err, "Give it with --data DIR, ZDM_DATA or data: in the config file.");
     }
     return code;
+}
+
+void agent_settings_help(void)
+{
+    struct agent_settings s = {.data = NULL};
+    struct zdm_setting rows[ROWS];
+    fill_rows(&s, rows);
+    zdm_arguments_help(&(struct zdm_arguments){"zdm-agent", rows, ROWS, NULL});
 }
 
 void agent_settings_core(const struct agent_settings *settings, struct agent_core_config *out)
