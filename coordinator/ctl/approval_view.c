@@ -86,30 +86,32 @@ static void put_fields(struct page *p)
         field(p, "now", "before the grace period is over, which is there so that somebody can miss what is dropped");
 }
 
-/* What would not come back, once the phase has run. */
-static void put_inexact(struct page *p, const struct zdm_phase *phase)
+/* What would not come back, once the phase has run, or stay. */
+static void put_rests(struct page *p, const struct zdm_phase *phase)
 {
-    char text[SENTENCE];
+    char text[2 * SENTENCE], stays[SENTENCE], name[2 * ZDM_IDENTIFIER_MAX + 80];
     for (size_t i = 0; i < phase->n_steps; i++) {
         const struct zdm_step *step = &phase->steps[i];
         const char *why = ctl_inexact_text(step);
-        if (why == NULL)
-            continue;
-        snprintf(text, sizeof text, "not exact: step %s: %s%s%s %s", step->id, step->table.name,
-                 step->column != NULL ? "." : "", step->column != NULL ? step->column : "", why);
-        ctl_wrap(p->out, p->look, CTL_WARN, text, 0, 4);
+        ctl_stays_text(stays, sizeof stays, p->a->plan, step, 1);
+        if (why != NULL)
+            snprintf(text, sizeof text, "not exact: step %s: %s %s", step->id,
+                     ctl_subject_text(name, sizeof name, step), why);
+        else
+            snprintf(text, sizeof text, "stays: step %s: %s", step->id, stays);
+        if (why != NULL || stays[0] != '\0')
+            ctl_wrap(p->out, p->look, CTL_WARN, text, 0, 4);
     }
 }
 
 static void put_loss(struct page *p)
 {
     const struct zdm_step *step = NULL;
-    char text[SENTENCE];
+    char text[SENTENCE + 8], loss[SENTENCE];
     if (!zdm_plan_undo_loses(p->a->plan, p->a->approval->phase, zdm_plan_last_phase(p->a->plan), &step))
         return;
-    snprintf(text, sizeof text,
-             "lost: what new code wrote into %s by itself: step %s does not run backwards, and the column is hidden",
-             step->table.name, step->id);
+    ctl_loss_text(loss, sizeof loss, step);
+    snprintf(text, sizeof text, "lost: %s", loss);
     zdm_buffer_puts(p->out, "\n");
     ctl_wrap(p->out, p->look, CTL_BAD, text, 0, 4);
 }
@@ -124,7 +126,7 @@ void ctl_approval_text(struct zdm_buffer *out, const struct ctl_look *look, cons
     put_fields(&p);
     if (phase != NULL) {
         ctl_plan_phase_text(out, look, page->plan, page->notes, phase->number);
-        put_inexact(&p, phase);
+        put_rests(&p, phase);
     } else if (page->approval->action == ZDM_APPROVE_UNDO) {
         put_loss(&p);
     } else {

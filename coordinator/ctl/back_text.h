@@ -10,9 +10,14 @@
  * to do. */
 void ctl_back_text(char *out, size_t size, const struct zdm_plan *plan, const struct zdm_step *step, uint32_t floor,
                    uint32_t from);
+/* What of a step whose inverse is exact is there all the same after all down to `floor` was undone; "" for nothing: it
+ * harms nobody, and what holds it may go as well. */
+void ctl_stays_text(char *out, size_t size, const struct zdm_plan *plan, const struct zdm_step *step, uint32_t floor);
 /* Why a rollback over the step would not bring everything back, NULL when it does. */
 const char *ctl_inexact_text(const struct zdm_step *step);
-/* What a step is about, in one word or two: an as-is statement may name no table at all. Returns out. */
+/* What new application code loses by a rollback, and why: step is that of zdm_plan_undo_loses. */
+void ctl_loss_text(char *out, size_t size, const struct zdm_step *step);
+/* What a step is about, in a word or a few: an as-is statement may name no table at all. Returns out. */
 const char *ctl_subject_text(char *out, size_t size, const struct zdm_step *step);
 
 #endif

@@ -188,8 +188,9 @@ static void put_step(struct view *v, const struct zdm_step *step)
     put_lock(v, step, note, column);
     if (step->proof_sql != NULL)
         put_labelled(v, "check", column, step->proof_sql);
-    if (step->inverse != ZDM_INVERSE_NONE || !step->exact_inverse) {
-        put_labelled(v, "undo", column, ctl_undo_text(step));
+    const char *undo = ctl_undo_text(step);
+    if (undo != NULL) {
+        put_labelled(v, "undo", column, undo);
         v->any_undo = true;
     }
 }

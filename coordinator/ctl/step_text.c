@@ -46,7 +46,7 @@ static const char *nothing_text(const struct zdm_step *step)
     static const struct sight_row rows[] = {{ZDM_ACTION_WIDEN_TYPE, "none: the wider type stays"},
                                             {ZDM_ACTION_ADD_VALUE, "none: the value stays, unused"}};
     return sight_text(rows, sizeof rows / sizeof *rows, step,
-                      step->exact_inverse ? "nothing to do" : "none: the old values are overwritten and not kept");
+                      step->exact_inverse ? NULL : "none: the old values are overwritten and not kept");
 }
 
 const char *ctl_undo_text(const struct zdm_step *step)

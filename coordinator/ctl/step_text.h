@@ -10,7 +10,7 @@
 
 /* The SQL of a step as the plan shows it; nothing where it is made from the catalogue. */
 void ctl_step_sql(struct zdm_buffer *out, const struct zdm_step *step);
-/* What a rollback does to take the step back: words, or its SQL. Borrowed. */
+/* What a rollback does to take the step back: words, or its SQL. NULL where there is nothing to do. Borrowed. */
 const char *ctl_undo_text(const struct zdm_step *step);
 
 /* What the compiler notes of a step, empty where it says nothing; the title of a phase, "" where it has none. */

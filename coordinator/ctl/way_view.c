@@ -121,32 +121,47 @@ static void put_groups(struct page *p)
     }
 }
 
-/* Steps that do not come back exactly, over what the shard that is farthest has entered. */
-static void put_inexact(struct page *p, uint32_t needed)
+static void put_loss(struct page *p, uint32_t needed)
 {
     const struct ctl_way *way = p->way;
-    char text[2 * SENTENCE], name[2 * ZDM_IDENTIFIER_MAX + 80];
-    bool any = false;
-    for (uint32_t o = zdm_plan_first_after(way->plan, way->entered); o-- > 1;) {
-        const struct zdm_step *step = zdm_plan_step(way->plan, o);
-        const char *why = ctl_inexact_text(step);
-        if (why == NULL || step->kind == ZDM_STEP_PURGE || zdm_plan_phase_of(way->plan, o) <= way->to_phase)
-            continue;
+    char text[2 * SENTENCE], loss[SENTENCE];
+    ctl_loss_text(loss, sizeof loss, way->loses_step);
+    snprintf(text, sizeof text, "lost: %s. That needs %u approval%s: zdmctl approve %s --rollback-to %u", loss, needed,
+             needed == 1 ? "" : "s", way->plan->id, way->to_phase);
+    line(p, CTL_BAD, 0, text);
+}
+
+/* One line about a step that does not come back exactly, or of which something stays; false: all of it is undone. */
+static bool put_rest(struct page *p, const struct zdm_step *step, uint32_t floor)
+{
+    char text[2 * SENTENCE], stays[SENTENCE], name[2 * ZDM_IDENTIFIER_MAX + 80];
+    const char *why = ctl_inexact_text(step);
+    ctl_stays_text(stays, sizeof stays, p->way->plan, step, floor);
+    if (why != NULL)
         snprintf(text, sizeof text, "not exact: step %s: %s %s", step->id, ctl_subject_text(name, sizeof name, step),
                  why);
+    else
+        snprintf(text, sizeof text, "stays: step %s: %s", step->id, stays);
+    if (why != NULL || stays[0] != '\0')
         line(p, CTL_WARN, 0, text);
-        any = true;
+    return why != NULL || stays[0] != '\0';
+}
+
+/* Of all that the shard that is farthest has entered. */
+static void put_rests(struct page *p, uint32_t needed)
+{
+    const struct ctl_way *way = p->way;
+    uint32_t end = zdm_plan_first_after(way->plan, way->entered);
+    uint32_t floor = zdm_plan_undo_floor(way->plan, way->to_phase, end);
+    bool any = way->loses;
+    for (uint32_t o = end; o-- > 1;) {
+        const struct zdm_step *step = zdm_plan_step(way->plan, o);
+        if (step->kind != ZDM_STEP_PURGE && zdm_plan_phase_of(way->plan, o) > way->to_phase && put_rest(p, step, floor))
+            any = true;
     }
-    if (way->loses) {
-        snprintf(text, sizeof text,
-                 "lost: what new code wrote into %s by itself (step %s does not run backwards). That needs %u "
-                 "approval%s: zdmctl approve %s --rollback-to %u",
-                 way->loses_step->table.name, way->loses_step->id, needed, needed == 1 ? "" : "s", way->plan->id,
-                 way->to_phase);
-        line(p, CTL_BAD, 0, text);
-    }
-    if (!any && !way->loses)
-        line(p, CTL_PLAIN, 0, "everything comes back exactly; nothing is dropped");
+    if (way->loses)
+        put_loss(p, needed);
+    line(p, CTL_PLAIN, 0, any ? "all else comes back exactly" : "everything comes back exactly; no data is dropped");
 }
 
 static void paragraph(struct page *p, enum ctl_style style, const char *text)
@@ -225,6 +240,6 @@ void ctl_way_text(struct zdm_buffer *out, const struct ctl_look *look, const str
         zdm_buffer_printf(out, " to the end of phase %u (%s)\n\n", way->to_phase,
                           zdm_phase_class_name(zdm_plan_phase(way->plan, way->to_phase)->class));
     put_groups(&p);
-    put_inexact(&p, needed);
+    put_rests(&p, needed);
     put_after(&p);
 }

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "common/os/crypto.h"
-#include "coordinator/ctl/source.h"
 #include "coordinator/ctl/back_text.h"
+#include "coordinator/ctl/source.h"
 #include "coordinator/ctl/way_back.h"
 
 static struct ctl_compiled flag, lossy; /* phases: 1 expand, 2 migrate, 3 switch, 4 contract, 5 purge */
@@ -223,7 +223,7 @@ static void what_is_lost_is_said_with_the_approvals_that_it_needs(void **state)
     char *text = text_of(lossy.plan, 1, shards, -1, 200);
     assert_has(text, "lost: what new code wrote into users by itself");
     assert_has(text, "needs 2 approvals: zdmctl approve lossy --rollback-to 0");
-    assert_lacks(text, "comes back exactly");
+    assert_has(text, "all else comes back exactly");
     free(text);
 }
 
@@ -270,6 +270,33 @@ static void signed_names_are_those_chosen_and_not_excluded(void **state)
     scene_fini(&scene);
 }
 
+/* A runbook's text compiled; its plan is NULL, and why is printed, where it does not compile. */
+static struct ctl_compiled compiled_text(const char *text)
+{
+    struct ctl_compiled compiled = {.plan = NULL};
+    struct zdm_error err = ZDM_ERROR_INIT;
+    char path[] = "/tmp/zdm-test-way.XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    if (file == NULL || fputs(text, file) == EOF || fclose(file) != 0)
+        return compiled;
+    enum zdm_code code = ctl_compile(path, &compiled, &err);
+    unlink(path);
+    if (code != ZDM_OK)
+        print_error("%s\n", err.message);
+    return compiled;
+}
+
+/* Of statements in one expand phase. */
+static struct ctl_compiled compiled_of(const char *statements)
+{
+    char text[1024];
+    snprintf(text, sizeof text, "---\nid: one\n---\n# T\n## Expand\n```sql\n%s\n```\n", statements);
+    struct ctl_compiled compiled = compiled_text(text);
+    assert_non_null(compiled.plan);
+    return compiled;
+}
+
 /* ---- What going back over each kind of step does, in words ---- */
 
 #define T(name)  ((char *)(uintptr_t)(name))
@@ -277,61 +304,120 @@ static void signed_names_are_those_chosen_and_not_excluded(void **state)
 #define OF_USERS .others = &users, .n_others = 1
 
 static struct zdm_table users = {T("public"), T("users_2024")};
+static struct zdm_derivation nothing;
+static struct zdm_flag key = {.key = T("new-name")};
 
 static const struct words_row {
     struct zdm_step step;
     const char *back, *inexact; /* "": nothing to say; NULL: exact */
+    const char *stays;          /* NULL: nothing */
 } words[] = {
-    {{.action = ZDM_ACTION_ADD_FOREIGN_KEY, USERS, .object = T("fk")}, "constraint fk dropped", NULL},
-    {{.action = ZDM_ACTION_ADD_UNIQUE, USERS, .object = T("uq")}, "constraint uq dropped", NULL},
-    {{.action = ZDM_ACTION_ADD_PRIMARY_KEY, USERS, .object = T("pk")}, "constraint pk dropped", NULL},
-    {{.action = ZDM_ACTION_ADD_PARTITION_CHECK, USERS, .object = T("pc")}, "constraint pc dropped", NULL},
-    {{.action = ZDM_ACTION_LIFT_CONSTRAINT, USERS, .object = T("ck")}, "constraint ck comes back", NULL},
-    {{.action = ZDM_ACTION_DROP_NOT_NULL, USERS, .column = T("age")}, "users.age may not be null again", NULL},
-    {{.action = ZDM_ACTION_SET_DEFAULT, USERS, .column = T("age")}, "users.age gets its former default back", NULL},
-    {{.action = ZDM_ACTION_SET_STORAGE, USERS}, "the former parameters of users come back", NULL},
+    {{.action = ZDM_ACTION_ADD_COLUMN, USERS, .column = T("age")},
+     "users.age hidden as ~zdm_u..., kept until zdmctl purge",
+     NULL,
+     NULL},
+    {{.action = ZDM_ACTION_ADD_CHECK, USERS, .object = T("ck")}, "constraint ck dropped", NULL, NULL},
+    {{.action = ZDM_ACTION_SET_NOT_NULL, USERS, .column = T("age")}, "users.age may be null again", NULL, NULL},
+    {{.action = ZDM_ACTION_DROP_CONSTRAINT, USERS, .object = T("ck")}, "", NULL, NULL},
+    {{.action = ZDM_ACTION_CREATE_INDEX, USERS, .object = T("ix")}, "index ix dropped", NULL, NULL},
+    {{.action = ZDM_ACTION_SYNC_INSTALL, USERS, .derivation = &nothing}, "triggers on users removed", NULL, NULL},
+    {{.action = ZDM_ACTION_SYNC_INSTALL, USERS, .derivation = &nothing},
+     "triggers on users removed",
+     "has triggers that write over what the application puts there, and that is not kept",
+     NULL},
+    {{.action = ZDM_ACTION_SYNC_REMOVE, USERS}, "triggers on users installed again", NULL, NULL},
+    {{.action = ZDM_ACTION_BACKFILL, USERS}, "", NULL, NULL},
+    {{.action = ZDM_ACTION_BACKFILL, USERS, .inverse = ZDM_INVERSE_IMPOSSIBLE},
+     "",
+     "is overwritten, and the old values are not kept",
+     NULL},
+    {{.action = ZDM_ACTION_BACKFILL, USERS, .inverse = ZDM_INVERSE_IMAGES},
+     "old values of users written back",
+     NULL,
+     "rows of users that were changed since keep what they hold"},
+    {{.action = ZDM_ACTION_CHECK_QUERY}, "", NULL, NULL},
+    {{.action = ZDM_ACTION_CHECK_COMPARE, USERS}, "", NULL, NULL},
+    {{.action = ZDM_ACTION_HIDE_COLUMN, USERS, .column = T("age"), .sync_step = 1},
+     "users.age comes back, in sync",
+     NULL,
+     NULL},
+    {{.action = ZDM_ACTION_HIDE_COLUMN, USERS, .column = T("age")},
+     "users.age comes back, as it was when it was hidden",
+     "comes back as it was; rows written since have no value in it",
+     NULL},
+    {{.action = ZDM_ACTION_PURGE_COLUMN, .kind = ZDM_STEP_PURGE, USERS, .column = T("age")},
+     "stops where users.age is dropped already",
+     "is dropped for good",
+     NULL},
+    {{.action = ZDM_ACTION_GATE_FLAG, .flag = &key}, "flag new-name must be off", NULL, NULL},
+    {{.action = ZDM_ACTION_PURGE_IMAGES, .kind = ZDM_STEP_PURGE, USERS, .object = T("undo_1")},
+     "stops where what was kept of users for the way back is dropped already",
+     "is dropped for good",
+     NULL},
+    {{.action = ZDM_ACTION_ADD_FOREIGN_KEY, USERS, .object = T("fk")}, "constraint fk dropped", NULL, NULL},
+    {{.action = ZDM_ACTION_ADD_UNIQUE, USERS, .object = T("uq")}, "constraint uq dropped", NULL, NULL},
+    {{.action = ZDM_ACTION_ADD_PRIMARY_KEY, USERS, .object = T("pk")}, "constraint pk dropped", NULL, NULL},
+    {{.action = ZDM_ACTION_ADD_PARTITION_CHECK, USERS, .object = T("pc")}, "constraint pc dropped", NULL, NULL},
+    {{.action = ZDM_ACTION_LIFT_CONSTRAINT, USERS, .object = T("ck")}, "constraint ck comes back", NULL, NULL},
+    {{.action = ZDM_ACTION_DROP_NOT_NULL, USERS, .column = T("age")}, "users.age may not be null again", NULL, NULL},
+    {{.action = ZDM_ACTION_SET_DEFAULT, USERS, .column = T("age")},
+     "users.age gets its former default back",
+     NULL,
+     NULL},
+    {{.action = ZDM_ACTION_SET_STORAGE, USERS}, "the former parameters of users come back", NULL, NULL},
     {{.action = ZDM_ACTION_SET_STORAGE, USERS, .column = T("age")},
      "the former parameters of users.age come back",
+     NULL,
      NULL},
-    {{.action = ZDM_ACTION_COMMENT, USERS}, "the former comment of users comes back", NULL},
-    {{.action = ZDM_ACTION_COMMENT, USERS, .object = T("ix")}, "the former comment of ix comes back", NULL},
-    {{.action = ZDM_ACTION_CREATE_TABLE, USERS}, "table users moved out of sight, kept until zdmctl purge", NULL},
+    {{.action = ZDM_ACTION_COMMENT, USERS}, "the former comment of users comes back", NULL, NULL},
+    {{.action = ZDM_ACTION_COMMENT, USERS, .object = T("ix")}, "the former comment of ix comes back", NULL, NULL},
+    {{.action = ZDM_ACTION_CREATE_TABLE, USERS}, "table users moved out of sight, kept until zdmctl purge", NULL, NULL},
     {{.action = ZDM_ACTION_CREATE_TYPE, .table = {T("public"), NULL}, .object = T("mood")},
      "type mood moved out of sight, kept until zdmctl purge",
+     NULL,
      NULL},
-    {{.action = ZDM_ACTION_HIDE_TABLE, USERS, .object = T("zdm_trash_1")}, "table users comes back", NULL},
+    {{.action = ZDM_ACTION_HIDE_TABLE, USERS, .object = T("zdm_trash_1")}, "table users comes back", NULL, NULL},
     {{.action = ZDM_ACTION_HIDE_INDEX, .table = {T("public"), NULL}, .object = T("ix")},
      "index ix stays: it was never out of use",
+     NULL,
      NULL},
-    {{.action = ZDM_ACTION_ATTACH_PARTITION, USERS, OF_USERS}, "partition users_2024 detached from users", NULL},
-    {{.action = ZDM_ACTION_DETACH_PARTITION, USERS, OF_USERS}, "partition users_2024 attached to users", NULL},
+    {{.action = ZDM_ACTION_ATTACH_PARTITION, USERS, OF_USERS},
+     "partition users_2024 detached from users",
+     NULL,
+     "users_2024 keeps the indexes and constraints that it got by being attached"},
+    {{.action = ZDM_ACTION_DETACH_PARTITION, USERS, OF_USERS}, "partition users_2024 attached to users", NULL, NULL},
     {{.action = ZDM_ACTION_DELETE, USERS, .inverse = ZDM_INVERSE_IMAGES},
      "deleted rows of users put back, but where their key is taken",
-     "gets its rows back, but where their key is taken"},
+     "gets its rows back, but where their key is taken",
+     NULL},
     {{.action = ZDM_ACTION_DELETE, USERS, .inverse = ZDM_INVERSE_IMPOSSIBLE},
      "deleted rows of users stay deleted",
-     "loses its rows for good"},
+     "loses its rows for good",
+     NULL},
     {{.action = ZDM_ACTION_AS_IS, .inverse = ZDM_INVERSE_SQL, .inverse_sql = T("DROP VIEW v")},
      "the runbook's own rollback is run: DROP VIEW v",
-     "is taken back by what the runbook says, which nobody can prove"},
+     "is taken back by what the runbook says, which nobody can prove",
+     NULL},
     {{.action = ZDM_ACTION_AS_IS, .inverse = ZDM_INVERSE_IMPOSSIBLE},
      "the as-is statement cannot be taken back",
-     "cannot be taken back"},
+     "cannot be taken back",
+     NULL},
     {{.action = ZDM_ACTION_PURGE_TABLE, .kind = ZDM_STEP_PURGE, USERS},
      "stops where table users is dropped already",
-     "is dropped for good"},
+     "is dropped for good",
+     NULL},
     {{.action = ZDM_ACTION_PURGE_INDEX, .kind = ZDM_STEP_PURGE, .table = {T("public"), NULL}, .object = T("ix")},
      "stops where index ix is dropped already",
-     "is dropped for good"},
-    {{.action = ZDM_ACTION_WIDEN_TYPE, USERS, .column = T("age")},
-     "users.age keeps its wider type",
-     "stays as the migration made it"},
+     "is dropped for good",
+     NULL},
+    {{.action = ZDM_ACTION_WIDEN_TYPE, USERS, .column = T("age")}, "", NULL, "users.age keeps its wider type"},
     {{.action = ZDM_ACTION_ADD_VALUE, .table = {T("public"), NULL}, .object = T("mood"), .column = T("ok")},
-     "the new value of type mood stays, unused",
-     "stays as the migration made it"},
-    {{.action = ZDM_ACTION_REINDEX, USERS}, "", NULL},
-    {{.action = ZDM_ACTION_GATE_WAIT}, "", NULL},
-    {{.action = ZDM_ACTION_VALIDATE, USERS, .object = T("ck")}, "", NULL},
+     "",
+     NULL,
+     "type mood keeps its value 'ok'"},
+    {{.action = ZDM_ACTION_REINDEX, USERS}, "", NULL, NULL},
+    {{.action = ZDM_ACTION_GATE_WAIT}, "", NULL, NULL},
+    {{.action = ZDM_ACTION_VALIDATE, USERS, .object = T("ck")}, "", NULL, "constraint ck of users stays validated"},
 };
 
 static void each_kind_of_step_has_words_for_its_way_back(void **state)
@@ -340,15 +426,82 @@ static void each_kind_of_step_has_words_for_its_way_back(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
         struct zdm_step step = words[i].step;
+        step.exact_inverse = words[i].inexact == NULL;
         ctl_back_text(text, sizeof text, flag.plan, &step, 1, 99);
         assert_string_equal(text, words[i].back);
-        step.exact_inverse = words[i].inexact == NULL;
         const char *inexact = ctl_inexact_text(&step);
         if (words[i].inexact == NULL)
             assert_null(inexact);
         else
             assert_string_equal(inexact, words[i].inexact);
+        ctl_stays_text(text, sizeof text, flag.plan, &step, 1);
+        assert_string_equal(text, words[i].stays != NULL ? words[i].stays : "");
     }
+}
+
+static void no_action_is_without_words_that_were_chosen_for_its_way_back(void **state)
+{
+    (void)state;
+    for (int action = 1; action <= ZDM_ACTION_LAST; action++) {
+        bool found = false;
+        for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+            found = found || (int)words[i].step.action == action;
+        if (!found)
+            fail_msg("action %s has no row", zdm_action_name((enum zdm_action)action));
+    }
+}
+
+/* One runbook's plan, all of its steps one after the other, as the page of a rollback to phase `to` has them. */
+static char *stays_of(const char *statements, uint32_t floor)
+{
+    struct ctl_compiled compiled = compiled_of(statements);
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    char text[512];
+    for (uint32_t o = floor; o <= zdm_plan_n_steps(compiled.plan); o++) {
+        ctl_stays_text(text, sizeof text, compiled.plan, zdm_plan_step(compiled.plan, o), floor);
+        zdm_buffer_printf(&out, "%s%s", text, text[0] != '\0' ? "\n" : "");
+    }
+    ctl_compiled_fini(&compiled);
+    char *all = zdm_strdup(zdm_buffer_text(&out));
+    zdm_buffer_fini(&out);
+    assert_non_null(all);
+    return all;
+}
+
+static void what_stays_goes_with_what_the_rollback_takes_out_of_sight(void **state)
+{
+    static const struct {
+        const char *statements;
+        uint32_t floor;
+        const char *stays;
+    } rows[] = {
+        {"ALTER TABLE users ALTER COLUMN n TYPE text;", 1, "users.n keeps its wider type\n"},
+        {"ALTER TYPE mood ADD VALUE 'ok';", 1, "type mood keeps its value 'ok'\n"},
+        {"CREATE TYPE mood AS ENUM ('sad');\nALTER TYPE mood ADD VALUE 'ok';", 1, ""},
+        {"CREATE TYPE mood AS ENUM ('sad');\nALTER TYPE mood ADD VALUE 'ok';", 2, "type mood keeps its value 'ok'\n"},
+        {"ALTER TABLE users ADD CONSTRAINT ck CHECK (n > 0);", 1, ""},
+        {"ALTER TABLE users ADD CONSTRAINT ck CHECK (n > 0);", 2, "constraint ck of users stays validated\n"},
+        {"ALTER TABLE users VALIDATE CONSTRAINT ck;", 1, "constraint ck of users stays validated\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *text = stays_of(rows[i].statements, rows[i].floor);
+        assert_string_equal(text, rows[i].stays);
+        free(text);
+    }
+}
+
+static void a_page_says_what_stays_and_that_all_else_comes_back(void **state)
+{
+    static const char *const shards[1][5] = {{"a", "ready", "1", "1", "run"}};
+    struct ctl_compiled compiled = compiled_of("ALTER TABLE users ALTER COLUMN n TYPE text;");
+    (void)state;
+    char *text = text_of(compiled.plan, 1, shards, -1, 200);
+    assert_has(text, "  phase 1 expand: nothing to do\n"
+                     "stays: step 1.1: users.n keeps its wider type\n"
+                     "all else comes back exactly\n");
+    free(text);
+    ctl_compiled_fini(&compiled);
 }
 
 static void long_rollback_of_a_statement_as_it_is_is_cut(void **state)
@@ -365,21 +518,14 @@ static void long_rollback_of_a_statement_as_it_is_is_cut(void **state)
 
 static int compile_all(void **state)
 {
-    static const char text[] =
-        "---\nid: lossy\n---\n# T\n## Expand\n```sql\nALTER TABLE users ADD COLUMN u text;\n```\n"
-        "## Migrate\n```sql\nUPDATE users SET u = upper(name);\n```\n"
-        "## Switch\n```flag\nkey: f\n```\n";
     struct zdm_error err = ZDM_ERROR_INIT;
-    char path[] = "/tmp/zdm-test-way.XXXXXX";
-    int fd = mkstemp(path);
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
     (void)state;
-    if (file == NULL || fputs(text, file) == EOF || fclose(file) != 0 || zdm_crypto_start(&err) != ZDM_OK)
+    if (zdm_crypto_start(&err) != ZDM_OK)
         return 1;
-    enum zdm_code code = ctl_compile(path, &lossy, &err);
-    unlink(path);
-    if (code == ZDM_OK)
-        code = ctl_compile(ZDM_SOURCE_DIR "/tests/unit/runbook/good/rename-with-flag.md", &flag, &err);
+    lossy = compiled_text("---\nid: lossy\n---\n# T\n## Expand\n```sql\nALTER TABLE users ADD COLUMN u text;\n```\n"
+                          "## Migrate\n```sql\nUPDATE users SET u = upper(name);\n```\n"
+                          "## Switch\n```flag\nkey: f\n```\n");
+    enum zdm_code code = ctl_compile(ZDM_SOURCE_DIR "/tests/unit/runbook/good/rename-with-flag.md", &flag, &err);
     if (code != ZDM_OK || lossy.plan == NULL || flag.plan == NULL)
         print_error("%s\n", err.message);
     return code == ZDM_OK && lossy.plan != NULL && flag.plan != NULL ? 0 : 1;
@@ -397,6 +543,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_kind_of_step_has_words_for_its_way_back),
+        cmocka_unit_test(no_action_is_without_words_that_were_chosen_for_its_way_back),
+        cmocka_unit_test(what_stays_goes_with_what_the_rollback_takes_out_of_sight),
+        cmocka_unit_test(a_page_says_what_stays_and_that_all_else_comes_back),
         cmocka_unit_test(long_rollback_of_a_statement_as_it_is_is_cut),
         cmocka_unit_test(a_place_is_the_phase_that_was_begun),
         cmocka_unit_test(one_command_goes_back_to_the_flag_or_to_the_beginning),
