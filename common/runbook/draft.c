@@ -17,16 +17,22 @@ static void read_sql(struct rb_draft *d, const char *sql)
 {
     struct rb_phase phase = {.class = ZDM_PHASE_EXPAND};
     struct rb_fence fence = {.kind = RB_FENCE_SQL, .line = 1, .text = sql};
+    d->rb->text = sql;
+    d->rb->n = strlen(sql);
+    (void)rb_source_open(d->rb);
     (void)rb_sql_each(d->rb, &phase, &fence, rb_draft_survey, d);
     d->rb->n_statements = 0;
+    d->at = (struct rb_place){0, 0};
     if (d->rb->n_errors == 0 && rb_sql_each(d->rb, &phase, &fence, rb_draft_statement, d) == 0)
         rb_draft_fail(d, "there is no statement",
                       "Write SQL: --from 'ALTER TABLE users RENAME COLUMN name TO full_name'.");
     for (size_t i = 0; i < d->rb->n_findings; i++) {
         const struct zdm_finding *f = &d->rb->findings[i];
+        d->at = (struct rb_place){f->line, f->column};
         if (f->level == ZDM_LEVEL_ERROR)
             rb_draft_fail(d, rb_copy(d->rb, f->message, strlen(f->message)), rb_copy(d->rb, f->hint, strlen(f->hint)));
     }
+    d->at = (struct rb_place){0, 0};
 }
 
 const char *rb_recipe_of(struct rb *rb, const char *sql)
@@ -58,19 +64,37 @@ static const char *make_id(struct rb_draft *d, const char *given)
     return n > 0 ? id : "change";
 }
 
-static const char *whole_text(struct rb_draft *d, const struct zdm_draft_options *options)
+static const char *whole_text(struct rb_draft *d, const char *phases, const struct zdm_draft_options *options)
 {
     struct rb *rb = d->rb;
     const char *schema = options->schema == NULL || strcmp(options->schema, "public") == 0
                              ? ""
                              : rb_format(rb, "schema: %s\n", options->schema);
-    return rb_format(rb,
-                     "---\nid: %s\n%s# waves: [tier=canary, 25%%, 100%%]\n# approvals: {contract: 1}\n---\n# %s\n\n%s",
-                     make_id(d, options->id), schema, d->subject, rb_draft_phases(d));
+    return rb_format(
+        rb, "---\nid: %s\n%s# waves: [tier=canary, 25%%, 100%%]\n# approvals: {contract: 1}\n---\n# %s\n\n%s%s",
+        make_id(d, options->id), schema, d->subject, rb_draft_preface(d), phases);
+}
+
+/* The statement of which the draft's line was made. */
+static struct rb_place place_of(const struct rb_draft *d, const char *text, const char *phases, uint32_t line)
+{
+    struct rb_place at = {0, 0};
+    size_t first = 1, found = 0;
+    for (const char *p = text; p < text + strlen(text) - strlen(phases); p++)
+        first += *p == '\n';
+    for (int phase = 0; phase < RB_DRAFT_PHASES; phase++) {
+        for (const struct rb_draft_block *b = d->blocks[phase]; b != NULL; b = b->next) {
+            if (first + b->line <= line && first + b->line >= found) {
+                at = b->at;
+                found = first + b->line;
+            }
+        }
+    }
+    return at;
 }
 
 /* The words of the compiler, where it does not take the draft. */
-static enum zdm_code prove(struct rb_draft *d, const char *text, struct zdm_error *err)
+static enum zdm_code prove(struct rb_draft *d, const char *text, const char *phases, struct zdm_error *err)
 {
     struct zdm_plan *plan = NULL;
     struct zdm_notes *notes = NULL;
@@ -79,6 +103,7 @@ static enum zdm_code prove(struct rb_draft *d, const char *text, struct zdm_erro
         const struct zdm_finding *first = NULL;
         for (size_t i = 0; i < notes->n_findings && first == NULL; i++)
             first = notes->findings[i].level == ZDM_LEVEL_ERROR ? &notes->findings[i] : NULL;
+        d->at = place_of(d, text, phases, first->line);
         rb_draft_fail(d, rb_copy(d->rb, first->message, strlen(first->message)),
                       rb_copy(d->rb, first->hint, strlen(first->hint)));
     }
@@ -104,11 +129,17 @@ enum zdm_code zdm_runbook_draft(const char *sql, const struct zdm_draft_options 
     if (d.failure == NULL && d.subject == NULL)
         rb_draft_fail(&d, "there is nothing that changes the schema or its rows", "Write the statements that do.");
     if (d.failure == NULL) {
-        text = whole_text(&d, options);
-        code = prove(&d, text, err);
+        const char *phases = rb_draft_phases(&d);
+        text = whole_text(&d, phases, options);
+        code = prove(&d, text, phases, err);
     }
     if (d.failure != NULL) {
-        code = zdm_error_set(err, d.missing != NULL ? ZDM_NOT_FOUND : ZDM_INVALID, "%s", d.failure);
+        code = d.missing != NULL ? ZDM_NOT_FOUND : ZDM_INVALID;
+        if (d.failed_at.line > 0)
+            zdm_error_set(err, code, "%s:%u:%u: %s", options->file == NULL ? "SQL" : options->file, d.failed_at.line,
+                          d.failed_at.column, d.failure);
+        else
+            zdm_error_set(err, code, "%s", d.failure);
         if (d.missing != NULL)
             (void)zdm_error_detail(err, "%s", d.missing);
         (void)zdm_error_hint(err, "%s", d.hint);

@@ -1,5 +1,6 @@
 /*
- * draft_alter.c - commands of ALTER TABLE: which phase each belongs into, and which become a recipe.
+ * draft_alter.c - commands of ALTER TABLE: which phase each belongs into. Those of columns and constraints are in
+ * draft_column.c and draft_constraint.c.
  */
 #include "common/runbook/ddl.h"
 #include "common/runbook/draft.h"
@@ -7,231 +8,18 @@
 #include <string.h>
 
 /* One command as a statement of its own, in the words that were written. */
-static const char *command_text(struct rb_statement *s, const struct rb_table *table,
-                                const PgQuery__AlterTableStmt *alter, size_t i)
+static const char *command_text(struct rb_draft *d, struct rb_statement *s, const struct rb_table *table, size_t i)
 {
+    const PgQuery__AlterTableStmt *alter = s->node->alter_table_stmt;
+    const PgQuery__AlterTableCmd *cmd = alter->cmds[i]->alter_table_cmd;
     size_t from = rb_command_offset(s, i), end = rb_command_end(s, i);
-    if ((alter->n_cmds == 1 && alter->relation->inh) || end <= from)
-        return s->sql;
-    return rb_format(s->rb, "ALTER TABLE %s %.*s", rb_table_text(s->rb, table), (int)(end - from), s->sql + from);
-}
-
-static bool is_serial(const PgQuery__TypeName *type)
-{
-    static const char *const names[] = {"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (type->n_names == 1 && strcmp(rb_string(type->names[0]), names[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static const PgQuery__Constraint *find_constraint(const PgQuery__ColumnDef *def, int type)
-{
-    for (size_t i = 0; i < def->n_constraints; i++) {
-        if ((int)def->constraints[i]->constraint->contype == type)
-            return def->constraints[i]->constraint;
-    }
-    return NULL;
-}
-
-/* A number of its own for each row, from a sequence: what serial and identity would do, without writing the table anew.
- */
-static void add_numbered(struct rb_draft *d, const struct rb_table *table, const char *column)
-{
-    struct rb *rb = d->rb;
-    const char *sequence = rb_format(rb, "%s.%s", rb_plain(rb, table->schema),
-                                     rb_plain(rb, rb_format(rb, "%s_%s_seq", table->name, column)));
-    const char *name = rb_table_text(rb, table), *plain = rb_plain(rb, column);
-    rb_draft_say(
-        d, RB_DRAFT_EXPAND,
-        "serial and identity would write the whole table anew under its lock. A sequence as default does the "
-        "same for new rows, and rows that exist are numbered in batches. Grant USAGE on it to the roles of the "
-        "application.");
-    rb_draft_text(d, RB_DRAFT_EXPAND, RB_DRAFT_FIRST,
-                  rb_format(rb,
-                            "```sql {as-is lock=short}\nCREATE SEQUENCE %s;\n```\n"
-                            "```sql {check}\nSELECT 1 WHERE to_regclass('%s') IS NULL;\n```\n"
-                            "```sql {rollback}\nDROP SEQUENCE %s;\n```",
-                            sequence, sequence, sequence));
-    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s bigint DEFAULT nextval('%s')", name,
-                 plain, sequence);
-    rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, plain);
-}
-
-/* The constraint as a statement of its own, in the words that were written; NULL for what is none. */
-static const char *constraint_form(struct rb *rb, const PgQuery__Constraint *constraint, const char *column)
-{
-    const char *name =
-        constraint->conname[0] == '\0' ? "" : rb_format(rb, "CONSTRAINT %s ", rb_plain(rb, constraint->conname));
-    switch ((int)constraint->contype) {
-    case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE:
-        return rb_format(rb, "%sUNIQUE%s (%s)", name, constraint->nulls_not_distinct ? " NULLS NOT DISTINCT" : "",
-                         column);
-    case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
-        return rb_format(rb, "%sPRIMARY KEY (%s)", name, column);
-    case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
-        return rb_format(rb, "%sFOREIGN KEY (%s) ", name, column);
-    case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK:
-        return name;
-    default:
-        return NULL;
-    }
-}
-
-static bool is_attribute(const PgQuery__Constraint *constraint)
-{
-    return constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE ||
-           constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_NOT_DEFERRABLE ||
-           constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED ||
-           constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_IMMEDIATE;
-}
-
-/* From the word, which begins the constraint's own text behind its name, to the next constraint's. */
-static const char *rest_of(struct rb_statement *s, const PgQuery__ColumnDef *def, size_t i, size_t end,
-                           const char *word)
-{
-    size_t from = (size_t)def->constraints[i]->constraint->location, at = end;
-    for (size_t k = def->n_constraints; k-- > i + 1;) {
-        if (!is_attribute(def->constraints[k]->constraint))
-            at = (size_t)def->constraints[k]->constraint->location;
-    }
-    for (size_t k = 0; k < s->n_tokens; k++) {
-        if (s->tokens[k].start >= from && rb_token_is(s, &s->tokens[k], word)) {
-            from = s->tokens[k].start;
-            break;
-        }
-    }
-    while (at > from && rb_is_blank(s->sql[at - 1]))
-        at--;
-    return rb_copy(s->rb, s->sql + from, at > from ? at - from : 0);
-}
-
-/* What stands behind the type besides NOT NULL and DEFAULT, once the column has its values. */
-static void add_constraints(struct rb_draft *d, struct rb_statement *s, const struct rb_table *table,
-                            const PgQuery__ColumnDef *def, size_t end)
-{
-    struct rb *rb = d->rb;
-    for (size_t i = 0; i < def->n_constraints; i++) {
-        const PgQuery__Constraint *constraint = def->constraints[i]->constraint;
-        const char *form = constraint_form(rb, constraint, rb_plain(rb, def->colname)), *rest = "";
-        if (form == NULL)
-            continue;
-        if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN)
-            rest = rest_of(s, def, i, end, "references");
-        else if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK)
-            rest = rest_of(s, def, i, end, "check");
-        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "ALTER TABLE %s ADD %s%s", rb_table_text(rb, table), form,
-                     rest);
-    }
-}
-
-static void add_column(struct rb_draft *d, struct rb_statement *s, const struct rb_table *table, const char *text,
-                       const PgQuery__AlterTableCmd *cmd, size_t end)
-{
-    struct rb *rb = d->rb;
-    const PgQuery__ColumnDef *def = cmd->def->column_def;
-    struct rb_draft_column *column = rb_draft_column(d, table, def->colname);
-    const PgQuery__Constraint *generated = find_constraint(def, PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED);
-    const char *name = rb_table_text(rb, table), *plain = rb_plain(rb, def->colname);
-    rb_draft_title(d, rb_format(rb, "%s-add-%s", table->name, def->colname),
-                   rb_format(rb, "Add %s.%s", table->name, def->colname));
-    if (is_serial(def->type_name) || find_constraint(def, PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY) != NULL) {
-        add_numbered(d, table, def->colname);
-        add_constraints(d, s, table, def, end);
-        return;
-    }
-    const char *type = rb_deparse_type(rb, def->type_name);
-    if (generated != NULL && type != NULL) {
-        const char *expression = rb_deparse_expr(rb, rb_node_copy(rb, generated->raw_expr));
-        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s", name, plain, type);
-        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s", name, plain,
-                     expression == NULL ? "NULL" : expression);
-        add_constraints(d, s, table, def, end);
-        rb_draft_say(d, RB_DRAFT_SWITCH,
-                     "A generated column would write the whole table anew. Triggers compute `%s` until the last phase; "
-                     "deploy the application that writes it itself before you advance.",
-                     def->colname);
-        d->changes_writers = true;
-        return;
-    }
-    if (type == NULL || !column->not_null || column->has_default) {
-        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", text);
-        return;
-    }
-    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s", name, plain, type,
-                 rb_collation_text(rb, def->coll_clause));
-    add_constraints(d, s, table, def, end);
-    if (column->filled)
-        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, plain);
-    else
-        rb_recipe_fill(d, table, def->colname, def->type_name);
-}
-
-/* Does PostgreSQL keep the table's files for such a change? As compiled; the server is asked on a clone. */
-static bool may_widen(const PgQuery__ColumnDef *def)
-{
-    static const char *const names[] = {"text", "varchar", "numeric", "varbit", "interval", "citext", "inet"};
-    static const char *const precise[] = {"timestamp", "timestamptz", "time", "timetz"};
-    const char *name =
-        def->type_name->n_names == 0 ? "" : rb_string(def->type_name->names[def->type_name->n_names - 1]);
-    if (def->raw_default != NULL || def->coll_clause != NULL || def->type_name->n_array_bounds > 0)
-        return false;
-    for (size_t i = 0; i < sizeof precise / sizeof precise[0]; i++) {
-        if (strcmp(name, precise[i]) == 0)
-            return def->type_name->n_typmods > 0;
-    }
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
-static int32_t typmod(const PgQuery__TypeName *type, size_t i)
-{
-    const PgQuery__Node *node = i < type->n_typmods ? type->typmods[i] : NULL;
-    bool number = node != NULL && node->node_case == PG_QUERY__NODE__NODE_A_CONST &&
-                  node->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL;
-    return number ? node->a_const->ival->ival : -1;
-}
-
-/* Is what the column holds now, where that is known, wider than what it shall become? */
-static bool narrows(struct rb_draft *d, const PgQuery__TypeName *to)
-{
-    struct rb *rb = d->rb;
-    const char *message;
-    size_t offset;
-    if (d->guess || d->type == NULL || to->n_typmods == 0)
-        return d->guess;
-    PgQuery__ParseResult *parsed = rb_parse(rb, rb_format(rb, "SELECT NULL::%s", d->type), &message, &offset);
-    if (parsed == NULL || parsed->n_stmts != 1)
-        return false;
-    const PgQuery__Node *value = parsed->stmts[0]->stmt->select_stmt->target_list[0]->res_target->val;
-    if (value->node_case != PG_QUERY__NODE__NODE_TYPE_CAST)
-        return false;
-    const PgQuery__TypeName *from = value->type_cast->type_name;
-    bool same = strcmp(rb_string(from->names[from->n_names - 1]), rb_string(to->names[to->n_names - 1])) == 0;
-    return !same || from->n_typmods == 0 || typmod(from, 0) > typmod(to, 0) || typmod(from, 1) != typmod(to, 1);
-}
-
-static void change_type(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd,
-                        const char *text)
-{
-    struct rb *rb = d->rb;
-    const PgQuery__ColumnDef *def = cmd->def->column_def;
-    if (may_widen(def) && !narrows(d, def->type_name)) {
-        rb_draft_title(d, rb_format(rb, "%s-widen-%s", table->name, cmd->name),
-                       rb_format(rb, "Widen %s.%s", table->name, cmd->name));
-        rb_draft_say(
-            d, RB_DRAFT_EXPAND,
-            "Where the new type is wider, PostgreSQL changes the catalogue alone; `zdmctl check` says whether it "
-            "is. Where it is not, `zdmctl new` with `--type` and the present type drafts the long way.");
-        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", text);
-        return;
-    }
-    const char *using = def->raw_default == NULL ? NULL : rb_deparse_expr(rb, rb_node_copy(rb, def->raw_default));
-    rb_recipe_type(d, table, cmd->name, def->type_name, def->coll_clause, using);
+    bool drops = cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn ||
+                 cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint;
+    const char *text = s->sql;
+    if ((alter->n_cmds > 1 || !alter->relation->inh) && end > from)
+        text = rb_format(s->rb, "ALTER TABLE %s%s %.*s", alter->missing_ok ? "IF EXISTS " : "",
+                         rb_table_text(s->rb, table), (int)(end - from), s->sql + from);
+    return drops || alter->missing_ok ? rb_draft_bare(d, text) : text;
 }
 
 struct placing {
@@ -244,9 +32,7 @@ struct placing {
 static const struct placing placings[] = {
     {PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "drop"},
     {PG_QUERY__ALTER_TABLE_TYPE__AT_DropNotNull, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "null"},
-    {PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "constraint"},
     {PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "validate"},
-    {PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint, RB_DRAFT_CONTRACT, RB_DRAFT_MAIN, "drop-constraint"},
     {PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "storage"},
     {PG_QUERY__ALTER_TABLE_TYPE__AT_ResetRelOptions, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "storage"},
     {PG_QUERY__ALTER_TABLE_TYPE__AT_SetStatistics, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "statistics"},
@@ -256,53 +42,6 @@ static const struct placing placings[] = {
     {PG_QUERY__ALTER_TABLE_TYPE__AT_DetachPartition, RB_DRAFT_CONTRACT, RB_DRAFT_MAIN, "detach"},
 };
 
-/* A default of a column that this script fills belongs behind the triggers; taking one away, behind the old code. */
-static void set_default(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd,
-                        const char *text)
-{
-    const struct rb_draft_column *column = rb_draft_column(d, table, cmd->name);
-    bool late = cmd->def == NULL || (column->added && column->filled);
-    if (column->moved_to != NULL) { /* of the new column, which has no default to lose */
-        const char *value = cmd->def == NULL ? NULL : rb_deparse_expr(d->rb, rb_node_copy(d->rb, cmd->def));
-        if (value != NULL)
-            rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_LAST, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s",
-                         rb_table_text(d->rb, table), rb_plain(d->rb, column->moved_to), value);
-        return;
-    }
-    rb_draft_title(d, rb_format(d->rb, "%s-default-%s", table->name, cmd->name),
-                   rb_format(d->rb, "Default of %s.%s", table->name, cmd->name));
-    rb_draft_sql(d, late ? RB_DRAFT_CONTRACT : RB_DRAFT_EXPAND, RB_DRAFT_LAST, "%s", text);
-    if (cmd->def == NULL)
-        rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that writes `%s` in every row.", cmd->name);
-}
-
-static void set_not_null(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd,
-                         const char *text)
-{
-    const struct rb_draft_column *column = rb_draft_column(d, table, cmd->name);
-    bool early = column->added && (column->filled || column->has_default);
-    if (column->moved_to != NULL) {
-        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
-                     rb_table_text(d->rb, table), rb_plain(d->rb, column->moved_to));
-        return;
-    }
-    rb_draft_title(d, rb_format(d->rb, "%s-not-null-%s", table->name, cmd->name),
-                   rb_format(d->rb, "Make %s.%s NOT NULL", table->name, cmd->name));
-    rb_draft_sql(d, early ? RB_DRAFT_MIGRATE : RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", text);
-    if (!early)
-        rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that writes `%s` in every row.", cmd->name);
-}
-
-/* A constraint that is dropped so that another takes its name goes right before it. */
-static bool is_replaced(const struct rb_draft *d, const char *name)
-{
-    for (size_t i = 0; i < d->n_constraints; i++) {
-        if (strcmp(d->constraints[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static bool place_command(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd,
                           const char *text)
 {
@@ -310,17 +49,10 @@ static bool place_command(struct rb_draft *d, const struct rb_table *table, cons
         const struct placing *row = &placings[i];
         if (row->subtype != (int)cmd->subtype)
             continue;
-        bool replaced = cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint && is_replaced(d, cmd->name);
-        bool last = cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint &&
-                    cmd->def->constraint->indexname[0] != '\0'; /* behind its index */
         rb_draft_title(
             d, rb_format(d->rb, "%s-%s%s%s", table->name, row->slug, cmd->name[0] == '\0' ? "" : "-", cmd->name),
             rb_format(d->rb, "Change %s", table->name));
-        rb_draft_sql(d, replaced ? RB_DRAFT_MIGRATE : row->phase,
-                     replaced ? RB_DRAFT_MAIN
-                     : last   ? RB_DRAFT_LAST
-                              : row->place,
-                     "%s", text);
+        rb_draft_sql(d, row->phase, row->place, "%s", text);
         if (cmd->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_DropColumn)
             return true;
         rb_recipe_free(d, table, cmd->name);
@@ -345,6 +77,50 @@ void rb_draft_as_is(struct rb_draft *d, struct rb_statement *s)
                   proof.is_removal ? RB_DRAFT_LAST : RB_DRAFT_MAIN, rb_as_is_fences(d->rb, &proof));
 }
 
+static void as_is_alone(struct rb_statement *s, void *ctx)
+{
+    rb_draft_as_is(ctx, s);
+}
+
+/* One command of several. */
+static void command_as_is(struct rb_draft *d, struct rb_statement *s, const char *text)
+{
+    struct rb_fence fence = {.kind = RB_FENCE_SQL, .line = s->fence->line, .text = text};
+    if (text == s->sql)
+        rb_draft_as_is(d, s);
+    else
+        (void)rb_sql_each(d->rb, s->phase, &fence, as_is_alone, d);
+}
+
+static void place(struct rb_draft *d, struct rb_statement *s, const struct rb_table *table,
+                  const PgQuery__AlterTableCmd *cmd, const char *text, size_t end)
+{
+    switch ((int)cmd->subtype) {
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn:
+        rb_draft_add_column(d, s, table, text, cmd, end);
+        break;
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType:
+        rb_draft_change_type(d, table, cmd);
+        break;
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull:
+        rb_draft_set_not_null(d, table, cmd, text);
+        break;
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault:
+        rb_draft_set_default(d, table, cmd, text);
+        break;
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_AddConstraint:
+        rb_draft_add_constraint(d, table, cmd, text);
+        break;
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropConstraint:
+        rb_draft_drop_constraint(d, table, cmd, text);
+        break;
+    default:
+        if (!place_command(d, table, cmd, text))
+            command_as_is(d, s, text);
+        break;
+    }
+}
+
 void rb_draft_alter(struct rb_draft *d, struct rb_statement *s)
 {
     PgQuery__AlterTableStmt *alter = s->node->alter_table_stmt;
@@ -353,18 +129,7 @@ void rb_draft_alter(struct rb_draft *d, struct rb_statement *s)
         rb_draft_as_is(d, s);
         return;
     }
-    for (size_t i = 0; i < alter->n_cmds; i++) {
-        const PgQuery__AlterTableCmd *cmd = alter->cmds[i]->alter_table_cmd;
-        const char *text = command_text(s, &table, alter, i);
-        if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddColumn)
-            add_column(d, s, &table, text, cmd, alter->n_cmds == 1 ? strlen(s->sql) : rb_command_end(s, i));
-        else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AlterColumnType)
-            change_type(d, &table, cmd, text);
-        else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_SetNotNull)
-            set_not_null(d, &table, cmd, text);
-        else if (cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_ColumnDefault)
-            set_default(d, &table, cmd, text);
-        else if (!place_command(d, &table, cmd, text))
-            rb_draft_as_is(d, s);
-    }
+    for (size_t i = 0; i < alter->n_cmds; i++)
+        place(d, s, &table, alter->cmds[i]->alter_table_cmd, command_text(d, s, &table, i),
+              alter->n_cmds == 1 ? strlen(s->sql) : rb_command_end(s, i));
 }

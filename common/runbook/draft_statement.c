@@ -69,50 +69,17 @@ static bool is_bookkeeping(const PgQuery__Node *node)
     return false;
 }
 
-/* Does the index name the column, as a column, in an expression or in its condition? `to` takes its place there. */
-struct naming {
-    const char *column, *to;
-    bool found;
-};
-
-static void name_column(const ProtobufCMessage *m, void *ctx)
-{
-    struct naming *n = ctx;
-    char **name = NULL;
-    if (m->descriptor == &pg_query__column_ref__descriptor) {
-        const PgQuery__ColumnRef *ref = (const PgQuery__ColumnRef *)m;
-        PgQuery__Node *last = ref->fields[ref->n_fields - 1];
-        name = last->node_case == PG_QUERY__NODE__NODE_STRING ? &last->string->sval : NULL;
-    } else if (m->descriptor == &pg_query__index_elem__descriptor) {
-        name = &((PgQuery__IndexElem *)(uintptr_t)m)->name;
-    }
-    if (name != NULL && strcmp(*name, n->column) == 0) {
-        n->found = true;
-        if (n->to != NULL)
-            rb_set_string(name, n->to);
-    }
-    rb_children(m, name_column, ctx);
-}
-
 static void draft_index(struct rb_draft *d, struct rb_statement *s)
 {
     const PgQuery__IndexStmt *index = s->node->index_stmt;
     struct rb_table table;
-    bool on_added = false, moved = false;
     if (!rb_draft_table(d->rb, index->relation, &table))
         return;
-    for (const struct rb_draft_column *c = d->columns; c != NULL; c = c->next) {
-        struct naming n = {.column = c->name, .to = c->moved_to};
-        if (!rb_same_table(&c->table, &table))
-            continue;
-        name_column(&index->base, &n);
-        moved = moved || (n.found && c->moved_to != NULL);
-        on_added = on_added || moved || (n.found && c->added && c->filled);
-    }
-    const char *sql = moved ? rb_deparse(d->rb, s->node) : s->sql;
+    const char *sql = rb_draft_follow_index(d, &table, s);
+    bool on_added = sql != s->sql || rb_draft_names_filled(d, &table, &index->base);
     rb_draft_title(d, rb_format(d->rb, "%s-index", table.name), rb_format(d->rb, "Index of %s", table.name));
     rb_draft_sql(d, on_added || index->unique ? RB_DRAFT_MIGRATE : RB_DRAFT_EXPAND,
-                 on_added || index->unique ? RB_DRAFT_LAST : RB_DRAFT_MAIN, "%s", sql == NULL ? s->sql : sql);
+                 on_added || index->unique ? RB_DRAFT_LAST : RB_DRAFT_MAIN, "%s", sql);
 }
 
 static void draft_drop(struct rb_draft *d, struct rb_statement *s)
@@ -124,7 +91,7 @@ static void draft_drop(struct rb_draft *d, struct rb_statement *s)
     }
     bool table = type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE;
     rb_draft_title(d, table ? "drop-table" : "drop-index", table ? "Drop a table" : "Drop an index");
-    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", s->sql);
+    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", rb_draft_bare(d, s->sql));
     rb_draft_say(d, RB_DRAFT_SWITCH,
                  table ? "Deploy the application that does not name the table any more."
                        : "Be sure that no query needs the index: `zdmctl check` shows its scans.");
@@ -159,9 +126,10 @@ void rb_draft_statement(struct rb_statement *s, void *ctx)
 {
     struct rb_draft *d = ctx;
     struct rb_table table = {"", "change"};
+    d->at = rb_at_start(s);
     if (is_bookkeeping(s->node)) {
         rb_draft_say(
-            d, RB_DRAFT_EXPAND,
+            d, RB_DRAFT_PREFACE,
             "The row in which the framework notes its migration is left out: tell it that the migration was run "
             "(Django `migrate --fake`, Alembic `stamp`) when this one is done.");
         return;

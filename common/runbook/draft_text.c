@@ -13,6 +13,7 @@ static void append(struct rb_draft *d, enum rb_draft_phase phase, struct rb_draf
 {
     struct rb_draft_block *copy = rb_alloc(d->rb, sizeof *copy), **at = &d->blocks[phase];
     *copy = block;
+    copy->at = d->at;
     while (*at != NULL && (*at)->place <= block.place)
         at = &(*at)->next;
     copy->next = *at;
@@ -68,12 +69,42 @@ void rb_draft_say(struct rb_draft *d, enum rb_draft_phase phase, const char *fmt
         d->prose[phase] = before == NULL ? text : rb_format(d->rb, "%s\n%s", before, text);
 }
 
+const char *rb_draft_bare(struct rb_draft *d, const char *sql)
+{
+    struct zdm_buffer b = ZDM_BUFFER_INIT;
+    struct rb_token *tokens;
+    const char *message;
+    size_t n = 0, offset, done = 0;
+    if (!rb_scan(d->rb, sql, &tokens, &n, &message, &offset))
+        return sql;
+    for (size_t i = 0; i < n; i++) {
+        bool condition =
+            tokens[i].token == PG_QUERY__TOKEN__IF_P && i + 1 < n && tokens[i + 1].token == PG_QUERY__TOKEN__EXISTS;
+        if (!condition && !(tokens[i].token == PG_QUERY__TOKEN__CASCADE && i + 1 == n))
+            continue;
+        rb_draft_say(d, RB_DRAFT_PREFACE,
+                     condition ? "`IF EXISTS` is left out: each shard must have what the plan changes, and `zdmctl "
+                                 "check` names the one that has not."
+                               : "`CASCADE` is left out: what depends on something that is dropped, `zdmctl check` "
+                                 "names. It is dropped before, in statements of its own.");
+        zdm_buffer_append(&b, sql + done, tokens[i].start - done);
+        done = condition && i + 2 < n ? tokens[i + 2].start : tokens[i].end;
+        i += condition;
+    }
+    zdm_buffer_puts(&b, sql + done);
+    while (b.len > 0 && rb_is_blank(zdm_buffer_text(&b)[b.len - 1]))
+        b.len--;
+    zdm_buffer_puts(&b, "");
+    return rb_take(d->rb, &b);
+}
+
 void rb_draft_fail(struct rb_draft *d, const char *message, const char *hint)
 {
     if (d->failure != NULL)
         return;
     d->failure = message;
     d->hint = hint;
+    d->failed_at = d->at;
 }
 
 void rb_draft_title(struct rb_draft *d, const char *slug, const char *subject)
@@ -121,7 +152,16 @@ static void write_prose(struct zdm_buffer *b, const char *text)
     }
 }
 
-static void write_blocks(struct zdm_buffer *b, const struct rb_draft_block *block)
+static size_t count_lines(const struct zdm_buffer *b)
+{
+    size_t n = 0;
+    const char *text = zdm_buffer_text(b);
+    for (size_t i = 0; i < b->len; i++)
+        n += text[i] == '\n';
+    return n;
+}
+
+static void write_blocks(struct zdm_buffer *b, struct rb_draft_block *block)
 {
     bool open = false;
     for (; block != NULL; block = block->next) {
@@ -130,12 +170,20 @@ static void write_blocks(struct zdm_buffer *b, const struct rb_draft_block *bloc
         if (!open && block->sql != NULL)
             zdm_buffer_puts(b, "```sql\n");
         open = block->sql != NULL;
+        block->line = count_lines(b);
         if (open)
             zdm_buffer_printf(b, "%s;%s\n", block->sql, block->tail == NULL ? "" : block->tail);
         else
             zdm_buffer_printf(b, "%s\n", block->text);
     }
     zdm_buffer_puts(b, open ? "```\n\n" : "\n");
+}
+
+const char *rb_draft_preface(struct rb_draft *d)
+{
+    struct zdm_buffer b = ZDM_BUFFER_INIT;
+    write_prose(&b, d->prose[RB_DRAFT_PREFACE] == NULL ? "" : d->prose[RB_DRAFT_PREFACE]);
+    return rb_take(d->rb, &b);
 }
 
 const char *rb_draft_phases(struct rb_draft *d)

@@ -162,29 +162,38 @@ static void judge_fill(struct rb_statement *s, const struct rb_step *fill, bool 
     }
 }
 
-/* The unique index of a column that is kept equal to another one, built in a migrate phase. */
-static const struct rb_index *pair_index(struct rb_statement *s)
+static bool is_pair_index(struct rb_statement *s, const struct rb_index *index)
 {
-    for (const struct rb_index *index = s->rb->indexes; index != NULL; index = index->next) {
-        struct rb_ddl d = rb_ddl_whole(s, &index->table);
-        for (size_t i = 0; index->unique && i < index->n_columns; i++) {
-            const struct rb_sync *sync = rb_live_sync(&d, index->columns[i], false);
-            if (sync != NULL && sync->install->step.derivation->both_ways)
-                return index;
-        }
+    struct rb_ddl d = rb_ddl_whole(s, &index->table);
+    for (size_t i = 0; index->unique && i < index->n_columns; i++) {
+        const struct rb_sync *sync = rb_live_sync(&d, index->columns[i], false);
+        if (sync != NULL && sync->install->step.derivation->both_ways)
+            return true;
     }
-    return NULL;
+    return false;
 }
 
-/* The foreign key that needs this very index, and its validation: they cannot come before it. */
-static bool refers_to(const struct rb_step *first, const struct rb_step *step, const struct rb_index *index)
+/* The unique index of a column that is kept equal to another one, built in a migrate phase: the last one. */
+static const struct rb_index *pair_index(struct rb_statement *s)
+{
+    const struct rb_index *index = s->rb->indexes;
+    while (index != NULL && !is_pair_index(s, index))
+        index = index->next;
+    return index;
+}
+
+/* A foreign key that needs this index or such a one before it, and its validation: they cannot come before it. */
+static bool refers_to(struct rb_statement *s, const struct rb_step *first, const struct rb_step *step,
+                      const struct rb_index *index)
 {
     if (step->step.action == ZDM_ACTION_VALIDATE && step != first)
         step = first;
     if (step->step.action != ZDM_ACTION_ADD_FOREIGN_KEY || step->step.n_others == 0)
         return false;
     struct rb_table parent = {step->step.others[0].schema, step->step.others[0].name};
-    return rb_same_table(&parent, &index->table);
+    while (index != NULL && !(rb_same_table(&parent, &index->table) && is_pair_index(s, index)))
+        index = index->next;
+    return index != NULL;
 }
 
 static bool may_follow_unique(const struct rb_step *step)
@@ -199,7 +208,7 @@ static void judge_pair(struct rb_statement *s, const struct rb_step *first)
     if (index == NULL || s->phase->class != ZDM_PHASE_MIGRATE)
         return;
     for (const struct rb_step *step = first; step != NULL; step = step->next) {
-        if (may_follow_unique(step) || refers_to(first, step, index))
+        if (may_follow_unique(step) || refers_to(s, first, step, index))
             continue;
         rb_error(s->rb, "unique-pair-early", rb_at_start(s),
                  rb_format(s->rb, "Put the unique index %s behind it: it comes last before the switch.", index->name),

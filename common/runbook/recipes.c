@@ -52,7 +52,10 @@ static void copy_column(struct rb_draft *d, const struct rb_table *table, const 
                  to, from,
                  expression == NULL ? "triggers keep both columns equal"
                                     : "triggers compute the new column from the old one, but not back");
-    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_MAIN, "ALTER TABLE %s DROP COLUMN %s", name, old);
+    /* What refers to a key goes before the key does. */
+    bool refers = type != NULL && rb_draft_is_reference(d, table, from) && !rb_draft_is_key(d, table, from);
+    rb_draft_sql(d, RB_DRAFT_CONTRACT, refers ? RB_DRAFT_FRONT : RB_DRAFT_MAIN, "ALTER TABLE %s DROP COLUMN %s", name,
+                 old);
     rb_draft_say(d, RB_DRAFT_CONTRACT,
                  "No code names `%s` any more. It is hidden first, and dropped after the grace "
                  "period.",
@@ -168,17 +171,6 @@ static bool is_plain_cast(struct rb *rb, const char *using, const char *column, 
     return false;
 }
 
-/* Is it known that the column holds such numbers now? */
-static bool is_whole_number(const char *type)
-{
-    static const char *const names[] = {"smallint", "int2", "int", "integer", "int4", "bigint", "int8"};
-    for (size_t i = 0; type != NULL && i < sizeof names / sizeof names[0]; i++) {
-        if (rb_same_word(type, names[i]))
-            return true;
-    }
-    return false;
-}
-
 /* A default, the sequence behind it, and the primary key go over to the new column. */
 static void move_key(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to)
 {
@@ -189,9 +181,9 @@ static void move_key(struct rb_draft *d, const struct rb_table *table, const cha
     const char *new_key = rb_plain(rb, rb_format(rb, "%s_%s_pkey", table->name, to));
     rb_draft_say(
         d, RB_DRAFT_EXPAND,
-        "Tables that refer to `%s.%s` need a column of the new type, too, here or with a runbook of their own "
-        "before. Their foreign keys to `%s` are added behind the unique index at the end of Migrate, and those to "
-        "`%s` are dropped in Contract before the primary key is: it cannot go as long as they are there.",
+        "Each table that refers to `%s.%s` needs a column of the new type, here or with a runbook of its own before. "
+        "Its foreign key to `%s` comes behind the unique index at the end of Migrate, and that to `%s` goes in "
+        "Contract before the primary key does, which cannot go as long as it is there.",
         table->name, from, to, from);
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, new);
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "CREATE UNIQUE INDEX %s ON %s (%s)", index, name, new);
@@ -206,15 +198,49 @@ static void move_key(struct rb_draft *d, const struct rb_table *table, const cha
                  new_key, new);
 }
 
-/* A column that refers to a key which the same script makes wider. */
-static bool is_reference(const struct rb_draft *d, const char *column)
+/* It needs an index as the old one has: each DELETE of a row that it refers to looks there. */
+static void move_reference(struct rb_draft *d, const struct rb_table *table, const char *to)
 {
-    size_t n = strlen(column);
-    for (const struct rb_draft_column *c = d->columns; c != NULL; c = c->next) {
-        if (c->is_wider_key && n > 3 && rb_same_word(column + n - 3, "_id"))
-            return true;
+    rb_draft_say(d, RB_DRAFT_MIGRATE,
+                 "A column that refers to a key gets an index here. NOT NULL, other indexes and constraints of the old "
+                 "one do not come along: add what the new one needs behind the UPDATE.");
+    rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "CREATE INDEX ON %s (%s)", rb_table_text(d->rb, table),
+                 rb_plain(d->rb, to));
+}
+
+/* Can a column of that type hold each value of the present one, so that both may be kept equal? Where the present type
+ * is not known: where any number can be that PostgreSQL makes one of by itself. */
+static bool holds_all(const struct rb_draft *d, const char *to)
+{
+    static const char *const numbers[] = {"smallint", "int2", "int", "integer", "int4", "bigint", "int8"};
+    static const struct {
+        const char *to;
+        size_t n; /* of numbers, from the first */
+    } rows[] = {{"int2", 2}, {"int4", 5}, {"int8", 7}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(rows[i].to, to) != 0)
+            continue;
+        if (d->type == NULL)
+            return i == 2;
+        for (size_t k = 0; k < rows[i].n; k++) {
+            if (rb_same_word(d->type, numbers[k]))
+                return true;
+        }
     }
     return false;
+}
+
+/* Longer values stop the checks, at the beginning and before the old column goes. */
+static void check_length(struct rb_draft *d, const struct rb_table *table, const char *column, int limit)
+{
+    struct rb *rb = d->rb;
+    const char *check = rb_format(rb, "```sql {check}\nSELECT 1 FROM %s WHERE length(%s) > %d;\n```",
+                                  rb_table_text(rb, table), rb_plain(rb, column), limit);
+    rb_draft_say(d, RB_DRAFT_MIGRATE,
+                 "Rows that are too long stop the check. What old code writes longer afterwards is cut in the new "
+                 "column, and stops the same check in Contract: mend such rows then.");
+    rb_draft_text(d, RB_DRAFT_MIGRATE, RB_DRAFT_FIRST, check);
+    rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_FRONT, check);
 }
 
 void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type,
@@ -225,7 +251,7 @@ void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char
     static const char *const texts[] = {"varchar", "bpchar", NULL};
     struct rb *rb = d->rb;
     const char *text = rb_deparse_type(rb, type), *name = type_name(type);
-    bool is_integer = is_one_of(name, integers), is_key = rb_same_word(column, "id");
+    bool is_integer = is_one_of(name, integers), is_key = rb_draft_is_key(d, table, column);
     if (text == NULL) {
         rb_draft_fail(d, "this type cannot be written in a runbook", "Write it more simply.");
         return;
@@ -239,28 +265,37 @@ void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char
     if (collation != NULL)
         text = rb_format(rb, "%s%s", text, rb_collation_text(rb, collation));
     const char *to = rb_format(rb, "%s_new", column);
+    bool is_reference = !is_key && is_integer && rb_draft_is_reference(d, table, column);
+    bool is_cast = using == NULL || is_plain_cast(rb, using, column, text);
     /* From text, a cast is no copy: only between numbers do both directions hold. */
-    bool is_copy = using != NULL && is_integer && (is_key || is_reference(d, column) || is_whole_number(d->type)) &&
-                   is_plain_cast(rb, using, column, text);
-    const char *expression = is_copy ? NULL : using;
-    if (expression == NULL && is_one_of(name, zoned)) {
+    bool is_copy =
+        is_cast && is_integer && (is_key || is_reference || ((using == NULL || d->type != NULL) && holds_all(d, name)));
+    const char *expression = is_copy         ? NULL
+                             : using != NULL ? using
+                                             : rb_format(rb, "%s::%s", rb_plain(rb, column), text);
+    if (using == NULL && is_one_of(name, zoned)) {
         expression = rb_format(rb, "%s AT TIME ZONE 'UTC'", rb_plain(rb, column));
         rb_draft_say(d, RB_DRAFT_MIGRATE,
                      "The old values are taken for UTC; write another zone where they are local times.");
     }
     rb_draft_title(d, rb_format(rb, "%s-%s-%s", table->name, column, name),
                    rb_format(rb, "Change the type of %s.%s to %s", table->name, column, text));
-    if (is_one_of(name, texts) && limit_of(type) > 0 && using == NULL) {
-        rb_draft_say(
-            d, RB_DRAFT_MIGRATE,
-            "Rows that are too long stop the check. From the UPDATE on, the application's own writes of longer "
-            "values fail, too.");
-        rb_draft_text(d, RB_DRAFT_MIGRATE, RB_DRAFT_FIRST,
-                      rb_format(rb, "```sql {check}\nSELECT 1 FROM %s WHERE length(%s) > %d;\n```",
-                                rb_table_text(rb, table), rb_plain(rb, column), limit_of(type)));
-    }
+    if (is_one_of(name, texts) && limit_of(type) > 0 && is_cast)
+        check_length(d, table, column, limit_of(type));
+    if (is_cast && is_integer && !is_copy && d->type == NULL)
+        rb_draft_say(d, RB_DRAFT_MIGRATE,
+                     "Where `%s` holds numbers that all fit, `zdmctl new` with `--type` and the present type drafts a "
+                     "copy in both directions.",
+                     column);
     if (is_key)
         move_key(d, table, column, to);
+    else if (is_reference)
+        move_reference(d, table, to);
+    else
+        rb_draft_say(d, RB_DRAFT_MIGRATE,
+                     "Indexes, constraints and NOT NULL of `%s` do not come along: add those that `%s` needs behind "
+                     "the UPDATE, a unique index last.",
+                     column, to);
     copy_column(d, table, column, to, text, expression);
 }
 

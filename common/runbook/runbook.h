@@ -35,6 +35,7 @@ struct zdm_draft_options {
     const char *id;     /* of the migration; NULL: made from the SQL */
     const char *schema; /* of tables without one; NULL: public, and the front matter does not say it */
     const char *type;   /* type of a column that is renamed, or whose type the SQL does not tell */
+    const char *file;   /* what errors call the SQL, as in "0007.sql:3:1: …"; NULL: SQL */
     enum zdm_engine engine;
 };
 
@@ -44,8 +45,8 @@ struct zdm_draft_options {
  * prose that says what to do in the application. What it writes compiles.
  *
  * ZDM_OK: *out_text is the runbook; the caller frees it. ZDM_INVALID: the SQL cannot be read, or holds something that
- * no runbook does; message and hint say what to do. ZDM_NOT_FOUND: the type of a column is not known and must be given;
- * err->detail is that column, as SCHEMA.TABLE.COLUMN without quotes.
+ * no runbook does; message (with the place of the statement) and hint say what to do. ZDM_NOT_FOUND: the type of a
+ * column is not known and must be given; err->detail is that column, as SCHEMA.TABLE.COLUMN without quotes.
  */
 enum zdm_code zdm_runbook_draft(const char *sql, const struct zdm_draft_options *options, char **out_text,
                                 struct zdm_error *err) ZDM_CHECKED;

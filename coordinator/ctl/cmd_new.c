@@ -112,7 +112,8 @@ enum zdm_code ctl_run_new(struct ctl *ctl, struct zdm_error *err)
     const char *from = ctl_option_text(&ctl->options, CTL_OPT_FROM_SQL);
     const char *path = ctl_option_text(&ctl->options, CTL_OPT_OUT_FILE);
     const struct zdm_draft_options options = {.id = ctl_option_text(&ctl->options, CTL_OPT_ID),
-                                              .type = ctl_option_text(&ctl->options, CTL_OPT_TYPE)};
+                                              .type = ctl_option_text(&ctl->options, CTL_OPT_TYPE),
+                                              .file = from != NULL && from[0] == '@' ? from + 1 : NULL};
     ZDM_CLEANUP(zdm_freep) char *text = NULL;
     struct zdm_buffer sql;
     if (from == NULL) {

@@ -53,6 +53,37 @@ static const struct draft drafts[] = {
      "CREATE VIEW happy AS SELECT id FROM users WHERE mood = 'good';\nGRANT SELECT ON happy TO app;\n"
      "UPDATE alembic_version SET version_num='1234' WHERE alembic_version.version_num = '1233';\nCOMMIT;\n",
      "stamp"},
+    {"bigint-references", NULL,
+     "BEGIN;\n--\n-- Alter field id on author\n--\n"
+     "SET CONSTRAINTS \"library_book_author_id_fk\" IMMEDIATE; ALTER TABLE \"library_book\" DROP CONSTRAINT "
+     "\"library_book_author_id_fk\";\n"
+     "ALTER TABLE \"library_author\" ALTER COLUMN \"id\" TYPE bigint USING \"id\"::bigint;\n"
+     "ALTER SEQUENCE IF EXISTS \"library_author_id_seq\" AS bigint;\n"
+     "ALTER TABLE \"library_book\" ALTER COLUMN \"author_id\" TYPE bigint USING \"author_id\"::bigint;\n"
+     "ALTER TABLE \"library_book\" ADD CONSTRAINT \"library_book_author_id_fk\" FOREIGN KEY (\"author_id\") "
+     "REFERENCES \"library_author\" (\"id\") DEFERRABLE INITIALLY DEFERRED;\nCOMMIT;\n",
+     "ADD CONSTRAINT library_book_author_id_fk_new FOREIGN KEY (author_id_new) REFERENCES library_author (id_new)"},
+    {"primary-key", NULL,
+     "ALTER TABLE items DROP CONSTRAINT items_pkey; ALTER TABLE items ADD PRIMARY KEY (tenant_id, id);",
+     "DROP CONSTRAINT items_pkey;\nALTER TABLE items ADD CONSTRAINT items_tenant_id_id_pkey PRIMARY KEY USING INDEX"},
+    {NULL, NULL, "ALTER TABLE items DROP CONSTRAINT items_pkey, ADD CONSTRAINT items_pkey PRIMARY KEY (uuid)",
+     "CREATE UNIQUE INDEX items_uuid_pkey ON items (uuid);"},
+    {NULL, NULL, "ALTER TABLE s DROP CONSTRAINT u, ADD CONSTRAINT u UNIQUE (day, slot)",
+     "UNIQUE USING INDEX s_day_slot_key"},
+    {NULL, NULL,
+     "ALTER TABLE a ALTER id TYPE bigint; ALTER TABLE b ALTER id TYPE bigint; ALTER TABLE b ALTER a_id TYPE bigint;\n"
+     "ALTER TABLE a ALTER b_id TYPE bigint; ALTER TABLE b ADD CONSTRAINT f FOREIGN KEY (a_id) REFERENCES a (id);\n"
+     "ALTER TABLE a ADD CONSTRAINT g FOREIGN KEY (b_id) REFERENCES b (id);",
+     "FOREIGN KEY (b_id_new) REFERENCES b (id_new)"},
+    {NULL, NULL,
+     "ALTER TABLE \"blog_article\" DROP COLUMN \"legacy\" CASCADE;\nDROP TABLE IF EXISTS \"blog_draft\" CASCADE;",
+     "DROP TABLE \"blog_draft\";"},
+    {NULL, NULL, "ALTER TABLE IF EXISTS users ADD COLUMN x int", "ALTER TABLE users ADD COLUMN x int"},
+    {NULL, NULL, "ALTER TABLE t ADD n smallint GENERATED ALWAYS AS IDENTITY (START WITH 1000)",
+     "CREATE SEQUENCE public.t_n_seq AS smallint START 1000;"},
+    {NULL, NULL, "ALTER TABLE a ALTER COLUMN body TYPE text USING body::text", "ALTER COLUMN body TYPE text;"},
+    {NULL, NULL, "ALTER TABLE a ALTER COLUMN body TYPE text USING title::text", "SET body_new = title::text"},
+    {NULL, "text", "ALTER TABLE t RENAME login TO username; CREATE INDEX i ON t (username);", "NULL;\nCREATE INDEX i"},
     {NULL, NULL, "COMMENT ON COLUMN users.name IS 'a; b -- c'", "IS 'a; b -- c';"},
     {NULL, NULL, "ALTER TABLE users ADD COLUMN org_id bigint NOT NULL REFERENCES orgs (id) ON DELETE CASCADE",
      "ALTER TABLE users ADD FOREIGN KEY (org_id) REFERENCES orgs (id) ON DELETE CASCADE;"},
@@ -73,7 +104,7 @@ static const struct draft drafts[] = {
     {NULL, NULL, "ALTER TABLE users ALTER age TYPE bigint", "SET age_new = age"},
     {NULL, NULL, "ALTER TABLE users ALTER age TYPE integer USING age::integer", "SET age_new = age::int "},
     {NULL, "integer", "ALTER TABLE users ALTER age TYPE bigint USING age::bigint", "SET age_new = age WHERE"},
-    {NULL, NULL, "ALTER TABLE users ALTER name TYPE text", "ALTER name TYPE text"},
+    {NULL, NULL, "ALTER TABLE users ALTER name TYPE text", "ALTER COLUMN name TYPE text"},
     {NULL, NULL, "ALTER TABLE users ALTER name TYPE varchar(200)", "varchar(200)"},
     {NULL, NULL, "CREATE TABLE tags (id bigint PRIMARY KEY, name text NOT NULL)", "## Phase 1: Expand"},
     {NULL, NULL, "CREATE UNIQUE INDEX users_email ON users (lower(email))", "Migrate"},
@@ -227,6 +258,29 @@ static void what_no_runbook_does_is_said_in_the_words_of_the_compiler(void **sta
     }
 }
 
+/* Of the SQL, whether it cannot be read, is refused at once, or as a line of the draft. */
+static void what_is_wrong_is_named_with_its_line_and_column(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql, *at;
+    } rows[] = {
+        {"SELECT 1;\n  CREATE VIEW v AS SELECT;\nALTER TABLE t ADD;", "up.sql:3:18: syntax error"},
+        {"BEGIN;\n-- a\n  INSERT INTO t SELECT * FROM u;", "up.sql:3:3: no runbook can be drafted"},
+        {"ALTER TABLE t ADD a int;\nALTER TABLE u ADD b int;\n DELETE FROM v;\nALTER TABLE w ADD c int;",
+         "up.sql:3:2: "},
+        {"ALTER TABLE t ADD a int;\nUPDATE t SET a = b.x FROM b;", "up.sql:2:1: "},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct zdm_draft_options options = {.file = "up.sql"};
+        struct zdm_error err = ZDM_ERROR_INIT;
+        char *text = NULL;
+        assert_int_equal(zdm_runbook_draft(rows[i].sql, &options, &text, &err), ZDM_INVALID);
+        if (strncmp(err.message, rows[i].at, strlen(rows[i].at)) != 0)
+            fail_msg("\"%s\" is not at %s", err.message, rows[i].at);
+    }
+}
+
 static void the_front_matter_has_what_was_asked_for(void **state)
 {
     (void)state;
@@ -245,6 +299,7 @@ int main(void)
         cmocka_unit_test(drafts_are_written_as_they_were_pinned),
         cmocka_unit_test(a_draft_needs_the_type_of_what_is_renamed),
         cmocka_unit_test(what_no_runbook_does_is_said_in_the_words_of_the_compiler),
+        cmocka_unit_test(what_is_wrong_is_named_with_its_line_and_column),
         cmocka_unit_test(the_front_matter_has_what_was_asked_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
