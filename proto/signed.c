@@ -128,6 +128,14 @@ void zdm_envelope_flatten(const struct zdm_envelope *envelope, struct zdm_buffer
     zdm_buffer_append(out, envelope->signature, sizeof envelope->signature);
 }
 
+size_t zdm_envelope_flat_size(const uint8_t *bytes, size_t n)
+{
+    if (n < ZDM_SIGNED_HEADER_SIZE)
+        return 0;
+    size_t size = ZDM_SIGNED_HEADER_SIZE + (size_t)get_u32(bytes + LENGTH_AT) + ZDM_SIGNATURE_SIZE;
+    return size <= n ? size : 0;
+}
+
 enum zdm_code zdm_envelope_unflatten(const void *bytes, size_t n, struct zdm_envelope *out, struct zdm_error *err)
 {
     struct zdm_envelope envelope = {.len = n - ZDM_SIGNATURE_SIZE};

@@ -50,6 +50,8 @@ struct zdm_hash zdm_signed_digest(const struct zdm_crypto *crypto, const struct 
 
 /* An envelope as one run of bytes, for files and pieces: signed bytes, then the 64 of the signature. */
 void zdm_envelope_flatten(const struct zdm_envelope *envelope, struct zdm_buffer *out);
+/* How many of n bytes the flattened envelope at their start takes; 0 when there is none. */
+size_t zdm_envelope_flat_size(const uint8_t *bytes, size_t n);
 /* ZDM_PROTOCOL when shorter than a header and a signature, or body_len does not fit. */
 enum zdm_code zdm_envelope_unflatten(const void *bytes, size_t n, struct zdm_envelope *out,
                                      struct zdm_error *err) ZDM_CHECKED;

@@ -155,17 +155,6 @@ enum zdm_code zdm_trust_chain_verify(const struct zdm_crypto *crypto, const stru
     return code;
 }
 
-/* Bytes of the flattened envelope at the start of n bytes, 0 when there is none. */
-static size_t flat_size(const uint8_t *bytes, size_t n)
-{
-    if (n < ZDM_SIGNED_HEADER_SIZE)
-        return 0;
-    const uint8_t *length = bytes + ZDM_SIGNED_HEADER_SIZE - 4;
-    size_t body = (size_t)length[0] << 24 | (size_t)length[1] << 16 | (size_t)length[2] << 8 | length[3];
-    size_t size = ZDM_SIGNED_HEADER_SIZE + body + ZDM_SIGNATURE_SIZE;
-    return size <= n ? size : 0;
-}
-
 static void envelopes_free(struct zdm_envelope *envelopes, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -180,7 +169,7 @@ enum zdm_code zdm_trust_chain_read(const struct zdm_crypto *crypto, const void *
     size_t n_envelopes = 0, cap = 0;
     enum zdm_code code = ZDM_OK;
     for (size_t at = 0, size; code == ZDM_OK && at < n; at += size) {
-        size = flat_size((const uint8_t *)bytes + at, n - at);
+        size = zdm_envelope_flat_size((const uint8_t *)bytes + at, n - at);
         if (size == 0 || n_envelopes == ENVELOPES_MAX)
             code = zdm_error_set(err, ZDM_PROTOCOL, "trust file is damaged at byte %zu", at);
         else if (!ZDM_RESERVE(envelopes, cap, n_envelopes + 1))
@@ -194,6 +183,19 @@ enum zdm_code zdm_trust_chain_read(const struct zdm_crypto *crypto, const void *
         code = zdm_trust_chain_verify(crypto, envelopes, n_envelopes, out, err);
     envelopes_free(envelopes, n_envelopes);
     return code;
+}
+
+bool zdm_trust_version_of(const struct zdm_envelope *envelope, uint32_t *out)
+{
+    struct zdm_trust trust;
+    struct zdm_error err;
+    size_t n = 0;
+    const uint8_t *body = zdm_signed_body(envelope, &n);
+    if (body == NULL || zdm_trust_decode(body, n, &trust, &err) != ZDM_OK)
+        return false;
+    *out = trust.version;
+    zdm_trust_fini(&trust);
+    return true;
 }
 
 void zdm_trust_chain_write(const struct zdm_trust_chain *chain, struct zdm_buffer *out)

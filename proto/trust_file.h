@@ -28,6 +28,8 @@ enum zdm_code zdm_trust_chain_read(const struct zdm_crypto *crypto, const void *
 enum zdm_code zdm_trust_chain_verify(const struct zdm_crypto *crypto, const struct zdm_envelope *envelopes, size_t n,
                                      struct zdm_trust_chain *out, struct zdm_error *err) ZDM_CHECKED;
 void zdm_trust_chain_write(const struct zdm_trust_chain *chain, struct zdm_buffer *out);
+/* The version that an envelope holds, unchecked; false when it holds none. */
+bool zdm_trust_version_of(const struct zdm_envelope *envelope, uint32_t *out);
 void zdm_trust_chain_fini(struct zdm_trust_chain *chain);
 /* Makes version 1 and signs it with the given root keys (trust->version must be 1). */
 enum zdm_code zdm_trust_chain_start(const struct zdm_crypto *crypto, const struct zdm_trust *trust,

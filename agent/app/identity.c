@@ -52,17 +52,11 @@ void agent_identity_fini(struct agent_identity *identity)
     memset(identity, 0, sizeof *identity);
 }
 
-static uint32_t version_of(const struct zdm_envelope *envelope)
+/* What holds no version is not skipped: the check of the chain says what is wrong with it. */
+static bool is_held(const struct agent_identity *identity, const struct zdm_envelope *envelope)
 {
-    struct zdm_trust trust;
-    struct zdm_error err;
-    size_t n = 0;
-    const uint8_t *body = zdm_signed_body(envelope, &n);
-    if (body == NULL || zdm_trust_decode(body, n, &trust, &err) != ZDM_OK)
-        return UINT32_MAX; /* not skipped: the check of the chain says what is wrong with it */
-    uint32_t version = trust.version;
-    zdm_trust_fini(&trust);
-    return version;
+    uint32_t version;
+    return zdm_trust_version_of(envelope, &version) && version <= identity->chain.trust.version;
 }
 
 static void replace_chain(struct agent_identity *identity, struct zdm_trust_chain *longer)
@@ -79,7 +73,7 @@ enum zdm_code agent_identity_extend(const struct zdm_crypto *crypto, struct agen
     struct zdm_trust_chain longer;
     size_t held = identity->chain.n_envelopes, first = 0;
     *out_newer = false;
-    while (first < n && version_of(&envelopes[first]) <= identity->chain.trust.version)
+    while (first < n && is_held(identity, &envelopes[first]))
         first++;
     if (first == n)
         return ZDM_OK;

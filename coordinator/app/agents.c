@@ -77,15 +77,8 @@ void answer_plan_request(struct coord_driver *d, const struct pending *pending)
 
 static uint32_t version_of(const struct zdm_envelope *envelope)
 {
-    struct zdm_trust trust;
-    struct zdm_error err;
-    size_t n = 0;
-    const uint8_t *body = zdm_signed_body(envelope, &n);
-    if (body == NULL || zdm_trust_decode(body, n, &trust, &err) != ZDM_OK)
-        return 0;
-    uint32_t version = trust.version;
-    zdm_trust_fini(&trust);
-    return version;
+    uint32_t version;
+    return zdm_trust_version_of(envelope, &version) ? version : 0;
 }
 
 static void send_versions(struct coord_driver *d, struct coord_peer *peer, size_t first, size_t n)

@@ -24,21 +24,10 @@ static void envelopes_fini(struct envelopes *envelopes)
     free(envelopes->items);
 }
 
-/* Bytes of the flattened envelope at the beginning, 0 when there is none. */
-static size_t flat_size(const uint8_t *bytes, size_t n)
-{
-    if (n < ZDM_SIGNED_HEADER_SIZE)
-        return 0;
-    const uint8_t *length = bytes + ZDM_SIGNED_HEADER_SIZE - 4;
-    size_t body = (size_t)length[0] << 24 | (size_t)length[1] << 16 | (size_t)length[2] << 8 | length[3];
-    size_t size = ZDM_SIGNED_HEADER_SIZE + body + ZDM_SIGNATURE_SIZE;
-    return size <= n ? size : 0;
-}
-
 static enum zdm_code split(const uint8_t *bytes, size_t n, struct envelopes *out, struct zdm_error *err)
 {
     for (size_t at = 0, size; at < n; at += size) {
-        size = flat_size(bytes + at, n - at);
+        size = zdm_envelope_flat_size(bytes + at, n - at);
         if (size == 0)
             return zdm_error_set(err, ZDM_PROTOCOL, "the uploaded trust file is damaged at byte %zu", at);
         if (!ZDM_RESERVE(out->items, out->cap, out->n + 1))
