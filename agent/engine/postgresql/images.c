@@ -70,12 +70,13 @@ enum zdm_code pgsql_images_touch(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char sql[] =
         "INSERT INTO zdm.hidden (migration, step, schema_name, table_name, kind, name, hidden_name, definition,"
-        " validated) VALUES ($1, $2::int4, $3, $4, 'images', $5, $5, '', true)"
+        " validated) VALUES ($1, $2::int4, $3, $4, 'images', $5, $5, $6, true)"
         " ON CONFLICT (migration, step, hidden_name, kind, name) DO UPDATE SET hidden_at = clock_timestamp()";
     char step[16];
     snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
-    const char *params[] = {w->op->migration, step, w->step->table.schema, w->step->table.name, w->step->object};
-    enum zdm_code code = pgsql_query_prepared(w->s, sql, 5, params, NULL, err);
+    const char *holds = w->step->action == ZDM_ACTION_DELETE ? PGSQL_HOLDS_ROWS : "";
+    const char *params[] = {w->op->migration, step, w->step->table.schema, w->step->table.name, w->step->object, holds};
+    enum zdm_code code = pgsql_query_prepared(w->s, sql, 6, params, NULL, err);
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while writing zdm.hidden");
 }
 

@@ -11,6 +11,9 @@
 #include "agent/engine/postgresql/sync.h"
 #include "agent/engine/postgresql/walk_back.h"
 
+/* The definition of an archive of deleted rows in zdm.hidden; "" is that of before-images. */
+#define PGSQL_HOLDS_ROWS "rows"
+
 /* Is the table there, and this migration's? */
 enum zdm_code pgsql_images_exist(struct pgsql_work *w, const char *object, bool *out,
                                  struct zdm_error *err) ZDM_CHECKED;

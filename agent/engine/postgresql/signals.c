@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/postgresql/images.h"
+
 static struct zdm_signal *add(struct agent_result *r, const char *name, int64_t value, int64_t limit)
 {
     if (r->n_signals == ZDM_SIGNALS_MAX) {
@@ -43,7 +45,7 @@ static enum zdm_code replica_lag(struct pgsql_work *w, struct zdm_error *err)
     return ZDM_OK;
 }
 
-/* A table of before-images is hidden since its last batch. */
+/* A table of before-images or of deleted rows is hidden since its last batch. */
 static enum zdm_code read_hidden(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char sql[] =
@@ -51,8 +53,9 @@ static enum zdm_code read_hidden(struct pgsql_work *w, struct zdm_error *err)
         " WHEN 'index' THEN format('index %s.%s', schema_name, name)"
         " WHEN 'table' THEN format('table %s.%s', schema_name, table_name)"
         " WHEN 'type' THEN format('type %s.%s', schema_name, name)"
-        " ELSE format('before-images of %s.%s (%s)', schema_name, table_name, coalesce(pg_size_pretty("
-        "pg_total_relation_size(to_regclass(format('zdm.%I', name)))), 'gone')) END,"
+        " ELSE format('%s of %s.%s (%s)', CASE definition WHEN '" PGSQL_HOLDS_ROWS "' THEN 'deleted rows' ELSE"
+        " 'before-images' END, schema_name, table_name, "
+        "coalesce(pg_size_pretty(pg_total_relation_size(to_regclass(format('zdm.%I', name)))), 'gone')) END,"
         " (extract(epoch FROM hidden_at) * 1000)::int8, by_rollback, CASE WHEN kind = 'index' THEN coalesce((SELECT"
         " CASE WHEN now.scans < h.scans THEN now.scans ELSE now.scans - h.scans END FROM (SELECT sum("
         "pg_stat_get_numscans(x.oid)) AS scans FROM (SELECT c.oid FROM (SELECT to_regclass(format('%I.%I', schema_name,"

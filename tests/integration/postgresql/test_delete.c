@@ -43,6 +43,16 @@ static void events(struct rig *r)
             "UPDATE events SET up = id + 3 WHERE id %% 3 = 1 AND id < 300");
 }
 
+/* The one thing that `status` tells of as hidden. */
+static void assert_hidden(struct rig *r, const char *what, bool by_rollback)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_SIGNALS, AGENT_RUN_NONE, 0, 0);
+    assert_int_equal(result->n_hidden, 1);
+    assert_non_null(strstr(result->hidden[0].what, what));
+    assert_int_equal(result->hidden[0].by_rollback, by_rollback);
+    agent_result_free(result);
+}
+
 static void rows_go_in_batches_and_come_back_twice(void **state)
 {
     struct rig *r = *state;
@@ -107,6 +117,7 @@ static void rows_whose_place_is_taken_are_counted_and_kept(void **state)
     plan_delete(r, "t.\"k\" = 1");
     rig_walk(r, 1, 1000);
     rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    assert_hidden(r, "deleted rows of public.events (", false);
     rig_app(r, "INSERT INTO events (id, \"The \"\"name\"\"\", k) OVERRIDING SYSTEM VALUE VALUES (1, 'new', 2), (9000,"
                " 'n7', 2)");
     rig_undo(r, 1);
@@ -118,6 +129,7 @@ static void rows_whose_place_is_taken_are_counted_and_kept(void **state)
                               "hidden_name), false, true, '')))[1]::text::int FROM zdm.hidden WHERE by_rollback");
     assert_int_equal(kept + left, 1000);
     assert_int_equal(left, 3); /* 4 points at 7 */
+    assert_hidden(r, "deleted rows of public.events (", true);
     rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
     r->grace_ms = 3600 * 1000;
     rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_EARLY);
