@@ -1,7 +1,8 @@
 /*
  * The bytes of the plans of the runbooks under good/, pinned: what was signed yesterday compiles to the same bytes
- * today. golden/NAME.hex holds the plan's hash and its bytes; run with ZDM_GOLDEN_WRITE=1 to write them anew after a
- * change of the format that is meant.
+ * today. golden/NAME.hex holds the plan's hash and its bytes; golden/notes.txt which rules have something to say of
+ * each, and which of its steps are done otherwise than written. Run with ZDM_GOLDEN_WRITE=1 to write them anew after a
+ * change that is meant.
  */
 #include "tests/unit/runbook/support.h"
 
@@ -102,11 +103,76 @@ static void the_same_runbook_gives_the_same_bytes_twice(void **state)
     free(twice);
 }
 
+/* Not their words: those may be put better any day. */
+static void put_notes(struct zdm_buffer *out, const char *name, const struct compiled *c)
+{
+    const struct zdm_notes *notes = c->notes;
+    zdm_buffer_printf(out, "%s\n", name);
+    for (size_t i = 0; i < notes->n_findings; i++) {
+        const struct zdm_finding *f = &notes->findings[i];
+        zdm_buffer_printf(out, "  %u:%u %s %s\n", f->line, f->column, zdm_level_name(f->level), f->rule);
+    }
+    zdm_buffer_puts(out, "  rewritten:");
+    for (size_t i = 0; i < notes->n_steps; i++)
+        if (notes->steps[i].rewritten)
+            zdm_buffer_printf(out, " %s", zdm_plan_step(c->plan, (uint32_t)i + 1)->id);
+    zdm_buffer_puts(out, "\n");
+}
+
+static void assert_steps_are_told(const char *name, const struct compiled *c)
+{
+    assert_int_equal(c->notes->n_steps, zdm_plan_n_steps(c->plan));
+    for (size_t i = 0; i < c->notes->n_steps; i++) {
+        const struct zdm_step_notes *step = &c->notes->steps[i];
+        const char *id = zdm_plan_step(c->plan, (uint32_t)i + 1)->id;
+        if (step->does[0] == '\0' || strchr(step->does, '\n') != NULL)
+            fail_msg("%s: step %s does not say in one line what it does", name, id);
+        if ((step->line == 0) != (step->column == 0))
+            fail_msg("%s: step %s stands at %u:%u", name, id, step->line, step->column);
+    }
+}
+
+static void rules_and_rewritten_steps_are_those_that_were_pinned(void **state)
+{
+    (void)state;
+    static const char golden[] = "tests/unit/runbook/golden/notes.txt";
+    struct zdm_buffer found = ZDM_BUFFER_INIT;
+    size_t n;
+    char **names = list_source("tests/unit/runbook/good", ".md", &n);
+    for (size_t i = 0; i < n; i++) {
+        char path[512];
+        size_t length;
+        snprintf(path, sizeof path, "tests/unit/runbook/good/%s", names[i]);
+        char *text = read_source(path, &length);
+        struct compiled c = compile_good(names[i], text);
+        assert_steps_are_told(names[i], &c);
+        put_notes(&found, names[i], &c);
+        compiled_fini(&c);
+        free(text);
+        free(names[i]);
+    }
+    free(names);
+    if (getenv("ZDM_GOLDEN_WRITE") != NULL) {
+        write_golden(golden, zdm_buffer_text(&found));
+    } else {
+        size_t length;
+        char *expected = read_source(golden, &length);
+        size_t same = 0;
+        while (expected[same] != '\0' && expected[same] == zdm_buffer_text(&found)[same])
+            same++;
+        if (strcmp(zdm_buffer_text(&found), expected) != 0)
+            fail_msg("other notes than in %s, from here on: %.120s", golden, zdm_buffer_text(&found) + same);
+        free(expected);
+    }
+    zdm_buffer_fini(&found);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plans_have_the_bytes_that_were_pinned),
         cmocka_unit_test(the_same_runbook_gives_the_same_bytes_twice),
+        cmocka_unit_test(rules_and_rewritten_steps_are_those_that_were_pinned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
