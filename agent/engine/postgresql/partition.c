@@ -153,12 +153,27 @@ enum zdm_code pgsql_add_partition_check(struct pgsql_short *attempt, const struc
     return code;
 }
 
+static enum zdm_code complete(struct pgsql_work *w, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer child = ZDM_BUFFER_INIT;
+    pgsql_put_table(&child, &w->step->others[0]);
+    return pgsql_partition_complete(w, &w->step->table, zdm_buffer_text(&child), err);
+}
+
 /* Says that it was this migration which attached it. */
 enum zdm_code pgsql_keep_attach(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
     const struct zdm_step *step = attempt->w->step;
     (void)table;
-    return pgsql_former_keep(attempt->w, 1, step->inverse_sql == NULL ? "" : step->inverse_sql, NULL, err);
+    enum zdm_code code =
+        pgsql_former_keep(attempt->w, 1, step->inverse_sql == NULL ? "" : step->inverse_sql, NULL, err);
+    return code == ZDM_OK ? complete(attempt->w, err) : code;
+}
+
+enum zdm_code pgsql_note_attach(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    (void)table;
+    return pgsql_partition_gives_hidden(attempt->w, &attempt->w->step->others[0], err);
 }
 
 enum zdm_code pgsql_back_of_attach(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
@@ -176,6 +191,9 @@ enum zdm_code pgsql_back_of_attach(struct pgsql_work *w, const struct pgsql_tabl
 enum zdm_code pgsql_undo_attach(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
     enum zdm_code code = pgsql_may_detach(attempt, table, err);
+    if (code == ZDM_OK) {
+        code = pgsql_partition_takes_hidden(attempt->w, &attempt->w->step->others[0], err);
+    }
     if (code == ZDM_OK) {
         code = pgsql_undo_by_inverse(attempt, table, err);
     }
@@ -226,7 +244,7 @@ enum zdm_code pgsql_keep_bound(struct pgsql_short *attempt, const struct pgsql_t
     for (int part = PART_CHECK; code == ZDM_OK && part <= PART_DROP; part++) {
         code = pgsql_former_keep(w, (unsigned)part, pgsql_text(res, 0, part - PART_CHECK), NULL, err);
     }
-    return code;
+    return code == ZDM_OK ? pgsql_partition_takes_hidden(w, child, err) : code;
 }
 
 enum zdm_code pgsql_back_of_detach(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
@@ -281,7 +299,13 @@ enum zdm_code pgsql_undo_detach(struct pgsql_short *attempt, const struct pgsql_
     }
     code = may_come_back(w, err);
     if (code == ZDM_OK) {
+        code = complete(w, err);
+    }
+    if (code == ZDM_OK) {
         code = run_part(w, PART_ATTACH, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_partition_gives_hidden(w, &w->step->others[0], err);
     }
     if (code == ZDM_OK) {
         code = run_part(w, PART_DROP, err);

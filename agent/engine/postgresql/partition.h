@@ -1,5 +1,6 @@
 /*
- * partition.h - clones of a partitioned table and of what becomes its partition (partition_clone.c).
+ * partition.h - clones of a partitioned table and of what becomes its partition (partition_clone.c); the parent's
+ * hidden columns in it (partition_columns.c).
  */
 #ifndef AGENT_ENGINE_POSTGRESQL_PARTITION_H
 #define AGENT_ENGINE_POSTGRESQL_PARTITION_H
@@ -26,6 +27,17 @@ enum zdm_code pgsql_default_holds_rows(struct pgsql_work *w, const struct zdm_ta
                                        struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code pgsql_partition_holds_rows(struct pgsql_work *w, const struct zdm_table *partition, bool *out,
                                          struct zdm_error *err) ZDM_CHECKED;
+
+/* The server attaches only what has all columns of the parent: those that lie hidden there are added to `child`
+ * (quoted), which lacks them. */
+enum zdm_code pgsql_partition_complete(struct pgsql_work *w, const struct zdm_table *parent, const char *child,
+                                       struct zdm_error *err) ZDM_CHECKED;
+/* Right before the partition is detached: the hidden columns that go with it are to be purged there. Right after it was
+ * attached: they are the parent's again. */
+enum zdm_code pgsql_partition_takes_hidden(struct pgsql_work *w, const struct zdm_table *child,
+                                           struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_partition_gives_hidden(struct pgsql_work *w, const struct zdm_table *child,
+                                           struct zdm_error *err) ZDM_CHECKED;
 
 /* AGENT_RUN_RESTORE of a DETACH_PARTITION: validates the constraint that makes attaching quick. */
 enum zdm_code pgsql_run_partition_restore(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;

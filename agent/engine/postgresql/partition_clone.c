@@ -91,13 +91,15 @@ static enum zdm_code clone_default(struct pgsql_work *w, const struct zdm_table 
     return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
 }
 
-static enum zdm_code clone_child(struct pgsql_work *w, const struct zdm_table *child, struct zdm_error *err)
+static enum zdm_code clone_child(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,
+                                 struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&sql, "CREATE TEMPORARY TABLE " PGSQL_CLONE_CHILD " (LIKE ");
     pgsql_put_table(&sql, child);
     zdm_buffer_puts(&sql, " INCLUDING ALL)");
-    return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    return code == ZDM_OK ? pgsql_partition_complete(w, parent, PGSQL_CLONE_CHILD, err) : code;
 }
 
 /* The parent, and the others where they make the default partition's condition. */
@@ -132,7 +134,7 @@ enum zdm_code pgsql_clone_partitions(struct pgsql_work *w, const struct zdm_tabl
         code = clone_default(w, parent, name, err);
     }
     if (code == ZDM_OK) {
-        code = clone_child(w, child, err);
+        code = clone_child(w, parent, child, err);
     }
     const char *params[] = {parent->schema, parent->name, PGSQL_CLONE_CHILD, name};
     return code == ZDM_OK ? run_rows(w, hash_sql, 4, params, err) : code;
@@ -152,7 +154,7 @@ static enum zdm_code ask_condition(struct pgsql_work *w, const struct zdm_table 
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = clone_parent(w, parent, child, name, strcmp(bound, "DEFAULT") == 0, err);
     if (code == ZDM_OK) {
-        code = clone_child(w, child, err);
+        code = clone_child(w, parent, child, err);
     }
     if (code == ZDM_OK) {
         zdm_buffer_printf(&sql, "ALTER TABLE %s ATTACH PARTITION " PGSQL_CLONE_CHILD " %s", name, bound);

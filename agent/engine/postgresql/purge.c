@@ -81,7 +81,7 @@ static enum zdm_code next_leftover(struct pgsql_work *w, struct leftover *out, s
         "SELECT h.kind, h.schema_name, h.table_name, h.name, h.hidden_name, a.attnum IS NOT NULL,"
         " coalesce(col_description(a.attrelid, a.attnum) = $4, false) FROM zdm.hidden h LEFT JOIN pg_attribute a"
         " ON a.attrelid = to_regclass(format('%I.%I', h.schema_name, h.table_name)) AND a.attname = h.hidden_name"
-        " AND NOT a.attisdropped AND h.kind = 'column' WHERE h.migration = $1 AND h.by_rollback"
+        " AND NOT a.attisdropped AND a.attinhcount = 0 AND h.kind = 'column' WHERE h.migration = $1 AND h.by_rollback"
         " AND h.kind IN ('column', 'images', 'table', 'type')"
         " AND ($2::text IS NULL OR (h.schema_name, h.table_name) = ($2, $3::text))"
         " ORDER BY array_position(ARRAY['column', 'images', 'table', 'type'], h.kind), h.hidden_at, h.name LIMIT 1";
