@@ -127,9 +127,11 @@ static void approvals_of_the_plan_as_it_was_count_no_more_and_the_answer_says_wh
     struct fleet f;
     begin(&f, 1, 3);
     assert_int_equal(fleet_approve(&f, BOB, ZDM_APPROVE_ENTER, 4), ZDM_OK);
+    assert_int_equal(fleet_approve(&f, CAT, ZDM_APPROVE_UNDO, 1),
+                     ZDM_OK); /* behind every shard, and of use until now */
     assert_int_equal(amend(&f, marked("eemd", "abcx")), ZDM_OK);
-    assert_string_equal(f.answer.detail, "Approvals of the plan as it was count no more: bob's for phase 4. Approvers "
-                                         "sign the new one.");
+    assert_string_equal(f.answer.detail, "Approvals of the plan as it was count no more: bob's for phase 4, cat's for "
+                                         "phase 1. Approvers sign the new one.");
     fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
     assert_status(&f, 0, COORD_READY); /* it waits */
     assert_int_equal(fleet_approve(&f, BOB, ZDM_APPROVE_ENTER, 4), ZDM_OK);

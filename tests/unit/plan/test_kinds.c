@@ -336,6 +336,8 @@ LIE(storage_elsewhere, set(&step->column, "b"))
 LIE(no_constraint, set(&step->object, "gone");
     set(&step->sql, AT "ADD CONSTRAINT \"gone\" UNIQUE USING INDEX \"gone\"");
     set(&step->inverse_sql, AT "DROP CONSTRAINT IF EXISTS \"gone\""))
+LIE(no_key, set(&step->object, "gone"); set(&step->sql, AT "ADD CONSTRAINT \"gone\" PRIMARY KEY USING INDEX \"gone\"");
+    set(&step->inverse_sql, AT "DROP CONSTRAINT IF EXISTS \"gone\""))
 LIE(no_rows_kept, step->inverse = ZDM_INVERSE_NONE; set(&step->object, NULL))
 LIE(lost_quietly, step->inverse = ZDM_INVERSE_IMPOSSIBLE; set(&step->object, NULL); step->exact_inverse = false)
 LIE(assigns, step->derivation->assignments = calloc(1, sizeof *step->derivation->assignments);
@@ -384,6 +386,7 @@ static const struct lie lies[] = {
     {ZDM_ACTION_COMMENT, comment_elsewhere, "comments on something else"},
     {ZDM_ACTION_SET_STORAGE, storage_elsewhere, "leaves out"},
     {ZDM_ACTION_ADD_UNIQUE, no_constraint, "does not build"},
+    {ZDM_ACTION_ADD_PRIMARY_KEY, no_key, "does not build"},
     {ZDM_ACTION_DELETE, no_rows_kept, "inverse of another action"},
     {ZDM_ACTION_DELETE, lost_quietly, "not marked destructive"},
     {ZDM_ACTION_DELETE, assigns, "assigns to them"},
@@ -435,6 +438,16 @@ static void a_plan_with_one_lie_is_refused_with_the_reason(void **state)
             fail_msg("%zu: \"%s\" does not say \"%s\"", i, err.message, lies[i].answer);
         zdm_plan_unref(plan);
     }
+}
+
+static void sql_does_not_fit_a_form_whose_names_the_step_lacks(void **state)
+{
+    (void)state;
+    struct zdm_step step = {.column = NULL};
+    assert_false(zdm_form_fits("DROP TYPE %s.%o", &step, "DROP TYPE ."));
+    assert_false(zdm_form_fits("SET %c TO %*", &step, "SET  TO 1"));
+    assert_false(zdm_form_fits("ON %p", &step, "ON ."));
+    assert_true(zdm_form_fits("SET x TO %*", &step, "SET x TO 1"));
 }
 
 /* ---- Statements of a person's own ---- */
@@ -531,6 +544,7 @@ int main(void)
         cmocka_unit_test(a_query_may_be_of_any_form_that_is_closed),
         cmocka_unit_test(nothing_else_fits_into_the_sql_of_any_step),
         cmocka_unit_test(a_plan_with_one_lie_is_refused_with_the_reason),
+        cmocka_unit_test(sql_does_not_fit_a_form_whose_names_the_step_lacks),
         cmocka_unit_test(statements_are_counted_as_the_server_reads_them),
         cmocka_unit_test(a_later_step_ends_the_asking_for_what_it_takes_away),
         cmocka_unit_test(a_later_phase_written_anew_changes_only_links),

@@ -79,6 +79,7 @@ LIE(trigger_and_more, set(&step->derivation->assignments[0].expr_new, "1; DELETE
 LIE(trigger_overwrites, set(&step->derivation->assignments[0].target, "score");
     step->derivation->assignments[0].added = false)
 LIE(nothing_lost, step->sync_step = 0)
+LIE(copies_nothing_back, set(&step->derivation->assignments[0].copy_of, NULL))
 LIE(purges_another, set(&step->column, "id"); set(&step->object, "id"))
 
 static const struct lie lies[] = {
@@ -108,6 +109,7 @@ static const struct lie lies[] = {
     {"trigger_and_more", ZDM_ACTION_SYNC_INSTALL, trigger_and_more, "not one expression"},
     {"trigger_overwrites", ZDM_ACTION_SYNC_INSTALL, trigger_overwrites, "nothing is lost"},
     {"nothing_lost", ZDM_ACTION_HIDE_COLUMN, nothing_lost, "nothing is lost"},
+    {"copies_nothing_back", ZDM_ACTION_SYNC_INSTALL, copies_nothing_back, "nothing is lost"},
     {"purges_another", ZDM_ACTION_PURGE_COLUMN, purges_another, "does not hide"},
 };
 
