@@ -73,6 +73,7 @@ static const struct zdm_field migration_report_fields[] = {
     F_TEXT(zdm_migration_report, remark, 0),
     F_FIXED(zdm_migration_report, hidden, n_hidden, &hidden_message),
     F_U32(zdm_migration_report, hidden_total, 0),
+    F_TEXT(zdm_migration_report, hint, 0),
 };
 static const struct zdm_message migration_report_message =
     ZDM_MESSAGE(zdm_migration_report, zdm__v1__migration_report__descriptor, migration_report_fields, NULL);

@@ -342,6 +342,7 @@ static void fill_error(const struct agent_migration *m, struct zdm_migration_rep
         return;
     const char *text = error->message[0] != '\0' ? error->message : zdm_code_text(error->code);
     zdm_copy_text(out->error, sizeof out->error, text);
+    zdm_copy_text(out->hint, sizeof out->hint, error->hint);
     zdm_copy_text(out->error_sqlstate, sizeof out->error_sqlstate, error->sqlstate);
 }
 

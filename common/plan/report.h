@@ -91,6 +91,7 @@ struct zdm_migration_report {
     enum zdm_code error_code;          /* ZDM_OK: none */
     char error_sqlstate[6];
     char error[ZDM_TEXT_MAX + 1];
+    char hint[ZDM_HINT_MAX];  /* what helps against the error; "" for nothing */
     struct zdm_hash evidence; /* digest of what was seen, kept in the log with shard_reached */
     bool purged;              /* mode purge: nothing that a rollback left is there any more */
     /* What people should know, the parts with "; " between: that a sync was interrupted (it then begins so), what a

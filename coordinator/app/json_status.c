@@ -126,6 +126,7 @@ static void put_work(json_t *out, const struct coord_migration *migration, const
     put_text_or_null(out, "throttled_by", report->throttled_by);
     put_text_or_null(out, "blocked_by", report->blocked_by);
     put_text_or_null(out, "error", report->error);
+    put_text_or_null(out, "hint", report->hint);
     put_text_or_null(out, "remark", report->remark);
 }
 
@@ -133,7 +134,7 @@ static void put_no_work(json_t *out, const struct coord_heard *heard)
 {
     static const char *const unknown[] = {"phase",        "step",       "step_kind",  "wait",
                                           "rows_done",    "rows_total", "rows_per_s", "eta_s",
-                                          "throttled_by", "blocked_by", "remark"};
+                                          "throttled_by", "blocked_by", "hint",       "remark"};
     for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
         put(out, unknown[i], json_null());
     put_text(out, "state", heard->report.connected ? "resting" : "blind");
@@ -194,6 +195,7 @@ static json_t *shard_json(const struct coord_driver *d, const struct coord_migra
                                                                              : "");
     put_text(out, "status", coord_status_name(shard->status));
     put_text(out, "reason", reason);
+    put_text_or_null(out, "hint", shard->hint != NULL ? shard->hint : "");
     put(out, "agent", agent_json(d, &agent));
     put_number(desired, "phase", shard->goal);
     put_text_or_null(desired, "mode", shard->generation != 0 ? zdm_mode_name(shard->mode) : "");

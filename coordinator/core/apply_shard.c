@@ -26,19 +26,26 @@ void coord_apply_generation(struct coord_shard *s, const struct coord_event *eve
 static void forget_failure(struct coord_shard *s)
 {
     free(s->failure);
-    s->failure = NULL;
+    free(s->hint);
+    s->failure = s->hint = NULL;
     s->failed_step = 0;
     s->failed_back = false;
 }
 
-static enum zdm_code keep_failure(struct coord_shard *s, const char *text, uint32_t step, bool back,
+/* hint: "" for none. */
+static enum zdm_code keep_failure(struct coord_shard *s, const char *text, const char *hint, uint32_t step, bool back,
                                   struct zdm_error *err)
 {
-    char *copy = zdm_strdup(text);
-    if (copy == NULL)
+    char *copy = zdm_strdup(text), *help = hint[0] != '\0' ? zdm_strdup(hint) : NULL;
+    if (copy == NULL || (help == NULL && hint[0] != '\0')) {
+        free(copy);
+        free(help);
         return coord_apply_nomem(err);
+    }
     free(s->failure);
+    free(s->hint);
     s->failure = copy;
+    s->hint = help;
     s->failed_step = step;
     s->failed_back = back;
     return ZDM_OK;
@@ -260,7 +267,7 @@ static enum zdm_code apply_failed(struct coord_shard *s, const struct coord_even
         s->resume_to = COORD_FAILED;
     else
         set_status(s, COORD_FAILED, event);
-    return keep_failure(s, event->u.failed.text, event->u.failed.step, event->u.failed.back, err);
+    return keep_failure(s, event->u.failed.text, event->u.failed.hint, event->u.failed.step, event->u.failed.back, err);
 }
 
 /* What was held between phases, or in the middle of one, has to be released anew after a loss. */
@@ -287,7 +294,7 @@ static enum zdm_code apply_unsure(struct coord_shard *s, const struct coord_even
 {
     bool back = coord_is_going_back(s) || (s->status == COORD_EXCLUDED && s->failed_back);
     set_status(s, COORD_UNSURE, event);
-    return keep_failure(s, event->u.unsure.text, event->u.unsure.step, back, err);
+    return keep_failure(s, event->u.unsure.text, "", event->u.unsure.step, back, err);
 }
 
 static void apply_excluded(struct coord_shard *s, const struct coord_event *event)

@@ -202,6 +202,7 @@ struct coord_event {
             enum zdm_code code;
             char sqlstate[6];
             char text[ZDM_TEXT_MAX + 1];
+            char hint[ZDM_HINT_MAX]; /* what helps; "" where the agent knew nothing */
         } failed;
         struct {
             uint32_t shard;

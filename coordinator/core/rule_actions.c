@@ -90,6 +90,7 @@ void act_failed(struct coord_case *c)
         event->u.failed.attempt = plausible(c->report->failed_attempt, c->s->attempt);
         zdm_copy_text(event->u.failed.sqlstate, sizeof event->u.failed.sqlstate, c->report->error_sqlstate);
         zdm_copy_text(event->u.failed.text, sizeof event->u.failed.text, c->report->error);
+        zdm_copy_text(event->u.failed.hint, sizeof event->u.failed.hint, c->report->hint);
     }
     spend_budget(c);
 }

@@ -31,6 +31,7 @@ static void migration_free(struct coord_migration *m)
     free(m->approvals);
     for (size_t i = 0; i < m->n_shards; i++) {
         free(m->shards[i].failure);
+        free(m->shards[i].hint);
         free(m->shards[i].remark);
     }
     free(m->shards);

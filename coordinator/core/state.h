@@ -61,6 +61,7 @@ struct coord_shard {
     uint64_t purged_seq; /* when what rollbacks left was last dropped: older approvals of that are spent */
     char *remark;        /* what its last rollback could not bring back exactly, NULL for nothing */
     char *failure;       /* text, NULL for none */
+    char *hint;          /* what helps against it, NULL where nobody knows */
     uint32_t failed_step;
     bool failed_back;
 };

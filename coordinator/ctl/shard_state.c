@@ -198,6 +198,14 @@ static void explain(struct ctl_shard *s, const json_t *shard)
     }
 }
 
+/* Of the failure that the books have, else of what its agent meets and tries again. */
+static const char *hint_of(const struct ctl_shard *s, const json_t *shard)
+{
+    const char *kept = ctl_json_text(shard, "hint");
+    bool tries = s->word == CTL_SHARD_RETRYING || s->word == CTL_SHARD_PARKED || s->word == CTL_SHARD_UNSURE;
+    return kept[0] == '\0' && tries ? ctl_json_text(ctl_json_object(shard, "observed"), "hint") : kept;
+}
+
 static void read_progress(struct ctl_shard *s, const json_t *observed)
 {
     s->rows_done = (uint64_t)ctl_json_int(observed, "rows_done", 0);
@@ -236,5 +244,6 @@ void ctl_shard_read(struct ctl_shard *out, const json_t *shard, int64_t phase)
         s.permille = 0;
     }
     explain(&s, shard);
+    s.hint = hint_of(&s, shard);
     *out = s;
 }

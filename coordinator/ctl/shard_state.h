@@ -53,6 +53,7 @@ struct ctl_shard {
     int64_t eta_s;    /* -1: not known */
     int64_t heard_ms; /* -1: nothing heard since the coordinator started */
     char reason[640]; /* why it does not move, in words; "" when it does */
+    const char *hint; /* what helps against that, "" where nobody knows */
 };
 
 /* Judges one element of status.shards. Texts borrow from it. phase: the opened one. */

@@ -213,6 +213,16 @@ static bool is_beside(const struct ctl_page *p, const struct columns *c, const s
     return s->rows_total == 0 && column + GAP + ctl_columns(p->look, s->reason) <= p->look->width;
 }
 
+static void put_hint(struct ctl_page *p, const struct ctl_shard *s)
+{
+    static const char label[] = "hint: ";
+    if (s->hint[0] == '\0')
+        return;
+    ctl_repeat(p->out, ' ', CTL_PAGE_INDENT);
+    ctl_put(p->out, p->look, CTL_DIM, label);
+    ctl_wrap(p->out, p->look, CTL_PLAIN, s->hint, CTL_PAGE_INDENT + sizeof label - 1, CTL_PAGE_INDENT);
+}
+
 /* Beside the bar where no numbers stand and it fits, else below; below once for `alike` shards in a row (0: not here).
  */
 static void put_reason(struct ctl_page *p, const struct columns *c, const struct ctl_shard *s, size_t alike)
@@ -225,14 +235,18 @@ static void put_reason(struct ctl_page *p, const struct columns *c, const struct
         ctl_put(p->out, p->look, style, s->reason);
     }
     zdm_buffer_puts(p->out, "\n");
-    if (s->reason[0] == '\0' || beside || alike == 0)
+    if (s->reason[0] == '\0' || beside || alike == 0) {
+        if (alike > 0)
+            put_hint(p, s);
         return;
+    }
     if (alike > 1)
         zdm_buffer_printf(&text, "these %zu: ", alike);
     zdm_buffer_puts(&text, s->reason);
     ctl_repeat(p->out, ' ', CTL_PAGE_INDENT);
     ctl_wrap(p->out, p->look, style, zdm_buffer_text(&text), CTL_PAGE_INDENT, CTL_PAGE_INDENT);
     zdm_buffer_fini(&text);
+    put_hint(p, s);
 }
 
 /* Names of shards differ at their end, so a long one loses its middle. */
@@ -277,7 +291,8 @@ static void put_list(struct ctl_page *p, const struct ctl_shard *const *listed, 
     size_t alike = 0;
     for (size_t i = 0; i < n; i++) {
         const struct ctl_shard *s = listed[i], *next = i + 1 < n ? listed[i + 1] : NULL;
-        bool goes_on = next != NULL && next->word == s->word && strcmp(next->reason, s->reason) == 0;
+        bool goes_on = next != NULL && next->word == s->word && strcmp(next->reason, s->reason) == 0 &&
+                       strcmp(next->hint, s->hint) == 0;
         alike++;
         put_shard(p, &c, s, goes_on ? 0 : alike);
         alike = goes_on ? alike : 0;

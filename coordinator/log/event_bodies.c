@@ -163,6 +163,7 @@ static const struct zdm_field shard_failed_fields[] = {
     F_U32(coord_event, u.failed.step, 0),  F_BOOL(coord_event, u.failed.back),
     F_CODE(coord_event, u.failed.code),    F_TEXT(coord_event, u.failed.sqlstate, 0),
     F_TEXT(coord_event, u.failed.text, 0), F_U32(coord_event, u.failed.attempt, 0),
+    F_TEXT(coord_event, u.failed.hint, 0),
 };
 BODY(shard_failed);
 

@@ -125,7 +125,8 @@ static void put(struct world *w, const struct place *p)
 {
     struct coord_shard *s = shard(&w->f, 0);
     free(s->failure);
-    s->failure = NULL;
+    free(s->hint);
+    s->failure = s->hint = NULL;
     s->status = p->status;
     s->resume_to = p->resume_to;
     s->at = s->high = p->at;

@@ -189,7 +189,7 @@ struct coord_migration *migration(struct fleet *f)
 
 struct coord_shard *shard(struct fleet *f, size_t i)
 {
-    char name[16];
+    char name[32];
     snprintf(name, sizeof name, "s%05zu", i);
     long at = coord_find_shard(migration(f), name);
     assert_true(at >= 0);
@@ -458,6 +458,7 @@ void fleet_fail(struct fleet *f, size_t i, const char *error)
     told.of.failed_attempt = shard(f, i)->attempt;
     told.of.error_code = ZDM_DATABASE;
     zdm_copy_text(told.of.error, sizeof told.of.error, error);
+    zdm_copy_text(told.of.hint, sizeof told.of.hint, "Look at the rows.");
     fleet_report(f, &told);
 }
 
@@ -516,7 +517,10 @@ static void assert_same_shard(const struct coord_shard *a, const struct coord_sh
     assert_true((a->remark == NULL) == (b->remark == NULL));
     if (a->remark != NULL)
         assert_string_equal(a->remark, b->remark);
-    x.failure = y.failure = x.remark = y.remark = NULL;
+    assert_true((a->hint == NULL) == (b->hint == NULL));
+    if (a->hint != NULL)
+        assert_string_equal(a->hint, b->hint);
+    x.hint = y.hint = x.failure = y.failure = x.remark = y.remark = NULL;
     assert_string_equal(x.name, y.name);
     assert_memory_equal(&x, &y, sizeof x);
 }

@@ -126,6 +126,8 @@ static enum coord_status run_and_restore(struct fleet *f, struct coord_case *c, 
     now = s->status;
     if (s->failure != before->failure)
         free(s->failure);
+    if (s->hint != before->hint)
+        free(s->hint);
     *s = *before;
     f->state->fenced = false;
     migration(f)->mode = COORD_OPEN;

@@ -90,6 +90,7 @@ static void failed_shard_moves_again_only_when_it_is_retried(void **unused)
     fleet_fail(&f, 0, "null value in column");
     assert_status(&f, 0, COORD_FAILED);
     assert_string_equal(shard(&f, 0)->failure, "null value in column");
+    assert_string_equal(shard(&f, 0)->hint, "Look at the rows.");
     assert_int_equal(migration(&f)->mode, COORD_OPEN);
     size_t events = f.n_log;
     fleet_fail(&f, 0, "null value in column"); /* it says so again */

@@ -73,6 +73,29 @@ static void a_waiting_shard_says_first_that_nobody_is_there_or_nothing_to_work_o
     }
 }
 
+static void shards_of_one_hint_say_it_once_and_one_that_tries_again_says_its_agents(void **state)
+{
+    json_t *status = parse(
+        "{\"migration\": \"m\", \"phase\": 1, \"shards\": ["
+        "{\"shard\": \"a\", \"status\": \"failed\", \"reason\": \"failed at step 1.1: x\", \"hint\": \"Do y.\"},"
+        "{\"shard\": \"b\", \"status\": \"failed\", \"reason\": \"failed at step 1.1: x\", \"hint\": \"Do y.\"},"
+        "{\"shard\": \"c\", \"status\": \"failed\", \"reason\": \"failed at step 1.1: x\", \"hint\": null},"
+        "{\"shard\": \"d\", \"status\": \"moving\", \"reason\": \"trying again: z\", \"agent\": {\"connected\": true},"
+        " \"observed\": {\"state\": \"waiting\", \"wait\": \"backoff\", \"connected\": true, \"hint\": \"Grant it.\"}},"
+        "{\"shard\": \"e\", \"status\": \"moving\", \"agent\": {\"connected\": true},"
+        " \"observed\": {\"state\": \"working\", \"connected\": true, \"hint\": \"of before\"}}]}");
+    struct ctl_look look = look_of(80, true);
+    (void)state;
+    char *page = render(status, &look, NULL);
+    char *first = strstr(page, "    hint: Do y.\n");
+    assert_non_null(first);
+    assert_null(strstr(first + strlen("    hint: Do y."), "Do y."));
+    assert_has(page, "    hint: Grant it.\n");
+    assert_lacks(page, "of before");
+    free(page);
+    json_decref(status);
+}
+
 static void page_fits_every_width(void **state)
 {
     json_t *few = fixture("status.json"), *many = large(120);
@@ -370,6 +393,7 @@ int main(void)
         cmocka_unit_test(approvals_hidden_things_and_rollbacks_are_on_the_page),
         cmocka_unit_test(a_shard_that_waits_for_people_or_time_waits),
         cmocka_unit_test(a_waiting_shard_says_first_that_nobody_is_there_or_nothing_to_work_on),
+        cmocka_unit_test(shards_of_one_hint_say_it_once_and_one_that_tries_again_says_its_agents),
         cmocka_unit_test(page_fits_every_width),
         cmocka_unit_test(page_of_ascii_has_no_other_character),
         cmocka_unit_test(colors_add_nothing_but_escapes_of_our_own),

@@ -129,6 +129,24 @@ static void what_stands_in_signed_bytes_is_read_from_them(void **state)
     zdm_buffer_fini(&bytes);
 }
 
+static void a_failure_says_what_helps(void **state)
+{
+    (void)state;
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    struct coord_event event, again;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    sample_event(COORD_EVENT_SHARD_FAILED, &event);
+    zdm_copy_text(event.u.failed.hint, sizeof event.u.failed.hint, "Give the rows a value.");
+    coord_event_encode(zdm_crypto_sodium(), &event, &bytes);
+    struct store_record record = {
+        .seq = event.seq, .prev_hash = event.prev_hash, .hash = event.hash, .bytes = bytes.data, .n = bytes.len};
+    assert_int_equal(coord_event_decode(zdm_crypto_sodium(), &record, &again, &err), ZDM_OK);
+    assert_string_equal(again.u.failed.hint, "Give the rows a value.");
+    coord_event_fini(&again);
+    coord_event_fini(&event);
+    zdm_buffer_fini(&bytes);
+}
+
 static void a_rollback_says_what_it_could_not_bring_back(void **state)
 {
     (void)state;
@@ -273,6 +291,7 @@ int main(void)
         cmocka_unit_test(every_table_fits_its_descriptor),
         cmocka_unit_test(every_event_reads_back),
         cmocka_unit_test(what_stands_in_signed_bytes_is_read_from_them),
+        cmocka_unit_test(a_failure_says_what_helps),
         cmocka_unit_test(a_rollback_says_what_it_could_not_bring_back),
         cmocka_unit_test(golden_bytes_of_every_event_stay),
         cmocka_unit_test(a_changed_bit_of_bytes_or_hashes_is_refused),

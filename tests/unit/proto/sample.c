@@ -491,6 +491,7 @@ void sample_report(struct zdm_report *out)
         .error_code = ZDM_LOCK,
         .error_sqlstate = "55P03",
         .error = "lock not available",
+        .hint = "End what holds it.",
         .evidence = sample_hash(0x57),
         .purged = true,
         .remark = "3 rows were changed since and kept",
