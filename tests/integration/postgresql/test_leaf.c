@@ -41,6 +41,23 @@ static void until_it_waits(struct rig *r)
     fail_msg("it never waited");
 }
 
+/* A build that waits on the second leaf for whoever writes there; the application has to COMMIT. */
+static uint64_t build_until_it_waits(struct rig *r)
+{
+    rig_app(r, "BEGIN; UPDATE users_1b SET name = 'x' WHERE id = (SELECT min(id) FROM users_1b)");
+    uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_INDEX_BUILD, 1, 0);
+    until_it_waits(r);
+    return op;
+}
+
+static void build_half(struct rig *r)
+{
+    uint64_t op = build_until_it_waits(r);
+    r->engine.ops->cancel(r->engine.self, op);
+    agent_result_free(rig_await(r, op));
+    rig_app(r, "COMMIT");
+}
+
 static const char plain[] =
     "CREATE INDEX CONCURRENTLY users_name ON public.users USING btree (lower(name) DESC) INCLUDE"
     " (id) WITH (fillfactor='70') WHERE id > 3";
@@ -106,10 +123,7 @@ static void build_that_is_killed_goes_on_where_it_stood(void **state)
 {
     struct rig *r = *state;
     plan_index(r, plain);
-    /* It waits on the second leaf for whoever writes there. */
-    rig_app(r, "BEGIN; UPDATE users_1b SET name = 'x' WHERE id = (SELECT min(id) FROM users_1b)");
-    uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_INDEX_BUILD, 1, 0);
-    until_it_waits(r);
+    uint64_t op = build_until_it_waits(r);
     rig_exec(r->super, "SELECT pg_terminate_backend(pid) FROM pg_stat_progress_create_index");
     struct agent_result *result = rig_await(r, op);
     assert_string_equal(agent_outcome_name(result->outcome), "unknown");
@@ -130,12 +144,7 @@ static void way_back_from_the_middle_takes_what_is_not_attached_too(void **state
 {
     struct rig *r = *state;
     plan_index(r, plain);
-    rig_app(r, "BEGIN; UPDATE users_1b SET name = 'x' WHERE id = (SELECT min(id) FROM users_1b)");
-    uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_INDEX_BUILD, 1, 0);
-    until_it_waits(r);
-    r->engine.ops->cancel(r->engine.self, op);
-    agent_result_free(rig_await(r, op));
-    rig_app(r, "COMMIT");
+    build_half(r);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 1);
     rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_INDEX_DROP);
     rig_undo(r, 1);
@@ -146,12 +155,7 @@ static void partitions_that_come_and_go_meanwhile_are_no_failure(void **state)
 {
     struct rig *r = *state;
     plan_index(r, plain);
-    rig_app(r, "BEGIN; UPDATE users_1b SET name = 'x' WHERE id = (SELECT min(id) FROM users_1b)");
-    uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_INDEX_BUILD, 1, 0);
-    until_it_waits(r);
-    r->engine.ops->cancel(r->engine.self, op);
-    agent_result_free(rig_await(r, op));
-    rig_app(r, "COMMIT");
+    build_half(r);
     rig_sql(r, "CREATE TABLE users_3 PARTITION OF users FOR VALUES FROM ('2024-03-01') TO ('2024-04-01');"
                "CREATE TABLE users_4 (LIKE users INCLUDING ALL); INSERT INTO users_4 VALUES (1, '2024-04-02', 'x');"
                "ALTER TABLE users ATTACH PARTITION users_4 FOR VALUES FROM ('2024-04-01') TO ('2024-05-01');"

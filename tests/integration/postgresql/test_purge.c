@@ -228,9 +228,9 @@ static void purge_phase_asks_the_grace_of_the_youngest_leftover_too(void **state
     rig_run(r, AGENT_RUN_PURGE, 4, AGENT_OK);
 }
 
-static void images_go_a_grace_after_the_last_batch(void **state)
+/* A backfill that kept what it overwrote; step 2 purges that. */
+static void leave_images(struct rig *r)
 {
-    struct rig *r = *state;
     rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, n int); INSERT INTO users VALUES (1, 1)");
     rig_plan(r, "users", 2);
     rig_derive(r, 1, ZDM_ACTION_BACKFILL, "n", "2", NULL, NULL, 0);
@@ -240,6 +240,12 @@ static void images_go_a_grace_after_the_last_batch(void **state)
     rig_accept(r, 1);
     rig_walk(r, 1, 10);
     rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+}
+
+static void images_go_a_grace_after_the_last_batch(void **state)
+{
+    struct rig *r = *state;
+    leave_images(r);
     r->grace_ms = HOUR_MS;
     rig_inspect(r, 2, AGENT_PROOF_NOT_DONE);
     purge_is_early(r, AGENT_RUN_PURGE, 2);
@@ -253,15 +259,7 @@ static void images_go_a_grace_after_the_last_batch(void **state)
 static void images_of_another_migration_are_not_dropped(void **state)
 {
     struct rig *r = *state;
-    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, n int); INSERT INTO users VALUES (1, 1)");
-    rig_plan(r, "users", 2);
-    rig_derive(r, 1, ZDM_ACTION_BACKFILL, "n", "2", NULL, NULL, 0);
-    rig_step(r, 1)->inverse = ZDM_INVERSE_IMAGES;
-    rig_step(r, 1)->object = strdup("undo_0badcafe");
-    rig_ddl(r, 2, ZDM_ACTION_PURGE_IMAGES, NULL, "undo_0badcafe", NULL);
-    rig_accept(r, 1);
-    rig_walk(r, 1, 10);
-    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    leave_images(r);
     rig_exec(r->super, "UPDATE zdm.hidden SET migration = 'other' WHERE kind = 'images'");
     r->purge_now = true;
     rig_run(r, AGENT_RUN_PURGE, 2, AGENT_OK);

@@ -2,39 +2,15 @@
  * test_check.c - what the shards of a fleet answered to a survey: put together, grouped, shown; two plans of one
  * migration beside each other; and runbooks and rules that zdmctl writes out without a coordinator.
  */
-#include "run.h"
+#include "checked.h"
 
 #include "coordinator/ctl/amend_view.h"
 #include "coordinator/ctl/check_view.h"
 #include "coordinator/ctl/fleet_survey.h"
-#include "coordinator/ctl/source.h"
 #include "proto/codec.h"
-
-static const char runbook[] = "---\nid: rename\n---\n# Rename name\n## Phase 1: Expand\n```sql\n"
-                              "ALTER TABLE users ADD COLUMN full_name text;\n"
-                              "CREATE INDEX users_full ON users (full_name);\n```\n";
 
 static const char outline[] = "column email text\ncolumn name text not null\nindex users_email_idx btree (email)\n";
 static const char other_outline[] = "column email text\ncolumn name character varying\nindex odd_idx btree (name)\n";
-
-static struct ctl_compiled compiled;
-
-static char *text_of(const char *text)
-{
-    char *copy = zdm_strdup(text);
-    assert_non_null(copy);
-    return copy;
-}
-
-static struct zdm_survey_finding finding_of(enum zdm_level level, const char *rule, const char *message)
-{
-    return (struct zdm_survey_finding){.level = level,
-                                       .rule = text_of(rule),
-                                       .step = 1,
-                                       .object = text_of("public.users"),
-                                       .message = text_of(message),
-                                       .hint = text_of("Do something.")};
-}
 
 /* What shard i of a small fleet says: shard 7 is another one. */
 static struct zdm_survey *survey_of(unsigned i)
@@ -415,20 +391,6 @@ static void check_needs_a_runbook_that_compiles_and_a_coordinator(void **state)
     write_file("add.sql", "ALTER TABLE t ADD COLUMN a int");
     expect("new --from @add.sql -o there.md", 1, NULL, "no runbook is overwritten");
     expect("new --from @add.sql -o none/there.md", 1, NULL, "No such file or directory\n");
-}
-
-static int set_up(void **state)
-{
-    struct zdm_error err = ZDM_ERROR_INIT;
-    if (enter(state) != 0 || ctl_compile_text("rename.md", runbook, strlen(runbook), &compiled, &err) != ZDM_OK)
-        return 1;
-    return compiled.plan != NULL ? 0 : 1;
-}
-
-static int tear_down(void **state)
-{
-    ctl_compiled_fini(&compiled);
-    return leave(state);
 }
 
 int main(void)

@@ -4,36 +4,17 @@
  *
  * ZDM_GOLDEN_WRITE=1 writes the page of 64 anew.
  */
-#include "run.h"
+#include "checked.h"
 
 #include <time.h>
 
 #include "coordinator/ctl/check_view.h"
 #include "coordinator/ctl/fleet_survey.h"
-#include "coordinator/ctl/source.h"
 #include "proto/codec.h"
-
-static const char runbook[] = "---\nid: rename\n---\n# Rename name\n## Phase 1: Expand\n```sql\n"
-                              "ALTER TABLE users ADD COLUMN full_name text;\n"
-                              "CREATE INDEX users_full ON users (full_name);\n```\n";
-
-static struct ctl_compiled compiled;
-
-static char *text_of(const char *text)
-{
-    char *copy = zdm_strdup(text);
-    assert_non_null(copy);
-    return copy;
-}
 
 static void add_finding(struct zdm_survey *s, enum zdm_level level, const char *rule, const char *message)
 {
-    s->findings[s->n_findings++] = (struct zdm_survey_finding){.level = level,
-                                                               .rule = text_of(rule),
-                                                               .step = 1,
-                                                               .object = text_of("public.users"),
-                                                               .message = text_of(message),
-                                                               .hint = text_of("Do something.")};
+    s->findings[s->n_findings++] = finding_of(level, rule, message);
 }
 
 /* What one shard has: 0, what nearly all have; else something else, alike where the number is. */
@@ -199,20 +180,6 @@ static void nobody_who_answered_is_said_where_as_many_did_not(void **state)
     assert_has(zdm_buffer_text(&out), "shard-008: reason 8\n  and 22 more, for other reasons: -o json has them all\n");
     ctl_fleet_survey_fini(&fleet);
     zdm_buffer_fini(&out);
-}
-
-static int set_up(void **state)
-{
-    struct zdm_error err = ZDM_ERROR_INIT;
-    if (enter(state) != 0 || ctl_compile_text("rename.md", runbook, strlen(runbook), &compiled, &err) != ZDM_OK)
-        return 1;
-    return compiled.plan != NULL ? 0 : 1;
-}
-
-static int tear_down(void **state)
-{
-    ctl_compiled_fini(&compiled);
-    return leave(state);
 }
 
 int main(void)
