@@ -37,6 +37,7 @@ static const struct zdm_field throttle_fields[] = {
     F_U32(zdm_throttle, batch_target_ms, 0),
     F_U32(zdm_throttle, duty_percent, 0),
     F_U32(zdm_throttle, max_replica_lag_ms, 0),
+    F_U32(zdm_throttle, max_stall_ms, 0),
 };
 const struct zdm_message zdm_throttle_message =
     ZDM_MESSAGE(zdm_throttle, zdm__v1__throttle__descriptor, throttle_fields, check_throttle);

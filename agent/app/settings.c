@@ -10,7 +10,7 @@
 #include "common/base/buffer.h"
 #include "common/os/arguments.h"
 
-enum { ROWS = 12 };
+enum { ROWS = 13 };
 
 /* config, which stands in no file, is the last one. */
 static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
@@ -32,6 +32,9 @@ static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
          "rows in a batch at most; default 50000"},
         {"lock_wait", NULL, ZDM_SETTING_DURATION_MS, &s->lock_wait_ms, 5, 1000,
          "how long DDL queues for its locks, when it queues at all; default 50ms"},
+        {"max_stall", NULL, ZDM_SETTING_DURATION_MS, &s->max_stall_ms, 0, 60000,
+         "how long DDL may queue, once in ten attempts, so that an autovacuum gives way, where the role may not set "
+         "deadlock_timeout; default 0: never"},
         {"max_replica_lag", NULL, ZDM_SETTING_DURATION_MS, &s->max_replica_lag_ms, 1, 86400000,
          "replica lag above which batches wait; default 5s"},
         {"log_level", "ZDM_LOG_LEVEL", ZDM_SETTING_TEXT, &s->log_level, 0, 0,
@@ -102,6 +105,7 @@ void agent_settings_core(const struct agent_settings *settings, struct agent_cor
     if (out->batch_rows_min > out->batch_rows_max)
         out->batch_rows_min = out->batch_rows_max;
     out->lock_wait_ms = (uint32_t)settings->lock_wait_ms;
+    out->max_stall_ms = (uint32_t)settings->max_stall_ms;
     out->max_replica_lag_ms = (uint32_t)settings->max_replica_lag_ms;
 }
 

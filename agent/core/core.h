@@ -37,10 +37,11 @@ struct agent_core_config {
     uint32_t batch_rows_min, batch_rows_max; /* 50, 50000 */
     uint32_t max_replica_lag_ms;             /* 5000 */
     uint32_t lock_wait_ms;                   /* 50: short class, when it queues at all */
-    uint32_t nowait_attempts;                /* 80: NOWAIT tries, 100 ms apart, before the first attempt that queues */
-    uint32_t report_idle_ms;                 /* 10000 */
-    uint32_t report_working_ms;              /* 1000 */
-    uint32_t signals_ms;     /* 1000: how often signals are asked for; older than 3 times this is stale */
+    uint32_t max_stall_ms;    /* 0: how long one attempt at a lock in ten may be where a plan does not say (pacing.h) */
+    uint32_t nowait_attempts; /* 80: NOWAIT tries, 100 ms apart, before the first attempt that queues */
+    uint32_t report_idle_ms;  /* 10000 */
+    uint32_t report_working_ms; /* 1000 */
+    uint32_t signals_ms;        /* 1000: how often signals are asked for; older than 3 times this is stale */
     uint32_t fresh_lease_ms; /* 30000: a destructive step begins only when a report sent within this was acknowledged */
 };
 

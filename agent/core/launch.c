@@ -22,7 +22,8 @@ struct zdm_throttle agent_throttle_now(const struct agent_core *core, const stru
 {
     struct zdm_throttle own = {.batch_target_ms = core->config.batch_target_ms,
                                .duty_percent = core->config.duty_percent,
-                               .max_replica_lag_ms = core->config.max_replica_lag_ms};
+                               .max_replica_lag_ms = core->config.max_replica_lag_ms,
+                               .max_stall_ms = core->config.max_stall_ms};
     struct zdm_throttle now = agent_throttle_resolve(&m->accepted.throttle, &m->plan->throttle, &own);
     if (m->pending.set) {
         /* A lower rate acts before it is journalled, a higher one after. */
@@ -141,6 +142,10 @@ void agent_limit_short(struct agent_core *core, struct agent_migration *m, struc
     if (!agent_lock_may_queue(&m->lock, nowait, core->now_ms) && nowait > 0)
         return;
     op->lock_wait_ms = core->config.lock_wait_ms;
+    if (agent_lock_may_stall(&m->lock)) {
+        op->max_stall_ms = agent_throttle_now(core, m).max_stall_ms;
+        op->time_limit_ms += op->max_stall_ms;
+    }
     agent_lock_queued(&m->lock, core->now_ms, agent_random(core));
 }
 

@@ -57,9 +57,15 @@ bool agent_lock_may_queue(const struct agent_lock_pacing *lock, uint32_t nowait_
     return lock->tries >= nowait_attempts && now_ms >= lock->queue_due_ms;
 }
 
+bool agent_lock_may_stall(const struct agent_lock_pacing *lock)
+{
+    return lock->autovacuum && lock->behind_autovacuum % AGENT_LOCK_STALL_EVERY == AGENT_LOCK_STALL_EVERY - 1;
+}
+
 void agent_lock_queued(struct agent_lock_pacing *lock, int64_t now_ms, uint64_t random)
 {
     lock->has_queued = true;
+    lock->behind_autovacuum = lock->autovacuum ? lock->behind_autovacuum + 1 : 0;
     lock->queued_ms = now_ms;
     lock->queue_due_ms = now_ms + AGENT_LOCK_QUEUE_GAP_MS + (int64_t)(random % (AGENT_LOCK_QUEUE_GAP_MS + 1));
 }
@@ -89,6 +95,7 @@ struct zdm_throttle agent_throttle_resolve(const struct zdm_throttle *directive,
         .duty_percent = first_set(directive->duty_percent, plan->duty_percent, agent->duty_percent),
         .max_replica_lag_ms =
             first_set(directive->max_replica_lag_ms, plan->max_replica_lag_ms, agent->max_replica_lag_ms),
+        .max_stall_ms = first_set(directive->max_stall_ms, plan->max_stall_ms, agent->max_stall_ms),
     };
 }
 
@@ -103,6 +110,7 @@ struct zdm_throttle agent_throttle_gentler(const struct zdm_throttle *a, const s
         .batch_target_ms = lesser(a->batch_target_ms, b->batch_target_ms),
         .duty_percent = lesser(a->duty_percent, b->duty_percent),
         .max_replica_lag_ms = lesser(a->max_replica_lag_ms, b->max_replica_lag_ms),
+        .max_stall_ms = lesser(a->max_stall_ms, b->max_stall_ms),
     };
 }
 

@@ -41,13 +41,17 @@ struct agent_lock_pacing {
     bool autovacuum; /* the last blocker was an ordinary autovacuum: it gives way to a queued request */
     bool has_queued; /* an attempt queued before, at queued_ms */
     int64_t queued_ms;
-    int64_t queue_due_ms; /* the next attempt that queues */
+    int64_t queue_due_ms;       /* the next attempt that queues */
+    unsigned behind_autovacuum; /* attempts in a row that queued behind one, in vain */
 };
-enum { AGENT_LOCK_GAP_MS = 100, AGENT_LOCK_QUEUE_GAP_MS = 1000 };
+enum { AGENT_LOCK_GAP_MS = 100, AGENT_LOCK_QUEUE_GAP_MS = 1000, AGENT_LOCK_STALL_EVERY = 10 };
 
 /* Whether the attempt that starts now may queue; the first nowait_attempts do not, unless an autovacuum is in the way.
  */
 bool agent_lock_may_queue(const struct agent_lock_pacing *lock, uint32_t nowait_attempts, int64_t now_ms);
+/* Whether the attempt that queues now is the one in ten which may do so for as long as an autovacuum needs to be told
+ * to give way, where the agent may not shorten that (database.md 2). */
+bool agent_lock_may_stall(const struct agent_lock_pacing *lock);
 /* Notes that an attempt queued. */
 void agent_lock_queued(struct agent_lock_pacing *lock, int64_t now_ms, uint64_t random);
 /* Notes an attempt without success; returns the ms to wait before the next. */

@@ -147,6 +147,7 @@ struct agent_op {
     const char *bound;
     uint32_t rows;             /* BATCH, CHECK_CHUNK: rows to walk */
     uint32_t lock_wait_ms;     /* short class: 0 is NOWAIT, else the budget over the sum of locks */
+    uint32_t max_stall_ms;     /* short class: … and so long, for an autovacuum to give way; 0: no longer */
     uint32_t time_limit_ms;    /* the attempt ends after this; 0: none (long class) */
     bool locked_form;          /* BATCH: lock the rows in key order first (after deadlocks, database.md 21) */
     uint32_t attempt;          /* RUN: of the order at hand; STOP: it failed */

@@ -233,6 +233,7 @@ struct zdm_throttle {
     uint32_t batch_target_ms;
     uint32_t duty_percent; /* share of time that batches may take, 1 to 100; 100 is no pacing */
     uint32_t max_replica_lag_ms;
+    uint32_t max_stall_ms; /* that one attempt at a lock may cost the application, where only a long one can succeed */
 };
 
 struct zdm_plan {

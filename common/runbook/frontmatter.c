@@ -124,28 +124,30 @@ static void set_number(struct rb *rb, struct rb_yaml *yaml, const char *key, uin
 static void set_throttle(struct rb *rb, const char *key, struct rb_place at, const char *value,
                          struct rb_place value_at, void *ctx)
 {
-    static const char *const names[] = {"batch_target", "duty", "max_replica_lag", NULL};
+    static const char *const names[] = {"batch_target", "duty", "max_replica_lag", "max_stall", NULL};
     struct zdm_throttle *throttle = &rb->front.throttle;
+    uint32_t *time = strcmp(key, "batch_target") == 0      ? &throttle->batch_target_ms
+                     : strcmp(key, "max_replica_lag") == 0 ? &throttle->max_replica_lag_ms
+                     : strcmp(key, "max_stall") == 0       ? &throttle->max_stall_ms
+                                                           : NULL;
     int64_t ms;
     (void)ctx;
     if (strcmp(key, "duty") == 0) {
         if (!rb_percent(value, &throttle->duty_percent))
             rb_error(rb, "front-matter-value", value_at, "Write 1% to 100%: the share of time that batches may take.",
                      "duty: \"%s\" is no percentage", value);
-    } else if (strcmp(key, "batch_target") == 0 || strcmp(key, "max_replica_lag") == 0) {
+    } else if (time != NULL) {
         if (!duration_or_error(rb, key, value, value_at, &ms))
             return;
         if (ms == 0 || ms > UINT32_MAX)
             rb_error(rb, "duration", value_at, "Write 1ms or more.", "%s: \"%s\" is out of range", key, value);
-        else if (strcmp(key, "batch_target") == 0)
-            throttle->batch_target_ms = (uint32_t)ms;
         else
-            throttle->max_replica_lag_ms = (uint32_t)ms;
+            *time = (uint32_t)ms;
     } else {
         const char *near = rb_nearest(key, names);
         rb_error(rb, "front-matter-key", at,
                  near != NULL ? rb_format(rb, "Did you mean %s?", near)
-                              : "The keys are batch_target, duty and max_replica_lag.",
+                              : "The keys are batch_target, duty, max_replica_lag and max_stall.",
                  "throttle has no key \"%s\"", key);
     }
 }

@@ -18,7 +18,8 @@ static struct zdm_throttle throttle_of(const struct coord_migration *m)
     const struct zdm_throttle *plan = &m->plan->throttle, *set = &m->throttle;
     return (struct zdm_throttle){.batch_target_ms = over(set->batch_target_ms, plan->batch_target_ms),
                                  .duty_percent = over(set->duty_percent, plan->duty_percent),
-                                 .max_replica_lag_ms = over(set->max_replica_lag_ms, plan->max_replica_lag_ms)};
+                                 .max_replica_lag_ms = over(set->max_replica_lag_ms, plan->max_replica_lag_ms),
+                                 .max_stall_ms = over(set->max_stall_ms, plan->max_stall_ms)};
 }
 
 /* Borrowed envelopes of the approvals that go with the goal and mode. */

@@ -61,6 +61,10 @@ static void put_pace(struct zdm_buffer *line, const struct zdm_plan *plan)
         duration_text(time, sizeof time, throttle->max_replica_lag_ms);
         zdm_buffer_printf(line, "; they wait while a replica lags by more than %s", time);
     }
+    if (throttle->max_stall_ms > 0) {
+        duration_text(time, sizeof time, throttle->max_stall_ms);
+        zdm_buffer_printf(line, "; an autovacuum in the way may cost the application %s", time);
+    }
     if (last != NULL && last->class == ZDM_PHASE_PURGE) {
         duration_text(time, sizeof time, plan->grace_ms);
         zdm_buffer_printf(line, "; hidden columns stay for %s at least", time);

@@ -140,7 +140,10 @@ static void put_index(struct zdm_buffer *b, const struct pgsql_work *w, const ch
     pgsql_put_name(b, name);
 }
 
-enum zdm_code pgsql_index_clear(struct pgsql_work *w, const char *name, struct zdm_error *err)
+/* DROP INDEX CONCURRENTLY takes ACCESS EXCLUSIVE of the index at its end, and every session that reads the table holds
+ * each of its indexes, invalid ones too. Who comes on a standby passes by, since the index is dead by then, but replay
+ * waits for whoever is there: nobody shall be. */
+static enum zdm_code clear(struct pgsql_work *w, const char *name, struct zdm_error *err)
 {
     static const char sql[] = "SELECT i.indexrelid, i.indrelid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
                               " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2";
@@ -159,7 +162,8 @@ enum zdm_code pgsql_index_drop_concurrently(struct pgsql_work *w, const char *na
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&sql, "DROP INDEX CONCURRENTLY IF EXISTS ");
     put_index(&sql, w, name);
-    return pgsql_index_run_alone(w, zdm_buffer_text(&sql), err);
+    enum zdm_code code = clear(w, name, err);
+    return code == ZDM_OK ? pgsql_index_run_alone(w, zdm_buffer_text(&sql), err) : code;
 }
 
 static enum zdm_code finish(struct pgsql_work *w, struct zdm_error *err)
@@ -321,9 +325,6 @@ enum zdm_code pgsql_run_index_drop(struct pgsql_work *w, struct zdm_error *err)
     }
     if (code == ZDM_OK) {
         code = pgsql_index_check_fence(w, err);
-    }
-    if (code == ZDM_OK && ours) {
-        code = pgsql_index_clear(w, w->step->object, err);
     }
     if (code == ZDM_OK && ours) {
         code = pgsql_index_drop_concurrently(w, w->step->object, err);

@@ -38,10 +38,7 @@ enum zdm_code pgsql_index_forget(struct pgsql_work *w, const char *name, struct 
 enum zdm_code pgsql_index_check_fence(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* A statement that may not be in a transaction, with the table's schema searched as the plan expects. */
 enum zdm_code pgsql_index_run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err) ZDM_CHECKED;
-/* DROP INDEX CONCURRENTLY takes ACCESS EXCLUSIVE of the index at its end. Readers that come on a standby pass by, since
- * the index is dead by then, but replay waits for those that are there: nobody shall be. REINDEX CONCURRENTLY ends
- * likewise, an hour later perhaps: nothing that is seen before it begins would help. */
-enum zdm_code pgsql_index_clear(struct pgsql_work *w, const char *name, struct zdm_error *err) ZDM_CHECKED;
+/* ZDM_LOCK: who reads the table on a standby, where replay would wait for them. */
 enum zdm_code pgsql_index_drop_concurrently(struct pgsql_work *w, const char *name, struct zdm_error *err) ZDM_CHECKED;
 
 /* index_drop.c: DROP INDEX of a plan. HIDE_INDEX only writes a row of zdm.hidden (kind 'index', with the scans counted

@@ -231,9 +231,6 @@ static enum zdm_code drop(struct pgsql_work *w, struct named *index, struct zdm_
     }
     enum zdm_code code = index->there ? pgsql_index_check_fence(w, err) : ZDM_OK;
     if (code == ZDM_OK && index->there) {
-        code = pgsql_index_clear(w, w->step->object, err);
-    }
-    if (code == ZDM_OK && index->there) {
         code = pgsql_index_drop_concurrently(w, w->step->object, err);
     }
     if (code != ZDM_OK) {

@@ -18,6 +18,7 @@
 #include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/locks.h"
+#include "agent/engine/postgresql/replica.h"
 
 /* ---- The statement of the plan, ON ONLY the table ---- */
 
@@ -269,10 +270,15 @@ static enum zdm_code build_leaf(struct pgsql_work *w, const char *name, const ch
     return code;
 }
 
-/* From the attaching on the index of the table says whose it is. */
+/* From the attaching on the index of the table says whose it is. ATTACH locks the leaf's index wholly, which standbys
+ * replay: whoever reads the leaf there holds it, and every new reader would wait behind. */
 static enum zdm_code attach_leaf(struct pgsql_work *w, const struct part *part, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    enum zdm_code code = pgsql_replicas_clear(w, (const char *const[]){part->table.oid}, 1, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
     put_attach(&sql, part);
     zdm_buffer_puts(&sql, "; DELETE FROM zdm.owned WHERE kind = 'index' AND schema_name = ");
     pgsql_put_literal(&sql, part->table.schema);

@@ -233,12 +233,15 @@ enum zdm_code pgsql_identify(struct pgsql_session *s, struct zdm_error *err)
 
 static enum zdm_code learn_privileges(struct pgsql_session *s, struct zdm_error *err)
 {
-    const char *sql = s->version_num >= 150000 ? "SELECT has_parameter_privilege('deadlock_timeout', 'SET')"
-                                               : "SELECT rolsuper FROM pg_roles WHERE rolname = current_user";
+#define TIMEOUT ", (SELECT setting FROM pg_settings WHERE name = 'deadlock_timeout')"
+    const char *sql = s->version_num >= 150000 ? "SELECT has_parameter_privilege('deadlock_timeout', 'SET')" TIMEOUT
+                                               : "SELECT rolsuper" TIMEOUT
+                                                 " FROM pg_roles WHERE rolname = current_user";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(s, sql, 0, NULL, &res, err);
     if (code == ZDM_OK) {
         s->may_set_deadlock_timeout = pgsql_true(res, 0, 0);
+        s->deadlock_timeout_ms = (uint32_t)pgsql_int(res, 0, 1);
     }
     return code;
 }

@@ -49,7 +49,8 @@ struct pgsql_session {
     int version_num;
     bool writable; /* when it was opened */
     bool may_set_deadlock_timeout;
-    char identity[64]; /* system identifier, timeline, start of the postmaster */
+    uint32_t deadlock_timeout_ms; /* the server's, for this role */
+    char identity[64];            /* system identifier, timeline, start of the postmaster */
     uint64_t timeline;
     char version[32];
     char *prepared[PGSQL_PREPARED_MAX];

@@ -60,7 +60,7 @@ static int start_server(const struct test_pg_options *options)
 int rig_group_setup(void **state)
 {
     (void)state;
-    return start_server(&(struct test_pg_options){.config = "autovacuum_naptime = 1s\n"});
+    return start_server(&(struct test_pg_options){.config = "autovacuum_naptime = 1s\nautovacuum_max_workers = 8\n"});
 }
 
 int rig_group_start(const char *config)
@@ -320,6 +320,7 @@ uint64_t rig_begin(struct rig *r, enum agent_op_kind kind, enum agent_run run, u
     op.bound = r->bound;
     op.rows = rows;
     op.lock_wait_ms = r->lock_wait_ms;
+    op.max_stall_ms = r->max_stall_ms;
     op.time_limit_ms = r->time_limit_ms;
     op.locked_form = r->locked_form;
     op.max_replica_lag_ms = 5000;

@@ -196,7 +196,53 @@ static void grant_that_would_make_an_autovacuum_give_way_is_named(void **state)
     assert_string_equal(agent_outcome_name(result->outcome), "lock");
     assert_non_null(strstr(result->blocker, "autovacuum: VACUUM"));
     assert_non_null(strstr(result->blocker, "GRANT SET ON PARAMETER deadlock_timeout"));
+    assert_non_null(strstr(result->blocker, "throttle: {max_stall: 1050ms}"));
     agent_result_free(result);
+}
+
+/* As any other client of the application would: it waits for as long as the server lets an autovacuum be in the way.
+ * That is a stall, and so only where it is allowed. */
+static void without_the_grant_an_attempt_that_may_stall_makes_an_autovacuum_give_way(void **state)
+{
+    struct rig *r = *state;
+    users_under_autovacuum(r);
+    rig_exec(r->super, "REVOKE SET ON PARAMETER deadlock_timeout FROM zdm_agent");
+    rig_connect_engine(r);
+    r->lock_wait_ms = 50;
+    r->max_stall_ms = 1049; /* less than deadlock_timeout and what the autovacuum needs to end */
+    long begun = now_ms();
+    struct agent_result *parked = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+    long short_ms = now_ms() - begun;
+    r->max_stall_ms = 1050;
+    r->time_limit_ms = 2050;
+    begun = now_ms();
+    struct agent_result *done = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+    long long_ms = now_ms() - begun;
+    rig_exec(r->super, "GRANT SET ON PARAMETER deadlock_timeout TO zdm_agent");
+    assert_string_equal(agent_outcome_name(parked->outcome), "lock");
+    assert_true(parked->blocker_is_autovacuum);
+    assert_in_range(short_ms, 40, 900);
+    assert_string_equal(agent_outcome_name(done->outcome), "ok");
+    assert_in_range(long_ms, 1000, 2000);
+    agent_result_free(parked);
+    agent_result_free(done);
+}
+
+/* With the grant nobody waits longer than the budget, whatever is allowed. */
+static void with_the_grant_no_attempt_stalls_for_longer(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    PGconn *holder = rig_connect(r, "app_owner");
+    rig_exec(holder, "BEGIN; LOCK TABLE users IN ACCESS SHARE MODE");
+    r->lock_wait_ms = 50;
+    r->max_stall_ms = 3000;
+    long begun = now_ms();
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+    assert_in_range(now_ms() - begun, 40, 900);
+    assert_string_equal(agent_outcome_name(result->outcome), "lock");
+    agent_result_free(result);
+    PQfinish(holder);
 }
 
 /* One that keeps the database from running out of transaction ids is nobody's to cancel: named, and waited for. */
@@ -250,6 +296,8 @@ int main(void)
         RIG_TEST(grant_that_would_make_an_autovacuum_give_way_is_named),
         RIG_TEST(autovacuum_against_wraparound_is_named_and_left_alone),
         RIG_TEST(vacuum_by_hand_is_named_and_waited_for),
+        RIG_TEST(without_the_grant_an_attempt_that_may_stall_makes_an_autovacuum_give_way),
+        RIG_TEST(with_the_grant_no_attempt_stalls_for_longer),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }

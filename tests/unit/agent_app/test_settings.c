@@ -55,9 +55,15 @@ static void options_reach_the_core(void **state)
     struct agent_settings settings;
     struct zdm_error err;
     struct agent_core_config core;
-    char *words[] = {"--data=x",         "--batch-target",      "50ms", "--duty=100", "--batch-rows-max=30",
-                     "--lock-wait=80ms", "--max-replica-lag=2s"};
-    assert_int_equal(read_words(&settings, words, 7, &err), ZDM_OK);
+    char *words[] = {"--data=x",
+                     "--batch-target",
+                     "50ms",
+                     "--duty=100",
+                     "--batch-rows-max=30",
+                     "--lock-wait=80ms",
+                     "--max-replica-lag=2s",
+                     "--max-stall=1100ms"};
+    assert_int_equal(read_words(&settings, words, 8, &err), ZDM_OK);
     agent_settings_core(&settings, &core);
     assert_int_equal(core.batch_target_ms, 50);
     assert_int_equal(core.duty_percent, 100);
@@ -65,6 +71,7 @@ static void options_reach_the_core(void **state)
     assert_int_equal(core.batch_rows_min, 30);
     assert_int_equal(core.lock_wait_ms, 80);
     assert_int_equal(core.max_replica_lag_ms, 2000);
+    assert_int_equal(core.max_stall_ms, 1100);
     agent_settings_fini(&settings);
 }
 

@@ -94,6 +94,7 @@ struct rig {
     bool has_signal;
     unsigned runs[AGENT_RUN_STOP + 1]; /* how often each was carried out */
     unsigned nowaits, queued;          /* attempts under a short lock */
+    uint32_t stalled_ms;               /* the longest that the last of them was allowed, within its time; 0: none */
 
     /* Replaces the next answers to this kind of work (run NONE: inspect). */
     struct {

@@ -445,6 +445,8 @@ static void count_lock_attempt(struct rig *rig, const struct agent_op *op)
         rig->nowaits++;
     else
         rig->queued++;
+    if (op->max_stall_ms > 0)
+        rig->stalled_ms = op->max_stall_ms < op->time_limit_ms ? op->max_stall_ms : 0;
 }
 
 bool rig_answer(struct rig *rig)

@@ -116,6 +116,26 @@ static void autovacuum_makes_the_next_attempt_queue_at_once_but_not_every_time(v
     assert_true(agent_lock_may_queue(&lock, 80, 6000));
 }
 
+static void one_in_ten_attempts_that_queue_behind_an_autovacuum_may_stall(void **state)
+{
+    (void)state;
+    struct agent_lock_pacing lock = {.tries = 0};
+    unsigned stalls = 0;
+    for (unsigned i = 0; i < 30; i++) {
+        (void)agent_lock_missed(&lock, true, i * 1000, 1);
+        bool may = agent_lock_may_stall(&lock);
+        assert_int_equal(may, i % 10 == 9);
+        stalls += may;
+        agent_lock_queued(&lock, i * 1000, 1);
+    }
+    assert_int_equal(stalls, 3);
+    (void)agent_lock_missed(&lock, false, 31000, 1);
+    assert_false(agent_lock_may_stall(&lock));
+    agent_lock_queued(&lock, 31000, 1);
+    (void)agent_lock_missed(&lock, true, 32000, 1);
+    assert_int_equal(lock.behind_autovacuum, 0);
+}
+
 static void directive_overrides_plan_overrides_agent(void **state)
 {
     (void)state;
@@ -147,6 +167,7 @@ int main(void)
         cmocka_unit_test(rate_follows_what_is_done),
         cmocka_unit_test(lock_is_asked_for_without_queueing_first),
         cmocka_unit_test(queued_attempts_are_one_to_two_seconds_apart),
+        cmocka_unit_test(one_in_ten_attempts_that_queue_behind_an_autovacuum_may_stall),
         cmocka_unit_test(autovacuum_makes_the_next_attempt_queue_at_once_but_not_every_time),
         cmocka_unit_test(directive_overrides_plan_overrides_agent),
         cmocka_unit_test(nobody_makes_a_batch_hold_its_locks_for_long),

@@ -398,6 +398,25 @@ static void autovacuum_in_the_way_makes_ddl_queue_at_once(void **state)
     assert_int_equal(rig->runs[AGENT_RUN_DDL], 1);
 }
 
+static void behind_an_autovacuum_one_attempt_in_ten_may_take_what_the_plan_allows(void **state)
+{
+    struct rig *rig = *state;
+    rig->fault.kind = AGENT_OP_RUN;
+    rig->fault.run = AGENT_RUN_DDL;
+    rig->fault.outcome = AGENT_LOCK;
+    rig->fault.autovacuum = true;
+    rig->fault.times = 1000;
+    rig->plan->throttle.max_stall_ms = 1200;
+    rig_ready(rig, ZDM_MODE_RUN, 1);
+    while (rig->queued < 9)
+        rig_run(rig, 100);
+    assert_int_equal(rig->stalled_ms, 0);
+    while (rig->queued < 10)
+        rig_run(rig, 100);
+    assert_int_equal(rig->stalled_ms, 1200);
+    assert_int_equal(state_of(rig), ZDM_AGENT_WAITING);
+}
+
 static void leftover_of_an_index_build_is_dropped_first(void **state)
 {
     struct rig *rig = *state;
@@ -647,6 +666,7 @@ int main(void)
         TEST(lower_rate_acts_before_it_is_journalled),
         TEST(ddl_waits_politely_for_its_lock_and_never_gives_up),
         TEST(autovacuum_in_the_way_makes_ddl_queue_at_once),
+        TEST(behind_an_autovacuum_one_attempt_in_ten_may_take_what_the_plan_allows),
         TEST(leftover_of_an_index_build_is_dropped_first),
         TEST(answer_lost_after_the_commit_runs_nothing_twice),
         TEST(third_unknown_in_a_row_makes_the_shard_unsure_and_a_newer_order_looks_again),

@@ -168,7 +168,8 @@ struct zdm_plan *sample_plan(void)
     plan->wave_soak_ms = 3600000;
     plan->max_parallel = 8;
     plan->failure_budget = 1;
-    plan->throttle = (struct zdm_throttle){.batch_target_ms = 200, .duty_percent = 50, .max_replica_lag_ms = 5000};
+    plan->throttle = (struct zdm_throttle){
+        .batch_target_ms = 200, .duty_percent = 50, .max_replica_lag_ms = 5000, .max_stall_ms = 1050};
     plan->grace_ms = 259200000;
     plan->tables = NEW(1, struct zdm_table);
     plan->tables[0] = users();
@@ -417,24 +418,25 @@ void sample_trust(struct zdm_trust *out)
 
 void sample_request(struct zdm_request *out)
 {
-    *out = (struct zdm_request){.request_id = sample_id(0x51),
-                                .session = sample_hash(0x52),
-                                .migration = "rename-users-name",
-                                .verb = ZDM_VERB_ROLLBACK,
-                                .shards = {.names = two_shards(), .n_names = 2},
-                                .has_expect = true,
-                                .expect_phase = 2,
-                                .expect_generation = 77,
-                                .to_phase = 1,
-                                .only_unfinished = true,
-                                .plan_hash = sample_hash(0x41),
-                                .amend = true,
-                                .throttle = {.batch_target_ms = 1, .duty_percent = 2, .max_replica_lag_ms = 3},
-                                .payload = signed_undo_order(),
-                                .target = sample_id(0x53),
-                                .reason = "checkout is slow",
-                                .flags_off = true,
-                                .forward = true};
+    *out = (struct zdm_request){
+        .request_id = sample_id(0x51),
+        .session = sample_hash(0x52),
+        .migration = "rename-users-name",
+        .verb = ZDM_VERB_ROLLBACK,
+        .shards = {.names = two_shards(), .n_names = 2},
+        .has_expect = true,
+        .expect_phase = 2,
+        .expect_generation = 77,
+        .to_phase = 1,
+        .only_unfinished = true,
+        .plan_hash = sample_hash(0x41),
+        .amend = true,
+        .throttle = {.batch_target_ms = 1, .duty_percent = 2, .max_replica_lag_ms = 3, .max_stall_ms = 4},
+        .payload = signed_undo_order(),
+        .target = sample_id(0x53),
+        .reason = "checkout is slow",
+        .flags_off = true,
+        .forward = true};
 }
 
 void sample_enrolment(struct zdm_enrolment *out)

@@ -54,7 +54,7 @@ static void the_design_s_rename_compiles(void **state)
         "x.md",
         "---\nid: users-full-name\nshards: cluster=main            # label selector; default: every shard\n"
         "waves: [tier=canary, 25%, 100%] # order\nsoak: 1h\nmax_parallel: 32\nfailure_budget: 1\n"
-        "throttle: {batch_target: 50ms, max_replica_lag: 5s}\napprovals: {contract: 2}\n---\n"
+        "throttle: {batch_target: 50ms, max_replica_lag: 5s, max_stall: 1100ms}\napprovals: {contract: 2}\n---\n"
         "# Rename users.name to full_name\n\n## Phase 1: Expand\n```sql\nALTER TABLE users ADD COLUMN full_name "
         "VARCHAR(255);\n```\n\n## Phase 2: Migrate\n```sql\nUPDATE users SET full_name = name WHERE full_name IS "
         "NULL;\n```\n\n## Phase 3: Switch\n```flag\nkey: users-read-full-name\nrollout: [internal, 1%, 10%, 50%, "
@@ -65,6 +65,7 @@ static void the_design_s_rename_compiles(void **state)
     assert_int_equal(c.plan->wave_soak_ms, 3600000);
     assert_int_equal(c.plan->throttle.batch_target_ms, 50);
     assert_int_equal(c.plan->throttle.max_replica_lag_ms, 5000);
+    assert_int_equal(c.plan->throttle.max_stall_ms, 1100);
     assert_int_equal(zdm_plan_phase(c.plan, 4)->approvals, 2);
     assert_int_equal(zdm_plan_phase(c.plan, 5)->approvals, 2);
     const struct zdm_flag *flag = find_action(&c, ZDM_ACTION_GATE_FLAG)->flag;
