@@ -185,9 +185,9 @@ void agent_want_stop(struct agent_migration *m, uint32_t step, const struct zdm_
         (void)zdm_error_set(&m->stop_error, ZDM_BUG, "operation failed without saying why");
     /* The journal and the report keep one line: the row's key stands in the detail. */
     struct zdm_error *kept = &m->stop_error;
-    size_t used = strlen(kept->message);
-    if (error->detail[0] != '\0' && used + strlen(error->detail) + sizeof " ()" <= sizeof kept->message)
-        (void)snprintf(kept->message + used, sizeof kept->message - used, " (%s)", error->detail);
+    size_t used = strlen(kept->message), n = strlen(error->detail);
+    if (n > 0 && used + n + sizeof " ()" <= sizeof kept->message)
+        (void)snprintf(kept->message + used, sizeof kept->message - used, " (%.*s)", (int)n, error->detail);
     m->error = m->stop_error;
 }
 

@@ -147,7 +147,7 @@ enum zdm_code pgsql_run_wait(struct pgsql_work *w, struct zdm_error *err)
     if (code == ZDM_OK) {
         int64_t every = wait->every_ms > 0 ? wait->every_ms : EVERY_MS;
         bool last = wait->limit_ms > 0 && wait->limit_ms - ago < every;
-        (void)snprintf(r->blocker, sizeof r->blocker, "the condition %s: %.200s", answer, wait->until);
+        (void)snprintf(r->blocker, sizeof r->blocker, "the condition %s: %.120s", answer, wait->until);
         return wait_on(w, last ? wait->limit_ms - ago : every);
     }
     return code;
