@@ -395,6 +395,10 @@ static void plan_whose_signer_is_no_operator_any_more_is_signed_anew_by_another(
     assert_int_equal(fleet_submit(&f, plan_of("m", "em")), ZDM_OK); /* ann still may: the same request again */
     assert_int_equal(f.n_log, events);
     f.view.authority.people[ANN].roles = ZDM_ROLE_APPROVER;
+    struct zdm_request bare = {.verb = ZDM_VERB_SUBMIT, .migration = "m", .plan_hash = migration(&f)->plan->hash};
+    assert_int_equal(fleet_request(&f, &bare, NULL), ZDM_INVALID);
+    assert_string_equal(f.answer.message, "the plan was not uploaded");
+    assert_int_equal(f.n_log, events);
     assert_int_equal(fleet_submit(&f, plan_of("m", "em")), ZDM_OK);
     assert_string_equal(f.answer.message, "the plan of m is signed anew by dan");
     assert_int_equal(count_events(&f, COORD_EVENT_PLAN_AMENDED), 1);
