@@ -67,9 +67,7 @@ static const char *make_id(struct rb_draft *d, const char *given)
 static const char *whole_text(struct rb_draft *d, const char *phases, const struct zdm_draft_options *options)
 {
     struct rb *rb = d->rb;
-    const char *schema = options->schema == NULL || strcmp(options->schema, "public") == 0
-                             ? ""
-                             : rb_format(rb, "schema: %s\n", options->schema);
+    const char *schema = strcmp(rb->front.schema, "public") == 0 ? "" : rb_format(rb, "schema: %s\n", rb->front.schema);
     return rb_format(
         rb, "---\nid: %s\n%s# waves: [tier=canary, 25%%, 100%%]\n# approvals: {contract: 1}\n---\n# %s\n\n%s%s",
         make_id(d, options->id), schema, d->subject, rb_draft_preface(d), phases);
@@ -116,7 +114,7 @@ enum zdm_code zdm_runbook_draft(const char *sql, const struct zdm_draft_options 
                                 struct zdm_error *err)
 {
     struct rb rb = {.file = "draft.md"};
-    struct rb_draft d = {.rb = &rb, .type = options->type};
+    struct rb_draft d = {.rb = &rb, .type = options->type, .schema_is_given = options->schema != NULL};
     const char *text = NULL;
     enum zdm_code code = ZDM_OK;
     if (strlen(sql) > ZDM_RUNBOOK_MAX / 4)
@@ -126,6 +124,10 @@ enum zdm_code zdm_runbook_draft(const char *sql, const struct zdm_draft_options 
     read_sql(&d, sql);
     if (d.anything)
         rb_draft_title(&d, "change", "Change the schema");
+    d.at = d.left_out_at;
+    if (d.failure == NULL && d.subject == NULL && d.left_out != NULL)
+        rb_draft_fail(&d, d.left_out, "Leave it as it is called.");
+    d.at = (struct rb_place){0, 0};
     if (d.failure == NULL && d.subject == NULL)
         rb_draft_fail(&d, "there is nothing that changes the schema or its rows", "Write the statements that do.");
     if (d.failure == NULL) {

@@ -69,6 +69,13 @@ struct rb_draft {
     size_t n_constraints;
     struct rb_table tables[RB_DRAFT_TABLES]; /* that statements are about, one each */
     size_t n_tables;
+    const char *made[RB_DRAFT_TABLES]; /* names of views, functions, triggers and policies that the SQL creates */
+    size_t n_made;
+    bool renames_columns;
+    bool schema_is_given; /* and so not the SQL's to say */
+    const char *path;     /* the schema that it says first */
+    const char *left_out; /* a statement for which there is nothing to do, and where it stands */
+    struct rb_place left_out_at;
 };
 
 /* Adds a statement; one paragraph of prose (once, where it is the same); fences as they are. */
@@ -92,6 +99,8 @@ bool rb_draft_table(struct rb *rb, const PgQuery__RangeVar *relation, struct rb_
 /* ---- draft_survey.c, draft_statement.c: a round each; ctx is the draft ---- */
 
 void rb_draft_survey(struct rb_statement *s, void *ctx);
+/* SELECT set_config(…), which a dump begins with; NULL. */
+const PgQuery__FuncCall *rb_draft_setting(const PgQuery__Node *node);
 void rb_draft_statement(struct rb_statement *s, void *ctx);
 
 /* ---- draft_alter.c ---- */
@@ -113,6 +122,10 @@ void rb_draft_drop_constraint(struct rb_draft *d, const struct rb_table *table, 
                               const char *text);
 /* Does a change to that type take a column of its own, as far as the SQL tells? */
 bool rb_draft_is_long(struct rb_draft *d, const char *column, const PgQuery__ColumnDef *def);
+
+/* ---- draft_rows.c: UPDATE and DELETE ---- */
+
+void rb_draft_rows(struct rb_draft *d, struct rb_statement *s);
 
 /* ---- draft_follow.c: what names a column whose place another one takes ---- */
 
@@ -170,6 +183,13 @@ struct rb_proof {
     const char *undo;  /* NULL: nothing takes it back */
     bool is_removal;   /* belongs into the contract phase */
 };
+
+/* proof_more.c: a kind each; false as below */
+bool rb_proof_of_grant(struct rb_statement *s, struct rb_proof *p);
+bool rb_proof_of_insert(struct rb_statement *s, struct rb_proof *p);
+bool rb_proof_of_rename(struct rb_statement *s, struct rb_proof *p);
+bool rb_proof_of_statistics(struct rb_statement *s, struct rb_proof *p);
+bool rb_proof_of_alter(struct rb_statement *s, struct rb_proof *p);
 
 /* False when nothing is known of such a statement but its text. */
 bool rb_proof_of(struct rb_statement *s, struct rb_proof *out);

@@ -62,14 +62,31 @@ static bool place_command(struct rb_draft *d, const struct rb_table *table, cons
     return false;
 }
 
+static const char *not_known_hint(const PgQuery__Node *node)
+{
+    if (node->node_case == PG_QUERY__NODE__NODE_VIEW_STMT)
+        return "Whether a view was replaced cannot be told from outside. Write DROP VIEW and CREATE VIEW in one as-is "
+               "fence, or give the new one a name of its own and let the application change to it.";
+    if (node->node_case == PG_QUERY__NODE__NODE_INSERT_STMT)
+        return "Rows of constants with their columns named, INSERT INTO t (a, b) VALUES (1, 'x'), can be drafted. "
+               "Others: "
+               "insert them from the application, or by hand between two phases.";
+    if (node->node_case == PG_QUERY__NODE__NODE_DO_STMT)
+        return "Write the statements themselves, without the block.";
+    return "Leave the statement out, and write it as it is into the runbook, with its check and its way back: "
+           "docs/RUNBOOKS.md, as-is.";
+}
+
 void rb_draft_as_is(struct rb_draft *d, struct rb_statement *s)
 {
     struct rb_proof proof;
     if (!rb_proof_of(s, &proof)) {
-        rb_draft_fail(
-            d, rb_format(d->rb, "no runbook can be drafted for: %.*s", 120, s->sql),
-            "Leave the statement out, and write it as it is into the runbook, with its check and its way back: "
-            "docs/RUNBOOKS.md, as-is.");
+        size_t n = strcspn(s->sql, "\n");
+        bool whole = s->sql[n] == '\0' && n <= 100;
+        rb_draft_fail(d,
+                      rb_format(d->rb, "no runbook can be drafted for: %.*s%s", (int)(n < 100 ? n : 100), s->sql,
+                                whole ? "" : "…"),
+                      not_known_hint(s->node));
         return;
     }
     d->anything = true;

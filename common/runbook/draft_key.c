@@ -199,7 +199,10 @@ void rb_recipe_numbered(struct rb_draft *d, const struct rb_table *table, const 
                             "```sql {as-is lock=short}\nCREATE SEQUENCE %s%s;\nDO $$\nDECLARE\n  r record;\nBEGIN\n%s"
                             "END $$;\n```\n"
                             "```sql {check}\nSELECT 1 WHERE to_regclass(%s) IS NULL;\n```\n"
-                            "```sql {rollback}\nDROP SEQUENCE %s;\n```",
+                            "```sql {rollback}\nDO $$\nBEGIN\n  DROP SEQUENCE %s;\n"
+                            "EXCEPTION WHEN dependent_objects_still_exist THEN\n"
+                            "  NULL; -- it goes with the column, which the way back takes out of sight\n"
+                            "END $$;\n```",
                             sequence, sequence_options(d, def, type), rb_recipe_grants(rb, "  ", whole, sequence),
                             quoted, sequence));
     rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s DEFAULT nextval(%s)", name, plain,
@@ -208,8 +211,8 @@ void rb_recipe_numbered(struct rb_draft *d, const struct rb_table *table, const 
                   rb_format(rb,
                             "```sql {as-is lock=short}\nALTER SEQUENCE %s OWNED BY %s.%s;\n```\n"
                             "```sql {check}\n%s NULL;\n```\n"
-                            "```sql {rollback}\nALTER SEQUENCE %s OWNED BY NONE;\n```",
-                            sequence, whole, plain, owned, sequence));
+                            "```sql {rollback}\nSELECT 1; -- nothing: it goes with the column\n```",
+                            sequence, whole, plain, owned));
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name, plain);
 }
 

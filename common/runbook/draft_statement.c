@@ -43,10 +43,23 @@ static void draft_rename(struct rb_draft *d, struct rb_statement *s)
             return;
         }
     }
-    rb_draft_fail(
-        d, "no runbook can be drafted for this rename",
-        "Nothing of the application names an index or a constraint: leave it as it is called, or rename it by "
-        "hand when the migration is over.");
+    bool of_column = (int)rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX ||
+                     (int)rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT;
+    if (of_column && d->renames_columns) {
+        d->left_out = "only the name of an index or a constraint changes";
+        d->left_out_at = d->at;
+        rb_draft_say(d, RB_DRAFT_PREFACE,
+                     "Renames of indexes and constraints are left out: they stand on the old column and go with it. "
+                     "Those of the new column may have the new names.");
+    } else if ((int)rename->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_TYPE) {
+        rb_draft_fail(
+            d, rb_format(d->rb, "the type gets the name %s, which code that runs does not know", rename->newname),
+            "An enum changes without it: ALTER TYPE … ADD VALUE. To lose a label, make the new type under a "
+            "name of its own, and let the column change to it: CREATE TYPE status_2 AS ENUM (…); ALTER TABLE "
+            "jobs ALTER COLUMN status TYPE status_2 USING status::text::status_2.");
+    } else {
+        rb_draft_as_is(d, s);
+    }
 }
 
 /* The framework's own record that a migration was run. */
@@ -82,9 +95,31 @@ static void draft_index(struct rb_draft *d, struct rb_statement *s)
                  on_added || index->unique ? RB_DRAFT_LAST : RB_DRAFT_MAIN, "%s", sql);
 }
 
+static bool is_made_anew(const struct rb_draft *d, const PgQuery__DropStmt *drop)
+{
+    const PgQuery__Node *object = drop->n_objects == 1 ? drop->objects[0] : NULL;
+    const char *name = NULL;
+    if (object != NULL && object->node_case == PG_QUERY__NODE__NODE_LIST)
+        name = rb_string(object->list->items[object->list->n_items - 1]);
+    else if (object != NULL && object->node_case == PG_QUERY__NODE__NODE_OBJECT_WITH_ARGS)
+        name = rb_string(object->object_with_args->objname[object->object_with_args->n_objname - 1]);
+    for (size_t i = 0; name != NULL && i < d->n_made; i++) {
+        if (strcmp(d->made[i], name) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void draft_drop(struct rb_draft *d, struct rb_statement *s)
 {
     int type = (int)s->node->drop_stmt->remove_type;
+    if (s->node->drop_stmt->missing_ok && is_made_anew(d, s->node->drop_stmt)) {
+        rb_draft_say(
+            d, RB_DRAFT_PREFACE,
+            "`DROP … IF EXISTS` in front of the CREATE is left out: `zdmctl check` tells of a shard where it is "
+            "there. Drop it there in a migration before, or write `CREATE OR REPLACE`.");
+        return;
+    }
     if (type != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE && type != PG_QUERY__OBJECT_TYPE__OBJECT_INDEX) {
         rb_draft_as_is(d, s);
         return;
@@ -95,31 +130,6 @@ static void draft_drop(struct rb_draft *d, struct rb_statement *s)
     rb_draft_say(d, RB_DRAFT_SWITCH,
                  table ? "Deploy the application that does not name the table any more."
                        : "Be sure that no query needs the index: `zdmctl check` shows its scans.");
-}
-
-static void find_query(const ProtobufCMessage *m, void *ctx)
-{
-    bool *found = ctx;
-    *found = *found || m->descriptor == &pg_query__sub_link__descriptor;
-    rb_children(m, find_query, ctx);
-}
-
-/* UPDATE and DELETE. What an UPDATE reads elsewhere no trigger follows. */
-static void draft_rows(struct rb_draft *d, struct rb_statement *s)
-{
-    bool query = false;
-    if (s->node->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT)
-        find_query(&s->node->base, &query);
-    if (!query) {
-        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "%s", s->sql);
-        return;
-    }
-    rb_draft_text(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, rb_format(d->rb, "```sql {no-sync}\n%s;\n```", s->sql));
-    rb_draft_say(
-        d, RB_DRAFT_MIGRATE,
-        "Enter this phase when the application that keeps the column right, in the transaction that changes what "
-        "it is made of, runs everywhere: nothing else follows it. A check behind the UPDATE, for "
-        "rows that are wrong, proves it.");
 }
 
 void rb_draft_statement(struct rb_statement *s, void *ctx)
@@ -152,14 +162,9 @@ void rb_draft_statement(struct rb_statement *s, void *ctx)
         draft_drop(d, s);
         break;
     case PG_QUERY__NODE__NODE_UPDATE_STMT:
-    case PG_QUERY__NODE__NODE_DELETE_STMT: {
-        bool update = s->node->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT;
-        (void)rb_draft_table(d->rb, update ? s->node->update_stmt->relation : s->node->delete_stmt->relation, &table);
-        rb_draft_title(d, rb_format(d->rb, "%s-%s", table.name, update ? "fill" : "delete"),
-                       rb_format(d->rb, update ? "Fill %s" : "Delete from %s", table.name));
-        draft_rows(d, s);
+    case PG_QUERY__NODE__NODE_DELETE_STMT:
+        rb_draft_rows(d, s);
         break;
-    }
     case PG_QUERY__NODE__NODE_CREATE_STMT:
         (void)rb_draft_table(d->rb, s->node->create_stmt->relation, &table);
         rb_draft_title(d, rb_format(d->rb, "%s-create", table.name), rb_format(d->rb, "Create %s", table.name));
@@ -178,7 +183,8 @@ void rb_draft_statement(struct rb_statement *s, void *ctx)
         rb_draft_as_is(d, s);
         break;
     default:
-        rb_draft_as_is(d, s);
+        if (rb_draft_setting(s->node) == NULL)
+            rb_draft_as_is(d, s);
         break;
     }
 }

@@ -84,12 +84,70 @@ static const PgQuery__RangeVar *relation_of(const PgQuery__Node *node)
     }
 }
 
+/* SET search_path, or the call of a dump that does it: the first schema in it is that of names without one. */
+static void survey_path(struct rb_draft *d, const char *schema)
+{
+    if (schema[0] == '\0' || schema[0] == '$' || strcmp(schema, "pg_catalog") == 0 || d->schema_is_given)
+        return;
+    if (d->path != NULL && strcmp(d->path, schema) != 0)
+        rb_draft_fail(d, rb_format(d->rb, "the search_path changes from %s to %s on the way", d->path, schema),
+                      "Make a runbook for each schema, or write the schemas in front of the names.");
+    d->path = d->rb->front.schema = rb_copy(d->rb, schema, strlen(schema));
+}
+
+static const char *text_of(const PgQuery__Node *node)
+{
+    bool text =
+        node->node_case == PG_QUERY__NODE__NODE_A_CONST && node->a_const->val_case == PG_QUERY__A__CONST__VAL_SVAL;
+    return text ? node->a_const->sval->sval : "";
+}
+
+const PgQuery__FuncCall *rb_draft_setting(const PgQuery__Node *node)
+{
+    const PgQuery__SelectStmt *select = node->node_case == PG_QUERY__NODE__NODE_SELECT_STMT ? node->select_stmt : NULL;
+    const PgQuery__Node *value = select != NULL && select->n_target_list == 1 && select->n_from_clause == 0
+                                     ? select->target_list[0]->res_target->val
+                                     : NULL;
+    if (value == NULL || value->node_case != PG_QUERY__NODE__NODE_FUNC_CALL || value->func_call->n_args < 2)
+        return NULL;
+    const PgQuery__FuncCall *call = value->func_call;
+    return strcmp(rb_string(call->funcname[call->n_funcname - 1]), "set_config") == 0 ? call : NULL;
+}
+
+static void survey_setting(struct rb_draft *d, const PgQuery__Node *node)
+{
+    const PgQuery__FuncCall *call = rb_draft_setting(node);
+    if (call != NULL && strcmp(text_of(call->args[0]), "search_path") == 0)
+        survey_path(d, text_of(call->args[1]));
+    else if (node->node_case == PG_QUERY__NODE__NODE_VARIABLE_SET_STMT &&
+             strcmp(node->variable_set_stmt->name, "search_path") == 0 && node->variable_set_stmt->n_args > 0)
+        survey_path(d, text_of(node->variable_set_stmt->args[0]));
+}
+
+/* What is made anew where it was dropped, if it was there. */
+static void survey_made(struct rb_draft *d, const PgQuery__Node *node)
+{
+    const char *name = NULL;
+    if (node->node_case == PG_QUERY__NODE__NODE_VIEW_STMT)
+        name = node->view_stmt->view->relname;
+    else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_TRIG_STMT)
+        name = node->create_trig_stmt->trigname;
+    else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_POLICY_STMT)
+        name = node->create_policy_stmt->policy_name;
+    else if (node->node_case == PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT)
+        name = rb_string(node->create_function_stmt->funcname[node->create_function_stmt->n_funcname - 1]);
+    if (name != NULL && d->n_made < RB_DRAFT_TABLES)
+        d->made[d->n_made++] = name;
+}
+
 void rb_draft_survey(struct rb_statement *s, void *ctx)
 {
     struct rb_draft *d = ctx;
     struct rb_table table;
     const PgQuery__Node *node = s->node;
     d->at = rb_at_start(s);
+    survey_setting(d, node);
+    survey_made(d, node);
     if (d->n_tables < RB_DRAFT_TABLES && rb_draft_table(s->rb, relation_of(node), &table))
         d->tables[d->n_tables++] = table;
     if (node->node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_STMT &&
@@ -100,7 +158,7 @@ void rb_draft_survey(struct rb_statement *s, void *ctx)
                node->rename_stmt->rename_type == PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN &&
                rb_draft_table(s->rb, node->rename_stmt->relation, &table)) {
         struct rb_draft_column *column = rb_draft_column(d, &table, node->rename_stmt->newname);
-        column->added = column->filled = true;
+        column->added = column->filled = d->renames_columns = true;
     } else if (node->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT &&
                rb_draft_table(s->rb, node->update_stmt->relation, &table)) {
         for (size_t i = 0; i < node->update_stmt->n_target_list; i++)

@@ -74,7 +74,10 @@ static const char types[] =
     " pg_lsn point polygon refcursor regclass regcollation regconfig regdictionary regnamespace regoper"
     " regoperator regproc regprocedure regrole regtype serial serial2 serial4 serial8 smallserial text tid time"
     " timestamp timestamptz timetz tsmultirange tsquery tsrange tstzmultirange tstzrange tsvector txid_snapshot"
-    " uuid varbit varchar xid xid8 xml ";
+    " uuid varbit varchar xid xid8 xml"
+    /* of functions alone */
+    " any anyarray anycompatible anycompatiblearray anyelement anyenum anyrange event_trigger internal record trigger"
+    " void ";
 static const char operator_classes[] =
     " aclitem_ops array_ops bit_minmax_ops bit_ops bool_ops box_inclusion_ops box_ops bpchar_bloom_ops"
     " bpchar_minmax_ops bpchar_ops bpchar_pattern_ops bytea_bloom_ops bytea_minmax_ops bytea_ops char_bloom_ops"

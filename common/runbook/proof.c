@@ -86,11 +86,27 @@ static bool of_sequence(struct rb_statement *s, struct rb_proof *p)
     return true;
 }
 
+static bool of_sequence_owner(struct rb_statement *s, const char *name, const PgQuery__Node *owner, struct rb_proof *p)
+{
+    const PgQuery__List *list = owner != NULL && owner->node_case == PG_QUERY__NODE__NODE_LIST ? owner->list : NULL;
+    if (list == NULL || list->n_items < 2 || list->n_items > 3)
+        return false;
+    p->check = rb_format(s->rb, "SELECT 1 WHERE pg_get_serial_sequence(%s, %s) IS NULL",
+                         literal(s->rb, listed(s->rb, list->items, list->n_items - 1)),
+                         literal(s->rb, rb_string(list->items[list->n_items - 1])));
+    p->undo = rb_format(s->rb, "ALTER SEQUENCE %s OWNED BY NONE", name);
+    return true;
+}
+
 static bool of_sequence_type(struct rb_statement *s, struct rb_proof *p)
 {
     const PgQuery__AlterSeqStmt *alter = s->node->alter_seq_stmt;
     const char *name = relation_name(s->rb, alter->sequence);
-    if (alter->n_options != 1 || strcmp(alter->options[0]->def_elem->defname, "as") != 0)
+    if (alter->n_options != 1)
+        return false;
+    if (strcmp(alter->options[0]->def_elem->defname, "owned_by") == 0)
+        return of_sequence_owner(s, name, alter->options[0]->def_elem->arg, p);
+    if (strcmp(alter->options[0]->def_elem->defname, "as") != 0)
         return false;
     PgQuery__Node *type = alter->options[0]->def_elem->arg;
     const char *text = type != NULL && type->node_case == PG_QUERY__NODE__NODE_TYPE_NAME
@@ -210,68 +226,20 @@ static bool of_policy(struct rb_statement *s, struct rb_proof *p)
     return true;
 }
 
-/* ---- rights ---- */
+/* ---- what is dropped ---- */
 
-static const char *upper(struct rb *rb, const char *word)
-{
-    char *copy = rb_copy(rb, word, strlen(word));
-    for (char *p = copy; *p != '\0'; p++)
-        *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p;
-    return copy;
-}
-
-static const char *missing_rights(struct rb *rb, const PgQuery__GrantStmt *grant, const char *table, const char *role)
-{
-    static const char *const all[] = {"SELECT", "INSERT", "UPDATE", "DELETE"};
-    const char *text = "";
-    size_t n = grant->n_privileges == 0 ? sizeof all / sizeof all[0] : grant->n_privileges;
-    for (size_t i = 0; i < n; i++) {
-        const char *right = grant->n_privileges == 0 ? all[i] : upper(rb, grant->privileges[i]->access_priv->priv_name);
-        text = rb_format(rb, "%s%sNOT has_table_privilege(%s, %s, %s)", text, i == 0 ? "" : "\n   OR ",
-                         literal(rb, role), literal(rb, table), literal(rb, right));
-    }
-    return text;
-}
-
-/* Of one table to one role: what a person writes by hand. */
-static bool of_grant(struct rb_statement *s, struct rb_proof *p)
+static bool of_dropped_function(struct rb_statement *s, const PgQuery__ObjectWithArgs *function, struct rb_proof *p)
 {
     struct rb *rb = s->rb;
-    const PgQuery__GrantStmt *grant = s->node->grant_stmt;
-    if (!grant->is_grant || (int)grant->objtype != PG_QUERY__OBJECT_TYPE__OBJECT_TABLE || grant->n_objects != 1 ||
-        grant->n_grantees != 1 || grant->objects[0]->node_case != PG_QUERY__NODE__NODE_RANGE_VAR ||
-        grant->grantees[0]->role_spec->rolename[0] == '\0')
-        return false;
-    for (size_t i = 0; i < grant->n_privileges; i++) {
-        if (grant->privileges[i]->access_priv->n_cols > 0)
-            return false;
+    const char *name = rb_format(rb, "%s(", listed(rb, function->objname, function->n_objname));
+    for (size_t i = 0; i < function->n_objargs; i++) {
+        const char *type = rb_deparse_type(rb, function->objargs[i]->type_name);
+        name = rb_format(rb, "%s%s%s", name, i == 0 ? "" : ", ", type == NULL ? "?" : type);
     }
-    const char *role = grant->grantees[0]->role_spec->rolename;
-    const char *table = relation_name(rb, grant->objects[0]->range_var), *rights = "";
-    for (size_t i = 0; i < grant->n_privileges; i++)
-        rights = rb_format(rb, "%s%s%s", rights, i == 0 ? "" : ", ",
-                           upper(rb, grant->privileges[i]->access_priv->priv_name));
-    p->check = rb_format(rb, "SELECT 1 WHERE %s", missing_rights(rb, grant, table, role));
-    p->undo =
-        rb_format(rb, "REVOKE %s ON %s FROM %s", grant->n_privileges == 0 ? "ALL" : rights, table, rb_plain(rb, role));
+    p->sql = with_schema(s, function->objname, function->n_objname);
+    p->check = exists_as(rb, "to_regprocedure", rb_format(rb, "%s)", name), true);
     return true;
 }
-
-static bool of_row_security(struct rb_statement *s, struct rb_proof *p)
-{
-    const PgQuery__AlterTableStmt *alter = s->node->alter_table_stmt;
-    int subtype = alter->n_cmds == 1 ? (int)alter->cmds[0]->alter_table_cmd->subtype : 0;
-    bool on = subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_EnableRowSecurity;
-    if (!on && subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_DisableRowSecurity)
-        return false;
-    const char *table = relation_name(s->rb, alter->relation);
-    p->check = rb_format(s->rb, "SELECT 1 FROM pg_class WHERE oid = %s::regclass AND %srelrowsecurity",
-                         literal(s->rb, table), on ? "NOT " : "");
-    p->undo = rb_format(s->rb, "ALTER TABLE %s %s ROW LEVEL SECURITY", table, on ? "DISABLE" : "ENABLE");
-    return true;
-}
-
-/* ---- what is dropped ---- */
 
 static bool of_drop(struct rb_statement *s, struct rb_proof *p)
 {
@@ -294,6 +262,13 @@ static bool of_drop(struct rb_statement *s, struct rb_proof *p)
         p->check = rb_format(rb, "SELECT 1 FROM pg_extension WHERE extname = %s", literal(rb, rb_string(object)));
         return true;
     }
+    if (type == PG_QUERY__OBJECT_TYPE__OBJECT_SCHEMA) {
+        p->check = exists_as(rb, "to_regnamespace", rb_plain(rb, rb_string(object)), true);
+        return true;
+    }
+    if (type == PG_QUERY__OBJECT_TYPE__OBJECT_FUNCTION && object->node_case == PG_QUERY__NODE__NODE_OBJECT_WITH_ARGS &&
+        !object->object_with_args->args_unspecified)
+        return of_dropped_function(s, object->object_with_args, p);
     PgQuery__Node *const *names = NULL;
     size_t n = 0;
     if (object->node_case == PG_QUERY__NODE__NODE_LIST) {
@@ -335,8 +310,11 @@ static const struct {
     {PG_QUERY__NODE__NODE_CREATE_FUNCTION_STMT, of_function},
     {PG_QUERY__NODE__NODE_CREATE_TRIG_STMT, of_trigger},
     {PG_QUERY__NODE__NODE_CREATE_POLICY_STMT, of_policy},
-    {PG_QUERY__NODE__NODE_GRANT_STMT, of_grant},
-    {PG_QUERY__NODE__NODE_ALTER_TABLE_STMT, of_row_security},
+    {PG_QUERY__NODE__NODE_GRANT_STMT, rb_proof_of_grant},
+    {PG_QUERY__NODE__NODE_INSERT_STMT, rb_proof_of_insert},
+    {PG_QUERY__NODE__NODE_RENAME_STMT, rb_proof_of_rename},
+    {PG_QUERY__NODE__NODE_CREATE_STATS_STMT, rb_proof_of_statistics},
+    {PG_QUERY__NODE__NODE_ALTER_TABLE_STMT, rb_proof_of_alter},
     {PG_QUERY__NODE__NODE_DROP_STMT, of_drop},
 };
 

@@ -16,8 +16,7 @@ struct refusal {
 static const struct refusal statements[] = {
     {PG_QUERY__NODE__NODE_SELECT_STMT, "select", "a SELECT changes nothing",
      "Write ```sql {check} where the query must return no row, or keep it as documentation with the language text."},
-    {PG_QUERY__NODE__NODE_INSERT_STMT, "insert", "rows that an INSERT adds cannot be kept in step or undone",
-     "Insert them from the application, or by hand between two phases."},
+    {PG_QUERY__NODE__NODE_INSERT_STMT, "insert", "rows that an INSERT adds cannot be kept in step or undone", NULL},
     {PG_QUERY__NODE__NODE_MERGE_STMT, "merge", "MERGE mixes inserts, updates and deletes",
      "Write its update as UPDATE … SET; insert from the application."},
     {PG_QUERY__NODE__NODE_TRUNCATE_STMT, "truncate", "TRUNCATE locks the table and destroys its rows",
