@@ -2,18 +2,22 @@
  * compile.h - what the compiler's files share: the state of one compilation, positions, findings, memory.
  *
  * The way of a runbook through the files:
+ *   runbook.c      the order of the stages: each goes on after an error, so that one run shows all of them
  *   source.c       text, lines, positions, findings, memory of the compilation
- *   frontmatter.c  YAML between the first "---" lines            -> struct rb_front
+ *   frontmatter.c, yaml.c  YAML between the first "---" lines    -> struct rb_front
  *   markdown.c     headings and fences                            -> struct rb_phase, struct rb_fence
  *   attributes.c   {batch=2000 name=fill} behind a fence or heading
  *   statements.c   one SQL fence: split, parse, hand each statement to its kind
- *   update.c, where.c, fill.c, delete.c, check.c  the kinds -> struct rb_step; those of the schema: see ddl.h
+ *   update.c, where.c, fill.c, subquery.c, delete.c, check.c  the kinds -> struct rb_step; those of the schema: ddl.h
  *   as_is.c, wait.c  statements as they are written, and waits
  *   refuse.c, recipes.c, proof.c  every other statement: why not, and what to write instead
  *   draft.c and draft_*.c  plain SQL -> a whole runbook, by the same recipes
  *   expr.c, expr_write.c, tree.c, functions.c  expressions: what they read, whether they are allowed, written again
  *   flag.c         a flag fence                                   -> a gate
+ *   model.c, names.c  phases, steps and columns while they grow; names that are derived, or PostgreSQL's own
  *   assemble.c     the end of syncs, purge phase, ordinals        -> struct zdm_plan, struct zdm_notes
+ *
+ * Beside it rules.c: the page of a rule in docs/RULES.md.
  *
  * Memory: everything but the plan and the notes lives in the compilation's arena and goes with it.
  */
