@@ -173,6 +173,7 @@ static const struct pgsql_action actions[] = {
                                      .lock = PGSQL_SHARE_UPDATE_EXCLUSIVE,
                                      .lock_only = true,
                                      .keep = pgsql_keep_attach,
+                                     .change = pgsql_attach,
                                      .note = pgsql_note_attach,
                                      .back_lock_others = pgsql_lock_partition,
                                      .back_lock = PGSQL_ACCESS_EXCLUSIVE,

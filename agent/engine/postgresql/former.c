@@ -8,7 +8,7 @@
 
 #include "agent/engine/postgresql/classify.h"
 
-static void ordinal_text(const struct pgsql_work *w, char out[16])
+void pgsql_former_step(const struct pgsql_work *w, char out[16])
 {
     snprintf(out, 16, "%" PRIu32, w->step->ordinal);
 }
@@ -20,7 +20,7 @@ enum zdm_code pgsql_former_keep(struct pgsql_work *w, unsigned part, const char 
         "INSERT INTO zdm.former (migration, step, part, back_sql, made) VALUES ($1, $2::int4, $3::int4, $4, $5)"
         " ON CONFLICT (migration, step, part) DO UPDATE SET made = excluded.made";
     char step[16], number[16];
-    ordinal_text(w, step);
+    pgsql_former_step(w, step);
     snprintf(number, sizeof number, "%u", part);
     const char *params[] = {w->op->migration, step, number, back_sql, made};
     enum zdm_code code = pgsql_query(w->s, sql, 5, params, NULL, err);
@@ -32,7 +32,7 @@ static enum zdm_code read_column(struct pgsql_work *w, const char *sql, size_t n
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     char step[16];
-    ordinal_text(w, step);
+    pgsql_former_step(w, step);
     const char *params[] = {w->op->migration, step, third};
     enum zdm_code code = pgsql_query(w->s, sql, n, params, &res, err);
     if (code != ZDM_OK) {
@@ -63,7 +63,7 @@ enum zdm_code pgsql_former_part(struct pgsql_work *w, unsigned part, char **out_
 enum zdm_code pgsql_former_forget(struct pgsql_work *w, struct zdm_error *err)
 {
     char step[16];
-    ordinal_text(w, step);
+    pgsql_former_step(w, step);
     return pgsql_query(w->s, "DELETE FROM zdm.former WHERE migration = $1 AND step = $2::int4", 2,
                        (const char *const[]){w->op->migration, step}, NULL, err);
 }
@@ -72,7 +72,7 @@ enum zdm_code pgsql_former_run(struct pgsql_work *w, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     char step[16];
-    ordinal_text(w, step);
+    pgsql_former_step(w, step);
     enum zdm_code code =
         pgsql_query(w->s, "SELECT back_sql FROM zdm.former WHERE migration = $1 AND step = $2::int4 ORDER BY part", 2,
                     (const char *const[]){w->op->migration, step}, &res, err);

@@ -19,6 +19,8 @@ enum zdm_code pgsql_former_read(struct pgsql_work *w, bool *out_there, char **ou
                                 struct zdm_error *err) ZDM_CHECKED;
 /* The statement of one part, malloc'd; NULL when there is none. */
 enum zdm_code pgsql_former_part(struct pgsql_work *w, unsigned part, char **out_sql, struct zdm_error *err) ZDM_CHECKED;
+/* The step as zdm.former has it. */
+void pgsql_former_step(const struct pgsql_work *w, char out[16]);
 /* Runs all parts; forgets them. */
 enum zdm_code pgsql_former_run(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code pgsql_former_forget(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;

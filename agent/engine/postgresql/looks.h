@@ -109,6 +109,7 @@ PGSQL_LOOK_BACK(pgsql_back_of_detach);
 PGSQL_PART(pgsql_add_partition_check);
 PGSQL_PART(pgsql_lock_partition);
 PGSQL_PART(pgsql_keep_attach);
+PGSQL_PART(pgsql_attach);
 PGSQL_PART(pgsql_note_attach);
 PGSQL_PART(pgsql_may_detach);
 PGSQL_PART(pgsql_keep_bound);

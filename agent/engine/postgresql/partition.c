@@ -16,8 +16,9 @@
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/looks.h"
 
-/* The parts of a detached partition's way back, as zdm.former keeps them. */
+/* The parts of a detached partition's way back, as zdm.former keeps them; and of an attached one's. */
 enum { PART_CHECK = 1, PART_VALIDATE, PART_ATTACH, PART_DROP };
+enum { PART_DETACH = 1, PART_MADE };
 
 struct place {
     bool attached, elsewhere; /* to the step's table; to another one */
@@ -92,6 +93,12 @@ enum zdm_code pgsql_look_detached(struct pgsql_work *w, const struct pgsql_table
     return code;
 }
 
+/* On the way back of an ATTACH a foreign key may go that the server made. */
+static bool drops_keys(const struct pgsql_work *w)
+{
+    return w->step->action == ZDM_ACTION_ATTACH_PARTITION && w->op->run != AGENT_RUN_DDL;
+}
+
 /* The parent first, as the application does; a default partition is locked by the server as well. */
 enum zdm_code pgsql_lock_partition(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
@@ -102,6 +109,9 @@ enum zdm_code pgsql_lock_partition(struct pgsql_short *attempt, const struct pgs
     bool detaches = (w->step->action == ZDM_ACTION_DETACH_PARTITION) == (w->op->run == AGENT_RUN_DDL), there = false;
     parent.kind = 'r'; /* none of the other partitions */
     enum zdm_code code = child_of(w, &child, err);
+    if (code == ZDM_OK) {
+        code = pgsql_partition_lock_referenced(attempt, table, drops_keys(w), err);
+    }
     if (code == ZDM_OK) {
         code =
             pgsql_short_lock(attempt, &parent, detaches ? PGSQL_ACCESS_EXCLUSIVE : PGSQL_SHARE_UPDATE_EXCLUSIVE, err);
@@ -163,11 +173,27 @@ static enum zdm_code complete(struct pgsql_work *w, struct zdm_error *err)
 /* Says that it was this migration which attached it. */
 enum zdm_code pgsql_keep_attach(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
-    const struct zdm_step *step = attempt->w->step;
+    struct pgsql_work *w = attempt->w;
+    const char *back = w->step->inverse_sql == NULL ? "" : w->step->inverse_sql;
     (void)table;
-    enum zdm_code code =
-        pgsql_former_keep(attempt->w, 1, step->inverse_sql == NULL ? "" : step->inverse_sql, NULL, err);
-    return code == ZDM_OK ? complete(attempt->w, err) : code;
+    enum zdm_code code = pgsql_former_forget(w, err); /* of an earlier time: it may have made something else */
+    return code == ZDM_OK ? pgsql_former_keep(w, PART_DETACH, back, NULL, err) : code;
+}
+
+enum zdm_code pgsql_attach(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    const struct zdm_table *child = &w->step->others[0];
+    ZDM_CLEANUP(zdm_freep) char *had = NULL;
+    (void)table;
+    enum zdm_code code = pgsql_partition_has(w, child, &had, err);
+    if (code == ZDM_OK) {
+        code = complete(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_run_statement(w, w->step->sql, err);
+    }
+    return code == ZDM_OK ? pgsql_partition_keep_made(w, child, had, PART_MADE, err) : code;
 }
 
 enum zdm_code pgsql_note_attach(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
@@ -196,6 +222,9 @@ enum zdm_code pgsql_undo_attach(struct pgsql_short *attempt, const struct pgsql_
     }
     if (code == ZDM_OK) {
         code = pgsql_undo_by_inverse(attempt, table, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_partition_drop_made(attempt->w, &attempt->w->step->others[0], err);
     }
     return code == ZDM_OK ? pgsql_former_forget(attempt->w, err) : code;
 }

@@ -1,11 +1,11 @@
 /*
  * partition.h - clones of a partitioned table and of what becomes its partition (partition_clone.c); the parent's
- * hidden columns in it (partition_columns.c).
+ * hidden columns in it (partition_columns.c); what attaching makes there (partition_made.c).
  */
 #ifndef AGENT_ENGINE_POSTGRESQL_PARTITION_H
 #define AGENT_ENGINE_POSTGRESQL_PARTITION_H
 
-#include "agent/engine/postgresql/work.h"
+#include "agent/engine/postgresql/locks.h"
 
 #define PGSQL_CLONE_CHILD "pg_temp.\"~zdm_child\""
 
@@ -32,12 +32,27 @@ enum zdm_code pgsql_partition_holds_rows(struct pgsql_work *w, const struct zdm_
  * (quoted), which lacks them. */
 enum zdm_code pgsql_partition_complete(struct pgsql_work *w, const struct zdm_table *parent, const char *child,
                                        struct zdm_error *err) ZDM_CHECKED;
+/* … unless it holds rows that would have no value in one that may come back into sight: ZDM_REFUSED. */
+enum zdm_code pgsql_partition_may_complete(struct pgsql_work *w, const struct zdm_table *parent,
+                                           const struct zdm_table *child, struct zdm_error *err) ZDM_CHECKED;
 /* Right before the partition is detached: the hidden columns that go with it are to be purged there. Right after it was
  * attached: they are the parent's again. */
 enum zdm_code pgsql_partition_takes_hidden(struct pgsql_work *w, const struct zdm_table *child,
                                            struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code pgsql_partition_gives_hidden(struct pgsql_work *w, const struct zdm_table *child,
                                            struct zdm_error *err) ZDM_CHECKED;
+
+/* What the table has before it is attached, malloc'd; what it has beyond that afterwards is kept in zdm.former from
+ * that part on; and goes, once it is detached, where it still is what it was. */
+enum zdm_code pgsql_partition_has(struct pgsql_work *w, const struct zdm_table *child, char **out,
+                                  struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_partition_keep_made(struct pgsql_work *w, const struct zdm_table *child, const char *had,
+                                        unsigned part, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_partition_drop_made(struct pgsql_work *w, const struct zdm_table *child,
+                                        struct zdm_error *err) ZDM_CHECKED;
+/* What foreign keys of the parent point at is locked as well when one of them is added to the partition, or dropped. */
+enum zdm_code pgsql_partition_lock_referenced(struct pgsql_short *attempt, const struct pgsql_table *parent, bool drops,
+                                              struct zdm_error *err) ZDM_CHECKED;
 
 /* AGENT_RUN_RESTORE of a DETACH_PARTITION: validates the constraint that makes attaching quick. */
 enum zdm_code pgsql_run_partition_restore(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;

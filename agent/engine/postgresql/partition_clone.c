@@ -98,7 +98,10 @@ static enum zdm_code clone_child(struct pgsql_work *w, const struct zdm_table *p
     zdm_buffer_puts(&sql, "CREATE TEMPORARY TABLE " PGSQL_CLONE_CHILD " (LIKE ");
     pgsql_put_table(&sql, child);
     zdm_buffer_puts(&sql, " INCLUDING ALL)");
-    enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    enum zdm_code code = pgsql_partition_may_complete(w, parent, child, err);
+    if (code == ZDM_OK) {
+        code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    }
     return code == ZDM_OK ? pgsql_partition_complete(w, parent, PGSQL_CLONE_CHILD, err) : code;
 }
 

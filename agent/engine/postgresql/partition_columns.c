@@ -42,6 +42,37 @@ enum zdm_code pgsql_partition_complete(struct pgsql_work *w, const struct zdm_ta
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while giving the partition the parent's hidden columns");
 }
 
+/* One that a rollback left never comes back; one that a plan hid may, and triggers may write into it until then. */
+enum zdm_code pgsql_partition_may_complete(struct pgsql_work *w, const struct zdm_table *parent,
+                                           const struct zdm_table *child, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT h.name, h.migration, format('ALTER TABLE %I.%I ADD COLUMN %I %s', $3::text, $4::text, a.attname,"
+        " format_type(a.atttypid, a.atttypmod)) || coalesce((SELECT format(' COLLATE %I.%I', n.nspname, c.collname)"
+        " FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace WHERE c.oid = a.attcollation AND c.oid <>"
+        " (SELECT typcollation FROM pg_type WHERE oid = a.atttypid)), '') FROM " HIDDEN_THERE
+        " AND NOT h.by_rollback AND NOT EXISTS (SELECT FROM pg_attribute b WHERE b.attrelid = to_regclass(format("
+        "'%I.%I', $3::text, $4::text)) AND b.attname = a.attname) ORDER BY a.attnum LIMIT 1";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {parent->schema, parent->name, child->schema, child->name};
+    bool rows = false;
+    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
+    if (code == ZDM_OK && PQntuples(res) > 0) {
+        code = pgsql_partition_holds_rows(w, child, &rows, err);
+    }
+    if (code != ZDM_OK || !rows) {
+        return code;
+    }
+    const char *name = pgsql_text(res, 0, 0), *migration = pgsql_text(res, 0, 1);
+    zdm_error_set(err, ZDM_REFUSED, "column %s of %s.%s is hidden by migration %s and may come back", name,
+                  parent->schema, parent->name, migration);
+    zdm_error_detail(err, "The rows of %s.%s would have no value there.", child->schema, child->name);
+    return zdm_error_hint(err,
+                          "End %s with its purge first, or give the partition the column: %s, filled as in the "
+                          "parent's rows; then retry the shard. An empty partition gets it from the agent.",
+                          migration, pgsql_text(res, 0, 2));
+}
+
 /* No step has a number below zero; the table's own keeps two partitions of one parent apart. */
 enum zdm_code pgsql_partition_takes_hidden(struct pgsql_work *w, const struct zdm_table *child, struct zdm_error *err)
 {

@@ -398,6 +398,22 @@ static const struct kind attach_default = {
                    "generate_series(200, 250) g",
     .table = "ev",
     .steps = {ATTACH("DEFAULT")}};
+/* An empty partition gets from the server what it lacks; what it had, and what that was called, stays its own. */
+static const struct kind attach_bare = {
+    .setup = "CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE ev (id int NOT NULL, user_id int REFERENCES users,"
+             " note text, PRIMARY KEY (id, note), UNIQUE (id, user_id)) PARTITION BY RANGE (id); CREATE INDEX ON ev"
+             " (user_id); CREATE INDEX ON ev (note) WHERE id > 5; CREATE TABLE ev3 (id int NOT NULL, user_id int, note"
+             " text NOT NULL); CREATE INDEX own ON ev3 (user_id)",
+    .table = "ev",
+    .steps = {ATTACH("FOR VALUES FROM (200) TO (300)")},
+    .locked = "ev3"};
+static const struct kind attach_tree = {
+    .setup = "CREATE TABLE users (id int PRIMARY KEY); CREATE TABLE ev (id int NOT NULL, user_id int REFERENCES users)"
+             " PARTITION BY RANGE (id); CREATE INDEX ON ev (user_id); CREATE INDEX ON ev (id); CREATE TABLE ev3 (id int"
+             " NOT NULL, user_id int) PARTITION BY LIST (user_id); CREATE TABLE ev31 PARTITION OF ev3 FOR VALUES IN"
+             " (1); CREATE TABLE ev32 PARTITION OF ev3 DEFAULT",
+    .table = "ev",
+    .steps = {ATTACH("FOR VALUES FROM (200) TO (300)")}};
 static const struct kind attach_hash = {
     .setup =
         "CREATE TABLE ev (id int NOT NULL) PARTITION BY HASH (id); CREATE TABLE ev0 PARTITION OF ev FOR VALUES WITH "
@@ -468,6 +484,8 @@ KIND(detach)
 KIND(attach)
 KIND(attach_default)
 KIND(attach_hash)
+KIND(attach_bare)
+KIND(attach_tree)
 KIND(as_is)
 KIND(as_is_alter)
 KIND(as_is_long)
@@ -777,6 +795,21 @@ static void an_empty_partition_is_attached_whatever_indexes_it_lacks(void **stat
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_index WHERE indrelid = 'ev3'::regclass"), 1);
 }
 
+static void what_was_changed_on_an_attached_partition_stays_on_the_way_back(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "%s", attach_bare.setup);
+    plan(r, &attach_bare);
+    forward(r, &attach_bare, 1);
+    rig_sql(r, "ALTER INDEX ev3_note_idx RENAME TO by_note; CREATE INDEX later ON ev3 (note, id)");
+    back(r, &attach_bare);
+    assert_string_equal(rig_value(r, "SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY 1) FROM (SELECT"
+                                     " indexrelid FROM pg_index WHERE indrelid = 'ev3'::regclass ORDER BY"
+                                     " indexrelid::regclass::text) AS i"),
+                        "by_note later own");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_constraint WHERE conrelid = 'ev3'::regclass"), 0);
+}
+
 static void rows_that_do_not_fit_a_partition_are_named_before_it_is_attached(void **state)
 {
     struct rig *r = *state;
@@ -979,6 +1012,9 @@ int main(void)
         RIG_TEST(test_attach),
         RIG_TEST(test_attach_default),
         RIG_TEST(test_attach_hash),
+        RIG_TEST(test_attach_bare),
+        RIG_TEST(test_attach_tree),
+        RIG_TEST(what_was_changed_on_an_attached_partition_stays_on_the_way_back),
         RIG_TEST(test_as_is),
         RIG_TEST(test_as_is_alter),
         RIG_TEST(test_as_is_long),
