@@ -103,6 +103,13 @@ static bool start_step_back(struct agent_core *core, struct agent_migration *m)
 
 /* ---- May it? ---- */
 
+/* As it is now, and as a rollback that begins keeps it for those after it: until one has ended that took away what new
+ * code wrote, and however it goes on, the next one asks. */
+static uint32_t switched_phase(const struct agent_migration *m)
+{
+    return zdm_plan_switched(m->plan, m->switched_phase, agent_entered_phase(m));
+}
+
 static bool is_loss_allowed(const struct agent_core *core, const struct agent_migration *m,
                             struct zdm_judgement *judgement, struct zdm_error *err)
 {
@@ -111,39 +118,31 @@ static bool is_loss_allowed(const struct agent_core *core, const struct agent_mi
     char text[ZDM_TEXT_MAX + 1];
     *judgement = (struct zdm_judgement){.needed = 0};
     /* The order's phase and not the goal: once it is begun, a later directive may go as far back as the order says. */
-    if (!zdm_plan_undo_loses(m->plan, m->authority.undo.to_phase, agent_entered_phase(m), &step) ||
+    if (!zdm_plan_undo_loses(m->plan, act.phase, agent_entered_phase(m), switched_phase(m), &step) ||
         agent_is_allowed(core, m, &act, judgement, text))
         return true;
-    (void)zdm_error_set(err, ZDM_REFUSED, "going back loses what step %s does not copy back: %.160s", step->id, text);
+    (void)zdm_error_set(err, ZDM_REFUSED,
+                        "going back loses what step %s does not copy back (zdmctl approve --rollback-to %u): %.120s",
+                        step->id, act.phase, text);
     return false;
 }
 
 /* Nothing was dropped on the way, and nothing that people let in must be done again after it. */
 static bool is_way_free(const struct agent_migration *m, struct zdm_error *err)
 {
-    uint32_t goal = m->accepted.goal_phase, floor = floor_of(m, m->step, agent_is_begun(m));
+    uint32_t goal = m->accepted.goal_phase;
     const struct zdm_step *purged = zdm_plan_purged(m->plan, goal, m->step);
+    struct zdm_undo_repeat repeat;
+    char text[ZDM_TEXT_MAX + 1];
     if (purged != NULL) {
         (void)zdm_error_set(err, ZDM_REFUSED, "step %s has purged what a rollback would bring back", purged->id);
         return false;
     }
-    for (uint32_t o = floor; o < zdm_plan_first_after(m->plan, goal); o++) {
-        const struct zdm_phase *phase = zdm_plan_phase(m->plan, zdm_plan_phase_of(m->plan, o));
-        const struct zdm_step *step = zdm_plan_step(m->plan, o);
-        uint32_t below = zdm_plan_phase_of(m->plan, floor) - 1;
-        if (agent_phase_destroys(phase) || phase->approvals > 0)
-            (void)zdm_error_set(err, ZDM_REFUSED,
-                                "phase %u would have to be entered again and needs approvals: roll back to phase %u",
-                                phase->number, below);
-        else if (zdm_plan_overwrites(step))
-            (void)zdm_error_set(err, ZDM_REFUSED,
-                                "step %s (%s) would be undone and done a second time: roll back to phase %u", step->id,
-                                zdm_action_name(step->action), below);
-        else
-            continue;
-        return false;
-    }
-    return true;
+    if (!zdm_plan_undo_repeats(m->plan, goal, agent_is_begun(m) ? m->step : m->step - 1, &repeat))
+        return true;
+    zdm_undo_repeat_text(text, sizeof text, &repeat);
+    (void)zdm_error_set(err, ZDM_REFUSED, "%s", text);
+    return false;
 }
 
 static bool has_begun(const struct agent_migration *m)
@@ -209,6 +208,7 @@ static void start_begin(struct agent_core *core, struct agent_migration *m)
     op->spend = m->spend;
     op->n_spend = m->n_spend;
     op->to_phase = m->authority.undo.to_phase;
+    op->switched_phase = switched_phase(m);
     op->floor = floor_of(m, m->step, agent_is_begun(m));
 }
 
@@ -272,6 +272,17 @@ bool agent_drive_back(struct agent_core *core, struct agent_migration *m)
     return !m->back.turned;
 }
 
+/* At its goal a rollback has taken away all that new code wrote in later phases: only then the mark falls. */
+bool agent_drive_back_end(struct agent_core *core, struct agent_migration *m)
+{
+    if (m->accepted.mode != ZDM_MODE_UNDO || m->switched_phase <= m->accepted.goal_phase)
+        return false;
+    struct agent_op *op = agent_launch_journal(core, m, AGENT_RUN_UNDO_END, agent_step_named(m));
+    if (op != NULL)
+        op->to_phase = m->accepted.goal_phase;
+    return true;
+}
+
 /* ---- What came of it ---- */
 
 /* A look says all there is to say of the step, a walk counts as it goes: its last word replaces the one before. */
@@ -299,6 +310,7 @@ void agent_on_back_begun(struct agent_migration *m, const struct agent_result *r
         agent_take_journal(m, result);
     } else {
         m->undo_nonce = m->authority.undo.nonce;
+        m->switched_phase = switched_phase(m);
         m->entered_phase = at_most(m->entered_phase, m->authority.undo.to_phase);
         m->reached_phase = at_most(m->reached_phase, m->authority.undo.to_phase);
         m->purge_now = m->purge_generation_now = false;
@@ -308,6 +320,16 @@ void agent_on_back_begun(struct agent_migration *m, const struct agent_result *r
         m->back.remark[0] = '\0';
     m->back.remark_nonce = m->undo_nonce;
     agent_back_restart(m);
+}
+
+void agent_on_back_ended(struct agent_migration *m, const struct agent_result *result)
+{
+    agent_went_well(m);
+    m->unknowns = 0;
+    if (result->journal_valid)
+        agent_take_journal(m, result);
+    else
+        m->switched_phase = at_most(m->switched_phase, m->accepted.goal_phase);
 }
 
 /* The same part is asked for again and again: nobody sees an effect. */

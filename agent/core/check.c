@@ -24,7 +24,7 @@ static void check_forward(const struct agent_core *core, const struct agent_migr
 static void check_work(const struct agent_core *core, const struct agent_migration *m, const struct agent_op *op)
 {
     bool undo = m->accepted.mode == ZDM_MODE_UNDO;
-    if (op->back || op->run == AGENT_RUN_UNDO_BEGIN)
+    if (op->back || op->run == AGENT_RUN_UNDO_BEGIN || op->run == AGENT_RUN_UNDO_END)
         AGENT_REQUIRE(undo);
     enum agent_side side = agent_run_rule(op->run)->side;
     if (side == AGENT_SIDE_BACK)

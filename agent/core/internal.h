@@ -119,7 +119,7 @@ struct agent_migration {
     char interrupted[ZDM_TEXT_MAX / 2];
     uint32_t failed_attempt;
     enum zdm_code failed_code; /* not ZDM_OK: stopped, unless the accepted attempt is higher */
-    uint32_t entered_phase, reached_phase;
+    uint32_t entered_phase, reached_phase, switched_phase;
     bool purge_now;
     uint64_t purge_generation;
     bool purge_generation_now;
@@ -354,8 +354,11 @@ bool agent_phase_destroys(const struct zdm_phase *phase);
 void agent_back_restart(struct agent_migration *m);
 /* Mode undo: true while the walk back has the say, false once it has turned. */
 bool agent_drive_back(struct agent_core *core, struct agent_migration *m);
+/* At its goal: true while that is still to be noted. */
+bool agent_drive_back_end(struct agent_core *core, struct agent_migration *m);
 void agent_on_back_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);
 void agent_on_back_begun(struct agent_migration *m, const struct agent_result *result);
+void agent_on_back_ended(struct agent_migration *m, const struct agent_result *result);
 
 /* launch.c */
 struct zdm_throttle agent_throttle_now(const struct agent_core *core, const struct agent_migration *m);
@@ -364,7 +367,7 @@ struct agent_batch_limits agent_limits_now(const struct agent_core *core, const 
 /* Starts an operation in the migration's lane; NULL when there is no room. */
 struct agent_op *agent_launch(struct agent_core *core, struct agent_migration *m, enum agent_op_kind kind,
                               enum agent_run run, uint32_t step);
-/* A change of the journal alone: STEP_DONE, STEP_BACK, STOP, UNDO_BEGIN, SPEND_APPROVALS. */
+/* A change of the journal alone: STEP_DONE, STEP_BACK, STOP, UNDO_BEGIN, UNDO_END, SPEND_APPROVALS. */
 struct agent_op *agent_launch_journal(struct agent_core *core, struct agent_migration *m, enum agent_run run,
                                       uint32_t step);
 void agent_launch_look(struct agent_core *core, struct agent_migration *m, uint32_t step);

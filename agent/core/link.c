@@ -140,6 +140,7 @@ static bool take_row(struct agent_migration *m, const struct agent_journal *row)
     m->rows_total = row->rows_total;
     m->entered_phase = row->entered_phase;
     m->reached_phase = row->reached_phase;
+    m->switched_phase = row->switched_phase;
     m->purge_now = row->purge_now;
     m->purge_generation = row->purge_generation;
     m->purge_generation_now = row->purge_generation_now;
@@ -196,7 +197,7 @@ static void lose_row(struct agent_migration *m)
     m->rows_done = m->rows_total = 0;
     m->failed_attempt = 0;
     m->failed_code = ZDM_OK;
-    m->entered_phase = m->reached_phase = 0;
+    m->entered_phase = m->reached_phase = m->switched_phase = 0;
     m->purge_now = m->purge_generation_now = false;
     m->purge_generation = 0;
     memset(&m->undo_nonce, 0, sizeof m->undo_nonce);

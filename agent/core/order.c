@@ -348,7 +348,7 @@ static void take_accepted(struct agent_migration *m)
  * where a plan is amended: the phases that were let in are the same. */
 static void forget_rights(struct agent_migration *m)
 {
-    m->entered_phase = m->reached_phase = 0;
+    m->entered_phase = m->reached_phase = m->switched_phase = 0;
     m->purge_now = m->purge_generation_now = false;
     m->purge_generation = 0;
 }

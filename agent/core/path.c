@@ -324,7 +324,9 @@ static void drive_forward(struct agent_core *core, struct agent_migration *m)
         (void)agent_launch_journal(core, m, AGENT_RUN_STEP_BACK, m->regress_to);
     else if (m->accepted.mode == ZDM_MODE_PURGE)
         agent_drive_leftovers(core, m);
-    else if (!agent_goal_reached(m) && may_enter(core, m))
+    else if (agent_goal_reached(m))
+        (void)agent_drive_back_end(core, m);
+    else if (may_enter(core, m))
         drive_step(core, m);
 }
 

@@ -63,6 +63,7 @@ void agent_take_journal(struct agent_migration *m, const struct agent_result *re
     m->rows_total = result->rows_total;
     m->entered_phase = result->entered_phase;
     m->reached_phase = result->reached_phase;
+    m->switched_phase = result->switched_phase;
     m->purge_now = result->purge_now;
     m->purge_generation = result->purge_generation;
     m->purge_generation_now = result->purge_generation_now;
@@ -286,6 +287,8 @@ static void go(struct agent_core *core, struct agent_migration *m, const struct 
         stopped(m);
     else if (m->flight.run == AGENT_RUN_UNDO_BEGIN)
         agent_on_back_begun(m, result);
+    else if (m->flight.run == AGENT_RUN_UNDO_END)
+        agent_on_back_ended(m, result);
     else if (m->flight.run == AGENT_RUN_SPEND_APPROVALS)
         agent_on_spent(m, result);
     else if (m->flight.run == AGENT_RUN_PURGE_LEFTOVERS)

@@ -88,7 +88,7 @@ static bool is_at_goal(const struct agent_migration *m)
     case ZDM_MODE_RUN:
         return agent_goal_reached(m);
     case ZDM_MODE_UNDO:
-        return m->back.turned && agent_goal_reached(m);
+        return m->back.turned && agent_goal_reached(m) && m->switched_phase <= m->accepted.goal_phase;
     case ZDM_MODE_PURGE:
         return m->purged;
     case ZDM_MODE_PAUSE:

@@ -114,6 +114,8 @@ const char *agent_run_name(enum agent_run run)
         return "images_back";
     case AGENT_RUN_UNDO_BEGIN:
         return "undo_begin";
+    case AGENT_RUN_UNDO_END:
+        return "undo_end";
     case AGENT_RUN_SPEND_APPROVALS:
         return "spend_approvals";
     case AGENT_RUN_STEP_DONE:

@@ -63,6 +63,7 @@ struct agent_journal {
     uint32_t entered_phase;    /* highest phase whose approvals were spent; falls with a rollback */
     uint32_t reached_phase;    /* highest zdm_directive_reach of the orders that were accepted for this plan; falls with
                                   a rollback, too */
+    uint32_t switched_phase;   /* mark of common/plan/undo.h: kept when a rollback begins, lowered when it has ended */
     bool purge_now;            /* the approvals that let the purge phase in say `now` */
     uint64_t purge_generation; /* mode purge: generation of the order whose approvals were spent; 0: none */
     bool purge_generation_now; /* and these say `now` */
@@ -117,7 +118,9 @@ enum agent_run {
     AGENT_RUN_UNDO_BEGIN,      /* spends undo_nonce (AGENT_FAIL, ZDM_REFUSED: spent before), `spend`, and all approvals
                                   of phases after to_phase, and of leftovers, that were issued up to
                                   undo_issued_at_ms; entered_phase and reached_phase fall to it, and what mode purge was
-                                  allowed is over. Checks nothing was purged there */
+                                  allowed is over; switched_phase rises to the given one. Checks nothing was purged
+                                  there */
+    AGENT_RUN_UNDO_END,        /* the rollback is at its goal: switched_phase falls to to_phase */
     AGENT_RUN_SPEND_APPROVALS, /* notes `spend` and that their phase was entered (AGENT_FAIL, ZDM_REFUSED: spent) */
     AGENT_RUN_STEP_DONE,       /* journal only: the step is proven, go to the next (cursor, bound, rows cleared) */
     AGENT_RUN_STEP_BACK,       /* journal only: step := the given one (regression; undo: that step is undone) */
@@ -164,7 +167,8 @@ struct agent_op {
     uint32_t max_replica_lag_ms;     /* SIGNALS: limits to judge by */
     bool back;                       /* INSPECT: is the step undone, and if not, what comes next? */
     uint32_t floor;                  /* on the way back: common/plan/undo.h; INSPECT too */
-    uint32_t to_phase;               /* UNDO_BEGIN */
+    uint32_t to_phase;               /* UNDO_BEGIN; UNDO_END: the goal */
+    uint32_t switched_phase;         /* UNDO_BEGIN */
     struct zdm_id undo_nonce;        /* UNDO_BEGIN */
     int64_t undo_issued_at_ms;       /* UNDO_BEGIN */
     const struct agent_spend *spend; /* SPEND_APPROVALS; UNDO_BEGIN: those that allow the loss */
@@ -277,6 +281,7 @@ struct agent_result {
     uint64_t rows_done, rows_total;
     uint32_t entered_phase; /* as in struct agent_journal, valid with journal_valid */
     uint32_t reached_phase;
+    uint32_t switched_phase;
     bool purge_now;
     uint64_t purge_generation;
     bool purge_generation_now;

@@ -3,6 +3,7 @@
  */
 #include "common/plan/undo.h"
 
+#include <stdio.h>
 #include <string.h>
 
 uint32_t zdm_plan_first_after(const struct zdm_plan *plan, uint32_t phase)
@@ -91,11 +92,17 @@ static const struct zdm_step *loss_of(const struct zdm_plan *plan, const struct 
     return fill != NULL ? fill : step;
 }
 
-bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered,
+uint32_t zdm_plan_switched(const struct zdm_plan *plan, uint32_t switched, uint32_t entered)
+{
+    uint32_t now = zdm_plan_switch_between(plan, 0, entered);
+    return now > switched ? now : switched;
+}
+
+bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered, uint32_t switched,
                          const struct zdm_step **out_step)
 {
-    uint32_t end = zdm_plan_first_after(plan, entered);
-    if (zdm_plan_switch_between(plan, to_phase, entered) == 0)
+    uint32_t end = zdm_plan_first_after(plan, entered > switched ? entered : switched);
+    if (to_phase >= switched)
         return false;
     for (uint32_t o = zdm_plan_undo_floor(plan, to_phase, end - 1); o < end; o++) {
         const struct zdm_step *loss = loss_of(plan, zdm_plan_step(plan, o));
@@ -111,6 +118,46 @@ bool zdm_plan_overwrites(const struct zdm_step *step)
 {
     return step->action == ZDM_ACTION_DELETE || step->action == ZDM_ACTION_AS_IS ||
            (step->action == ZDM_ACTION_BACKFILL && step->derivation != NULL && !step->derivation->idempotent);
+}
+
+static bool is_let_in(const struct zdm_phase *phase)
+{
+    return phase->destructive || phase->class == ZDM_PHASE_PURGE || phase->approvals > 0;
+}
+
+/* The first step in [floor, end of to_phase] that nobody does again; NULL: the way is free. */
+static const struct zdm_step *repeated(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step)
+{
+    uint32_t end = zdm_plan_first_after(plan, to_phase);
+    for (uint32_t o = zdm_plan_undo_floor(plan, to_phase, journal_step); o < end; o++)
+        if (is_let_in(zdm_plan_phase(plan, zdm_plan_phase_of(plan, o))) || zdm_plan_overwrites(zdm_plan_step(plan, o)))
+            return zdm_plan_step(plan, o);
+    return NULL;
+}
+
+bool zdm_plan_undo_repeats(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step,
+                           struct zdm_undo_repeat *out)
+{
+    const struct zdm_step *step = repeated(plan, to_phase, journal_step);
+    uint32_t below = to_phase;
+    if (step == NULL)
+        return false;
+    /* Before the first phase nothing is left to be done again. */
+    while (repeated(plan, below, journal_step) != NULL)
+        below--;
+    const struct zdm_phase *phase = zdm_plan_phase(plan, zdm_plan_phase_of(plan, step->ordinal));
+    *out = (struct zdm_undo_repeat){.phase = phase, .step = is_let_in(phase) ? NULL : step, .below = below};
+    return true;
+}
+
+void zdm_undo_repeat_text(char *out, size_t size, const struct zdm_undo_repeat *repeat)
+{
+    if (repeat->step == NULL)
+        (void)snprintf(out, size, "phase %u would have to be entered again and needs approvals: roll back to phase %u",
+                       repeat->phase->number, repeat->below);
+    else
+        (void)snprintf(out, size, "step %s (%s) would be undone and done a second time: roll back to phase %u",
+                       repeat->step->id, zdm_action_name(repeat->step->action), repeat->below);
 }
 
 const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step)

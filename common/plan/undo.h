@@ -23,11 +23,17 @@ const struct zdm_step *zdm_plan_adds(const struct zdm_plan *plan, const struct z
 
 /* The highest switch phase in (to_phase, entered], 0 for none: its flag must be off before a shard goes below it. */
 uint32_t zdm_plan_switch_between(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered);
-/* Would a rollback to `to_phase`, of a shard that has entered phase `entered`, lose what new application code wrote? So
- * it is when a switch phase was entered and a column that would be hidden is not copied back (protocol 1), or a whole
- * table would be hidden: then M approvals of action UNDO are asked for. *out_step: the sync or backfill that does not
- * run backwards, or the step that adds the table, or a column which nothing fills. */
-bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered,
+/* New code wrote on what the phases up to this one made: the highest switch phase that a shard has entered, or where
+ * the last rollback ended that went below it; 0: nothing that it wrote can be there any more. So the mark outlasts a
+ * rollback in several legs. `switched` is the mark as it was kept, `entered` the highest phase that was entered since.
+ */
+uint32_t zdm_plan_switched(const struct zdm_plan *plan, uint32_t switched, uint32_t entered);
+/* Would a rollback to `to_phase`, of a shard that has entered phase `entered` and whose mark is `switched`
+ * (zdm_plan_switched), lose what new application code wrote? So it is when it goes below the mark and a column that
+ * would be hidden is not copied back (protocol 1), or a whole table would be hidden: then M approvals of action UNDO
+ * are asked for. *out_step: the sync or backfill that does not run backwards, or the step that adds the table, or a
+ * column which nothing fills. */
+bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered, uint32_t switched,
                          const struct zdm_step **out_step);
 /* The first purge step in (to_phase, …) with an ordinal below journal_step: what it dropped cannot be brought back.
  * NULL: none. */
@@ -35,6 +41,19 @@ const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, uint32_t to_
 /* Once begun, does doing it a second time do something else than doing it once? Nobody repeats it unasked: a deletion
  * takes rows that came since, a statement as it is nobody knows. */
 bool zdm_plan_overwrites(const struct zdm_step *step);
+/* What a rollback to `to_phase` would undo and then do again, because the floor lies below the goal, and what nobody
+ * does again unasked: a step that does something else the second time (zdm_plan_overwrites), or any step of a phase
+ * that people let in. journal_step as for zdm_plan_undo_floor. */
+struct zdm_undo_repeat {
+    const struct zdm_phase *phase;
+    const struct zdm_step *step; /* NULL: the whole phase, which needs approvals */
+    uint32_t below;              /* the highest phase below that can be gone back to: the way on */
+};
+bool zdm_plan_undo_repeats(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step,
+                           struct zdm_undo_repeat *out);
+/* One sentence, for the agent that refuses and for who is told beforehand. */
+void zdm_undo_repeat_text(char *out, size_t size, const struct zdm_undo_repeat *repeat);
+
 /* The number of the purge phase, 0 when the plan has none. */
 uint32_t zdm_plan_purge_phase(const struct zdm_plan *plan);
 

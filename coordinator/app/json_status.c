@@ -204,6 +204,7 @@ static json_t *shard_json(const struct coord_driver *d, const struct coord_migra
     put(out, "observed", observed_json(d, migration, &agent));
     put_number(out, "entered", shard->at);
     put_bool(out, "rolled_back", coord_was_rolled_back(shard));
+    put_number(out, "switched", shard->switched);
     put_text_or_null(out, "remark", shard->remark);
     put_hidden(out, coord_view_report(&d->view, &agent, migration->id));
     return out;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
+#include "common/plan/undo.h"
 #include "coordinator/core/apply.h"
 
 static void set_status(struct coord_shard *s, enum coord_status status, const struct coord_event *event)
@@ -124,6 +125,13 @@ static void forget_remark(struct coord_shard *s)
     s->remark = NULL;
 }
 
+static void enter(const struct coord_migration *m, struct coord_shard *s, uint32_t phase)
+{
+    if (s->entered < phase)
+        s->entered = phase;
+    s->switched = zdm_plan_switched(m->plan, s->switched, s->entered);
+}
+
 /* What an order of each mode means beyond itself. */
 static void begin_mode(const struct coord_migration *m, struct coord_shard *s, bool was_going_back,
                        const struct coord_event *event)
@@ -135,8 +143,8 @@ static void begin_mode(const struct coord_migration *m, struct coord_shard *s, b
     }
     if (s->mode == ZDM_MODE_UNDO && s->opened > s->goal)
         s->opened = s->goal;
-    if (s->mode == ZDM_MODE_RUN && s->goal > s->entered)
-        s->entered = s->goal;
+    if (s->mode == ZDM_MODE_RUN)
+        enter(m, s, s->goal);
     /* A rollback is given up: where it stands it goes on. */
     if (s->mode == ZDM_MODE_RUN && was_going_back && !event->u.directed.keep_status)
         s->opened = s->goal;
@@ -224,8 +232,7 @@ static void apply_reached(struct coord_migration *m, struct coord_shard *s, cons
     s->at = phase;
     if (s->high < phase)
         s->high = phase;
-    if (s->entered < phase)
-        s->entered = phase;
+    enter(m, s, phase);
     s->reached_at_ms = event->at_ms;
     forget_failure(s);
     if (phase >= 1)
@@ -246,6 +253,8 @@ static enum zdm_code apply_undone(struct coord_migration *m, struct coord_shard 
     forget_remark(s);
     s->remark = remark;
     s->at = s->entered = event->u.reached.phase;
+    if (s->switched > s->at)
+        s->switched = s->at;
     s->back_seq = event->seq;
     if (s->opened > s->at)
         s->opened = s->at;
@@ -283,8 +292,7 @@ static void apply_resolved(const struct coord_migration *m, struct coord_shard *
     s->at = s->goal = event->u.unsure.at;
     if (s->high < s->at)
         s->high = s->at;
-    if (s->entered < s->at)
-        s->entered = s->at;
+    enter(m, s, s->at);
     forget_failure(s);
     set_status(s, s->at >= zdm_plan_last_phase(m->plan) ? COORD_DONE : COORD_READY, event);
 }

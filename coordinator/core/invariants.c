@@ -93,6 +93,7 @@ static bool shard_fits(struct finding *f, const struct coord_state *state, const
     return holds(f, s->at <= last && s->goal <= last && s->at <= s->high && s->high <= last, m, s,
                  "phases within the plan") &&
            holds(f, s->at <= s->entered && s->entered <= last, m, s, "at <= entered") &&
+           holds(f, s->switched <= s->entered, m, s, "new code wrote on what was entered") &&
            holds(f, s->opened <= m->opened_phase || s->status == COORD_EXCLUDED, m, s, "opened <= opened_phase") &&
            way_back_fits(f, m, s) && holds(f, entered_with_signatures(m, s), m, s, "signatures for what it entered") &&
            holds(f, s->goal <= s->high || s->goal <= s->opened || s->goal <= s->at, m, s, "goal only where opened") &&

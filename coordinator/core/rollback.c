@@ -117,9 +117,12 @@ static bool is_purged(const struct retreat *r, const struct coord_shard *s)
 static void refuse_nobody(const struct retreat *r)
 {
     const struct coord_shard *purged = NULL, *excluded = NULL;
+    size_t n = 0, n_back = 0;
     for (size_t i = 0; i < r->m->n_shards; i++) {
         if (!r->selected[i])
             continue;
+        n++;
+        n_back += coord_is_going_back(&r->m->shards[i]);
         if (is_purged(r, &r->m->shards[i]))
             purged = &r->m->shards[i];
         else if (r->m->shards[i].status == COORD_EXCLUDED)
@@ -132,8 +135,15 @@ static void refuse_nobody(const struct retreat *r)
         zdm_error_hint(r->answer, "Take changes back by a runbook of its own, under another id.");
         return;
     }
-    zdm_error_set(r->answer, ZDM_REFUSED, "no selected shard is beyond phase %u, unless it is on its way back already",
-                  r->to);
+    char where[64] = "the start";
+    if (r->to > 0)
+        snprintf(where, sizeof where, "phase %u", r->to);
+    if (n_back > 0 && n_back == n)
+        zdm_error_set(r->answer, ZDM_REFUSED, "every selected shard is on its way back already");
+    else
+        zdm_error_set(r->answer, ZDM_REFUSED, "there is nothing to take back: no selected shard is beyond %s", where);
+    if (n_back > 0 && n_back < n)
+        zdm_error_detail(r->answer, "%zu of them %s on the way back already.", n_back, n_back == 1 ? "is" : "are");
     if (excluded != NULL)
         zdm_error_hint(r->answer, "Shard %s is excluded; an approver brings it back: zdmctl include %s --shard %s.",
                        excluded->name, r->m->id, excluded->name);
@@ -234,7 +244,7 @@ static bool may_lose(const struct retreat *r)
     size_t n = 0;
     for (uint32_t i = 0; i < r->m->n_shards; i++) {
         const struct coord_shard *s = &r->m->shards[i];
-        if (!goes_back(r, i) || !zdm_plan_undo_loses(r->m->plan, r->to, s->entered, &step) ||
+        if (!goes_back(r, i) || !zdm_plan_undo_loses(r->m->plan, r->to, s->entered, s->switched, &step) ||
             coord_allowed(r->view, r->m, s, ZDM_APPROVE_UNDO, r->to, r->input->now_ms, NULL, &judgement))
             continue;
         if (n++ == 0 || judgement.given < worst.given) {
@@ -256,6 +266,44 @@ static bool may_lose(const struct retreat *r)
     zdm_error_hint(r->answer,
                    "Approvers say \"zdmctl approve %s --rollback-to %u\", then an operator rolls back again.", r->m->id,
                    r->to);
+    return false;
+}
+
+/* ---- What would be done a second time ---- */
+
+/* Only what is certain is refused here: of the phases that are proven every step is done. Where a shard is inside the
+ * next one, its agent knows which step it has begun, and says no in the same words. */
+static bool would_repeat(const struct retreat *r, const struct coord_shard *s, struct zdm_undo_repeat *out)
+{
+    return zdm_plan_undo_repeats(r->m->plan, r->to, zdm_plan_first_after(r->m->plan, s->at) - 1, out);
+}
+
+static bool may_repeat(const struct retreat *r)
+{
+    struct zdm_undo_repeat repeat, first = {.phase = NULL};
+    const struct coord_shard *one = NULL;
+    uint32_t below = r->to;
+    char text[ZDM_TEXT_MAX + 1];
+    size_t n = 0;
+    for (uint32_t i = 0; i < r->m->n_shards; i++) {
+        const struct coord_shard *s = &r->m->shards[i];
+        if (!goes_back(r, i) || !would_repeat(r, s, &repeat))
+            continue;
+        if (n++ == 0) {
+            first = repeat;
+            one = s;
+        }
+        below = repeat.below < below ? repeat.below : below;
+    }
+    if (n == 0)
+        return true;
+    zdm_undo_repeat_text(text, sizeof text, &first);
+    zdm_error_set(r->answer, ZDM_REFUSED, "%s", text);
+    zdm_error_detail(r->answer,
+                     "So it is on %zu shard%s (%s): a column that an earlier phase added was filled since, goes back "
+                     "with what filled it, and is added anew; what lies between would be worked again.",
+                     n, n == 1 ? "" : "s", one->name);
+    zdm_error_hint(r->answer, "An operator says \"zdmctl rollback %s %s --to %u\".", r->m->id, r->selection, below);
     return false;
 }
 
@@ -297,7 +345,7 @@ static void say_where_to(const struct retreat *r, size_t n, size_t stay)
                          stay == 1 ? "stays" : "stay");
     if (r->to > 0)
         zdm_error_hint(r->answer,
-                       "They are held there; \"zdmctl resume %s\" and \"zdmctl advance %s\" take them forward "
+                       "They wait there; \"zdmctl resume %s\" and \"zdmctl advance %s\" take them forward "
                        "again.",
                        r->m->id, r->m->id);
 }
@@ -359,7 +407,7 @@ void coord_verb_rollback(const struct coord_state *state, const struct coord_vie
     if (order_is_good(&r)) {
         if (!anybody_goes(&r))
             refuse_nobody(&r);
-        else if (passes_reverse_barrier(&r) && may_lose(&r) && may_open_again(&r))
+        else if (passes_reverse_barrier(&r) && may_repeat(&r) && may_lose(&r) && may_open_again(&r))
             roll_back(&r);
     }
     free(selected);

@@ -39,11 +39,12 @@ struct coord_shard {
     uint32_t wave;
     enum coord_status status;
     enum coord_status resume_to;
-    uint32_t at;      /* phases proven */
-    uint32_t high;    /* the highest `at` it ever had: what a loss does not take away from the barrier's history */
-    uint32_t opened;  /* the highest phase that an advance let it into */
-    uint32_t entered; /* the highest phase that it was sent into since it last came back: it may be half done */
-    bool late;        /* included again after others had gone on: the barrier did not wait for it */
+    uint32_t at;       /* phases proven */
+    uint32_t high;     /* the highest `at` it ever had: what a loss does not take away from the barrier's history */
+    uint32_t opened;   /* the highest phase that an advance let it into */
+    uint32_t entered;  /* the highest phase that it was sent into since it last came back: it may be half done */
+    uint32_t switched; /* mark of common/plan/undo.h: what it holds of new code's outlasts a rollback in several legs */
+    bool late;         /* included again after others had gone on: the barrier did not wait for it */
     uint32_t goal;
     enum zdm_mode mode;
     uint32_t attempt;

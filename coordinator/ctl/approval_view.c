@@ -108,7 +108,7 @@ static void put_loss(struct page *p)
 {
     const struct zdm_step *step = NULL;
     char text[SENTENCE + 8], loss[SENTENCE];
-    if (!zdm_plan_undo_loses(p->a->plan, p->a->approval->phase, zdm_plan_last_phase(p->a->plan), &step))
+    if (!ctl_places_may_lose(p->a->places, p->a->plan, p->a->approval->phase, &step))
         return;
     ctl_loss_text(loss, sizeof loss, step);
     snprintf(text, sizeof text, "lost: %s", loss);

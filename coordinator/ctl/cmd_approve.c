@@ -94,7 +94,7 @@ static enum zdm_code add_undo(const struct ctl_approving *a, struct acts *acts, 
     enum zdm_code code = strcmp(named, "0") == 0 ? ZDM_OK : ctl_phase_find(a->subject.status, named, &to, err);
     if (code != ZDM_OK)
         return code;
-    if (!zdm_plan_undo_loses(a->subject.plan, to, zdm_plan_last_phase(a->subject.plan), &step)) {
+    if (!ctl_places_may_lose(&a->places, a->subject.plan, to, &step)) {
         zdm_error_set(err, ZDM_INVALID,
                       "a rollback to phase %u loses nothing that new code wrote: it needs no approval", to);
         return zdm_error_hint(err, "An operator types: zdmctl rollback %s.", a->subject.plan->id);

@@ -55,6 +55,7 @@ static void read_place(struct ctl_place *out, const json_t *shard, const struct 
     p.entered = !is(desired, "mode", "undo") && goal > p.at ? goal : p.at;
     if (step > 0 && zdm_plan_phase_of(plan, step) > p.entered)
         p.entered = zdm_plan_phase_of(plan, step);
+    p.switched = zdm_plan_switched(plan, phase_in(shard, "switched", 0, plan), p.entered);
     /* Inside a phase any of its steps may have been begun; what the agent said last is only as new as its report. */
     p.next_step = zdm_plan_first_after(plan, p.entered);
     if (p.entered > p.at && p.next_step > zdm_plan_first_after(plan, p.at))
@@ -100,6 +101,16 @@ enum zdm_code ctl_places_read(const json_t *status, const struct zdm_selection *
     }
     *out = places;
     return ZDM_OK;
+}
+
+bool ctl_places_may_lose(const struct ctl_places *places, const struct zdm_plan *plan, uint32_t to_phase,
+                         const struct zdm_step **out_step)
+{
+    uint32_t last = zdm_plan_last_phase(plan), switched = zdm_plan_switched(plan, 0, last);
+    for (size_t i = 0; i < places->n; i++)
+        if (places->items[i].switched > switched)
+            switched = places->items[i].switched;
+    return zdm_plan_undo_loses(plan, to_phase, last, switched, out_step);
 }
 
 void ctl_places_fini(struct ctl_places *places)

@@ -73,8 +73,10 @@ static enum zdm_code check_places(const struct ctl_way *way, struct zdm_error *e
     }
     if (any)
         return ZDM_OK;
-    zdm_error_set(err, ZDM_INVALID, "no shard that is chosen is beyond phase %u: there is nothing to take back",
-                  way->to_phase);
+    char where[32] = "the start";
+    if (way->to_phase > 0)
+        snprintf(where, sizeof where, "phase %u", way->to_phase);
+    zdm_error_set(err, ZDM_INVALID, "there is nothing to take back: no chosen shard is beyond %s", where);
     return zdm_error_hint(err,
                           "zdmctl status says where they are; --to PHASE says how far back to go, 0 is the start.");
 }
@@ -92,7 +94,8 @@ enum zdm_code ctl_way_find(const struct zdm_plan *plan, const struct ctl_places 
         return code;
     for (size_t i = 0; i < places->n && !way.loses; i++)
         if (!places->items[i].excluded)
-            way.loses = zdm_plan_undo_loses(plan, way.to_phase, places->items[i].entered, &way.loses_step);
+            way.loses = zdm_plan_undo_loses(plan, way.to_phase, places->items[i].entered, places->items[i].switched,
+                                            &way.loses_step);
     *out = way;
     return ZDM_OK;
 }

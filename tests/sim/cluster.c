@@ -397,6 +397,7 @@ static void make_agent(struct cluster *cluster, unsigned number)
         people_make_key(&cluster->world, &agent->key);
         sim_db_init(agent->db, &cluster->world, (int)number + 1, CLUSTER_ROWS);
         agent->db->may_enter = cluster_may_enter;
+        agent->db->may_lose = cluster_may_lose;
         agent->db->starts = cluster_starts;
         agent->db->amended = common_phases;
         agent->db->ctx = cluster;

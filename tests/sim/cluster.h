@@ -29,6 +29,7 @@ enum {
     CLUSTER_SEAT_NODES = 4, /* the first seat's node; the second's is 8 */
     CLUSTER_SECOND = 9,     /* the second coordinator's node */
     CLUSTER_ROWS = 400,
+    CLUSTER_BEGUN = 32,
     CLUSTER_SENT = 64,
     CLUSTER_VERSIONS = 3 /* of a plan: the one that is submitted, and those that it may be amended to */
 };
@@ -103,6 +104,7 @@ enum cluster_sight {
     SAW_UNDOING_3,
     SAW_UNDOING_4,
     SAW_UNDOING_5,
+    SAW_LEG,
     SAW_UNDONE_HALF,
     SAW_UNDONE_ALL,
     SAW_UNDONE_AGAIN,
@@ -158,6 +160,11 @@ struct cluster {
     bool restored[CLUSTER_SHARDS];                /* its database was put back to an older state */
     bool excluded[CLUSTER_PLANS][CLUSTER_SHARDS]; /* was ever out of the fleet */
     bool was_undone[CLUSTER_PLANS];
+    struct cluster_begun { /* the last rollbacks that agents began: had people signed what they may lose? */
+        struct zdm_id nonce;
+        bool signed_away;
+    } begun[CLUSTER_BEGUN];
+    unsigned n_begun;
     uint64_t run[CLUSTER_PLANS]; /* log position of the submission that `last` is about */
     bool forgot;                 /* the log was put back to an older state */
     struct store copy;           /* of the log, to be put back */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/core/core.h"
+#include "common/plan/undo.h"
 #include "coordinator/core/core.h"
 #include "coordinator/core/invariants.h"
 #include "coordinator/core/machine.h"
@@ -94,12 +95,17 @@ static void check_entered(struct cluster *cluster, const struct coord_migration 
     if (journal == NULL || cluster->forgot || cluster->restored[number] || state->recovered_epoch != 0 ||
         journal->accepted.generation != shard->generation || !zdm_hash_equal(&journal->plan_hash, &m->plan->hash))
         return;
-    uint32_t entered = entered_by(journal, m->plan);
+    uint32_t entered = entered_by(journal, m->plan),
+             switched = zdm_plan_switched(m->plan, journal->switched_phase, entered);
     /* Who is excluded before the order to enter arrived never hears of it. */
     bool excluded = cluster->excluded[cluster_plan_of(cluster, m->id)][number] || shard->status == COORD_EXCLUDED;
     if (!excluded && (entered > shard->entered || (shard->undo == 0 && entered < shard->entered)))
         cluster_fail(cluster, "%s has entered phase %u of %s, and its journal says %u", shard->name, shard->entered,
                      m->id, entered);
+    /* The journal's mark falls first, and the coordinator's when it hears of that. */
+    if (!excluded && (switched > shard->switched || (shard->undo == 0 && switched < shard->switched)))
+        cluster_fail(cluster, "new code wrote on %s up to phase %u of %s, and its journal says %u", shard->name,
+                     shard->switched, m->id, switched);
 }
 
 /* ---- Releases, judged once more in another way (protocol 8) ---- */

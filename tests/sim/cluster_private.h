@@ -35,5 +35,7 @@ void cluster_starts(void *ctx, int node, const struct agent_op *op);
 unsigned cluster_plan_of(const struct cluster *cluster, const char *migration);
 /* Invariant 4, asked by a database when a step of a phase begins to change it. */
 bool cluster_may_enter(void *ctx, const struct sim_db *db, const struct zdm_plan *plan, uint32_t phase);
+/* And when it has begun a rollback: may what new code wrote be lost? */
+bool cluster_may_lose(void *ctx, const struct sim_db *db, const struct agent_op *op);
 
 #endif

@@ -25,6 +25,7 @@ const char *cluster_sight_name(enum cluster_sight sight)
         [SAW_UNDOING_3] = "a rollback out of phase 3",
         [SAW_UNDOING_4] = "a rollback out of phase 4",
         [SAW_UNDOING_5] = "a rollback out of a purge phase",
+        [SAW_LEG] = "a leg of the way back below a switch that an earlier leg had left",
         [SAW_UNDONE_HALF] = "a rollback in the middle of a backfill",
         [SAW_UNDONE_ALL] = "a migration that was undone",
         [SAW_UNDONE_AGAIN] = "a migration that was submitted again after it was undone",
@@ -123,6 +124,7 @@ void cluster_see_shard(struct cluster *cluster, unsigned plan, const struct coor
     saw[SAW_REGRESSED] |= cluster->restored[shard->name[6] - '1'] && shard->undo == 0 && shard->at < last->at;
     if (shard->status != COORD_UNDOING || last->status == COORD_UNDOING)
         return;
+    saw[SAW_LEG] |= shard->goal < shard->switched && zdm_plan_switch_between(m->plan, shard->goal, shard->entered) == 0;
     uint32_t phase = phase_in(cluster, m, shard->name);
     if (phase >= 1 && phase <= 5)
         saw[SAW_UNDOING_1 + phase - 1] = true;

@@ -235,11 +235,25 @@ static void check_signed(struct cluster *cluster, unsigned plan, const struct cl
                                      .plan = plan,
                                      .submitter = cluster->plans[plan].submitter};
     const char *wrong = oracle_judge(&cluster->people, &who, op);
+    if (op->run == AGENT_RUN_UNDO_BEGIN)
+        cluster->begun[cluster->n_begun++ % CLUSTER_BEGUN] =
+            (struct cluster_begun){op->undo_nonce, oracle_signed_away(&cluster->people, &who, op)};
     if (wrong != NULL)
         cluster_fail(cluster, "agent %d: %s", agent->node, wrong);
     bool purges = op->run == AGENT_RUN_PURGE || op->run == AGENT_RUN_PURGE_LEFTOVERS;
     if (purges && cluster->world.now_ms > cluster->ears[agent->node].acked_ms + FRESH_MS + LEASE_TOLERANCE_MS)
         cluster_fail(cluster, "agent %d purged, and had not heard a coordinator for long", agent->node);
+}
+
+/* As it was when the agent began it, whoever of two with one key is the quicker. */
+bool cluster_may_lose(void *ctx, const struct sim_db *db, const struct agent_op *op)
+{
+    const struct cluster *cluster = ctx;
+    bool may = false;
+    (void)db;
+    for (unsigned i = 0; i < CLUSTER_BEGUN; i++)
+        may = may || (zdm_id_equal(&cluster->begun[i].nonce, &op->undo_nonce) && cluster->begun[i].signed_away);
+    return may;
 }
 
 /* What a coordinator from the past said before it noticed is over with it, when nobody has accepted it. Of two with one

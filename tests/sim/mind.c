@@ -177,7 +177,9 @@ static bool go_back(struct cluster *cluster, unsigned plan, const struct coord_m
     if (under_way)
         return false;
     cluster->plans[plan].tries++;
-    uint32_t to = mind_leg(m, NULL);
+    uint32_t to = mind_leg(m, NULL), flag = mind_switch(m);
+    if (to == 0 && flag > 1 && world_chance(&cluster->world, 50))
+        to = flag - 1; /* and only then all the way */
     if (!mind_signs_loss(cluster, plan, m, to))
         mind_roll_back(cluster, plan, m, NULL, to);
     return true;

@@ -201,6 +201,15 @@ static uint32_t entered(const struct coord_migration *m, const char *shard)
     return highest;
 }
 
+static uint32_t switched(const struct coord_migration *m)
+{
+    uint32_t highest = 0;
+    for (size_t i = 0; i < m->n_shards; i++)
+        if (m->shards[i].switched > highest)
+            highest = m->shards[i].switched;
+    return highest;
+}
+
 /* As far back as the reverse barrier lets one command go. */
 uint32_t mind_leg(const struct coord_migration *m, const char *shard)
 {
@@ -209,6 +218,11 @@ uint32_t mind_leg(const struct coord_migration *m, const char *shard)
         if (zdm_plan_phase(m->plan, p)->class == ZDM_PHASE_SWITCH)
             g = p;
     return g;
+}
+
+uint32_t mind_switch(const struct coord_migration *m)
+{
+    return zdm_plan_switch_between(m->plan, 0, entered(m, NULL));
 }
 
 void mind_roll_back(struct cluster *cluster, unsigned plan, const struct coord_migration *m, const char *shard,
@@ -242,7 +256,7 @@ void mind_roll_back(struct cluster *cluster, unsigned plan, const struct coord_m
 bool mind_signs_loss(struct cluster *cluster, unsigned plan, const struct coord_migration *m, uint32_t to)
 {
     const struct zdm_step *step;
-    if (!zdm_plan_undo_loses(m->plan, to, entered(m, NULL), &step) || world_chance(&cluster->world, 30))
+    if (!zdm_plan_undo_loses(m->plan, to, entered(m, NULL), switched(m), &step) || world_chance(&cluster->world, 30))
         return false;
     mind_approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, to);
     return true;

@@ -114,22 +114,27 @@ static const char *judge_undo(const struct people *people, const struct oracle_a
     return NULL;
 }
 
-/* Where something would be lost, people must have said that they know: the database cannot see whether the agent asked
- * for their approvals, so whether enough of them exist is what is judged. */
-static const char *judge_loss(const struct people *people, const struct oracle_agent *agent, const struct agent_op *op)
+bool oracle_signed_away(const struct people *people, const struct oracle_agent *agent, const struct agent_op *op)
 {
     bool has[PEOPLE] = {false};
     uint32_t n = 0;
     const struct wanted wanted = {.action = ZDM_APPROVE_UNDO, .phase = op->to_phase};
-    if (!loses(op->plan, op->to_phase, op->journal_step))
-        return NULL;
     for (size_t i = 0; i < people->n_approvals; i++) {
         const struct people_approval *row = &people->approvals[i];
         bool fresh = !has[row->by] && counts(people, agent, op, &wanted, row);
         has[row->by] = has[row->by] || fresh;
         n += fresh;
     }
-    return n >= threshold(people, 1) ? NULL : "a rollback was begun that loses what too few people had signed away";
+    return n >= threshold(people, 1);
+}
+
+/* Where something would be lost, people must have said that they know: the database cannot see whether the agent asked
+ * for their approvals, so whether enough of them exist is what is judged. */
+static const char *judge_loss(const struct people *people, const struct oracle_agent *agent, const struct agent_op *op)
+{
+    if (!loses(op->plan, op->to_phase, op->journal_step) || oracle_signed_away(people, agent, op))
+        return NULL;
+    return "a rollback was begun that loses what too few people had signed away";
 }
 
 const char *oracle_judge(const struct people *people, const struct oracle_agent *agent, const struct agent_op *op)

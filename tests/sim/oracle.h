@@ -18,6 +18,8 @@ struct oracle_agent {
 };
 
 /* NULL when people signed it, else what is wrong. Only what spends signatures is judged. */
+/* Have enough people signed that the rollback which `op` begins may lose what new code wrote? */
+bool oracle_signed_away(const struct people *people, const struct oracle_agent *agent, const struct agent_op *op);
 const char *oracle_judge(const struct people *people, const struct oracle_agent *agent, const struct agent_op *op);
 
 #endif

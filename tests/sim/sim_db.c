@@ -207,6 +207,7 @@ static enum right right_for(enum agent_run run)
     case AGENT_RUN_NONE:
     case AGENT_RUN_PURGE_LEFTOVERS:
     case AGENT_RUN_UNDO_BEGIN:
+    case AGENT_RUN_UNDO_END:
     case AGENT_RUN_SPEND_APPROVALS:
     case AGENT_RUN_STEP_DONE:
     case AGENT_RUN_STEP_BACK:
@@ -287,6 +288,7 @@ static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pe
     case AGENT_RUN_REINDEX:
     case AGENT_RUN_LONG_SQL:
         wrong = sim_schema_do(&truth->schema, op->plan, op->step, sim_db_wall_ms(db));
+        sim_schema_write(&truth->schema, op->plan, journal->reached_phase);
         sim_journal_go_to(db, journal, op->plan, op->step + 1);
         break;
     case AGENT_RUN_WAIT:
@@ -321,13 +323,17 @@ static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pe
     case AGENT_RUN_UNHIDE:
     case AGENT_RUN_RESTORE:
     case AGENT_RUN_INDEX_DROP:
-        wrong = sim_schema_undo(&truth->schema, op, sim_db_wall_ms(db));
+        wrong = sim_schema_undo(&truth->schema, op, sim_db_wall_ms(db), truth->rights.signed_away);
         break;
     case AGENT_RUN_IMAGES_BACK:
         do_images_back(db, op, journal, result);
         break;
     case AGENT_RUN_UNDO_BEGIN:
         return sim_journal_begin_undo(db, journal, pending, result);
+    case AGENT_RUN_UNDO_END:
+        if (journal->switched_phase > op->to_phase)
+            journal->switched_phase = op->to_phase;
+        break;
     case AGENT_RUN_SPEND_APPROVALS:
         return sim_journal_spend(db, journal, pending, result);
     case AGENT_RUN_STEP_DONE:

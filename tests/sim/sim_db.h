@@ -35,6 +35,7 @@ struct sim_rights {
     bool purge_now;           /* before its grace */
     bool going_back;          /* an undo order was begun, and nothing went forward since */
     uint32_t back_to;         /* its phase */
+    bool signed_away;         /* what new code wrote may be lost on that way back */
     uint64_t leftovers_under; /* generation of the order under which leftovers may be dropped; 0: none */
     bool leftovers_now;
 };
@@ -97,6 +98,8 @@ struct sim_db {
     /* Another plan takes the place of the one that the journal knew: how many of the first phases are the same? */
     uint32_t (*amended)(void *ctx, const struct sim_db *db, const char *migration, const struct zdm_hash *before,
                         const struct zdm_hash *after);
+    /* A rollback begins: have people signed that it may lose what new code wrote? */
+    bool (*may_lose)(void *ctx, const struct sim_db *db, const struct agent_op *op);
     /* Told when an agent gives it something to do. */
     void (*starts)(void *ctx, int node, const struct agent_op *op);
     void *ctx;

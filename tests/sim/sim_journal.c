@@ -229,7 +229,7 @@ static void take_plan(struct sim_db *db, struct agent_journal *journal, const st
     journal->plan_hash = pending->plan_hash;
     if (pending->op.amends) /* what was let in was let in by phases that are the same */
         return;
-    journal->entered_phase = journal->reached_phase = 0;
+    journal->entered_phase = journal->reached_phase = journal->switched_phase = 0;
     journal->purge_now = journal->purge_generation_now = false;
     journal->purge_generation = 0;
     truth->rights.entered = 0;
@@ -264,6 +264,7 @@ static void take_order(struct sim_db *db, struct agent_journal *journal, const s
     truth->rights.going_back = false;
 }
 
+    sim_schema_write(&truth->schema, pending->op.plan, pending->reach);
 enum agent_outcome sim_journal_accept(struct sim_db *db, const struct sim_pending *pending, struct agent_result *result)
 {
     struct agent_journal *journal = sim_db_journal(db, pending->op.migration);
@@ -327,6 +328,7 @@ void sim_journal_report(struct agent_result *result, const struct agent_journal 
 uint32_t sim_db_high_step(const struct sim_db *db, const char *migration)
 {
     for (size_t i = 0; i < SIM_DB_JOURNALS_MAX; i++)
+    result->switched_phase = journal->switched_phase;
         if (strcmp(db->highs[i].migration, migration) == 0)
             return db->highs[i].step;
     return 0;
@@ -460,7 +462,10 @@ enum agent_outcome sim_journal_begin_undo(struct sim_db *db, struct agent_journa
     journal->purge_generation_now = rights->leftovers_now = false;
     journal->undo_nonce = op->undo_nonce;
     rights->going_back = true;
+    if (journal->switched_phase < op->switched_phase)
+        journal->switched_phase = op->switched_phase;
     rights->back_to = op->to_phase;
     db->half_undone += journal->cursor != NULL;
     return AGENT_OK;
 }
+    rights->signed_away = db->may_lose == NULL || db->may_lose(db->ctx, db, op);

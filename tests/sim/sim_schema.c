@@ -264,12 +264,40 @@ bool sim_schema_lacks_target(const struct sim_schema *schema, const struct zdm_p
 
 /* ---- Back ---- */
 
-/* What was made goes out of sight. */
-static const char *leave(struct sim_schema *schema, uint32_t made, int64_t now_ms)
+/* Do triggers keep another column in step with what is written into this one? */
+static bool is_copied_back(const struct zdm_plan *plan, const struct zdm_step *add)
 {
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        for (size_t i = 0; step->derivation != NULL && i < step->derivation->n_assignments; i++)
+            if (step->derivation->both_ways &&
+                zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target) == add)
+                return true;
+    }
+    return false;
+}
+
+void sim_schema_write(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t reached)
+{
+    uint32_t flag = zdm_plan_switch_between(plan, 0, reached);
+    for (uint32_t o = 1; flag != 0 && o < zdm_plan_first_after(plan, flag - 1); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        bool room = step->action == ZDM_ACTION_ADD_COLUMN || step->action == ZDM_ACTION_CREATE_TABLE;
+        if (room && schema->made[o] != SIM_ABSENT && !is_copied_back(plan, step))
+            schema->written[o] = true;
+    }
+}
+
+/* What was made goes out of sight. */
+static const char *leave(struct sim_schema *schema, uint32_t made, int64_t now_ms, bool signed_away)
+{
+    bool lost = schema->written[made] && !signed_away;
     if (schema->made[made] == SIM_ABSENT)
         return NULL;
     schema->made[made] = SIM_ABSENT;
+    schema->written[made] = false;
+    if (lost)
+        return "what new code wrote was taken away, and too few people had signed that";
     if (schema->n_leftovers == SIM_LEFTOVERS_MAX)
         return "more was left by rollbacks than the simulator counts";
     schema->leftovers[schema->n_leftovers++] = now_ms;
@@ -277,11 +305,12 @@ static const char *leave(struct sim_schema *schema, uint32_t made, int64_t now_m
 }
 
 /* The column goes out of sight with all that stood in it. */
-static const char *hide_added(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t add, int64_t now_ms)
+static const char *hide_added(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t add, int64_t now_ms,
+                              bool signed_away)
 {
     const struct zdm_step *column = zdm_plan_step(plan, add);
     bool was_there = schema->made[add] != SIM_ABSENT;
-    const char *wrong = leave(schema, add, now_ms);
+    const char *wrong = leave(schema, add, now_ms, signed_away);
     if (!was_there || wrong != NULL)
         return wrong;
     for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
@@ -311,7 +340,7 @@ void sim_schema_unfilled(struct sim_schema *schema, const struct zdm_plan *plan,
         schema->again[sim_schema_fill(plan, ordinal)] = true;
 }
 
-static const char *undo_sync(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms)
+static const char *undo_sync(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms, bool signed_away)
 {
     const struct zdm_step *step = zdm_plan_step(op->plan, op->step);
     schema->made[op->step] = SIM_ABSENT;
@@ -319,7 +348,7 @@ static const char *undo_sync(struct sim_schema *schema, const struct agent_op *o
         const struct zdm_step *add = zdm_plan_adds(op->plan, &step->table, step->derivation->assignments[i].target);
         const char *wrong = NULL;
         if (add != NULL && add->ordinal >= op->floor)
-            wrong = hide_added(schema, op->plan, add->ordinal, now_ms);
+            wrong = hide_added(schema, op->plan, add->ordinal, now_ms, signed_away);
         if (wrong != NULL)
             return wrong;
     }
@@ -352,18 +381,18 @@ static const char *unhide(struct sim_schema *schema, const struct zdm_step *step
     return NULL;
 }
 
-const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms)
+const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms, bool signed_away)
 {
     const struct zdm_step *step = zdm_plan_step(op->plan, op->step);
     if (op->run == AGENT_RUN_UNDO_SYNC)
-        return undo_sync(schema, op, now_ms);
+        return undo_sync(schema, op, now_ms, signed_away);
     if (op->run == AGENT_RUN_UNHIDE)
         return unhide(schema, step);
     if (op->run == AGENT_RUN_UNDO_DDL && step->action == ZDM_ACTION_ADD_COLUMN)
-        return hide_added(schema, op->plan, op->step, now_ms);
+        return hide_added(schema, op->plan, op->step, now_ms, signed_away);
     if (op->run == AGENT_RUN_UNDO_DDL &&
         (step->action == ZDM_ACTION_CREATE_TABLE || step->action == ZDM_ACTION_CREATE_TYPE))
-        return leave(schema, op->step, now_ms);
+        return leave(schema, op->step, now_ms, signed_away);
     if (op->run == AGENT_RUN_UNDO_REMOVE)
         schema->made[step->sync_step] = SIM_THERE;
     else

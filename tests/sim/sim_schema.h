@@ -39,6 +39,7 @@ struct sim_picture {
 
 struct sim_schema {
     uint8_t made[SIM_STEPS_MAX + 1]; /* enum sim_made, by ordinal */
+    bool written[SIM_STEPS_MAX + 1]; /* a column or table that new code has written to, and nothing copies that back */
     uint8_t counters[SIM_FILLS_MAX][SIM_ROWS_MAX];
     bool again[SIM_FILLS_MAX]; /* journalled as undone, and its rows are still filled: it passes over them */
     int64_t hidden_at_ms[SIM_STEPS_MAX + 1];   /* of HIDE COLUMN, and of images: when they were begun */
@@ -61,8 +62,11 @@ unsigned sim_schema_fill(const struct zdm_plan *plan, uint32_t step);
 const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step, int64_t now_ms);
 /* Would the server refuse to install the triggers of that sync, because a column that they write is not there? */
 bool sim_schema_lacks_target(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t sync);
-/* One part of the way back. */
-const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms);
+/* One part of the way back. `signed_away`: people have said that what new code wrote may be lost. */
+const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op, int64_t now_ms, bool signed_away);
+/* Orders let the shard be in that phase: where a switch is behind it new code writes into whatever earlier phases have
+ * made for it. */
+void sim_schema_write(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t reached);
 /* One look at a wait: 0, it is over and done; else milliseconds until the next look. */
 int64_t sim_schema_wait(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step, int64_t now_ms);
 /* Another plan has the same first phases, `common` of them: what is remembered of the others is forgotten. NULL, or

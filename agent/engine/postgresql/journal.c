@@ -75,11 +75,12 @@ static bool read_row(const PGresult *res, int row, struct agent_journal *j)
     j->trust_version = u32(res, row, 21);
     j->entered_phase = u32(res, row, 22);
     j->reached_phase = u32(res, row, 23);
-    j->purge_now = pgsql_true(res, row, 24);
-    j->purge_generation = (uint64_t)pgsql_int(res, row, 25);
-    j->purge_generation_now = pgsql_true(res, row, 26);
-    read_id(&j->undo_nonce, pgsql_text(res, row, 27));
-    const char *remark = pgsql_text(res, row, 28);
+    j->switched_phase = u32(res, row, 24);
+    j->purge_now = pgsql_true(res, row, 25);
+    j->purge_generation = (uint64_t)pgsql_int(res, row, 26);
+    j->purge_generation_now = pgsql_true(res, row, 27);
+    read_id(&j->undo_nonce, pgsql_text(res, row, 28));
+    const char *remark = pgsql_text(res, row, 29);
     zdm_copy_text(j->remark, sizeof j->remark, remark == NULL ? "" : remark);
     return zdm_unhex(j->plan_hash.bytes, 32, pgsql_text(res, row, 1)) &&
            zdm_unhex(j->accepted.instance.bytes, 16, pgsql_text(res, row, 3)) &&
@@ -95,7 +96,8 @@ static const char load_sql[] =
     " encode(digest, 'hex'), encode(directive, 'hex'), encode(directive_signature, 'hex'),"
     " encode(p.envelope, 'hex'), encode(p.signature, 'hex'), step, cursor, bound, walked, rows_done, rows_total,"
     " failed_attempt, failed_step, failed_code, failed_text, trust_version, entered_phase, reached_phase,"
-    " purge_now, purge_generation, purge_generation_now, encode(undo_nonce, 'hex'), CASE WHEN undo_nonce IS NOT NULL "
+    " switched_phase, purge_now, purge_generation, purge_generation_now, encode(undo_nonce, 'hex'), CASE WHEN "
+    "undo_nonce IS NOT NULL "
     "THEN"
     " (SELECT string_agg(r.remark, '; ' ORDER BY r.step DESC, r.kind, r.name) FROM (SELECT h.migration, h.step, h.kind,"
     " h.name, h.remark FROM zdm.hidden h WHERE h.state IN ('violated', 'lost') AND NOT h.by_rollback UNION ALL"
@@ -170,9 +172,9 @@ enum zdm_code pgsql_journal_store_plan(struct pgsql_work *w, struct zdm_error *e
 }
 
 #define PROGRESS                                                                                                       \
-    "step, cursor, bound, walked, rows_done, rows_total, entered_phase, reached_phase, purge_now,"                     \
-    " purge_generation, purge_generation_now, encode(undo_nonce, 'hex')"
-enum { PROGRESS_COLUMNS = 12 };
+    "step, cursor, bound, walked, rows_done, rows_total, entered_phase, reached_phase,"                                \
+    " switched_phase, purge_now, purge_generation, purge_generation_now, encode(undo_nonce, 'hex')"
+enum { PROGRESS_COLUMNS = 13 };
 
 /* Of a row that begins with the columns of PROGRESS. */
 static bool fill_result(struct pgsql_work *w, const PGresult *res)
@@ -184,10 +186,11 @@ static bool fill_result(struct pgsql_work *w, const PGresult *res)
     r->rows_total = (uint64_t)pgsql_int(res, 0, 5);
     r->entered_phase = u32(res, 0, 6);
     r->reached_phase = u32(res, 0, 7);
-    r->purge_now = pgsql_true(res, 0, 8);
-    r->purge_generation = (uint64_t)pgsql_int(res, 0, 9);
-    r->purge_generation_now = pgsql_true(res, 0, 10);
-    read_id(&r->undo_nonce, pgsql_text(res, 0, 11));
+    r->switched_phase = u32(res, 0, 8);
+    r->purge_now = pgsql_true(res, 0, 9);
+    r->purge_generation = (uint64_t)pgsql_int(res, 0, 10);
+    r->purge_generation_now = pgsql_true(res, 0, 11);
+    read_id(&r->undo_nonce, pgsql_text(res, 0, 12));
     free(r->cursor);
     free(r->bound);
     r->bound = NULL;
@@ -231,6 +234,7 @@ static const char accept_sql[] =
     " entered_phase = CASE WHEN $13::bool OR j.plan_hash = excluded.plan_hash THEN j.entered_phase ELSE 0 END,"
     " reached_phase = greatest(excluded.reached_phase, CASE WHEN $13::bool OR j.plan_hash = excluded.plan_hash"
     " THEN j.reached_phase ELSE 0 END),"
+    " switched_phase = CASE WHEN $13::bool OR j.plan_hash = excluded.plan_hash THEN j.switched_phase ELSE 0 END,"
     " purge_now = j.purge_now AND ($13::bool OR j.plan_hash = excluded.plan_hash),"
     " purge_generation = CASE WHEN j.plan_hash <> excluded.plan_hash THEN 0"
     " WHEN $12::bool AND j.purge_generation = j.generation THEN excluded.generation ELSE j.purge_generation END,"

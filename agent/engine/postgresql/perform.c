@@ -62,6 +62,7 @@ static run_fn *const runs[] = {
     [AGENT_RUN_INDEX_DROP] = pgsql_run_index_drop,
     [AGENT_RUN_IMAGES_BACK] = pgsql_run_images_back,
     [AGENT_RUN_UNDO_BEGIN] = pgsql_run_undo_begin,
+    [AGENT_RUN_UNDO_END] = pgsql_run_undo_end,
     [AGENT_RUN_SPEND_APPROVALS] = pgsql_run_spend_approvals,
 };
 
@@ -80,7 +81,7 @@ static bool needs_step(const struct agent_op *op)
     return op->kind == AGENT_OP_INSPECT ||
            (op->kind == AGENT_OP_RUN && op->run != AGENT_RUN_STEP_DONE && op->run != AGENT_RUN_STEP_BACK &&
             op->run != AGENT_RUN_STOP && op->run != AGENT_RUN_SPEND_APPROVALS && op->run != AGENT_RUN_UNDO_BEGIN &&
-            op->run != AGENT_RUN_PURGE_LEFTOVERS);
+            op->run != AGENT_RUN_UNDO_END && op->run != AGENT_RUN_PURGE_LEFTOVERS);
 }
 
 enum zdm_code pgsql_perform(struct pgsql_work *w, struct zdm_error *err)

@@ -22,7 +22,7 @@ static const char tables[] =
     " failed_attempt bigint NOT NULL DEFAULT 0, failed_step integer NOT NULL DEFAULT 0,"
     " failed_code integer NOT NULL DEFAULT 0, failed_text text NOT NULL DEFAULT '',"
     " trust_version bigint NOT NULL DEFAULT 0, entered_phase integer NOT NULL DEFAULT 0,"
-    " reached_phase integer NOT NULL DEFAULT 0,"
+    " reached_phase integer NOT NULL DEFAULT 0, switched_phase integer NOT NULL DEFAULT 0,"
     " purge_now boolean NOT NULL DEFAULT false, purge_generation bigint NOT NULL DEFAULT 0,"
     " purge_generation_now boolean NOT NULL DEFAULT false, undo_nonce bytea,"
     " changed_at timestamptz NOT NULL DEFAULT now()) WITH (fillfactor = 10);"
@@ -78,6 +78,7 @@ static const char notes[] =
 /* Columns that tables of an earlier release do not have. */
 static const char additions[] =
     "ALTER TABLE zdm.migration ADD COLUMN IF NOT EXISTS reached_phase integer NOT NULL DEFAULT 0;"
+    "ALTER TABLE zdm.migration ADD COLUMN IF NOT EXISTS switched_phase integer NOT NULL DEFAULT 0;"
     "ALTER TABLE zdm.hidden ADD COLUMN IF NOT EXISTS scans bigint;";
 
 static enum zdm_code check_format(struct pgsql_session *s, struct zdm_error *err)
@@ -98,9 +99,10 @@ static enum zdm_code check_format(struct pgsql_session *s, struct zdm_error *err
 static enum zdm_code exists(struct pgsql_session *s, bool *out, struct zdm_error *err)
 {
     static const char sql[] =
-        "SELECT count(*) = 4 FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON"
+        "SELECT count(*) = 5 FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON"
         " n.oid = relnamespace WHERE nspname = 'zdm' AND (relname, attname) IN (('meta', 'format'),"
-        " ('index_scans', 'node'), ('hidden', 'scans'), ('migration', 'reached_phase'))";
+        " ('index_scans', 'node'), ('hidden', 'scans'), ('migration', 'reached_phase'), ('migration', "
+        "'switched_phase'))";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(s, sql, 0, NULL, &res, err);
     if (code == ZDM_OK) {

@@ -97,9 +97,11 @@ static enum zdm_code begin_undo(struct pgsql_work *w, struct zdm_error *err)
     static const char set[] =
         "entered_phase = least(entered_phase, $8::int4),"
         " reached_phase = least(reached_phase, $8::int4), purge_now = false, purge_generation = 0,"
-        " purge_generation_now = false, undo_nonce = decode($9, 'hex')";
-    char phase[16], nonce[ZDM_ID_HEX_SIZE];
+        " purge_generation_now = false, undo_nonce = decode($9, 'hex'),"
+        " switched_phase = greatest(switched_phase, $10::int4)";
+    char phase[16], nonce[ZDM_ID_HEX_SIZE], switched[16];
     snprintf(phase, sizeof phase, "%" PRIu32, w->op->to_phase);
+    snprintf(switched, sizeof switched, "%" PRIu32, w->op->switched_phase);
     zdm_hex(nonce, w->op->undo_nonce.bytes, sizeof w->op->undo_nonce.bytes);
     enum zdm_code code = refuse_purged(w, err);
     if (code == ZDM_OK) {
@@ -112,7 +114,7 @@ static enum zdm_code begin_undo(struct pgsql_work *w, struct zdm_error *err)
         code = pgsql_walk_back_untell(w, err);
     }
     if (code == ZDM_OK) {
-        code = pgsql_journal_write(w, set, 2, (const char *const[]){phase, nonce}, err);
+        code = pgsql_journal_write(w, set, 3, (const char *const[]){phase, nonce, switched}, err);
     }
     return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }
@@ -130,6 +132,18 @@ enum zdm_code pgsql_run_undo_begin(struct pgsql_work *w, struct zdm_error *err)
         return already(w, err);
     }
     return code == ZDM_OK ? begin_undo(w, err) : code;
+}
+
+enum zdm_code pgsql_run_undo_end(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char set[] = "switched_phase = least(switched_phase, $8::int4)";
+    char phase[16];
+    snprintf(phase, sizeof phase, "%" PRIu32, w->op->to_phase);
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_journal_write(w, set, 1, (const char *const[]){phase}, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }
 
 /* The row says so already: a lost answer, or approvals that add nothing. */

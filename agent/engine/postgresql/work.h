@@ -71,6 +71,7 @@ enum zdm_code pgsql_run_purge(struct pgsql_work *w, struct zdm_error *err) ZDM_C
 enum zdm_code pgsql_run_purge_leftovers(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* spend.c */
 enum zdm_code pgsql_run_undo_begin(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_run_undo_end(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code pgsql_run_spend_approvals(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* signals.c */
 enum zdm_code pgsql_signals(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;

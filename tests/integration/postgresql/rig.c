@@ -329,6 +329,7 @@ uint64_t rig_begin(struct rig *r, enum agent_op_kind kind, enum agent_run run, u
     op.failed_text = "it broke";
     op.floor = r->floor;
     op.to_phase = r->to_phase;
+    op.switched_phase = r->switched_phase;
     op.undo_nonce = r->undo_nonce;
     op.undo_issued_at_ms = r->undo_issued_at_ms;
     op.spend = r->spend;
@@ -373,6 +374,7 @@ struct agent_result *rig_await(struct rig *r, uint64_t op)
         r->walked = found->walked;
         r->row.entered_phase = found->entered_phase;
         r->row.reached_phase = found->reached_phase;
+        r->row.switched_phase = found->switched_phase;
         r->row.purge_now = found->purge_now;
         r->row.purge_generation = found->purge_generation;
         r->row.purge_generation_now = found->purge_generation_now;
@@ -561,6 +563,7 @@ void rig_reload(struct rig *r)
             r->fence = j->accepted;
             r->row.entered_phase = j->entered_phase;
             r->row.reached_phase = j->reached_phase;
+            r->row.switched_phase = j->switched_phase;
             r->row.purge_now = j->purge_now;
             r->row.purge_generation = j->purge_generation;
             r->row.purge_generation_now = j->purge_generation_now;

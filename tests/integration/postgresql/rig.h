@@ -41,7 +41,7 @@ struct rig {
     enum zdm_mode mode;     /* for ACCEPT */
     uint32_t goal_phase;    /* ditto */
     /* For the next operations, on the way back and in the purge phase. */
-    uint32_t floor, to_phase, spend_phase;
+    uint32_t floor, to_phase, switched_phase, spend_phase;
     struct zdm_id undo_nonce;
     int64_t undo_issued_at_ms;
     struct agent_spend spend[4];

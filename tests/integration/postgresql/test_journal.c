@@ -140,11 +140,12 @@ static void journal_of_an_earlier_release_is_completed(void **state)
 {
     struct rig *r = *state;
     rig_exec(r->super, "DROP TABLE zdm.former, zdm.index_scans; ALTER TABLE zdm.hidden DROP COLUMN scans;"
-                       " ALTER TABLE zdm.migration DROP COLUMN reached_phase");
+                       " ALTER TABLE zdm.migration DROP COLUMN reached_phase, DROP COLUMN switched_phase");
     agent_result_free(rig_do(r, AGENT_OP_CONNECT, AGENT_RUN_NONE, 0, 0));
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attrelid IN ('zdm.hidden'::regclass,"
-                                   " 'zdm.migration'::regclass) AND attname IN ('scans', 'reached_phase')"),
-                     2);
+                                   " 'zdm.migration'::regclass) AND attname IN ('scans', 'reached_phase',"
+                                   " 'switched_phase')"),
+                     3);
     table(r);
     rig_accept(r, 1);
 }

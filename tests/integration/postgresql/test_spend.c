@@ -241,6 +241,39 @@ static void orders_let_in_and_a_rollback_takes_back(void **state)
     assert_int_equal(r->row.reached_phase, 1);
 }
 
+/* Where new code wrote outlasts the beginning of a rollback, and orders after it, until one is at its end. */
+static void mark_of_the_switch_rises_with_a_rollback_and_falls_at_its_end(void **state)
+{
+    struct rig *r = *state;
+    r->goal_phase = 3;
+    accepted(r);
+    r->switched_phase = 3;
+    begin_undo(r, 5, 1, 1000);
+    assert_int_equal(r->row.switched_phase, 3);
+    r->mode = ZDM_MODE_RUN;
+    agent_result_free(rig_try_accept(r, 1, 5, 1, 5)); /* given up */
+    rig_reload(r);
+    assert_int_equal(r->row.switched_phase, 3);
+    r->switched_phase = 2;
+    begin_undo(r, 6, 0, 2000);
+    assert_int_equal(r->row.switched_phase, 3); /* it never falls by itself */
+    r->to_phase = 1;
+    rig_run(r, AGENT_RUN_UNDO_END, 0, AGENT_OK);
+    rig_run(r, AGENT_RUN_UNDO_END, 0, AGENT_OK); /* its answer was lost */
+    assert_int_equal(r->row.switched_phase, 1);
+    r->to_phase = 2;
+    rig_run(r, AGENT_RUN_UNDO_END, 0, AGENT_OK);
+    rig_reload(r);
+    assert_int_equal(r->row.switched_phase, 1);
+    rig_exec(r->super, "UPDATE zdm.migration SET plan_hash = decode(repeat('ab', 32), 'hex')");
+    rig_accept(r, 9);
+    assert_int_equal(r->row.switched_phase, 0); /* another plan of the same id, which was not amended */
+    struct zdm_fence mine = r->fence;
+    agent_result_free(rig_try_accept(r, 2, 1, 2, 9));
+    r->fence = mine;
+    rig_run(r, AGENT_RUN_UNDO_END, 0, AGENT_FENCED);
+}
+
 static void another_plan_of_the_same_id_begins_at_its_own_goal(void **state)
 {
     struct rig *r = *state;
@@ -301,6 +334,7 @@ int main(void)
         RIG_TEST(loss_is_spent_with_the_order_that_it_allows),
         RIG_TEST(another_plan_of_the_same_id_begins_without_what_was_let_in),
         RIG_TEST(orders_let_in_and_a_rollback_takes_back),
+        RIG_TEST(mark_of_the_switch_rises_with_a_rollback_and_falls_at_its_end),
         RIG_TEST(another_plan_of_the_same_id_begins_at_its_own_goal),
         RIG_TEST(rollback_over_a_purge_is_refused),
         RIG_TEST(spending_is_fenced),

@@ -104,6 +104,8 @@ static void begin_undo(struct fake_engine *fake, const struct agent_op *op, stru
         fake->row.entered_phase = op->to_phase;
     if (fake->row.reached_phase > op->to_phase)
         fake->row.reached_phase = op->to_phase;
+    if (fake->row.switched_phase < op->switched_phase)
+        fake->row.switched_phase = op->switched_phase;
 }
 
 static void let_in(struct fake_engine *fake, const struct agent_op *op, struct agent_result *result)
@@ -140,6 +142,8 @@ static void act(struct fake_engine *fake, const struct agent_op *op, struct agen
         fake->row.failed_attempt = op->attempt;
     else if (op->run == AGENT_RUN_UNDO_BEGIN)
         begin_undo(fake, op, result);
+    else if (op->run == AGENT_RUN_UNDO_END)
+        fake->row.switched_phase = op->to_phase;
     else if (op->run == AGENT_RUN_SPEND_APPROVALS)
         let_in(fake, op, result);
     else if (op->run == AGENT_RUN_PURGE)
@@ -160,6 +164,7 @@ static void run(struct fake_engine *fake, const struct agent_op *op, struct agen
     result->journal_step = fake->row.step;
     result->entered_phase = fake->row.entered_phase;
     result->reached_phase = fake->row.reached_phase;
+    result->switched_phase = fake->row.switched_phase;
     result->purge_now = fake->row.purge_now;
     result->undo_nonce = fake->row.undo_nonce;
 }

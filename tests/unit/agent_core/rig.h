@@ -60,7 +60,7 @@ struct rig {
     uint32_t row_step;
     int row_cursor, row_bound; /* -1: NULL */
     bool row_walked;
-    uint32_t row_entered, row_reached;
+    uint32_t row_entered, row_reached, row_switched;
     bool row_purge_now, row_purge_generation_now;
     uint64_t row_purge_generation;
     struct zdm_id row_undo_nonce;

@@ -38,6 +38,7 @@ static void give_journal(const struct rig *rig, struct agent_result *result)
     result->rows_total = (uint64_t)rig->rows;
     result->entered_phase = rig->row_entered;
     result->reached_phase = rig->row_reached;
+    result->switched_phase = rig->row_switched;
     result->purge_now = rig->row_purge_now;
     result->purge_generation = rig->row_purge_generation;
     result->purge_generation_now = rig->row_purge_generation_now;
@@ -75,6 +76,7 @@ static void give_row(const struct rig *rig, struct agent_journal *row)
     row->walked = rig->row_walked;
     row->entered_phase = rig->row_entered;
     row->reached_phase = rig->row_reached;
+    row->switched_phase = rig->row_switched;
     row->purge_now = rig->row_purge_now;
     row->purge_generation = rig->row_purge_generation;
     row->purge_generation_now = rig->row_purge_generation_now;
@@ -103,7 +105,7 @@ static void do_accept(struct rig *rig, const struct agent_op *op, struct agent_r
     if (op->purge_goes_on && rig->row_purge_generation == rig->row_order.fence.generation)
         rig->row_purge_generation = op->directive->fence.generation;
     if (rig->has_row && !op->amends && !zdm_hash_equal(&rig->row_order.plan_hash, &op->directive->plan_hash))
-        rig->row_entered = rig->row_reached = 0;
+        rig->row_entered = rig->row_reached = rig->row_switched = 0;
     if (zdm_directive_reach(op->directive) > rig->row_reached)
         rig->row_reached = zdm_directive_reach(op->directive);
     rig->has_row = true;
@@ -223,6 +225,14 @@ static void do_undo_begin(struct rig *rig, const struct agent_op *op, struct age
         rig->row_entered = op->to_phase;
     if (rig->row_reached > op->to_phase)
         rig->row_reached = op->to_phase;
+    if (rig->row_switched < op->switched_phase)
+        rig->row_switched = op->switched_phase;
+}
+
+static void do_undo_end(struct rig *rig, const struct agent_op *op)
+{
+    if (rig->row_switched > op->to_phase)
+        rig->row_switched = op->to_phase;
 }
 
 static void do_spend(struct rig *rig, const struct agent_op *op, struct agent_result *result)
@@ -326,6 +336,8 @@ static void do_journal(struct rig *rig, const struct agent_op *op, struct agent_
         clear_walk(rig, op->step);
     else if (op->run == AGENT_RUN_UNDO_BEGIN)
         do_undo_begin(rig, op, result);
+    else if (op->run == AGENT_RUN_UNDO_END)
+        do_undo_end(rig, op);
     else if (op->run == AGENT_RUN_SPEND_APPROVALS)
         do_spend(rig, op, result);
     else if (op->run == AGENT_RUN_STOP) {

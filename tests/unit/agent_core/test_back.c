@@ -632,26 +632,117 @@ static void way_back_after_a_switch_without_steps_needs_approvals(void **state)
     assert_stopped(rig, "0 of 2 approvals");
 }
 
-/* There and back, and forward once more as far as before the switch: it was not entered since. */
-static void rollback_takes_back_that_a_switch_was_entered(void **state)
+/* Until the fault's times are 0 again. */
+static void break_run(struct rig *rig, enum agent_run run, enum agent_outcome outcome, enum zdm_code code)
 {
-    struct rig *rig = *state;
+    rig->fault.kind = AGENT_OP_RUN;
+    rig->fault.run = run;
+    rig->fault.outcome = outcome;
+    rig->fault.code = code;
+    rig->fault.times = 1000000;
+}
+
+/* A leg of the way back from behind the switch, which loses nothing itself. */
+static void first_leg(struct rig *rig, uint32_t to)
+{
     make_one_way(rig);
-    make_switch_empty(rig);
     rig_ready(rig, ZDM_MODE_RUN, 3);
     rig_run(rig, 60000);
     assert_int_equal(rig_look(rig).proven_phase, 3);
-    rig_undo(rig, 2, 1);
-    order(rig, 2, ZDM_MODE_UNDO, 2, 2);
+    rig_undo(rig, to, 1);
+    order(rig, 2, ZDM_MODE_UNDO, to, 2);
     rig_run(rig, 60000);
+}
+
+/* What new code wrote into the new column alone is still there, and would be lost now. */
+static void second_leg_below_an_entered_switch_needs_approvals_of_its_own(void **state)
+{
+    struct rig *rig = *state;
+    first_leg(rig, 2);
     assert_undone(rig, 2);
+    assert_int_equal(rig->row_reached, 2);
+    assert_int_equal(rig->row_switched, 2);
+    assert_int_equal(rig->runs[AGENT_RUN_UNDO_END], 1);
     rig_restart(rig);
     order(rig, 3, ZDM_MODE_PAUSE, 2, 2);
     rig_undo(rig, 0, 2);
+    rig_approve(rig, RIG_ALICE, ZDM_APPROVE_UNDO, 1, 3); /* of another way back than this */
+    rig_approve(rig, RIG_BOB, ZDM_APPROVE_UNDO, 2, 4);
     order(rig, 4, ZDM_MODE_UNDO, 0, 3);
+    rig_run(rig, 60000);
+    const struct zdm_migration_report *said = rig_said(rig);
+    assert_int_equal(said->state, ZDM_AGENT_STOPPED);
+    assert_string_equal(said->error, "going back loses what step 1.3 does not copy back (zdmctl approve "
+                                     "--rollback-to 0): 0 of 2 approvals");
+    rig_approve(rig, RIG_ALICE, ZDM_APPROVE_UNDO, 0, 5);
+    rig_approve(rig, RIG_BOB, ZDM_APPROVE_UNDO, 0, 6);
+    order(rig, 5, ZDM_MODE_UNDO, 0, 4);
     rig_run(rig, 60000);
     assert_undone(rig, 0);
     assert_int_equal(rig->row_reached, 0);
+    assert_int_equal(rig->row_switched, 0); /* and there is nothing left of it */
+}
+
+/* Back at the first phase, and forward again, but not so far as the switch: the column that is filled anew there was
+ * hidden with what was in it, and what stands below phase 2 is what stood there when new code wrote. */
+static void way_forward_after_a_first_leg_does_not_bring_back_what_it_asked_for(void **state)
+{
+    struct rig *rig = *state;
+    first_leg(rig, 2);
+    order(rig, 3, ZDM_MODE_RUN, 2, 3);
+    rig_run(rig, 60000);
+    assert_int_equal(rig->row_switched, 2);
+    rig_undo(rig, 2, 2);
+    order(rig, 4, ZDM_MODE_UNDO, 2, 4);
+    rig_run(rig, 60000);
+    assert_undone(rig, 2); /* nothing to ask for */
+    rig_undo(rig, 0, 3);
+    order(rig, 5, ZDM_MODE_UNDO, 0, 5);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
+}
+
+/* Who may lose it may lose it once: given up half way, the rest is still there. */
+static void rollback_that_is_given_up_leaves_the_mark_where_it_was(void **state)
+{
+    struct rig *rig = *state;
+    make_one_way(rig);
+    rig_ready(rig, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    rig_undo(rig, 0, 1);
+    rig_approve(rig, RIG_ALICE, ZDM_APPROVE_UNDO, 0, 3);
+    rig_approve(rig, RIG_BOB, ZDM_APPROVE_UNDO, 0, 4);
+    break_run(rig, AGENT_RUN_UNDO_SYNC, AGENT_LOCK, ZDM_LOCK);
+    order(rig, 2, ZDM_MODE_UNDO, 0, 2);
+    rig_run(rig, 10000);
+    assert_int_equal(rig->runs[AGENT_RUN_UNDO_BEGIN], 1);
+    assert_int_equal(rig->row_reached, 0);
+    rig->fault.times = 0;
+    order(rig, 3, ZDM_MODE_RUN, 1, 3);
+    rig_run(rig, 10000);
+    assert_int_equal(rig->row_switched, 3);
+    rig_undo(rig, 0, 5);
+    order(rig, 4, ZDM_MODE_UNDO, 0, 4);
+    rig_run(rig, 10000);
+    const struct zdm_migration_report *said = rig_said(rig);
+    assert_int_equal(said->state, ZDM_AGENT_STOPPED);
+    assert_non_null(strstr(said->error, "0 of 2 approvals"));
+}
+
+/* Its end is reached, and the answer to the last word of the journal is lost: it is not said to be undone before. */
+static void rollback_is_over_only_when_the_mark_has_fallen(void **state)
+{
+    struct rig *rig = *state;
+    break_run(rig, AGENT_RUN_UNDO_END, AGENT_RETRY, ZDM_TIMEOUT);
+    first_leg(rig, 2);
+    assert_false(rig_said(rig)->undone);
+    assert_int_equal(rig->row_switched, 3);
+    rig->fault.times = 0;
+    rig_restart(rig);
+    order(rig, 3, ZDM_MODE_UNDO, 2, 2);
+    rig_run(rig, 60000);
+    assert_undone(rig, 2);
+    assert_int_equal(rig->row_switched, 2);
 }
 
 static void what_was_purged_cannot_be_brought_back(void **state)
@@ -775,7 +866,10 @@ int main(void)
         TEST(way_back_before_the_flag_was_on_loses_nothing),
         TEST(way_back_before_a_switch_without_steps_loses_nothing),
         TEST(way_back_after_a_switch_without_steps_needs_approvals),
-        TEST(rollback_takes_back_that_a_switch_was_entered),
+        TEST(second_leg_below_an_entered_switch_needs_approvals_of_its_own),
+        TEST(way_forward_after_a_first_leg_does_not_bring_back_what_it_asked_for),
+        TEST(rollback_that_is_given_up_leaves_the_mark_where_it_was),
+        TEST(rollback_is_over_only_when_the_mark_has_fallen),
         TEST(what_was_purged_cannot_be_brought_back),
         TEST(phase_that_people_let_in_is_not_entered_again_by_a_rollback),
         TEST(forward_work_stops_at_once_when_a_rollback_is_ordered),

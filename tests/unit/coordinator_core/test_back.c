@@ -416,6 +416,157 @@ static void rollback_that_loses_what_new_code_wrote_needs_approvals_beside_the_o
     fleet_fini(&f);
 }
 
+/* What new code wrote into the column alone outlasts a leg that does not touch it: the next one asks. */
+static void second_leg_below_an_entered_switch_asks_for_what_the_first_left_there(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    fleet_init(&f, 2);
+    f.view.authority.approvals_min = 2;
+    fleet_submit(&f, lossy_plan());
+    fleet_heartbeat(&f);
+    walk_to(&f, 4);
+    assert_int_equal(shard(&f, 0)->switched, 4);
+    assert_int_equal(fleet_rollback(&f, NULL, 3, true), ZDM_OK);
+    assert_int_equal(shard(&f, 0)->switched, 4); /* on its way */
+    fleet_obey_all(&f);
+    assert_int_equal(shard(&f, 0)->switched, 3);
+    assert_int_equal(fleet_rollback(&f, NULL, 0, false), ZDM_REFUSED);
+    assert_string_equal(f.answer.message,
+                        "a rollback to phase 0 would lose what new code wrote on 2 shards: 0 of 2 approvals");
+    assert_non_null(strstr(f.answer.detail, "Step 3.1 does not run backwards"));
+    assert_int_equal(fleet_rollback(&f, NULL, 2, false), ZDM_REFUSED); /* it hides the column, and adds it anew */
+    assert_int_equal(fleet_approve(&f, BOB, ZDM_APPROVE_UNDO, 2), ZDM_OK);
+    assert_int_equal(fleet_approve(&f, CAT, ZDM_APPROVE_UNDO, 2), ZDM_OK);
+    assert_int_equal(fleet_rollback(&f, NULL, 0, false), ZDM_REFUSED); /* that is another loss than they know of */
+    assert_int_equal(fleet_approve(&f, BOB, ZDM_APPROVE_UNDO, 0), ZDM_OK);
+    assert_int_equal(fleet_approve(&f, CAT, ZDM_APPROVE_UNDO, 0), ZDM_OK);
+    assert_int_equal(fleet_rollback(&f, NULL, 0, false), ZDM_OK);
+    fleet_obey_all(&f);
+    assert_int_equal(shard(&f, 0)->switched, 0);
+    assert_fold_is_the_same(&f);
+    fleet_fini(&f);
+}
+
+/* Forward after the first leg: what a phase makes anew, new code has not seen before its switch. */
+static void way_forward_after_a_first_leg_asks_for_nothing_above_where_it_ended(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    fleet_init(&f, 1);
+    f.view.authority.approvals_min = 1;
+    fleet_submit(&f, lossy_plan());
+    fleet_heartbeat(&f);
+    walk_to(&f, 4);
+    fleet_approve(&f, BOB, ZDM_APPROVE_UNDO, 1);
+    assert_int_equal(fleet_rollback(&f, NULL, 1, true), ZDM_OK);
+    fleet_obey_all(&f);
+    assert_int_equal(shard(&f, 0)->switched, 1);
+    fleet_ask(&f, ZDM_VERB_RESUME, NULL);
+    walk_to(&f, 3);
+    assert_int_equal(shard(&f, 0)->switched, 1);
+    assert_int_equal(fleet_rollback(&f, NULL, 1, false), ZDM_OK);
+    fleet_obey_all(&f);
+    assert_int_equal(fleet_rollback(&f, NULL, 0, false), ZDM_OK); /* phase 1 adds nothing that can be written to */
+    fleet_obey_all(&f);
+    assert_int_equal(shard(&f, 0)->switched, 0);
+    assert_fold_is_the_same(&f);
+    fleet_fini(&f);
+}
+
+/* The log knows of no switch any more, of which the shard's new code wrote: the mark is not the plan's. */
+static void amended_plan_without_its_switch_takes_nothing_of_the_mark_away(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    fleet_init(&f, 1);
+    f.view.authority.approvals_min = 1;
+    fleet_submit(&f, lossy_plan());
+    fleet_heartbeat(&f);
+    walk_to(&f, 4);
+    assert_int_equal(fleet_rollback(&f, NULL, 3, true), ZDM_OK);
+    fleet_obey_all(&f);
+    fleet_ask(&f, ZDM_VERB_RESUME, NULL);
+    fleet_heartbeat(&f);
+    struct zdm_plan *plan = lossy_plan_of("emmm");
+    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT, .amend = true};
+    plan->hash.bytes[1] = 7;
+    plan->phases[3].digest.bytes[0] = 7;
+    request.plan_hash = plan->hash;
+    zdm_copy_text(request.migration, sizeof request.migration, plan->id);
+    if (fleet_request(&f, &request, plan) != ZDM_OK)
+        fail_msg("%s; %s", f.answer.message, f.answer.detail);
+    zdm_plan_unref(plan);
+    assert_int_equal(migration(&f)->plan->phases[3].class, ZDM_PHASE_MIGRATE);
+    assert_int_equal(shard(&f, 0)->switched, 3);
+    assert_int_equal(fleet_rollback(&f, NULL, 0, false), ZDM_REFUSED);
+    assert_non_null(strstr(f.answer.message, "would lose what new code wrote on 1 shard"));
+    assert_fold_is_the_same(&f);
+    fleet_fini(&f);
+}
+
+/* ---- What would be done a second time ---- */
+
+/* Phase 4 fills a column that phase 2 adds: back to the end of phase 3 means to the start of phase 2, and forward. */
+static struct zdm_plan *repeating_plan(enum zdm_action action)
+{
+    struct zdm_plan *plan = plan_of("m", "emmm");
+    struct zdm_plan *lossy = lossy_plan_of("emmm");
+    struct zdm_step *add = &plan->phases[1].steps[0], *fill = &plan->phases[3].steps[0];
+    add->action = ZDM_ACTION_ADD_COLUMN;
+    add->column = zdm_strdup("full_name");
+    fill->action = ZDM_ACTION_BACKFILL;
+    fill->derivation = lossy->phases[2].steps[0].derivation;
+    lossy->phases[2].steps[0].derivation = NULL;
+    zdm_plan_unref(lossy);
+    plan->phases[2].steps[0].action = action;
+    return plan;
+}
+
+static void rollback_over_what_nobody_does_twice_is_refused_beforehand_with_the_way_on(void **unused)
+{
+    (void)unused;
+    static const enum zdm_action actions[] = {ZDM_ACTION_DELETE, ZDM_ACTION_AS_IS};
+    for (size_t i = 0; i < 2; i++) {
+        struct fleet f;
+        char message[200];
+        fleet_init(&f, 2);
+        fleet_submit(&f, repeating_plan(actions[i]));
+        fleet_heartbeat(&f);
+        walk_to(&f, 3);
+        assert_int_equal(fleet_ask(&f, ZDM_VERB_ADVANCE, NULL), ZDM_OK);
+        fleet_obey(&f, 1); /* the other one has not begun, for all that is known */
+        assert_int_equal(fleet_rollback(&f, NULL, 3, false), ZDM_REFUSED);
+        snprintf(message, sizeof message, "step 3.1 (%s) would be undone and done a second time: roll back to phase 2",
+                 zdm_action_name(actions[i]));
+        assert_string_equal(f.answer.message, message);
+        assert_non_null(strstr(f.answer.detail, "So it is on 1 shard (s00001)"));
+        assert_string_equal(f.answer.hint, "An operator says \"zdmctl rollback m --all-shards --to 2\".");
+        assert_int_equal(fleet_rollback(&f, "tier=odd", 3, false), ZDM_REFUSED);
+        assert_int_equal(fleet_rollback(&f, "!tier", 3, false), ZDM_OK); /* its agent is the judge */
+        assert_int_equal(fleet_rollback(&f, NULL, 1, false), ZDM_OK);
+        assert_fold_is_the_same(&f);
+        fleet_fini(&f);
+    }
+}
+
+static void rollback_that_would_enter_a_phase_again_that_people_let_in_is_refused_beforehand(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    fleet_init(&f, 1);
+    struct zdm_plan *plan = repeating_plan(ZDM_ACTION_CREATE_INDEX);
+    plan->phases[2].approvals = 1;
+    fleet_submit(&f, plan);
+    fleet_heartbeat(&f);
+    walk_to(&f, 4);
+    assert_int_equal(fleet_rollback(&f, NULL, 3, false), ZDM_REFUSED);
+    assert_string_equal(f.answer.message,
+                        "phase 3 would have to be entered again and needs approvals: roll back to phase 2");
+    assert_int_equal(fleet_rollback(&f, NULL, 2, false), ZDM_OK);
+    fleet_fini(&f);
+}
+
 static void what_was_purged_does_not_come_back(void **unused)
 {
     (void)unused;
@@ -429,7 +580,7 @@ static void what_was_purged_does_not_come_back(void **unused)
     assert_int_equal(fleet_rollback(&f, "shard=s00000", 0, false), ZDM_REFUSED);
     assert_string_equal(f.answer.message, "shard s00000 has purged what a rollback would bring back");
     assert_int_equal(fleet_rollback(&f, NULL, 0, false), ZDM_OK); /* the other one still can */
-    assert_string_equal(f.answer.detail, "1 of those selected stays: there already, excluded, or purged.");
+    assert_string_equal(f.answer.detail, "1 of those selected stays as it is: there or on the way already, excluded, or purged.");
     assert_status(&f, 1, COORD_UNDOING);
     fleet_fini(&f);
 }
@@ -730,6 +881,11 @@ int main(void)
         cmocka_unit_test(below_a_switch_goes_nobody_before_all_are_back_at_it_and_the_flag_is_off),
         cmocka_unit_test(gate_goes_back_only_when_the_last_shard_does),
         cmocka_unit_test(rollback_that_loses_what_new_code_wrote_needs_approvals_beside_the_order),
+        cmocka_unit_test(second_leg_below_an_entered_switch_asks_for_what_the_first_left_there),
+        cmocka_unit_test(way_forward_after_a_first_leg_asks_for_nothing_above_where_it_ended),
+        cmocka_unit_test(amended_plan_without_its_switch_takes_nothing_of_the_mark_away),
+        cmocka_unit_test(rollback_over_what_nobody_does_twice_is_refused_beforehand_with_the_way_on),
+        cmocka_unit_test(rollback_that_would_enter_a_phase_again_that_people_let_in_is_refused_beforehand),
         cmocka_unit_test(what_was_purged_does_not_come_back),
         cmocka_unit_test(undo_order_has_to_be_the_requests_own_and_good),
         cmocka_unit_test(orders_that_nobody_follows_any_more_are_forgotten_but_for_their_nonces),

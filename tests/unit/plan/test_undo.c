@@ -78,6 +78,12 @@ static const struct shape flagship = {
               {4, ZDM_ACTION_HIDE_COLUMN, "name", false},
               {5, ZDM_ACTION_PURGE_COLUMN, "name", false}}};
 
+/* Of a shard that was never further. */
+static bool loses(const struct zdm_plan *plan, uint32_t to, uint32_t entered, const struct zdm_step **step)
+{
+    return zdm_plan_undo_loses(plan, to, entered, zdm_plan_switched(plan, 0, entered), step);
+}
+
 static void the_floor_of_a_rename_is_its_column_once_its_triggers_go(void **state)
 {
     (void)state;
@@ -102,7 +108,7 @@ static void a_rename_loses_nothing_and_its_switch_stands_in_between(void **state
     const struct zdm_step *step = NULL;
     for (uint32_t to = 0; to <= 5; to++)
         for (uint32_t entered = 0; entered <= 5; entered++) {
-            assert_false(zdm_plan_undo_loses(plan, to, entered, &step));
+            assert_false(loses(plan, to, entered, &step));
             assert_int_equal(zdm_plan_switch_between(plan, to, entered), to < 3 && entered >= 3 ? 3 : 0);
         }
     assert_int_equal(zdm_plan_purge_phase(plan), 5);
@@ -148,11 +154,71 @@ static void what_only_runs_forward_is_lost_below_an_entered_switch(void **state)
     (void)state;
     struct zdm_plan *plan = make(&two_columns);
     const struct zdm_step *step = NULL;
-    assert_true(zdm_plan_undo_loses(plan, 0, 4, &step));
+    assert_true(loses(plan, 0, 4, &step));
     assert_int_equal(step->ordinal, 3);
-    assert_true(zdm_plan_undo_loses(plan, 2, 4, &step)); /* a goes too: see the floor */
-    assert_false(zdm_plan_undo_loses(plan, 3, 4, &step));
-    assert_false(zdm_plan_undo_loses(plan, 0, 3, &step)); /* no new code wrote yet */
+    assert_true(loses(plan, 2, 4, &step)); /* a goes too: see the floor */
+    assert_false(loses(plan, 3, 4, &step));
+    assert_false(loses(plan, 0, 3, &step)); /* no new code wrote yet */
+    zdm_plan_unref(plan);
+}
+
+static void what_new_code_wrote_is_still_there_after_a_first_leg_below_its_switch(void **state)
+{
+    (void)state;
+    struct zdm_plan *plan = make(&two_columns);
+    const struct zdm_step *step = NULL;
+    /* The mark: where the switch is, and, once it is reached, where the first leg ended. */
+    assert_int_equal(zdm_plan_switched(plan, 0, 3), 0);
+    assert_int_equal(zdm_plan_switched(plan, 0, 4), 4);
+    assert_int_equal(zdm_plan_switched(plan, 3, 3), 3);
+    assert_int_equal(zdm_plan_switched(plan, 3, 4), 4);
+    assert_int_equal(zdm_plan_switched(plan, 9, 4), 9); /* of a plan that was longer before it was amended */
+    assert_true(zdm_plan_undo_loses(plan, 0, 3, 3, &step));
+    assert_int_equal(step->ordinal, 3);
+    assert_true(zdm_plan_undo_loses(plan, 2, 3, 3, &step));
+    assert_true(
+        zdm_plan_undo_loses(plan, 1, 3, 2, &step)); /* forward again into 3: what stood at 2 is older than that */
+    assert_false(zdm_plan_undo_loses(plan, 2, 3, 2, &step));
+    assert_false(zdm_plan_undo_loses(plan, 3, 3, 3, &step));
+    assert_true(zdm_plan_undo_loses(plan, 0, 0, 4, &step)); /* half undone, and given up */
+    assert_true(zdm_plan_undo_loses(plan, 0, 4, 9, &step));
+    zdm_plan_unref(plan);
+}
+
+static void assert_repeats(const struct zdm_plan *plan, uint32_t to, uint32_t step, uint32_t below, const char *text)
+{
+    struct zdm_undo_repeat repeat;
+    char said[257];
+    assert_true(zdm_plan_undo_repeats(plan, to, step, &repeat));
+    zdm_undo_repeat_text(said, sizeof said, &repeat);
+    assert_string_equal(said, text);
+    assert_int_equal(repeat.below, below);
+}
+
+/* Filled in phase 3 is a column of phase 1; so a rollback to 2 goes down to the start of phase 1, and works 1 and 2
+ * again. */
+static void what_nobody_does_twice_is_named_with_the_phase_that_can_be_gone_back_to(void **state)
+{
+    (void)state;
+    static const struct shape shape = {.classes = {ZDM_PHASE_EXPAND, ZDM_PHASE_MIGRATE, ZDM_PHASE_MIGRATE},
+                                       .lines = {{1, ZDM_ACTION_CREATE_INDEX, NULL, false},
+                                                 {1, ZDM_ACTION_ADD_COLUMN, "a", false},
+                                                 {2, ZDM_ACTION_DELETE, NULL, false},
+                                                 {3, ZDM_ACTION_BACKFILL, "a", false}}};
+    struct zdm_undo_repeat repeat;
+    struct zdm_plan *plan = make(&shape);
+    zdm_copy_text(plan->phases[1].steps[0].id, sizeof plan->phases[1].steps[0].id, "2.1");
+    assert_repeats(plan, 2, 4, 1, "step 2.1 (delete) would be undone and done a second time: roll back to phase 1");
+    assert_false(zdm_plan_undo_repeats(plan, 2, 3, &repeat)); /* the column was not filled yet */
+    assert_false(zdm_plan_undo_repeats(plan, 1, 4, &repeat));
+    assert_false(zdm_plan_undo_repeats(plan, 0, 4, &repeat));
+    assert_false(zdm_plan_undo_repeats(plan, 3, 5, &repeat));
+    plan->phases[0].approvals = 1; /* and then no part of it can be done again */
+    assert_repeats(plan, 1, 4, 0, "phase 1 would have to be entered again and needs approvals: roll back to phase 0");
+    assert_repeats(plan, 2, 4, 0, "phase 1 would have to be entered again and needs approvals: roll back to phase 0");
+    plan->phases[0].approvals = 0;
+    plan->phases[1].destructive = true;
+    assert_repeats(plan, 2, 4, 1, "phase 2 would have to be entered again and needs approvals: roll back to phase 1");
     zdm_plan_unref(plan);
 }
 
@@ -164,10 +230,10 @@ static void a_column_that_nothing_fills_is_lost_with_what_new_code_wrote(void **
         .lines = {{1, ZDM_ACTION_ADD_COLUMN, "note", false}, {2, ZDM_ACTION_GATE_FLAG, NULL, false}}};
     struct zdm_plan *plan = make(&shape);
     const struct zdm_step *step = NULL;
-    assert_true(zdm_plan_undo_loses(plan, 0, 2, &step));
+    assert_true(loses(plan, 0, 2, &step));
     assert_int_equal(step->ordinal, 1);
-    assert_false(zdm_plan_undo_loses(plan, 1, 2, &step));
-    assert_false(zdm_plan_undo_loses(plan, 0, 1, &step));
+    assert_false(loses(plan, 1, 2, &step));
+    assert_false(loses(plan, 0, 1, &step));
     zdm_plan_unref(plan);
 }
 
@@ -179,10 +245,10 @@ static void a_table_is_lost_with_the_rows_that_new_code_wrote(void **state)
         .lines = {{1, ZDM_ACTION_CREATE_TABLE, NULL, false}, {2, ZDM_ACTION_GATE_FLAG, NULL, false}}};
     struct zdm_plan *plan = make(&shape);
     const struct zdm_step *step = NULL;
-    assert_true(zdm_plan_undo_loses(plan, 0, 2, &step));
+    assert_true(loses(plan, 0, 2, &step));
     assert_int_equal(step->ordinal, 1);
-    assert_false(zdm_plan_undo_loses(plan, 1, 2, &step));
-    assert_false(zdm_plan_undo_loses(plan, 0, 1, &step));
+    assert_false(loses(plan, 1, 2, &step));
+    assert_false(loses(plan, 0, 1, &step));
     zdm_plan_unref(plan);
 }
 
@@ -213,6 +279,8 @@ int main(void)
         cmocka_unit_test(what_was_purged_is_found_from_wherever_one_goes_back),
         cmocka_unit_test(a_lower_floor_takes_with_it_what_is_filled_above_it),
         cmocka_unit_test(what_only_runs_forward_is_lost_below_an_entered_switch),
+        cmocka_unit_test(what_new_code_wrote_is_still_there_after_a_first_leg_below_its_switch),
+        cmocka_unit_test(what_nobody_does_twice_is_named_with_the_phase_that_can_be_gone_back_to),
         cmocka_unit_test(a_column_that_nothing_fills_is_lost_with_what_new_code_wrote),
         cmocka_unit_test(a_table_is_lost_with_the_rows_that_new_code_wrote),
         cmocka_unit_test(phases_without_steps_have_no_ordinals_of_their_own),
