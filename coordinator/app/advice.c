@@ -79,9 +79,11 @@ static void advise_trouble(const struct coord_driver *d, const struct coord_migr
     if (n == 1)
         (void)snprintf(out->why, out->why_size, "%s %s", shard->name, reason);
     else
-        (void)snprintf(out->why, out->why_size, "%zu shards are %s; %s %s", n,
-                       status == COORD_HELD ? coord_was_rolled_back(shard) ? "held, as rollbacks leave them" : "paused"
-                                            : coord_status_name(status),
+        (void)snprintf(out->why, out->why_size, "%zu shards %s; %s %s", n,
+                       coord_was_rolled_back(shard) ? "were rolled back"
+                       : status == COORD_HELD       ? "are paused"
+                       : status == COORD_FAILED     ? "have failed"
+                                                    : "cannot tell where they stand",
                        shard->name, reason);
     (void)snprintf(out->command, out->command_size, "zdmctl %s %s --shard %s", remedy(shard), migration->id,
                    shard->name);

@@ -30,7 +30,8 @@ static bool follows_a_request(const struct telling_of *t)
 static void put_undo(const struct telling_of *t)
 {
     if (!t->event->u.directed.set_goal) {
-        put_words(t, t->event->u.directed.next_attempt ? " told to try again to go back" : " told to go on going back");
+        put_words(t, t->event->u.directed.next_attempt ? " told to try the rollback again"
+                                                       : " told to go on with the rollback");
         return;
     }
     put_words(t, " sent back to ");

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
-#include "coordinator/core/machine.h"
+#include "coordinator/core/bulk_text.h"
 
 struct advance {
     const struct coord_state *state;
@@ -159,7 +159,7 @@ static void say_opened(const struct advance *a, uint32_t p, size_t n)
     zdm_error_set(a->answer, ZDM_OK, "phase %u (%s) is open for %zu of %zu shards", p,
                   zdm_phase_class_name(phase->class), n, a->m->n_shards);
     if (held > 0)
-        zdm_error_detail(a->answer, "%zu of them %s held and %s in when resumed: zdmctl resume %s.", held,
+        zdm_error_detail(a->answer, "%zu of them %s paused and %s in when resumed: zdmctl resume %s.", held,
                          held == 1 ? "is" : "are", held == 1 ? "goes" : "go", a->m->id);
     if (needed == 0 || have_approvals(a, p, action))
         return;
@@ -214,25 +214,40 @@ static void take_up(const struct advance *a)
                   unfinished == 1 ? "" : "s");
 }
 
+static void refuse_all(const struct advance *a)
+{
+    static const struct coord_bulk_words words = {.nothing = "no selected shard can go further"};
+    struct coord_bulk_count count = {.words = &words};
+    for (size_t i = 0; i < a->m->n_shards; i++)
+        if (a->selected[i])
+            coord_bulk_leave(&count, &a->m->shards[i], false);
+    coord_bulk_answer(&count, a->m, "", a->answer);
+}
+
 static void advance(const struct advance *a)
 {
     const struct zdm_request *request = a->input->u.request.request;
     uint32_t last = zdm_plan_last_phase(a->m->plan), low = lowest_opened(a);
     uint32_t to = request->to_phase != 0 ? request->to_phase : low + 1;
     if (low == UINT32_MAX) {
-        zdm_error_set(a->answer, ZDM_REFUSED, "no selected shard can go further");
-        zdm_error_hint(a->answer, "Shards that were rolled back are resumed first: zdmctl resume %s.", a->m->id);
+        refuse_all(a);
     } else if (request->only_unfinished) {
         take_up(a);
     } else if (a->m->mode == COORD_HALTED) {
         zdm_error_set(a->answer, ZDM_REFUSED, "migration %s is halted", a->m->id);
-        zdm_error_hint(a->answer, "See to what failed, then \"zdmctl resume\" or \"advance --only-unfinished\".");
+        zdm_error_hint(a->answer,
+                       "See to what failed: zdmctl status %s. Then \"zdmctl resume %s --all-shards\" opens it "
+                       "again; \"zdmctl advance %s --only-unfinished\" takes up only what has begun.",
+                       a->m->id, a->m->id, a->m->id);
     } else if (low >= last) {
-        zdm_error_set(a->answer, ZDM_REFUSED, "the last phase is open already");
+        zdm_error_set(a->answer, ZDM_REFUSED, "phase %u, the last one, is open already", last);
+        zdm_error_hint(a->answer, "See what its shards wait for: zdmctl status %s.", a->m->id);
     } else if (to > last) {
         zdm_error_set(a->answer, ZDM_INVALID, "the plan has %u phases", last);
     } else if (to <= low) {
         zdm_error_set(a->answer, ZDM_REFUSED, "phase %u is open already", to);
+        zdm_error_hint(a->answer, "The next one is phase %u; see what shards wait for: zdmctl status %s.", low + 1,
+                       a->m->id);
     } else {
         advance_to(a, low + 1, to);
     }

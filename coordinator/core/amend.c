@@ -307,7 +307,7 @@ void coord_amend(const struct coord_state *state, const struct coord_view *view,
     if (m == NULL)
         return;
     if (zdm_hash_equal(&m->plan->hash, &request->plan_hash)) {
-        zdm_error_set(answer, ZDM_OK, "migration %s has this plan already", m->id);
+        zdm_error_set(answer, ZDM_OK, "migration %s has this plan already: nothing changes", m->id);
         return;
     }
     if (!coord_plan_is_right(input, answer) || coord_moved_since(m, request, answer))

@@ -82,8 +82,17 @@ void coord_verb_freeze(const struct coord_state *state, const struct coord_view 
 {
     bool freeze = input->u.request.request->verb == ZDM_VERB_FREEZE;
     (void)view;
-    zdm_error_set(answer, ZDM_OK, freeze ? "the fleet is frozen: no shard enters a phase" : "the fleet is thawed");
-    if (state->frozen == freeze)
+    bool already = state->frozen == freeze;
+    zdm_error_set(answer, ZDM_OK, "the fleet is %s%s",
+                  freeze    ? "frozen"
+                  : already ? "not frozen"
+                            : "thawed",
+                  already && freeze ? " already"
+                  : freeze          ? ": no shard enters a phase"
+                                    : "");
+    if (freeze)
+        zdm_error_hint(answer, "To let shards go on: zdmctl thaw.");
+    if (already)
         return;
     struct coord_event *event = coord_emit(out, freeze ? COORD_EVENT_FLEET_FROZEN : COORD_EVENT_FLEET_THAWED, "");
     if (event == NULL)

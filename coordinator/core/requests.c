@@ -49,6 +49,8 @@ const struct coord_migration *coord_named_migration(const struct coord_state *st
     zdm_error_set(answer, ZDM_REFUSED, "migration %s has ended", m->id);
     if (m->outcome == COORD_END_UNDONE)
         zdm_error_hint(answer, "It was rolled back everywhere: an operator may submit the same runbook again.");
+    else
+        zdm_error_hint(answer, "It is done on every shard. What else is to be changed gets a runbook with another id.");
     return NULL;
 }
 
@@ -68,6 +70,7 @@ static bool select_names(const struct coord_migration *m, const struct zdm_selec
         long shard = coord_find_shard(m, selection->names[i]);
         if (shard < 0) {
             zdm_error_set(answer, ZDM_NOT_FOUND, "shard %s is not in migration %s", selection->names[i], m->id);
+            zdm_error_hint(answer, "See which are: zdmctl status %s --all.", m->id);
             return false;
         }
         flags[shard] = true;
@@ -86,8 +89,10 @@ static bool select_matching(const struct coord_state *state, const struct coord_
         if (shard != NULL && zdm_selector_matches(selector, shard->name, shard->labels))
             flags[i] = any = true;
     }
-    if (!any)
+    if (!any) {
         zdm_error_set(answer, ZDM_NOT_FOUND, "no shard of migration %s matches \"%s\"", m->id, selector);
+        zdm_error_hint(answer, "See the labels of each shard: zdmctl agents.");
+    }
     return any;
 }
 
@@ -141,8 +146,8 @@ void coord_verb_throttle(const struct coord_state *state, const struct coord_vie
     if (m == NULL)
         return;
     if (!request->shards.all) {
-        zdm_error_set(answer, ZDM_UNSUPPORTED, "a throttle is set for the whole migration");
-        zdm_error_hint(answer, "Give --all-shards.");
+        zdm_error_set(answer, ZDM_UNSUPPORTED, "a throttle is set for all shards of a migration, not for some");
+        zdm_error_hint(answer, "Say it without --shard and -l: zdmctl throttle %s.", m->id);
         return;
     }
     if (request->throttle.duty_percent > 100) {
@@ -158,7 +163,8 @@ void coord_verb_throttle(const struct coord_state *state, const struct coord_vie
     for (uint32_t i = 0; i < m->n_shards; i++)
         if (m->shards[i].generation != 0)
             coord_send_directive(out, m, i, NULL);
-    zdm_error_set(answer, ZDM_OK, "throttle of %s set", m->id);
+    zdm_error_set(answer, ZDM_OK, "the throttle of migration %s is set on %zu shard%s", m->id, m->n_shards,
+                  m->n_shards == 1 ? "" : "s");
 }
 
 /* ---- Dispatch ---- */

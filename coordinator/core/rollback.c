@@ -341,9 +341,11 @@ static void say_where_to(const struct retreat *r, size_t n, size_t stay)
         coord_phase_text(phase, sizeof phase, r->m, r->to);
     zdm_error_set(r->answer, ZDM_OK, "%zu shard%s back to %s%s", n, n == 1 ? " goes" : "s go", where, phase);
     if (stay > 0)
-        zdm_error_detail(r->answer, "%zu of those selected %s: there already, excluded, or purged.", stay,
-                         stay == 1 ? "stays" : "stay");
-    if (r->to > 0)
+        zdm_error_detail(r->answer, "%zu of those selected %s: there or on the way already, excluded, or purged.", stay,
+                         stay == 1 ? "stays as it is" : "stay as they are");
+    if (r->to == 0)
+        zdm_error_hint(r->answer, "See how it goes: zdmctl status %s --watch.", r->m->id);
+    else
         zdm_error_hint(r->answer,
                        "They wait there; \"zdmctl resume %s\" and \"zdmctl advance %s\" take them forward "
                        "again.",

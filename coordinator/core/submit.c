@@ -20,8 +20,11 @@ static bool is_known(const struct coord_state *state, const struct zdm_request *
     if (same && m->mode == COORD_ENDED && m->outcome == COORD_END_UNDONE)
         return false; /* it was rolled back everywhere: a new run */
     if (same) {
-        zdm_error_set(answer, ZDM_OK, "migration %s is submitted over %zu shard%s", m->id, m->n_shards,
-                      m->n_shards == 1 ? "" : "s");
+        zdm_error_set(answer, ZDM_OK,
+                      "migration %s was submitted before with this plan, over %zu shard%s: nothing "
+                      "changes",
+                      m->id, m->n_shards, m->n_shards == 1 ? "" : "s");
+        zdm_error_hint(answer, "See where it stands: zdmctl status %s.", m->id);
     } else {
         zdm_error_set(answer, ZDM_EXISTS, "migration %s exists with another plan", m->id);
         if (m->mode == COORD_ENDED)
@@ -282,4 +285,5 @@ void coord_verb_submit(const struct coord_state *state, const struct coord_view 
     zdm_error_set(answer, ZDM_OK, "migration %s is submitted over %zu shard%s", plan->id, n, n == 1 ? "" : "s");
     if (waves > 1)
         zdm_error_detail(answer, "They enter each phase in %u waves.", waves);
+    zdm_error_hint(answer, "Open its first phase: zdmctl advance %s --all-shards.", plan->id);
 }

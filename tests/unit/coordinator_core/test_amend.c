@@ -297,7 +297,7 @@ static void what_was_never_submitted_or_is_the_same_is_said(void **unused)
     assert_int_equal(fleet_submit(&f, marked("e", "a")), ZDM_OK);
     size_t events = f.n_log;
     assert_int_equal(amend(&f, marked("e", "a")), ZDM_OK);
-    assert_string_equal(f.answer.message, "migration m has this plan already");
+    assert_string_equal(f.answer.message, "migration m has this plan already: nothing changes");
     assert_int_equal(f.n_log, events);
     assert_int_equal(fleet_submit(&f, marked("e", "b")), ZDM_EXISTS);
     assert_non_null(strstr(f.answer.hint, "zdmctl submit --amend"));

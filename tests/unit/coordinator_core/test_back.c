@@ -257,7 +257,7 @@ static void rollback_is_given_up_where_the_agent_proves_it_stands(void **unused)
             doubt(&f, 0);
         f.now_ms += COORD_SILENT_MS;
         assert_int_equal(fleet_forward(&f, NULL), ZDM_REFUSED); /* nobody knows where it stands */
-        assert_non_null(strstr(f.answer.hint, "Its agent has not said"));
+        assert_non_null(strstr(f.answer.hint, "Try again when its agent has spoken"));
         tell(&f, 0, 0, 2, &told);
         told.of.state = how == 1 ? ZDM_AGENT_STOPPED : how == 3 ? ZDM_AGENT_UNSURE : told.of.state;
         fleet_report(&f, &told);
@@ -580,7 +580,8 @@ static void what_was_purged_does_not_come_back(void **unused)
     assert_int_equal(fleet_rollback(&f, "shard=s00000", 0, false), ZDM_REFUSED);
     assert_string_equal(f.answer.message, "shard s00000 has purged what a rollback would bring back");
     assert_int_equal(fleet_rollback(&f, NULL, 0, false), ZDM_OK); /* the other one still can */
-    assert_string_equal(f.answer.detail, "1 of those selected stays as it is: there or on the way already, excluded, or purged.");
+    assert_string_equal(f.answer.detail,
+                        "1 of those selected stays as it is: there or on the way already, excluded, or purged.");
     assert_status(&f, 1, COORD_UNDOING);
     fleet_fini(&f);
 }

@@ -328,7 +328,7 @@ static void rollback_is_given_up_only_on_a_fresh_report_about_this_very_order(vo
         told.report.writable = wrong != 3;
         fleet_report(&f, &told);
         assert_int_equal(fleet_forward(&f, NULL), ZDM_REFUSED);
-        assert_non_null(strstr(f.answer.hint, "Its agent has not said"));
+        assert_non_null(strstr(f.answer.hint, "Try again when its agent has spoken"));
         assert_status(&f, 0, COORD_UNDOING);
     }
     tell(&f, 0, 0, 4, &told); /* more than it had: it goes on from where it was */

@@ -25,7 +25,8 @@ static void same_plan_again_is_the_same_request_and_another_plan_of_that_id_is_r
     assert_int_equal(fleet_submit(&f, plan_of("m", "em")), ZDM_OK);
     size_t events = f.n_log;
     assert_int_equal(fleet_submit(&f, plan_of("m", "em")), ZDM_OK);
-    assert_string_equal(f.answer.message, "migration m is submitted over 2 shards");
+    assert_string_equal(f.answer.message,
+                        "migration m was submitted before with this plan, over 2 shards: nothing changes");
     assert_int_equal(f.n_log, events);
     struct zdm_plan *other = plan_of("m", "emm");
     other->hash.bytes[0] = 2;
@@ -179,7 +180,7 @@ static void verbs_that_need_a_signature_inside_are_refused_without_one(void **un
         {ZDM_VERB_PURGE, ZDM_INVALID, "the request carries no approval"},
         {ZDM_VERB_REVOKE_APPROVAL, ZDM_NOT_FOUND, "migration m has no such approval"},
         {ZDM_VERB_EXCLUDE, ZDM_INVALID, "a shard is excluded for a reason, and none is given"},
-        {ZDM_VERB_INCLUDE, ZDM_REFUSED, "no selected shard is excluded"},
+        {ZDM_VERB_INCLUDE, ZDM_REFUSED, "nothing to include: s00000 is not excluded"},
         {ZDM_VERB_TRUST, ZDM_INVALID, "the new trust file was not uploaded"},
         {ZDM_VERB_RECOVER, ZDM_REFUSED, "a running coordinator cannot be recovered"},
     };
