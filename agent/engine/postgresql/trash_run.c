@@ -65,6 +65,35 @@ static enum zdm_code refuse_used(struct pgsql_work *w, const struct pgsql_table 
     return code;
 }
 
+/* A table that refers to this one and is hidden behind it would stop the hide, and not before it: then its foreign keys
+ * are gone. Nobody but the server knows the order, so that it is said. */
+static enum zdm_code refuse_order(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_namespace n ON n.oid "
+        "="
+        " r.relnamespace WHERE c.contype = 'f' AND c.confrelid = $1::oid AND n.nspname = $2 AND r.relname = $3)";
+    enum zdm_code code = ZDM_OK;
+    for (uint32_t o = w->step->ordinal + 1; code == ZDM_OK && o <= zdm_plan_n_steps(w->op->plan); o++) {
+        const struct zdm_step *later = zdm_plan_step(w->op->plan, o);
+        ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+        if (later->action != ZDM_ACTION_HIDE_TABLE) {
+            continue;
+        }
+        code = pgsql_query(w->s, sql, 3, (const char *const[]){table->oid, later->table.schema, later->table.name},
+                           &res, err);
+        if (code == ZDM_OK && pgsql_true(res, 0, 0)) {
+            zdm_error_set(err, ZDM_REFUSED, "table %s refers to %s and is dropped behind it", later->table.name,
+                          table->name);
+            zdm_error_detail(err, "A foreign key of %s.%s is in the way of the DROP.", later->table.schema,
+                             later->table.name);
+            return zdm_error_hint(err, "Write it the other way round, DROP TABLE %s, %s, and submit --amend.",
+                                  later->table.name, table->name);
+        }
+    }
+    return code;
+}
+
 /* Everything under the lock. */
 static enum zdm_code hide(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
@@ -72,6 +101,9 @@ static enum zdm_code hide(struct pgsql_short *attempt, const struct pgsql_table 
     enum zdm_code code = refuse_shape(table, err);
     if (code == ZDM_OK) {
         code = refuse_used(w, table, err);
+    }
+    if (code == ZDM_OK) {
+        code = refuse_order(w, table, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_trash_lock_parents(attempt, table, err);

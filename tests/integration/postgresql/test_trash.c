@@ -91,6 +91,33 @@ static void row_whose_parent_went_meanwhile_leaves_the_foreign_key_not_valid(voi
     assert_string_equal(rig_value(r, "SELECT convalidated FROM pg_constraint WHERE conname = 'orders_user_fkey'"), "t");
 }
 
+/* DROP TABLE orders, lines, and the other way round: what refers goes first. */
+static void tables_that_refer_to_each_other_go_from_the_last_to_the_first(void **state)
+{
+    struct rig *r = *state;
+    orders(r);
+    rig_sql(r, "CREATE TABLE lines (id int PRIMARY KEY, o int CONSTRAINT of_order REFERENCES orders (id));"
+               "INSERT INTO lines SELECT g, g FROM generate_series(1, 9) g");
+    char *before = rig_dump(r, "lines");
+    rig_plan(r, "orders", 2);
+    step_of(r, 1, ZDM_ACTION_HIDE_TABLE, "zdm_trash_00c0ffee");
+    struct zdm_step *second = step_of(r, 2, ZDM_ACTION_HIDE_TABLE, "zdm_trash_00c0ffe1");
+    free(second->table.name);
+    second->table.name = strdup("lines");
+    rig_accept(r, 2);
+    rig_refused(r, AGENT_RUN_HIDE, 1, "table lines refers to orders and is dropped behind it");
+    char *lines = second->table.name;
+    second->table.name = rig_step(r, 1)->table.name;
+    rig_step(r, 1)->table.name = lines;
+    rig_run(r, AGENT_RUN_HIDE, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_HIDE, 2, AGENT_OK);
+    rig_undo(r, 2);
+    rig_undo(r, 1);
+    assert_same_dump(r, "lines", before);
+    assert_string_equal(rig_value(r, "SELECT convalidated FROM pg_constraint WHERE conname = 'of_order'"), "t");
+    free(before);
+}
+
 static void table_that_something_depends_on_is_not_hidden(void **state)
 {
     static const struct {
@@ -459,6 +486,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_TEST(table_is_the_same_after_two_hides_and_their_ways_back),
         RIG_TEST(row_whose_parent_went_meanwhile_leaves_the_foreign_key_not_valid),
+        RIG_TEST(tables_that_refer_to_each_other_go_from_the_last_to_the_first),
         RIG_TEST(table_that_something_depends_on_is_not_hidden),
         RIG_TEST(name_that_was_taken_meanwhile_stops_the_way_back),
         RIG_TEST(table_goes_for_good_after_its_grace_and_not_before),
