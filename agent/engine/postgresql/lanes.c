@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "agent/engine/postgresql/classify.h"
+#include "agent/engine/postgresql/job.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/perform.h"
 #include "agent/engine/postgresql/replica.h"
@@ -32,18 +33,6 @@ enum {
     CHECK_SHOWN_MS = 5000
 };
 
-/* An operation with all that it points to. */
-struct job {
-    struct job *next;
-    struct agent_op op;
-    struct zdm_directive directive; /* only the fields that ACCEPT needs */
-    struct zdm_envelope envelope;
-    char *cursor, *bound, *failed_text;
-    struct agent_spend *spend;
-    struct agent_result *result; /* made first, so that an answer never fails for want of memory; goes to the sink */
-    bool cancelled;
-};
-
 struct engine;
 
 struct lane {
@@ -52,7 +41,7 @@ struct lane {
     bool started;
     pthread_t thread;
     pthread_cond_t ready;
-    struct job *first, *last, *running;
+    struct pgsql_job *first, *last, *running;
     unsigned waiting;
     int wake_fd;
     atomic_bool give_up;
@@ -75,69 +64,6 @@ struct engine {
     char identity[64]; /* seen by the last of them */
     struct lane lanes[LANES_MAX];
 };
-
-static void job_free(struct job *job)
-{
-    if (job == NULL) {
-        return;
-    }
-    zdm_plan_unref(job->op.plan);
-    zdm_envelope_fini(&job->envelope);
-    free(job->cursor);
-    free(job->bound);
-    free(job->failed_text);
-    free(job->spend);
-    free(job);
-}
-
-static bool copy_text(const char **in_op, char **own)
-{
-    if (*in_op == NULL) {
-        return true;
-    }
-    *own = zdm_strdup(*in_op);
-    *in_op = *own;
-    return *own != NULL;
-}
-
-static struct job *job_new(const struct agent_op *op)
-{
-    struct job *job = calloc(1, sizeof *job);
-    if (job == NULL) {
-        return NULL;
-    }
-    job->op = *op;
-    job->op.plan = op->plan == NULL ? NULL : zdm_plan_ref(op->plan);
-    bool ok = copy_text(&job->op.cursor, &job->cursor) && copy_text(&job->op.bound, &job->bound) &&
-              copy_text(&job->op.failed_text, &job->failed_text);
-    if (ok && op->envelope != NULL) {
-        ok = zdm_envelope_copy(&job->envelope, op->envelope);
-        job->op.envelope = &job->envelope;
-    }
-    if (ok && op->directive != NULL) {
-        job->directive.fence = op->directive->fence;
-        job->directive.plan_hash = op->directive->plan_hash;
-        job->directive.mode = op->directive->mode;
-        job->directive.goal_phase = op->directive->goal_phase;
-        job->op.directive = &job->directive;
-    }
-    if (ok && op->n_spend > 0) {
-        job->spend = zdm_memdup(op->spend, op->n_spend * sizeof *op->spend);
-        job->op.spend = job->spend;
-        ok = job->spend != NULL;
-    }
-    job->result = ok ? calloc(1, sizeof *job->result) : NULL;
-    if (job->result == NULL) {
-        job_free(job);
-        return NULL;
-    }
-    job->result->op = op->id;
-    job->result->lane = op->lane;
-    job->result->kind = op->kind;
-    job->result->run = op->run;
-    job->result->engine = ZDM_ENGINE_POSTGRESQL;
-    return job;
-}
 
 /* The session that the operation needs: CONNECT opens anew, others only to the server that CONNECT saw. */
 static enum zdm_code have_session(struct lane *lane, const struct agent_op *op, struct zdm_error *err)
@@ -285,7 +211,7 @@ static void carry_out(struct lane *lane, const struct agent_op *op, struct agent
     result->elapsed_ms = (uint32_t)(pgsql_now_ms() - begun_ms);
 }
 
-static struct job *take(struct lane *lane)
+static struct pgsql_job *take(struct lane *lane)
 {
     struct engine *engine = lane->engine;
     uint64_t drained;
@@ -293,7 +219,7 @@ static struct job *take(struct lane *lane)
     while (lane->first == NULL && !engine->closing) {
         pthread_cond_wait(&lane->ready, &engine->lock);
     }
-    struct job *job = lane->first;
+    struct pgsql_job *job = lane->first;
     if (job != NULL) {
         lane->first = job->next;
         lane->last = lane->first == NULL ? NULL : lane->last;
@@ -308,19 +234,19 @@ static struct job *take(struct lane *lane)
     return job;
 }
 
-static void deliver(struct lane *lane, struct job *job, struct agent_result *result)
+static void deliver(struct lane *lane, struct pgsql_job *job, struct agent_result *result)
 {
     pthread_mutex_lock(&lane->engine->lock);
     lane->running = NULL;
     pthread_mutex_unlock(&lane->engine->lock);
-    job_free(job);
+    pgsql_job_free(job);
     lane->engine->sink.op_done(lane->engine->sink.ctx, result);
 }
 
 static void *lane_main(void *arg)
 {
     struct lane *lane = arg;
-    for (struct job *job = take(lane); job != NULL; job = take(lane)) {
+    for (struct pgsql_job *job = take(lane); job != NULL; job = take(lane)) {
         struct agent_result *result = job->result;
         if (job->cancelled) {
             zdm_error_set(&result->error, ZDM_CANCELLED, "cancelled");
@@ -360,7 +286,7 @@ static enum zdm_code begin_lane(struct lane *lane, struct zdm_error *err)
     return ZDM_OK;
 }
 
-static enum zdm_code enqueue(struct lane *lane, struct job *job, struct zdm_error *err)
+static enum zdm_code enqueue(struct lane *lane, struct pgsql_job *job, struct zdm_error *err)
 {
     enum zdm_code code = ZDM_OK;
     pthread_mutex_lock(&lane->engine->lock);
@@ -387,14 +313,14 @@ static enum zdm_code start(void *self, const struct agent_op *op, struct zdm_err
     if (op->lane >= LANES_MAX) {
         return zdm_error_set(err, ZDM_LIMIT, "there is no lane %u", op->lane);
     }
-    struct job *job = job_new(op);
+    struct pgsql_job *job = pgsql_job_new(op);
     if (job == NULL) {
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }
     enum zdm_code code = enqueue(&engine->lanes[op->lane], job, err);
     if (code != ZDM_OK) {
         free(job->result);
-        job_free(job);
+        pgsql_job_free(job);
     }
     return code;
 }
@@ -418,7 +344,7 @@ static void cancel(void *self, uint64_t op)
         if (lane->running != NULL && lane->running->op.id == op) {
             give_up(lane);
         }
-        for (struct job *job = lane->first; job != NULL; job = job->next) {
+        for (struct pgsql_job *job = lane->first; job != NULL; job = job->next) {
             job->cancelled = job->cancelled || job->op.id == op;
         }
     }
