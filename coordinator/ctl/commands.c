@@ -137,8 +137,7 @@ static const struct ctl_command commands[] = {
      "RULE is what stands in brackets behind a finding of plan or check. Without it: all rules, a line each.\n\n"
      "Example: zdmctl explain alter-type",
      0, 0, 1, ctl_run_explain},
-    {"check", "RUNBOOK [--json]", "ask every shard what the plan would meet there", check_help, CTL_BIT(JSON), 1, 1,
-     ctl_run_check},
+    {"check", "RUNBOOK", "ask every shard what the plan would meet there", check_help, 0, 1, 1, ctl_run_check},
     {"submit", "RUNBOOK [--amend]", "sign the plan and register it with the coordinator", submit_help,
      CTL_BIT(AMEND) | CTL_BIT(REASON), 1, 1, ctl_run_submit},
     {"advance", "[MIGRATION] (--all-shards | --shard NAME | -l SELECTOR) [--to PHASE]", "move shards to the next phase",

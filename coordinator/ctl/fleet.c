@@ -52,7 +52,11 @@ static enum zdm_code find_active(const json_t *migrations, struct ctl_target *ou
     }
     if (n == 0) {
         zdm_error_set(err, ZDM_NOT_FOUND, "no migration is active");
-        code = zdm_error_hint(err, "Submit one first: zdmctl submit RUNBOOK.");
+        code =
+            json_array_size(migrations) == 0
+                ? zdm_error_hint(err, "Submit one first: zdmctl submit RUNBOOK.")
+                : zdm_error_hint(err, "All have ended. Submit one, or name the one that is meant; zdmctl history says "
+                                      "which there were.");
     } else if (n > 1) {
         zdm_error_set(err, ZDM_INVALID, "%zu migrations are active: %.400s", n, zdm_buffer_text(&names));
         code = zdm_error_hint(err, "Write which one is meant, right behind the command.");

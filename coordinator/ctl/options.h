@@ -88,7 +88,7 @@ enum ctl_option_id {
 /* Taken by every command, and allowed in front of it. */
 #define CTL_GLOBAL                                                                                                     \
     (CTL_BIT(COORDINATOR) | CTL_BIT(KEY) | CTL_BIT(TRUST) | CTL_BIT(CONFIG) | CTL_BIT(OUTPUT) | CTL_BIT(COLOR) |       \
-     CTL_BIT(YES) | CTL_BIT(HELP))
+     CTL_BIT(JSON) | CTL_BIT(YES) | CTL_BIT(HELP))
 /* The three ways to choose shards. */
 #define CTL_SHARDS (CTL_BIT(ALL_SHARDS) | CTL_BIT(SHARD) | CTL_BIT(SELECTOR))
 
