@@ -199,14 +199,87 @@ bool zdm_sql_is_query(const char *sql)
     return find_word(&s) && (is_word(&s, "select") || is_word(&s, "with")) && zdm_sql_is_closed(sql, true);
 }
 
-bool zdm_sql_has_word(const char *sql, const char *word)
+/* Is the token one of the words? */
+static const char *word_among(const struct scan *s, const char *words)
+{
+    for (const char *w = words; *w != '\0'; w += strcspn(w, " "), w += *w == ' ') {
+        size_t n = strcspn(w, " ");
+        bool same = s->at - s->start == n;
+        for (size_t i = 0; same && i < n; i++)
+            same = lower(s->sql[s->start + i]) == w[i];
+        if (same)
+            return w;
+    }
+    return NULL;
+}
+
+const char *zdm_sql_find_word(const char *sql, const char *words, bool anywhere)
 {
     struct scan s = {.sql = sql, .n = strlen(sql)};
     enum token token;
-    while ((token = next_token(&s)) != TOKEN_END && token != TOKEN_BROKEN)
-        if (token == TOKEN_WORD && s.depth == 0 && is_word(&s, word))
+    while ((token = next_token(&s)) != TOKEN_END && token != TOKEN_BROKEN) {
+        const char *found = token == TOKEN_WORD && (anywhere || s.depth == 0) ? word_among(&s, words) : NULL;
+        if (found != NULL)
+            return found;
+    }
+    return NULL;
+}
+
+bool zdm_sql_lists(const char *sql, const char *word)
+{
+    struct scan s = {.sql = sql, .n = strlen(sql)};
+    enum token token;
+    bool begins = false;
+    while ((token = next_token(&s)) != TOKEN_END && token != TOKEN_BROKEN) {
+        if (token == TOKEN_BLANK || token == TOKEN_COMMENT)
+            continue;
+        if (begins && token == TOKEN_WORD && is_word(&s, word))
             return true;
+        begins = token == TOKEN_SIGN && s.depth == 1 && (sql[s.start] == ',' || sql[s.start] == '(');
+        if (token == TOKEN_SIGN && sql[s.start] == ')' && s.depth == 0)
+            return false;
+    }
     return false;
+}
+
+/* The next token is that name, in quotes or as it is. */
+static bool take_name(struct scan *s, const char *name)
+{
+    enum token token;
+    do
+        token = next_token(s);
+    while (token == TOKEN_BLANK);
+    const char *text = s->sql + s->start;
+    size_t n = s->at - s->start, k = strlen(name);
+    if (token == TOKEN_WORD)
+        return n == k && memcmp(text, name, n) == 0;
+    if (token != TOKEN_TEXT || text[0] != '"')
+        return false;
+    size_t at = 0;
+    for (size_t i = 1; i + 1 < n; i++, at++) {
+        i += text[i] == '"';
+        if (at >= k || text[i] != name[at])
+            return false;
+    }
+    return at == k;
+}
+
+static bool take_words(struct scan *s, const char *words)
+{
+    for (const char *w = words; *w != '\0'; w += strcspn(w, " "), w += *w == ' ') {
+        if (!find_word(s) || word_among(s, w) != w)
+            return false;
+    }
+    return true;
+}
+
+bool zdm_sql_is_index_on(const char *sql, const char *name, const struct zdm_table *table)
+{
+    struct scan s = {.sql = sql, .n = strlen(sql)};
+    bool unique = strncmp(sql, "CREATE UNIQUE ", strlen("CREATE UNIQUE ")) == 0;
+    return take_words(&s, unique ? "create unique index concurrently" : "create index concurrently") &&
+           take_name(&s, name) && take_words(&s, "on") && take_name(&s, table->schema) &&
+           next_token(&s) == TOKEN_SIGN && sql[s.start] == '.' && take_name(&s, table->name);
 }
 
 /* ---- Statements of a person's own ---- */

@@ -24,8 +24,15 @@ bool zdm_sql_is_closed(const char *sql, bool list);
 /* Is it one closed query: SELECT or WITH? */
 bool zdm_sql_is_query(const char *sql);
 
-/* Does the word (in lower case) stand outside of parentheses and quotes? */
-bool zdm_sql_has_word(const char *sql, const char *word);
+/* The first of the words (in lower case, a blank between them) that stands outside of parentheses and quotes, or with
+ * `anywhere` inside of parentheses, too; NULL. Borrowed from the words. */
+const char *zdm_sql_find_word(const char *sql, const char *words, bool anywhere);
+
+/* Does an entry of the first list in parentheses begin with the word? */
+bool zdm_sql_lists(const char *sql, const char *word);
+
+/* Is it CREATE [UNIQUE] INDEX CONCURRENTLY of that name, on that table? */
+bool zdm_sql_is_index_on(const char *sql, const char *name, const struct zdm_table *table);
 
 /* How many statements of a person's own are these? NULL, or what is wrong with them: not whole, or one that ends the
  * agent's transaction or outlives it in the session. */

@@ -20,14 +20,17 @@ static const struct row {
     enum zdm_action action;
     enum zdm_inverse_kind inverse;
     const char *form, *inverse_form; /* form.h; NULL: no SQL, or SQL that is judged by itself */
-    const char *never;               /* a word that must not stand in it */
+    const char *never;               /* words that must not stand in it */
 } rows[] = {
 #define DROP_CONSTRAINT "ALTER TABLE %t DROP CONSTRAINT IF EXISTS %o"
 #define COLUMN          "ALTER TABLE %t ALTER COLUMN %c "
 #define DROP_INDEX      "DROP INDEX CONCURRENTLY IF EXISTS %s.%o"
-    {ZDM_ACTION_ADD_COLUMN, ZDM_INVERSE_HIDE, "ALTER TABLE %t ADD COLUMN %c %*", NULL, NULL},
+/* What the compiler makes steps of their own of, or refuses: it writes or reads the whole table. */
+#define OF_COLUMN                                                                                                      \
+    "check constraint generated primary references unique serial serial2 serial4 serial8 bigserial smallserial"
+    {ZDM_ACTION_ADD_COLUMN, ZDM_INVERSE_HIDE, "ALTER TABLE %t ADD COLUMN %c %*", NULL, OF_COLUMN},
     {ZDM_ACTION_ADD_COLUMN, ZDM_INVERSE_HIDE, "ALTER TABLE %t ADD COLUMN %c %*, ALTER COLUMN %c SET DEFAULT %*", NULL,
-     NULL},
+     OF_COLUMN},
     {ZDM_ACTION_ADD_CHECK, ZDM_INVERSE_SQL, "ALTER TABLE %t ADD CONSTRAINT %o CHECK (%*) NOT VALID", DROP_CONSTRAINT,
      NULL},
     {ZDM_ACTION_SET_NOT_NULL, ZDM_INVERSE_SQL, COLUMN "SET NOT NULL", COLUMN "DROP NOT NULL", NULL},
@@ -47,8 +50,8 @@ static const struct row {
     {ZDM_ACTION_PURGE_IMAGES, ZDM_INVERSE_IMPOSSIBLE, NULL, NULL, NULL},
     {ZDM_ACTION_GATE_FLAG, ZDM_INVERSE_NONE, NULL, NULL, NULL},
 
-    {ZDM_ACTION_ADD_FOREIGN_KEY, ZDM_INVERSE_SQL, "ALTER TABLE %t ADD CONSTRAINT %o FOREIGN KEY %* NOT VALID",
-     DROP_CONSTRAINT, NULL},
+    {ZDM_ACTION_ADD_FOREIGN_KEY, ZDM_INVERSE_SQL,
+     "ALTER TABLE %t ADD CONSTRAINT %o FOREIGN KEY (%,) REFERENCES %p%? NOT VALID", DROP_CONSTRAINT, NULL},
     {ZDM_ACTION_ADD_UNIQUE, ZDM_INVERSE_SQL, "ALTER TABLE %t ADD CONSTRAINT %o UNIQUE USING INDEX %o%?",
      DROP_CONSTRAINT, NULL},
     {ZDM_ACTION_ADD_PRIMARY_KEY, ZDM_INVERSE_SQL, "ALTER TABLE %t ADD CONSTRAINT %o PRIMARY KEY USING INDEX %o%?",
@@ -69,7 +72,7 @@ static const struct row {
     {ZDM_ACTION_COMMENT, ZDM_INVERSE_FORMER, "COMMENT ON INDEX %s.%o IS %*", NULL, NULL},
     {ZDM_ACTION_WIDEN_TYPE, ZDM_INVERSE_NONE, COLUMN "TYPE %*", NULL, "using"},
 
-    {ZDM_ACTION_CREATE_TABLE, ZDM_INVERSE_HIDE, "CREATE TABLE %t (%,)%?", NULL, "as"},
+    {ZDM_ACTION_CREATE_TABLE, ZDM_INVERSE_HIDE, "CREATE TABLE %t (%,)%?", NULL, "as inherits of"},
     {ZDM_ACTION_CREATE_TYPE, ZDM_INVERSE_HIDE, "CREATE TYPE %s.%o AS ENUM (%,)", NULL, NULL},
     {ZDM_ACTION_ADD_VALUE, ZDM_INVERSE_NONE, "ALTER TYPE %s.%o ADD VALUE IF NOT EXISTS %l%?", NULL, NULL},
     {ZDM_ACTION_HIDE_TABLE, ZDM_INVERSE_UNHIDE, NULL, NULL, NULL},
@@ -94,12 +97,13 @@ static const struct row {
 #undef DROP_CONSTRAINT
 #undef COLUMN
 #undef DROP_INDEX
+#undef OF_COLUMN
 };
 
 static bool row_fits(const struct row *row, const struct zdm_step *step)
 {
     return row->form == NULL || (zdm_form_fits(row->form, step, step->sql) &&
-                                 (row->never == NULL || !zdm_sql_has_word(step->sql, row->never)));
+                                 (row->never == NULL || zdm_sql_find_word(step->sql, row->never, false) == NULL));
 }
 
 static const char *form_fault(const struct zdm_step *step)
@@ -148,6 +152,24 @@ static const char *as_is_fault(const struct zdm_step *step)
     return fault == NULL && !zdm_sql_is_query(step->proof_sql) ? "has a proof that is not one query" : fault;
 }
 
+/* The agent's own record of what was done, and the server's catalogue, are nobody's to change by a plan. */
+static bool is_of_system(const struct zdm_table *table)
+{
+    static const char *const schemas[] = {"zdm", "pg_catalog", "information_schema", "pg_toast"};
+    for (size_t i = 0; table->schema != NULL && i < sizeof schemas / sizeof *schemas; i++)
+        if (strcmp(table->schema, schemas[i]) == 0)
+            return true;
+    return false;
+}
+
+static const char *table_fault(const struct zdm_step *step)
+{
+    bool system = is_of_system(&step->table);
+    for (size_t i = 0; i < step->n_others; i++)
+        system = system || is_of_system(&step->others[i]);
+    return system && step->action != ZDM_ACTION_AS_IS ? "is about a table of the system" : NULL;
+}
+
 /* SQL that has no form. */
 static const char *text_fault(const struct zdm_step *step)
 {
@@ -155,6 +177,10 @@ static const char *text_fault(const struct zdm_step *step)
         return "has SQL that is not one query";
     if (step->action == ZDM_ACTION_COMMENT)
         return comment_fault(step);
+    if (step->action == ZDM_ACTION_CREATE_TABLE && zdm_sql_lists(step->sql, "like"))
+        return "has SQL that does something else: LIKE copies what nobody was shown";
+    if (step->action == ZDM_ACTION_CREATE_INDEX && !zdm_sql_is_index_on(step->sql, step->object, &step->table))
+        return "has SQL that does something else: it builds another index, or on another table, than it names";
     if (step->action == ZDM_ACTION_SET_STORAGE)
         return storage_fault(step);
     if (step->action == ZDM_ACTION_AS_IS)
@@ -182,6 +208,20 @@ static const char *assignment_fault(const struct zdm_plan *plan, const struct zd
     return NULL;
 }
 
+static bool is_query(const char *sql)
+{
+    return sql != NULL && zdm_sql_find_word(sql, "select table values", true) != NULL;
+}
+
+/* In the application's own statements, with the rights of whoever writes. */
+static bool reads_elsewhere(const struct zdm_derivation *d)
+{
+    bool reads = is_query(d->filter_new) || is_query(d->filter_old);
+    for (size_t i = 0; i < d->n_assignments; i++)
+        reads = reads || is_query(d->assignments[i].expr_new);
+    return reads;
+}
+
 static const char *derivation_fault(const struct zdm_plan *plan, const struct zdm_step *step)
 {
     const struct zdm_derivation *d = step->derivation;
@@ -195,6 +235,8 @@ static const char *derivation_fault(const struct zdm_plan *plan, const struct zd
     if (!zdm_sql_is_closed(d->guard, false) || !zdm_sql_is_closed(d->filter, false) ||
         !zdm_sql_is_closed(d->filter_new, false) || !zdm_sql_is_closed(d->filter_old, false))
         return "has a condition that is not one expression";
+    if (step->action == ZDM_ACTION_SYNC_INSTALL && reads_elsewhere(d))
+        return "has a trigger that reads other tables, which no trigger follows";
     if (step->action == ZDM_ACTION_BACKFILL && !added && step->inverse == ZDM_INVERSE_NONE)
         return "writes over a column that was there before, and says that nothing is lost";
     if (step->action == ZDM_ACTION_SYNC_INSTALL && !added && step->exact_inverse)
@@ -282,7 +324,9 @@ enum zdm_code zdm_plan_check_honest(const struct zdm_plan *plan, struct zdm_erro
         const struct zdm_step *step = zdm_plan_step(plan, o);
         if (step->engine == ZDM_ENGINE_MYSQL)
             continue; /* no engine of this release runs it */
-        const char *fault = form_fault(step);
+        const char *fault = table_fault(step);
+        if (fault == NULL)
+            fault = form_fault(step);
         if (fault == NULL)
             fault = text_fault(step);
         if (fault == NULL && step->derivation != NULL)

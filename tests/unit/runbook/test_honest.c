@@ -162,6 +162,121 @@ static void backfill_of_what_was_there_before_keeps_it_or_says_that_it_is_lost(v
     }
 }
 
+/* ---- What the compiler refuses, in a plan made by hand ---- */
+
+/* A runbook of one statement, the same step with something in it that the compiler refuses, and that statement. */
+static const struct {
+    const char *good, *sql, *bad, *rule;
+    enum zdm_action action;
+} refusals[] = {
+#define NEW_TABLE "CREATE TABLE \"public\".\"n\" "
+#define A         "CREATE TABLE n (a int PRIMARY KEY)"
+    {A, NEW_TABLE "(a int PRIMARY KEY) INHERITS (b)", "CREATE TABLE n (a int PRIMARY KEY) INHERITS (b)", "create-table",
+     ZDM_ACTION_CREATE_TABLE},
+    {A, NEW_TABLE "(a) AS SELECT 1", "CREATE TABLE n (a) AS SELECT 1", "create-table", ZDM_ACTION_CREATE_TABLE},
+    {A, NEW_TABLE "PARTITION OF b FOR VALUES IN (1)", "CREATE TABLE n PARTITION OF b FOR VALUES IN (1)", "create-table",
+     ZDM_ACTION_CREATE_TABLE},
+    {A, NEW_TABLE "(LIKE b INCLUDING ALL)", "CREATE TABLE n (LIKE b INCLUDING ALL)", "create-table-like",
+     ZDM_ACTION_CREATE_TABLE},
+    {A, NEW_TABLE "(a int, LIKE b)", "CREATE TABLE n (a int, LIKE b)", "create-table-like", ZDM_ACTION_CREATE_TABLE},
+    {A, "CREATE TEMPORARY TABLE \"public\".\"n\" (a int)", "CREATE TEMPORARY TABLE n (a int)", "create-table",
+     ZDM_ACTION_CREATE_TABLE},
+    {A, "CREATE UNLOGGED TABLE \"public\".\"n\" (a int)", "CREATE UNLOGGED TABLE n (a int)", "create-table",
+     ZDM_ACTION_CREATE_TABLE},
+#define C "ALTER TABLE t ADD COLUMN c int"
+#define U "ALTER TABLE \"public\".\"t\" ADD COLUMN \"c\" "
+    {C, U "serial", "ALTER TABLE t ADD COLUMN c serial", "add-column-serial", ZDM_ACTION_ADD_COLUMN},
+    {C, U "int GENERATED ALWAYS AS IDENTITY", "ALTER TABLE t ADD COLUMN c int GENERATED ALWAYS AS IDENTITY",
+     "add-column-identity", ZDM_ACTION_ADD_COLUMN},
+    {C, U "int GENERATED ALWAYS AS (a + 1) STORED", "ALTER TABLE t ADD COLUMN c int GENERATED ALWAYS AS (a + 1) STORED",
+     "add-column-generated", ZDM_ACTION_ADD_COLUMN},
+    {C, U "int PRIMARY KEY", "ALTER TABLE t ADD COLUMN c int PRIMARY KEY", "add-column-primary-key",
+     ZDM_ACTION_ADD_COLUMN},
+    {C, U "int UNIQUE", NULL, NULL, ZDM_ACTION_ADD_COLUMN}, /* a step of its own in what the compiler writes */
+    {C, U "int CHECK (c > 0)", NULL, NULL, ZDM_ACTION_ADD_COLUMN},
+    {C, U "int REFERENCES b", NULL, NULL, ZDM_ACTION_ADD_COLUMN},
+    {C, U "int CONSTRAINT x NOT NULL", NULL, NULL, ZDM_ACTION_ADD_COLUMN},
+    {"ALTER TABLE t ALTER c TYPE text", "ALTER TABLE \"public\".\"t\" ALTER COLUMN \"c\" TYPE text USING d",
+     "ALTER TABLE t ALTER c TYPE text USING d", "alter-type", ZDM_ACTION_WIDEN_TYPE},
+#define K "ALTER TABLE t ADD CONSTRAINT k FOREIGN KEY (a) REFERENCES b (id)"
+#define F "ALTER TABLE \"public\".\"t\" ADD CONSTRAINT \"k\" FOREIGN KEY "
+    {K, F "(\"a\") REFERENCES \"public\".\"other\" (\"id\") NOT VALID", NULL, NULL, ZDM_ACTION_ADD_FOREIGN_KEY},
+    {K, F "(\"a\") REFERENCES \"public\".\"b\" (\"id\"), ADD CHECK (true) NOT VALID", NULL, NULL,
+     ZDM_ACTION_ADD_FOREIGN_KEY},
+    {"ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NOT VALID",
+     "ALTER TABLE \"public\".\"t\" ADD CONSTRAINT \"k\" CHECK (a > 0) NO INHERIT NOT VALID",
+     "ALTER TABLE t ADD CONSTRAINT k CHECK (a > 0) NO INHERIT", "check-no-inherit", ZDM_ACTION_ADD_CHECK},
+#define I "CREATE INDEX i ON t (a)"
+    {I, "CREATE INDEX CONCURRENTLY i ON public.other USING btree (a)", NULL, NULL, ZDM_ACTION_CREATE_INDEX},
+    {I, "CREATE INDEX CONCURRENTLY i ON other.t USING btree (a)", NULL, NULL, ZDM_ACTION_CREATE_INDEX},
+    {I, "CREATE INDEX CONCURRENTLY j ON public.t USING btree (a)", NULL, NULL, ZDM_ACTION_CREATE_INDEX},
+    {I, "CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON public.t USING btree (a)", NULL, NULL, ZDM_ACTION_CREATE_INDEX},
+    {I, "CREATE INDEX CONCURRENTLY i ON ONLY public.t USING btree (a)", "CREATE INDEX i ON ONLY t (a)", "only",
+     ZDM_ACTION_CREATE_INDEX},
+#undef NEW_TABLE
+#undef A
+#undef C
+#undef U
+#undef K
+#undef F
+#undef I
+};
+
+static struct compiled compile_one(const char *sql)
+{
+    char text[1024];
+    snprintf(text, sizeof text, "---\nid: one\n---\n## Expand\n```sql\n%s;\n```\n", sql);
+    return compile_text("one.md", text, strlen(text));
+}
+
+static void what_the_compiler_refuses_no_plan_made_by_hand_holds(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+        struct compiled c = compile_one(refusals[i].good);
+        struct zdm_error err = ZDM_ERROR_INIT;
+        assert_non_null(c.plan);
+        assert_int_equal(zdm_plan_check_honest(c.plan, &err), ZDM_OK);
+        struct zdm_step *step = last_of(c.plan, refusals[i].action);
+        set(&step->sql, refusals[i].sql);
+        assert_lie(c.plan, refusals[i].sql, "does something else");
+        compiled_fini(&c);
+        if (refusals[i].bad == NULL)
+            continue;
+        c = compile_one(refusals[i].bad);
+        assert_null(c.plan);
+        if (find_rule(&c, refusals[i].rule) == NULL)
+            fail_msg("\"%s\" is not refused by %s", refusals[i].bad, refusals[i].rule);
+        compiled_fini(&c);
+    }
+}
+
+static void no_plan_is_about_the_agents_own_tables(void **state)
+{
+    (void)state;
+    static const char *const schemas[] = {"zdm", "pg_catalog", "information_schema"};
+    for (size_t i = 0; i < sizeof schemas / sizeof *schemas; i++) {
+        struct compiled c = compile_good("honest.md", runbook);
+        struct zdm_step *step = (struct zdm_step *)(uintptr_t)find_action(&c, ZDM_ACTION_BACKFILL);
+        set(&step->table.schema, schemas[i]);
+        assert_lie(c.plan, schemas[i], "table of the system");
+        compiled_fini(&c);
+    }
+}
+
+static void no_trigger_reads_other_tables(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good("honest.md", runbook);
+    struct zdm_step *step = last_of(c.plan, ZDM_ACTION_SYNC_INSTALL);
+    set(&step->derivation->assignments[0].expr_new, "coalesce((SELECT secret FROM vault), NEW.\"name\")");
+    assert_lie(c.plan, "a trigger", "reads other tables");
+    set(&step->derivation->assignments[0].expr_new, "NEW.\"select\" || ' select '");
+    struct zdm_error err = ZDM_ERROR_INIT;
+    assert_int_equal(zdm_plan_check_honest(c.plan, &err), ZDM_OK);
+    compiled_fini(&c);
+}
+
 static void column_is_hidden_in_a_contract_phase_alone(void **state)
 {
     (void)state;
@@ -177,6 +292,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plan_of_the_compiler_is_honest_and_with_one_lie_it_is_not),
         cmocka_unit_test(backfill_of_what_was_there_before_keeps_it_or_says_that_it_is_lost),
+        cmocka_unit_test(what_the_compiler_refuses_no_plan_made_by_hand_holds),
+        cmocka_unit_test(no_plan_is_about_the_agents_own_tables),
+        cmocka_unit_test(no_trigger_reads_other_tables),
         cmocka_unit_test(column_is_hidden_in_a_contract_phase_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
