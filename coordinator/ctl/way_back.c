@@ -54,8 +54,41 @@ static enum zdm_code refuse_barrier(const struct ctl_way *way, const char *shard
                           id, chosen, way->crossed, id, chosen, way->to_phase);
 }
 
+/* Of the phases that are proven every step is done: there it is certain. */
+static bool would_repeat(const struct ctl_way *way, const struct ctl_place *place, struct zdm_undo_repeat *out)
+{
+    return zdm_plan_undo_repeats(way->plan, way->to_phase, zdm_plan_first_after(way->plan, place->at) - 1, out);
+}
+
+static enum zdm_code refuse_repeat(const struct ctl_way *way, const char *shard, const struct zdm_undo_repeat *repeat,
+                                   struct zdm_error *err)
+{
+    char chosen[SENTENCE], text[SENTENCE];
+    chosen_text(chosen, sizeof chosen, way->places);
+    zdm_undo_repeat_text(text, sizeof text, repeat);
+    zdm_error_set(err, ZDM_REFUSED, "%s", text);
+    zdm_error_detail(err,
+                     "So it is on shard %s: a column that an earlier phase added was filled since, goes back with "
+                     "what filled it, and is added anew; what lies between would be worked again.",
+                     shard);
+    return zdm_error_hint(err, "An operator says \"zdmctl rollback %s %s --to %u\".", way->plan->id, chosen,
+                          repeat->below);
+}
+
+/* Inside a phase only its agent knows what it has begun, and may say no. */
+static void find_doubt(struct ctl_way *way)
+{
+    for (size_t i = 0; i < way->places->n && way->in_doubt == NULL; i++) {
+        const struct ctl_place *place = &way->places->items[i];
+        if (!place->excluded && place->entered > way->to_phase &&
+            zdm_plan_undo_repeats(way->plan, way->to_phase, place->next_step, &way->repeat))
+            way->in_doubt = place->shard;
+    }
+}
+
 static enum zdm_code check_places(const struct ctl_way *way, struct zdm_error *err)
 {
+    struct zdm_undo_repeat repeat;
     bool any = false;
     for (size_t i = 0; i < way->places->n; i++) {
         const struct ctl_place *place = &way->places->items[i];
@@ -70,6 +103,8 @@ static enum zdm_code check_places(const struct ctl_way *way, struct zdm_error *e
                           place->shard, purged->id);
             return zdm_error_hint(err, "What is purged is gone. Restore it from a backup, or write a new migration.");
         }
+        if (place->entered > way->to_phase && would_repeat(way, place, &repeat))
+            return refuse_repeat(way, place->shard, &repeat, err);
     }
     if (any)
         return ZDM_OK;
@@ -96,6 +131,7 @@ enum zdm_code ctl_way_find(const struct zdm_plan *plan, const struct ctl_places 
         if (!places->items[i].excluded)
             way.loses = zdm_plan_undo_loses(plan, way.to_phase, places->items[i].entered, places->items[i].switched,
                                             &way.loses_step);
+    find_doubt(&way);
     *out = way;
     return ZDM_OK;
 }

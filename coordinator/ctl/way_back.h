@@ -19,6 +19,8 @@ struct ctl_way {
     uint32_t crossed; /* the lowest switch phase that it goes below, 0 for none: its flag must be off */
     bool loses;       /* something that new code wrote would be gone: approvals are asked for */
     const struct zdm_step *loses_step;
+    const char *in_doubt; /* a shard whose agent may say no, because of `repeat`; NULL: none */
+    struct zdm_undo_repeat repeat;
     uint32_t entered;     /* of the shard that is farthest */
     size_t others_beyond; /* shards that were not chosen and have gone beyond the switch phase `crossed` */
     const char *chosen;   /* how the shards were chosen, for the command of the next leg: "--all-shards"; borrowed */

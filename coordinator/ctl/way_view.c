@@ -131,6 +131,16 @@ static void put_loss(struct page *p, uint32_t needed)
     line(p, CTL_BAD, 0, text);
 }
 
+/* What shards inside a phase would be refused by their agents. */
+static void put_doubt(struct page *p)
+{
+    char text[2 * SENTENCE], repeat[SENTENCE];
+    zdm_undo_repeat_text(repeat, sizeof repeat, &p->way->repeat);
+    snprintf(text, sizeof text, "in doubt: the agent of %s refuses where it has begun to fill a column: %s",
+             p->way->in_doubt, repeat);
+    line(p, CTL_WARN, 0, text);
+}
+
 /* One line about a step that does not come back exactly, or of which something stays; false: all of it is undone. */
 static bool put_rest(struct page *p, const struct zdm_step *step, uint32_t floor)
 {
@@ -161,6 +171,8 @@ static void put_rests(struct page *p, uint32_t needed)
     }
     if (way->loses)
         put_loss(p, needed);
+    if (way->in_doubt != NULL)
+        put_doubt(p);
     line(p, CTL_PLAIN, 0, any ? "all else comes back exactly" : "everything comes back exactly; no data is dropped");
 }
 

@@ -1,6 +1,7 @@
 /*
  * mind.c - see mind.h. What people decide on is what they see: the coordinator's state.
  */
+#include "common/plan/undo.h"
 #include "coordinator/core/core.h"
 #include "tests/sim/mind_private.h"
 
@@ -55,12 +56,27 @@ static bool goes_back(const struct coord_shard *s)
            (s->status == COORD_HELD && s->resume_to == COORD_UNDOING);
 }
 
+/* It came back below a switch that it had entered, and not all the way: sometimes it goes further. */
+static bool goes_further(struct cluster *cluster, unsigned plan, const struct coord_migration *m,
+                         const struct coord_shard *s)
+{
+    bool left = s->status == COORD_HELD && s->resume_to == COORD_READY && s->switched > 0 &&
+                zdm_plan_switch_between(m->plan, 0, s->entered) == 0;
+    if (!left || !world_chance(&cluster->world, 40))
+        return false;
+    if (!mind_signs_loss(cluster, plan, m, 0))
+        mind_roll_back(cluster, plan, m, s->name, 0);
+    return true;
+}
+
 /* Whoever is held, failed, unsure or out of it is brought back; true when something was asked. */
 static bool mend(struct cluster *cluster, unsigned plan, const struct coord_migration *m)
 {
     for (size_t i = 0; i < m->n_shards; i++) {
         const struct coord_shard *s = &m->shards[i];
         bool held = s->status == COORD_HELD;
+        if (goes_further(cluster, plan, m, s))
+            return true;
         if (s->status == COORD_EXCLUDED)
             mind_do(cluster, plan, ZDM_VERB_INCLUDE, s->name);
         else if (goes_back(s) && s->status != COORD_UNDOING && world_chance(&cluster->world, 30))
@@ -177,7 +193,7 @@ static bool go_back(struct cluster *cluster, unsigned plan, const struct coord_m
     if (under_way)
         return false;
     cluster->plans[plan].tries++;
-    uint32_t to = mind_leg(m, NULL), flag = mind_switch(m);
+    uint32_t to = mind_leg(m, NULL), flag = mind_switch(m, NULL);
     if (to == 0 && flag > 1 && world_chance(&cluster->world, 50))
         to = flag - 1; /* and only then all the way */
     if (!mind_signs_loss(cluster, plan, m, to))
@@ -251,9 +267,12 @@ static void any_approval(struct cluster *cluster, unsigned plan, const struct co
 
 static void any_rollback(struct cluster *cluster, unsigned plan, const struct coord_migration *m, const char *shard)
 {
+    uint32_t flag = mind_switch(m, shard);
     uint32_t to = world_chance(&cluster->world, 50)
                       ? mind_leg(m, shard)
                       : (uint32_t)world_between(&cluster->world, 0, (int64_t)m->plan->n_phases - 1);
+    if (flag > 1 && world_chance(&cluster->world, 40))
+        to = flag - 1;
     if (!mind_signs_loss(cluster, plan, m, to))
         mind_roll_back(cluster, plan, m, shard, to);
 }

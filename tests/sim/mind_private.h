@@ -27,8 +27,8 @@ void mind_approve(struct cluster *cluster, unsigned plan, const struct coord_mig
 void mind_withdraw(struct cluster *cluster, unsigned plan);
 /* As far back as the reverse barrier lets one command go. */
 uint32_t mind_leg(const struct coord_migration *m, const char *shard);
-/* The highest switch phase that somebody has entered, 0 for none. */
-uint32_t mind_switch(const struct coord_migration *m);
+/* The highest switch phase that the shard (NULL: any) has entered, 0 for none. */
+uint32_t mind_switch(const struct coord_migration *m, const char *shard);
 void mind_roll_back(struct cluster *cluster, unsigned plan, const struct coord_migration *m, const char *shard,
                     uint32_t to);
 /* Would it lose something? Then, mostly, people say first that they know: true when one did. */

@@ -220,9 +220,9 @@ uint32_t mind_leg(const struct coord_migration *m, const char *shard)
     return g;
 }
 
-uint32_t mind_switch(const struct coord_migration *m)
+uint32_t mind_switch(const struct coord_migration *m, const char *shard)
 {
-    return zdm_plan_switch_between(m->plan, 0, entered(m, NULL));
+    return zdm_plan_switch_between(m->plan, 0, entered(m, shard));
 }
 
 void mind_roll_back(struct cluster *cluster, unsigned plan, const struct coord_migration *m, const char *shard,

@@ -255,6 +255,7 @@ static void take_order(struct sim_db *db, struct agent_journal *journal, const s
     take_plan(db, journal, pending);
     if (pending->reach > journal->reached_phase)
         journal->reached_phase = pending->reach;
+    sim_schema_write(&truth->schema, pending->op.plan, pending->reach);
     if (pending->op.trust_version > journal->trust_version)
         journal->trust_version = pending->op.trust_version;
     truth->paused = pending->mode == ZDM_MODE_PAUSE;
@@ -264,7 +265,6 @@ static void take_order(struct sim_db *db, struct agent_journal *journal, const s
     truth->rights.going_back = false;
 }
 
-    sim_schema_write(&truth->schema, pending->op.plan, pending->reach);
 enum agent_outcome sim_journal_accept(struct sim_db *db, const struct sim_pending *pending, struct agent_result *result)
 {
     struct agent_journal *journal = sim_db_journal(db, pending->op.migration);
@@ -319,6 +319,7 @@ void sim_journal_report(struct agent_result *result, const struct agent_journal 
     result->rows_total = journal->rows_total;
     result->entered_phase = journal->entered_phase;
     result->reached_phase = journal->reached_phase;
+    result->switched_phase = journal->switched_phase;
     result->purge_now = journal->purge_now;
     result->purge_generation = journal->purge_generation;
     result->purge_generation_now = journal->purge_generation_now;
@@ -328,7 +329,6 @@ void sim_journal_report(struct agent_result *result, const struct agent_journal 
 uint32_t sim_db_high_step(const struct sim_db *db, const char *migration)
 {
     for (size_t i = 0; i < SIM_DB_JOURNALS_MAX; i++)
-    result->switched_phase = journal->switched_phase;
         if (strcmp(db->highs[i].migration, migration) == 0)
             return db->highs[i].step;
     return 0;
@@ -455,6 +455,8 @@ enum agent_outcome sim_journal_begin_undo(struct sim_db *db, struct agent_journa
         journal->entered_phase = op->to_phase;
     if (journal->reached_phase > op->to_phase)
         journal->reached_phase = op->to_phase;
+    if (journal->switched_phase < op->switched_phase)
+        journal->switched_phase = op->switched_phase;
     if (rights->entered > op->to_phase)
         rights->entered = op->to_phase;
     journal->purge_now = rights->purge_now = false;
@@ -462,10 +464,8 @@ enum agent_outcome sim_journal_begin_undo(struct sim_db *db, struct agent_journa
     journal->purge_generation_now = rights->leftovers_now = false;
     journal->undo_nonce = op->undo_nonce;
     rights->going_back = true;
-    if (journal->switched_phase < op->switched_phase)
-        journal->switched_phase = op->switched_phase;
     rights->back_to = op->to_phase;
+    rights->signed_away = db->may_lose == NULL || db->may_lose(db->ctx, db, op);
     db->half_undone += journal->cursor != NULL;
     return AGENT_OK;
 }
-    rights->signed_away = db->may_lose == NULL || db->may_lose(db->ctx, db, op);

@@ -297,6 +297,57 @@ static struct ctl_compiled compiled_of(const char *statements)
     return compiled;
 }
 
+/* A first leg ended below the switch: what new code wrote is there as it was. */
+static void second_leg_says_what_is_lost_as_the_first_does(void **state)
+{
+    static const char *const shards[1][5] = {{"a", "held", "2", "2", "undo"}};
+    const struct zdm_selection all = {.all = true};
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct scene scene = {.status = status_of(1, shards)};
+    struct ctl_way way;
+    (void)state;
+    json_object_set_new(json_array_get(json_object_get(scene.status, "shards"), 0), "switched", json_integer(2));
+    assert_int_equal(ctl_places_read(scene.status, &all, NULL, lossy.plan, &scene.places, &err), ZDM_OK);
+    assert_int_equal(ctl_way_find(lossy.plan, &scene.places, 2, 0, &way, &err), ZDM_OK);
+    assert_true(way.loses);
+    assert_int_equal(way.crossed, 0);
+    assert_int_equal(ctl_way_find(lossy.plan, &scene.places, 2, 1, &way, &err), ZDM_OK);
+    assert_true(way.loses); /* the column goes with what fills it */
+    scene.places.items[0].switched = 1;
+    assert_int_equal(ctl_way_find(lossy.plan, &scene.places, 2, 1, &way, &err), ZDM_OK);
+    assert_false(way.loses);
+    scene_fini(&scene);
+}
+
+/* A column of phase 1 is filled in phase 3: back to the end of phase 2 leads over phase 2 twice. */
+static void what_would_be_done_a_second_time_is_refused_or_in_doubt(void **state)
+{
+    static const char *const proven[1][5] = {{"a", "ready", "3", "3", "run"}}, *const inside[1][5] = {
+                                                                                   {"a", "moving", "3", "2", "run"}};
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct ctl_way way;
+    (void)state;
+    struct ctl_compiled compiled =
+        compiled_text("---\nid: twice\n---\n# T\n## Expand\n```sql\nALTER TABLE users ADD COLUMN u text;\n```\n"
+                      "## Migrate\n```sql\nDELETE FROM users WHERE old;\n```\n"
+                      "## Migrate\n```sql\nUPDATE users SET u = upper(name);\n```\n");
+    assert_non_null(compiled.plan);
+    compiled.plan->phases[1].destructive = false; /* so that it is the step which is named */
+    compiled.plan->phases[1].approvals = 0;
+    struct scene scene = scene_of(compiled.plan, 1, proven);
+    assert_int_equal(ctl_way_find(compiled.plan, &scene.places, 3, 2, &way, &err), ZDM_REFUSED);
+    assert_has(err.message, "step 2.1 (delete) would be undone and done a second time: roll back to phase 1");
+    assert_has(err.detail, "shard a");
+    assert_has(err.hint, "zdmctl rollback twice --all-shards --to 1");
+    assert_int_equal(ctl_way_find(compiled.plan, &scene.places, 3, 0, &way, &err), ZDM_OK);
+    assert_null(way.in_doubt);
+    scene_fini(&scene);
+    char *text = text_of(compiled.plan, 1, inside, 2, 300);
+    assert_has(text, "in doubt: the agent of a refuses where it has begun to fill a column: step 2.1 (delete) would");
+    free(text);
+    ctl_compiled_fini(&compiled);
+}
+
 /* ---- What going back over each kind of step does, in words ---- */
 
 #define T(name)  ((char *)(uintptr_t)(name))
@@ -556,6 +607,8 @@ int main(void)
         cmocka_unit_test(shards_that_stay_beyond_the_flag_are_a_warning),
         cmocka_unit_test(inside_the_purge_phase_it_depends_on_what_is_dropped),
         cmocka_unit_test(what_is_lost_is_said_with_the_approvals_that_it_needs),
+        cmocka_unit_test(second_leg_says_what_is_lost_as_the_first_does),
+        cmocka_unit_test(what_would_be_done_a_second_time_is_refused_or_in_doubt),
         cmocka_unit_test(the_page_fits_80_columns),
         cmocka_unit_test(signed_names_are_those_chosen_and_not_excluded),
     };
