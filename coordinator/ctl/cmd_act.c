@@ -167,22 +167,13 @@ static enum zdm_code prepare(const struct ctl *ctl, struct ctl_client *client, s
 static enum zdm_code print_json(const struct zdm_request *request, const struct ctl_answer *answer,
                                 struct zdm_error *err)
 {
-    struct zdm_buffer out = ZDM_BUFFER_INIT;
     char id[ZDM_ID_HEX_SIZE];
     zdm_hex(id, request->request_id.bytes, sizeof request->request_id.bytes);
+    ZDM_CLEANUP(ctl_json_free)
     json_t *json = json_pack("{s:s, s:s, s:s?, s:I, s:s}", "request_id", id, "verb", zdm_verb_name(request->verb),
                              "migration", request->migration[0] != '\0' ? request->migration : NULL, "seq",
                              (json_int_t)answer->seq, "message", answer->message);
-    char *text = json != NULL ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    if (text != NULL)
-        zdm_buffer_printf(&out, "%s\n", text);
-    else
-        out.failed = true;
-    free(text);
-    json_decref(json);
-    enum zdm_code code = ctl_write(&out, err);
-    zdm_buffer_fini(&out);
-    return code;
+    return ctl_write_json(json, JSON_INDENT(2), err);
 }
 
 enum zdm_code ctl_print_answer(const struct ctl *ctl, const struct zdm_request *request,

@@ -166,19 +166,24 @@ static json_t *result_json(const struct coord_audit_result *r)
                      sound ? NULL : r->what, "from", (json_int_t)r->bad_seq, "to", (json_int_t)r->bad_to);
 }
 
-static enum zdm_code print_result(const struct ctl *ctl, const struct coord_audit_result *result, struct zdm_error *err)
+static enum zdm_code print_text(const struct coord_audit_result *result, struct zdm_error *err)
 {
     struct zdm_buffer out = ZDM_BUFFER_INIT;
-    if (ctl_wants_json(ctl)) {
-        ZDM_CLEANUP(ctl_json_free) json_t *json = result_json(result);
-        ZDM_CLEANUP(zdm_freep) char *text = json != NULL ? json_dumps(json, JSON_INDENT(2)) : NULL;
-        if (text == NULL)
-            return zdm_error_set(err, ZDM_NOMEM, "out of memory");
-        zdm_buffer_printf(&out, "%s\n", text);
-    } else
-        coord_audit_tell(result, &out);
+    coord_audit_tell(result, &out);
     enum zdm_code code = ctl_write(&out, err);
     zdm_buffer_fini(&out);
+    return code;
+}
+
+static enum zdm_code print_json(const struct coord_audit_result *result, struct zdm_error *err)
+{
+    ZDM_CLEANUP(ctl_json_free) json_t *json = result_json(result);
+    return ctl_write_json(json, JSON_INDENT(2), err);
+}
+
+static enum zdm_code print_result(const struct ctl *ctl, const struct coord_audit_result *result, struct zdm_error *err)
+{
+    enum zdm_code code = ctl_wants_json(ctl) ? print_json(result, err) : print_text(result, err);
     if (code != ZDM_OK || result->finding == COORD_AUDIT_SOUND)
         return code;
     zdm_error_set(err, ZDM_CORRUPT, "the audit found a fault");

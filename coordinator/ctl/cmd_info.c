@@ -16,20 +16,6 @@ enum {
     HISTORY_LIMIT_MAX = 10 * 1000 * 1000
 };
 
-static enum zdm_code print_json(const json_t *json, struct zdm_error *err)
-{
-    struct zdm_buffer out = ZDM_BUFFER_INIT;
-    char *text = json_dumps(json, JSON_INDENT(2));
-    if (text == NULL)
-        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
-    zdm_buffer_puts(&out, text);
-    zdm_buffer_puts(&out, "\n");
-    free(text);
-    enum zdm_code code = ctl_write(&out, err);
-    zdm_buffer_fini(&out);
-    return code;
-}
-
 /* ---- history ---- */
 
 /* Moves the events of a page to the end of all, keeping the last `limit` (0: all). *from: where the next page begins.
@@ -78,7 +64,7 @@ static enum zdm_code print_history(const struct ctl *ctl, json_t *all, struct zd
     if (history == NULL)
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     if (ctl_wants_json(ctl))
-        return print_json(history, err);
+        return ctl_write_json(history, JSON_INDENT(2), err);
     ctl_view_history(&out, &ctl->look, history);
     enum zdm_code code = ctl_write(&out, err);
     zdm_buffer_fini(&out);
@@ -115,7 +101,7 @@ enum zdm_code ctl_run_agents(struct ctl *ctl, struct zdm_error *err)
     if (code != ZDM_OK)
         return code;
     if (ctl_wants_json(ctl))
-        return print_json(agents, err);
+        return ctl_write_json(agents, JSON_INDENT(2), err);
     ctl_view_agents(&out, &ctl->look, agents);
     code = ctl_write(&out, err);
     zdm_buffer_fini(&out);
@@ -129,7 +115,7 @@ static enum zdm_code print_version(const struct ctl *ctl, json_t *version, struc
         ZDM_CLEANUP(ctl_json_free) json_t *both = version != NULL ? json_incref(version) : json_object();
         if (both == NULL || json_object_set_new(both, "client", json_string(ctl->release)) != 0)
             return zdm_error_set(err, ZDM_NOMEM, "out of memory");
-        return print_json(both, err);
+        return ctl_write_json(both, JSON_INDENT(2), err);
     }
     ctl_view_version(&out, &ctl->look, ctl->release, version);
     enum zdm_code code = ctl_write(&out, err);

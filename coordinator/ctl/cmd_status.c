@@ -24,20 +24,6 @@ struct screen {
     uint32_t trust_version;
 };
 
-static enum zdm_code print_json(const json_t *status, size_t flags, struct zdm_error *err)
-{
-    struct zdm_buffer out = ZDM_BUFFER_INIT;
-    char *text = json_dumps(status, flags);
-    if (text == NULL)
-        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
-    zdm_buffer_puts(&out, text);
-    zdm_buffer_puts(&out, "\n");
-    free(text);
-    enum zdm_code code = ctl_write(&out, err);
-    zdm_buffer_fini(&out);
-    return code;
-}
-
 static enum zdm_code once(struct ctl *ctl, struct ctl_client *client, struct zdm_error *err)
 {
     const struct ctl_query query = {.kind = ZDM_QUERY_STATUS, .migration = ctl_operand(&ctl->options, 0)};
@@ -49,7 +35,7 @@ static enum zdm_code once(struct ctl *ctl, struct ctl_client *client, struct zdm
     if (code != ZDM_OK)
         return code;
     if (ctl_wants_json(ctl))
-        return print_json(status, JSON_INDENT(2), err);
+        return ctl_write_json(status, JSON_INDENT(2), err);
     ctl_view_status(&page, &ctl->look, status, &view);
     code = ctl_write(&page, err);
     zdm_buffer_fini(&page);
@@ -89,7 +75,7 @@ static enum zdm_code show(void *ctx, const json_t *status, bool *out_end, struct
     *out_end = ended;
     screen->lost = false;
     if (ctl_wants_json(ctl))
-        return print_json(status, JSON_COMPACT, err);
+        return ctl_write_json(status, JSON_COMPACT, err);
     if (screen->in_place) {
         ctl_look_resize(&ctl->look, stdout);
         view.max_rows = ctl->look.height > 2 ? ctl->look.height - 1 : 0;

@@ -9,6 +9,7 @@
 
 #include "common/os/crypto.h"
 #include "common/os/file.h"
+#include "coordinator/ctl/json.h"
 #include "coordinator/ctl/trust_change.h"
 #include "coordinator/ctl/trust_proposal.h"
 #include "coordinator/ctl/view_trust.h"
@@ -146,16 +147,8 @@ static json_t *chain_json(const struct zdm_trust_chain *chain)
 
 static enum zdm_code print_json(const struct zdm_trust_chain *chain, struct zdm_error *err)
 {
-    struct zdm_buffer out = ZDM_BUFFER_INIT;
-    json_t *json = chain_json(chain);
-    ZDM_CLEANUP(zdm_freep) char *text = json != NULL ? json_dumps(json, JSON_INDENT(2)) : NULL;
-    json_decref(json);
-    if (text == NULL)
-        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
-    zdm_buffer_printf(&out, "%s\n", text);
-    enum zdm_code code = ctl_write(&out, err);
-    zdm_buffer_fini(&out);
-    return code;
+    ZDM_CLEANUP(ctl_json_free) json_t *json = chain_json(chain);
+    return ctl_write_json(json, JSON_INDENT(2), err);
 }
 
 static enum zdm_code print_chain(const struct ctl *ctl, const struct zdm_trust_chain *chain, struct zdm_error *err)

@@ -10,6 +10,7 @@
 #ifndef COORDINATOR_CTL_CTL_H
 #define COORDINATOR_CTL_CTL_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -71,7 +72,9 @@ enum ctl_exit ctl_exit_of(enum zdm_code code);
 void ctl_error_render(struct zdm_buffer *out, const struct ctl_look *look, const struct zdm_error *err);
 /* Writes a rendered text to stdout. ZDM_IO when that fails, ZDM_NOMEM when the buffer had failed. */
 enum zdm_code ctl_write(const struct zdm_buffer *text, struct zdm_error *err) ZDM_CHECKED;
-/* The same for what a person reads before a question: with -o json on stderr, because stdout holds the answer. */
+/* The same of a JSON text, with a line end; flags of json_dumps. NULL: ZDM_NOMEM. */
+enum zdm_code ctl_write_json(const json_t *json, size_t flags, struct zdm_error *err) ZDM_CHECKED;
+/* As ctl_write, for what a person reads before a question: with -o json on stderr, because stdout holds the answer. */
 enum zdm_code ctl_say(const struct ctl *ctl, const struct zdm_buffer *text, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

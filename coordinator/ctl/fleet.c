@@ -133,3 +133,18 @@ bool ctl_selection_has(const struct zdm_selection *selection, const char *shard,
             return true;
     return selection->selector != NULL && matches(selection->selector, shard, fleet);
 }
+
+enum zdm_code ctl_selection_check(const struct zdm_selection *selection, const json_t *shards, struct zdm_error *err)
+{
+    for (size_t i = 0; i < selection->n_names; i++) {
+        const json_t *shard;
+        size_t index;
+        bool found = false;
+        json_array_foreach(shards, index, shard) found = found || ctl_json_is(shard, "shard", selection->names[i]);
+        if (!found) {
+            zdm_error_set(err, ZDM_NOT_FOUND, "the migration has no shard \"%s\"", selection->names[i]);
+            return zdm_error_hint(err, "zdmctl status --all lists its shards.");
+        }
+    }
+    return ZDM_OK;
+}

@@ -28,5 +28,8 @@ enum zdm_code ctl_phase_find(const json_t *status, const char *text, uint32_t *o
 
 /* Is a shard of a `status` meant by the selection? labels: the `fleet` answer, needed for selectors only. */
 bool ctl_selection_has(const struct zdm_selection *selection, const char *shard, const json_t *fleet);
+/* Are the shards that it names among those of a `status`? ZDM_NOT_FOUND. */
+enum zdm_code ctl_selection_check(const struct zdm_selection *selection, const json_t *shards,
+                                  struct zdm_error *err) ZDM_CHECKED;
 
 #endif

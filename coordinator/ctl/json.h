@@ -9,12 +9,18 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 /* "" for nothing. Borrowed. */
 static inline const char *ctl_json_text(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text != NULL ? text : "";
+}
+
+static inline bool ctl_json_is(const json_t *object, const char *key, const char *text)
+{
+    return strcmp(ctl_json_text(object, key), text) == 0;
 }
 
 /* `none` for nothing. */

@@ -114,6 +114,18 @@ enum zdm_code ctl_write(const struct zdm_buffer *text, struct zdm_error *err)
     return zdm_error_system(err, ZDM_IO, errno, "could not write the output");
 }
 
+enum zdm_code ctl_write_json(const json_t *json, size_t flags, struct zdm_error *err)
+{
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_freep) char *text = json != NULL ? json_dumps(json, flags) : NULL;
+    if (text == NULL)
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    zdm_buffer_printf(&out, "%s\n", text);
+    enum zdm_code code = ctl_write(&out, err);
+    zdm_buffer_fini(&out);
+    return code;
+}
+
 enum zdm_code ctl_say(const struct ctl *ctl, const struct zdm_buffer *text, struct zdm_error *err)
 {
     if (!ctl_wants_json(ctl))

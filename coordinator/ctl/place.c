@@ -10,11 +10,6 @@
 #include "coordinator/ctl/fleet.h"
 #include "coordinator/ctl/json.h"
 
-static bool is(const json_t *object, const char *key, const char *value)
-{
-    return strcmp(ctl_json_text(object, key), value) == 0;
-}
-
 /* The ordinal of the step with that id, 0 for none. */
 static uint32_t step_of(const struct zdm_plan *plan, const char *id)
 {
@@ -35,12 +30,12 @@ static uint32_t proven(const json_t *shard, const struct zdm_plan *plan)
 {
     const json_t *desired = ctl_json_object(shard, "desired"), *observed = ctl_json_object(shard, "observed");
     uint32_t goal = phase_in(desired, "phase", 0, plan);
-    if (is(shard, "status", "done"))
+    if (ctl_json_is(shard, "status", "done"))
         return zdm_plan_last_phase(plan);
-    if (is(shard, "status", "ready") || is(shard, "status", "undone"))
+    if (ctl_json_is(shard, "status", "ready") || ctl_json_is(shard, "status", "undone"))
         return goal;
-    if (is(shard, "status", "moving") || observed == NULL)
-        return goal > 0 && !is(desired, "mode", "undo") ? goal - 1 : goal;
+    if (ctl_json_is(shard, "status", "moving") || observed == NULL)
+        return goal > 0 && !ctl_json_is(desired, "mode", "undo") ? goal - 1 : goal;
     return phase_in(observed, "phase", goal, plan);
 }
 
@@ -50,9 +45,9 @@ static void read_place(struct ctl_place *out, const json_t *shard, const struct 
     uint32_t step = step_of(plan, ctl_json_text(observed, "step"));
     uint32_t goal = phase_in(desired, "phase", 0, plan);
     struct ctl_place p = {.shard = ctl_json_text(shard, "shard"), .status = ctl_json_text(shard, "status")};
-    p.excluded = is(shard, "status", "excluded");
+    p.excluded = ctl_json_is(shard, "status", "excluded");
     p.at = phase_in(shard, "entered", proven(shard, plan), plan);
-    p.entered = !is(desired, "mode", "undo") && goal > p.at ? goal : p.at;
+    p.entered = !ctl_json_is(desired, "mode", "undo") && goal > p.at ? goal : p.at;
     if (step > 0 && zdm_plan_phase_of(plan, step) > p.entered)
         p.entered = zdm_plan_phase_of(plan, step);
     p.switched = zdm_plan_switched(plan, phase_in(shard, "switched", 0, plan), p.entered);
@@ -63,28 +58,13 @@ static void read_place(struct ctl_place *out, const json_t *shard, const struct 
     *out = p;
 }
 
-static enum zdm_code check_names(const struct zdm_selection *selection, const json_t *shards, struct zdm_error *err)
-{
-    for (size_t i = 0; i < selection->n_names; i++) {
-        const json_t *shard;
-        size_t index;
-        bool found = false;
-        json_array_foreach(shards, index, shard) found = found || is(shard, "shard", selection->names[i]);
-        if (!found) {
-            zdm_error_set(err, ZDM_NOT_FOUND, "the migration has no shard \"%s\"", selection->names[i]);
-            return zdm_error_hint(err, "zdmctl status --all lists its shards.");
-        }
-    }
-    return ZDM_OK;
-}
-
 enum zdm_code ctl_places_read(const json_t *status, const struct zdm_selection *selection, const json_t *fleet,
                               const struct zdm_plan *plan, struct ctl_places *out, struct zdm_error *err)
 {
     const json_t *shards = json_object_get(status, "shards"), *shard;
     struct ctl_places places = {.all = selection->all};
     size_t index;
-    enum zdm_code code = check_names(selection, shards, err);
+    enum zdm_code code = ctl_selection_check(selection, shards, err);
     if (code != ZDM_OK)
         return code;
     places.items = calloc(json_array_size(shards) + 1, sizeof *places.items);

@@ -38,57 +38,54 @@ const char *ctl_shard_word_text(enum ctl_shard_word word)
     return word < CTL_SHARD_WORDS ? words[word].text : "?";
 }
 
-static bool is(const json_t *object, const char *key, const char *value)
-{
-    return strcmp(ctl_json_text(object, key), value) == 0;
-}
-
 bool ctl_shard_reached(const json_t *shard, int64_t phase)
 {
     const json_t *desired = ctl_json_object(shard, "desired");
     const json_t *observed = ctl_json_object(shard, "observed");
     int64_t goal = ctl_json_int(desired, "phase", 0);
-    if (is(shard, "status", "done"))
+    if (ctl_json_is(shard, "status", "done"))
         return true;
-    if (is(shard, "status", "undone") || is(shard, "status", "undoing") || is(shard, "status", "unsure"))
+    if (ctl_json_is(shard, "status", "undone") || ctl_json_is(shard, "status", "undoing") ||
+        ctl_json_is(shard, "status", "unsure"))
         return phase == 0;
     if (goal > phase) /* a goal is at most one phase ahead of what is proven */
         return true;
-    if (is(shard, "status", "ready"))
+    if (ctl_json_is(shard, "status", "ready"))
         return goal >= phase;
-    if (is(shard, "status", "held") && goal == phase)
+    if (ctl_json_is(shard, "status", "held") && goal == phase)
         return ctl_json_int(observed, "phase", -1) >= phase;
     return false;
 }
 
 bool ctl_shard_is_rolled_back(const json_t *shard)
 {
-    return is(shard, "status", "undone") || (is(shard, "status", "held") && ctl_json_true(shard, "rolled_back"));
+    return ctl_json_is(shard, "status", "undone") ||
+           (ctl_json_is(shard, "status", "held") && ctl_json_true(shard, "rolled_back"));
 }
 
 bool ctl_shard_is_paused(const json_t *shard)
 {
     static const char *const still[] = {"paused", "resting", "stopped", "unsure", "observing"};
     const json_t *observed = ctl_json_object(shard, "observed");
-    if (!is(shard, "status", "held"))
+    if (!ctl_json_is(shard, "status", "held"))
         return false;
     for (size_t i = 0; i < sizeof still / sizeof still[0]; i++)
-        if (is(observed, "state", still[i]))
+        if (ctl_json_is(observed, "state", still[i]))
             return true;
     return false;
 }
 
 static enum ctl_shard_word word_of_wait(const json_t *observed)
 {
-    if (is(observed, "wait", "throttle"))
+    if (ctl_json_is(observed, "wait", "throttle"))
         return CTL_SHARD_THROTTLED;
-    if (is(observed, "wait", "lock"))
+    if (ctl_json_is(observed, "wait", "lock"))
         return CTL_SHARD_BLOCKED;
-    if (is(observed, "wait", "lease"))
+    if (ctl_json_is(observed, "wait", "lease"))
         return CTL_SHARD_PARKED;
-    if (is(observed, "wait", "approvals") || is(observed, "wait", "grace"))
+    if (ctl_json_is(observed, "wait", "approvals") || ctl_json_is(observed, "wait", "grace"))
         return CTL_SHARD_WAITING;
-    return is(observed, "wait", "backoff") ? CTL_SHARD_RETRYING : CTL_SHARD_WORKING;
+    return ctl_json_is(observed, "wait", "backoff") ? CTL_SHARD_RETRYING : CTL_SHARD_WORKING;
 }
 
 /* Nobody is there, or nothing to work on; `otherwise` where neither is so. */
@@ -99,7 +96,7 @@ static enum ctl_shard_word word_of_trouble(const struct ctl_shard *s, const json
     const json_t *agent = ctl_json_object(shard, "agent");
     if (agent == NULL || !ctl_json_true(agent, "connected") || s->heard_ms > CTL_HEARD_LATE_MS)
         return CTL_SHARD_AWAY;
-    if (is(observed, "state", "blind") || json_is_false(json_object_get(observed, "connected")))
+    if (ctl_json_is(observed, "state", "blind") || json_is_false(json_object_get(observed, "connected")))
         return CTL_SHARD_NO_DATABASE;
     return otherwise;
 }
@@ -111,9 +108,9 @@ static enum ctl_shard_word word_of_moving(const struct ctl_shard *s, const json_
     enum ctl_shard_word word = word_of_trouble(s, shard, CTL_SHARD_WORKING);
     if (word != CTL_SHARD_WORKING || observed == NULL)
         return word;
-    if (is(observed, "state", "waiting"))
+    if (ctl_json_is(observed, "state", "waiting"))
         return word_of_wait(observed);
-    return is(observed, "state", "asking") ? CTL_SHARD_PARKED : CTL_SHARD_WORKING;
+    return ctl_json_is(observed, "state", "asking") ? CTL_SHARD_PARKED : CTL_SHARD_WORKING;
 }
 
 static enum ctl_shard_word judge(const struct ctl_shard *s, const json_t *shard, int64_t phase)
@@ -126,13 +123,13 @@ static enum ctl_shard_word judge(const struct ctl_shard *s, const json_t *shard,
         {"undone", CTL_SHARD_UNDONE}, {"done", CTL_SHARD_DONE},     {"undoing", CTL_SHARD_UNDOING},
     };
     for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)
-        if (is(shard, "status", final[i].status))
+        if (ctl_json_is(shard, "status", final[i].status))
             return final[i].word;
     if (ctl_shard_is_rolled_back(shard))
         return CTL_SHARD_ROLLED_BACK;
-    if (is(shard, "status", "held"))
+    if (ctl_json_is(shard, "status", "held"))
         return ctl_shard_is_paused(shard) ? CTL_SHARD_PAUSED : CTL_SHARD_PAUSING;
-    if (is(shard, "status", "moving"))
+    if (ctl_json_is(shard, "status", "moving"))
         return word_of_moving(s, shard);
     if (phase > 0 && ctl_shard_reached(shard, phase))
         return CTL_SHARD_FINISHED;

@@ -33,18 +33,13 @@ enum zdm_code ctl_wait_parse(const char *text, struct ctl_wait_for *out, struct 
     return ZDM_OK;
 }
 
-static bool is(const json_t *object, const char *key, const char *value)
-{
-    return strcmp(ctl_json_text(object, key), value) == 0;
-}
-
 static bool is_there(const struct ctl_wait_for *wanted, const json_t *shard)
 {
     switch (wanted->kind) {
     case CTL_WAIT_PHASE:
         return ctl_shard_reached(shard, wanted->phase);
     case CTL_WAIT_DONE:
-        return is(shard, "status", "done");
+        return ctl_json_is(shard, "status", "done");
     case CTL_WAIT_PAUSED:
         return ctl_shard_is_paused(shard);
     case CTL_WAIT_ROLLED_BACK:
@@ -66,21 +61,6 @@ static void describe(const struct ctl_wait_for *wanted, struct ctl_wait_score *s
              score->of == 1 ? "" : "s", verbs[wanted->kind], phase);
 }
 
-static enum zdm_code check_names(const struct zdm_selection *selection, const json_t *shards, struct zdm_error *err)
-{
-    for (size_t i = 0; i < selection->n_names; i++) {
-        const json_t *shard;
-        size_t index;
-        bool found = false;
-        json_array_foreach(shards, index, shard) found = found || is(shard, "shard", selection->names[i]);
-        if (!found) {
-            zdm_error_set(err, ZDM_NOT_FOUND, "the migration has no shard \"%s\"", selection->names[i]);
-            return zdm_error_hint(err, "zdmctl status --all lists its shards.");
-        }
-    }
-    return ZDM_OK;
-}
-
 static enum zdm_code failed(const json_t *shard, struct zdm_error *err)
 {
     const char *name = ctl_json_text(shard, "shard"), *reason = ctl_json_text(shard, "reason");
@@ -96,7 +76,7 @@ static enum zdm_code check_end(const struct ctl_wait_for *wanted, const json_t *
 {
     const char *outcome = ctl_json_text(status, "outcome");
     bool done = strcmp(outcome, "done") == 0;
-    if (!is(status, "mode", "ended") || score->there == score->of)
+    if (!ctl_json_is(status, "mode", "ended") || score->there == score->of)
         return ZDM_OK;
     if (done && (wanted->kind == CTL_WAIT_DONE || wanted->kind == CTL_WAIT_PHASE))
         return ZDM_OK;
@@ -114,7 +94,7 @@ enum zdm_code ctl_wait_judge(const struct ctl_wait_for *wanted, const struct zdm
         return zdm_error_set(err, ZDM_NOT_FOUND, "no migration has been submitted");
     if (wanted->kind == CTL_WAIT_PHASE && n_phases > 0 && wanted->phase > (int64_t)n_phases)
         return zdm_error_set(err, ZDM_INVALID, "the migration has %zu phases, not %" PRId64, n_phases, wanted->phase);
-    enum zdm_code code = check_names(selection, shards, err);
+    enum zdm_code code = ctl_selection_check(selection, shards, err);
     if (code != ZDM_OK)
         return code;
     json_array_foreach(shards, index, shard)
@@ -122,12 +102,12 @@ enum zdm_code ctl_wait_judge(const struct ctl_wait_for *wanted, const struct zdm
         bool named = selection->n_names > 0;
         if (!ctl_selection_has(selection, ctl_json_text(shard, "shard"), fleet))
             continue;
-        if (!named && is(shard, "status", "excluded"))
+        if (!named && ctl_json_is(shard, "status", "excluded"))
             continue;
         score.of++;
         if (is_there(wanted, shard))
             score.there++;
-        else if (is(shard, "status", "failed"))
+        else if (ctl_json_is(shard, "status", "failed"))
             return failed(shard, err);
     }
     if (score.of == 0)
