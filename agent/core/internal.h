@@ -6,6 +6,7 @@
  *   amend.c  may another plan take the place of the one at hand?
  *   link.c   the database as a whole: connecting, reading the journal, role and identity, signals
  *   path.c   one migration's way forward: which step is looked at or run next
+ *   regress.c  a step that was done is not any more: back to it, or a person is asked
  *   back.c   the way back: the undo order, the walk down to the floor
  *   rules.c  one row for each action and for each run: what all these files ask
  *   launch.c starting an operation, with which limits
@@ -62,6 +63,7 @@ struct agent_order {
     bool plan_refused;
     struct zdm_error refusal; /* of an amended plan that does not fit what was done by the one at hand */
     int64_t fetch_at_ms;      /* when to ask for the plan (again) */
+    int64_t reread_at_ms;     /* refused: when to read the journal (again), which another process may have moved */
 };
 
 /* The order that the journal holds. */
@@ -342,12 +344,15 @@ void agent_step_at_hand_reset(struct agent_migration *m);
 bool agent_goal_reached(const struct agent_migration *m);
 /* The highest phase whose steps, and those of all before it, lie below the ordinal. */
 uint32_t agent_complete_phase(const struct agent_migration *m, uint32_t before_ordinal);
-void agent_regress(struct agent_migration *m, uint32_t ordinal);
 void agent_want_stop(struct agent_migration *m, uint32_t step, const struct zdm_error *error);
 void agent_drive_path(struct agent_core *core, struct agent_migration *m);
 /* Nothing is to be done or undone for it on this shard: a gate, or a step for the other engine. */
 bool agent_is_trivial(const struct agent_core *core, const struct zdm_step *step);
 bool agent_phase_destroys(const struct zdm_phase *phase);
+
+/* regress.c */
+/* The step is journalled as done and was looked at: it is not. */
+void agent_regress(struct agent_migration *m, uint32_t ordinal);
 
 /* back.c */
 /* Takes the walk up anew at the journal's step. */

@@ -13,7 +13,7 @@
 #include "common/base/backoff.h"
 #include "common/base/buffer.h"
 
-enum { FETCH_AGAIN_MS = 10000, ACCEPT_BACKOFF_MS = 200, ACCEPT_BACKOFF_CAP_MS = 10000 };
+enum { FETCH_AGAIN_MS = 10000, REREAD_MS = 60000, ACCEPT_BACKOFF_MS = 200, ACCEPT_BACKOFF_CAP_MS = 10000 };
 
 void agent_order_drop(struct agent_order *order)
 {
@@ -272,6 +272,17 @@ static bool row_is_in_use(const struct agent_migration *m)
     return m->flight.op != 0 && !agent_run_rule(m->flight.run)->beside;
 }
 
+/* What was done is known from memory: another process with this agent's key may have rolled it back since, and no
+ * operation of ours would tell. */
+static void reread(struct agent_core *core, struct agent_order *order)
+{
+    if (core->now_ms >= order->reread_at_ms) {
+        order->reread_at_ms = core->now_ms + REREAD_MS;
+        agent_reload(core, 0);
+    }
+    agent_wake_at(core, order->reread_at_ms);
+}
+
 /* A plan that does not is never taken. Nothing goes on by the old one either, which somebody wants to be another: the
  * order parks the shard until a later one is taken. */
 static bool fits_what_was_done(struct agent_core *core, struct agent_migration *m)
@@ -281,6 +292,7 @@ static bool fits_what_was_done(struct agent_core *core, struct agent_migration *
     if (agent_may_amend(m, order->plan, &order->refusal))
         return true;
     begin_hold(core, m, &order->directive.fence);
+    reread(core, order);
     return false;
 }
 

@@ -133,48 +133,7 @@ void agent_take_compared(struct agent_core *core, const struct agent_result *res
     }
 }
 
-/* ---- Regression and failure ---- */
-
-/* May the agent work forward again by itself from that step? Not into phases that the fleet enters together or that
- * people let in, and not over what does something else the second time: a backfill that counts, a deletion, a statement
- * as it is. What lies after the goal is not worked at all: there
- * a rollback that was given up has left steps undone, and only the journal follows. */
-static bool is_free(const struct agent_migration *m, const struct zdm_phase *phase)
-{
-    bool early = phase->class == ZDM_PHASE_EXPAND || phase->class == ZDM_PHASE_MIGRATE;
-    return phase->number > m->accepted.goal_phase || (early && !phase->destructive && phase->approvals == 0);
-}
-
-static bool may_work_again(const struct agent_migration *m, uint32_t from)
-{
-    for (uint32_t o = from; o <= m->step && o <= zdm_plan_n_steps(m->plan); o++) {
-        const struct zdm_step *step = zdm_plan_step(m->plan, o);
-        const struct zdm_phase *phase = zdm_plan_phase(m->plan, zdm_plan_phase_of(m->plan, o));
-        bool begun = o < m->step || m->cursor != NULL;
-        if (o < m->step && !is_free(m, phase))
-            return false;
-        if (begun && zdm_plan_overwrites(step))
-            return false;
-    }
-    return true;
-}
-
-void agent_regress(struct agent_migration *m, uint32_t ordinal)
-{
-    const struct zdm_step *step = zdm_plan_step(m->plan, ordinal);
-    m->proven = true;
-    m->proven_phase = agent_complete_phase(m, ordinal);
-    (void)zdm_error_set(&m->error, ZDM_CONFLICT, "step %s (%s) was done and is not any more", step->id,
-                        zdm_action_name(step->action));
-    size_t used = strlen(m->error.message);
-    if (m->interrupted[0] != '\0')
-        (void)snprintf(m->error.message + used, sizeof m->error.message - used, ": " ZDM_REMARK_INTERRUPTED "%s",
-                       m->interrupted);
-    if (m->accepted.mode != ZDM_MODE_PURGE && may_work_again(m, ordinal))
-        m->regress_to = ordinal;
-    else
-        m->unsure = true;
-}
+/* ---- Failure ---- */
 
 void agent_want_stop(struct agent_migration *m, uint32_t step, const struct zdm_error *error)
 {

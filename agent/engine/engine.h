@@ -76,11 +76,12 @@ void agent_journal_fini(struct agent_journal *journal);
 enum agent_op_kind {
     AGENT_OP_CONNECT = 1, /* opens (or opens anew) all sessions; makes or upgrades the journal on a writable node */
     AGENT_OP_STORE_PLAN,  /* plan: envelope, one transaction, idempotent */
-    AGENT_OP_ACCEPT,      /* accept the directive: insert or compare-and-set of the migration's row */
-    AGENT_OP_INSPECT,     /* look at one step; changes nothing */
-    AGENT_OP_RUN,         /* one action of one step */
-    AGENT_OP_SIGNALS,     /* role, identity, and the signals of the pacing */
-    AGENT_OP_SURVEY       /* everything that a plan would meet on this node (common/plan/survey.h); changes nothing */
+    AGENT_OP_ACCEPT,  /* accept the directive: insert or compare-and-set of the migration's row. Of another plan than
+                         the row's only while the row is as `fence` and `journal_step` say: AGENT_FENCED else */
+    AGENT_OP_INSPECT, /* look at one step; changes nothing */
+    AGENT_OP_RUN,     /* one action of one step */
+    AGENT_OP_SIGNALS, /* role, identity, and the signals of the pacing */
+    AGENT_OP_SURVEY   /* everything that a plan would meet on this node (common/plan/survey.h); changes nothing */
 };
 
 enum agent_run {

@@ -72,6 +72,9 @@ enum { ZDM_HIDDEN_MAX = 4 };
 /* How the remark begins while the triggers of a sync were not what was installed and no comparison has been through
  * since. */
 #define ZDM_REMARK_INTERRUPTED "sync was interrupted: "
+/* In an error that only a rollback ends; the number of the phase follows. People read it, and so does who advises them.
+ */
+#define ZDM_ERROR_ROLL_BACK "roll back to phase "
 
 /* Of one migration on this shard. */
 struct zdm_migration_report {

@@ -5,8 +5,10 @@
  */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/plan/undo.h"
 #include "coordinator/app/private.h"
 
 struct census {
@@ -44,6 +46,21 @@ static void count(const struct coord_migration *migration, const struct coord_re
 static const char *remedy(const struct coord_shard *shard)
 {
     return shard->status == COORD_HELD || shard->status == COORD_UNDONE ? "resume" : "retry";
+}
+
+/* A retry would end where it ended before: the error says that only a rollback helps, and how far. Not where a flag has
+ * to be off before, nor what other shards forbid; there its words have to do. */
+static bool only_rollback_helps(const struct coord_migration *migration, const struct coord_shard *shard,
+                                uint32_t *out_phase)
+{
+    const char *at = shard->failure != NULL ? strstr(shard->failure, ZDM_ERROR_ROLL_BACK) : NULL;
+    bool stuck = shard->status == COORD_UNSURE || shard->status == COORD_FAILED;
+    uint32_t reach = shard->entered > shard->opened ? shard->entered : shard->opened;
+    if (!stuck || at == NULL)
+        return false;
+    unsigned long phase = strtoul(at + strlen(ZDM_ERROR_ROLL_BACK), NULL, 10);
+    *out_phase = phase < shard->at ? (uint32_t)phase : shard->at;
+    return *out_phase < shard->entered && zdm_plan_switch_between(migration->plan, *out_phase, reach) == 0;
 }
 
 static const struct zdm_flag *flag_of(const struct coord_migration *migration, uint32_t number)
@@ -87,6 +104,10 @@ static void advise_trouble(const struct coord_driver *d, const struct coord_migr
                        shard->name, reason);
     (void)snprintf(out->command, out->command_size, "zdmctl %s %s --shard %s", remedy(shard), migration->id,
                    shard->name);
+    uint32_t phase;
+    if (only_rollback_helps(migration, shard, &phase))
+        (void)snprintf(out->command, out->command_size, "zdmctl rollback %s --shard %s --to %" PRIu32, migration->id,
+                       shard->name, phase);
     if (strcmp(remedy(shard), "resume") == 0 && n == census->n)
         (void)snprintf(out->command, out->command_size, "zdmctl resume %s --all-shards", migration->id);
     add_further_back(migration, shard, out);

@@ -99,7 +99,8 @@ static void put_help(enum help help, const char *id, const char *shard, struct z
                        id, id, shard);
         break;
     case LOOK:
-        zdm_error_hint(answer, "Look at what is there, then: zdmctl retry %s --shard %s.", id, shard);
+        zdm_error_hint(answer, "See why, with zdmctl status %s; then: zdmctl retry %s --shard %s, or roll it back.", id,
+                       id, shard);
         break;
     case RESUME:
         zdm_error_hint(answer, "Let it go on first: zdmctl resume %s --shard %s.", id, shard);

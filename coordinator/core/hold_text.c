@@ -82,7 +82,7 @@ static const char *status_text(const struct coord_release *release)
     case COORD_FAILED:
         return "failed: see its error, then retry or roll back";
     case COORD_UNSURE:
-        return "unsure: look at the shard, then retry";
+        return "unsure: see why, then retry or roll back";
     case COORD_EXCLUDED:
         return "excluded";
     case COORD_READY:

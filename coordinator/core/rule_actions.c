@@ -203,7 +203,11 @@ static void stop(struct coord_case *c, const char *why)
 void act_regressed_unsure(struct coord_case *c)
 {
     char text[ZDM_TEXT_MAX + 1];
-    snprintf(text, sizeof text, "had proven phase %u, shows only phase %u", c->s->at, c->phase);
+    /* An agent that dares not make it good says which step it is, and what helps. */
+    if (c->report != NULL && c->report->state == ZDM_AGENT_UNSURE && c->report->error[0] != '\0')
+        zdm_copy_text(text, sizeof text, c->report->error);
+    else
+        snprintf(text, sizeof text, "had proven phase %u, shows only phase %u", c->s->at, c->phase);
     act_regressed(c);
     unsure(c, 0, text);
     stop(c, "regressed");

@@ -93,7 +93,8 @@ static void check_entered(struct cluster *cluster, const struct coord_migration 
     unsigned number = (unsigned)(shard->name[6] - '1');
     const struct agent_journal *journal = sim_db_journal(&cluster->dbs[number], m->id);
     if (journal == NULL || cluster->forgot || cluster->restored[number] || state->recovered_epoch != 0 ||
-        journal->accepted.generation != shard->generation || !zdm_hash_equal(&journal->plan_hash, &m->plan->hash))
+        !zdm_hash_equal(&journal->accepted.anchor, &shard->anchor) ||
+        !zdm_hash_equal(&journal->plan_hash, &m->plan->hash))
         return;
     uint32_t entered = entered_by(journal, m->plan),
              switched = zdm_plan_switched(m->plan, journal->switched_phase, entered);

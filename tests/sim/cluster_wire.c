@@ -256,11 +256,13 @@ bool cluster_may_lose(void *ctx, const struct sim_db *db, const struct agent_op 
     return may;
 }
 
-/* What a coordinator from the past said before it noticed is over with it, when nobody has accepted it. Of two with one
- * epoch the agent keeps to the one whose order it holds. */
-static bool is_newer(const struct cluster *cluster, const struct cluster_stop *order, const struct zdm_fence *fence)
+/* What a coordinator from the past said before it noticed is over with it, when nobody has accepted it, or when a
+ * backup of the shard was put back that knows nothing of it. Of two with one epoch the agent keeps to the one whose
+ * order it holds. */
+static bool is_newer(const struct cluster *cluster, const struct cluster_agent *agent, const struct cluster_stop *order,
+                     const struct zdm_fence *fence)
 {
-    bool over = order->from == CLUSTER_SECOND && cluster->saw[SAW_SECOND_FENCED];
+    bool over = order->from == CLUSTER_SECOND && (cluster->saw[SAW_SECOND_FENCED] || cluster->restored[agent->shard]);
     bool other = order->fence.epoch == fence->epoch && !zdm_id_equal(&order->fence.instance, &fence->instance);
     return !over && !other && zdm_fence_compare(fence, &order->fence) < 0;
 }
@@ -274,8 +276,8 @@ static void check_held(struct cluster *cluster, unsigned plan, const struct clus
     struct agent_core_look look;
     if (!agent_core_look(agent_driver_core(agent->driver), op->migration, &look))
         return;
-    bool stopped = is_newer(cluster, &ear->stops[plan], &op->fence) && ear->stops[plan].mode != look.mode;
-    bool turned = is_newer(cluster, &ear->runs[plan], &op->fence) && look.mode != ZDM_MODE_RUN;
+    bool stopped = is_newer(cluster, agent, &ear->stops[plan], &op->fence) && ear->stops[plan].mode != look.mode;
+    bool turned = is_newer(cluster, agent, &ear->runs[plan], &op->fence) && look.mode != ZDM_MODE_RUN;
     if (stopped || turned)
         cluster_fail(cluster, "agent %d began %s after a stop had arrived", agent->node, agent_run_name(op->run));
 }

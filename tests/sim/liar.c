@@ -230,19 +230,21 @@ static void add_undo_order(struct liar *liar, const struct zdm_plan *plan, struc
     zdm_buffer_fini(&body);
 }
 
-/* Any version that an operator ever signed and uploaded: the liar has them all. */
+/* Any version that an operator ever signed and uploaded: the liar has them all. NULL: none was. */
 static const struct zdm_plan *any_version(struct liar *liar)
 {
     struct world *world = world_of(liar);
     const struct cluster_plan *plan = &liar->cluster->plans[world_random(world) % CLUSTER_PLANS];
     const struct cluster_version *version = &plan->versions[world_random(world) % CLUSTER_VERSIONS];
+    if (!plan->versions[0].asked)
+        return NULL;
     return version->asked ? version->plan : plan->plan;
 }
 
-static void invent(struct liar *liar, const struct visitor *visitor, struct zdm_directive *out)
+static void invent(struct liar *liar, const struct visitor *visitor, const struct zdm_plan *plan,
+                   struct zdm_directive *out)
 {
     struct world *world = world_of(liar);
-    const struct zdm_plan *plan = any_version(liar);
     *out = (struct zdm_directive){.plan_hash = plan->hash,
                                   .actor = liar->cluster->agents[visitor->shard].key.id,
                                   .attempt = (uint32_t)(world->now_ms / 20000)};
@@ -264,7 +266,10 @@ static void lie_to(struct liar *liar, struct visitor *visitor)
     struct zdm_buffer body = ZDM_BUFFER_INIT;
     struct zdm_directive directive;
     struct zdm_envelope envelope;
-    invent(liar, visitor, &directive);
+    const struct zdm_plan *plan = any_version(liar);
+    if (plan == NULL)
+        return;
+    invent(liar, visitor, plan, &directive);
     zdm_directive_encode(&directive, &body);
     if (body.failed || zdm_signed_make(sim_crypto(), &liar->cluster->coordinator_key, &liar->cluster->people.fleet,
                                        ZDM_SIGNED_DIRECTIVE, body.data, body.len, &envelope, &err) != ZDM_OK)

@@ -1,6 +1,9 @@
 /*
  * mind.c - see mind.h. What people decide on is what they see: the coordinator's state.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "common/plan/undo.h"
 #include "coordinator/core/core.h"
 #include "tests/sim/mind_private.h"
@@ -69,12 +72,21 @@ static bool goes_further(struct cluster *cluster, unsigned plan, const struct co
     return true;
 }
 
+/* Where the error says that only a rollback helps, people do that: a retry would end there again. */
+static bool is_told_to_roll_back(const struct coord_shard *s, uint32_t *out_to)
+{
+    const char *at = s->failure != NULL ? strstr(s->failure, ZDM_ERROR_ROLL_BACK) : NULL;
+    *out_to = at != NULL ? (uint32_t)strtoul(at + strlen(ZDM_ERROR_ROLL_BACK), NULL, 10) : 0;
+    return at != NULL;
+}
+
 /* Whoever is held, failed, unsure or out of it is brought back; true when something was asked. */
 static bool mend(struct cluster *cluster, unsigned plan, const struct coord_migration *m)
 {
     for (size_t i = 0; i < m->n_shards; i++) {
         const struct coord_shard *s = &m->shards[i];
         bool held = s->status == COORD_HELD;
+        uint32_t to;
         if (goes_further(cluster, plan, m, s))
             return true;
         if (s->status == COORD_EXCLUDED)
@@ -87,6 +99,8 @@ static bool mend(struct cluster *cluster, unsigned plan, const struct coord_migr
             mind_approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, s->goal);
         else if (held || (s->status == COORD_UNDONE && m->mode != COORD_ENDED))
             mind_do(cluster, plan, ZDM_VERB_RESUME, s->name);
+        else if (s->status == COORD_UNSURE && is_told_to_roll_back(s, &to) && world_chance(&cluster->world, 70))
+            mind_roll_back(cluster, plan, m, s->name, to);
         else if (s->status == COORD_FAILED || s->status == COORD_UNSURE)
             mind_do(cluster, plan, ZDM_VERB_RETRY, s->name);
         else

@@ -209,6 +209,14 @@ static struct agent_journal *new_row(struct sim_db *db, const char *migration)
     return journal;
 }
 
+/* Those that end where the journal stands: one with steps, and behind it those without. */
+static void remember_phases(struct sim_db *db, const struct agent_journal *journal, const struct zdm_plan *plan)
+{
+    for (size_t i = 0; i < plan->n_phases; i++)
+        if (zdm_plan_first_after(plan, plan->phases[i].number) == journal->step)
+            sim_schema_remember(&sim_db_truth(db, journal)->schema, plan->phases[i].number);
+}
+
 /* What people let in they let in for the plan that they saw; where all that was entered is the same, that stays. */
 static void take_plan(struct sim_db *db, struct agent_journal *journal, const struct sim_pending *pending)
 {
@@ -219,6 +227,7 @@ static void take_plan(struct sim_db *db, struct agent_journal *journal, const st
     if (!first && db->amended != NULL) {
         uint32_t common = db->amended(db->ctx, db, journal->migration, &journal->plan_hash, &pending->plan_hash);
         const char *wrong = sim_schema_amend(&truth->schema, pending->op.plan, common);
+        remember_phases(db, journal, pending->op.plan);
         if (journal->step > zdm_plan_first_after(pending->op.plan, common))
             wrong = "a plan was taken over whose steps that were done are others";
         if (wrong != NULL)
@@ -265,6 +274,12 @@ static void take_order(struct sim_db *db, struct agent_journal *journal, const s
     truth->rights.going_back = false;
 }
 
+static bool judged_by(const struct agent_journal *journal, const struct sim_pending *pending)
+{
+    return zdm_hash_is_zero(&journal->plan_hash) || zdm_hash_equal(&journal->plan_hash, &pending->plan_hash) ||
+           (zdm_fence_equal(&journal->accepted, &pending->op.fence) && journal->step == pending->op.journal_step);
+}
+
 enum agent_outcome sim_journal_accept(struct sim_db *db, const struct sim_pending *pending, struct agent_result *result)
 {
     struct agent_journal *journal = sim_db_journal(db, pending->op.migration);
@@ -276,8 +291,9 @@ enum agent_outcome sim_journal_accept(struct sim_db *db, const struct sim_pendin
         sim_journal_report(result, journal);
         return AGENT_ALREADY;
     }
-    /* (epoch, generation) must rise, and an epoch has one instance only. */
-    if (zdm_fence_compare(new, old) <= 0 ||
+    /* (epoch, generation) must rise, and an epoch has one instance only; another plan was judged by what stands here.
+     */
+    if (zdm_fence_compare(new, old) <= 0 || !judged_by(journal, pending) ||
         (new->epoch == old->epoch && !zdm_id_equal(&new->instance, &old->instance))) {
         db->fenced++;
         return AGENT_FENCED;
@@ -355,9 +371,7 @@ void sim_journal_go_to(struct sim_db *db, struct agent_journal *journal, const s
     if (!forward)
         return;
     note_high(db, journal->migration, step);
-    for (size_t i = 0; i < plan->n_phases; i++)
-        if (zdm_plan_first_after(plan, plan->phases[i].number) == step)
-            sim_schema_remember(&sim_db_truth(db, journal)->schema, plan->phases[i].number);
+    remember_phases(db, journal, plan);
 }
 
 /* ---- What was spent ---- */

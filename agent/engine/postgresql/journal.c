@@ -220,7 +220,8 @@ static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text 
 /* Row comparison: (epoch, generation) must rise, and an epoch has one instance only. Going forward and purging end a
  * rollback for good ($11). What was let in was let in for one plan: another one of the same id begins without, but for
  * one that is amended, whose phases are the same as far as one was entered ($13); and a purge of leftovers for one
- * order, which may be given anew ($12). */
+ * order, which may be given anew ($12). That another plan fits was judged by a row ($15 to $18) that another process
+ * with this agent's key may have moved since: then it is judged anew. */
 static const char accept_sql[] =
     "INSERT INTO zdm.migration AS j (migration, epoch, generation, instance, anchor, digest, plan_hash, directive,"
     " directive_signature, trust_version, reached_phase) VALUES ($1, $2::int8, $3::int8, decode($4, 'hex'), decode($5, "
@@ -241,15 +242,19 @@ static const char accept_sql[] =
     " purge_generation_now = j.purge_generation_now AND j.plan_hash = excluded.plan_hash,"
     " undo_nonce = CASE WHEN $11::bool THEN NULL ELSE j.undo_nonce END"
     " WHERE (excluded.epoch, excluded.generation) > (j.epoch, j.generation)"
-    " AND (excluded.epoch <> j.epoch OR excluded.instance = j.instance) RETURNING " PROGRESS;
+    " AND (excluded.epoch <> j.epoch OR excluded.instance = j.instance)"
+    " AND (j.plan_hash = excluded.plan_hash OR (j.epoch = $15::int8 AND j.generation = $16::int8"
+    " AND j.instance = decode($17, 'hex') AND j.step = $18::int4)) RETURNING " PROGRESS;
 
 enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
 {
     const struct zdm_envelope *envelope = w->op->envelope;
-    struct fence_text f;
+    struct fence_text f, known;
     char digest[ZDM_HASH_HEX_SIZE], plan[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1];
-    char trust[16], reach[16];
+    char trust[16], reach[16], step[16];
     fence_text(&f, &w->op->directive->fence);
+    fence_text(&known, &w->op->fence);
+    snprintf(step, sizeof step, "%" PRIu32, w->op->journal_step);
     snprintf(reach, sizeof reach, "%" PRIu32, zdm_directive_reach(w->op->directive));
     snprintf(trust, sizeof trust, "%" PRIu32, w->op->trust_version);
     zdm_hex(digest, w->op->digest.bytes, sizeof w->op->digest.bytes);
@@ -275,10 +280,14 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
                             ends ? "t" : "f",
                             w->op->purge_goes_on ? "t" : "f",
                             w->op->amends ? "t" : "f",
-                            reach};
+                            reach,
+                            known.epoch,
+                            known.generation,
+                            known.instance,
+                            step};
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s, accept_sql, 14, params, &res, err);
+        code = pgsql_query(w->s, accept_sql, 18, params, &res, err);
     }
     if (code == ZDM_OK && PQntuples(res) != 1) {
         return not_accepted(w, &f, digest, err);

@@ -139,6 +139,47 @@ static void a_crash_between_storing_and_accepting_leaves_the_old_plan_standing(v
     rig_free(rig);
 }
 
+/* Another process with this agent's key took orders back to the end of phase 2, and carried them out. */
+static void roll_back_behind_its_back(struct rig *rig)
+{
+    rig->row_order.fence.generation++;
+    rig->row_order.mode = ZDM_MODE_PAUSE;
+    rig->row_order.goal_phase = 2;
+    rig->row_digest.bytes[0]++;
+    rig->row_step = STEP_FLAG;
+    rig->row_reached = 2;
+}
+
+static void a_refusal_from_memory_is_judged_anew_by_the_journal(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_amended(3);
+    rig_ready(rig, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    assert_rests(rig, 1, 3);
+    roll_back_behind_its_back(rig);
+    amend(rig, 3, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    assert_rests(rig, 3, 3);
+    assert_int_equal(rig->row_order.plan_hash.bytes[0], NEW);
+    rig_free(rig);
+}
+
+static void a_refusal_that_stands_reads_the_journal_once_a_minute(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_amended(3);
+    rig_ready(rig, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    amend(rig, 3, ZDM_MODE_RUN, 3);
+    rig_run(rig, 30000);
+    assert_refused(rig, 1, "has entered phase 3");
+    roll_back_behind_its_back(rig);
+    rig_run(rig, 120000);
+    assert_rests(rig, 3, 3);
+    rig_free(rig);
+}
+
 static void a_paused_shard_takes_it_and_goes_on_where_it_was(void **state)
 {
     (void)state;
@@ -455,6 +496,8 @@ int main(void)
         cmocka_unit_test(a_plan_with_another_later_phase_is_taken_and_all_is_looked_at_again),
         cmocka_unit_test(what_let_an_unchanged_phase_in_stands),
         cmocka_unit_test(a_crash_between_storing_and_accepting_leaves_the_old_plan_standing),
+        cmocka_unit_test(a_refusal_from_memory_is_judged_anew_by_the_journal),
+        cmocka_unit_test(a_refusal_that_stands_reads_the_journal_once_a_minute),
         cmocka_unit_test(a_paused_shard_takes_it_and_goes_on_where_it_was),
         cmocka_unit_test(a_stopped_shard_takes_it_and_works_only_for_a_higher_attempt),
         cmocka_unit_test(a_phase_that_was_not_entered_may_be_another_one),
