@@ -32,6 +32,7 @@ struct pgsql_action {
     /* AGENT_RUN_DDL: one short transaction, in this order. `run` does all of it in its own way instead. */
     pgsql_run_fn *run;
     bool ddl;                   /* the rest of the row counts */
+    pgsql_run_fn *ahead;        /* refuses, before anything is locked, what can be told by reading */
     bool tried;                 /* the statement runs on an empty clone first (trial.h) */
     pgsql_part_fn *lock_others; /* that the statement locks too, before the table itself */
     enum pgsql_lock_mode lock;  /* of the table and all its partitions; PGSQL_NO_LOCK: none */
@@ -43,6 +44,7 @@ struct pgsql_action {
     pgsql_part_fn *note; /* what only the catalogue knows now, after the change */
 
     /* AGENT_RUN_UNDO_DDL, likewise; NULL: no such part */
+    pgsql_run_fn *back_ahead;
     pgsql_part_fn *back_lock_others;
     enum pgsql_lock_mode back_lock;
     pgsql_part_fn *back;

@@ -121,8 +121,8 @@ static enum zdm_code change(struct pgsql_short *attempt, const struct pgsql_acti
     return code == ZDM_OK ? part(a->note, attempt, table, err) : code;
 }
 
-/* Tried on a clone first, unless a look says already that there is nothing to change. */
-static enum zdm_code prove(struct pgsql_work *w, struct zdm_error *err)
+/* Read about and tried on a clone first, unless a look says already that there is nothing to change. */
+static enum zdm_code prove(struct pgsql_work *w, const struct pgsql_action *a, struct zdm_error *err)
 {
     enum agent_proof proof = AGENT_PROOF_NONE;
     enum zdm_code code = pgsql_begin_reading(w->s, err);
@@ -133,7 +133,11 @@ static enum zdm_code prove(struct pgsql_work *w, struct zdm_error *err)
     if (code != ZDM_OK || proof == AGENT_PROOF_DONE) {
         return code;
     }
-    return proof == AGENT_PROOF_FOREIGN ? err->code : pgsql_prove_on_clone(w, err);
+    if (proof == AGENT_PROOF_FOREIGN) {
+        return err->code;
+    }
+    code = a->ahead == NULL ? ZDM_OK : a->ahead(w, err);
+    return code == ZDM_OK && a->tried ? pgsql_prove_on_clone(w, err) : code;
 }
 
 static enum zdm_code run_short(struct pgsql_work *w, const struct pgsql_action *a, const struct pgsql_table *table,
@@ -180,8 +184,8 @@ enum zdm_code pgsql_run_ddl(struct pgsql_work *w, struct zdm_error *err)
     if (code == ZDM_OK && a->of_table) {
         code = pgsql_table_plain(&table, err);
     }
-    if (code == ZDM_OK && a->tried) {
-        code = prove(w, err);
+    if (code == ZDM_OK && (a->tried || a->ahead != NULL)) {
+        code = prove(w, a, err);
     }
     return code == ZDM_OK ? run_short(w, a, a->of_table ? &table : NULL, err) : code;
 }

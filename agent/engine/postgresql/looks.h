@@ -109,12 +109,15 @@ PGSQL_LOOK_BACK(pgsql_back_of_detach);
 PGSQL_PART(pgsql_add_partition_check);
 PGSQL_PART(pgsql_lock_partition);
 PGSQL_PART(pgsql_keep_attach);
+/* partition_default.c: is the default partition in the way of a partition that is to be attached? */
+enum zdm_code pgsql_attach_ahead(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 PGSQL_PART(pgsql_attach);
 PGSQL_PART(pgsql_note_attach);
 PGSQL_PART(pgsql_may_detach);
 PGSQL_PART(pgsql_keep_bound);
 PGSQL_PART(pgsql_undo_attach);
 PGSQL_PART(pgsql_undo_detach);
+enum zdm_code pgsql_undo_detach_ahead(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 
 /* as_is.c */
 PGSQL_LOOK(pgsql_look_as_is);

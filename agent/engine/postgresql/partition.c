@@ -301,18 +301,20 @@ static enum zdm_code run_part(struct pgsql_work *w, unsigned part, struct zdm_er
     return code == ZDM_OK ? pgsql_script(w->s, sql, NULL, err) : code;
 }
 
-/* Rows that came into the default partition meanwhile would be read, and may belong into this one. */
-static enum zdm_code may_come_back(struct pgsql_work *w, struct zdm_error *err)
+/* Rows may have come into the default partition meanwhile that belong into this one. */
+enum zdm_code pgsql_undo_detach_ahead(struct pgsql_work *w, struct zdm_error *err)
 {
-    bool rows = false;
-    enum zdm_code code = pgsql_default_holds_rows(w, &w->step->table, &rows, err);
-    if (code != ZDM_OK || !rows) {
-        return code;
+    ZDM_CLEANUP(zdm_freep) char *attach = NULL;
+    struct pgsql_table table;
+    struct place place = {0};
+    enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
+    if (code == ZDM_OK) {
+        code = read_place(w, &table, &place, err);
     }
-    zdm_error_set(err, ZDM_REFUSED,
-                  "the default partition of %s.%s holds rows, which attaching would read under a lock",
-                  w->step->table.schema, w->step->table.name);
-    return zdm_error_hint(err, "Move its rows away, then retry the shard.");
+    if (code == ZDM_OK && !place.attached && place.check && place.valid) {
+        code = pgsql_former_part(w, PART_ATTACH, &attach, err);
+    }
+    return code == ZDM_OK && attach != NULL ? pgsql_attach_again_ahead(w, attach, err) : code;
 }
 
 enum zdm_code pgsql_undo_detach(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
@@ -326,10 +328,7 @@ enum zdm_code pgsql_undo_detach(struct pgsql_short *attempt, const struct pgsql_
     if (!place.check) {
         return run_part(w, PART_CHECK, err);
     }
-    code = may_come_back(w, err);
-    if (code == ZDM_OK) {
-        code = complete(w, err);
-    }
+    code = complete(w, err);
     if (code == ZDM_OK) {
         code = run_part(w, PART_ATTACH, err);
     }

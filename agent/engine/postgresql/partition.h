@@ -28,6 +28,18 @@ enum zdm_code pgsql_default_holds_rows(struct pgsql_work *w, const struct zdm_ta
 enum zdm_code pgsql_partition_holds_rows(struct pgsql_work *w, const struct zdm_table *partition, bool *out,
                                          struct zdm_error *err) ZDM_CHECKED;
 
+/* Would the server read the default partition to attach the child with this bound? As its CHECKs stand now; the
+ * condition of a row that belongs to the child, malloc'd. In a transaction of its own, rolled back. */
+enum zdm_code pgsql_default_is_read(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,
+                                    const char *bound, bool *out_read, char **out_condition,
+                                    struct zdm_error *err) ZDM_CHECKED;
+/* partition_default.c: ZDM_REFUSED where it would, with its rows that belong to the child, or the CHECK to write. */
+enum zdm_code pgsql_default_in_the_way(struct pgsql_work *w, const struct zdm_table *parent,
+                                       const struct zdm_table *child, const char *bound,
+                                       struct zdm_error *err) ZDM_CHECKED;
+/* The same for a partition that comes back with that ALTER TABLE … ATTACH PARTITION. */
+enum zdm_code pgsql_attach_again_ahead(struct pgsql_work *w, const char *attach, struct zdm_error *err) ZDM_CHECKED;
+
 /* The server attaches only what has all columns of the parent: those that lie hidden there are added to `child`
  * (quoted), which lacks them. */
 enum zdm_code pgsql_partition_complete(struct pgsql_work *w, const struct zdm_table *parent, const char *child,

@@ -71,6 +71,11 @@ enum zdm_code pgsql_default_holds_rows(struct pgsql_work *w, const struct zdm_ta
     return code == ZDM_OK && *out ? pgsql_partition_holds_rows(w, &(struct zdm_table){schema, name}, out, err) : code;
 }
 
+/* A clone has the CHECKs as valid ones. One that is not proves nothing. */
+static const char not_valid_sql[] =
+    "SELECT format('ALTER TABLE pg_temp.\"~zdm_default\" DROP CONSTRAINT %I', conname) FROM pg_constraint JOIN " PARENT
+    " ON conrelid = p.oid WHERE contype = 'c' AND NOT convalidated";
+
 /* With its CHECKs, which may spare reading it. One without rows is read in no time. */
 static enum zdm_code clone_default(struct pgsql_work *w, const struct zdm_table *parent, const char *name,
                                    struct zdm_error *err)
@@ -88,7 +93,8 @@ static enum zdm_code clone_default(struct pgsql_work *w, const struct zdm_table 
     zdm_buffer_puts(&sql, "CREATE TEMPORARY TABLE \"~zdm_default\" (LIKE ");
     pgsql_put_table(&sql, &(struct zdm_table){schema, table});
     zdm_buffer_printf(&sql, " INCLUDING ALL); ALTER TABLE %s ATTACH PARTITION pg_temp.\"~zdm_default\" DEFAULT", name);
-    return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    return code == ZDM_OK ? run_rows(w, not_valid_sql, 2, (const char *const[]){schema, table}, err) : code;
 }
 
 static enum zdm_code clone_child(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,
@@ -186,4 +192,51 @@ enum zdm_code pgsql_partition_condition(struct pgsql_work *w, const struct zdm_t
         code = ask_condition(w, parent, child, bound, out, err);
     }
     return code == ZDM_OK ? pgsql_script(w->s, "ROLLBACK TO clones; RELEASE clones", NULL, err) : code;
+}
+
+#define DEFAULT_SCANS "pg_stat_get_xact_numscans(to_regclass('pg_temp.\"~zdm_default\"'))"
+
+static enum zdm_code watch_default(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,
+                                   const char *bound, bool *out_read, char **out_condition, struct zdm_error *err)
+{
+    static const char name[] = "pg_temp.\"~zdm_clone\"";
+    static const char seen_sql[] =
+        "SELECT " DEFAULT_SCANS " > $1::int8, pg_get_partition_constraintdef('" PGSQL_CLONE_CHILD "'::regclass)";
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer attach = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *before = NULL;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *seen = NULL;
+    enum zdm_code code = clone_parent(w, parent, child, name, false, err);
+    if (code == ZDM_OK) {
+        code = clone_default(w, parent, name, err);
+    }
+    if (code == ZDM_OK) {
+        code = clone_child(w, parent, child, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, "SELECT coalesce(" DEFAULT_SCANS ", 0)", 0, NULL, &before, err);
+    }
+    if (code == ZDM_OK) {
+        zdm_buffer_printf(&attach, "ALTER TABLE %s ATTACH PARTITION " PGSQL_CLONE_CHILD " %s", name, bound);
+        code = pgsql_query(w->s, zdm_buffer_text(&attach), 0, NULL, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, seen_sql, 1, (const char *const[]){pgsql_text(before, 0, 0)}, &seen, err);
+    }
+    if (code != ZDM_OK) {
+        return code;
+    }
+    *out_read = pgsql_true(seen, 0, 0);
+    *out_condition = zdm_strdup(pgsql_text(seen, 0, 1));
+    return *out_condition != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
+enum zdm_code pgsql_default_is_read(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,
+                                    const char *bound, bool *out_read, char **out_condition, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_begin(w->s, "SET LOCAL lock_timeout = 100; SET LOCAL statement_timeout = 5000;", err);
+    if (code == ZDM_OK) {
+        code = watch_default(w, parent, child, bound, out_read, out_condition, err);
+    }
+    pgsql_rollback(w->s);
+    return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while asking what attaching would read");
 }

@@ -268,9 +268,11 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
     {ZDM_SURVEY_DEFAULT_PARTITION, ZDM_LEVEL_ERROR, PGSQL_DOES(ATTACH_PARTITION), NULL,
      "SELECT partdefid::regclass::text, format('the default partition holds data (%s): attaching another one reads all "
      "of"
-     " it under an exclusive lock', pg_size_pretty(pg_relation_size(partdefid))) FROM x JOIN pg_partitioned_table ON"
-     " partrelid = x.tab WHERE partdefid <> 0 AND pg_relation_size(partdefid) > 0",
-     "Move its rows away first, or detach it."},
+     " it under an exclusive lock, and no validated CHECK of it spares that', pg_size_pretty(pg_relation_size("
+     "partdefid))) FROM x JOIN pg_partitioned_table ON partrelid = x.tab WHERE partdefid <> 0 AND"
+     " pg_relation_size(partdefid) > 0 AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = partdefid AND"
+     " k.contype = 'c' AND k.convalidated)",
+     "Add a CHECK (NOT (the new bound)) to it in front, and waive this; or move its rows away."},
     {ZDM_SURVEY_CHECK_OVER_WIDENED, ZDM_LEVEL_ERROR, PGSQL_DOES(WIDEN_TYPE), NULL,
      "SELECT " TABLE_NAME
      " || '.' || quote_ident(x.col), format('constraint %I is over it: the server would read the whole"

@@ -65,16 +65,20 @@ static enum zdm_code prepare(struct pgsql_stage *t, const struct pgsql_clone_rul
     "(SELECT coalesce(sum(pg_stat_get_xact_numscans(oid)), 0) FROM pg_class WHERE relnamespace = pg_my_temp_schema()"  \
     " AND relkind = 'r')"
 
-static const char before_sql[] = "SELECT array_agg(pg_relation_filenode(oid))::text, " SCANS
+#define DEFAULT_SCANS "coalesce(pg_stat_get_xact_numscans(to_regclass('pg_temp.\"~zdm_default\"')), 0)"
+
+static const char before_sql[] = "SELECT array_agg(pg_relation_filenode(oid))::text, " SCANS ", " DEFAULT_SCANS
                                  " FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'i')";
 
-/* $1: file nodes before, $2: scans before, $3: the clone. Modes in the order of enum zdm_table_lock. */
+/* $1: file nodes before, $2: scans before, $3: the clone, $4: scans of the default partition before. Modes in the order
+ * of enum zdm_table_lock. */
 static const char seen_sql[] =
     "SELECT EXISTS (SELECT FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'i')"
     " AND pg_relation_filenode(oid) <> ALL ($1::oid[])), " SCANS " > $2::numeric,"
     " coalesce((SELECT max(array_position(ARRAY['AccessShareLock', 'RowShareLock', 'RowExclusiveLock',"
     " 'ShareUpdateExclusiveLock', 'ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock'], mode))"
-    " FROM pg_locks WHERE pid = pg_backend_pid() AND granted AND relation = to_regclass($3)), 0)";
+    " FROM pg_locks WHERE pid = pg_backend_pid() AND granted AND relation = to_regclass($3)), 0), " DEFAULT_SCANS
+    " > $4::int8";
 
 static enum zdm_code observe(struct pgsql_stage *t, const char *statement, struct zdm_error *err)
 {
@@ -93,13 +97,15 @@ static enum zdm_code observe(struct pgsql_stage *t, const char *statement, struc
         code = pgsql_script(s, statement, NULL, err);
     }
     if (code == ZDM_OK) {
-        const char *params[] = {pgsql_text(before, 0, 0), pgsql_text(before, 0, 1), PGSQL_CLONE};
-        code = pgsql_query(s, seen_sql, 3, params, &seen, err);
+        const char *params[] = {pgsql_text(before, 0, 0), pgsql_text(before, 0, 1), PGSQL_CLONE,
+                                pgsql_text(before, 0, 2)};
+        code = pgsql_query(s, seen_sql, 4, params, &seen, err);
     }
     if (code == ZDM_OK) {
         t->out->rewritten = pgsql_true(seen, 0, 0);
         t->out->scanned = pgsql_true(seen, 0, 1);
         t->out->lock = (enum zdm_table_lock)pgsql_int(seen, 0, 2);
+        t->out->reads_default = pgsql_true(seen, 0, 3);
     }
     pgsql_rollback(s);
     return code;
@@ -140,12 +146,17 @@ static void judge(const struct zdm_step *step, struct pgsql_trial *out)
     } else if (out->scanned && !quiet) {
         bool attach = step->action == ZDM_ACTION_ATTACH_PARTITION;
         snprintf(out->why, sizeof out->why, "the statement would read all of %s%s.%s under %s",
-                 attach ? "a partition of " : "", schema, name,
-                 zdm_table_lock_name(attach ? ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE : out->lock));
+                 out->reads_default ? "the default partition of "
+                 : attach           ? "a partition of "
+                                    : "",
+                 schema, name, zdm_table_lock_name(attach ? ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE : out->lock));
         snprintf(out->hint, sizeof out->hint, "%s",
-                 attach
-                     ? "A validated CHECK, on the partition that its rows fit the bound and on the default partition "
-                       "that it has none of them, spares the reading; so do equal foreign keys."
+                 out->reads_default
+                     ? "A validated CHECK on the default partition that it has no row of the new bound, CHECK (NOT "
+                       "(…)), spares the reading. The application cannot write such rows until it is attached."
+                 : attach
+                     ? "A validated CHECK on the partition that its rows fit the bound spares the reading; so do equal "
+                       "foreign keys."
                      : "Add the constraint NOT VALID first, then validate it: that reads under a lock nobody "
                        "notices.");
     } else if (out->lock > planned) {
@@ -158,13 +169,10 @@ static void judge(const struct zdm_step *step, struct pgsql_trial *out)
 /* The indexes that a new, empty partition lacks are made in no time, and so is what they read. */
 static enum zdm_code look_into_partition(struct pgsql_stage *t, struct zdm_error *err)
 {
-    bool rows = true, others = true;
+    bool rows = true;
     enum zdm_code code = pgsql_partition_holds_rows(t->w, &t->step->others[0], &rows, err);
-    if (code == ZDM_OK) {
-        code = pgsql_default_holds_rows(t->w, &t->step->table, &others, err);
-    }
     t->out->rewritten = code != ZDM_OK || rows;
-    t->out->scanned = t->out->scanned && (code != ZDM_OK || rows || others);
+    t->out->scanned = t->out->scanned && (code != ZDM_OK || rows || t->out->reads_default);
     return code;
 }
 

@@ -13,9 +13,10 @@
 #include "agent/engine/postgresql/work.h"
 
 struct pgsql_trial {
-    bool tried;     /* false: the step is of a kind that no clone can show, or what it builds on is not there yet */
-    bool rewritten; /* the table or one of its indexes would be written anew */
-    bool scanned;   /* all its rows would be read, under the lock below */
+    bool tried;         /* false: the step is of a kind that no clone can show, or what it builds on is not there yet */
+    bool rewritten;     /* the table or one of its indexes would be written anew */
+    bool scanned;       /* all its rows would be read, under the lock below */
+    bool reads_default; /* … of the default partition, to attach another one */
     enum zdm_table_lock lock;   /* the strongest that the statement took on its table */
     char why[ZDM_TEXT_MAX + 1]; /* what of this is against the plan, "" for nothing: then the step would be refused */
     char hint[ZDM_TEXT_MAX + 1];

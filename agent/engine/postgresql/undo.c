@@ -333,7 +333,8 @@ enum zdm_code pgsql_run_undo_ddl(struct pgsql_work *w, struct zdm_error *err)
                               .lock = action->back_lock,
                               .lock_only = action->lock_only,
                               .take = action->back};
-    return undo(w, &part, err);
+    enum zdm_code code = action->back_ahead == NULL ? ZDM_OK : action->back_ahead(w, err);
+    return code == ZDM_OK ? undo(w, &part, err) : code;
 }
 
 enum zdm_code pgsql_run_undo_sync(struct pgsql_work *w, struct zdm_error *err)

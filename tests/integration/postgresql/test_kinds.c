@@ -751,16 +751,93 @@ static void constraint_by_index_of_a_partitioned_table_is_refused(void **state)
     rig_refused(r, AGENT_RUN_DDL, 1, "A unique index enforces the same");
 }
 
+#define NOT_EV3 "CHECK (NOT ((id IS NOT NULL) AND (id >= 200) AND (id < 300)))"
+/* Said before anything else is done, with the statement that helps. A CHECK that is not proven does not. */
+static void refused_for_the_default_partition(struct rig *r)
+{
+    rig_refused(r, AGENT_RUN_DDL, 1, "would read all of the default partition public.ev_rest under a lock");
+    rig_refused(r, AGENT_RUN_DDL, 1,
+                "ADD CONSTRAINT not_ev3 CHECK (NOT (((id IS NOT NULL) AND (id >= 200) AND (id < 300))))");
+    rig_sql(r, "ALTER TABLE ev_rest ADD CONSTRAINT not_ev3 " NOT_EV3 " NOT VALID");
+    rig_refused(r, AGENT_RUN_DDL, 1, "would read all of the default partition public.ev_rest under a lock");
+    assert_int_equal(r->journal_step, 1);
+    rig_sql(r, "ALTER TABLE ev_rest VALIDATE CONSTRAINT not_ev3");
+    forward(r, &attach, 1);
+    rig_app(r, "INSERT INTO ev VALUES (299, 1), (901, 1)");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM ev_rest"), 2);
+}
+
 static void attaching_that_would_read_the_default_partition_is_refused(void **state)
 {
     struct rig *r = *state;
     rig_sql(r, "%s; CREATE TABLE ev_rest PARTITION OF ev DEFAULT; INSERT INTO ev VALUES (900, 1)", attach.setup);
     plan(r, &attach);
+    refused_for_the_default_partition(r);
+}
+
+static void so_is_attaching_an_empty_partition(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r,
+            "%s; CREATE TABLE ev_rest PARTITION OF ev DEFAULT; INSERT INTO ev VALUES (900, 1); TRUNCATE ev3;"
+            "CREATE INDEX ON ev (user_id)",
+            attach.setup);
+    plan(r, &attach);
+    refused_for_the_default_partition(r);
+}
+
+static void rows_of_the_default_partition_that_belong_to_another_are_counted_first(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r,
+            "%s; CREATE TABLE ev_rest PARTITION OF ev DEFAULT; INSERT INTO ev SELECT g, 1 FROM generate_series(260,"
+            " 301) g",
+            attach.setup);
+    plan(r, &attach);
+    rig_refused(r, AGENT_RUN_DDL, 1, "40 rows of the default partition public.ev_rest belong to public.ev3");
+    rig_sql(r, "WITH moved AS (DELETE FROM ev_rest WHERE id < 300 RETURNING *) INSERT INTO ev3 SELECT * FROM moved");
+    rig_refused(r, AGENT_RUN_DDL, 1, "would read all of the default partition");
+    rig_sql(r, "INSERT INTO ev SELECT 270, g FROM generate_series(1, 2000) g");
+    rig_refused(r, AGENT_RUN_DDL, 1, "more than 1000 rows of the default partition");
+    rig_sql(r, "DELETE FROM ev_rest");
+    forward(r, &attach, 1);
+}
+
+/* Rows came between the first step and the last. */
+static void default_partition_is_looked_at_again_before_attaching(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "%s; CREATE TABLE ev_rest PARTITION OF ev DEFAULT", attach.setup);
+    plan(r, &attach);
     rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
     rig_run(r, AGENT_RUN_VALIDATE, 2, AGENT_OK);
-    rig_refused(r, AGENT_RUN_DDL, 3, "would read all of a partition of public.ev");
-    rig_sql(r, "ALTER TABLE ev_rest ADD CHECK (id > 300)");
+    rig_sql(r, "INSERT INTO ev VALUES (280, 1)");
+    rig_refused(r, AGENT_RUN_DDL, 3, "1 row of the default partition public.ev_rest belongs to public.ev3");
+    rig_sql(r, "UPDATE ev_rest SET id = 900");
+    rig_refused(r, AGENT_RUN_DDL, 3, "would read all of the default partition");
+    rig_sql(r, "TRUNCATE ev_rest");
     rig_run(r, AGENT_RUN_DDL, 3, AGENT_OK);
+}
+
+static void detached_partition_does_not_come_back_over_rows_of_the_default_one(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "%s; CREATE TABLE ev_rest PARTITION OF ev DEFAULT; INSERT INTO ev VALUES (900, 1)", detach.setup);
+    plan(r, &detach);
+    forward(r, &detach, 1);
+    rig_app(r, "INSERT INTO ev VALUES (5, 1), (6, 1)");
+    rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_UNDO_DDL);
+    rig_run(r, AGENT_RUN_UNDO_DDL, 1, AGENT_OK);
+    rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_RESTORE);
+    rig_run(r, AGENT_RUN_RESTORE, 1, AGENT_OK);
+    rig_refused(r, AGENT_RUN_UNDO_DDL, 1, "2 rows of the default partition public.ev_rest belong to public.ev1");
+    rig_sql(r, "WITH moved AS (DELETE FROM ev_rest WHERE id < 100 RETURNING *) INSERT INTO ev1 SELECT * FROM moved");
+    rig_refused(r, AGENT_RUN_UNDO_DDL, 1, "Run ALTER TABLE public.ev_rest ADD CONSTRAINT not_ev1 CHECK (NOT (");
+    rig_sql(r,
+            "ALTER TABLE ev_rest ADD CONSTRAINT not_ev1 CHECK (NOT ((id IS NOT NULL) AND (id >= 1) AND (id < 100)))");
+    rig_run(r, AGENT_RUN_UNDO_DDL, 1, AGENT_OK);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM ev WHERE id IN (5, 6, 900)"), 5);
 }
 
 static void attaching_a_partition_without_its_check_is_refused(void **state)
@@ -1040,6 +1117,10 @@ int main(void)
         RIG_TEST(primary_key_wants_not_null),
         RIG_TEST(constraint_by_index_of_a_partitioned_table_is_refused),
         RIG_TEST(attaching_that_would_read_the_default_partition_is_refused),
+        RIG_TEST(so_is_attaching_an_empty_partition),
+        RIG_TEST(detached_partition_does_not_come_back_over_rows_of_the_default_one),
+        RIG_TEST(rows_of_the_default_partition_that_belong_to_another_are_counted_first),
+        RIG_TEST(default_partition_is_looked_at_again_before_attaching),
         RIG_TEST(attaching_a_partition_without_its_check_is_refused),
         RIG_TEST(attaching_that_would_build_an_index_is_refused),
         RIG_TEST(an_empty_partition_is_attached_whatever_indexes_it_lacks),
