@@ -177,6 +177,15 @@ static bool read_default(const struct rb_ddl *d, const PgQuery__ColumnDef *def, 
         refuse_default(d, def, parts, parts->value == NULL ? "cannot be written in a plan" : "reads a column");
         return false;
     }
+    if (expr.session != NULL && !rb_is_created(rb, &d->table)) {
+        rb_error(rb, "default-session", rb_at(d->s, expr.session_at),
+                 rb_format(rb,
+                           "Add the column without it, and let it begin with new rows: ALTER TABLE %s ALTER COLUMN %s "
+                           "SET DEFAULT %s; rows that exist get what you know in an UPDATE, or stay NULL.",
+                           rb_table_text(rb, &d->table), rb_plain(rb, def->colname), parts->value),
+                 "%s of the agent's session would stand in all rows that exist", expr.session);
+        return false;
+    }
     parts->is_volatile = expr.is_volatile;
     parts->is_now = expr.is_now || is_moment(d->s, parts->default_node);
     if (!parts->is_volatile && !parts->is_now && !is_null(parts->default_node))

@@ -210,6 +210,34 @@ static void judge_sequence(struct walk *w, const PgQuery__FuncCall *call)
              "names a sequence without its schema, and the agent has search_path = pg_catalog");
 }
 
+/* Which database and server it is, the agent's session says as well as the application's. */
+static void note_session(struct walk *w, const char *what, int location)
+{
+    if (strcmp(what, "current_database()") == 0 || strcmp(what, "version()") == 0 || w->out->session != NULL)
+        return;
+    w->out->session = what;
+    w->out->session_at = location;
+}
+
+static void examine_value(struct walk *w, const PgQuery__SQLValueFunction *value)
+{
+    static const struct {
+        int op;
+        const char *what;
+    } sessions[] = {
+        {PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_ROLE, "CURRENT_ROLE"},
+        {PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_USER, "CURRENT_USER"},
+        {PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_USER, "USER"},
+        {PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_SESSION_USER, "SESSION_USER"},
+        {PG_QUERY__SQLVALUE_FUNCTION_OP__SVFOP_CURRENT_SCHEMA, "CURRENT_SCHEMA"},
+    };
+    w->out->is_now = true;
+    for (size_t i = 0; i < sizeof sessions / sizeof sessions[0]; i++) {
+        if (sessions[i].op == (int)value->op)
+            note_session(w, sessions[i].what, value->location);
+    }
+}
+
 static void examine_call(struct walk *w, const PgQuery__FuncCall *call)
 {
     struct rb *rb = w->s->rb;
@@ -246,6 +274,9 @@ static void examine_call(struct walk *w, const PgQuery__FuncCall *call)
             w->out->is_volatile || strcmp(name, "clock_timestamp") == 0 || strcmp(name, "timeofday") == 0;
         break;
     case RB_FUNCTION_SESSION:
+        note_session(w, rb_format(rb, "%s()", name), call->location);
+        w->out->is_now = true;
+        break;
     case RB_FUNCTION_STABLE:
         w->out->is_now = true; /* another value another time: no constant */
         break;
@@ -273,7 +304,7 @@ static void examine(const ProtobufCMessage *m, void *ctx)
     if (m->descriptor == &pg_query__func_call__descriptor)
         examine_call(w, (const PgQuery__FuncCall *)m);
     else if (m->descriptor == &pg_query__sqlvalue_function__descriptor)
-        w->out->is_now = true;
+        examine_value(w, (const PgQuery__SQLValueFunction *)m);
     rb_children(m, examine, ctx);
 }
 

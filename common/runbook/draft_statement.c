@@ -127,6 +127,8 @@ static void draft_drop(struct rb_draft *d, struct rb_statement *s)
     bool table = type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE;
     rb_draft_title(d, table ? "drop-table" : "drop-index", table ? "Drop a table" : "Drop an index");
     rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", rb_draft_bare(d, s->sql));
+    if (table && s->node->drop_stmt->n_objects > 1)
+        rb_draft_say(d, RB_DRAFT_CONTRACT, "A table that refers to another one stands in front of it.");
     rb_draft_say(d, RB_DRAFT_SWITCH,
                  table ? "Deploy the application that does not name the table any more."
                        : "Be sure that no query needs the index: `zdmctl check` shows its scans.");

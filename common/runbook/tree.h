@@ -93,6 +93,8 @@ struct rb_expr {
     } queries; /* set by who asks: may there be subqueries? */
     bool has_subquery;
     int subquery_at;
+    const char *session; /* what in it says who is connected, or of which transaction; NULL: nothing */
+    int session_at;
 };
 
 /* What an expression over one row of `table` reads and whether it may be in a plan; false with findings. `what` names
