@@ -134,16 +134,30 @@ static bool trouble_says(const struct coord_driver *d, const struct coord_migrat
     return !heard->report.writable && say(out, size, "the database takes no writes", "");
 }
 
-/* Databases speak in several lines; a reason is one. */
+static bool ends_a_sentence(char c)
+{
+    return c != '\0' && strchr(".,:;?!", c) != NULL;
+}
+
+/* Databases speak in several lines; a reason is one. A line of theirs ends like a sentence, where there is room. */
 static void to_one_line(char *text)
 {
     char *to = text;
-    for (const char *from = text; *from != '\0'; from++) {
-        bool blank = (unsigned char)*from <= ' ';
-        if (!blank)
-            *to++ = *from;
-        else if (to != text && to[-1] != ' ')
-            *to++ = ' ';
+    for (const char *from = text; *from != '\0';) {
+        size_t blanks = 0;
+        bool broken = false;
+        for (; from[blanks] != '\0' && (unsigned char)from[blanks] <= ' '; blanks++)
+            broken = broken || from[blanks] == '\n';
+        from += blanks;
+        if (blanks == 0) {
+            *to++ = *from++;
+            continue;
+        }
+        if (to == text || *from == '\0')
+            continue;
+        if (broken && blanks > 1 && !ends_a_sentence(to[-1]))
+            *to++ = '.';
+        *to++ = ' ';
     }
     *to = '\0';
 }
@@ -205,13 +219,16 @@ static void rolled_back_text(const struct coord_migration *migration, const stru
 /* Of a shard that a person paused, or that rests where a rollback took it. */
 static void held_text(const struct coord_migration *migration, const struct coord_shard *shard, char *out, size_t size)
 {
-    const char *was = shard->resume_to == COORD_FAILED    ? "; it had failed before"
-                      : shard->resume_to == COORD_UNSURE  ? "; it was unsure before"
+    const char *was = shard->resume_to == COORD_UNSURE    ? "; it was unsure before"
                       : shard->resume_to == COORD_UNDOING ? " on its way back; retry --forward gives the rollback up"
                                                           : "";
-    if (coord_was_rolled_back(shard))
+    if (coord_was_rolled_back(shard)) {
         rolled_back_text(migration, shard, out, size);
-    else
+    } else if (shard->resume_to == COORD_FAILED) {
+        char failure[ZDM_TEXT_MAX + 128];
+        failure_text(migration, shard, failure, sizeof failure);
+        (void)snprintf(out, size, "paused; before that it %s", failure);
+    } else
         (void)snprintf(out, size, "paused%s", was);
 }
 

@@ -18,6 +18,7 @@ struct ctl_page {
     int64_t phase; /* opened */
     struct ctl_shard *shards;
     size_t n_shards;
+    bool narrow; /* too little room: long titles lose their end, the reason of what comes next is left to the shards */
 };
 
 static inline const char *ctl_dot(const struct ctl_look *look)

@@ -12,11 +12,12 @@
 
 #include "common/base/limits.h"
 
-enum { BAR_MIN = 6, BAR_MAX = 32, NAME_MIN = 6, STEP_MAX = 20, GAP = 2, PERCENT = 5, CELL_MAX = 48 };
+enum { BAR_MIN = 6, BAR_MAX = 32, NAME_MIN = 6, STEP_MAX = 20, GAP = 2, PERCENT = 5, CELL_MAX = 48, NAMED_MAX = 3 };
 
 /* Rows of several shards together. */
 struct total {
     size_t n;
+    const char *names[NAMED_MAX]; /* the first of them */
     uint64_t done, of, per_s;
     int64_t eta_s;
     const char *reason; /* when all have the same, else NULL */
@@ -48,6 +49,8 @@ static const char *const phrases[CTL_SHARD_WORDS] = {
 static void add_up(struct total *t, const struct ctl_shard *s)
 {
     t->reason = t->n == 0 || (t->reason != NULL && strcmp(t->reason, s->reason) == 0) ? s->reason : NULL;
+    if (t->n < NAMED_MAX)
+        t->names[t->n] = s->name;
     t->n++;
     t->done += s->rows_done;
     t->of += s->rows_total;
@@ -80,10 +83,9 @@ static void total_text(struct zdm_buffer *out, const struct total *t, const char
     }
 }
 
-static void phrase(struct zdm_buffer *out, const struct ctl_page *p, size_t n, const char *noun,
-                   enum ctl_shard_word word)
+static void phrase(struct zdm_buffer *out, const struct ctl_page *p, size_t n, enum ctl_shard_word word)
 {
-    zdm_buffer_printf(out, "%zu %s%s%s", n, noun, noun[0] != '\0' ? " " : "", phrases[word]);
+    zdm_buffer_printf(out, "%zu %s", n, phrases[word]);
     if (word == CTL_SHARD_FINISHED)
         zdm_buffer_printf(out, " %" PRId64, p->phase);
 }
@@ -102,7 +104,7 @@ void ctl_page_summary(struct ctl_page *p)
         if (words[w].n == 0)
             continue;
         zdm_buffer_puts(&line, comma);
-        phrase(&line, p, words[w].n, "", (enum ctl_shard_word)w);
+        phrase(&line, p, words[w].n, (enum ctl_shard_word)w);
         comma = ", ";
     }
     total_text(&line, &all, ctl_dot(p->look));
@@ -299,6 +301,43 @@ static void put_list(struct ctl_page *p, const struct ctl_shard *const *listed, 
     }
 }
 
+/* "shard-1, shard-4", or "57 more shards" */
+static void put_who(struct zdm_buffer *line, const struct total *t, bool more)
+{
+    const char *noun = t->n == 1 ? "shard" : "shards";
+    if (t->n > NAMED_MAX) {
+        zdm_buffer_printf(line, "%zu %s%s", t->n, more ? "more " : "", noun);
+        return;
+    }
+    for (size_t i = 0; i < t->n; i++)
+        zdm_buffer_printf(line, "%s%s", i > 0 ? ", " : "", t->names[i]);
+}
+
+/* Who, what, and why where all have the same reason. One that begins with the word, or has it soon, says it itself. */
+static void group_text(struct zdm_buffer *line, const struct ctl_page *p, const struct total *t,
+                       enum ctl_shard_word word, bool more)
+{
+    enum { SOON = 16 };
+    bool moves = t->per_s > 0 && t->of > 0;
+    const char *reason = !moves && t->reason != NULL ? t->reason : "", *said = strstr(reason, phrases[word]);
+    put_who(line, t, more);
+    if (said == reason && said[0] != '\0') {
+        zdm_buffer_printf(line, " %s", reason);
+        return;
+    }
+    if (said != NULL && said - reason < SOON && said[0] != '\0') {
+        zdm_buffer_printf(line, ": %s", reason);
+        return;
+    }
+    zdm_buffer_printf(line, " %s", phrases[word]);
+    if (word == CTL_SHARD_FINISHED)
+        zdm_buffer_printf(line, " %" PRId64, p->phase);
+    if (moves)
+        total_text(line, t, ": ");
+    else if (reason[0] != '\0')
+        zdm_buffer_printf(line, ": %s", reason);
+}
+
 /* The shards that are not listed: one line for each state. */
 static void put_groups(struct ctl_page *p, const bool *is_listed)
 {
@@ -316,15 +355,7 @@ static void put_groups(struct ctl_page *p, const bool *is_listed)
         struct zdm_buffer line = ZDM_BUFFER_INIT;
         if (words[w].n == 0)
             continue;
-        const char *noun = listed[w] > 0     ? words[w].n == 1 ? "more shard" : "more shards"
-                           : words[w].n == 1 ? "shard"
-                                             : "shards";
-        bool moves = words[w].per_s > 0 && words[w].of > 0;
-        phrase(&line, p, words[w].n, noun, (enum ctl_shard_word)w);
-        if (moves)
-            total_text(&line, &words[w], ": ");
-        if (!moves && words[w].reason != NULL && words[w].reason[0] != '\0')
-            zdm_buffer_printf(&line, ": %s", words[w].reason);
+        group_text(&line, p, &words[w], (enum ctl_shard_word)w, listed[w] > 0);
         ctl_wrap(p->out, p->look, CTL_PLAIN, zdm_buffer_text(&line), 0, CTL_PAGE_INDENT);
         zdm_buffer_fini(&line);
     }

@@ -35,7 +35,12 @@ static void put_title(struct ctl_page *p)
     const char *id = ctl_json_text(p->status, "migration");
     size_t column = ctl_columns(p->look, id);
     ctl_put(p->out, p->look, CTL_BOLD, id);
-    if (title[0] != '\0') {
+    if (title[0] != '\0' && p->narrow) {
+        zdm_buffer_puts(p->out, ctl_dot(p->look));
+        ctl_cell(p->out, p->look, CTL_PLAIN, title, p->look->width > column + 3 ? p->look->width - column - 3 : 1,
+                 false);
+        zdm_buffer_puts(p->out, "\n");
+    } else if (title[0] != '\0') {
         zdm_buffer_puts(p->out, ctl_dot(p->look));
         ctl_wrap(p->out, p->look, CTL_PLAIN, title, column + 3, 4);
     } else {
@@ -113,13 +118,23 @@ static size_t count_not_excluded(const struct ctl_page *p)
     return n;
 }
 
+/* Its title; where there is little room the class stands for a long one. */
+static void put_phase_name(const struct ctl_page *p, const json_t *phase, struct zdm_buffer *cell)
+{
+    enum { SHORT = 16 };
+    const char *title = ctl_json_text(phase, "title"), *class = ctl_json_text(phase, "class");
+    bool cut = p->narrow && class[0] != '\0' && ctl_columns(p->look, title) > SHORT;
+    zdm_buffer_puts(cell, cut ? class : title);
+}
+
 static void phase_cell(const struct ctl_page *p, const json_t *phase, size_t n_shards, struct zdm_buffer *cell,
                        enum ctl_style *style)
 {
     int64_t number = ctl_json_int(phase, "number", 0), done = ctl_json_int(phase, "shards_done", 0);
     const json_t *gate = ctl_json_object(phase, "gate");
     bool unicode = p->look->unicode, ended = strcmp(ctl_json_text(p->status, "mode"), "ended") == 0;
-    zdm_buffer_printf(cell, "%" PRId64 " %s", number, ctl_json_text(phase, "title"));
+    zdm_buffer_printf(cell, "%" PRId64 " ", number);
+    put_phase_name(p, phase, cell);
     bool waits = number == p->phase && gate != NULL && strcmp(ctl_json_text(gate, "state"), "passed") != 0;
     *style = CTL_DIM;
     if (number > p->phase) {
@@ -195,6 +210,8 @@ static void put_next(struct ctl_page *p)
 {
     const json_t *next = ctl_json_object(p->status, "next");
     const char *command = ctl_json_text(next, "command"), *why = ctl_json_text(next, "why");
+    if (p->narrow && command[0] != '\0')
+        why = "";
     if (command[0] == '\0' && why[0] == '\0')
         return;
     zdm_buffer_puts(p->out, "\n");
@@ -275,8 +292,10 @@ void ctl_view_status(struct zdm_buffer *out, const struct ctl_look *look, const 
         if (view->max_rows > 0 && budget > view->max_rows)
             budget = view->max_rows;
         put_page(&p, view, budget);
-        while (view->max_rows > 0 && budget > 0 && ctl_rows_of(zdm_buffer_text(&text)) > view->max_rows) {
-            budget--;
+        while (view->max_rows > 0 && (budget > 0 || !p.narrow) &&
+               ctl_rows_of(zdm_buffer_text(&text)) > view->max_rows) {
+            budget -= p.narrow ? 1 : 0;
+            p.narrow = true;
             zdm_buffer_reset(&text);
             put_page(&p, view, budget);
         }

@@ -190,7 +190,7 @@ static void status_says_why_a_shard_does_not_move(void **state)
         const char *words;
     } rows[] = {{wait_for_lock, "\"reason\":\"waiting for a lock: pid 4242 app@shop, idle in transaction\""},
                 {wait_for_replica, "\"reason\":\"throttled: replica_lag 5200 ms > 5000 ms\""},
-                {lose_database, "\"reason\":\"database unreachable: connection refused Is it running?\""},
+                {lose_database, "\"reason\":\"database unreachable: connection refused. Is it running?\""},
                 {alarm, "ALARM"},
                 {alarm, "\"command\":\"zdmctl audit verify\",\"why\":\"ALARM: the agent of shard-1"},
                 {wait_for_grace, "\"wait\":\"grace\""},
@@ -267,7 +267,7 @@ static void trouble_is_said_before_the_rule_that_holds_the_shard_anyway(void **s
     expect_next(&s, "\"reason\":\"waits for advance to phase 1 (expand)\"", "zdmctl advance rename");
     report_changed(s.agent, 2, NULL, lose_database);
     expect_next(&s,
-                "\"reason\":\"database unreachable: connection refused Is it running?; "
+                "\"reason\":\"database unreachable: connection refused. Is it running?; "
                 "waits for advance to phase 1 (expand)\"",
                 "zdmctl advance rename");
     expect_ok(ask_verb(s.ann, ZDM_VERB_PAUSE, NULL));

@@ -96,6 +96,57 @@ static void shards_of_one_hint_say_it_once_and_one_that_tries_again_says_its_age
     json_decref(status);
 }
 
+/* Four shards of which two have failed, under a long name, with long titles. */
+static json_t *crowded(void)
+{
+    json_t *status = fixture("status.json"), *shards = json_array(), *phases = json_object_get(status, "phases"),
+           *phase;
+    json_t *failed = json_array_get(json_object_get(status, "shards"), 2);
+    static const char *const names[] = {"shard-1", "shard-2", "shard-3", "shard-4"};
+    size_t i;
+    for (i = 0; i < sizeof names / sizeof *names; i++) {
+        json_t *shard = json_deep_copy(failed);
+        json_object_set_new(shard, "shard", json_string(names[i]));
+        json_array_append_new(shards, shard);
+    }
+    json_array_foreach(phases, i, phase)
+        json_object_set_new(phase, "title", json_string("A title that says at length what is done in this phase"));
+    json_object_set_new(status, "shards", shards);
+    json_object_set_new(status, "migration", json_string("orders-and-order-lines-get-their-currency-and-rates"));
+    json_object_set_new(status, "title",
+                        json_string("Every order and each of its lines knows its own currency and the "
+                                    "exchange rate of the day on which it was written"));
+    return status;
+}
+
+static void a_crowded_page_cuts_titles_before_shards_and_names_those_it_groups(void **state)
+{
+    const struct ctl_status_view view = {.max_rows = 23, .footer = "watching; Ctrl-C ends"};
+    const struct ctl_status_view small = {.max_rows = 12};
+    struct ctl_look look = look_of(80, true);
+    json_t *status = crowded(), *shard;
+    size_t i;
+    (void)state;
+    char *page = render(status, &look, &view);
+    assert_true(ctl_rows_of(page) <= 23);
+    assert_has(page, "…\n");
+    assert_has(page, " → 2 migrate ● ");
+    assert_has(page, "    these 4: step 2.2: value too long");
+    assert_has(page, "    hint: Change that row");
+    assert_has(page, "next: zdmctl retry users-full-name --shard shard-3\nwatching");
+    free(page);
+    page = render(status, &look, &small);
+    assert_has(page, "4 shards failed: step 2.2: value too long");
+    free(page);
+    json_array_remove(json_object_get(status, "shards"), 3);
+    json_array_foreach(json_object_get(status, "shards"), i, shard)
+        json_object_set_new(shard, "reason", json_string("failed at step 2.2: no"));
+    page = render(status, &look, &small);
+    assert_has(page, "shard-1, shard-2, shard-3 failed at step 2.2: no\n");
+    free(page);
+    json_decref(status);
+}
+
 static void page_fits_every_width(void **state)
 {
     json_t *few = fixture("status.json"), *many = large(120);
@@ -394,6 +445,7 @@ int main(void)
         cmocka_unit_test(a_shard_that_waits_for_people_or_time_waits),
         cmocka_unit_test(a_waiting_shard_says_first_that_nobody_is_there_or_nothing_to_work_on),
         cmocka_unit_test(shards_of_one_hint_say_it_once_and_one_that_tries_again_says_its_agents),
+        cmocka_unit_test(a_crowded_page_cuts_titles_before_shards_and_names_those_it_groups),
         cmocka_unit_test(page_fits_every_width),
         cmocka_unit_test(page_of_ascii_has_no_other_character),
         cmocka_unit_test(colors_add_nothing_but_escapes_of_our_own),
