@@ -82,8 +82,11 @@ enum zdm_code pgsql_classify_connection(const PGconn *conn, struct zdm_error *er
     for (size_t n = strlen(text); n > 0 && text[n - 1] == '\n'; n--) {
         text[n - 1] = '\0';
     }
+    /* libpq asks in a line of its own, behind a tab, what the administrator should look at. */
     for (char *nl = strchr(text, '\n'); nl != NULL; nl = strchr(nl, '\n')) {
-        *nl = ' ';
+        bool question = nl[1] == '\t';
+        *nl = question ? '.' : ' ';
+        nl[1] = question ? ' ' : nl[1];
     }
     return zdm_error_set(err, ZDM_UNAVAILABLE, "could not connect to the database: %s", text);
 }
