@@ -89,18 +89,8 @@ enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struc
         "SELECT DISTINCT n.nspname, r.relname FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid"
         " JOIN pg_namespace n ON n.oid = r.relnamespace WHERE c.contype = 'f' AND r.oid <> $1::oid"
         " AND c.conrelid = $1::oid AND $2::int2 = ANY (c.conkey) ORDER BY 1, 2";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     const char *params[] = {h->table.oid, h->column.number};
-    enum zdm_code code = pgsql_query(attempt->w->s, sql, 2, params, &res, err);
-    for (int i = 0; code == ZDM_OK && i < PQntuples(res); i++) {
-        struct pgsql_table parent;
-        struct zdm_table name = {PQgetvalue(res, i, 0), PQgetvalue(res, i, 1)};
-        code = pgsql_table_find(attempt->w->s, &name, &parent, err);
-        if (code == ZDM_OK) {
-            code = pgsql_short_lock_parent(attempt, &parent, PGSQL_ACCESS_EXCLUSIVE, err);
-        }
-    }
-    return code;
+    return pgsql_short_lock_parents(attempt, sql, 2, params, PGSQL_ACCESS_EXCLUSIVE, err);
 }
 
 /* A hide that was half undone, or whose way back met rows that violate something: what is still to be brought back goes

@@ -109,8 +109,8 @@ static void name_missing_grant(const struct pgsql_session *s, struct agent_resul
     (void)zdm_copy_text(r->blocker + (used < room ? used : room), strlen(way_out) + 1, way_out);
 }
 
-static enum zdm_code not_locked(struct pgsql_work *w, const struct pgsql_table *table, enum pgsql_lock_mode mode,
-                                struct zdm_error *err)
+enum zdm_code pgsql_not_locked(struct pgsql_work *w, const struct pgsql_table *table, enum pgsql_lock_mode mode,
+                               struct zdm_error *err)
 {
     pgsql_rollback(w->s);
     name_blocker(w, table, mode);
@@ -133,14 +133,14 @@ static enum zdm_code lock_one(struct pgsql_short *attempt, const char *what, con
     } else {
         int64_t left = attempt->until_ms - pgsql_now_ms();
         if (left <= 0) {
-            return not_locked(w, table, mode, err);
+            return pgsql_not_locked(w, table, mode, err);
         }
         zdm_buffer_printf(&sql, "SET LOCAL lock_timeout = %" PRId64 "; LOCK TABLE ONLY %s IN %s MODE", left, what,
                           modes[mode].name);
     }
     attempt->holds = true;
     enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
-    return code == ZDM_LOCK ? not_locked(w, table, mode, err) : code;
+    return code == ZDM_LOCK ? pgsql_not_locked(w, table, mode, err) : code;
 }
 
 /* Readers on the replicas. As long as no lock is held, the time that this takes stalls nobody and does not count. */
@@ -211,6 +211,22 @@ enum zdm_code pgsql_short_lock_parent(struct pgsql_short *attempt, const struct 
         return pgsql_script(s, "ROLLBACK TO parent; RELEASE parent", NULL, err);
     }
     return code == ZDM_OK ? pgsql_script(s, "RELEASE parent", NULL, err) : code;
+}
+
+enum zdm_code pgsql_short_lock_parents(struct pgsql_short *attempt, const char *sql, size_t n,
+                                       const char *const *params, enum pgsql_lock_mode mode, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(attempt->w->s, sql, n, params, &res, err);
+    for (int i = 0; code == ZDM_OK && i < PQntuples(res); i++) {
+        struct pgsql_table parent;
+        const struct zdm_table name = {PQgetvalue(res, i, 0), PQgetvalue(res, i, 1)};
+        code = pgsql_table_find(attempt->w->s, &name, &parent, err);
+        if (code == ZDM_OK) {
+            code = pgsql_short_lock_parent(attempt, &parent, mode, err);
+        }
+    }
+    return code;
 }
 
 enum zdm_code pgsql_run_statement(struct pgsql_work *w, const char *sql, struct zdm_error *err)

@@ -39,6 +39,13 @@ enum zdm_code pgsql_short_begin_on(struct pgsql_short *attempt, struct pgsql_wor
  * that to the change of the foreign key itself, which needs no right on the parent, under the same limit. */
 enum zdm_code pgsql_short_lock_parent(struct pgsql_short *attempt, const struct pgsql_table *parent,
                                       enum pgsql_lock_mode mode, struct zdm_error *err) ZDM_CHECKED;
+/* The same for each that a query names: schema, name. */
+enum zdm_code pgsql_short_lock_parents(struct pgsql_short *attempt, const char *sql, size_t n,
+                                       const char *const *params, enum pgsql_lock_mode mode,
+                                       struct zdm_error *err) ZDM_CHECKED;
+/* Rolls back and says who holds the table against that mode (PGSQL_NO_LOCK: against readers). ZDM_LOCK. */
+enum zdm_code pgsql_not_locked(struct pgsql_work *w, const struct pgsql_table *table, enum pgsql_lock_mode mode,
+                               struct zdm_error *err) ZDM_CHECKED;
 /* Runs a whole statement of the plan, which may rely on the schema of its table being searched. */
 enum zdm_code pgsql_run_statement(struct pgsql_work *w, const char *sql, struct zdm_error *err) ZDM_CHECKED;
 

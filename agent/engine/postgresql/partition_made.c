@@ -93,16 +93,6 @@ enum zdm_code pgsql_partition_lock_referenced(struct pgsql_short *attempt, const
         "SELECT DISTINCT n.nspname, c.relname FROM pg_constraint k JOIN pg_class c ON c.oid = k.confrelid JOIN"
         " pg_namespace n ON n.oid = c.relnamespace WHERE k.conrelid = $1::oid AND k.contype = 'f' AND k.confrelid <>"
         " k.conrelid ORDER BY 1, 2";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query(attempt->w->s, sql, 1, (const char *const[]){parent->oid}, &res, err);
-    for (int i = 0; code == ZDM_OK && i < PQntuples(res); i++) {
-        struct pgsql_table referenced;
-        const struct zdm_table name = {PQgetvalue(res, i, 0), PQgetvalue(res, i, 1)};
-        code = pgsql_table_find(attempt->w->s, &name, &referenced, err);
-        if (code == ZDM_OK) {
-            code = pgsql_short_lock_parent(attempt, &referenced,
-                                           drops ? PGSQL_ACCESS_EXCLUSIVE : PGSQL_SHARE_ROW_EXCLUSIVE, err);
-        }
-    }
-    return code;
+    return pgsql_short_lock_parents(attempt, sql, 1, (const char *const[]){parent->oid},
+                                    drops ? PGSQL_ACCESS_EXCLUSIVE : PGSQL_SHARE_ROW_EXCLUSIVE, err);
 }

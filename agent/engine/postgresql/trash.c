@@ -53,17 +53,7 @@ enum zdm_code pgsql_trash_lock_parents(struct pgsql_short *attempt, const struct
                                        struct zdm_error *err)
 {
     static const char sql[] = "SELECT DISTINCT pn.nspname, p.relname" OUTGOING " ORDER BY 1, 2";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query(attempt->w->s, sql, 1, (const char *const[]){table->oid}, &res, err);
-    for (int i = 0; code == ZDM_OK && i < PQntuples(res); i++) {
-        struct pgsql_table parent;
-        struct zdm_table name = {PQgetvalue(res, i, 0), PQgetvalue(res, i, 1)};
-        code = pgsql_table_find(attempt->w->s, &name, &parent, err);
-        if (code == ZDM_OK) {
-            code = pgsql_short_lock_parent(attempt, &parent, PGSQL_ACCESS_EXCLUSIVE, err);
-        }
-    }
-    return code;
+    return pgsql_short_lock_parents(attempt, sql, 1, (const char *const[]){table->oid}, PGSQL_ACCESS_EXCLUSIVE, err);
 }
 
 /* A statement that the server writes from the catalogue, where there is anything to do. $1 the table's oid. */

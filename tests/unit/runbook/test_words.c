@@ -12,6 +12,7 @@
     "## Expand\n```sql\nALTER TABLE t ADD COLUMN n text;\n```\n## Migrate\n```sql\nUPDATE t SET n = a" where ";\n```"  \
     "\n"
 #define NOT_NULL    "```sql\nALTER TABLE t ALTER COLUMN n SET NOT NULL;\n```\n"
+#define COUNTED     "## Expand\n```sql\nALTER TABLE t ADD COLUMN n timestamptz DEFAULT now();\n```\n## Migrate\n"
 #define UNIQUE(on)  "## Expand\n```sql\nCREATE UNIQUE INDEX u ON t (" on ");\n```\n"
 #define USES        "```sql\nALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX u;\n```\n"
 #define WIDEN(type) "## Expand\n```sql\nALTER TABLE t ALTER COLUMN c TYPE " type ";\n```\n"
@@ -27,6 +28,9 @@ static const struct {
     {"## Migrate\n" NOT_NULL, "not-null-writers", "every version of the application"},
     {"## Expand\n```sql\nALTER TABLE t ADD COLUMN n text DEFAULT '';\n```\n## Migrate\n" NOT_NULL, "not-null-writers",
      NULL},
+    {COUNTED "```sql\nUPDATE t SET n = a WHERE n IS NULL;\n```\n", "default-filled",
+     "SET DEFAULT in the contract phase"},
+    {COUNTED "```sql {no-sync}\nUPDATE t SET n = a WHERE n IS NULL;\n```\n", "default-filled", NULL},
     {UNIQUE("lower(a)") USES, "using-index", "leave the constraint out"},
     {UNIQUE("a, b") "## Migrate\n" USES, "using-index", "UNIQUE (a, b)"},
     {"## Expand\n" USES, "using-index", "UNIQUE (columns)"},
