@@ -96,7 +96,7 @@ static void say_resumed(const struct coord_migration *m, const bool *flags, stru
                        "%zu of them had been rolled back and go%s forward with the next advance: zdmctl advance %s.",
                        back, back == 1 ? "es" : "", m->id);
     else if (ready > 0 && moving == 0)
-        zdm_error_hint(answer, "They wait for the next phase to be opened: zdmctl advance %s.", m->id);
+        zdm_error_hint(answer, "To open the next phase: zdmctl advance %s.", m->id);
     else
         zdm_error_hint(answer, "See how it goes: zdmctl status %s --watch.", m->id);
 }
@@ -108,15 +108,15 @@ static void say_what_follows(const struct bulk *bulk, const struct coord_migrati
     char chosen[ZDM_HINT_MAX / 2];
     coord_selection_text(chosen, sizeof chosen, selection);
     if (bulk->words.on == COORD_ON_PAUSE)
-        zdm_error_hint(answer, "To let them go on: zdmctl resume %s %s.", m->id, chosen);
+        zdm_error_hint(answer, "To go on: zdmctl resume %s %s.", m->id, chosen);
     else if (bulk->words.on == COORD_ON_EXCLUDE)
-        zdm_error_hint(answer, "An approver brings them back: zdmctl include %s %s.", m->id, chosen);
+        zdm_error_hint(answer, "An approver takes that back: zdmctl include %s %s.", m->id, chosen);
     else if (bulk->words.on == COORD_ON_FORWARD)
-        zdm_error_hint(answer, "They go on with the next advance: zdmctl advance %s.", m->id);
+        zdm_error_hint(answer, "To go on: zdmctl advance %s.", m->id);
     else if (bulk->words.on == COORD_ON_RETRY)
         zdm_error_hint(answer, "See how it goes: zdmctl status %s --watch.", m->id);
     else if (bulk->words.on == COORD_ON_INCLUDE)
-        zdm_error_hint(answer, "They take part again when their agents have proven where they stand.");
+        zdm_error_hint(answer, "Each takes part again when its agent has proven where it stands.");
     else
         say_resumed(m, flags, answer);
 }

@@ -65,8 +65,10 @@ static enum zdm_code failed(const json_t *shard, struct zdm_error *err)
 {
     const char *name = ctl_json_text(shard, "shard"), *reason = ctl_json_text(shard, "reason");
     const char *error = ctl_json_text(ctl_json_object(shard, "observed"), "error");
-    const char *why = error[0] != '\0' ? error : reason;
+    const char *why = error[0] != '\0' ? error : reason, *help = ctl_json_text(shard, "hint");
     zdm_error_set(err, ZDM_DATABASE, "shard %s failed%s%.300s", name, why[0] != '\0' ? ": " : "", why);
+    if (help[0] != '\0')
+        return zdm_error_hint(err, "%.380s Then: zdmctl retry --shard %s", help, name);
     return zdm_error_hint(err, "Mend the cause, then: zdmctl retry --shard %s", name);
 }
 

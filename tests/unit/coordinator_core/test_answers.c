@@ -51,19 +51,18 @@ static void pausing_and_resuming_say_to_how_many_and_why_the_others_stay(void **
     fleet_ask(&f, ZDM_VERB_RESUME, "shard=s00002");
     assert_answer(&f, ZDM_REFUSED, "nothing to resume: s00002 is not paused||");
     fleet_ask(&f, ZDM_VERB_PAUSE, "shard=s00000");
-    assert_answer(&f, ZDM_OK, "paused 1 shard||To let them go on: zdmctl resume m -l shard=s00000.");
+    assert_answer(&f, ZDM_OK, "paused 1 shard||To go on: zdmctl resume m -l shard=s00000.");
     fleet_ask(&f, ZDM_VERB_PAUSE, NULL);
-    assert_answer(&f, ZDM_OK,
-                  "paused 3 shards|One stays as it is: s00000 is paused already.|To let them go on: zdmctl resume m "
-                  "--all-shards.");
+    assert_answer(
+        &f, ZDM_OK,
+        "paused 3 shards|One stays as it is: s00000 is paused already.|To go on: zdmctl resume m --all-shards.");
     fleet_ask(&f, ZDM_VERB_PAUSE, NULL);
     assert_answer(&f, ZDM_OK, "4 are paused already||");
     fleet_ask(&f, ZDM_VERB_RESUME, "tier=odd");
-    assert_answer(&f, ZDM_OK, "resumed 2 shards||They wait for the next phase to be opened: zdmctl advance m.");
+    assert_answer(&f, ZDM_OK, "resumed 2 shards||To open the next phase: zdmctl advance m.");
     fleet_ask(&f, ZDM_VERB_RESUME, NULL);
     assert_answer(&f, ZDM_OK,
-                  "resumed 2 shards|2 stay as they are: 2 are not paused.|They wait for the next phase to be opened: "
-                  "zdmctl advance m.");
+                  "resumed 2 shards|2 stay as they are: 2 are not paused.|To open the next phase: zdmctl advance m.");
     fleet_fini(&f);
 }
 
@@ -125,18 +124,18 @@ static void taking_out_and_back_in_says_how_to_go_on(void **unused)
     struct fleet f;
     under_way(&f);
     fleet_exclude(&f, "shard=s00000", "host is gone");
-    assert_answer(&f, ZDM_OK, "excluded 1 shard||An approver brings them back: zdmctl include m -l shard=s00000.");
+    assert_answer(&f, ZDM_OK, "excluded 1 shard||An approver takes that back: zdmctl include m -l shard=s00000.");
     fleet_exclude(&f, "shard=s00000", "host is gone");
-    assert_answer(&f, ZDM_REFUSED,
-                  "nothing to exclude: s00000 is excluded already||An approver brings it back: zdmctl include m "
-                  "--shard s00000.");
+    assert_answer(
+        &f, ZDM_REFUSED,
+        "nothing to exclude: s00000 is excluded already||An approver brings it back: zdmctl include m --shard s00000.");
     fleet_ask(&f, ZDM_VERB_PAUSE, "shard=s00000");
     assert_answer(&f, ZDM_REFUSED,
                   "nothing to pause: s00000 is excluded||An approver brings it back: zdmctl include m --shard s00000.");
     fleet_ask(&f, ZDM_VERB_INCLUDE, NULL);
     assert_answer(&f, ZDM_OK,
-                  "included 1 shard|3 stay as they are: 3 are not excluded.|They take part again when their agents "
-                  "have proven where they stand.");
+                  "included 1 shard|3 stay as they are: 3 are not excluded.|Each takes part again when its agent has "
+                  "proven where it stands.");
     fleet_fini(&f);
 }
 
@@ -151,8 +150,7 @@ static void nobody_who_can_go_further_or_back_is_said_with_the_reason(void **unu
     assert_answer(&f, ZDM_OK, "4 shards go back to the start||See how it goes: zdmctl status m --watch.");
     fleet_rollback(&f, NULL, 0, false);
     assert_answer(&f, ZDM_REFUSED,
-                  "every selected shard is on its way back already||See where they are: zdmctl status "
-                  "m.");
+                  "every selected shard is on its way back already||See where they are: zdmctl status m.");
     fleet_ask(&f, ZDM_VERB_ADVANCE, NULL);
     assert_answer(&f, ZDM_REFUSED, "no selected shard can go further: 4 are on their way back||");
     fleet_obey(&f, 0);
@@ -161,9 +159,9 @@ static void nobody_who_can_go_further_or_back_is_said_with_the_reason(void **unu
                   "no selected shard can go further: s00000 was rolled back||To let it go forward again: zdmctl resume "
                   "m --shard s00000.");
     fleet_rollback(&f, "shard=s00000", 0, false);
-    assert_answer(&f, ZDM_REFUSED,
-                  "there is nothing to take back: no selected shard is beyond the start||See where they are: zdmctl "
-                  "status m.");
+    assert_answer(
+        &f, ZDM_REFUSED,
+        "there is nothing to take back: no selected shard is beyond the start||See where they are: zdmctl status m.");
     fleet_ask(&f, ZDM_VERB_PAUSE, "shard=nobody");
     assert_answer(&f, ZDM_NOT_FOUND,
                   "no shard of migration m matches \"shard=nobody\"||See the labels of each shard: zdmctl agents.");

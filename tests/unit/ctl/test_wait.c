@@ -65,6 +65,10 @@ static void a_failed_shard_ends_the_wait_unless_it_is_not_meant(void **state)
     (void)state;
     assert_int_equal(ctl_wait_judge(&wanted, &everything, status, NULL, &score, &err), ZDM_DATABASE);
     assert_string_equal(err.message, "shard a failed: why");
+    assert_string_equal(err.hint, "Mend the cause, then: zdmctl retry --shard a");
+    json_object_set_new(json_array_get(json_object_get(status, "shards"), 0), "hint", json_string("Do x."));
+    assert_int_equal(ctl_wait_judge(&wanted, &everything, status, NULL, &score, &err), ZDM_DATABASE);
+    assert_string_equal(err.hint, "Do x. Then: zdmctl retry --shard a");
     assert_int_equal(ctl_wait_judge(&wanted, &only_b, status, NULL, &score, &err), ZDM_OK);
     assert_true(score.over);
     json_decref(status);
