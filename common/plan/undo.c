@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/plan/report.h"
+
 uint32_t zdm_plan_first_after(const struct zdm_plan *plan, uint32_t phase)
 {
     uint32_t last = 0;
@@ -153,10 +155,11 @@ bool zdm_plan_undo_repeats(const struct zdm_plan *plan, uint32_t to_phase, uint3
 void zdm_undo_repeat_text(char *out, size_t size, const struct zdm_undo_repeat *repeat)
 {
     if (repeat->step == NULL)
-        (void)snprintf(out, size, "phase %u would have to be entered again and needs approvals: roll back to phase %u",
+        (void)snprintf(out, size,
+                       "phase %u would have to be entered again and needs approvals: " ZDM_ERROR_ROLL_BACK "%u",
                        repeat->phase->number, repeat->below);
     else
-        (void)snprintf(out, size, "step %s (%s) would be undone and done a second time: roll back to phase %u",
+        (void)snprintf(out, size, "step %s (%s) would be undone and done a second time: " ZDM_ERROR_ROLL_BACK "%u",
                        repeat->step->id, zdm_action_name(repeat->step->action), repeat->below);
 }
 

@@ -336,6 +336,38 @@ static void on_the_way_back_no_other_plan_is_taken_and_after_it_any(void **state
     rig_free(rig);
 }
 
+/* Nothing of the plan tells of the switch any more, and what new code wrote is still there. */
+static void a_plan_without_the_switch_leaves_the_mark_of_what_new_code_wrote(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_amended(3);
+    struct zdm_plan *plans[] = {rig->plan, rig->amended};
+    for (size_t i = 0; i < 2; i++) { /* nothing copies the new column back */
+        plans[i]->phases[0].steps[2].derivation->both_ways = false;
+        plans[i]->phases[1].steps[0].derivation->both_ways = false;
+    }
+    rig->amended->phases[2].class = ZDM_PHASE_MIGRATE;
+    rig_ready(rig, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    rig_undo(rig, 2, 1);
+    send(rig, 2, ZDM_MODE_UNDO, 2, OLD);
+    rig_run(rig, 60000);
+    assert_true(rig_said(rig)->undone);
+    send(rig, 3, ZDM_MODE_RUN, 2, OLD);
+    rig_run(rig, 60000);
+    amend(rig, 4, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    assert_rests(rig, 4, 2);
+    assert_int_equal(rig->row_switched, 2);
+    rig_undo(rig, 0, 2);
+    rig->undo.plan_hash = rig->amended->hash;
+    send(rig, 5, ZDM_MODE_UNDO, 0, NEW);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_said(rig)->state, ZDM_AGENT_STOPPED);
+    assert_non_null(strstr(rig_said(rig)->error, "(zdmctl approve --rollback-to 0): 0 of 2 approvals"));
+    rig_free(rig);
+}
+
 /* ---- Waits of the plan ---- */
 
 static struct zdm_step *replace(struct rig *rig, enum zdm_step_kind kind, enum zdm_action action)
@@ -507,6 +539,7 @@ int main(void)
         cmocka_unit_test(a_goal_behind_the_last_phase_keeps_no_plan_out_that_is_the_same),
         cmocka_unit_test(in_the_purge_phase_the_grace_period_stays),
         cmocka_unit_test(on_the_way_back_no_other_plan_is_taken_and_after_it_any),
+        cmocka_unit_test(a_plan_without_the_switch_leaves_the_mark_of_what_new_code_wrote),
         cmocka_unit_test(a_wait_is_looked_at_until_it_is_over_and_says_for_what),
         cmocka_unit_test(a_pause_takes_a_waiting_shard_at_once_and_a_new_order_looks_at_once),
         cmocka_unit_test(a_wait_that_failed_stops_the_shard),
