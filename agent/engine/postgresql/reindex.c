@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/replica.h"
 
 /* The indexes of the step: $1 schema, $2 table or NULL, $3 index or NULL. Those of exclusion constraints cannot be
  * built anew concurrently; REINDEX TABLE passes over them too. */
@@ -91,11 +92,30 @@ static enum zdm_code note_files(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? pgsql_commit(w->s, err) : code;
 }
 
+/* Both take ACCESS EXCLUSIVE of an index at their end, which standbys replay: who reads the table there holds it, and
+ * replay waits for them, and ends them when it has waited for too long. Who comes later passes by, since the index is
+ * dead by then. The end of a long REINDEX may meet readers that began after this look (docs/decisions/locks.md). */
+static enum zdm_code clear(struct pgsql_work *w, const char *index, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code =
+        pgsql_query(w->s, "SELECT indexrelid, indrelid FROM pg_index WHERE indexrelid = to_regclass($1)", 1,
+                    (const char *const[]){index}, &res, err);
+    if (code != ZDM_OK || PQntuples(res) == 0) {
+        return code;
+    }
+    const char *oids[] = {pgsql_text(res, 0, 0), pgsql_text(res, 0, 1)};
+    return pgsql_replicas_clear(w, oids, 2, err);
+}
+
 static enum zdm_code run_on(struct pgsql_work *w, const char *verb, const char *index, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     zdm_buffer_printf(&sql, "%s %s", verb, index);
     enum zdm_code code = pgsql_index_check_fence(w, err);
+    if (code == ZDM_OK) {
+        code = clear(w, index, err);
+    }
     return code == ZDM_OK ? pgsql_index_run_alone(w, zdm_buffer_text(&sql), err) : code;
 }
 

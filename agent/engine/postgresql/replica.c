@@ -124,7 +124,7 @@ static const char facts_sql[] =
     "SELECT pg_is_in_recovery(), coalesce(w.status = 'streaming', false), coalesce(w.slot_name, ''),"
     " coalesce(substring(' ' || w.conninfo || ' end=' FROM ' application_name=(.*?) [a-z_]+='),"
     " substring(' ' || w.conninfo || ' end=' FROM ' fallback_application_name=(.*?) [a-z_]+='), ''),"
-    " coalesce(host(inet_server_addr()), '')"
+    " coalesce(host(inet_server_addr()), ''), coalesce(w.sender_host, ''), coalesce(w.sender_port::text, '')"
     " FROM (SELECT) AS one LEFT JOIN pg_stat_wal_receiver w ON true";
 
 static void read_facts(struct pgsql_replica *replica)
@@ -147,6 +147,8 @@ static void read_facts(struct pgsql_replica *replica)
     zdm_copy_text(replica->slot, sizeof replica->slot, pgsql_text(res, 0, 2));
     zdm_copy_text(replica->stream_name, sizeof replica->stream_name, pgsql_text(res, 0, 3));
     zdm_copy_text(replica->address, sizeof replica->address, pgsql_text(res, 0, 4));
+    zdm_copy_text(replica->sender, sizeof replica->sender, pgsql_text(res, 0, 5));
+    zdm_copy_text(replica->sender_port, sizeof replica->sender_port, pgsql_text(res, 0, 6));
     if (replica->stream_name[0] != '\0' && strcmp(replica->stream_name, "walreceiver") != 0) {
         zdm_copy_text(replica->name, sizeof replica->name, replica->stream_name);
     }
@@ -191,7 +193,7 @@ void pgsql_replicas_open(struct pgsql_work *w)
  * see counts. */
 static const char streams_sql[] =
     "SELECT coalesce(nullif(r.application_name, ''), 'without a name'), coalesce(host(r.client_addr), ''),"
-    " coalesce(s.slot_name, ''), r.state IS NULL FROM pg_stat_replication r"
+    " coalesce(s.slot_name, ''), r.state IS NULL, current_setting('port') FROM pg_stat_replication r"
     " LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid"
     " WHERE s.slot_type IS DISTINCT FROM 'logical' AND (r.state IS NULL OR (r.state <> 'backup'"
     " AND r.replay_lsn IS NOT NULL)) ORDER BY r.application_name, r.client_addr";
@@ -214,6 +216,24 @@ static bool same_name(const struct pgsql_replica *r, const PGresult *res, int ro
     return strcmp(r->slot, PQgetvalue(res, row, 2)) == 0 && strcmp(r->stream_name, PQgetvalue(res, row, 0)) == 0;
 }
 
+/* One that streams from another standby may have the name of one that streams from here, and says nothing about it. A
+ * slot's name is enough; else the server that it names must not be another one for certain. */
+static bool from_elsewhere(const struct pgsql_replica *r, const PGresult *res, int n)
+{
+    if (n > 0 && strcmp(r->sender_port, PQgetvalue(res, 0, 4)) != 0) {
+        return true;
+    }
+    for (int row = 0; row < n; row++) {
+        /* Of another host than its own there is a standby: it streams from that. */
+        if (PQgetvalue(res, row, 1)[0] != '\0' && strcmp(r->sender, PQgetvalue(res, row, 1)) == 0 &&
+            strcmp(r->sender, "127.0.0.1") != 0 && strcmp(r->sender, "::1") != 0 &&
+            strcmp(r->sender, r->address) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void match(const struct pgsql_replicas *replicas, const PGresult *res, int n, bool guarded[STREAMS_MAX])
 {
     static bool (*const rules[])(const struct pgsql_replica *, const PGresult *,
@@ -222,7 +242,7 @@ static void match(const struct pgsql_replicas *replicas, const PGresult *res, in
     for (size_t rule = 0; rule < sizeof rules / sizeof *rules; rule++) {
         for (size_t i = 0; i < replicas->n; i++) {
             const struct pgsql_replica *r = &replicas->each[i];
-            bool usable = pgsql_is_open(&r->session) && r->streams;
+            bool usable = pgsql_is_open(&r->session) && r->streams && (rule == 0 || !from_elsewhere(r, res, n));
             for (int row = 0; usable && !used[i] && row < n; row++) {
                 if (!guarded[row] && rules[rule](r, res, row)) {
                     guarded[row] = used[i] = true;
@@ -257,6 +277,27 @@ static enum zdm_code not_guarded(struct pgsql_work *w, const char *name, const c
     return zdm_error_set(err, ZDM_LOCK, "%s", r->blocker);
 }
 
+/* Of one that is not guarded although the settings have one of that name. */
+static const char *name_it_how(const struct pgsql_work *w, const PGresult *res, int n, int row,
+                               const bool guarded[STREAMS_MAX], char text[96])
+{
+    const char *name = PQgetvalue(res, row, 0);
+    for (int i = 0; i < n; i++) {
+        if (guarded[i] && strcmp(PQgetvalue(res, i, 0), name) == 0) {
+            return "name it, too, in the agent's setting `replicas` (a namesake is there)";
+        }
+    }
+    for (size_t i = 0; i < w->replicas->n; i++) {
+        const struct pgsql_replica *r = &w->replicas->each[i];
+        if (r->streams && strcmp(r->stream_name, name) == 0 && from_elsewhere(r, res, n)) {
+            (void)snprintf(text, 96, "its namesake in `replicas` streams from %.20s:%s; name it, too", r->sender,
+                           r->sender_port);
+            return text;
+        }
+    }
+    return "name it in the agent's setting `replicas`";
+}
+
 static enum zdm_code guard_streams(struct pgsql_work *w, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
@@ -273,8 +314,9 @@ static enum zdm_code guard_streams(struct pgsql_work *w, struct zdm_error *err)
                                "the agent's role may not see what it is (grant it pg_read_all_stats)", err);
         }
         if (!guarded[i]) {
-            return not_guarded(w, pgsql_text(res, i, 0), pgsql_text(res, i, 1),
-                               "name it in the agent's setting `replicas`", err);
+            char how[96];
+            return not_guarded(w, pgsql_text(res, i, 0), pgsql_text(res, i, 1), name_it_how(w, res, n, i, guarded, how),
+                               err);
         }
     }
     return n < PQntuples(res) ? not_guarded(w, "65", "", "there are too many", err) : ZDM_OK;

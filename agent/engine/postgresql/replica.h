@@ -26,6 +26,7 @@ struct pgsql_replica {
     /* What it says of itself, read with each guard. */
     bool streams;
     char stream_name[64], slot[64], address[48];
+    char sender[96], sender_port[8]; /* that it streams from: a host, or the folder of a socket */
     /* For checks. */
     unsigned conflicts;
     int64_t resting_until_ms;

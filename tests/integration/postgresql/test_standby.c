@@ -247,6 +247,72 @@ static void replica_that_is_named_twice_counts_once(void **state)
     test_pg_free(other);
 }
 
+/* Who reads on the other one is seen by nobody. */
+static void one_of_two_standbys_of_the_same_name_does_not_stand_for_the_other(void **state)
+{
+    struct rig *r = *state;
+    users(r, "");
+    open_with_standby(r);
+    struct test_pg *other = test_pg_standby(r->pg, "b2", NULL);
+    wait_for_streams(r, 2);
+    have_standby(r);
+    PGconn *reader = PQconnectdb(test_pg_dsn(other, "app_user", r->database));
+    rig_exec(reader, "BEGIN; SELECT count(*) FROM users");
+    sleep_ms(OLD_MS);
+    BLOCKED(r, "replica b2", "is not guarded: name it, too, in the agent's setting `replicas` (a namesake is there)");
+    /* The one that is guarded goes away: its place is not the other's. */
+    char dsn[DSN_SIZE];
+    snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(other, "zdm_agent", r->database));
+    open_with(r, (const char *const[]){dsn}, 1);
+    BLOCKED(r, "replica b2", "is not guarded: name it, too");
+    char first[DSN_SIZE];
+    snprintf(first, sizeof first, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
+    open_with(r, (const char *const[]){first, dsn}, 2);
+    BLOCKED(r, "replica b2: pid ", "SELECT count(*) FROM users");
+    PQfinish(reader);
+    sleep_ms(50);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    test_pg_free(other);
+}
+
+/* It streams from the first, and its name is the same: it says nothing of who reads there. */
+static void standby_of_a_standby_does_not_guard_its_namesake(void **state)
+{
+    struct rig *r = *state;
+    users(r, "");
+    have_standby(r);
+    struct test_pg *behind = test_pg_standby(r->pg, "b2", NULL);
+    wait_for_streams(r, 2);
+    char dsn[DSN_SIZE], sql[DSN_SIZE + 64];
+    PGconn *super = PQconnectdb(test_pg_dsn(behind, "postgres", "postgres"));
+    snprintf(sql, sizeof sql, "ALTER SYSTEM SET primary_conninfo = $$%s$$",
+             test_pg_dsn(standby, "postgres", "postgres"));
+    rig_exec(super, sql);
+    rig_exec(super, "SELECT pg_reload_conf()");
+    PQfinish(super);
+    for (long waited = 0; rig_number(r, "SELECT count(*) FROM pg_stat_replication") > 1; waited += 20) {
+        assert_true(waited < PATIENCE_MS);
+        sleep_ms(20);
+    }
+    PGconn *reading = PQconnectdb(test_pg_dsn(behind, "postgres", "postgres"));
+    for (long waited = 0, streams = 0; streams == 0; waited += 20) {
+        PGresult *res = PQexec(reading, "SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'");
+        streams = PQntuples(res);
+        PQclear(res);
+        assert_true(waited < PATIENCE_MS);
+        sleep_ms(20);
+    }
+    PQfinish(reading);
+    snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(behind, "zdm_agent", r->database));
+    open_with(r, (const char *const[]){dsn}, 1);
+    BLOCKED(r, "replica b2", "is not guarded: its namesake in `replicas` streams from ", "; name it, too");
+    char first[DSN_SIZE];
+    snprintf(first, sizeof first, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
+    open_with(r, (const char *const[]){dsn, first}, 2);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    test_pg_free(behind);
+}
+
 /* The agent would look at a server that waits for nobody any more. */
 static void standby_that_was_promoted_is_not_guarded(void **state)
 {
@@ -290,6 +356,42 @@ static void index_is_dropped_when_nobody_reads_it_there(void **state)
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'users_name'"), 0);
 }
 
+static void index_is_built_anew_when_nobody_reads_it_there(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name text); CREATE INDEX users_name ON users (name)");
+    rig_plan(r, "users", 1);
+    rig_ddl(r, 1, ZDM_ACTION_REINDEX, NULL, "users_name", NULL);
+    rig_accept(r, 1);
+    open_with_standby(r);
+    PGconn *reader = read_there(r, "BEGIN; SELECT count(*) FROM users");
+    expect_blocker(r, AGENT_RUN_REINDEX, 1, (const char *const[]){"replica b2: pid ", "FROM users", NULL});
+    PQfinish(reader);
+    sleep_ms(50);
+    rig_run(r, AGENT_RUN_REINDEX, 1, AGENT_OK);
+}
+
+/* Attaching the leaf's index locks it wholly: a reader of the leaf there holds it, and all others would wait behind. */
+static void index_of_a_partition_is_attached_when_nobody_reads_the_partition_there(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int, name text) PARTITION BY RANGE (id); CREATE TABLE u1 PARTITION OF users FOR"
+               " VALUES FROM (1) TO (10); INSERT INTO users VALUES (1, 'n')");
+    rig_plan(r, "users", 1);
+    rig_ddl(r, 1, ZDM_ACTION_CREATE_INDEX, NULL, "users_name",
+            "CREATE INDEX CONCURRENTLY users_name ON public.users (name)");
+    rig_accept(r, 1);
+    open_with_standby(r);
+    PGconn *reader = read_there(r, "BEGIN; SELECT count(*) FROM users");
+    expect_blocker(r, AGENT_RUN_INDEX_BUILD, 1, (const char *const[]){"replica b2: pid ", "FROM users", NULL});
+    PQfinish(reader);
+    sleep_ms(50);
+    rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_index WHERE indexrelid = 'users_name'::regclass AND"
+                                   " indisvalid"),
+                     1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,8 +403,12 @@ int main(void)
         RIG_TEST(replica_that_cannot_be_reached_is_not_guarded),
         RIG_TEST(what_is_no_standby_of_this_server_is_not_guarded),
         RIG_TEST(replica_that_is_named_twice_counts_once),
+        RIG_TEST(one_of_two_standbys_of_the_same_name_does_not_stand_for_the_other),
+        RIG_TEST(standby_of_a_standby_does_not_guard_its_namesake),
         RIG_TEST(standby_that_was_promoted_is_not_guarded),
         RIG_TEST(index_is_dropped_when_nobody_reads_it_there),
+        RIG_TEST(index_is_built_anew_when_nobody_reads_it_there),
+        RIG_TEST(index_of_a_partition_is_attached_when_nobody_reads_the_partition_there),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, teardown);
 }
