@@ -77,6 +77,13 @@ enum {
     X(INDEX_OF_CONSTRAINT, "index-of-constraint")                                                                      \
     X(INDEX_IN_USE, "index-in-use")                                                                                    \
     X(NULL_ROWS, "null-rows")                                                                                          \
+    X(DUPLICATE_ROWS, "duplicate-rows")                                                                                \
+    X(ROWS_IN_THE_WAY, "rows-in-the-way")                                                                              \
+    X(ROWS_UNSEEN, "rows-unseen")                                                                                      \
+    X(ROWS_DIFFER, "rows-differ")                                                                                      \
+    X(CHECK_FINDS, "check-finds")                                                                                      \
+    X(DELETE_ROWS, "delete-rows")                                                                                      \
+    X(NOT_TRIED, "not-tried")                                                                                          \
     X(CLONE_REFUSED, "clone-refused")                                                                                  \
     X(CLONE_REWRITES, "clone-rewrites")                                                                                \
     X(LONG_LOCK, "long-lock")

@@ -20,11 +20,14 @@ enum zdm_code pgsql_run_each(struct pgsql_work *w, const char *sql, size_t n, co
     return code;
 }
 
+/* Tables first; the session's own temporary schema has no enum but those of the plan. */
 enum zdm_code pgsql_drop_clones(struct pgsql_work *w, struct zdm_error *err)
 {
     return pgsql_run_each(w,
-                          "SELECT format('DROP TABLE IF EXISTS pg_temp.%I CASCADE', relname) FROM pg_class WHERE"
-                          " relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'p') AND relname LIKE '~zdm\\_%'",
+                          "SELECT format('DROP TABLE IF EXISTS pg_temp.%I CASCADE', relname), 1 FROM pg_class WHERE"
+                          " relnamespace = pg_my_temp_schema() AND relkind IN ('r', 'p') AND relname LIKE '~zdm\\_%'"
+                          " UNION ALL SELECT format('DROP TYPE IF EXISTS pg_temp.%I CASCADE', typname), 2 FROM pg_type"
+                          " WHERE typnamespace = pg_my_temp_schema() AND typtype = 'e' ORDER BY 2",
                           0, NULL, err);
 }
 
@@ -36,6 +39,39 @@ enum zdm_code pgsql_clone_table(struct pgsql_work *w, const struct zdm_table *ta
     pgsql_put_table(&sql, table);
     zdm_buffer_puts(&sql, " INCLUDING ALL)");
     return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+}
+
+/* $1 schema, $2 table, $3 the clone. The columns of a key tell which it is. */
+#define KEY_COLUMNS(k)                                                                                                 \
+    "(SELECT array_agg(a.attname ORDER BY u.n) FROM unnest(" k ".conkey) WITH ORDINALITY AS u(k, n) JOIN pg_attribute" \
+    " a ON a.attrelid = " k ".conrelid AND a.attnum = u.k)"
+enum zdm_code pgsql_clone_keys(struct pgsql_work *w, const struct zdm_table *table, const char *name,
+                               struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', $3::text, o.conname, min(k.conname)) FROM"
+        " pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace JOIN"
+        " pg_constraint o ON o.conrelid = $3::regclass AND o.contype = k.contype AND " KEY_COLUMNS(
+            "o") " = " KEY_COLUMNS("k") " WHERE n.nspname = $1 AND c.relname = $2 AND k.contype IN ('p', 'u') GROUP BY"
+                                        " o.conname HAVING min(k.conname) <> o.conname";
+    const char *params[] = {table->schema, table->name, name};
+    return pgsql_run_each(w, sql, 3, params, err);
+}
+
+/* The server writes the table's name in full. Nothing fires: no clone ever has a row. */
+enum zdm_code pgsql_clone_triggers(struct pgsql_work *w, const struct zdm_table *table, const char *name,
+                                   struct zdm_error *err)
+{
+    static const char sql[] =
+        "WITH t AS (SELECT c.oid, format(' %I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON"
+        " n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2), d AS (SELECT t.name, ' ON' AS word,"
+        " pg_get_triggerdef(g.oid) AS text FROM t JOIN pg_trigger g ON g.tgrelid = t.oid WHERE NOT g.tgisinternal AND"
+        " g.tgoldtable IS NULL AND g.tgnewtable IS NULL AND g.tgconstraint = 0 UNION ALL SELECT t.name, ' TO',"
+        " pg_get_ruledef(r.oid) FROM t JOIN pg_rewrite r ON r.ev_class = t.oid)"
+        " SELECT overlay(text PLACING word || ' ' || $3 FROM strpos(text, word || name) FOR length(word || name))"
+        " FROM d WHERE strpos(text, word || name) > 0";
+    const char *params[] = {table->schema, table->name, name};
+    return pgsql_run_each(w, sql, 3, params, err);
 }
 
 void pgsql_parent_clone(char out[PGSQL_CLONE_NAME_MAX], const char *id)

@@ -1,5 +1,5 @@
 /*
- * clone_kinds.c - what each kind of step needs to be tried, and what the plan did before it (clone.h).
+ * clone_kinds.c - each kind's statement turned to the clones, and what it needs there (clone.h).
  */
 #include "agent/engine/postgresql/clone.h"
 
@@ -11,81 +11,144 @@
 
 enum { SCRIPT_MAX = 20 };
 
-/* ---- What the plan does to the table before ---- */
-
-static bool turn_plain(const struct zdm_step *step, struct zdm_buffer *out)
+static const char *clone_of(const struct pgsql_stage *stage, const struct zdm_step *step)
 {
-    return pgsql_retarget(out, step->sql, &step->table, PGSQL_CLONE);
+    const char *name = pgsql_stage_name(stage, &step->table);
+    return name == NULL ? PGSQL_CLONE : name;
 }
 
-static bool turn_index(const struct zdm_step *step, struct zdm_buffer *out)
-{
-    return pgsql_retarget_index(out, step->sql, &step->table, PGSQL_CLONE);
-}
+/* ---- Turning ---- */
 
-static enum zdm_code replay_one(struct pgsql_stage *t, const struct zdm_step *step, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    struct zdm_error ignored = ZDM_ERROR_INIT;
-    bool turned = step->action == ZDM_ACTION_CREATE_INDEX ? turn_index(step, &sql) : turn_plain(step, &sql);
-    if (!turned) {
-        return ZDM_OK;
-    }
-    enum zdm_code code = pgsql_script(t->w->s, "SAVEPOINT before", NULL, err);
-    if (code == ZDM_OK && pgsql_script(t->w->s, zdm_buffer_text(&sql), NULL, &ignored) != ZDM_OK) {
-        code = pgsql_script(t->w->s, "ROLLBACK TO before", NULL, err);
-    }
-    return code == ZDM_OK ? pgsql_script(t->w->s, "RELEASE before", NULL, err) : code;
-}
-
-static bool is_replayed(const struct zdm_step *step, const struct zdm_step *of)
-{
-    return step != NULL && step->sql != NULL && step->action != ZDM_ACTION_CHECK_QUERY &&
-           step->action != ZDM_ACTION_AS_IS && step->table.name != NULL && of->table.name != NULL &&
-           strcmp(step->table.schema, of->table.schema) == 0 && strcmp(step->table.name, of->table.name) == 0;
-}
-
-enum zdm_code pgsql_clone_replay(struct pgsql_stage *t, uint32_t from, struct zdm_error *err)
-{
-    enum zdm_code code = ZDM_OK;
-    for (uint32_t o = from == 0 ? 1 : from; code == ZDM_OK && o < t->step->ordinal; o++) {
-        const struct zdm_step *step = zdm_plan_step(t->w->op->plan, o);
-        if (is_replayed(step, t->step)) {
-            code = replay_one(t, step, err);
-        }
-    }
-    return code;
-}
-
-/* ---- Kinds ---- */
-
-static enum zdm_code prepare_reference(struct pgsql_stage *t, struct zdm_error *err)
-{
-    char name[PGSQL_CLONE_NAME_MAX];
-    pgsql_parent_clone(name, "0");
-    const struct zdm_step *step = t->step;
-    if (step->n_others == 0) {
-        return zdm_error_set(err, ZDM_BUG, "step %s does not say what its foreign key points at", step->id);
-    }
-    bool self =
-        strcmp(step->others[0].schema, step->table.schema) == 0 && strcmp(step->others[0].name, step->table.name) == 0;
-    return self ? ZDM_OK : pgsql_clone_table(t->w, &step->others[0], name, err);
-}
-
-static bool turn_reference(const struct zdm_step *step, struct zdm_buffer *out)
+static bool turn_alter(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer half = ZDM_BUFFER_INIT;
-    char name[PGSQL_CLONE_NAME_MAX];
-    pgsql_parent_clone(name, "0");
-    bool self =
-        strcmp(step->others[0].schema, step->table.schema) == 0 && strcmp(step->others[0].name, step->table.name) == 0;
-    return pgsql_retarget(&half, step->sql, &step->table, PGSQL_CLONE) &&
-           pgsql_retarget_reference(out, zdm_buffer_text(&half), &step->others[0], self ? PGSQL_CLONE : name);
+    if (!pgsql_retarget(&half, step->sql, &step->table, clone_of(stage, step))) {
+        return false;
+    }
+    pgsql_stage_names(stage, zdm_buffer_text(&half), out);
+    return true;
 }
 
-/* The index under its own name, in the clone's schema. One that is not there yet was made by replay, or cannot be
- * tried. */
-static enum zdm_code prepare_index(struct pgsql_stage *t, struct zdm_error *err)
+static bool turn_index(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer half = ZDM_BUFFER_INIT;
+    if (!pgsql_retarget_index(&half, step->sql, &step->table, clone_of(stage, step))) {
+        return false;
+    }
+    pgsql_stage_names(stage, zdm_buffer_text(&half), out);
+    return true;
+}
+
+static bool turn_table(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer half = ZDM_BUFFER_INIT;
+    if (!pgsql_retarget_head(&half, step->sql, "CREATE", "TABLE", &step->table, clone_of(stage, step))) {
+        return false;
+    }
+    pgsql_stage_names(stage, zdm_buffer_text(&half), out);
+    return true;
+}
+
+static bool turn_type(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer name = ZDM_BUFFER_INIT;
+    struct zdm_table type = {step->table.schema, step->object};
+    (void)stage;
+    pgsql_put_table(&name, &(struct zdm_table){(char *)(uintptr_t) "pg_temp", step->object});
+    return step->action == ZDM_ACTION_CREATE_TYPE
+               ? pgsql_retarget_head(out, step->sql, "CREATE", "TYPE", &type, zdm_buffer_text(&name))
+               : pgsql_retarget_head(out, step->sql, "ALTER", "TYPE", &type, zdm_buffer_text(&name));
+}
+
+static bool turn_partition(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer half = ZDM_BUFFER_INIT;
+    const char *child = step->n_others == 0 ? NULL : pgsql_stage_name(stage, &step->others[0]);
+    bool attach = step->action == ZDM_ACTION_ATTACH_PARTITION;
+    /* Before another step: tables that are partitions of clones which are not partitioned. */
+    return step == stage->step && child != NULL &&
+           pgsql_retarget(&half, step->sql, &step->table, clone_of(stage, step)) &&
+           pgsql_retarget_partition(out, zdm_buffer_text(&half), attach ? "ATTACH" : "DETACH", &step->others[0], child);
+}
+
+static bool turn_condition(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out)
+{
+    for (size_t i = 0; i < stage->n_checks; i++) {
+        if (stage->checks[i].step == step) {
+            zdm_buffer_printf(out, "ALTER TABLE %s ADD CONSTRAINT ", clone_of(stage, step));
+            pgsql_put_name(out, step->object);
+            zdm_buffer_printf(out, " CHECK (%s) NOT VALID", stage->checks[i].condition);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool turn_lift(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out)
+{
+    zdm_buffer_printf(out, "ALTER TABLE %s DROP CONSTRAINT ", clone_of(stage, step));
+    pgsql_put_name(out, step->object);
+    return true;
+}
+
+/* Constraints and indexes of a hidden column are out of the way as well. */
+static bool turn_hide(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out)
+{
+    zdm_buffer_printf(out, "ALTER TABLE %s DROP COLUMN ", clone_of(stage, step));
+    pgsql_put_name(out, step->column);
+    zdm_buffer_puts(out, " CASCADE");
+    return true;
+}
+
+/* What no temporary table can do. */
+static bool is_of_real_tables(const char *altered)
+{
+    static const char *const words[] = {
+        "SET SCHEMA", "RENAME TO", "INHERIT", "NO INHERIT", "CLUSTER ON", "REPLICA IDENTITY USING", "OF"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (pgsql_begins_with(altered, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The statement turned to whichever table on stage it alters. */
+static bool turn_statement(const struct pgsql_stage *stage, const char *sql, struct zdm_buffer *out)
+{
+    for (size_t i = 0; i < stage->n_tables; i++) {
+        ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer half = ZDM_BUFFER_INIT;
+        const struct pgsql_staged *staged = &stage->tables[i];
+        if (pgsql_retarget(&half, sql, staged->table, staged->name)) {
+            size_t head = strlen("ALTER TABLE ") + strlen(staged->name);
+            if (is_of_real_tables(zdm_buffer_text(&half) + head)) {
+                return false;
+            }
+            pgsql_stage_names(stage, zdm_buffer_text(&half), out);
+            zdm_buffer_puts(out, ";");
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Those of its statements that alter a table on stage. */
+static bool turn_script(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer statement = ZDM_BUFFER_INIT;
+    const char *sql = step->sql;
+    size_t n = 0;
+    for (int i = 0; i < SCRIPT_MAX && pgsql_next_statement(&sql, &statement); i++) {
+        n += turn_statement(stage, zdm_buffer_text(&statement), out);
+    }
+    return n > 0;
+}
+
+/* ---- Preparing ---- */
+
+/* The index under its own name, in the clone's schema. One that is not there yet was made by what went before, or
+ * cannot be tried. */
+static enum zdm_code prepare_index(struct pgsql_stage *stage, bool *ready, struct zdm_error *err)
 {
     static const char sql[] =
         "SELECT format('CREATE UNIQUE INDEX %I ON %s ', ic.relname, $4::text) || substr(pg_get_indexdef(ic.oid),"
@@ -93,118 +156,56 @@ static enum zdm_code prepare_index(struct pgsql_stage *t, struct zdm_error *err)
         " FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid"
         " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND ic.relname = $3"
         " AND i.indisunique AND c.relkind = 'r'";
-    const char *params[] = {t->step->table.schema, t->step->table.name, t->step->object, PGSQL_CLONE};
+    const struct zdm_step *step = stage->step;
+    const char *params[] = {step->table.schema, step->table.name, step->object, PGSQL_CLONE};
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_run_each(t->w, sql, 4, params, err);
+    enum zdm_code code = pgsql_run_each(stage->w, sql, 4, params, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(t->w->s,
+        code = pgsql_query(stage->w->s,
                            "SELECT FROM pg_class WHERE relnamespace = pg_my_temp_schema() AND relname = $1"
                            " AND relkind = 'i'",
-                           1, (const char *const[]){t->step->object}, &res, err);
+                           1, (const char *const[]){step->object}, &res, err);
     }
-    t->out->tried = code == ZDM_OK && PQntuples(res) > 0;
+    *ready = code == ZDM_OK && PQntuples(res) > 0;
     return code;
 }
 
-static enum zdm_code prepare_partition(struct pgsql_stage *t, struct zdm_error *err)
+/* Is the partition's clone one of the parent's? */
+static enum zdm_code prepare_detach(struct pgsql_stage *stage, bool *ready, struct zdm_error *err)
 {
-    if (t->step->n_others == 0) {
-        return zdm_error_set(err, ZDM_BUG, "step %s does not say what is to be attached", t->step->id);
-    }
-    enum zdm_code code = pgsql_clone_partitions(t->w, &t->step->table, &t->step->others[0], PGSQL_CLONE, err);
-    if (code == ZDM_OK) {
-        code = pgsql_clone_foreign_keys(t->w, &t->step->table, PGSQL_CLONE, err);
-    }
-    return code == ZDM_OK ? pgsql_clone_foreign_keys(t->w, &t->step->others[0], PGSQL_CLONE_CHILD, err) : code;
-}
-
-static bool turn_partition(const struct zdm_step *step, struct zdm_buffer *out)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer half = ZDM_BUFFER_INIT;
-    return pgsql_retarget(&half, step->sql, &step->table, PGSQL_CLONE) &&
-           pgsql_retarget_partition(out, zdm_buffer_text(&half), &step->others[0], PGSQL_CLONE_CHILD);
-}
-
-static bool is_own(const struct zdm_step *step, const struct zdm_table *table)
-{
-    return strcmp(table->schema, step->table.schema) == 0 && strcmp(table->name, step->table.name) == 0;
-}
-
-static void other_name(char out[PGSQL_CLONE_NAME_MAX], size_t i)
-{
-    char number[24];
-    snprintf(number, sizeof number, "%zu", i);
-    pgsql_parent_clone(out, number);
-}
-
-/* What a script may point foreign keys at. A table that is not there is not cloned. */
-static enum zdm_code prepare_script(struct pgsql_stage *t, struct zdm_error *err)
-{
-    enum zdm_code code = ZDM_OK;
-    for (size_t i = 0; code == ZDM_OK && i < t->step->n_others; i++) {
-        struct pgsql_table found;
-        char name[PGSQL_CLONE_NAME_MAX];
-        other_name(name, i);
-        code = pgsql_table_find(t->w->s, &t->step->others[i], &found, err);
-        if (code == ZDM_OK && (found.kind == 'r' || found.kind == 'p') && !is_own(t->step, &t->step->others[i])) {
-            code = pgsql_clone_table(t->w, &t->step->others[i], name, err);
-        } else if (code == ZDM_NOT_FOUND) {
-            zdm_error_clear(err);
-            code = ZDM_OK;
-        }
-    }
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(
+        stage->w->s, "SELECT FROM pg_inherits WHERE inhparent = to_regclass($1) AND inhrelid = to_regclass($2)", 2,
+        (const char *const[]){PGSQL_CLONE, PGSQL_CLONE_CHILD}, &res, err);
+    *ready = code == ZDM_OK && PQntuples(res) > 0;
     return code;
 }
 
-/* A foreign key in the statement is turned to the clone of what it points at; to none: left as it is. */
-static void turn_references(const struct zdm_step *step, struct zdm_buffer *statement)
-{
-    struct zdm_buffer turned = ZDM_BUFFER_INIT;
-    bool done = pgsql_retarget_reference(&turned, zdm_buffer_text(statement), &step->table, PGSQL_CLONE);
-    for (size_t i = 0; !done && i < step->n_others; i++) {
-        char name[PGSQL_CLONE_NAME_MAX];
-        other_name(name, i);
-        zdm_buffer_reset(&turned);
-        done = pgsql_retarget_reference(&turned, zdm_buffer_text(statement), &step->others[i], name);
-    }
-    if (done) {
-        zdm_buffer_reset(statement);
-        zdm_buffer_puts(statement, zdm_buffer_text(&turned));
-    }
-    zdm_buffer_fini(&turned);
-}
-
-/* Those of its statements that alter the step's table. */
-static bool turn_script(const struct zdm_step *step, struct zdm_buffer *out)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer statement = ZDM_BUFFER_INIT;
-    const char *sql = step->sql;
-    size_t n = 0;
-    for (int i = 0; i < SCRIPT_MAX && step->table.name != NULL && pgsql_next_statement(&sql, &statement); i++) {
-        turn_references(step, &statement);
-        if (pgsql_retarget(out, zdm_buffer_text(&statement), &step->table, PGSQL_CLONE)) {
-            zdm_buffer_puts(out, ";");
-            n++;
-        }
-    }
-    return n > 0;
-}
+/* ---- The rules ---- */
 
 static const struct pgsql_clone_rule rules[] = {
-    {ZDM_ACTION_ADD_COLUMN, false, NULL, turn_plain},
-    {ZDM_ACTION_ADD_CHECK, false, NULL, turn_plain},
-    {ZDM_ACTION_SET_NOT_NULL, false, NULL, turn_plain},
-    {ZDM_ACTION_DROP_CONSTRAINT, true, NULL, turn_plain},
-    {ZDM_ACTION_VALIDATE, true, NULL, turn_plain},
-    {ZDM_ACTION_ADD_FOREIGN_KEY, false, prepare_reference, turn_reference},
-    {ZDM_ACTION_ADD_UNIQUE, false, prepare_index, turn_plain},
-    {ZDM_ACTION_ADD_PRIMARY_KEY, false, prepare_index, turn_plain},
-    {ZDM_ACTION_DROP_NOT_NULL, false, NULL, turn_plain},
-    {ZDM_ACTION_SET_DEFAULT, false, NULL, turn_plain},
-    {ZDM_ACTION_SET_STORAGE, false, NULL, turn_plain},
-    {ZDM_ACTION_WIDEN_TYPE, true, NULL, turn_plain},
-    {ZDM_ACTION_ATTACH_PARTITION, false, prepare_partition, turn_partition},
-    {ZDM_ACTION_AS_IS, true, prepare_script, turn_script},
+    {ZDM_ACTION_ADD_COLUMN, false, true, NULL, turn_alter},
+    {ZDM_ACTION_ADD_CHECK, false, true, NULL, turn_alter},
+    {ZDM_ACTION_SET_NOT_NULL, false, true, NULL, turn_alter},
+    {ZDM_ACTION_DROP_CONSTRAINT, true, true, NULL, turn_alter},
+    {ZDM_ACTION_VALIDATE, true, true, NULL, turn_alter},
+    {ZDM_ACTION_CREATE_INDEX, false, false, NULL, turn_index},
+    {ZDM_ACTION_HIDE_COLUMN, false, false, NULL, turn_hide},
+    {ZDM_ACTION_ADD_FOREIGN_KEY, false, true, NULL, turn_alter},
+    {ZDM_ACTION_ADD_UNIQUE, false, true, prepare_index, turn_alter},
+    {ZDM_ACTION_ADD_PRIMARY_KEY, false, true, prepare_index, turn_alter},
+    {ZDM_ACTION_LIFT_CONSTRAINT, true, true, NULL, turn_lift},
+    {ZDM_ACTION_DROP_NOT_NULL, false, true, NULL, turn_alter},
+    {ZDM_ACTION_SET_DEFAULT, false, true, NULL, turn_alter},
+    {ZDM_ACTION_SET_STORAGE, false, true, NULL, turn_alter},
+    {ZDM_ACTION_WIDEN_TYPE, true, true, NULL, turn_alter},
+    {ZDM_ACTION_CREATE_TABLE, false, true, NULL, turn_table},
+    {ZDM_ACTION_CREATE_TYPE, false, true, NULL, turn_type},
+    {ZDM_ACTION_ADD_VALUE, false, false, NULL, turn_type},
+    {ZDM_ACTION_ADD_PARTITION_CHECK, false, false, NULL, turn_condition},
+    {ZDM_ACTION_ATTACH_PARTITION, true, true, NULL, turn_partition},
+    {ZDM_ACTION_DETACH_PARTITION, true, true, prepare_detach, turn_partition},
+    {ZDM_ACTION_AS_IS, true, true, NULL, turn_script},
 };
 
 const struct pgsql_clone_rule *pgsql_clone_rule_of(const struct zdm_step *step)

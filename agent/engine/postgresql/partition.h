@@ -10,10 +10,16 @@
 #define PGSQL_CLONE_CHILD "pg_temp.\"~zdm_child\""
 
 /* In the transaction at hand: an empty partitioned clone of the parent under that name, with its partitions' bounds
- * where the child would be the default one, and clones of the child and of a default partition that holds rows. */
-enum zdm_code pgsql_clone_partitions(struct pgsql_work *w, const struct zdm_table *parent,
-                                     const struct zdm_table *child, const char *name,
-                                     struct zdm_error *err) ZDM_CHECKED;
+ * where the child would be the default one, and a clone of a default partition that holds rows. */
+enum zdm_code pgsql_clone_partitioned(struct pgsql_work *w, const struct zdm_table *parent,
+                                      const struct zdm_table *child, const char *name,
+                                      struct zdm_error *err) ZDM_CHECKED;
+/* A clone of the child, PGSQL_CLONE_CHILD. */
+enum zdm_code pgsql_clone_partition(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,
+                                    struct zdm_error *err) ZDM_CHECKED;
+/* A hash partition's CHECK names its parent by number: on the child's clone, that of the parent's clone `name`. */
+enum zdm_code pgsql_clone_hash_checks(struct pgsql_work *w, const struct zdm_table *parent, const char *name,
+                                      struct zdm_error *err) ZDM_CHECKED;
 /* The condition that every row of the child meets once it is attached with this bound ("FOR VALUES …", "DEFAULT"),
  * malloc'd, as the server writes it. In the transaction at hand; the clones are rolled back. */
 enum zdm_code pgsql_partition_condition(struct pgsql_work *w, const struct zdm_table *parent,

@@ -135,18 +135,24 @@ static const char hash_sql[] =
     " FROM pg_constraint k, " PARENT " WHERE k.conrelid = $3::regclass AND k.contype = 'c' AND"
     " pg_get_constraintdef(k.oid) LIKE '%satisfies\\_hash\\_partition(%'";
 
-enum zdm_code pgsql_clone_partitions(struct pgsql_work *w, const struct zdm_table *parent,
-                                     const struct zdm_table *child, const char *name, struct zdm_error *err)
+enum zdm_code pgsql_clone_partitioned(struct pgsql_work *w, const struct zdm_table *parent,
+                                      const struct zdm_table *child, const char *name, struct zdm_error *err)
 {
     enum zdm_code code = clone_parent(w, parent, child, name, is_default(w), err);
-    if (code == ZDM_OK) {
-        code = clone_default(w, parent, name, err);
-    }
-    if (code == ZDM_OK) {
-        code = clone_child(w, parent, child, err);
-    }
+    return code == ZDM_OK ? clone_default(w, parent, name, err) : code;
+}
+
+enum zdm_code pgsql_clone_partition(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,
+                                    struct zdm_error *err)
+{
+    return clone_child(w, parent, child, err);
+}
+
+enum zdm_code pgsql_clone_hash_checks(struct pgsql_work *w, const struct zdm_table *parent, const char *name,
+                                      struct zdm_error *err)
+{
     const char *params[] = {parent->schema, parent->name, PGSQL_CLONE_CHILD, name};
-    return code == ZDM_OK ? run_rows(w, hash_sql, 4, params, err) : code;
+    return run_rows(w, hash_sql, 4, params, err);
 }
 
 /* The other way round. $1 parent, $2 clone of the parent. */

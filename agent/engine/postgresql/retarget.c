@@ -166,10 +166,11 @@ bool pgsql_retarget_reference(struct zdm_buffer *out, const char *sql, const str
     return at != NULL && replace(out, sql, skip_word(at, "REFERENCES"), parent, other);
 }
 
-bool pgsql_retarget_partition(struct zdm_buffer *out, const char *sql, const struct zdm_table *child, const char *other)
+bool pgsql_retarget_partition(struct zdm_buffer *out, const char *sql, const char *word, const struct zdm_table *child,
+                              const char *other)
 {
-    const char *at = find_word(sql, "ATTACH");
-    at = at == NULL ? NULL : skip_word(skip_word(at, "ATTACH"), "PARTITION");
+    const char *at = find_word(sql, word);
+    at = at == NULL ? NULL : skip_word(skip_word(at, word), "PARTITION");
     return at != NULL && replace(out, sql, at, child, other);
 }
 
@@ -192,6 +193,57 @@ bool pgsql_retarget_index(struct zdm_buffer *out, const char *sql, const struct 
     zdm_buffer_printf(out, "CREATE %sINDEX %.*s ON %s%s", unique == NULL ? "" : "UNIQUE ", (int)(end - begin), begin,
                       other, c);
     return true;
+}
+
+bool pgsql_retarget_head(struct zdm_buffer *out, const char *sql, const char *word, const char *second,
+                         const struct zdm_table *name, const char *other)
+{
+    const char *c = skip_word(skip_word(sql, word), second);
+    c = c == NULL ? NULL : skip_table(c, name);
+    if (c == NULL) {
+        return false;
+    }
+    zdm_buffer_printf(out, "%s %s %s%s", word, second, other, c);
+    return true;
+}
+
+/* Behind the name at c, where a rename fits it; NULL where none does. */
+static const char *find_rename(const char *c, bool referenced, const struct pgsql_rename *renames, size_t n,
+                               const char **out_to)
+{
+    for (size_t i = 0; i < n; i++) {
+        char first[ZDM_IDENTIFIER_MAX + 1];
+        const char *end = renames[i].referenced == referenced ? skip_table(c, &renames[i].from) : NULL;
+        const char *part = end == NULL ? NULL : read_identifier(c, first);
+        bool qualified = part != NULL && *skip_space(part) == '.';
+        if (end != NULL && (referenced || (qualified && *end != '.'))) {
+            *out_to = renames[i].to;
+            return end;
+        }
+    }
+    return NULL;
+}
+
+void pgsql_retarget_names(struct zdm_buffer *out, const char *sql, const struct pgsql_rename *renames, size_t n)
+{
+    bool referenced = false, inner = false;
+    for (const char *c = sql, *next; *c != '\0'; c = next) {
+        const char *to = NULL, *end = NULL;
+        bool name = is_word(*c) || *c == '"';
+        next = skip_token(c);
+        if (name && !inner) {
+            end = find_rename(c, referenced, renames, n, &to);
+            end = end == NULL && referenced ? find_rename(c, false, renames, n, &to) : end;
+        }
+        if (end != NULL) {
+            zdm_buffer_puts(out, to);
+            next = end;
+        } else {
+            zdm_buffer_append(out, c, (size_t)(next - c));
+        }
+        inner = *c == '.';
+        referenced = is_word(*c) ? skip_word(c, "REFERENCES") == next : referenced && isspace((unsigned char)*c);
+    }
 }
 
 bool pgsql_next_statement(const char **sql, struct zdm_buffer *out)

@@ -17,11 +17,23 @@ bool pgsql_retarget(struct zdm_buffer *out, const char *sql, const struct zdm_ta
 /* … REFERENCES <table> …, the first one outside of quotes and parentheses. parent NULL: whatever it names. */
 bool pgsql_retarget_reference(struct zdm_buffer *out, const char *sql, const struct zdm_table *parent,
                               const char *other);
-/* … ATTACH PARTITION <table> … */
-bool pgsql_retarget_partition(struct zdm_buffer *out, const char *sql, const struct zdm_table *child,
+/* … ATTACH PARTITION <table> …, DETACH PARTITION <table> …; word: which. */
+bool pgsql_retarget_partition(struct zdm_buffer *out, const char *sql, const char *word, const struct zdm_table *child,
                               const char *other);
 /* CREATE [UNIQUE] INDEX [CONCURRENTLY] <name> ON [ONLY] <table> …: without CONCURRENTLY. */
 bool pgsql_retarget_index(struct zdm_buffer *out, const char *sql, const struct zdm_table *table, const char *other);
+
+/* <words> <name> …, as in CREATE TABLE, CREATE TYPE, ALTER TYPE: the two words, then the name. */
+bool pgsql_retarget_head(struct zdm_buffer *out, const char *sql, const char *word, const char *second,
+                         const struct zdm_table *name, const char *other);
+
+/* Names within a statement: of a table only behind REFERENCES, of a type anywhere where its schema stands in front. */
+struct pgsql_rename {
+    struct zdm_table from; /* borrowed */
+    const char *to;        /* quoted SQL */
+    bool referenced;
+};
+void pgsql_retarget_names(struct zdm_buffer *out, const char *sql, const struct pgsql_rename *renames, size_t n);
 
 /* The next statement of a script, up to its semicolon outside of quotes, comments and parentheses; false at the end.
  * *sql is moved behind it. */

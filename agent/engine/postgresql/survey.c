@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/postgresql/journal.h"
+
 enum {
     MESSAGE_MAX = 1000,
     HINT_MAX = 1000,
@@ -160,6 +162,19 @@ enum zdm_code pgsql_survey_begin(struct pgsql_survey *survey, struct zdm_error *
 
 /* ---- What the plan makes ---- */
 
+bool pgsql_survey_is_done(const struct pgsql_survey *survey)
+{
+    return survey->step != NULL && survey->step->ordinal < survey->from;
+}
+
+/* Where the journal of this migration stands; 1 where there is none. */
+static uint32_t journal_place(struct pgsql_work *w)
+{
+    struct pgsql_place place = {0};
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    return pgsql_journal_place(w, &place, &ignored) == ZDM_OK && place.step > 0 ? place.step : 1;
+}
+
 static const struct zdm_step *earlier(const struct pgsql_survey *survey, uint32_t *ordinal)
 {
     uint32_t end = survey->step == NULL ? 0 : survey->step->ordinal;
@@ -212,6 +227,19 @@ bool pgsql_survey_makes_object(const struct pgsql_survey *survey, const char *ob
     return pgsql_survey_makes_table(survey, &survey->step->table);
 }
 
+const char *pgsql_survey_not_null(const struct pgsql_survey *survey)
+{
+    const struct zdm_step *step = survey->step;
+    for (uint32_t o = 1; step->object != NULL && o <= step->ordinal; o++) {
+        const struct zdm_step *check = zdm_plan_step(survey->plan, o);
+        if (check->action == ZDM_ACTION_ADD_CHECK && same_table(&check->table, &step->table) &&
+            strcmp(check->object, step->object) == 0) {
+            return check->column;
+        }
+    }
+    return NULL;
+}
+
 bool pgsql_survey_has(const struct zdm_plan *plan, uint64_t actions)
 {
     for (uint32_t i = 1; i <= zdm_plan_n_steps(plan); i++) {
@@ -261,7 +289,7 @@ static enum zdm_code survey_each_step(struct pgsql_survey *survey, struct zdm_er
     enum zdm_code code = ZDM_OK;
     for (uint32_t i = 1; code == ZDM_OK && i <= zdm_plan_n_steps(survey->plan); i++) {
         survey->step = zdm_plan_step(survey->plan, i);
-        if (!zdm_step_is_for(survey->step, ZDM_ENGINE_POSTGRESQL)) {
+        if (!zdm_step_is_for(survey->step, ZDM_ENGINE_POSTGRESQL) || pgsql_survey_is_done(survey)) {
             continue;
         }
         if (pgsql_survey_late(survey, RULES_PERCENT)) {
@@ -281,8 +309,8 @@ static enum zdm_code survey_each_step(struct pgsql_survey *survey, struct zdm_er
 enum zdm_code pgsql_survey(struct pgsql_work *w, struct zdm_error *err)
 {
     static enum zdm_code (*const parts[])(struct pgsql_survey *, struct zdm_error *) = {
-        pgsql_survey_node, pgsql_survey_node_rules, survey_tables,
-        survey_each_step,  pgsql_survey_statements, pgsql_survey_steps,
+        pgsql_survey_node,       pgsql_survey_node_rules, survey_tables,     survey_each_step,
+        pgsql_survey_statements, pgsql_survey_steps,      pgsql_survey_rows,
     };
     struct zdm_survey *out = calloc(1, sizeof *out);
     if (w->op->plan == NULL) {
@@ -293,7 +321,7 @@ enum zdm_code pgsql_survey(struct pgsql_work *w, struct zdm_error *err)
         zdm_survey_free(out);
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }
-    struct pgsql_survey survey = {.w = w, .plan = w->op->plan, .out = out};
+    struct pgsql_survey survey = {.w = w, .plan = w->op->plan, .out = out, .from = journal_place(w)};
     enum zdm_code code = ZDM_OK;
     for (size_t i = 0; code == ZDM_OK && i < sizeof parts / sizeof *parts; i++) {
         code = parts[i](&survey, err);

@@ -16,6 +16,7 @@ struct pgsql_survey {
     const struct zdm_plan *plan;
     struct zdm_survey *out;
     const struct zdm_step *step; /* at hand; NULL: none */
+    uint32_t from;               /* steps before this one are done here, by the journal */
     bool full;                   /* no room for more findings, which the last one says */
     bool no_more;                /* no time for more trials, which a finding says */
 };
@@ -41,6 +42,8 @@ enum zdm_code pgsql_survey_begin(struct pgsql_survey *survey, struct zdm_error *
  * newlines. NULL without memory. */
 char *pgsql_survey_text(const char *text, size_t most);
 
+/* Is the step at hand done? What it has done is no finding. */
+bool pgsql_survey_is_done(const struct pgsql_survey *survey);
 /* What the plan itself makes before the step at hand. */
 bool pgsql_survey_makes_table(const struct pgsql_survey *survey, const struct zdm_table *table);
 bool pgsql_survey_makes_column(const struct pgsql_survey *survey, const char *column);
@@ -66,6 +69,12 @@ enum zdm_code pgsql_survey_statements(struct pgsql_survey *survey, struct zdm_er
 enum zdm_code pgsql_survey_copies(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_steps.c: estimates and trials; the disk. */
 enum zdm_code pgsql_survey_steps(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* survey_rows.c: rows that are in the way, and those that are counted. */
+enum zdm_code pgsql_survey_rows(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* The column of which the step at hand adds or validates NOT NULL; NULL: none. */
+const char *pgsql_survey_not_null(const struct pgsql_survey *survey);
+/* An earlier step about the same table, or about none, that runs as it is and is still to be done; NULL: none. */
+const struct zdm_step *pgsql_survey_as_is_before(const struct pgsql_survey *survey);
 /* The survey's rules that are queries, for the table of rules and its test. */
 struct pgsql_survey_rule {
     enum zdm_survey_rule rule;

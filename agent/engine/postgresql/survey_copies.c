@@ -10,10 +10,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent/engine/postgresql/retarget.h"
+#include "agent/engine/postgresql/clone.h"
 #include "agent/engine/postgresql/sync.h"
 
-#define CLONE "pg_temp.zdm_survey"
 #define PROBE "pg_temp.zdm_survey_probe"
 
 static enum zdm_code out_of_memory(struct zdm_error *err)
@@ -36,34 +35,6 @@ static enum zdm_code say(struct pgsql_survey *survey, enum zdm_survey_rule rule,
 
 /* ---- The clone ---- */
 
-static enum zdm_code add_column(struct pgsql_survey *survey, const struct zdm_step *step,
-                                const struct pgsql_table *clone, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    struct pgsql_column there = {.default_expr = NULL};
-    bool found = false;
-    enum zdm_code code = pgsql_column_look(survey->w->s, clone, step->column, &found, &there, err);
-    pgsql_column_fini(&there);
-    if (code != ZDM_OK || found || !pgsql_retarget(&sql, step->sql, &step->table, CLONE)) {
-        return code;
-    }
-    return pgsql_query(survey->w->s, zdm_buffer_text(&sql), 0, NULL, NULL, err);
-}
-
-static enum zdm_code add_columns(struct pgsql_survey *survey, const struct pgsql_table *clone, struct zdm_error *err)
-{
-    enum zdm_code code = ZDM_OK;
-    for (uint32_t i = 1; code == ZDM_OK && i < survey->step->ordinal; i++) {
-        const struct zdm_step *step = zdm_plan_step(survey->plan, i);
-        bool same = step->action == ZDM_ACTION_ADD_COLUMN && strcmp(step->table.name, survey->step->table.name) == 0 &&
-                    strcmp(step->table.schema, survey->step->table.schema) == 0;
-        if (same) {
-            code = add_column(survey, step, clone, err);
-        }
-    }
-    return code;
-}
-
 static enum zdm_code find_temp(struct pgsql_survey *survey, const char *name, struct pgsql_table *out,
                                struct zdm_error *err)
 {
@@ -80,44 +51,36 @@ static enum zdm_code find_temp(struct pgsql_survey *survey, const char *name, st
     return code;
 }
 
-static enum zdm_code make_clone(struct pgsql_survey *survey, struct pgsql_table *clone, struct zdm_error *err)
+static enum zdm_code make_clone(struct pgsql_survey *survey, struct pgsql_stage *stage, struct pgsql_table *clone,
+                                struct zdm_error *err)
 {
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    zdm_buffer_puts(&sql, "SET LOCAL lock_timeout = 100; SET LOCAL statement_timeout = 5000; SET LOCAL search_path ="
-                          " pg_catalog, ");
-    pgsql_put_name(&sql, survey->step->table.schema);
-    zdm_buffer_puts(&sql, ";");
-    enum zdm_code code = pgsql_begin(survey->w->s, zdm_buffer_text(&sql), err);
-    zdm_buffer_reset(&sql);
-    zdm_buffer_puts(&sql, "CREATE TEMPORARY TABLE zdm_survey (LIKE ");
-    pgsql_put_table(&sql, &survey->step->table);
-    zdm_buffer_puts(&sql, " INCLUDING DEFAULTS INCLUDING GENERATED)");
+    enum zdm_code code = pgsql_stage_begin(survey->w, survey->step, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(survey->w->s, zdm_buffer_text(&sql), 0, NULL, NULL, err);
+        code = pgsql_stage_set(stage, survey->w, survey->step, err);
     }
-    if (code == ZDM_OK) {
-        code = find_temp(survey, CLONE, clone, err);
-    }
-    return code == ZDM_OK ? add_columns(survey, clone, err) : code;
+    return code == ZDM_OK ? find_temp(survey, PGSQL_CLONE, clone, err) : code;
 }
 
 /* A view over the expressions: the server says what types they have. */
-static enum zdm_code make_probe(struct pgsql_survey *survey, struct pgsql_table *probe, struct zdm_error *err)
+static enum zdm_code make_probe(struct pgsql_survey *survey, const struct pgsql_stage *stage, struct pgsql_table *probe,
+                                struct zdm_error *err)
 {
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer turned = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     const struct zdm_derivation *d = survey->step->derivation;
     zdm_buffer_puts(&sql, "CREATE TEMPORARY VIEW zdm_survey_probe AS SELECT 1 AS one");
     for (size_t i = 0; i < d->n_assignments; i++) {
         zdm_buffer_printf(&sql, ", (%s) AS \"%zu\"", d->assignments[i].expr, i);
     }
-    zdm_buffer_puts(&sql, " FROM " CLONE " AS t WHERE true");
+    zdm_buffer_puts(&sql, " FROM " PGSQL_CLONE " AS t WHERE true");
     if (d->filter != NULL) {
         zdm_buffer_printf(&sql, " AND (%s)", d->filter);
     }
     if (d->guard != NULL) {
         zdm_buffer_printf(&sql, " AND (%s)", d->guard);
     }
-    enum zdm_code code = pgsql_query(survey->w->s, zdm_buffer_text(&sql), 0, NULL, NULL, err);
+    pgsql_stage_names(stage, zdm_buffer_text(&sql), &turned);
+    enum zdm_code code = pgsql_query(survey->w->s, zdm_buffer_text(&turned), 0, NULL, NULL, err);
     return code == ZDM_OK ? find_temp(survey, PROBE, probe, err) : code;
 }
 
@@ -159,8 +122,10 @@ static enum zdm_code judge_reverse(struct pgsql_survey *survey, const struct zdm
                    "%s (%s%s) cannot follow every value of %s (%s): where it cannot, it keeps its former value, and a "
                    "rollback is not exact for such rows",
                    source->name, source->type, nulls ? ", NOT NULL" : "", target->name, target->type);
-    return say(survey, ZDM_SURVEY_COPY_GUARDED, ZDM_LEVEL_WARNING, a->target, message,
-               "The rows are counted before Contract. Same type and NOT NULL on both sides avoid it.", err);
+    return say(
+        survey, ZDM_SURVEY_COPY_GUARDED, ZDM_LEVEL_WARNING, a->target, message,
+        "Check again once new code runs: the rows are counted then. Same type and NOT NULL on both sides avoid it.",
+        err);
 }
 
 /* What new code can violate through the copy: constraints of the old column. */
@@ -250,27 +215,52 @@ static enum zdm_code judge_key(struct pgsql_survey *survey, const struct pgsql_t
 
 /* ---- One step ---- */
 
-static enum zdm_code judge_derivation(struct pgsql_survey *survey, const struct pgsql_table *table,
-                                      struct zdm_error *err)
+/* Where an earlier step that no clone shows may make what is missing, it is said as a note. */
+static enum zdm_code say_fails(struct pgsql_survey *survey, const struct pgsql_stage *stage, struct zdm_error *err)
+{
+    char message[700];
+    if (stage->missing == NULL) {
+        (void)snprintf(message, sizeof message, "the server refuses what is written: %.400s", err->message);
+        return say(survey, ZDM_SURVEY_DERIVATION_FAILS, ZDM_LEVEL_ERROR, "*", message,
+                   "Columns and functions must be on this shard as the plan names them.", err);
+    }
+    (void)snprintf(message, sizeof message,
+                   "the expressions were not tried: they build on step %s, which cannot be carried out on an empty "
+                   "clone: %.400s",
+                   stage->missing->id, err->message);
+    return say(survey, ZDM_SURVEY_NOT_TRIED, ZDM_LEVEL_NOTE, "*", message,
+               "Try them on a copy of the database, behind that step.", err);
+}
+
+static enum zdm_code judge_on_stage(struct pgsql_survey *survey, struct pgsql_stage *stage,
+                                    const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_table clone, probe;
-    char message[600];
-    enum zdm_code code = make_clone(survey, &clone, err);
+    enum zdm_code code = make_clone(survey, stage, &clone, err);
     if (code != ZDM_OK) {
         return pgsql_survey_miss(survey, code, "an empty clone with the plan's columns", err);
     }
-    code = make_probe(survey, &probe, err);
+    code = make_probe(survey, stage, &probe, err);
     if (code == ZDM_DATABASE || code == ZDM_INVALID || code == ZDM_NOT_FOUND) {
-        (void)snprintf(message, sizeof message, "the server refuses what is written: %.400s", err->message);
         pgsql_rollback(survey->w->s);
-        return say(survey, ZDM_SURVEY_DERIVATION_FAILS, ZDM_LEVEL_ERROR, "*", message,
-                   "Columns and functions must be on this shard as the plan names them.", err);
+        code = say_fails(survey, stage, err);
+        zdm_error_clear(err);
+        return code;
     }
     for (size_t i = 0; code == ZDM_OK && i < survey->step->derivation->n_assignments; i++) {
         code = judge_pair(survey, i, &clone, &probe, table, err);
     }
     pgsql_rollback(survey->w->s);
     return code == ZDM_OK ? ZDM_OK : pgsql_survey_miss(survey, code, "the derivation", err);
+}
+
+static enum zdm_code judge_derivation(struct pgsql_survey *survey, const struct pgsql_table *table,
+                                      struct zdm_error *err)
+{
+    struct pgsql_stage stage = {.n_checks = 0};
+    enum zdm_code code = judge_on_stage(survey, &stage, table, err);
+    pgsql_stage_fini(&stage);
+    return code;
 }
 
 enum zdm_code pgsql_survey_copies(struct pgsql_survey *survey, struct zdm_error *err)

@@ -6,16 +6,17 @@
  */
 #include "agent/engine/postgresql/survey.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static const char prefix[] =
     "WITH x AS (SELECT $1::oid AS tab, $2::text AS col, $3::text AS obj, $4::text AS migration, $5::text[] AS cols,"
     " $6::text AS schema, $7::text AS name, $8::bool AS skip, $9::bool AS pubok, $10::text AS oschema, $11::text AS "
     "oname,"
-    " $12::bool AS forgo),"
+    " $12::bool AS forgo, $13::text[] AS gone),"
     " r AS (SELECT tab AS oid FROM x WHERE tab IS NOT NULL UNION SELECT relid FROM x, pg_partition_tree(x.tab)) ";
 
-enum { X_MAX = 12 };
+enum { X_MAX = 13 };
 
 /* The actions that walk over rows and write them. */
 #define WALKS   (PGSQL_DOES(BACKFILL) | PGSQL_DOES(DELETE))
@@ -181,6 +182,56 @@ static enum zdm_level level_of(const struct pgsql_survey_rule *rule, const PGres
                                        : ZDM_LEVEL_WARNING;
 }
 
+/* What is there now, and may be otherwise when an earlier step has run as it is. */
+static bool is_passing(enum zdm_survey_rule rule)
+{
+    static const enum zdm_survey_rule rules[] = {ZDM_SURVEY_TABLE_MISSING,       ZDM_SURVEY_COLUMN_MISSING,
+                                                 ZDM_SURVEY_OBJECT_MISSING,      ZDM_SURVEY_DEPENDENTS,
+                                                 ZDM_SURVEY_KEY_COLUMN,          ZDM_SURVEY_CHECK_OVER_WIDENED,
+                                                 ZDM_SURVEY_INDEX_OF_CONSTRAINT, ZDM_SURVEY_ALREADY_THERE};
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        if (rules[i] == rule) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool names_table(const struct zdm_step *as_is, const struct zdm_table *table)
+{
+    bool named = as_is->table.name == NULL || as_is->table.name[0] == '\0' || table->name == NULL ||
+                 (strcmp(as_is->table.schema, table->schema) == 0 && strcmp(as_is->table.name, table->name) == 0);
+    for (size_t i = 0; !named && i < as_is->n_others; i++) {
+        named = strcmp(as_is->others[i].schema, table->schema) == 0 && strcmp(as_is->others[i].name, table->name) == 0;
+    }
+    return named;
+}
+
+const struct zdm_step *pgsql_survey_as_is_before(const struct pgsql_survey *survey)
+{
+    for (uint32_t o = survey->from; survey->step != NULL && o < survey->step->ordinal; o++) {
+        const struct zdm_step *step = zdm_plan_step(survey->plan, o);
+        if (step->action == ZDM_ACTION_AS_IS && names_table(step, &survey->step->table)) {
+            return step;
+        }
+    }
+    return NULL;
+}
+
+static bool say(struct pgsql_survey *survey, const struct pgsql_survey_rule *rule, enum zdm_level level,
+                const char *object, const char *message)
+{
+    char lowered[1000];
+    const struct zdm_step *as_is =
+        level == ZDM_LEVEL_ERROR && is_passing(rule->rule) ? pgsql_survey_as_is_before(survey) : NULL;
+    if (as_is == NULL) {
+        return pgsql_survey_add(survey, rule->rule, level, object, message, rule->hint);
+    }
+    (void)snprintf(lowered, sizeof lowered, "%.800s; unless step %s, which runs as it is before this one, changes that",
+                   message, as_is->id);
+    return pgsql_survey_add(survey, rule->rule, ZDM_LEVEL_NOTE, object, lowered, rule->hint);
+}
+
 static enum zdm_code run_rule(struct pgsql_survey *survey, const struct pgsql_survey_rule *rule,
                               const char *const params[X_MAX], struct zdm_error *err)
 {
@@ -193,8 +244,7 @@ static enum zdm_code run_rule(struct pgsql_survey *survey, const struct pgsql_su
         return code == ZDM_OK ? pgsql_survey_begin(survey, err) : code;
     }
     for (int i = 0; i < PQntuples(res); i++) {
-        if (!pgsql_survey_add(survey, rule->rule, level_of(rule, res, i), pgsql_text(res, i, 0), pgsql_text(res, i, 1),
-                              rule->hint)) {
+        if (!say(survey, rule, level_of(rule, res, i), pgsql_text(res, i, 0), pgsql_text(res, i, 1))) {
             return zdm_error_set(err, ZDM_NOMEM, "out of memory");
         }
     }
@@ -220,6 +270,18 @@ enum zdm_code pgsql_survey_node_rules(struct pgsql_survey *survey, struct zdm_er
     return run_rules(survey, node_rules, sizeof node_rules / sizeof *node_rules, params, err);
 }
 
+/* Nothing but steps that run as they are names it. */
+static bool is_only_as_is(const struct zdm_plan *plan, const struct zdm_table *table)
+{
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (step->action != ZDM_ACTION_AS_IS && step->table.name != NULL && names_table(step, table)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 enum zdm_code pgsql_survey_table_rules(struct pgsql_survey *survey, const struct zdm_table *table,
                                        struct zdm_error *err)
 {
@@ -227,6 +289,9 @@ enum zdm_code pgsql_survey_table_rules(struct pgsql_survey *survey, const struct
     enum zdm_code code = pgsql_table_find(survey->w->s, table, &found, err);
     if (code != ZDM_OK) {
         return pgsql_survey_miss(survey, code, table->name, err);
+    }
+    if (found.kind != 'r' && found.kind != 'p' && is_only_as_is(survey->plan, table)) {
+        return ZDM_OK; /* a sequence or a view */
     }
     const char *const params[X_MAX] = {[0] = found.oid, [3] = survey->plan->id, [5] = table->schema, [6] = table->name};
     return run_rules(survey, table_rules, sizeof table_rules / sizeof *table_rules, params, err);
@@ -255,6 +320,29 @@ static void put_targets(struct zdm_buffer *b, const struct zdm_step *step)
     zdm_buffer_puts(b, "}");
 }
 
+/* What earlier steps that are still to be done take away, as GONE of survey_steprules.c asks for it. */
+static void put_gone(struct zdm_buffer *b, const struct pgsql_survey *survey)
+{
+    zdm_buffer_puts(b, "{");
+    for (uint32_t o = survey->from; o < survey->step->ordinal; o++) {
+        const struct zdm_step *step = zdm_plan_step(survey->plan, o);
+        char name[3 * ZDM_IDENTIFIER_MAX + 8];
+        bool lift = step->action == ZDM_ACTION_LIFT_CONSTRAINT, hide = step->action == ZDM_ACTION_HIDE_COLUMN;
+        if (lift || hide || step->action == ZDM_ACTION_HIDE_TABLE) {
+            (void)snprintf(name, sizeof name, "%s:%s.%s.%s",
+                           lift   ? "c"
+                           : hide ? "h"
+                                  : "t",
+                           step->table.schema, step->table.name,
+                           lift   ? step->object
+                           : hide ? step->column
+                                  : "");
+            put_element(b, name);
+        }
+    }
+    zdm_buffer_puts(b, "}");
+}
+
 /* The step's table: NULL when there is none of that name, or it names none. */
 static enum zdm_code find_oid(struct pgsql_survey *survey, struct pgsql_table *found, const char **out,
                               struct zdm_error *err)
@@ -272,10 +360,12 @@ static enum zdm_code find_oid(struct pgsql_survey *survey, struct pgsql_table *f
 enum zdm_code pgsql_survey_step_rules(struct pgsql_survey *survey, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer targets = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer gone = ZDM_BUFFER_INIT;
     const struct zdm_step *step = survey->step;
     struct pgsql_table found;
     const char *oid;
     put_targets(&targets, step);
+    put_gone(&gone, survey);
     enum zdm_code code = find_oid(survey, &found, &oid, err);
     if (code != ZDM_OK) {
         return pgsql_survey_miss(survey, code, step->table.name, err);
@@ -291,6 +381,7 @@ enum zdm_code pgsql_survey_step_rules(struct pgsql_survey *survey, struct zdm_er
                                        step->publication_ok ? "t" : "f",
                                        step->n_others > 0 ? step->others[0].schema : NULL,
                                        step->n_others > 0 ? step->others[0].name : NULL,
-                                       step->inverse == ZDM_INVERSE_IMPOSSIBLE ? "t" : "f"};
+                                       step->inverse == ZDM_INVERSE_IMPOSSIBLE ? "t" : "f",
+                                       zdm_buffer_text(&gone)};
     return run_rules(survey, pgsql_survey_step_table, pgsql_survey_step_table_n, params, err);
 }

@@ -35,22 +35,6 @@ static bool no_other_made(const struct pgsql_survey *survey)
     return survey->step->n_others > 0 && !pgsql_survey_makes_table(survey, &survey->step->others[0]);
 }
 
-/* Nothing earlier in the plan fills the column. */
-static bool not_filled(const struct pgsql_survey *survey)
-{
-    for (uint32_t i = 1; i < survey->step->ordinal; i++) {
-        const struct zdm_step *step = zdm_plan_step(survey->plan, i);
-        const struct zdm_derivation *d = step->action == ZDM_ACTION_BACKFILL ? step->derivation : NULL;
-        for (size_t k = 0; d != NULL && k < d->n_assignments; k++) {
-            if (strcmp(d->assignments[k].target, survey->step->column) == 0 && step->table.name != NULL &&
-                strcmp(step->table.name, survey->step->table.name) == 0) {
-                return false;
-            }
-        }
-    }
-    return no_column_made(survey);
-}
-
 static bool skips_triggers(const struct pgsql_survey *survey)
 {
     return survey->step->skip_triggers;
@@ -92,6 +76,18 @@ static bool keeps_both(const struct pgsql_survey *survey)
     " WHERE w.oid = d.objid) WHEN d.classid = 'pg_attrdef'::regclass THEN (SELECT format('column %I, which is"         \
     " generated from it', k.attname) FROM pg_attrdef f JOIN pg_attribute k ON k.attrelid = f.adrelid AND k.attnum ="   \
     " f.adnum WHERE f.oid = d.objid) ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END)"
+/* Does an earlier step take it away: a constraint ("c"), a column ("h"), a table ("t")? */
+#define GONE(kind, schema, table, what) "format('" kind ":%s.%s.%s', " schema ", " table ", " what ") = ANY (x.gone)"
+/* That constraint, by itself or with its table or one of its columns. */
+#define LIFTED(k)                                                                                                      \
+    "EXISTS (SELECT FROM pg_class lc JOIN pg_namespace ln ON ln.oid = lc.relnamespace LEFT JOIN pg_attribute la ON"    \
+    " la.attrelid = lc.oid AND la.attnum = ANY (" k ".conkey) WHERE lc.oid = " k                                       \
+    ".conrelid AND (" GONE("c", "ln.nspname", "lc.relname", k ".conname") " OR " GONE(                                 \
+        "h", "ln.nspname", "lc.relname", "la.attname") " OR " GONE("t", "ln.nspname", "lc.relname", "''") "))"
+/* d.objid is a foreign key of another table. */
+#define REFERS                                                                                                         \
+    "EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.contype = 'f' AND k.confrelid = x.tab AND"        \
+    " k.conrelid <> x.tab AND NOT " LIFTED("k") ")"
 /* Of these a plain change of type is refused as well. */
 #define FOLLOWERS                                                                                                      \
     "((d.classid = 'pg_rewrite'::regclass AND (SELECT ev_class FROM pg_rewrite WHERE oid = d.objid) <> x.tab)"         \
@@ -124,13 +120,14 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      "SELECT " TABLE_NAME
      " || '.' || quote_ident(x.col), format('the column is there already, as %s, and this migration"
      " did not add it', format_type(a.atttypid, a.atttypmod)) FROM x JOIN pg_attribute a ON a.attrelid = x.tab AND"
-     " a.attname = x.col AND NOT a.attisdropped WHERE " OURS("col_description(x.tab, a.attnum)"),
+     " a.attname = x.col AND NOT a.attisdropped WHERE NOT " GONE("h", "x.schema", "x.name", "x.col") " AND " OURS(
+         "col_description(x.tab, a.attnum)"),
      "The step would stop there: drop it, or leave the statement out where every shard has it."},
     {ZDM_SURVEY_ALREADY_THERE, ZDM_LEVEL_ERROR, CONSTRAINTS, NULL,
      "SELECT " TABLE_NAME
      ", format('constraint %I is there already, as %s, and this migration did not add it', conname,"
      " pg_get_constraintdef(k.oid)) FROM x JOIN pg_constraint k ON k.conrelid = x.tab AND k.conname = x.obj "
-     "WHERE " OURS("obj_description(k.oid, 'pg_constraint')"),
+     "WHERE NOT " GONE("c", "x.schema", "x.name", "x.obj") " AND " OURS("obj_description(k.oid, 'pg_constraint')"),
      "Give the new one another name, or leave the statement out."},
     {ZDM_SURVEY_ALREADY_THERE, ZDM_LEVEL_ERROR, PGSQL_DOES(CREATE_INDEX), NULL,
      "SELECT format('%I.%I', x.schema, x.obj), format('something of that name is there already: %s',"
@@ -223,8 +220,7 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      "SELECT DISTINCT " TABLE_NAME
      " || '.' || quote_ident(x.col), format('%s depends on it: a hide does not begin', " DESCRIBES ")" ON_COLUMN
      "d.deptype <> 'i' AND (" FOLLOWERS " OR (d.classid = 'pg_publication_rel'::regclass) OR (d.classid = "
-     "'pg_constraint'::regclass AND EXISTS (SELECT FROM"
-     " pg_constraint k WHERE k.oid = d.objid AND k.contype = 'f' AND k.confrelid = x.tab AND k.conrelid <> x.tab)))",
+     "'pg_constraint'::regclass AND " REFERS "))",
      "Change or drop what depends on it, in a step before."},
     {ZDM_SURVEY_DEPENDENTS, ZDM_LEVEL_ERROR, PGSQL_DOES(WIDEN_TYPE), NULL,
      "SELECT DISTINCT " TABLE_NAME " || '.' || quote_ident(x.col), format('%s depends on it: the server refuses another"
@@ -234,9 +230,20 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      "SELECT DISTINCT " TABLE_NAME ", format('%s depends on it: a hide does not begin', " DESCRIBES ") FROM x JOIN"
      " pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = x.tab WHERE (d.classid ="
      " 'pg_rewrite'::regclass AND (SELECT ev_class FROM pg_rewrite WHERE oid = d.objid) <> x.tab) OR (d.classid ="
-     " 'pg_proc'::regclass AND d.deptype = 'n') OR (d.classid = 'pg_constraint'::regclass AND EXISTS (SELECT FROM"
-     " pg_constraint k WHERE k.oid = d.objid AND k.contype = 'f' AND k.confrelid = x.tab AND k.conrelid <> x.tab))",
+     " 'pg_proc'::regclass AND d.deptype = 'n') OR (d.classid = 'pg_constraint'::regclass AND " REFERS ")",
      "Change or drop what depends on it, in a step before."},
+    {ZDM_SURVEY_DEPENDENTS, ZDM_LEVEL_ERROR, PGSQL_DOES(LIFT_CONSTRAINT), NULL,
+     "SELECT " TABLE_NAME ", format('foreign key %I of %s needs constraint %I: it is not dropped', k.conname,"
+     " k.conrelid::regclass, x.obj) FROM x JOIN pg_constraint o ON o.conrelid = x.tab AND o.conname = x.obj AND"
+     " o.contype IN ('p', 'u') JOIN pg_constraint k ON k.contype = 'f' AND k.conindid = o.conindid AND k.conparentid = "
+     "0"
+     " WHERE NOT " LIFTED("k"),
+     "Drop the foreign key before, or point it at another key."},
+    {ZDM_SURVEY_DEPENDENTS, ZDM_LEVEL_ERROR, PGSQL_DOES(DETACH_PARTITION), NULL,
+     "SELECT " TABLE_NAME ", format('foreign key %I of %s points at it: the server would read that table under the"
+     " lock', k.conname, k.conrelid::regclass) FROM x JOIN pg_constraint k ON k.contype = 'f' AND k.confrelid = x.tab"
+     " AND k.conparentid = 0 WHERE NOT " LIFTED("k"),
+     "Drop the foreign key before, and add it again behind the change."},
     {ZDM_SURVEY_FUNCTION_BODY, ZDM_LEVEL_WARNING, PGSQL_DOES(HIDE_COLUMN), NULL,
      "SELECT p.oid::regprocedure::text, format('its text names column %I, which is to be hidden: it would fail then',"
      " x.col) FROM x, pg_proc p JOIN pg_namespace n ON n.oid = pronamespace JOIN pg_language l ON l.oid = prolang WHERE"
@@ -257,11 +264,12 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      "SELECT " TABLE_NAME " || '.' || quote_ident(x.col), format('it is part of %s', CASE WHEN indisprimary THEN 'the"
      " primary key' ELSE 'the replica identity' END) FROM x JOIN pg_attribute a ON a.attrelid = x.tab AND a.attname ="
      " x.col JOIN pg_index i ON i.indrelid = x.tab AND (indisprimary OR indisreplident) AND a.attnum = ANY"
-     " (i.indkey::int2[]) UNION ALL SELECT " TABLE_NAME
-     " || '.' || quote_ident(x.col), 'it is part of the partition key'"
-     " FROM x JOIN pg_attribute a ON a.attrelid = x.tab AND a.attname = x.col JOIN pg_partitioned_table t ON "
-     "t.partrelid ="
-     " x.tab AND a.attnum = ANY (t.partattrs::int2[])",
+     " (i.indkey::int2[]) WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND"
+     " k.conrelid = x.tab AND " LIFTED(
+         "k") ") UNION ALL SELECT " TABLE_NAME " || '.' || quote_ident(x.col), 'it is part of the partition key'"
+              " FROM x JOIN pg_attribute a ON a.attrelid = x.tab AND a.attname = x.col JOIN pg_partitioned_table t ON "
+              "t.partrelid ="
+              " x.tab AND a.attnum = ANY (t.partattrs::int2[])",
      "Give the table another key first."},
 
     /* What the server or the agent would refuse, or do otherwise than one thinks. */
@@ -277,7 +285,8 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      "SELECT " TABLE_NAME
      " || '.' || quote_ident(x.col), format('constraint %I is over it: the server would read the whole"
      " table again under an exclusive lock', conname) FROM x JOIN pg_attribute a ON a.attrelid = x.tab AND a.attname ="
-     " x.col JOIN pg_constraint k ON k.conrelid = x.tab AND k.contype = 'c' AND a.attnum = ANY (k.conkey)",
+     " x.col JOIN pg_constraint k ON k.conrelid = x.tab AND k.contype = 'c' AND a.attnum = ANY (k.conkey) WHERE NOT"
+     " " LIFTED("k"),
      "Drop the constraint before, and add it NOT VALID behind, with a VALIDATE of its own."},
     {ZDM_SURVEY_DELETE_CASCADES, ZDM_LEVEL_ERROR, PGSQL_DOES(DELETE), NULL,
      "SELECT k.conrelid::regclass::text, format('foreign key %I acts on its rows when the parent''s are deleted (%s): "
@@ -314,12 +323,6 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      "c.relname ="
      " x.obj, LATERAL (SELECT pg_stat_get_numscans(c.oid) AS idx_scan) s WHERE s.idx_scan > 0",
      "Find the queries that use it before it is dropped; `status` counts on."},
-    {ZDM_SURVEY_NULL_ROWS, ZDM_LEVEL_WARNING, PGSQL_DOES(SET_NOT_NULL), not_filled,
-     "SELECT " TABLE_NAME
-     " || '.' || quote_ident(x.col), format('about %s %% of its rows are NULL, and the plan does not"
-     " fill them', round((100 * s.null_frac)::numeric, 1)) FROM x JOIN pg_stats s ON s.schemaname = x.schema AND"
-     " s.tablename = x.name AND s.attname = x.col WHERE s.null_frac > 0",
-     "Fill them with an UPDATE in the migrate phase; else the validation fails and nothing is changed."},
     {ZDM_SURVEY_BLOAT, ZDM_LEVEL_NOTE, PGSQL_DOES(BACKFILL), NULL,
      "SELECT " TABLE_NAME ", format('its %s are written row by row: expect up to as much of dead rows before autovacuum"
      " has taken them back (fillfactor %s)', pg_size_pretty(sum(c.relpages)::int8 *"

@@ -110,6 +110,14 @@ static int64_t room(const struct pgsql_survey *survey, const struct zdm_survey_t
 
 /* ---- Trials ---- */
 
+/* The table, or of what has none the type or the schema. */
+static void put_object(char *out, size_t size, const struct zdm_step *step)
+{
+    const char *name = step->table.name != NULL && step->table.name[0] != '\0' ? step->table.name : step->object;
+    const char *schema = step->table.schema == NULL ? "" : step->table.schema;
+    (void)snprintf(out, size, "%s%s%s", schema, name == NULL ? "" : ".", name == NULL ? "" : name);
+}
+
 static enum zdm_code say_of_trial(struct pgsql_survey *survey, const struct pgsql_trial *trial, struct zdm_error *err)
 {
     const struct zdm_step *step = survey->step;
@@ -118,8 +126,7 @@ static enum zdm_code say_of_trial(struct pgsql_survey *survey, const struct pgsq
     if (trial->why[0] == '\0') {
         return ZDM_OK;
     }
-    (void)snprintf(object, sizeof object, "%s.%s", step->table.schema,
-                   step->table.name == NULL ? "" : step->table.name);
+    put_object(object, sizeof object, step);
     return pgsql_survey_add(survey, rule, ZDM_LEVEL_ERROR, object, trial->why, trial->hint)
                ? ZDM_OK
                : zdm_error_set(err, ZDM_NOMEM, "out of memory");
@@ -129,8 +136,7 @@ static enum zdm_code say_refused(struct pgsql_survey *survey, struct zdm_error *
 {
     const struct zdm_step *step = survey->step;
     char object[3 * ZDM_IDENTIFIER_MAX], message[700];
-    (void)snprintf(object, sizeof object, "%s.%s", step->table.schema,
-                   step->table.name == NULL ? "" : step->table.name);
+    put_object(object, sizeof object, step);
     (void)snprintf(message, sizeof message, "the server refuses the statement, tried on an empty clone: %.500s",
                    err->message);
     bool added = pgsql_survey_add(survey, ZDM_SURVEY_CLONE_REFUSED, ZDM_LEVEL_ERROR, object, message, err->hint);
@@ -138,16 +144,19 @@ static enum zdm_code say_refused(struct pgsql_survey *survey, struct zdm_error *
     return added ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
 
-/* Does the step build on what only an earlier one will have made? Nothing can be said of it then. */
-static bool builds_on_plan(const struct pgsql_survey *survey)
+static enum zdm_code say_not_tried(struct pgsql_survey *survey, const struct pgsql_trial *trial, struct zdm_error *err)
 {
-    const struct zdm_step *step = survey->step;
-    bool column = step->action != ZDM_ACTION_ADD_COLUMN && step->column != NULL &&
-                  pgsql_survey_makes_column(survey, step->column);
-    bool object = (step->action == ZDM_ACTION_VALIDATE || step->action == ZDM_ACTION_ADD_UNIQUE ||
-                   step->action == ZDM_ACTION_ADD_PRIMARY_KEY || step->action == ZDM_ACTION_DROP_CONSTRAINT) &&
-                  step->object != NULL && pgsql_survey_makes_object(survey, step->object);
-    return column || object || pgsql_survey_makes_table(survey, &step->table);
+    char object[3 * ZDM_IDENTIFIER_MAX], message[2 * ZDM_TEXT_MAX];
+    if (trial->tried || trial->why_not[0] == '\0') {
+        return ZDM_OK;
+    }
+    put_object(object, sizeof object, survey->step);
+    (void)snprintf(message, sizeof message, "the statement was not tried: %s", trial->why_not);
+    return pgsql_survey_add(survey, ZDM_SURVEY_NOT_TRIED, ZDM_LEVEL_NOTE, object, message,
+                            "Try it on a copy of the database, or read it once more: what it locks, reads and writes "
+                            "anew shows only when it runs.")
+               ? ZDM_OK
+               : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
 
 /* Was an error said of this step before? What the server says then is the same once more. */
@@ -162,11 +171,14 @@ static bool is_bad(const struct pgsql_survey *survey)
     return false;
 }
 
+/* What has no table to be tried on is said by a rule. */
 static bool can_be_tried(const struct pgsql_survey *survey, const struct zdm_survey_table *t)
 {
-    bool has_table = survey->step->table.name != NULL && survey->step->table.name[0] != '\0';
-    return survey->step->sql != NULL && (!has_table || (t != NULL && t->exists)) && !builds_on_plan(survey) &&
-           !is_bad(survey);
+    const struct zdm_step *step = survey->step;
+    bool has_table = step->table.name != NULL && step->table.name[0] != '\0';
+    bool ground = !has_table || (t != NULL && t->exists) || step->action == ZDM_ACTION_CREATE_TABLE ||
+                  pgsql_survey_makes_table(survey, &step->table);
+    return ground && !is_bad(survey);
 }
 
 static enum zdm_code try_step(struct pgsql_survey *survey, struct zdm_survey_step *out, struct zdm_error *err)
@@ -179,7 +191,8 @@ static enum zdm_code try_step(struct pgsql_survey *survey, struct zdm_survey_ste
     if (code == ZDM_OK) {
         out->tried = trial.tried;
         out->observed_lock = trial.tried ? trial.lock : ZDM_TABLE_LOCK_NONE;
-        return say_of_trial(survey, &trial, err);
+        code = say_of_trial(survey, &trial, err);
+        return code == ZDM_OK ? say_not_tried(survey, &trial, err) : code;
     }
     pgsql_rollback(w->s);
     if (pgsql_is_open(w->s) && (code == ZDM_NOT_FOUND || pgsql_outcome(code) == AGENT_FAIL)) {
@@ -286,8 +299,12 @@ static enum zdm_code survey_step(struct pgsql_survey *survey, struct zdm_error *
 {
     const struct zdm_survey_table *t = pgsql_survey_table(survey, &survey->step->table);
     struct zdm_survey_step *out = &survey->out->steps[survey->out->n_steps++];
-    *out = (struct zdm_survey_step){
-        .ordinal = survey->step->ordinal, .estimate_ms = estimate(survey, t), .room_bytes = room(survey, t)};
+    *out = (struct zdm_survey_step){.ordinal = survey->step->ordinal};
+    if (pgsql_survey_is_done(survey)) {
+        return ZDM_OK;
+    }
+    out->estimate_ms = estimate(survey, t);
+    out->room_bytes = room(survey, t);
     if (survey->no_more) {
         return ZDM_OK;
     }

@@ -17,47 +17,40 @@
 #include "agent/engine/postgresql/owner.h"
 #include "agent/engine/postgresql/partition.h"
 
-/* Where the journal stands; 0 where there is none. */
-static uint32_t place(struct pgsql_work *w)
+/* One trial under way. */
+struct trial {
+    struct pgsql_stage stage;
+    const struct pgsql_clone_rule *rule;
+    struct pgsql_trial *out;
+};
+
+/* Nothing of what is tried can be said where the step's own table neither is there nor comes from the plan. */
+static bool has_ground(const struct pgsql_stage *stage)
 {
-    struct pgsql_place place = {0};
-    struct zdm_error ignored = ZDM_ERROR_INIT;
-    return pgsql_journal_place(w, &place, &ignored) == ZDM_OK ? place.step : 0;
+    const struct zdm_step *step = stage->step;
+    bool makes = step->action == ZDM_ACTION_CREATE_TABLE || step->action == ZDM_ACTION_CREATE_TYPE;
+    bool own = stage->n_tables > 0 && strcmp(stage->tables[0].name, PGSQL_CLONE) == 0;
+    return makes || (own && (stage->tables[0].there || pgsql_stage_makes(stage, &step->table)));
 }
 
-static enum zdm_code begin(struct pgsql_work *w, const struct zdm_step *step, struct zdm_error *err)
+/* In a transaction of its own: what is made in the one of the trial is locked there already. */
+static enum zdm_code prepare(struct trial *t, bool *ready, struct zdm_error *err)
 {
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer settings = ZDM_BUFFER_INIT;
-    zdm_buffer_puts(&settings,
-                    "SET LOCAL lock_timeout = 100; SET LOCAL statement_timeout = 5000; SET LOCAL search_path "
-                    "= pg_catalog, ");
-    pgsql_put_name(&settings, step->table.schema);
-    zdm_buffer_puts(&settings, ";");
-    return pgsql_begin(w->s, zdm_buffer_text(&settings), err);
-}
-
-/* Tried is false from here on where something that the step builds on is not there. */
-static enum zdm_code prepare(struct pgsql_stage *t, const struct pgsql_clone_rule *rule, struct zdm_error *err)
-{
-    uint32_t from = place(t->w);
-    enum zdm_code code = begin(t->w, t->step, err);
-    t->out->tried = true;
-    if (code == ZDM_OK && rule->action != ZDM_ACTION_ATTACH_PARTITION) {
-        code = pgsql_clone_table(t->w, &t->step->table, PGSQL_CLONE, err);
+    struct pgsql_stage *stage = &t->stage;
+    struct pgsql_work *w = stage->w;
+    const struct zdm_step *step = stage->step;
+    enum zdm_code code = pgsql_stage_begin(w, step, err);
+    if (code == ZDM_OK) {
+        code = pgsql_stage_set(stage, w, step, err);
     }
-    if (code == ZDM_OK && rule->foreign_keys) {
-        code = pgsql_clone_foreign_keys(t->w, &t->step->table, PGSQL_CLONE, err);
+    *ready = code == ZDM_OK && has_ground(stage);
+    if (*ready && t->rule->prepare != NULL) {
+        code = t->rule->prepare(stage, ready, err);
     }
-    if (code == ZDM_OK && rule->action != ZDM_ACTION_ATTACH_PARTITION) {
-        code = pgsql_clone_replay(t, from, err);
+    if (code == ZDM_OK && *ready && pgsql_runs_as_owner(step)) {
+        code = pgsql_clones_to_owner(w, err);
     }
-    if (code == ZDM_OK && rule->prepare != NULL) {
-        code = rule->prepare(t, err);
-    }
-    if (code == ZDM_OK && pgsql_runs_as_owner(t->step)) {
-        code = pgsql_clones_to_owner(t->w, err);
-    }
-    return code == ZDM_OK ? pgsql_commit(t->w->s, err) : code;
+    return code == ZDM_OK ? pgsql_commit(w->s, err) : code;
 }
 
 /* The counters still hold what earlier transactions of the session did. */
@@ -80,34 +73,35 @@ static const char seen_sql[] =
     " FROM pg_locks WHERE pid = pg_backend_pid() AND granted AND relation = to_regclass($3)), 0), " DEFAULT_SCANS
     " > $4::int8";
 
-static enum zdm_code observe(struct pgsql_stage *t, const char *statement, struct zdm_error *err)
+static enum zdm_code observe(struct trial *t, const char *statement, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *before = NULL;
     ZDM_CLEANUP(pgsql_clearp) PGresult *seen = NULL;
-    struct pgsql_session *s = t->w->s;
+    struct pgsql_work *w = t->stage.w;
     struct pgsql_owner owner;
-    enum zdm_code code = begin(t->w, t->step, err);
+    enum zdm_code code = pgsql_stage_begin(w, t->stage.step, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(s, before_sql, 0, NULL, &before, err);
+        code = pgsql_query(w->s, before_sql, 0, NULL, &before, err);
     }
-    if (code == ZDM_OK && pgsql_runs_as_owner(t->step)) {
-        code = pgsql_owner_enter(t->w, &owner, err);
+    if (code == ZDM_OK && pgsql_runs_as_owner(t->stage.step)) {
+        code = pgsql_owner_enter(w, &owner, err);
     }
     if (code == ZDM_OK) {
-        code = pgsql_script(s, statement, NULL, err);
+        code = pgsql_script(w->s, statement, NULL, err);
     }
     if (code == ZDM_OK) {
         const char *params[] = {pgsql_text(before, 0, 0), pgsql_text(before, 0, 1), PGSQL_CLONE,
                                 pgsql_text(before, 0, 2)};
-        code = pgsql_query(s, seen_sql, 4, params, &seen, err);
+        code = pgsql_query(w->s, seen_sql, 4, params, &seen, err);
     }
     if (code == ZDM_OK) {
+        t->out->tried = true;
         t->out->rewritten = pgsql_true(seen, 0, 0);
         t->out->scanned = pgsql_true(seen, 0, 1);
         t->out->lock = (enum zdm_table_lock)pgsql_int(seen, 0, 2);
         t->out->reads_default = pgsql_true(seen, 0, 3);
     }
-    pgsql_rollback(s);
+    pgsql_rollback(w->s);
     return code;
 }
 
@@ -167,60 +161,109 @@ static void judge(const struct zdm_step *step, struct pgsql_trial *out)
 }
 
 /* The indexes that a new, empty partition lacks are made in no time, and so is what they read. */
-static enum zdm_code look_into_partition(struct pgsql_stage *t, struct zdm_error *err)
+static enum zdm_code look_into_partition(struct trial *t, struct zdm_error *err)
 {
-    bool rows = true;
-    enum zdm_code code = pgsql_partition_holds_rows(t->w, &t->step->others[0], &rows, err);
-    t->out->rewritten = code != ZDM_OK || rows;
+    const struct pgsql_stage *stage = &t->stage;
+    bool rows = false;
+    enum zdm_code code = ZDM_OK;
+    if (!pgsql_stage_makes(stage, &stage->step->others[0])) {
+        code = pgsql_partition_holds_rows(stage->w, &stage->step->others[0], &rows, err);
+    }
+    t->out->rewritten = t->out->rewritten && (code != ZDM_OK || rows);
     t->out->scanned = t->out->scanned && (code != ZDM_OK || rows || t->out->reads_default);
     return code;
 }
 
-static enum zdm_code try_rule(struct pgsql_stage *t, const struct pgsql_clone_rule *rule, struct zdm_error *err)
+/* What it names may come from a statement that cannot be carried out on clones: a step before, run as it is, or another
+ * statement of the same script. No error of the step then, and no proof that it works. */
+static bool may_be_made(const struct trial *t, const struct zdm_error *err)
+{
+    static const char *const states[] = {"42704", "42P01", "42883", "3F000", "42703", "22P02", "42804"};
+    const struct zdm_step *step = t->stage.step, *missing = t->stage.missing;
+    bool as_is = step->action == ZDM_ACTION_AS_IS;
+    for (size_t i = 0; (as_is || missing != NULL) && i < sizeof states / sizeof *states; i++) {
+        bool own = as_is && missing == NULL && i < 4;
+        if (strcmp(err->sqlstate, states[i]) == 0 && (missing != NULL || own)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void say_not_tried(struct trial *t, const struct zdm_error *err)
+{
+    const struct zdm_step *missing = t->stage.missing;
+    t->out->tried = false;
+    if (missing != NULL) {
+        snprintf(t->out->why_not, sizeof t->out->why_not,
+                 "it builds on step %s, which cannot be carried out on an empty clone: %.150s", missing->id,
+                 err->message);
+    } else {
+        snprintf(t->out->why_not, sizeof t->out->why_not, "an empty clone has not all that it names: %.150s",
+                 err->message);
+    }
+}
+
+static enum zdm_code try_statement(struct trial *t, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer statement = ZDM_BUFFER_INIT;
+    const struct zdm_step *step = t->stage.step;
+    bool ready = false;
+    enum zdm_code code = prepare(t, &ready, err);
+    pgsql_rollback(t->stage.w->s);
+    bool as_is = step->action == ZDM_ACTION_AS_IS;
+    if (code != ZDM_OK || (!ready && !as_is)) {
+        return code;
+    }
+    if (!ready || !t->rule->turn(&t->stage, step, &statement)) {
+        snprintf(t->out->why_not, sizeof t->out->why_not, "none of it alters a table in a way that a clone could show");
+        return as_is ? ZDM_OK
+                     : zdm_error_set(err, ZDM_REFUSED, "the statement of step %s is no ALTER TABLE of %s.%s", step->id,
+                                     step->table.schema, step->table.name);
+    }
+    code = observe(t, zdm_buffer_text(&statement), err);
+    if (code != ZDM_OK && pgsql_is_open(t->stage.w->s) && may_be_made(t, err)) {
+        say_not_tried(t, err);
+        zdm_error_clear(err);
+        code = ZDM_OK;
+    }
+    bool look = t->out->tried && step->action == ZDM_ACTION_ATTACH_PARTITION;
+    return code == ZDM_OK && look && (t->out->rewritten || t->out->scanned) ? look_into_partition(t, err) : code;
+}
+
+static enum zdm_code try_rule(struct trial *t, struct zdm_error *err)
+{
     struct zdm_error later = ZDM_ERROR_INIT;
-    if (!rule->turn(t->step, &statement)) {
-        return t->step->action == ZDM_ACTION_AS_IS
-                   ? ZDM_OK
-                   : zdm_error_set(err, ZDM_REFUSED, "the statement of step %s is no ALTER TABLE of %s.%s", t->step->id,
-                                   t->step->table.schema, t->step->table.name);
-    }
-    enum zdm_code code = pgsql_drop_clones(t->w, err);
+    struct pgsql_work *w = t->stage.w;
+    enum zdm_code code = pgsql_drop_clones(w, err);
     if (code == ZDM_OK) {
-        code = prepare(t, rule, err);
-        pgsql_rollback(t->w->s);
+        code = try_statement(t, err);
     }
-    if (code == ZDM_OK && t->out->tried) {
-        code = observe(t, zdm_buffer_text(&statement), err);
-    }
-    if (code == ZDM_OK && t->step->action == ZDM_ACTION_ATTACH_PARTITION && t->out->rewritten) {
-        code = look_into_partition(t, err);
-    }
-    if (pgsql_is_open(t->w->s) && pgsql_drop_clones(t->w, &later) != ZDM_OK) {
-        pgsql_close(t->w->s); /* and the clones with it */
+    pgsql_stage_fini(&t->stage);
+    if (pgsql_is_open(w->s) && pgsql_drop_clones(w, &later) != ZDM_OK) {
+        pgsql_close(w->s); /* and the clones with it */
     }
     return code;
+}
+
+/* What is made anew is no table that anybody uses. */
+static bool is_judged(const struct zdm_step *step)
+{
+    return step->action != ZDM_ACTION_CREATE_TABLE && step->action != ZDM_ACTION_CREATE_TYPE;
 }
 
 enum zdm_code pgsql_try_on_clone(struct pgsql_work *w, const struct zdm_step *step, struct pgsql_trial *out,
                                  struct zdm_error *err)
 {
-    const struct pgsql_clone_rule *rule = pgsql_clone_rule_of(step);
+    struct trial t = {.stage = {.w = w, .step = step}, .rule = pgsql_clone_rule_of(step), .out = out};
     *out = (struct pgsql_trial){.tried = false};
-    if (rule == NULL || step->sql == NULL) {
+    if (t.rule == NULL || !t.rule->tried || (step->sql == NULL && step->action != ZDM_ACTION_LIFT_CONSTRAINT)) {
         return ZDM_OK;
     }
-    struct pgsql_stage t = {.w = w, .step = step, .out = out};
     const struct zdm_step *at_hand = w->step;
     w->step = step;
-    enum zdm_code code = try_rule(&t, rule, err);
+    enum zdm_code code = try_rule(&t, err);
     w->step = at_hand;
-    if (step->action == ZDM_ACTION_AS_IS && strcmp(err->sqlstate, "42704") == 0) {
-        out->tried = false; /* a trigger, rule or policy, which no clone has */
-        zdm_error_clear(err);
-        return ZDM_OK;
-    }
     if (code != ZDM_OK) {
         out->tried = false;
         if (pgsql_is_privilege(err)) {
@@ -229,8 +272,10 @@ enum zdm_code pgsql_try_on_clone(struct pgsql_work *w, const struct zdm_step *st
         }
         return zdm_error_wrap(err, "while trying the statement on an empty clone");
     }
-    if (out->tried) {
+    if (out->tried && is_judged(step)) {
         judge(step, out);
+    } else if (out->tried) {
+        out->rewritten = out->scanned = false;
     }
     return ZDM_OK;
 }

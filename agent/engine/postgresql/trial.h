@@ -20,6 +20,7 @@ struct pgsql_trial {
     enum zdm_table_lock lock;   /* the strongest that the statement took on its table */
     char why[ZDM_TEXT_MAX + 1]; /* what of this is against the plan, "" for nothing: then the step would be refused */
     char hint[ZDM_TEXT_MAX + 1];
+    char why_not[ZDM_TEXT_MAX + 1]; /* it was not tried although it is of a kind that is: why; else "" */
 };
 
 /* Tries the step on a clone. ZDM_OK fills *out, whatever was seen; another code: the server refused the statement, or a

@@ -2,15 +2,13 @@
  * test_survey.c - what a plan would meet: each rule of the survey found where it is, and not found where it is not, on
  * a real server; and nothing is changed by looking.
  */
-#include "tests/integration/postgresql/rig.h"
+#include "tests/integration/postgresql/survey_rig.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buffer.h"
-
-static struct agent_result *last;
 
 static int group_setup(void **state)
 {
@@ -33,88 +31,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    agent_result_free(last);
-    last = NULL;
+    survey_forget();
     return rig_teardown(state);
-}
-
-/* ---- Surveys ---- */
-
-static void plan_of(struct rig *r, const char *table, size_t n)
-{
-    rig_plan(r, table, n);
-    r->plan->tables = calloc(1, sizeof *r->plan->tables);
-    r->plan->n_tables = 1;
-    r->plan->tables[0].schema = zdm_strdup("public");
-    r->plan->tables[0].name = zdm_strdup(table);
-}
-
-static const struct zdm_survey *survey(struct rig *r)
-{
-    agent_result_free(last);
-    last = rig_do(r, AGENT_OP_SURVEY, AGENT_RUN_NONE, 0, 0);
-    if (last->outcome != AGENT_OK || last->survey == NULL) {
-        fail_msg("survey: %s: %s %s", agent_outcome_name(last->outcome), last->error.message, last->error.detail);
-    }
-    return last->survey;
-}
-
-static const struct zdm_survey_finding *find(const struct zdm_survey *s, const char *rule, const char *text)
-{
-    for (size_t i = 0; i < s->n_findings; i++) {
-        if (strcmp(s->findings[i].rule, rule) == 0 &&
-            (strstr(s->findings[i].message, text) != NULL || strstr(s->findings[i].object, text) != NULL)) {
-            return &s->findings[i];
-        }
-    }
-    return NULL;
-}
-
-static void print(const struct zdm_survey *s)
-{
-    for (size_t i = 0; i < s->n_findings; i++) {
-        print_message("  %d %s step %u %s: %s\n", (int)s->findings[i].level, s->findings[i].rule, s->findings[i].step,
-                      s->findings[i].object, s->findings[i].message);
-    }
-}
-
-static void expect(const struct zdm_survey *s, enum zdm_level level, const char *rule, const char *text)
-{
-    const struct zdm_survey_finding *f = find(s, rule, text);
-    if (f == NULL || f->level != level) {
-        print(s);
-        fail_msg("no finding %s of level %d with \"%s\"", rule, (int)level, text);
-    }
-}
-
-static void expect_none(const struct zdm_survey *s, const char *rule)
-{
-    const struct zdm_survey_finding *f = find(s, rule, "");
-    if (f != NULL) {
-        fail_msg("%s: %s: %s", rule, f->object, f->message);
-    }
-}
-
-/* Nothing that would stop a step, and nothing that could not be looked at. */
-static void expect_clean(const struct zdm_survey *s)
-{
-    for (size_t i = 0; i < s->n_findings; i++) {
-        if (s->findings[i].level == ZDM_LEVEL_ERROR || strcmp(s->findings[i].rule, "not-surveyed") == 0) {
-            print(s);
-            fail_msg("%s: %s", s->findings[i].rule, s->findings[i].message);
-        }
-    }
-}
-
-#define ERROR   ZDM_LEVEL_ERROR
-#define WARNING ZDM_LEVEL_WARNING
-#define NOTE    ZDM_LEVEL_NOTE
-
-static void add_column(struct rig *r, uint32_t ordinal, const char *column, const char *type)
-{
-    char sql[256];
-    snprintf(sql, sizeof sql, "ALTER TABLE public.users ADD COLUMN \"%s\" %s", column, type);
-    rig_ddl(r, ordinal, ZDM_ACTION_ADD_COLUMN, column, NULL, sql);
 }
 
 static void delete_rows(struct rig *r)
@@ -215,8 +133,8 @@ static void what_is_missing_or_there_already_is_said_of_the_step(void **state)
     /* what the plan adds before is not missing, and what it marked is its own */
     plan_of(r, "users", 2);
     add_column(r, 1, "fresh", "int");
-    rig_ddl(r, 2, ZDM_ACTION_SET_NOT_NULL, "fresh", NULL,
-            "ALTER TABLE public.users ALTER COLUMN \"fresh\" SET NOT NULL");
+    rig_ddl(r, 2, ZDM_ACTION_SET_DEFAULT, "fresh", NULL,
+            "ALTER TABLE public.users ALTER COLUMN \"fresh\" SET DEFAULT 3");
     expect_clean(survey(r));
     rig_sql(r, "ALTER TABLE users ADD COLUMN fresh int; COMMENT ON COLUMN users.fresh IS 'zdm:m%s'", r->database);
     expect_none(survey(r), "already-there");
@@ -501,7 +419,7 @@ static void indexes_constraints_and_rows_in_the_way_are_found(void **state)
     const struct zdm_survey *s = survey(r);
     expect(s, WARNING, "invalid-index", "by_age");
     expect(s, ERROR, "index-of-constraint", "users_pkey");
-    expect(s, WARNING, "null-rows", "public.users.email");
+    expect(s, ERROR, "long-lock", "public.users"); /* SET NOT NULL alone */
     expect(s, ERROR, "check-over-widened", "short");
     expect_none(s, "index-in-use");
     rename_plan(r, "text NOT NULL DEFAULT ''");
