@@ -76,7 +76,7 @@ static void refuse_constraint(const struct rb_ddl *d, const PgQuery__ColumnDef *
                  def->colname);
 }
 
-static bool is_serial(const PgQuery__TypeName *type)
+bool rb_ddl_is_serial(const PgQuery__TypeName *type)
 {
     static const char *const names[] = {"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -209,7 +209,7 @@ static bool read_type(const struct rb_ddl *d, const PgQuery__ColumnDef *def, str
 {
     struct rb *rb = d->s->rb;
     struct rb_place at = rb_at(d->s, def->type_name->location);
-    if (is_serial(def->type_name)) {
+    if (rb_ddl_is_serial(def->type_name)) {
         rb_error(rb, "add-column-serial", at, counting_recipe(d, def->colname),
                  "a serial column %s gets a number for every row under the table's lock, which rewrites the table",
                  def->colname);

@@ -141,6 +141,8 @@ void rb_judge_order(struct rb_statement *s, const struct rb_step *before);
 
 /* ---- the commands of ALTER TABLE ---- */
 void rb_ddl_add_column(const struct rb_ddl *d);
+/* serial and its like: an integer, a sequence and a default in one word. */
+bool rb_ddl_is_serial(const PgQuery__TypeName *type);
 void rb_ddl_set_not_null(const struct rb_ddl *d);
 void rb_ddl_drop_not_null(const struct rb_ddl *d);
 void rb_ddl_drop_column(const struct rb_ddl *d);

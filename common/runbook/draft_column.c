@@ -6,16 +6,6 @@
 
 #include <string.h>
 
-static bool is_serial(const PgQuery__TypeName *type)
-{
-    static const char *const names[] = {"serial", "bigserial", "smallserial", "serial2", "serial4", "serial8"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (type->n_names == 1 && strcmp(rb_string(type->names[0]), names[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
 static const PgQuery__Constraint *find_constraint(const PgQuery__ColumnDef *def, int type)
 {
     for (size_t i = 0; i < def->n_constraints; i++) {
@@ -102,7 +92,7 @@ void rb_draft_add_column(struct rb_draft *d, struct rb_statement *s, const struc
     const char *name = rb_table_text(rb, table), *plain = rb_plain(rb, def->colname);
     rb_draft_title(d, rb_format(rb, "%s-add-%s", table->name, def->colname),
                    rb_format(rb, "Add %s.%s", table->name, def->colname));
-    if (is_serial(def->type_name) || find_constraint(def, PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY) != NULL) {
+    if (rb_ddl_is_serial(def->type_name) || find_constraint(def, PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY) != NULL) {
         rb_recipe_numbered(d, table, def);
         add_constraints(d, s, table, def, end);
         return;
