@@ -98,7 +98,7 @@ static void judge(struct rb *rb, struct wait *wait)
     if (gate->for_ms == 0 && wait->until == NULL)
         rb_error(rb, "wait-empty", wait->fence->at, "Write for: 30m, or until: SELECT …, or both.",
                  "the wait does not say for what");
-    if (wait->until == NULL && (gate->every_ms > 0 || gate->limit_ms > 0))
+    else if (wait->until == NULL && (gate->every_ms > 0 || gate->limit_ms > 0))
         rb_error(rb, "wait-unused", gate->every_ms > 0 ? wait->every_at : wait->timeout_at,
                  "Add until: SELECT …, or leave it out.", "every and timeout are about until, and there is none");
     if (gate->limit_ms > 0 && gate->limit_ms <= gate->for_ms)
