@@ -117,8 +117,7 @@ static const struct rule {
     {ZDM_ACTION_REINDEX, NULL, NULL, NULL, NULL}, /* the same index as before, in other files */
 
     {ZDM_ACTION_ADD_PARTITION_CHECK, NULL, "constraint %o dropped", NULL, NULL},
-    {ZDM_ACTION_ATTACH_PARTITION, NULL, "partition %p detached from %t", NULL,
-     "%p keeps the indexes and constraints that it got by being attached"},
+    {ZDM_ACTION_ATTACH_PARTITION, NULL, "partition %p detached from %t", NULL, NULL},
     {ZDM_ACTION_DETACH_PARTITION, NULL, "partition %p attached to %t", NULL, NULL},
 
     {ZDM_ACTION_DELETE, keeps_images, "deleted rows of %t put back, but where their key is taken",
@@ -246,12 +245,6 @@ static bool of_type(const struct zdm_step *maker, const struct zdm_step *step)
     return is_same(maker->table.schema, step->table.schema) && is_same(maker->object, step->object);
 }
 
-static bool of_partition(const struct zdm_step *maker, const struct zdm_step *step)
-{
-    return step->n_others > 0 && is_same(maker->table.schema, step->others[0].schema) &&
-           is_same(maker->table.name, step->others[0].name);
-}
-
 /* What an earlier step made goes when that is undone, and what stays of a later one with it. */
 static const struct goes {
     enum zdm_action action, maker;
@@ -265,8 +258,6 @@ static const struct goes {
     {ZDM_ACTION_VALIDATE, ZDM_ACTION_CREATE_TABLE, of_table},
     {ZDM_ACTION_BACKFILL, ZDM_ACTION_CREATE_TABLE, of_table},
     {ZDM_ACTION_ADD_VALUE, ZDM_ACTION_CREATE_TYPE, of_type},
-    {ZDM_ACTION_ATTACH_PARTITION, ZDM_ACTION_CREATE_TABLE, of_partition},
-    {ZDM_ACTION_ATTACH_PARTITION, ZDM_ACTION_CREATE_TABLE, of_table},
 };
 
 static bool goes_with(const struct zdm_step *maker, const struct zdm_step *step)

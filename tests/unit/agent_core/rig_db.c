@@ -439,8 +439,10 @@ static void do_fault(struct rig *rig, const struct agent_op *op, struct agent_re
     if (rig->fault.outcome == AGENT_LOCK)
         zdm_copy_text(result->blocker, sizeof result->blocker,
                       rig->fault.blocker != NULL ? rig->fault.blocker : "pid 4242 app@shop");
-    if (rig->fault.outcome != AGENT_OK)
-        (void)zdm_error_set(&result->error, rig->fault.code, "injected %s", zdm_code_name(rig->fault.code));
+    if (rig->fault.outcome == AGENT_OK)
+        return;
+    (void)zdm_error_set(&result->error, rig->fault.code, "injected %s", zdm_code_name(rig->fault.code));
+    (void)zdm_error_hint(&result->error, "Take the fault away.");
 }
 
 static void refuse(struct agent_result *result)

@@ -152,6 +152,7 @@ static void failure_is_journalled_and_only_a_higher_attempt_goes_on(void **state
     assert_int_equal(rig->row_failed_attempt, 1);
     assert_int_equal(rig_said(rig)->failed_attempt, 1);
     assert_int_equal(rig_said(rig)->error_code, ZDM_DATABASE);
+    assert_string_equal(rig_said(rig)->hint, "Take the fault away.");
     order(rig, 2, ZDM_MODE_RUN, 1, 1);
     rig_run(rig, 3000);
     assert_int_equal(state_of(rig), ZDM_AGENT_STOPPED);
