@@ -103,10 +103,10 @@ uint32_t zdm_plan_switched(const struct zdm_plan *plan, uint32_t switched, uint3
 bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered, uint32_t switched,
                          const struct zdm_step **out_step)
 {
-    uint32_t end = zdm_plan_first_after(plan, entered > switched ? entered : switched);
-    if (to_phase >= switched)
-        return false;
-    for (uint32_t o = zdm_plan_undo_floor(plan, to_phase, end - 1); o < end; o++) {
+    uint32_t last = zdm_plan_first_after(plan, entered > switched ? entered : switched) - 1;
+    /* From the mark up only the floor takes away what stands below it. */
+    uint32_t end = to_phase < switched ? last + 1 : zdm_plan_first_after(plan, switched);
+    for (uint32_t o = zdm_plan_undo_floor(plan, to_phase, last); o < end; o++) {
         const struct zdm_step *loss = loss_of(plan, zdm_plan_step(plan, o));
         if (loss != NULL) {
             *out_step = loss;

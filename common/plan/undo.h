@@ -29,10 +29,10 @@ uint32_t zdm_plan_switch_between(const struct zdm_plan *plan, uint32_t to_phase,
  */
 uint32_t zdm_plan_switched(const struct zdm_plan *plan, uint32_t switched, uint32_t entered);
 /* Would a rollback to `to_phase`, of a shard that has entered phase `entered` and whose mark is `switched`
- * (zdm_plan_switched), lose what new application code wrote? So it is when it goes below the mark and a column that
- * would be hidden is not copied back (protocol 1), or a whole table would be hidden: then M approvals of action UNDO
- * are asked for. *out_step: the sync or backfill that does not run backwards, or the step that adds the table, or a
- * column which nothing fills. */
+ * (zdm_plan_switched), lose what new application code wrote? So it is when it goes below the mark, or its floor
+ * does, and a column that would be hidden is not copied back (protocol 1), or a whole table would be hidden: then M
+ * approvals of action UNDO are asked for. *out_step: the sync or backfill that does not run backwards, or the step that
+ * adds the table, or a column which nothing fills. */
 bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered, uint32_t switched,
                          const struct zdm_step **out_step);
 /* The first purge step in (to_phase, …) with an ordinal below journal_step: what it dropped cannot be brought back.

@@ -313,7 +313,7 @@ static void second_leg_says_what_is_lost_as_the_first_does(void **state)
     assert_int_equal(way.crossed, 0);
     assert_int_equal(ctl_way_find(lossy.plan, &scene.places, 2, 1, &way, &err), ZDM_OK);
     assert_true(way.loses); /* the column goes with what fills it */
-    scene.places.items[0].switched = 1;
+    scene.places.items[0].switched = 0;
     assert_int_equal(ctl_way_find(lossy.plan, &scene.places, 2, 1, &way, &err), ZDM_OK);
     assert_false(way.loses);
     scene_fini(&scene);

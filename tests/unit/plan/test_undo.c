@@ -178,10 +178,29 @@ static void what_new_code_wrote_is_still_there_after_a_first_leg_below_its_switc
     assert_true(zdm_plan_undo_loses(plan, 2, 3, 3, &step));
     assert_true(
         zdm_plan_undo_loses(plan, 1, 3, 2, &step)); /* forward again into 3: what stood at 2 is older than that */
-    assert_false(zdm_plan_undo_loses(plan, 2, 3, 2, &step));
+    assert_true(zdm_plan_undo_loses(plan, 2, 3, 2, &step)); /* its floor is below the mark: b goes, which was there */
+    assert_false(zdm_plan_undo_loses(plan, 3, 4, 3, &step));
+    assert_false(zdm_plan_undo_loses(plan, 2, 3, 0, &step));
     assert_false(zdm_plan_undo_loses(plan, 3, 3, 3, &step));
     assert_true(zdm_plan_undo_loses(plan, 0, 0, 4, &step)); /* half undone, and given up */
     assert_true(zdm_plan_undo_loses(plan, 0, 4, 9, &step));
+    zdm_plan_unref(plan);
+}
+
+/* It does not go below the switch, but what is filled behind it goes with all that new code has written meanwhile. */
+static void a_column_that_is_filled_behind_its_switch_is_lost_by_a_rollback_to_it(void **state)
+{
+    (void)state;
+    static const struct shape shape = {.classes = {ZDM_PHASE_EXPAND, ZDM_PHASE_SWITCH, ZDM_PHASE_MIGRATE},
+                                       .lines = {{1, ZDM_ACTION_ADD_COLUMN, "a", false},
+                                                 {2, ZDM_ACTION_GATE_FLAG, NULL, false},
+                                                 {3, ZDM_ACTION_BACKFILL, "a", false}}};
+    struct zdm_plan *plan = make(&shape);
+    const struct zdm_step *step = NULL;
+    assert_true(loses(plan, 2, 3, &step));
+    assert_int_equal(step->ordinal, 3);
+    assert_false(loses(plan, 2, 2, &step));
+    assert_false(loses(plan, 3, 3, &step));
     zdm_plan_unref(plan);
 }
 
@@ -280,6 +299,7 @@ int main(void)
         cmocka_unit_test(a_lower_floor_takes_with_it_what_is_filled_above_it),
         cmocka_unit_test(what_only_runs_forward_is_lost_below_an_entered_switch),
         cmocka_unit_test(what_new_code_wrote_is_still_there_after_a_first_leg_below_its_switch),
+        cmocka_unit_test(a_column_that_is_filled_behind_its_switch_is_lost_by_a_rollback_to_it),
         cmocka_unit_test(what_nobody_does_twice_is_named_with_the_phase_that_can_be_gone_back_to),
         cmocka_unit_test(a_column_that_nothing_fills_is_lost_with_what_new_code_wrote),
         cmocka_unit_test(a_table_is_lost_with_the_rows_that_new_code_wrote),
