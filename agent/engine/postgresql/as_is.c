@@ -15,6 +15,7 @@
 #include "agent/engine/postgresql/looks.h"
 #include "agent/engine/postgresql/owner.h"
 #include "agent/engine/postgresql/retarget.h"
+#include "agent/engine/postgresql/running.h"
 #include "agent/engine/postgresql/trial.h"
 
 /* ---- zdm.owned, kind 'as-is' ---- */
@@ -249,21 +250,6 @@ enum zdm_code pgsql_undo_as_is(struct pgsql_short *attempt, const struct pgsql_t
 
 /* ---- The long class ---- */
 
-/* The session of a former agent may outlive it. */
-static enum zdm_code still_running(struct pgsql_work *w, struct zdm_error *err)
-{
-    static const char sql[] = "SELECT format('pid %s, running it since %s', pid, query_start) FROM pg_stat_activity"
-                              " WHERE pid <> pg_backend_pid() AND state = 'active' AND usename = current_user"
-                              " AND datname = current_database() AND left(query, 1000) = left($1, 1000) LIMIT 1";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query(w->s, sql, 1, (const char *const[]){w->step->sql}, &res, err);
-    if (code != ZDM_OK || PQntuples(res) == 0) {
-        return code;
-    }
-    zdm_copy_text(w->result->blocker, sizeof w->result->blocker, pgsql_text(res, 0, 0));
-    return zdm_error_set(err, ZDM_LOCK, "the statement is still being run by %s", w->result->blocker);
-}
-
 static enum zdm_code intend(struct pgsql_work *w, struct zdm_error *err)
 {
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
@@ -317,7 +303,7 @@ static enum zdm_code run_alone(struct pgsql_work *w, const char *sql, struct zdm
 static enum zdm_code run_long(struct pgsql_work *w, struct zdm_error *err)
 {
     enum agent_proof proof = AGENT_PROOF_NONE;
-    enum zdm_code code = still_running(w, err);
+    enum zdm_code code = pgsql_not_running(w, w->step->sql, err);
     if (code == ZDM_OK) {
         code = may_run(w->step, err);
     }

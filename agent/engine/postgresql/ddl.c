@@ -187,5 +187,8 @@ enum zdm_code pgsql_run_ddl(struct pgsql_work *w, struct zdm_error *err)
     if (code == ZDM_OK && (a->tried || a->ahead != NULL)) {
         code = prove(w, a, err);
     }
+    if (code == ZDM_LOCK && a->of_table) {
+        return pgsql_not_locked(w, &table, PGSQL_NO_LOCK, err); /* a clone reads the table's definition */
+    }
     return code == ZDM_OK ? run_short(w, a, a->of_table ? &table : NULL, err) : code;
 }

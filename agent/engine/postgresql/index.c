@@ -15,6 +15,7 @@
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/leaf.h"
 #include "agent/engine/postgresql/replica.h"
+#include "agent/engine/postgresql/running.h"
 
 enum { CORRUPTING_FROM = 140000, CORRUPTING_BELOW = 140004 };
 
@@ -119,7 +120,10 @@ enum zdm_code pgsql_index_run_alone(struct pgsql_work *w, const char *sql, struc
     struct zdm_error later = ZDM_ERROR_INIT;
     zdm_buffer_puts(&path, "SET search_path = pg_catalog, ");
     pgsql_put_name(&path, w->step->table.schema);
-    enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&path), NULL, err);
+    enum zdm_code code = pgsql_not_running(w, sql, err);
+    if (code == ZDM_OK) {
+        code = pgsql_script(w->s, zdm_buffer_text(&path), NULL, err);
+    }
     if (code != ZDM_OK) {
         return code;
     }
