@@ -392,6 +392,54 @@ static json_t *with_authority(void)
     return status;
 }
 
+/* The agents count scans on every node of their shard; people read the sum over the shards before they purge. */
+static char *page_of_index(const char *first, const char *second, bool color)
+{
+    struct ctl_look look = look_of(200, true);
+    json_t *status = fixture("status.json"), *shards = json_object_get(status, "shards");
+    const char *scans[] = {first, second};
+    look.color = color;
+    for (size_t i = 0; i < 2; i++) {
+        char text[400];
+        snprintf(text, sizeof text,
+                 "[{\"what\": \"index public.by_email\", \"hidden_at\": \"2026-11-2%zuT09:00:00Z\", \"purge_at\": "
+                 "\"2026-11-25T09:00:00Z\", \"scans\": %s}, {\"what\": \"column public.users.name\", \"hidden_at\": "
+                 "\"2026-11-21T09:00:00Z\", \"purge_at\": \"2026-11-25T09:00:00Z\", \"scans\": null}]",
+                 2 - i, scans[i]);
+        json_object_set_new(json_array_get(shards, i), "hidden", parse(text));
+    }
+    char *page = render(status, &look, NULL);
+    json_decref(status);
+    return page;
+}
+
+static void scans_of_an_index_that_is_to_be_dropped_are_on_the_page(void **state)
+{
+#define INDEX "hidden: index public.by_email on 2 shards since 2026-11-21, may go from 2026-11-25 09:00 UTC"
+    static const struct {
+        const char *first, *second, *line;
+    } rows[] = {
+        {"0", "0", INDEX "; 0 scans since\n"},
+        {"0", "1", INDEX "; 1 scan since: it is still used\n"},
+        {"17", "25000000000", INDEX "; 25000000017 scans since: it is still used\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char *page = page_of_index(rows[i].first, rows[i].second, false);
+        assert_has(page, rows[i].line);
+        /* A column has no scans, and none are said of it. */
+        assert_has(page,
+                   "hidden: column public.users.name on 2 shards since 2026-11-21, may go from 2026-11-25 09:00 UTC\n");
+        free(page);
+    }
+    char *quiet = page_of_index("0", "0", true), *used = page_of_index("0", "1", true);
+    const char *at = strstr(quiet, "hidden:"), *warned = strstr(used, "hidden:");
+    assert_true(at != NULL && warned != NULL && at - quiet >= 4 && warned - used >= 4);
+    assert_memory_not_equal(at - 4, warned - 4, 4); /* who is still used stands out */
+    free(quiet);
+    free(used);
+}
+
 static void approvals_hidden_things_and_rollbacks_are_on_the_page(void **state)
 {
     const struct ctl_status_view view = {.trust_version = 1};
@@ -441,6 +489,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(page_is_as_the_golden_file),
+        cmocka_unit_test(scans_of_an_index_that_is_to_be_dropped_are_on_the_page),
         cmocka_unit_test(approvals_hidden_things_and_rollbacks_are_on_the_page),
         cmocka_unit_test(a_shard_that_waits_for_people_or_time_waits),
         cmocka_unit_test(a_waiting_shard_says_first_that_nobody_is_there_or_nothing_to_work_on),
