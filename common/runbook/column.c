@@ -24,22 +24,10 @@ struct parts {
 
 /* ---- what cannot stand there ---- */
 
-static const char *counting_recipe(const struct rb_ddl *d, const char *column)
+static const char *counting_recipe(const struct rb_ddl *d)
 {
-    struct rb *rb = d->s->rb;
-    const char *schema = rb_plain(rb, d->table.schema), *table = rb_table_text(rb, &d->table);
-    const char *sequence = rb_plain(rb, rb_format(rb, "%s_%s_seq", d->table.name, column));
-    const char *create = rb_format(rb, "CREATE SEQUENCE %s.%s", schema, sequence);
-    return rb_format(rb,
-                     "Make the sequence first, in a migration of its own, and grant its use to the roles that "
-                     "insert:\n\n%s\n\nThen, in the next one, give the column a default that counts; the rows that "
-                     "exist are filled in batches:\n"
-                     "\n"
-                     "## Phase 1: Expand\n"
-                     "```sql\n"
-                     "ALTER TABLE %s ADD COLUMN %s bigint DEFAULT nextval('%s.%s');\n"
-                     "```",
-                     rb_as_is_hint(rb, create), table, rb_plain(rb, column), schema, sequence);
+    const char *recipe = rb_recipe_of(d->s->rb, d->source);
+    return recipe != NULL ? recipe : "Make a sequence, and add a bigint column whose default is its nextval.";
 }
 
 static void refuse_generated(const struct rb_ddl *d, const PgQuery__ColumnDef *def, const struct parts *parts,
@@ -61,7 +49,7 @@ static void refuse_constraint(const struct rb_ddl *d, const PgQuery__ColumnDef *
     if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED)
         refuse_generated(d, def, parts, constraint);
     else if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY)
-        rb_error(rb, "add-column-identity", at, counting_recipe(d, def->colname),
+        rb_error(rb, "add-column-identity", at, counting_recipe(d),
                  "an identity column %s gets a number for every row under the table's lock, which rewrites the table",
                  def->colname);
     else if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY)
@@ -210,7 +198,7 @@ static bool read_type(const struct rb_ddl *d, const PgQuery__ColumnDef *def, str
     struct rb *rb = d->s->rb;
     struct rb_place at = rb_at(d->s, def->type_name->location);
     if (rb_ddl_is_serial(def->type_name)) {
-        rb_error(rb, "add-column-serial", at, counting_recipe(d, def->colname),
+        rb_error(rb, "add-column-serial", at, counting_recipe(d),
                  "a serial column %s gets a number for every row under the table's lock, which rewrites the table",
                  def->colname);
         return false;

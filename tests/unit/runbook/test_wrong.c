@@ -136,6 +136,10 @@ static void recipes_compile_as_they_are_printed(void **state)
     recipe_compiles("## Expand\n```sql\nALTER TABLE users ALTER age TYPE int USING age::int;\n```\n", "alter-type");
     recipe_compiles("## Expand\n```sql\nALTER TABLE u ADD COLUMN t text GENERATED ALWAYS AS (lower(n)) STORED;\n```\n",
                     "add-column-generated");
+    recipe_compiles("## Expand\n```sql\nALTER TABLE u ADD COLUMN n serial, ADD COLUMN m text;\n```\n",
+                    "add-column-serial");
+    recipe_compiles("## Expand\n```sql\nALTER TABLE u ADD n bigint GENERATED ALWAYS AS IDENTITY;\n```\n",
+                    "add-column-identity");
 }
 
 static void a_runbook_that_is_too_long_is_not_looked_at(void **state)
