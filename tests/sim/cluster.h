@@ -80,6 +80,7 @@ struct cluster_ear {
         struct zdm_fence fence;
         enum zdm_mode mode;
         int from;            /* the coordinator's node */
+        uint64_t boots;      /* of the database that the agent knew of */
     } stops[CLUSTER_PLANS],  /* any but run: the right to go forward, */
         runs[CLUSTER_PLANS]; /* run: the right to go back */
 };

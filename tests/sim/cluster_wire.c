@@ -174,8 +174,10 @@ static void hear_ack(struct cluster_ear *ear, const struct zdm_frame *frame)
         ear->leased_until_ms = until;
 }
 
-static void hear_order(struct cluster *cluster, struct cluster_ear *ear, int from, const struct zdm_envelope *envelope)
+static void hear_order(struct cluster *cluster, int to, int from, const struct zdm_envelope *envelope)
 {
+    struct cluster_ear *ear = &cluster->ears[to];
+    uint64_t boots = sim_engine_boots(&agent_at(cluster, to)->engine);
     struct zdm_directive directive;
     if (!read_order(envelope, &directive))
         return;
@@ -185,7 +187,7 @@ static void hear_order(struct cluster *cluster, struct cluster_ear *ear, int fro
     if (plan < CLUSTER_PLANS) {
         struct cluster_stop *stop = directive.mode == ZDM_MODE_RUN ? &ear->runs[plan] : &ear->stops[plan];
         if (zdm_fence_compare(&directive.fence, &stop->fence) > 0)
-            *stop = (struct cluster_stop){directive.fence, directive.mode, from};
+            *stop = (struct cluster_stop){directive.fence, directive.mode, from, boots};
     }
     zdm_directive_fini(&directive);
 }
@@ -200,7 +202,7 @@ static void on_arrival(void *ctx, int from, int to, const uint8_t *bytes, size_t
     if (frame.type == ZDM_FRAME_ACK)
         hear_ack(&cluster->ears[to], &frame);
     for (size_t i = 0; frame.type == ZDM_FRAME_ORDERS && i < frame.u.envelopes.n; i++)
-        hear_order(cluster, &cluster->ears[to], from, &frame.u.envelopes.items[i]);
+        hear_order(cluster, to, from, &frame.u.envelopes.items[i]);
     zdm_frame_fini(&frame);
 }
 
@@ -256,13 +258,14 @@ bool cluster_may_lose(void *ctx, const struct sim_db *db, const struct agent_op 
     return may;
 }
 
-/* What a coordinator from the past said before it noticed is over with it, when nobody has accepted it, or when a
- * backup of the shard was put back that knows nothing of it. Of two with one epoch the agent keeps to the one whose
- * order it holds. */
+/* What a coordinator from the past said before it noticed is over with it, when nobody has accepted it, or when the
+ * agent's database has started anew since, or was put back: then the agent asks, and whoever lives answers. Of two with
+ * one epoch it keeps to the one whose order it holds. */
 static bool is_newer(const struct cluster *cluster, const struct cluster_agent *agent, const struct cluster_stop *order,
                      const struct zdm_fence *fence)
 {
-    bool over = order->from == CLUSTER_SECOND && (cluster->saw[SAW_SECOND_FENCED] || cluster->restored[agent->shard]);
+    bool asked = order->boots != sim_engine_boots(&agent->engine);
+    bool over = order->from == CLUSTER_SECOND && (cluster->saw[SAW_SECOND_FENCED] || asked);
     bool other = order->fence.epoch == fence->epoch && !zdm_id_equal(&order->fence.instance, &fence->instance);
     return !over && !other && zdm_fence_compare(fence, &order->fence) < 0;
 }

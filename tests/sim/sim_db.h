@@ -125,5 +125,7 @@ uint32_t sim_db_needs(const struct zdm_phase *phase);
 
 /* An engine for the present incarnation of an agent's node. */
 struct agent_engine sim_engine_open(struct sim_db *db, int node, const struct agent_engine_sink *sink);
+/* Which start of the database the agent knows of: that of its sessions. */
+uint64_t sim_engine_boots(const struct agent_engine *engine);
 
 #endif

@@ -194,6 +194,12 @@ static void engine_close(void *self)
 static const struct agent_engine_ops sim_engine_ops = {
     .name = "simulated", .start = engine_start, .cancel = engine_cancel, .close = engine_close};
 
+uint64_t sim_engine_boots(const struct agent_engine *engine)
+{
+    const struct sim_engine *self = engine->self;
+    return self != NULL ? self->boots : 0;
+}
+
 struct agent_engine sim_engine_open(struct sim_db *db, int node, const struct agent_engine_sink *sink)
 {
     struct sim_engine *engine = calloc(1, sizeof *engine);
