@@ -190,6 +190,10 @@ bool rb_proof_of_insert(struct rb_statement *s, struct rb_proof *p);
 bool rb_proof_of_rename(struct rb_statement *s, struct rb_proof *p);
 bool rb_proof_of_statistics(struct rb_statement *s, struct rb_proof *p);
 bool rb_proof_of_alter(struct rb_statement *s, struct rb_proof *p);
+bool rb_proof_of_publication(struct rb_statement *s, struct rb_proof *p);
+
+/* The statement with the runbook's schema in front of the first token that is the name, where it has none. */
+const char *rb_proof_with_schema(struct rb_statement *s, PgQuery__Node *const *names, size_t n);
 
 /* False when nothing is known of such a statement but its text. */
 bool rb_proof_of(struct rb_statement *s, struct rb_proof *out);

@@ -37,7 +37,7 @@ static const char *listed(struct rb *rb, PgQuery__Node *const *names, size_t n)
 }
 
 /* The statement with the runbook's schema in front of the first token that is the name, where it has none. */
-static const char *with_schema(struct rb_statement *s, PgQuery__Node *const *names, size_t n)
+const char *rb_proof_with_schema(struct rb_statement *s, PgQuery__Node *const *names, size_t n)
 {
     struct rb *rb = s->rb;
     for (size_t i = 0; n == 1 && i < s->n_tokens; i++) {
@@ -140,7 +140,7 @@ static bool of_domain(struct rb_statement *s, struct rb_proof *p)
 {
     const PgQuery__CreateDomainStmt *domain = s->node->create_domain_stmt;
     const char *name = listed(s->rb, domain->domainname, domain->n_domainname);
-    p->sql = with_schema(s, domain->domainname, domain->n_domainname);
+    p->sql = rb_proof_with_schema(s, domain->domainname, domain->n_domainname);
     p->check = exists_as(s->rb, "to_regtype", name, false);
     p->undo = rb_format(s->rb, "DROP DOMAIN %s", name);
     return true;
@@ -187,7 +187,7 @@ static bool of_function(struct rb_statement *s, struct rb_proof *p)
     }
     if (body == NULL)
         return false;
-    p->sql = with_schema(s, f->funcname, f->n_funcname);
+    p->sql = rb_proof_with_schema(s, f->funcname, f->n_funcname);
     p->check = rb_format(rb,
                          "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_proc\n"
                          "  WHERE oid = to_regprocedure(%s) AND prosrc = %s)",
@@ -210,7 +210,7 @@ static bool of_trigger(struct rb_statement *s, struct rb_proof *p)
     if (t->replace)
         return false;
     p->sql = rb_function_kind(rb_string(t->funcname[0])) == RB_FUNCTION_UNKNOWN
-                 ? with_schema(s, t->funcname, t->n_funcname)
+                 ? rb_proof_with_schema(s, t->funcname, t->n_funcname)
                  : s->sql;
     p->check = on_table(s->rb, "pg_trigger", "tgrelid", "tgname", table, t->trigname, false);
     p->undo = rb_format(s->rb, "DROP TRIGGER %s ON %s", rb_plain(s->rb, t->trigname), table);
@@ -236,7 +236,7 @@ static bool of_dropped_function(struct rb_statement *s, const PgQuery__ObjectWit
         const char *type = rb_deparse_type(rb, function->objargs[i]->type_name);
         name = rb_format(rb, "%s%s%s", name, i == 0 ? "" : ", ", type == NULL ? "?" : type);
     }
-    p->sql = with_schema(s, function->objname, function->n_objname);
+    p->sql = rb_proof_with_schema(s, function->objname, function->n_objname);
     p->check = exists_as(rb, "to_regprocedure", rb_format(rb, "%s)", name), true);
     return true;
 }
@@ -288,7 +288,7 @@ static bool of_drop(struct rb_statement *s, struct rb_proof *p)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0] && n > 0 && n < 3; i++) {
         if (rows[i].type != type)
             continue;
-        p->sql = with_schema(s, names, n);
+        p->sql = rb_proof_with_schema(s, names, n);
         p->check = exists_as(rb, rows[i].function, listed(rb, names, n), true);
         return true;
     }
@@ -314,6 +314,7 @@ static const struct {
     {PG_QUERY__NODE__NODE_INSERT_STMT, rb_proof_of_insert},
     {PG_QUERY__NODE__NODE_RENAME_STMT, rb_proof_of_rename},
     {PG_QUERY__NODE__NODE_CREATE_STATS_STMT, rb_proof_of_statistics},
+    {PG_QUERY__NODE__NODE_ALTER_PUBLICATION_STMT, rb_proof_of_publication},
     {PG_QUERY__NODE__NODE_ALTER_TABLE_STMT, rb_proof_of_alter},
     {PG_QUERY__NODE__NODE_DROP_STMT, of_drop},
 };

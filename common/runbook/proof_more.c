@@ -196,9 +196,11 @@ bool rb_proof_of_statistics(struct rb_statement *s, struct rb_proof *p)
 {
     struct rb *rb = s->rb;
     const PgQuery__CreateStatsStmt *stats = s->node->create_stats_stmt;
-    if (stats->n_defnames != 2)
-        return false; /* the name must have its schema: it is in no search_path */
-    const char *schema = rb_string(stats->defnames[0]), *name = rb_string(stats->defnames[1]);
+    if (stats->n_defnames == 0 || stats->n_defnames > 2)
+        return false;
+    const char *name = rb_string(stats->defnames[stats->n_defnames - 1]);
+    const char *schema = stats->n_defnames == 2 ? rb_string(stats->defnames[0]) : rb->front.schema;
+    p->sql = rb_proof_with_schema(s, stats->defnames, stats->n_defnames);
     p->check =
         rb_format(rb,
                   "SELECT 1 WHERE NOT EXISTS (SELECT FROM pg_statistic_ext\n  WHERE stxnamespace = %s::regnamespace "
@@ -233,6 +235,35 @@ static bool of_trigger_state(struct rb *rb, const char *table, const PgQuery__Al
     return true;
 }
 
+/* Nothing says here how it was deferred before. */
+static bool of_deferral(struct rb *rb, const char *table, const PgQuery__AlterTableCmd *cmd, struct rb_proof *p)
+{
+    if (cmd->subtype != PG_QUERY__ALTER_TABLE_TYPE__AT_AlterConstraint || cmd->def == NULL ||
+        cmd->def->node_case != PG_QUERY__NODE__NODE_CONSTRAINT)
+        return false;
+    const PgQuery__Constraint *c = cmd->def->constraint;
+    p->check = rb_format(rb,
+                         "SELECT 1 FROM pg_constraint WHERE conrelid = %s::regclass AND conname = %s\n"
+                         "  AND (%scondeferrable OR %scondeferred)",
+                         rb_literal(rb, table), rb_literal(rb, c->conname), c->deferrable ? "NOT " : "",
+                         c->initdeferred ? "NOT " : "");
+    return true;
+}
+
+static bool of_identity(struct rb *rb, const char *table, const PgQuery__AlterTableCmd *cmd, struct rb_proof *p)
+{
+    bool add = cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_AddIdentity;
+    bool drop = cmd->subtype == PG_QUERY__ALTER_TABLE_TYPE__AT_DropIdentity;
+    if (!add && !drop)
+        return false;
+    p->check =
+        rb_format(rb, "SELECT 1 FROM pg_attribute WHERE attrelid = %s::regclass AND attname = %s AND attidentity %s ''",
+                  rb_literal(rb, table), rb_literal(rb, cmd->name), add ? "=" : "<>");
+    if (add)
+        p->undo = rb_format(rb, "ALTER TABLE %s ALTER COLUMN %s DROP IDENTITY", table, rb_plain(rb, cmd->name));
+    return true;
+}
+
 bool rb_proof_of_alter(struct rb_statement *s, struct rb_proof *p)
 {
     struct rb *rb = s->rb;
@@ -255,5 +286,31 @@ bool rb_proof_of_alter(struct rb_statement *s, struct rb_proof *p)
                              rb_literal(rb, table), rb_literal(rb, rb_plain(rb, cmd->newowner->rolename)));
         return true;
     }
-    return of_trigger_state(rb, table, cmd, p);
+    return of_trigger_state(rb, table, cmd, p) || of_deferral(rb, table, cmd, p) || of_identity(rb, table, cmd, p);
+}
+
+/* ---- publications ---- */
+
+bool rb_proof_of_publication(struct rb_statement *s, struct rb_proof *p)
+{
+    struct rb *rb = s->rb;
+    const PgQuery__AlterPublicationStmt *alter = s->node->alter_publication_stmt;
+    const char *name = alter->pubname, *missing = "", *tables = "";
+    if (alter->action != PG_QUERY__ALTER_PUBLICATION_ACTION__AP_AddObjects || alter->n_pubobjects == 0)
+        return false;
+    for (size_t i = 0; i < alter->n_pubobjects; i++) {
+        const PgQuery__PublicationObjSpec *object = alter->pubobjects[i]->publication_obj_spec;
+        if (object->pubobjtype != PG_QUERY__PUBLICATION_OBJ_SPEC_TYPE__PUBLICATIONOBJ_TABLE || object->pubtable == NULL)
+            return false;
+        const char *table = relation_name(rb, object->pubtable->relation);
+        tables = rb_format(rb, "%s%s%s", tables, i == 0 ? "" : ", ", table);
+        missing =
+            rb_format(rb,
+                      "%s%sNOT EXISTS (SELECT FROM pg_publication_rel r JOIN pg_publication p ON p.oid = r.prpubid\n"
+                      "  WHERE p.pubname = %s AND r.prrelid = %s::regclass)",
+                      missing, i == 0 ? "" : "\n   OR ", rb_literal(rb, name), rb_literal(rb, table));
+    }
+    p->check = rb_format(rb, "SELECT 1 WHERE %s", missing);
+    p->undo = rb_format(rb, "ALTER PUBLICATION %s DROP TABLE %s", rb_plain(rb, name), tables);
+    return true;
 }
