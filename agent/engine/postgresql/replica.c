@@ -51,7 +51,7 @@ static void keep_reason(struct pgsql_replica *replica, const struct zdm_error *e
     text = text == NULL ? err->message : text + strlen(" failed: ");
     const char *advice = strstr(text, "Is the server running");
     size_t n = advice == NULL ? strlen(text) : (size_t)(advice - text);
-    while (n > 0 && strchr(" \t\n", text[n - 1]) != NULL) {
+    while (n > 0 && strchr(" .\t\n", text[n - 1]) != NULL) {
         n--;
     }
     (void)snprintf(replica->why, sizeof replica->why, "%.*s", (int)(n < sizeof replica->why ? n : sizeof replica->why),

@@ -103,7 +103,6 @@ static enum zdm_code want_constraint(struct pgsql_survey *survey, const struct p
                                      struct pgsql_look *look, bool *out_there, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer from = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer rows = ZDM_BUFFER_INIT;
     const char *params[] = {PGSQL_CLONE, survey->step->object};
     enum zdm_code code = pgsql_query(survey->w->s, constraint_sql, 2, params, &res, err);
