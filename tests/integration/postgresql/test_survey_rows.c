@@ -130,6 +130,34 @@ static void table_too_large_for_a_look_is_said_not_to_have_been_seen(void **stat
     expect_none(s, "rows-in-the-way");
 }
 
+/* The migration stands before Contract: what its first step would count is counted before anybody approves it. */
+static void what_the_old_column_cannot_follow_is_counted_before_contract(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE people (id int PRIMARY KEY, name varchar(5) NOT NULL, full_name text);"
+               "INSERT INTO people SELECT g, 'n', 'n' FROM generate_series(1, 900) g;"
+               "UPDATE people SET full_name = 'secret, and longer than five' WHERE id IN (3, 850, 851)");
+    plan_of(r, "people", 3);
+    rig_derive(r, 1, ZDM_ACTION_BACKFILL, "full_name", "t.\"name\"", NULL, (const char *const[]){"name"}, 1);
+    rig_copy(r, 2, ZDM_ACTION_CHECK_COMPARE, "full_name", "name");
+    struct zdm_step *check = rig_ddl(r, 3, ZDM_ACTION_CHECK_QUERY, NULL, NULL, "SELECT id FROM people WHERE id > 899;");
+    check->action = ZDM_ACTION_CHECK_QUERY;
+    r->plan->phases[0].class = ZDM_PHASE_CONTRACT;
+    rig_accept(r, 1);
+    expect_none(survey(r), "rows-differ"); /* before the fill there is nothing to compare */
+    expect_none(survey(r), "check-finds");
+    rig_exec(r->super, "UPDATE zdm.migration SET step = 2");
+    const struct zdm_survey *s = survey(r);
+    expect(s, WARNING, "copy-guarded", "in 3 rows the old column cannot hold what the new one has now");
+    expect(s, WARNING, "check-finds", "would find a row now");
+    expect_none(s, "rows-differ");
+    expect_no_contents(s);
+    rig_sql(r, "UPDATE people SET full_name = 'm' WHERE id = 500; DELETE FROM people WHERE id > 899");
+    s = survey(r);
+    expect(s, ERROR, "rows-differ", "row [\"500\"] does not hold what it should");
+    expect_none(s, "check-finds");
+}
+
 #define ROWS_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -138,6 +166,7 @@ int main(void)
         ROWS_TEST(values_that_stand_twice_are_found_before_a_unique_index),
         ROWS_TEST(rows_that_break_a_check_or_point_nowhere_are_counted),
         ROWS_TEST(what_the_plan_fills_and_deletes_before_is_counted_in),
+        ROWS_TEST(what_the_old_column_cannot_follow_is_counted_before_contract),
         ROWS_TEST(table_too_large_for_a_look_is_said_not_to_have_been_seen),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
