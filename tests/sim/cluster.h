@@ -173,7 +173,7 @@ struct cluster {
     uint64_t copy_head;
     struct cluster_last {
         enum coord_status status;
-        uint32_t at, wave_of;
+        uint32_t at, wave_of, attempt;
         bool halted, back;
     } last[CLUSTER_PLANS][CLUSTER_SHARDS]; /* as they were after the coordinator's last turn */
     struct zdm_signing_key coordinator_key;

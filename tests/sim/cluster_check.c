@@ -168,12 +168,14 @@ static void check_budget(struct cluster *cluster, const struct coord_migration *
         cluster_fail(cluster, "%u shards of %s have failed, and it is not halted", failed, m->id);
 }
 
-/* A pause keeps in mind what it interrupts: a failure stays one, and work goes on. */
+/* A pause keeps in mind what it interrupts: a failure stays one, and work goes on. A retry may have come just before.
+ */
 static void check_pause(struct cluster *cluster, const struct coord_migration *m, const struct coord_shard *shard,
                         const struct cluster_last *last)
 {
     bool kept = shard->resume_to == last->status || shard->resume_to == COORD_FAILED || shard->undo != 0;
-    if ((last->status == COORD_MOVING || last->status == COORD_FAILED) && shard->at == last->at && !kept)
+    bool was = last->status == COORD_MOVING || last->status == COORD_FAILED;
+    if (was && shard->at == last->at && shard->attempt == last->attempt && !kept)
         cluster_fail(cluster, "%s of %s was %s, and its pause remembers %s", shard->name, m->id,
                      coord_status_name(last->status), coord_status_name(shard->resume_to));
 }
@@ -206,6 +208,7 @@ static void check_migration(struct cluster *cluster, unsigned plan, const struct
         cluster_see_shard(cluster, plan, m, shard, last);
         *last = (struct cluster_last){.status = shard->status,
                                       .at = shard->at,
+                                      .attempt = shard->attempt,
                                       .halted = halted,
                                       .back = shard->failed_back,
                                       .wave_of = shard->at < ZDM_PHASES_MAX ? m->wave_of[shard->at] : 0};

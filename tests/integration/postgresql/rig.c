@@ -403,6 +403,7 @@ struct agent_result *rig_try_accept(struct rig *r, uint64_t epoch, uint64_t gene
     directive.goal_phase = r->goal_phase;
     struct agent_op op = base_op(r, AGENT_OP_ACCEPT);
     op.directive = &directive;
+    op.journal_step = r->journal_step;
     op.trust_version = r->trust_version;
     op.purge_goes_on = r->purge_goes_on;
     op.envelope = &envelope;

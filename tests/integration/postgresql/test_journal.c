@@ -43,6 +43,27 @@ static void only_a_rising_directive_of_one_instance_is_accepted(void **state)
     assert_string_equal(rig_value(r, "SELECT epoch || '/' || generation FROM zdm.migration"), "3/5");
 }
 
+/* What the agent judged another plan by: the row's fence, and its step. */
+static void another_plan_is_accepted_only_over_the_row_that_it_was_judged_by(void **state)
+{
+    struct rig *r = *state;
+    table(r);
+    rig_accept(r, 1);
+    struct zdm_fence seen = r->fence;
+    uint32_t step = r->journal_step;
+    accept_is(r, 1, 2, 1, 2, "ok"); /* by another process with this agent's key */
+    struct zdm_fence now = r->fence;
+    r->fence = seen;
+    memset(r->plan->hash.bytes, 99, sizeof r->plan->hash.bytes);
+    accept_is(r, 1, 3, 1, 3, "fenced");
+    r->fence = now;
+    r->journal_step = step + 1;
+    accept_is(r, 1, 3, 1, 3, "fenced");
+    assert_string_equal(rig_value(r, "SELECT epoch || '/' || generation FROM zdm.migration"), "1/2");
+    r->journal_step = step;
+    accept_is(r, 1, 3, 1, 3, "ok");
+}
+
 static void journal_is_read_back_whole(void **state)
 {
     struct rig *r = *state;
@@ -382,6 +403,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         RIG_TEST(trust_version_is_only_ever_raised),
         RIG_TEST(only_a_rising_directive_of_one_instance_is_accepted),
+        RIG_TEST(another_plan_is_accepted_only_over_the_row_that_it_was_judged_by),
         RIG_TEST(journal_is_read_back_whole),
         RIG_TEST(stop_that_another_process_journalled_fences_the_attempt),
         RIG_TEST(settings_of_role_and_database_are_pinned_over),
