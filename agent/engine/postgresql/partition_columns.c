@@ -31,7 +31,6 @@ enum zdm_code pgsql_partition_complete(struct pgsql_work *w, const struct zdm_ta
     static const char sql[] =
         "SELECT format('ALTER TABLE %s ADD COLUMN %I %s', $3::text, a.attname, format_type(a.atttypid, a.atttypmod))"
         " || CASE WHEN c.oid IS NULL THEN '' ELSE format(' COLLATE %I.%I', n.nspname, c.collname) END"
-        " || format('; COMMENT ON COLUMN %s.%I IS %L', $3::text, a.attname, col_description(a.attrelid, a.attnum))"
         " FROM pg_attribute a LEFT JOIN pg_collation c ON"
         " c.oid = a.attcollation AND a.attcollation <> (SELECT typcollation FROM pg_type WHERE oid = a.atttypid)"
         " LEFT JOIN pg_namespace n ON n.oid = c.collnamespace WHERE a.attgenerated = '' AND (a.attrelid, a.attnum) IN"
@@ -73,14 +72,16 @@ enum zdm_code pgsql_partition_may_complete(struct pgsql_work *w, const struct zd
                           migration, pgsql_text(res, 0, 2));
 }
 
-/* No step has a number below zero; the table's own keeps two partitions of one parent apart. */
+/* The mark says to the purge whose it is; the comment that was there is kept for a partition that comes back. No step
+ * has a number below zero; the table's own keeps two partitions of one parent apart. */
 enum zdm_code pgsql_partition_takes_hidden(struct pgsql_work *w, const struct zdm_table *child, struct zdm_error *err)
 {
     static const char sql[] =
         "INSERT INTO zdm.hidden (migration, step, schema_name, table_name, kind, name, hidden_name, by_rollback,"
         " definition, validated, comment, hidden_at) SELECT h.migration, (a.attrelid::int8 - 4294967296 / 2)::int4,"
-        " $1::text, $2::text, 'column', h.name, h.hidden_name, true, h.definition, true, h.comment, h.hidden_at"
-        " FROM " HIDDEN_THERE " AND (h.schema_name, h.table_name) <> ($1::text, $2::text) ON CONFLICT DO NOTHING"
+        " $1::text, $2::text, 'column', h.name, h.hidden_name, true, h.definition, true, col_description(a.attrelid,"
+        " a.attnum), h.hidden_at FROM " HIDDEN_THERE
+        " AND (h.schema_name, h.table_name) <> ($1::text, $2::text) ON CONFLICT DO NOTHING"
         " RETURNING format('COMMENT ON COLUMN %I.%I.%I IS %L', schema_name, table_name, hidden_name, 'zdm:' ||"
         " migration)";
     enum zdm_code code = run_rows(w, sql, 2, (const char *const[]){child->schema, child->name}, err);
@@ -92,7 +93,8 @@ enum zdm_code pgsql_partition_gives_hidden(struct pgsql_work *w, const struct zd
     static const char sql[] =
         "DELETE FROM zdm.hidden k WHERE k.kind = 'column' AND k.by_rollback AND k.schema_name = $1 AND k.table_name ="
         " $2 AND EXISTS (SELECT FROM " HIDDEN_THERE " AND a.attinhcount > 0 AND h.hidden_name = k.hidden_name AND"
-        " (h.schema_name, h.table_name) <> ($1::text, $2::text))";
-    enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){child->schema, child->name}, NULL, err);
+        " (h.schema_name, h.table_name) <> ($1::text, $2::text)) RETURNING format('COMMENT ON COLUMN %I.%I.%I IS %L',"
+        " schema_name, table_name, hidden_name, comment)";
+    enum zdm_code code = run_rows(w, sql, 2, (const char *const[]){child->schema, child->name}, err);
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while writing zdm.hidden");
 }

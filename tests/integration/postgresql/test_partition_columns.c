@@ -144,9 +144,14 @@ static void detached_partition_comes_back_and_is_purged_wherever_it_stands(void 
     plan(r);
     leave_two(r);
     attach(r);
+    char *before = rig_dump(r, "public.ev1");
     rig_run(r, AGENT_RUN_DDL, DETACH, AGENT_OK);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden WHERE table_name = 'ev1'"), 2);
     rig_undo(r, DETACH);
+    char *after = rig_dump(r, "public.ev1");
+    assert_string_equal(after, before);
+    free(before);
+    free(after);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden WHERE table_name = 'ev1'"), 0);
     rig_run(r, AGENT_RUN_DDL, DETACH, AGENT_OK);
     purge_all(r);
