@@ -407,6 +407,18 @@ static void put_in_front(PgQuery__Node ***names, size_t *n, const char *schema)
     *n = 2;
 }
 
+/* Nobody is in doubt about the schema of a type that this runbook makes. */
+static void tell_of_schema(struct rb_statement *s, const PgQuery__TypeName *type)
+{
+    const char *name = rb_string(type->names[0]);
+    const struct rb_object *object =
+        rb_object_find(s->rb, RB_OBJECT_TYPE, &(struct rb_table){s->rb->front.schema, name}, NULL);
+    if (object == NULL || !object->created)
+        rb_note(s->rb, "type-not-built-in", rb_at(s, type->location),
+                "Where it lives in another schema, write that in front.",
+                "type %s is not one of PostgreSQL's own: schema %s is taken", name, s->rb->front.schema);
+}
+
 static void qualify(const ProtobufCMessage *m, void *ctx)
 {
     struct rb_statement *s = ctx;
@@ -415,10 +427,7 @@ static void qualify(const ProtobufCMessage *m, void *ctx)
     if (m->descriptor == &pg_query__type_name__descriptor) {
         PgQuery__TypeName *type = (PgQuery__TypeName *)(uintptr_t)m;
         if (type->n_names == 1 && !rb_type_is_built_in(rb_string(type->names[0]))) {
-            rb_note(s->rb, "type-not-built-in", rb_at(s, type->location),
-                    "Where it lives in another schema, write that in front.",
-                    "type %s is not one of PostgreSQL's own: schema %s is taken", rb_string(type->names[0]),
-                    s->rb->front.schema);
+            tell_of_schema(s, type);
             put_in_front(&type->names, &type->n_names, s->rb->front.schema);
         }
     } else if (m->descriptor == &pg_query__index_elem__descriptor) {
