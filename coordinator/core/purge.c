@@ -180,6 +180,17 @@ static void order_one(const struct sweep *w, uint32_t i, long merge_from, struct
     }
 }
 
+/* An order goes to an agent that is there to take it: one that comes back later is asked again. */
+static void say_away(const struct sweep *w, const struct leftovers *n)
+{
+    char said[sizeof w->answer->message];
+    zdm_copy_text(said, sizeof said, w->answer->message);
+    zdm_error_set(w->answer, ZDM_OK,
+                  "%s; no agent of %zu other%s reports a writable primary, and nothing is ordered there", said, n->away,
+                  n->away == 1 ? "" : "s");
+    zdm_error_hint(w->answer, "Say it again when they are back: zdmctl purge %s.", w->m->id);
+}
+
 static void say_ordered(const struct sweep *w, const struct leftovers *n)
 {
     zdm_error_set(w->answer, ZDM_OK, "%zu shard%s what rollbacks left", n->ordered,
@@ -188,12 +199,13 @@ static void say_ordered(const struct sweep *w, const struct leftovers *n)
     if (n->ordered == 0 && n->waiting == 0)
         zdm_error_set(w->answer, ZDM_OK, "the purge of what rollbacks left is under way on %zu shard%s", n->under_way,
                       n->under_way == 1 ? "" : "s");
-    if (n->waiting == 0)
-        return;
-    if (n->ordered == 0)
+    if (n->waiting > 0 && n->ordered == 0)
         zdm_error_set(w->answer, ZDM_OK, "the purge of what rollbacks left of %s is approved: %u of %u approvals",
                       w->m->id, n->least.given, n->least.needed);
-    zdm_error_hint(w->answer, "Another approver says: zdmctl purge %s.", w->m->id);
+    if (n->away > 0)
+        say_away(w, n);
+    if (n->waiting > 0)
+        zdm_error_hint(w->answer, "Another approver says: zdmctl purge %s.", w->m->id);
 }
 
 static void refuse_leftovers(const struct sweep *w, const struct leftovers *n)

@@ -742,6 +742,39 @@ static void leftovers_are_purged_by_as_many_approvers_as_it_takes_also_after_the
     fleet_fini(&f);
 }
 
+/* An order goes to who is there: whoever asked has to learn that one shard was not. */
+static void purge_of_leftovers_says_which_shards_it_did_not_reach(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    struct told told;
+    begin(&f, 2, "em");
+    walk_to(&f, 1);
+    fleet_rollback(&f, NULL, 0, false);
+    for (size_t i = 0; i < 2; i++) {
+        tell(&f, i, 0, 0, &told);
+        told.of.undone = true;
+        told.of.hidden_total = 1;
+        fleet_report(&f, &told);
+    }
+    tell(&f, 1, 0, 0, &told);
+    told.report.connected = told.report.writable = false;
+    fleet_report(&f, &told);
+    assert_int_equal(fleet_purge(&f, BOB, 0, NULL), ZDM_OK);
+    assert_string_equal(f.answer.message, "1 shard purges what rollbacks left; no agent of 1 other reports a writable "
+                                          "primary, and nothing is ordered there");
+    assert_string_equal(f.answer.hint, "Say it again when they are back: zdmctl purge m.");
+    assert_int_equal(shard(&f, 1)->mode, ZDM_MODE_UNDO);
+    tell(&f, 1, 0, 0, &told);
+    told.of.undone = true;
+    told.of.hidden_total = 1;
+    fleet_report(&f, &told);
+    assert_int_equal(fleet_purge(&f, CAT, 0, NULL), ZDM_OK);
+    assert_int_equal(shard(&f, 1)->mode, ZDM_MODE_PURGE);
+    assert_fold_is_the_same(&f);
+    fleet_fini(&f);
+}
+
 /* Nobody else would finish it: the migration has ended. And it is the same attempt, so that agents ask nobody anew. */
 static void purge_of_leftovers_moves_to_the_new_primary_also_when_the_migration_has_ended(void **unused)
 {
@@ -893,6 +926,7 @@ int main(void)
         cmocka_unit_test(excluded_shard_comes_back_through_proof),
         cmocka_unit_test(migration_ends_undone_when_all_but_the_excluded_are),
         cmocka_unit_test(leftovers_are_purged_by_as_many_approvers_as_it_takes_also_after_the_end),
+        cmocka_unit_test(purge_of_leftovers_says_which_shards_it_did_not_reach),
         cmocka_unit_test(purge_of_leftovers_moves_to_the_new_primary_also_when_the_migration_has_ended),
         cmocka_unit_test(purge_opens_the_purge_phase_for_those_who_have_it_before_them),
         cmocka_unit_test(what_is_done_everywhere_goes_back_until_its_purge_and_forward_again),
