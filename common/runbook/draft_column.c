@@ -43,6 +43,25 @@ static bool is_attribute(const PgQuery__Constraint *constraint)
            constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_IMMEDIATE;
 }
 
+/* The attributes behind a constraint, which are nodes of their own there. */
+static const char *attributes_of(struct rb *rb, const PgQuery__ColumnDef *def, size_t i)
+{
+    const char *text = "";
+    for (size_t k = i + 1; k < def->n_constraints && is_attribute(def->constraints[k]->constraint); k++) {
+        switch ((int)def->constraints[k]->constraint->contype) {
+        case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE:
+            text = rb_format(rb, "%s DEFERRABLE", text);
+            break;
+        case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRED:
+            text = rb_format(rb, "%s INITIALLY DEFERRED", text);
+            break;
+        default: /* what holds without a word */
+            break;
+        }
+    }
+    return text;
+}
+
 /* From the word, which begins the constraint's own text behind its name, to the next constraint's. */
 static const char *rest_of(struct rb_statement *s, const PgQuery__ColumnDef *def, size_t i, size_t end,
                            const char *word)
@@ -77,6 +96,8 @@ static void add_constraints(struct rb_draft *d, struct rb_statement *s, const st
             rest = rest_of(s, def, i, end, "references");
         else if (constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_CHECK)
             rest = rest_of(s, def, i, end, "check");
+        else
+            rest = attributes_of(rb, def, i);
         rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "ALTER TABLE %s ADD %s%s", rb_table_text(rb, table), form,
                      rest);
     }
@@ -100,9 +121,13 @@ void rb_draft_add_column(struct rb_draft *d, struct rb_statement *s, const struc
     const char *type = rb_deparse_type(rb, def->type_name);
     if (generated != NULL && type != NULL) {
         const char *expression = rb_deparse_expr(rb, rb_node_copy(rb, generated->raw_expr));
-        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s", name, plain, type);
+        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s", name, plain, type,
+                     rb_collation_text(rb, def->coll_clause));
         rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s", name, plain,
                      expression == NULL ? "NULL" : expression);
+        if (find_constraint(def, PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL) != NULL)
+            rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL", name,
+                         plain);
         add_constraints(d, s, table, def, end);
         rb_draft_say(d, RB_DRAFT_SWITCH,
                      "A generated column would write the whole table anew. Triggers compute `%s` until the last phase; "
