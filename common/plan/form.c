@@ -155,6 +155,12 @@ static enum token next_token(struct scan *s)
     return TOKEN_SIGN;
 }
 
+size_t zdm_sql_token_end(const char *sql, size_t n, size_t at)
+{
+    struct scan s = {.sql = sql, .n = n, .at = at};
+    return next_token(&s) == TOKEN_BROKEN || s.at > n ? n : s.at;
+}
+
 /* ---- Closed pieces ---- */
 
 /* Texts in dollars are not taken: the compiler writes none. */

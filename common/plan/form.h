@@ -1,5 +1,5 @@
 /*
- * form.h - SQL compared with forms, inside common/plan: see honest.c.
+ * form.h - SQL compared with forms: see honest.c. The engine asks it where tokens end, so that both read the same.
  *
  * Nothing is parsed. A scanner knows where quoted texts, comments and words begin and end as PostgreSQL's lexer does
  * (with standard_conforming_strings, which the agent's sessions set), and refuses what two releases read differently.
@@ -33,6 +33,10 @@ bool zdm_sql_lists(const char *sql, const char *word);
 
 /* Is it CREATE [UNIQUE] INDEX CONCURRENTLY of that name, on that table? */
 bool zdm_sql_is_index_on(const char *sql, const char *name, const struct zdm_table *table);
+
+/* Where the token ends that begins at byte `at` of the n bytes: a word, a quoted text, a comment, a sign, a blank. One
+ * that does not end goes to n. */
+size_t zdm_sql_token_end(const char *sql, size_t n, size_t at);
 
 /* How many statements of a person's own are these? NULL, or what is wrong with them: not whole, or one that ends the
  * agent's transaction or outlives it in the session. */

@@ -80,6 +80,9 @@ enum zdm_code pgsql_stage_begin(struct pgsql_work *w, const struct zdm_step *ste
  * pgsql_stage_fini, also after a failure, and drops the clones or rolls them back. */
 enum zdm_code pgsql_stage_set(struct pgsql_stage *stage, struct pgsql_work *w, const struct zdm_step *step,
                               struct zdm_error *err) ZDM_CHECKED;
+/* Runs turned statements one by one, each as the only one of its message: where one hides another, the server refuses
+ * both. */
+enum zdm_code pgsql_stage_run(struct pgsql_session *s, const char *sql, struct zdm_error *err) ZDM_CHECKED;
 /* The step itself, too, under a savepoint: *out_done says whether the server took it, *out_why what it said. */
 enum zdm_code pgsql_stage_do(struct pgsql_stage *stage, const struct zdm_step *step, bool *out_done,
                              struct zdm_error *out_why, struct zdm_error *err) ZDM_CHECKED;

@@ -100,13 +100,23 @@ static bool turn_hide(const struct pgsql_stage *stage, const struct zdm_step *st
     return true;
 }
 
-/* What no temporary table can do. */
-static bool is_of_real_tables(const char *altered)
+/* What no temporary table can do, or what would tie it to a real one. */
+static bool is_of_real_tables(const char *command)
 {
     static const char *const words[] = {
         "SET SCHEMA", "RENAME TO", "INHERIT", "NO INHERIT", "CLUSTER ON", "REPLICA IDENTITY USING", "OF"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
-        if (pgsql_begins_with(altered, words[i])) {
+        if (pgsql_begins_with(command, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_command_of_real_tables(const char *commands)
+{
+    for (const char *c = commands; c != NULL; c = pgsql_next_command(c)) {
+        if (is_of_real_tables(c)) {
             return true;
         }
     }
@@ -121,7 +131,7 @@ static bool turn_statement(const struct pgsql_stage *stage, const char *sql, str
         const struct pgsql_staged *staged = &stage->tables[i];
         if (pgsql_retarget(&half, sql, staged->table, staged->name)) {
             size_t head = strlen("ALTER TABLE ") + strlen(staged->name);
-            if (is_of_real_tables(zdm_buffer_text(&half) + head)) {
+            if (has_command_of_real_tables(zdm_buffer_text(&half) + head)) {
                 return false;
             }
             pgsql_stage_names(stage, zdm_buffer_text(&half), out);

@@ -1,5 +1,5 @@
 /*
- * retarget.c - see retarget.h. A scanner for just as much of SQL as is needed to step over what a person wrote.
+ * retarget.c - see retarget.h. Tokens end where common/plan/form.h says: what was judged as one statement is one here.
  */
 #include "agent/engine/postgresql/retarget.h"
 
@@ -7,10 +7,19 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/plan/form.h"
+
+/* Behind the word, quoted text, comment or single character that begins at c. */
+static const char *skip_token(const char *c)
+{
+    return c + zdm_sql_token_end(c, strlen(c), 0);
+}
+
+/* Blanks and comments. */
 static const char *skip_space(const char *c)
 {
-    while (isspace((unsigned char)*c)) {
-        c++;
+    while (isspace((unsigned char)*c) || (*c == '-' && c[1] == '-') || (*c == '/' && c[1] == '*')) {
+        c = skip_token(c);
     }
     return c;
 }
@@ -92,45 +101,6 @@ bool pgsql_retarget(struct zdm_buffer *out, const char *sql, const struct zdm_ta
     }
     zdm_buffer_printf(out, "ALTER TABLE %s %s", other, c);
     return true;
-}
-
-/* Behind the quoted text, dollar-quoted text, comment or single character that begins at c; never NULL. */
-static const char *skip_token(const char *c)
-{
-    if (*c == '\'' || *c == '"') {
-        char quote = *c++;
-        while (*c != '\0' && *c != quote) {
-            c++;
-        }
-        return *c == '\0' ? c : c + 1; /* a doubled quote is two texts side by side */
-    }
-    if (*c == '-' && c[1] == '-') {
-        return c + strcspn(c, "\n");
-    }
-    if (*c == '/' && c[1] == '*') {
-        const char *end = strstr(c + 2, "*/");
-        return end == NULL ? c + strlen(c) : end + 2;
-    }
-    if (*c == '$') {
-        size_t n = 1;
-        while (is_word(c[n]) && c[n] != '$') {
-            n++;
-        }
-        if (c[n] == '$') {
-            for (const char *end = c + n + 1; *end != '\0'; end++) {
-                if (strncmp(end, c, n + 1) == 0) {
-                    return end + n + 1;
-                }
-            }
-        }
-    }
-    if (is_word(*c)) {
-        while (is_word(*c)) {
-            c++;
-        }
-        return c;
-    }
-    return c + 1;
 }
 
 /* The place of a word outside of quotes and parentheses, NULL for none. */
@@ -258,6 +228,18 @@ bool pgsql_next_statement(const char **sql, struct zdm_buffer *out)
     zdm_buffer_append(out, begin, (size_t)(c - begin));
     *sql = *c == ';' ? c + 1 : c;
     return c != begin || *c == ';';
+}
+
+const char *pgsql_next_command(const char *commands)
+{
+    int depth = 0;
+    for (const char *c = commands; *c != '\0'; c = skip_token(c)) {
+        depth += (*c == '(' || *c == '[') - (*c == ')' || *c == ']');
+        if (*c == ',' && depth == 0) {
+            return c + 1;
+        }
+    }
+    return NULL;
 }
 
 bool pgsql_begins_with(const char *sql, const char *words)

@@ -38,6 +38,9 @@ void pgsql_retarget_names(struct zdm_buffer *out, const char *sql, const struct 
 /* The next statement of a script, up to its semicolon outside of quotes, comments and parentheses; false at the end.
  * *sql is moved behind it. */
 bool pgsql_next_statement(const char **sql, struct zdm_buffer *out);
+/* Behind the next comma outside of quotes, comments and parentheses: the next command of an ALTER TABLE; NULL for none.
+ */
+const char *pgsql_next_command(const char *commands);
 /* Does it begin with these words (upper case, one blank between two)? */
 bool pgsql_begins_with(const char *sql, const char *words);
 

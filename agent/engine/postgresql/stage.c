@@ -257,11 +257,23 @@ static void note_missing(struct pgsql_stage *stage, const struct zdm_step *step)
     stage->missing = stage->missing == NULL ? step : stage->missing;
 }
 
+enum zdm_code pgsql_stage_run(struct pgsql_session *s, const char *sql, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer statement = ZDM_BUFFER_INIT;
+    enum zdm_code code = ZDM_OK;
+    while (code == ZDM_OK && pgsql_next_statement(&sql, &statement)) {
+        if (statement.len > 0) {
+            code = pgsql_query(s, zdm_buffer_text(&statement), 0, NULL, NULL, err);
+        }
+    }
+    return code;
+}
+
 static enum zdm_code run_saved(struct pgsql_stage *stage, const char *sql, bool *out_done, struct zdm_error *out_why,
                                struct zdm_error *err)
 {
     enum zdm_code code = pgsql_script(stage->w->s, "SAVEPOINT before", NULL, err);
-    *out_done = code == ZDM_OK && pgsql_script(stage->w->s, sql, NULL, out_why) == ZDM_OK;
+    *out_done = code == ZDM_OK && pgsql_stage_run(stage->w->s, sql, out_why) == ZDM_OK;
     if (code == ZDM_OK && !*out_done) {
         code = pgsql_script(stage->w->s, "ROLLBACK TO before", NULL, err);
     }

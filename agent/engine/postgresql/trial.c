@@ -87,7 +87,7 @@ static enum zdm_code observe(struct trial *t, const char *statement, struct zdm_
         code = pgsql_owner_enter(w, &owner, err);
     }
     if (code == ZDM_OK) {
-        code = pgsql_script(w->s, statement, NULL, err);
+        code = pgsql_stage_run(w->s, statement, err);
     }
     if (code == ZDM_OK) {
         const char *params[] = {pgsql_text(before, 0, 0), pgsql_text(before, 0, 1), PGSQL_CLONE,

@@ -108,6 +108,30 @@ static void triggers_are_on_the_clone_of_what_runs_as_it_is(void **state)
     assert_int_equal(find(s, "not-tried", "nobody")->step, 2);
 }
 
+/* A plan that is only asked about writes nothing, however its statements hide in one another's quotes and comments. */
+static void what_runs_as_it_is_never_reaches_a_real_table(void **state)
+{
+    static const char *const scripts[] = {
+        "ALTER TABLE public.users ALTER COLUMN name SET DEFAULT E'it\\'s'; UPDATE accounts SET n = 1; SELECT '';",
+        "ALTER TABLE public.users DISABLE TRIGGER ALL -- it's\r; UPDATE accounts SET n = 1; SELECT '",
+        "ALTER TABLE public.users DISABLE TRIGGER ALL /* /* */ ' */; UPDATE accounts SET n = 1 /* ' */",
+        "ALTER TABLE public.users DISABLE TRIGGER ALL; DO $x$ BEGIN UPDATE accounts SET n = 1; END $x$",
+        "ALTER /* ' */ TABLE public.users DISABLE TRIGGER ALL; UPDATE accounts SET n = 1 /* ' */",
+        "ALTER TABLE public.users ADD COLUMN n int, INHERIT accounts",
+    };
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE accounts (n int); INSERT INTO accounts VALUES (0)");
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
+        plan_of(r, "users", 2);
+        rig_ddl(r, 1, ZDM_ACTION_AS_IS, NULL, NULL, scripts[i])->proof_sql = zdm_strdup("SELECT 1");
+        add_column(r, 2, "later", "int");
+        (void)survey(r);
+        assert_int_equal(rig_number(r, "SELECT n FROM accounts"), 0);
+        assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'accounts' AND relhassubclass"),
+                         0);
+    }
+}
+
 static void constraint_that_goes_before_is_in_nobodys_way(void **state)
 {
     struct rig *r = *state;
@@ -143,6 +167,7 @@ int main(void)
         PLAN_TEST(what_the_plan_makes_before_is_there_when_a_step_is_tried),
         PLAN_TEST(what_no_clone_can_show_is_said_and_no_error),
         PLAN_TEST(triggers_are_on_the_clone_of_what_runs_as_it_is),
+        PLAN_TEST(what_runs_as_it_is_never_reaches_a_real_table),
         PLAN_TEST(constraint_that_goes_before_is_in_nobodys_way),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
