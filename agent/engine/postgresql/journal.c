@@ -91,14 +91,14 @@ static bool read_row(const PGresult *res, int row, struct agent_journal *j)
            same_or_copy(&j->cursor, pgsql_text(res, row, 12)) && same_or_copy(&j->bound, pgsql_text(res, row, 13));
 }
 
+/* switched_phase: of a standby whose primary no agent of this release has written on, the journal may lack it yet. */
 static const char load_sql[] =
     "SELECT migration, encode(m.plan_hash, 'hex'), epoch, encode(instance, 'hex'), generation, encode(anchor, 'hex'),"
     " encode(digest, 'hex'), encode(directive, 'hex'), encode(directive_signature, 'hex'),"
     " encode(p.envelope, 'hex'), encode(p.signature, 'hex'), step, cursor, bound, walked, rows_done, rows_total,"
     " failed_attempt, failed_step, failed_code, failed_text, trust_version, entered_phase, reached_phase,"
-    " switched_phase, purge_now, purge_generation, purge_generation_now, encode(undo_nonce, 'hex'), CASE WHEN "
-    "undo_nonce IS NOT NULL "
-    "THEN"
+    " coalesce((to_jsonb(m) ->> 'switched_phase')::int8, 0), purge_now, purge_generation, purge_generation_now,"
+    " encode(undo_nonce, 'hex'), CASE WHEN undo_nonce IS NOT NULL THEN"
     " (SELECT string_agg(r.remark, '; ' ORDER BY r.step DESC, r.kind, r.name) FROM (SELECT h.migration, h.step, h.kind,"
     " h.name, h.remark FROM zdm.hidden h WHERE h.state IN ('violated', 'lost') AND NOT h.by_rollback UNION ALL"
     " SELECT b.migration, b.step, '', '', " PGSQL_WALK_BACK_REMARK

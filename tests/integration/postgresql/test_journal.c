@@ -340,11 +340,31 @@ static void replica_that_stands_still_or_hangs_is_seen_to_lag(void **state)
 }
 
 /* The standby has the journal, takes no writes, and says so; the primary shows its lag. */
+static void await_replay(struct rig *r)
+{
+    while (rig_number(r, "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()") == 0) {
+    }
+}
+
+/* The engine is on a standby: it may not complete the journal, and the primary's agent is of an earlier release. */
+static void reads_a_journal_without_the_mark(struct rig *r)
+{
+    rig_exec(r->super, "ALTER TABLE zdm.migration DROP COLUMN switched_phase; CHECKPOINT");
+    await_replay(r);
+    struct agent_result *result = rig_do(r, AGENT_OP_CONNECT, AGENT_RUN_NONE, 0, 0);
+    assert_string_equal(agent_outcome_name(result->outcome), "ok");
+    assert_false(result->writable);
+    assert_int_equal(result->n_journals, 1);
+    assert_int_equal(result->journals[0].switched_phase, 0);
+    agent_result_free(result);
+}
+
 static void standby_reads_the_journal_and_refuses_work(void **state)
 {
     struct rig *r = *state;
     table(r);
     rig_accept(r, 1);
+    rig_exec(r->super, "UPDATE zdm.migration SET switched_phase = 1");
     struct test_pg *primary = r->pg, *standby = test_pg_replica(primary);
     struct agent_result *signals = rig_do(r, AGENT_OP_SIGNALS, AGENT_RUN_NONE, 0, 0);
     assert_true(signals->writable);
@@ -353,8 +373,7 @@ static void standby_reads_the_journal_and_refuses_work(void **state)
     assert_int_equal(signals->signals[0].state, ZDM_SIGNAL_OK);
     agent_result_free(signals);
     rig_exec(r->super, "CHECKPOINT");
-    while (rig_number(r, "SELECT count(*) FROM pg_stat_replication WHERE replay_lsn = pg_current_wal_lsn()") == 0) {
-    }
+    await_replay(r);
     char dsn[512];
     snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
     struct agent_engine_config config = {.dsn = dsn, .sink = {.op_done = NULL}};
@@ -366,10 +385,12 @@ static void standby_reads_the_journal_and_refuses_work(void **state)
     assert_string_equal(agent_outcome_name(result->outcome), "ok");
     assert_false(result->writable);
     assert_int_equal(result->n_journals, 1);
+    assert_int_equal(result->journals[0].switched_phase, 1);
     agent_result_free(result);
     rig_inspect(r, 2, AGENT_PROOF_NOT_DONE);
     rig_run(r, AGENT_RUN_DDL, 2, AGENT_RETRY);
     rig_run(r, AGENT_RUN_BOUND, 1, AGENT_RETRY);
+    reads_a_journal_without_the_mark(r);
     /* After a promotion nothing moves until the core has connected anew. */
     test_pg_stop(primary);
     test_pg_promote(standby);
