@@ -2,8 +2,9 @@
  * amend.c - another plan for a migration that is under way (protocol 2): may it take the place of the one at hand?
  *
  * What was begun here is gone on with, and could be undone, by the steps that it was begun with. So the phases up to
- * the highest one that this shard has entered must be the same, byte for byte; what comes later may be anything. The
- * coordinator asks the same before it hands a new plan out, but it may be wrong, or another one.
+ * the highest one that this shard has entered must be the same, byte for byte, and those up to the journal's mark, on
+ * which new code wrote; what comes later may be anything. The coordinator asks the same before it hands a new plan out,
+ * but it may be wrong, or another one.
  */
 #include <string.h>
 
@@ -56,7 +57,8 @@ uint32_t agent_fixed_phase(const struct agent_migration *m)
 {
     if (!m->accepted.set || m->plan == NULL)
         return 0;
-    return is_half_undone(m) ? zdm_plan_last_phase(m->plan) : agent_entered_phase(m);
+    uint32_t last = zdm_plan_last_phase(m->plan), fixed = highest(agent_entered_phase(m), m->switched_phase);
+    return is_half_undone(m) || fixed > last ? last : fixed;
 }
 
 /* The first phase that is not the same in both, up to and with `last`; 0: all are. */
@@ -99,6 +101,11 @@ bool agent_may_amend(const struct agent_migration *m, const struct zdm_plan *pla
     if (is_half_undone(m))
         (void)zdm_error_set(err, ZDM_REFUSED,
                             "amended plan refused: phase %u is another one, and this shard is on its way back", other);
+    else if (other > agent_entered_phase(m))
+        (void)zdm_error_set(err, ZDM_REFUSED,
+                            "amended plan refused: phase %u is another one, and new code wrote on this shard up to "
+                            "phase %u",
+                            other, entered);
     else
         (void)zdm_error_set(err, ZDM_REFUSED,
                             "amended plan refused: phase %u is another one, and this shard has entered phase %u", other,

@@ -368,6 +368,28 @@ static void a_plan_without_the_switch_leaves_the_mark_of_what_new_code_wrote(voi
     rig_free(rig);
 }
 
+/* A rollback that was given up on the way: the journal's mark is all that tells how far new code wrote. */
+static void a_plan_that_is_another_one_below_the_mark_is_refused(void **state)
+{
+    (void)state;
+    for (uint32_t first_other = 3; first_other <= 4; first_other++) {
+        struct rig *rig = rig_amended(first_other);
+        rig_ready(rig, ZDM_MODE_RUN, 1);
+        rig_run(rig, 60000);
+        rig->row_switched = 3;
+        rig_restart(rig);
+        rig_run(rig, 60000);
+        amend(rig, 2, ZDM_MODE_RUN, 1);
+        rig_run(rig, 60000);
+        if (first_other == 3)
+            assert_refused(rig, 1, "phase 3 is another one, and new code wrote on this shard up to phase 3");
+        else
+            assert_rests(rig, 2, 1);
+        assert_int_equal(rig->row_switched, 3);
+        rig_free(rig);
+    }
+}
+
 /* ---- Waits of the plan ---- */
 
 static struct zdm_step *replace(struct rig *rig, enum zdm_step_kind kind, enum zdm_action action)
@@ -539,6 +561,7 @@ int main(void)
         cmocka_unit_test(a_goal_behind_the_last_phase_keeps_no_plan_out_that_is_the_same),
         cmocka_unit_test(in_the_purge_phase_the_grace_period_stays),
         cmocka_unit_test(on_the_way_back_no_other_plan_is_taken_and_after_it_any),
+        cmocka_unit_test(a_plan_that_is_another_one_below_the_mark_is_refused),
         cmocka_unit_test(a_plan_without_the_switch_leaves_the_mark_of_what_new_code_wrote),
         cmocka_unit_test(a_wait_is_looked_at_until_it_is_over_and_says_for_what),
         cmocka_unit_test(a_pause_takes_a_waiting_shard_at_once_and_a_new_order_looks_at_once),
