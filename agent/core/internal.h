@@ -32,6 +32,7 @@
 enum {
     AGENT_MIGRATIONS_MAX = 256, /* known at once, those that have ended included */
     AGENT_REPORTED_MAX = 32,    /* in one report: it must fit a frame */
+    AGENT_HINTED_MAX = 12,      /* of these with a hint: all with theirs would not fit */
     AGENT_SLOTS = ZDM_MIGRATIONS_ACTIVE_MAX,
     AGENT_SENT_MAX = 64, /* reports whose sending time is remembered */
     AGENT_UNKNOWNS_MAX = 3,
@@ -444,5 +445,9 @@ bool agent_is_stopped(const struct agent_migration *m);
 bool agent_is_paused(const struct agent_migration *m);
 bool agent_is_busy(const struct agent_core *core);
 uint64_t agent_view_digest(const struct agent_core *core);
+
+/* What makes a report of AGENT_REPORTED_MAX migrations fit a frame, whatever they say (test_report.c): only the first
+ * AGENT_HINTED_MAX that have a hint keep it. What is wrong is said of all. */
+void agent_report_fit(struct zdm_report *report);
 
 #endif

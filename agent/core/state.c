@@ -396,6 +396,14 @@ static void fill_migrations(const struct agent_core *core, struct zdm_report *ou
         }
 }
 
+void agent_report_fit(struct zdm_report *report)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < report->n_migrations; i++)
+        if (report->migrations[i].hint[0] != '\0' && ++n > AGENT_HINTED_MAX)
+            report->migrations[i].hint[0] = '\0';
+}
+
 static void fill_server(const struct agent_core *core, struct zdm_report *out)
 {
     out->connected = core->connected;
@@ -419,6 +427,7 @@ bool agent_core_describe(const struct agent_core *core, struct zdm_report *out)
         return false;
     fill_server(core, out);
     fill_migrations(core, out);
+    agent_report_fit(out);
     return true;
 }
 
