@@ -105,7 +105,7 @@ static void advise_trouble(const struct coord_driver *d, const struct coord_migr
     (void)snprintf(out->command, out->command_size, "zdmctl %s %s --shard %s", remedy(shard), migration->id,
                    shard->name);
     uint32_t phase;
-    if (only_rollback_helps(migration, shard, &phase))
+    if (only_rollback_helps(migration, shard, &phase) && !advise_undo_approval(d, migration, shard, phase, out))
         (void)snprintf(out->command, out->command_size, "zdmctl rollback %s --shard %s --to %" PRIu32, migration->id,
                        shard->name, phase);
     if (strcmp(remedy(shard), "resume") == 0 && n == census->n)

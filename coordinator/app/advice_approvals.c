@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "common/os/clock.h"
-
+#include "common/plan/undo.h"
 #include "coordinator/app/private.h"
 
 /* ---- What is hidden ---- */
@@ -110,6 +110,38 @@ bool advise_approval(struct coord_driver *d, const struct coord_migration *migra
         say_purge(d, migration, phase, given, needed, out);
     else
         say_missing(d, migration, phase, given, needed, out);
+    return true;
+}
+
+/* As many as are needed; until somebody gave one, no overview knows of a rollback. */
+static bool undo_is_allowed(const struct coord_driver *d, const struct coord_migration *migration, uint32_t to_phase)
+{
+    struct coord_overview overview;
+    bool allowed = false;
+    if (!coord_approvals_overview(d->state, &d->view, migration, d->now_ms, &overview))
+        return false;
+    for (size_t i = 0; i < overview.n_acts; i++) {
+        const struct coord_act_overview *act = &overview.acts[i];
+        if (act->action == ZDM_APPROVE_UNDO && act->phase == to_phase)
+            allowed = act->given >= act->needed;
+    }
+    coord_overview_fini(&overview);
+    return allowed;
+}
+
+bool advise_undo_approval(const struct coord_driver *d, const struct coord_migration *migration,
+                          const struct coord_shard *shard, uint32_t to_phase, const struct advice *out)
+{
+    const struct zdm_step *step = NULL;
+    size_t n = strlen(out->why);
+    if (!zdm_plan_undo_loses(migration->plan, to_phase, shard->entered, shard->switched, &step) ||
+        undo_is_allowed(d, migration, to_phase))
+        return false;
+    (void)snprintf(out->command, out->command_size, "zdmctl approve %s --rollback-to %" PRIu32, migration->id,
+                   to_phase);
+    (void)snprintf(out->why + n, out->why_size - n,
+                   "; that loses what new code wrote (step %s), so it needs approvals first: %s signs", step->id,
+                   who_may(d));
     return true;
 }
 

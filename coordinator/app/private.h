@@ -306,6 +306,10 @@ struct advice {
 /* The phase that an advance would open needs approvals that are not there yet: says how to give one. */
 bool advise_approval(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase,
                      const struct advice *out);
+/* A rollback of the shard to that phase would lose what new code wrote, and would be refused for want of approvals:
+ * says how to give one. */
+bool advise_undo_approval(const struct coord_driver *d, const struct coord_migration *migration,
+                          const struct coord_shard *shard, uint32_t to_phase, const struct advice *out);
 /* What rollbacks left hidden, and when it may go. */
 bool advise_leftovers(const struct coord_driver *d, const struct coord_migration *migration, const struct advice *out);
 
