@@ -378,6 +378,7 @@ static void a_plan_that_is_another_one_below_the_mark_is_refused(void **state)
         rig_run(rig, 60000);
         rig->row_switched = 3;
         rig_restart(rig);
+        send(rig, 1, ZDM_MODE_RUN, 1, OLD);
         rig_run(rig, 60000);
         amend(rig, 2, ZDM_MODE_RUN, 1);
         rig_run(rig, 60000);
