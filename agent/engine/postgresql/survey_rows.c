@@ -41,14 +41,16 @@ static bool wants_rows(const struct pgsql_survey *survey)
            (step->action == ZDM_ACTION_ADD_CHECK && !is_validated_later(survey));
 }
 
-/* SQL that selects the key and nothing else of each row in the way: $1 clone, $2 object. */
+/* What breaks it: of a CHECK its expression; of a foreign key what stands before its parent and what behind, as two
+   columns, because a name in them may hold any mark. $1 clone, $2 object. */
 static const char constraint_sql[] =
     "SELECT k.contype, pg_get_expr(k.conbin, k.conrelid), k.confrelid::regclass::text,"
-    " (SELECT string_agg(format('t.%I IS NOT NULL', a.attname), ' AND ' ORDER BY u.n) || format(' AND NOT EXISTS"
-    " (SELECT FROM @ WHERE %s)', string_agg(format('p.%I = t.%I', b.attname, a.attname), ' AND ' ORDER BY u.n))"
+    " e.own || ' AND NOT EXISTS (SELECT FROM ', ' WHERE ' || e.pair || ')' FROM pg_constraint k, LATERAL (SELECT"
+    " string_agg(format('t.%I IS NOT NULL', a.attname), ' AND ' ORDER BY u.n) AS own,"
+    " string_agg(format('p.%I = t.%I', b.attname, a.attname), ' AND ' ORDER BY u.n) AS pair"
     " FROM unnest(k.conkey, k.confkey) WITH ORDINALITY AS u(own, other, n) JOIN pg_attribute a ON a.attrelid ="
-    " k.conrelid AND a.attnum = u.own JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.other)"
-    " FROM pg_constraint k WHERE k.conrelid = to_regclass($1) AND k.conname = $2 AND k.contype IN ('c', 'f')";
+    " k.conrelid AND a.attnum = u.own JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.other) AS e"
+    " WHERE k.conrelid = to_regclass($1) AND k.conname = $2 AND k.contype IN ('c', 'f')";
 
 static const char index_sql[] =
     "SELECT string_agg(format('(%s)%s AS c%s', pg_get_indexdef(i.indexrelid, g, false), CASE WHEN i.indcollation[g - 1]"
@@ -79,23 +81,23 @@ static enum zdm_code want_index(struct pgsql_survey *survey, const struct pgsql_
     return code;
 }
 
-/* The foreign key's parent as it will be, in the place of the mark. */
+/* The foreign key's parent as it will be, between the two halves. */
 static enum zdm_code put_condition(struct pgsql_survey *survey, const struct pgsql_stage *stage, const PGresult *res,
                                    struct zdm_buffer *b, bool *out_there, struct zdm_error *err)
 {
-    const char *condition = pgsql_text(res, 0, 3), *mark = condition == NULL ? NULL : strchr(condition, '@');
+    const char *before = pgsql_text(res, 0, 3), *behind = pgsql_text(res, 0, 4);
     if (pgsql_text(res, 0, 0)[0] == 'c') {
         zdm_buffer_printf(b, "(%s) IS FALSE", pgsql_text(res, 0, 1));
         return ZDM_OK;
     }
     const struct zdm_table *parent = pgsql_stage_table(stage, pgsql_text(res, 0, 2));
-    *out_there = mark != NULL && parent != NULL && !pgsql_stage_makes(stage, parent);
+    *out_there = before != NULL && behind != NULL && parent != NULL && !pgsql_stage_makes(stage, parent);
     if (!*out_there) {
         return ZDM_OK;
     }
-    zdm_buffer_append(b, condition, (size_t)(mark - condition));
+    zdm_buffer_puts(b, before);
     enum zdm_code code = pgsql_future_put(survey, stage, parent, "p", b, err);
-    zdm_buffer_puts(b, mark + 1);
+    zdm_buffer_puts(b, behind);
     return code;
 }
 

@@ -85,6 +85,23 @@ static void rows_that_break_a_check_or_point_nowhere_are_counted(void **state)
     expect_none(survey(r), "rows-in-the-way");
 }
 
+/* Names are not searched for anything: "a@b" and "b@@" are columns like any other. */
+static void foreign_key_of_columns_with_odd_names_is_looked_at(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE towns (\"b@@\" int PRIMARY KEY); INSERT INTO towns SELECT generate_series(1, 90);"
+               "ALTER TABLE users RENAME age TO \"a@b\"");
+    plan_of(r, "users", 2);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_FOREIGN_KEY, NULL, "town",
+            "ALTER TABLE public.users ADD CONSTRAINT town FOREIGN KEY (\"a@b\") REFERENCES public.towns (\"b@@\") "
+            "NOT VALID");
+    point_at(rig_step(r, 1), "towns");
+    rig_ddl(r, 2, ZDM_ACTION_VALIDATE, NULL, "town", "ALTER TABLE public.users VALIDATE CONSTRAINT town");
+    const struct zdm_survey *s = survey(r);
+    expect(s, ERROR, "rows-in-the-way", "10 rows would break town");
+    expect_none(s, "rows-unseen");
+}
+
 static void what_the_plan_fills_and_deletes_before_is_counted_in(void **state)
 {
     struct rig *r = *state;
@@ -165,6 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         ROWS_TEST(values_that_stand_twice_are_found_before_a_unique_index),
         ROWS_TEST(rows_that_break_a_check_or_point_nowhere_are_counted),
+        ROWS_TEST(foreign_key_of_columns_with_odd_names_is_looked_at),
         ROWS_TEST(what_the_plan_fills_and_deletes_before_is_counted_in),
         ROWS_TEST(what_the_old_column_cannot_follow_is_counted_before_contract),
         ROWS_TEST(table_too_large_for_a_look_is_said_not_to_have_been_seen),
