@@ -71,10 +71,35 @@ enum zdm_code pgsql_default_holds_rows(struct pgsql_work *w, const struct zdm_ta
     return code == ZDM_OK && *out ? pgsql_partition_holds_rows(w, &(struct zdm_table){schema, name}, out, err) : code;
 }
 
-/* A clone has the CHECKs as valid ones. One that is not proves nothing. */
-static const char not_valid_sql[] =
-    "SELECT format('ALTER TABLE pg_temp.\"~zdm_default\" DROP CONSTRAINT %I', conname) FROM pg_constraint JOIN " PARENT
-    " ON conrelid = p.oid WHERE contype = 'c' AND NOT convalidated";
+/* A clone has the CHECKs as valid ones. One that is not proves nothing: it goes before the clones are one tree, where
+ * the parent's are not the partition's to drop, and comes back to the parent as what it is. $3 the clone's name. */
+#define NOT_VALID                                                                                                      \
+    " FROM pg_constraint k JOIN " PARENT " ON k.conrelid = p.oid WHERE k.contype = 'c' AND NOT k.convalidated"
+
+static const char drop_not_valid_sql[] =
+    "SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', $3::text, k.conname)" NOT_VALID;
+
+static const char add_not_valid_sql[] =
+    "SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s', $3::text, k.conname, pg_get_constraintdef(k.oid))" NOT_VALID;
+
+#define CLONE_DEFAULT "pg_temp.\"~zdm_default\""
+
+static enum zdm_code attach_default(struct pgsql_work *w, const struct zdm_table *parent,
+                                    const struct zdm_table *partition, const char *name, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    const char *above[] = {parent->schema, parent->name, name};
+    const char *below[] = {partition->schema, partition->name, CLONE_DEFAULT};
+    zdm_buffer_printf(&sql, "ALTER TABLE %s ATTACH PARTITION " CLONE_DEFAULT " DEFAULT", name);
+    enum zdm_code code = run_rows(w, drop_not_valid_sql, 3, above, err);
+    if (code == ZDM_OK) {
+        code = run_rows(w, drop_not_valid_sql, 3, below, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    }
+    return code == ZDM_OK ? run_rows(w, add_not_valid_sql, 3, above, err) : code;
+}
 
 /* With its CHECKs, which may spare reading it. One without rows is read in no time. */
 static enum zdm_code clone_default(struct pgsql_work *w, const struct zdm_table *parent, const char *name,
@@ -82,6 +107,7 @@ static enum zdm_code clone_default(struct pgsql_work *w, const struct zdm_table 
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     char schema[ZDM_IDENTIFIER_MAX + 1], table[ZDM_IDENTIFIER_MAX + 1];
+    const struct zdm_table partition = {schema, table};
     bool there = false, rows = false;
     enum zdm_code code = pgsql_default_partition(w, parent, schema, table, &there, err);
     if (code == ZDM_OK && there) {
@@ -91,10 +117,10 @@ static enum zdm_code clone_default(struct pgsql_work *w, const struct zdm_table 
         return code;
     }
     zdm_buffer_puts(&sql, "CREATE TEMPORARY TABLE \"~zdm_default\" (LIKE ");
-    pgsql_put_table(&sql, &(struct zdm_table){schema, table});
-    zdm_buffer_printf(&sql, " INCLUDING ALL); ALTER TABLE %s ATTACH PARTITION pg_temp.\"~zdm_default\" DEFAULT", name);
+    pgsql_put_table(&sql, &partition);
+    zdm_buffer_puts(&sql, " INCLUDING ALL)");
     code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
-    return code == ZDM_OK ? run_rows(w, not_valid_sql, 2, (const char *const[]){schema, table}, err) : code;
+    return code == ZDM_OK ? attach_default(w, parent, &partition, name, err) : code;
 }
 
 static enum zdm_code clone_child(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,

@@ -177,6 +177,24 @@ static void detached_partition_comes_back_to_a_parent_with_more_hidden_columns(v
                         "numeric(7,2)");
 }
 
+/* The default partition has the parent's check, which is not its own to drop; its own one spares reading it. */
+static void check_of_the_parent_that_is_not_valid_lets_a_partition_come_beside_the_default(void **state)
+{
+    struct rig *r = *state;
+    plan(r);
+    rig_run(r, AGENT_RUN_STEP_DONE, ADD, AGENT_OK);
+    rig_sql(r, "CREATE TABLE ev_rest PARTITION OF ev DEFAULT; INSERT INTO ev VALUES (900, 'z');"
+               "ALTER TABLE ev ADD CONSTRAINT told CHECK (who <> 'z') NOT VALID;"
+               "ALTER TABLE ev3 ADD CONSTRAINT told CHECK (who <> 'z')");
+    rig_refused(r, AGENT_RUN_DDL, CHECK, "ALTER TABLE public.ev_rest ADD CONSTRAINT");
+    rig_sql(r, "ALTER TABLE ev_rest ADD CONSTRAINT far CHECK (NOT ((id IS NOT NULL) AND (id >= 200) AND (id < 300)));"
+               "ALTER TABLE ev_rest ADD CONSTRAINT further CHECK (id > 900) NOT VALID");
+    attach(r);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_constraint WHERE conname = 'told' AND NOT convalidated AND"
+                                   " conrelid IN ('ev'::regclass, 'ev_rest'::regclass)"),
+                     2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +203,7 @@ int main(void)
         RIG_TEST(partition_with_rows_does_not_get_a_column_that_may_come_back),
         RIG_TEST(detached_partition_comes_back_and_is_purged_wherever_it_stands),
         RIG_TEST(detached_partition_comes_back_to_a_parent_with_more_hidden_columns),
+        RIG_TEST(check_of_the_parent_that_is_not_valid_lets_a_partition_come_beside_the_default),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }
