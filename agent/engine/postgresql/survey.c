@@ -116,17 +116,31 @@ bool pgsql_survey_add(struct pgsql_survey *survey, enum zdm_survey_rule rule, en
                   "Mend what is shown, then check again.");
 }
 
+void pgsql_survey_words(const struct zdm_error *err, char *out, size_t size)
+{
+    /* Wrong values, values that break a constraint, what functions raise. */
+    static const char *const quoting[] = {"22", "23", "P0"};
+    for (size_t i = 0; i < sizeof quoting / sizeof *quoting; i++) {
+        if (strncmp(err->sqlstate, quoting[i], 2) == 0) {
+            (void)snprintf(out, size, "the server refuses a value of some row (%s)", err->sqlstate);
+            return;
+        }
+    }
+    (void)snprintf(out, size, "%.300s", err->message);
+}
+
 enum zdm_code pgsql_survey_miss(struct pgsql_survey *survey, enum zdm_code code, const char *what,
                                 struct zdm_error *err)
 {
     struct pgsql_session *s = survey->w->s;
-    char message[2 * ZDM_TEXT_MAX];
+    char message[2 * ZDM_TEXT_MAX], why[320];
     bool over = !pgsql_is_open(s) || s->gave_up || s->timed_out || code == ZDM_NOMEM || code == ZDM_BUG;
     pgsql_rollback(s);
     if (over || !pgsql_is_open(s)) {
         return code;
     }
-    (void)snprintf(message, sizeof message, "%s could not be looked at: %.300s", what, err->message);
+    pgsql_survey_words(err, why, sizeof why);
+    (void)snprintf(message, sizeof message, "%s could not be looked at: %s", what, why);
     *err = (struct zdm_error)ZDM_ERROR_INIT;
     return pgsql_survey_add(survey, ZDM_SURVEY_NOT_SURVEYED, ZDM_LEVEL_NOTE, "", message, "")
                ? ZDM_OK

@@ -28,6 +28,9 @@ enum zdm_code pgsql_survey(struct pgsql_work *w, struct zdm_error *err) ZDM_CHEC
  * what travels, and what is no text in them becomes '?'. False without memory. */
 bool pgsql_survey_add(struct pgsql_survey *survey, enum zdm_survey_rule rule, enum zdm_level level, const char *object,
                       const char *message, const char *hint);
+/* Why the server refuses, as a finding may say it: its message, but where that quotes values of rows, or is a
+ * function's own, only which error it is. */
+void pgsql_survey_words(const struct zdm_error *err, char *out, size_t size);
 /* A part that could not be looked at: ZDM_OK with a finding, or the code again when the survey cannot go on. */
 enum zdm_code pgsql_survey_miss(struct pgsql_survey *survey, enum zdm_code code, const char *what,
                                 struct zdm_error *err) ZDM_CHECKED;

@@ -51,7 +51,7 @@ static enum zdm_code take_error(struct pgsql_look *look, enum zdm_code code, str
         return code;
     }
     look->late = late;
-    (void)snprintf(look->why, sizeof look->why, "%.300s", err->message);
+    pgsql_survey_words(err, look->why, sizeof look->why);
     zdm_error_clear(err);
     return ZDM_OK;
 }

@@ -133,6 +133,28 @@ static void what_the_plan_fills_and_deletes_before_is_counted_in(void **state)
     expect(s, NOTE, "delete-rows", "11 rows would be deleted");
 }
 
+/* The server's own words would quote it: viewers read what a survey finds. */
+static void value_that_the_plan_cannot_turn_is_not_quoted(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE FUNCTION told(text) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE EXCEPTION"
+               " 'no number: %%', $1; END $$");
+    const char *const turned[] = {"t.\"email\"::int", "told(t.\"email\")", "(1 / (t.\"age\" - t.\"age\"))"};
+    const char *const states[] = {"(22P02)", "(P0001)", "(22012)"};
+    for (size_t i = 0; i < sizeof turned / sizeof *turned; i++) {
+        plan_of(r, "users", 4);
+        add_column(r, 1, "number", "int");
+        rig_derive(r, 2, ZDM_ACTION_BACKFILL, "number", turned[i], NULL, (const char *const[]){"email", "age"}, 2);
+        rig_ddl(r, 3, ZDM_ACTION_ADD_CHECK, NULL, "counted",
+                "ALTER TABLE public.users ADD CONSTRAINT counted CHECK (number > 0) NOT VALID");
+        rig_ddl(r, 4, ZDM_ACTION_VALIDATE, NULL, "counted", "ALTER TABLE public.users VALIDATE CONSTRAINT counted");
+        const struct zdm_survey *s = survey(r);
+        expect(s, NOTE, "rows-unseen", "the server refuses a value of some row");
+        expect(s, NOTE, "rows-unseen", states[i]);
+        expect_no_contents(s);
+    }
+}
+
 static void table_too_large_for_a_look_is_said_not_to_have_been_seen(void **state)
 {
     struct rig *r = *state;
@@ -185,6 +207,7 @@ int main(void)
         ROWS_TEST(foreign_key_of_columns_with_odd_names_is_looked_at),
         ROWS_TEST(what_the_plan_fills_and_deletes_before_is_counted_in),
         ROWS_TEST(what_the_old_column_cannot_follow_is_counted_before_contract),
+        ROWS_TEST(value_that_the_plan_cannot_turn_is_not_quoted),
         ROWS_TEST(table_too_large_for_a_look_is_said_not_to_have_been_seen),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
