@@ -216,11 +216,35 @@ static bool same_name(const struct pgsql_replica *r, const PGresult *res, int ro
     return strcmp(r->slot, PQgetvalue(res, row, 2)) == 0 && strcmp(r->stream_name, PQgetvalue(res, row, 0)) == 0;
 }
 
+static bool is_local(const char *host)
+{
+    return host[0] == '/' || strncmp(host, "127.", 4) == 0 || strcmp(host, "::1") == 0 ||
+           strcmp(host, "localhost") == 0;
+}
+
+/* Is that a port of the sender's own? One elsewhere may be a proxy's, or a mapped one, that leads here. */
+static bool port_is_known(const struct pgsql_replicas *replicas, const struct pgsql_replica *r)
+{
+    if (is_local(r->sender) || strcmp(r->sender, r->address) == 0) {
+        return true;
+    }
+    for (size_t i = 0; i < replicas->n; i++) {
+        const struct pgsql_replica *other = &replicas->each[i];
+        const PGconn *conn = other->session.conn;
+        if (other != r && pgsql_is_open(&other->session) && strcmp(r->sender_port, PQport(conn)) == 0 &&
+            (strcmp(r->sender, other->address) == 0 || strcmp(r->sender, PQhost(conn)) == 0)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* One that streams from another standby may have the name of one that streams from here, and says nothing about it. A
  * slot's name is enough; else the server that it names must not be another one for certain. */
-static bool from_elsewhere(const struct pgsql_replica *r, const PGresult *res, int n)
+static bool from_elsewhere(const struct pgsql_replicas *replicas, const struct pgsql_replica *r, const PGresult *res,
+                           int n)
 {
-    if (n > 0 && strcmp(r->sender_port, PQgetvalue(res, 0, 4)) != 0) {
+    if (n > 0 && strcmp(r->sender_port, PQgetvalue(res, 0, 4)) != 0 && port_is_known(replicas, r)) {
         return true;
     }
     for (int row = 0; row < n; row++) {
@@ -242,7 +266,8 @@ static void match(const struct pgsql_replicas *replicas, const PGresult *res, in
     for (size_t rule = 0; rule < sizeof rules / sizeof *rules; rule++) {
         for (size_t i = 0; i < replicas->n; i++) {
             const struct pgsql_replica *r = &replicas->each[i];
-            bool usable = pgsql_is_open(&r->session) && r->streams && (rule == 0 || !from_elsewhere(r, res, n));
+            bool usable =
+                pgsql_is_open(&r->session) && r->streams && (rule == 0 || !from_elsewhere(replicas, r, res, n));
             for (int row = 0; usable && !used[i] && row < n; row++) {
                 if (!guarded[row] && rules[rule](r, res, row)) {
                     guarded[row] = used[i] = true;
@@ -271,7 +296,7 @@ static enum zdm_code not_guarded(struct pgsql_work *w, const char *name, const c
     struct agent_result *r = w->result;
     r->blocker_is_elsewhere = true;
     (void)snprintf(r->blocker, sizeof r->blocker,
-                   "replica %.60s%s%.46s%s is not guarded: %.80s, or write "
+                   "replica %.60s%s%.46s%s is not guarded: %.90s, or write "
                    "{unguarded-replicas}",
                    name, address[0] == '\0' ? "" : " (", address, address[0] == '\0' ? "" : ")", why);
     return zdm_error_set(err, ZDM_LOCK, "%s", r->blocker);
@@ -289,8 +314,8 @@ static const char *name_it_how(const struct pgsql_work *w, const PGresult *res, 
     }
     for (size_t i = 0; i < w->replicas->n; i++) {
         const struct pgsql_replica *r = &w->replicas->each[i];
-        if (r->streams && strcmp(r->stream_name, name) == 0 && from_elsewhere(r, res, n)) {
-            (void)snprintf(text, 96, "its namesake in `replicas` streams from %.20s:%s; name it, too", r->sender,
+        if (r->streams && strcmp(r->stream_name, name) == 0 && from_elsewhere(w->replicas, r, res, n)) {
+            (void)snprintf(text, 96, "its namesake streams from %.20s:%.5s; name it, too, or give it a slot", r->sender,
                            r->sender_port);
             return text;
         }

@@ -305,7 +305,8 @@ static void standby_of_a_standby_does_not_guard_its_namesake(void **state)
     PQfinish(reading);
     snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(behind, "zdm_agent", r->database));
     open_with(r, (const char *const[]){dsn}, 1);
-    BLOCKED(r, "replica b2", "is not guarded: its namesake in `replicas` streams from ", "; name it, too");
+    BLOCKED(r, "replica b2", "is not guarded: its namesake streams from ",
+            "; name it, too, or give it a slot, or write {unguarded-replicas}");
     char first[DSN_SIZE];
     snprintf(first, sizeof first, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
     open_with(r, (const char *const[]){dsn, first}, 2);
