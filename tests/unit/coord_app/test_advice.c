@@ -23,6 +23,8 @@ static struct zdm_plan *make_plan(void)
     for (uint32_t i = 0; i < plan->n_phases; i++) {
         struct zdm_phase *phase = &plan->phases[i];
         *phase = (struct zdm_phase){.number = i + 1, .class = classes[i], .n_steps = i < 2 ? 1 : 0};
+        if (phase->n_steps == 0)
+            continue;
         phase->steps = calloc(1, sizeof *phase->steps);
         phase->steps->ordinal = i + 1;
         (void)snprintf(phase->steps->id, sizeof phase->steps->id, "%u.1", i + 1);
