@@ -8,6 +8,7 @@
 
 #include "agent/engine/postgresql/ddl.h"
 #include "agent/engine/postgresql/hidden.h"
+#include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/looks.h"
 #include "agent/engine/postgresql/retarget.h"
 #include "agent/engine/postgresql/validate.h"
@@ -177,9 +178,10 @@ static const char index_sql[] =
     " NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY"
     "  ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND NOT a.attnotnull),"
     " NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = ic.oid AND c.contype IN"
-    " ('p', 'u', 'x')), coalesce(obj_description(ic.oid, 'pg_class'), '')"
-    " FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = ic.relam"
-    " WHERE i.indrelid = $1::oid AND ic.relname = $2";
+    " ('p', 'u', 'x')), " PGSQL_INDEX_IS_OURS(
+        "ic", "$3::text", "$2::text",
+        "$4::text") " FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = ic.relam"
+                    " WHERE i.indrelid = $1::oid AND ic.relname = $2";
 
 static const struct {
     int column;
@@ -205,7 +207,8 @@ enum zdm_code pgsql_may_use_index(struct pgsql_short *attempt, const struct pgsq
                       table->schema, table->name);
         return zdm_error_hint(err, "A unique index enforces the same: CREATE UNIQUE INDEX.");
     }
-    enum zdm_code code = pgsql_query(w->s, index_sql, 2, (const char *const[]){table->oid, w->step->object}, &res, err);
+    const char *params[] = {table->oid, w->step->object, table->schema, w->op->migration};
+    enum zdm_code code = pgsql_query(w->s, index_sql, 4, params, &res, err);
     if (code == ZDM_OK && PQntuples(res) == 0) {
         return zdm_error_set(err, ZDM_NOT_FOUND, "index %s of %s.%s does not exist", w->step->object, table->schema,
                              table->name);
@@ -217,11 +220,17 @@ enum zdm_code pgsql_may_use_index(struct pgsql_short *attempt, const struct pgsq
                                  index_rules[i].what);
         }
     }
-    if (code == ZDM_OK && !pgsql_is_owner(pgsql_text(res, 0, 8), w->op->migration)) {
+    if (code == ZDM_OK && !pgsql_true(res, 0, 8)) {
         return zdm_error_set(err, ZDM_EXISTS, "index %s.%s was not made by this migration", table->schema,
                              w->step->object);
     }
     return code;
+}
+
+/* From here on the constraint owns it, which is marked for itself. */
+enum zdm_code pgsql_note_used_index(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    return pgsql_index_settle(attempt->w, table, err);
 }
 
 /* ---- Foreign keys ---- */

@@ -81,6 +81,9 @@ static enum zdm_code hide(struct pgsql_short *attempt, const struct pgsql_hiding
         code = pgsql_hidden_lock_parents(attempt, h, err);
     }
     if (code == ZDM_OK) {
+        code = pgsql_index_drop_built_again(w, &h->table, err);
+    }
+    if (code == ZDM_OK) {
         code = trial_drop(w, err);
     }
     if (code == ZDM_OK) {

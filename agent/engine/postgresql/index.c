@@ -19,41 +19,6 @@
 
 enum { CORRUPTING_FROM = 140000, CORRUPTING_BELOW = 140004 };
 
-enum zdm_code pgsql_index_read(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
-                               struct pgsql_index *out, struct zdm_error *err)
-{
-    static const char sql[] =
-        "SELECT i.indrelid IS NOT NULL AND i.indrelid = $3::oid, coalesce(i.indisvalid AND i.indisready, false),"
-        " obj_description(c.oid, 'pg_class'), EXISTS (SELECT FROM zdm.owned o WHERE"
-        " o.kind = 'index' AND o.schema_name = $1 AND o.object = $2 AND o.migration = $4),"
-        " (SELECT format('pid %s, building the index: %s', p.pid, p.phase) FROM pg_stat_progress_create_index p"
-        " WHERE p.index_relid = c.oid AND p.pid <> pg_backend_pid() LIMIT 1)"
-        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i ON i.indexrelid = c.oid"
-        " WHERE n.nspname = $1 AND c.relname = $2";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    const char *params[] = {w->step->table.schema, name, table->oid, w->op->migration};
-    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
-    if (code != ZDM_OK) {
-        return zdm_error_wrap(err, "while looking at index %s", name);
-    }
-    *out = (struct pgsql_index){.there = PQntuples(res) > 0};
-    if (out->there) {
-        out->of_table = pgsql_true(res, 0, 0);
-        out->valid = pgsql_true(res, 0, 1);
-        out->owned = pgsql_is_owner(pgsql_text(res, 0, 2), w->op->migration) || pgsql_true(res, 0, 3);
-        out->building = pgsql_text(res, 0, 4) != NULL;
-        zdm_copy_text(out->builder, sizeof out->builder, out->building ? pgsql_text(res, 0, 4) : "");
-    }
-    return ZDM_OK;
-}
-
-enum zdm_code pgsql_index_foreign(const struct pgsql_work *w, const char *name, struct zdm_error *err)
-{
-    zdm_error_set(err, ZDM_EXISTS, "index %s.%s is there and was not made by this migration", w->step->table.schema,
-                  name);
-    return zdm_error_hint(err, "Rename it or drop it, or choose another name.");
-}
-
 enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
                                struct zdm_error *err)
 {
@@ -75,43 +40,32 @@ enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *t
     return ZDM_OK;
 }
 
-enum zdm_code pgsql_index_look_back(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+/* Intents of the step: of leaves, and of an index that went with its constraint or was never built. */
+static enum zdm_code has_intents(struct pgsql_work *w, bool *out, struct zdm_error *err)
 {
-    static const char sql[] = "SELECT EXISTS (SELECT FROM zdm.owned WHERE kind = 'index' AND migration = $1 AND step ="
-                              " $2::int4)";
-    struct pgsql_index state;
+    static const char sql[] = "SELECT EXISTS (SELECT FROM zdm.owned WHERE kind = 'index' AND migration = $1 AND (step ="
+                              " $2::int4 OR (schema_name = $3 AND object = $4)))";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     char step[16];
     snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
-    enum zdm_code code = pgsql_index_read(w, table, w->step->object, &state, err);
-    if (code == ZDM_OK && table->kind == 'p') {
-        code = pgsql_query(w->s, sql, 2, (const char *const[]){w->op->migration, step}, &res, err);
-    }
-    bool parts = code == ZDM_OK && res != NULL && pgsql_true(res, 0, 0);
-    bool there = code == ZDM_OK && state.there && state.owned && state.of_table;
-    w->result->proof = there || parts ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_DONE;
-    w->result->next_run = there || parts ? AGENT_RUN_INDEX_DROP : AGENT_RUN_NONE;
+    const char *params[] = {w->op->migration, step, w->step->table.schema, w->step->object};
+    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
+    *out = code == ZDM_OK && pgsql_true(res, 0, 0);
     return code;
 }
 
-/* Under the fence, and only while the name is free. */
-enum zdm_code pgsql_index_intend(struct pgsql_work *w, const char *name, struct zdm_error *err)
+enum zdm_code pgsql_index_look_back(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
-    static const char sql[] =
-        "INSERT INTO zdm.owned (migration, step, kind, schema_name, object) VALUES ($1, $2::int4, 'index', $3, $4)"
-        " ON CONFLICT (kind, schema_name, object) DO UPDATE SET migration = excluded.migration,"
-        " step = excluded.step, since = now()";
-    char step[16];
-    snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
-    const char *params[] = {w->op->migration, step, w->step->table.schema, name};
-    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    struct pgsql_index state;
+    bool intents = false;
+    enum zdm_code code = pgsql_index_read(w, table, w->step->object, &state, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s, sql, 4, params, NULL, err);
+        code = has_intents(w, &intents, err);
     }
-    if (code == ZDM_OK) {
-        code = pgsql_journal_hold(w, err);
-    }
-    return code == ZDM_OK ? pgsql_commit(w->s, err) : code;
+    bool there = code == ZDM_OK && state.there && state.owned && state.of_table;
+    w->result->proof = there || intents ? AGENT_PROOF_NOT_DONE : AGENT_PROOF_DONE;
+    w->result->next_run = there || intents ? AGENT_RUN_INDEX_DROP : AGENT_RUN_NONE;
+    return code;
 }
 
 enum zdm_code pgsql_index_run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err)
@@ -170,30 +124,6 @@ enum zdm_code pgsql_index_drop_concurrently(struct pgsql_work *w, const char *na
     return code == ZDM_OK ? pgsql_index_run_alone(w, zdm_buffer_text(&sql), err) : code;
 }
 
-static enum zdm_code finish(struct pgsql_work *w, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    char mark[ZDM_NAME_MAX + 8];
-    pgsql_owner_mark(mark, w->op->migration);
-    zdm_buffer_puts(&sql, "COMMENT ON INDEX ");
-    put_index(&sql, w, w->step->object);
-    zdm_buffer_puts(&sql, " IS ");
-    pgsql_put_literal(&sql, mark);
-    /* The comment says from here on what the intent said. */
-    zdm_buffer_puts(&sql, "; DELETE FROM zdm.owned WHERE kind = 'index' AND schema_name = ");
-    pgsql_put_literal(&sql, w->step->table.schema);
-    zdm_buffer_puts(&sql, " AND object = ");
-    pgsql_put_literal(&sql, w->step->object);
-    enum zdm_code code = pgsql_begin(w->s, "SET LOCAL lock_timeout = 100;", err);
-    if (code == ZDM_OK) {
-        code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
-    }
-    if (code == ZDM_OK) {
-        code = pgsql_journal_step_on(w, err);
-    }
-    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
-}
-
 enum zdm_code pgsql_index_may_build(const struct pgsql_work *w, struct zdm_error *err)
 {
     if (w->s->version_num >= CORRUPTING_FROM && w->s->version_num < CORRUPTING_BELOW) {
@@ -203,7 +133,7 @@ enum zdm_code pgsql_index_may_build(const struct pgsql_work *w, struct zdm_error
     return ZDM_OK;
 }
 
-static enum zdm_code build(struct pgsql_work *w, struct zdm_error *err)
+static enum zdm_code build(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
     enum zdm_code code = pgsql_index_intend(w, w->step->object, err);
     if (code == ZDM_OK) {
@@ -217,6 +147,9 @@ static enum zdm_code build(struct pgsql_work *w, struct zdm_error *err)
         } else {
             zdm_error_hint(err, "Remove the duplicates, then retry the shard.");
         }
+    }
+    if (code != ZDM_OK) {
+        pgsql_index_build_failed(w, table, w->step->object, err);
     }
     return code;
 }
@@ -239,10 +172,10 @@ enum zdm_code pgsql_run_index_build(struct pgsql_work *w, struct zdm_error *err)
         return zdm_error_set(err, ZDM_CONFLICT, "an invalid index %s is left of an earlier build", w->step->object);
     }
     if (code == ZDM_OK && proof == AGENT_PROOF_NOT_DONE) {
-        code = table.kind == 'p' ? pgsql_leaf_build(w, &table, err) : build(w, err);
+        code = table.kind == 'p' ? pgsql_leaf_build(w, &table, err) : build(w, &table, err);
     }
     if (code == ZDM_OK) {
-        code = finish(w, err);
+        code = pgsql_index_finish(w, &table, err);
     }
     if (code == ZDM_OK && proof == AGENT_PROOF_DONE) {
         w->result->outcome = AGENT_ALREADY;
@@ -289,24 +222,10 @@ enum zdm_code pgsql_run_index_drop_invalid(struct pgsql_work *w, struct zdm_erro
     if (code == ZDM_OK) {
         code = pgsql_index_check_fence(w, err);
     }
-    return code == ZDM_OK ? pgsql_index_drop_concurrently(w, w->step->object, err) : code;
-}
-
-/* After the index is gone: nobody else's of that name shall pass for ours. */
-enum zdm_code pgsql_index_forget(struct pgsql_work *w, const char *name, struct zdm_error *err)
-{
-    const char *params[] = {w->op->migration, w->step->table.schema, name};
-    enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s,
-                           "DELETE FROM zdm.owned WHERE kind = 'index' AND migration = $1 AND schema_name = $2"
-                           " AND object = $3",
-                           3, params, NULL, err);
+        code = pgsql_index_drop_concurrently(w, w->step->object, err);
     }
-    if (code == ZDM_OK) {
-        code = pgsql_journal_hold(w, err);
-    }
-    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
+    return code == ZDM_OK ? pgsql_index_forget(w, w->step->object, err) : code;
 }
 
 enum zdm_code pgsql_run_index_drop(struct pgsql_work *w, struct zdm_error *err)

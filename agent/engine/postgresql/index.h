@@ -8,6 +8,16 @@
 
 #include "agent/engine/postgresql/work.h"
 
+/* Whose an index is, the one rule: it is that migration's when the last line of its comment says so, or while zdm.owned
+ * has the intent to build it, since a build that outlives its agent has nobody to write the comment. SQL, over a row c
+ * of pg_class and texts. */
+#define PGSQL_INDEX_IS_MARKED(c, migration)                                                                            \
+    "coalesce(regexp_replace(obj_description(" c ".oid, 'pg_class'), E'^.*\\n', ''), '') = 'zdm:' || " migration
+#define PGSQL_INDEX_IS_OURS(c, schema, name, migration)                                                                \
+    "(" PGSQL_INDEX_IS_MARKED(c, migration) " OR EXISTS (SELECT FROM zdm.owned o WHERE o.kind = 'index' AND"           \
+                                            " o.schema_name = " schema " AND o.object = " name                         \
+                                            " AND o.migration = " migration "))"
+
 /* DONE: valid and ours; LEFTOVER: invalid and ours; FOREIGN: err says what; else NOT_DONE. */
 enum zdm_code pgsql_index_look(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
                                struct zdm_error *err) ZDM_CHECKED;
@@ -19,9 +29,12 @@ enum zdm_code pgsql_index_look_back(struct pgsql_work *w, const struct pgsql_tab
 enum zdm_code pgsql_index_build_again(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
                                       const char *sql, struct zdm_error *err) ZDM_CHECKED;
 
+/* ---- index_owner.c ---- */
+
 /* A name as the catalogue has it now. */
 struct pgsql_index {
     bool there, of_table, valid, owned, building;
+    bool marked; /* in its comment */
     char builder[ZDM_TEXT_MAX + 1];
 };
 enum zdm_code pgsql_index_read(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
@@ -31,9 +44,25 @@ enum zdm_code pgsql_index_foreign(const struct pgsql_work *w, const char *name, 
 enum zdm_code pgsql_index_building(struct pgsql_work *w, const struct pgsql_index *index, struct zdm_error *err);
 /* Refuses servers that build damaged indexes concurrently. */
 enum zdm_code pgsql_index_may_build(const struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
-/* The intent, journalled under the fence before anything is built; and that it is over. */
+/* The intent, journalled under the fence before anything is built. It ends with the mark in the index's comment, or is
+ * forgotten once there is no index: nobody else's of that name shall pass for ours. */
 enum zdm_code pgsql_index_intend(struct pgsql_work *w, const char *name, struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code pgsql_index_forget(struct pgsql_work *w, const char *name, struct zdm_error *err) ZDM_CHECKED;
+/* In the transaction at hand: the index of the step gets its mark, and the intent is over. ZDM_UNKNOWN: it is not there
+ * any more, or not ours. */
+enum zdm_code pgsql_index_settle(struct pgsql_work *w, const struct pgsql_table *table,
+                                 struct zdm_error *err) ZDM_CHECKED;
+/* The same, and the step is journalled as done; and so for one that a look has found done. */
+enum zdm_code pgsql_index_finish(struct pgsql_work *w, const struct pgsql_table *table,
+                                 struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_index_step_done(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* After a build that failed for good: with no index there is no intent. Keeps err. */
+void pgsql_index_build_failed(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
+                              const struct zdm_error *err);
+/* In a transaction that has the table locked: indexes that the step's way back has built again, and that no constraint
+ * has taken over, go, and the intents with them. */
+enum zdm_code pgsql_index_drop_built_again(struct pgsql_work *w, const struct pgsql_table *table,
+                                           struct zdm_error *err) ZDM_CHECKED;
 /* In a transaction that is rolled back: does the fence hold? For what cannot be in one. */
 enum zdm_code pgsql_index_check_fence(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* A statement that may not be in a transaction, with the table's schema searched as the plan expects. */

@@ -216,56 +216,27 @@ static enum zdm_code make_partitioned(struct pgsql_work *w, const struct part *p
 
 /* ---- A leaf ---- */
 
-static enum zdm_code read_leaf(struct pgsql_work *w, const struct part *part, bool *there, bool *valid, bool *ours,
-                               char builder[ZDM_TEXT_MAX + 1], struct zdm_error *err)
+static enum zdm_code drop_leaf(struct pgsql_work *w, const char *name, struct zdm_error *err)
 {
-    static const char sql[] =
-        "SELECT i.indisvalid AND i.indisready, i.indrelid = $3::oid AND EXISTS (SELECT FROM zdm.owned o WHERE o.kind ="
-        " 'index' AND o.schema_name = $1 AND o.object = $2 AND o.migration = $4), (SELECT format('pid %s, building the"
-        " index: %s', p.pid, p.phase) FROM pg_stat_progress_create_index p WHERE p.index_relid = c.oid AND p.pid <>"
-        " pg_backend_pid() LIMIT 1) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace LEFT JOIN pg_index i"
-        " ON i.indexrelid = c.oid WHERE n.nspname = $1 AND c.relname = $2";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    const char *params[] = {part->table.schema, part->name, part->table.oid, w->op->migration};
-    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
-    *there = code == ZDM_OK && PQntuples(res) > 0;
-    *valid = *there && pgsql_true(res, 0, 0);
-    *ours = *there && pgsql_true(res, 0, 1);
-    zdm_copy_text(builder, ZDM_TEXT_MAX + 1, *there && pgsql_text(res, 0, 2) != NULL ? pgsql_text(res, 0, 2) : "");
-    return code;
-}
-
-/* As if the leaf's table were the step's, so that index.c does it. */
-static enum zdm_code as_leaf(struct pgsql_work *w, const char *schema, const char *name, const char *sql,
-                             enum zdm_code (*part)(struct pgsql_work *, const char *, const char *, struct zdm_error *),
-                             struct zdm_error *err)
-{
-    struct zdm_step step = *w->step;
-    struct pgsql_work as = *w;
-    step.table.schema = (char *)schema;
-    as.step = &step;
-    return part(&as, name, sql, err);
-}
-
-static enum zdm_code drop_leaf(struct pgsql_work *w, const char *name, const char *sql, struct zdm_error *err)
-{
-    (void)sql;
     enum zdm_code code = pgsql_index_check_fence(w, err);
     return code == ZDM_OK ? pgsql_index_drop_concurrently(w, name, err) : code;
 }
 
-static enum zdm_code build_leaf(struct pgsql_work *w, const char *name, const char *sql, struct zdm_error *err)
+static enum zdm_code build_leaf(struct pgsql_work *w, const struct part *part, struct zdm_error *err)
 {
-    enum zdm_code code = pgsql_index_intend(w, name, err);
+    enum zdm_code code = pgsql_index_intend(w, part->name, err);
     if (code == ZDM_OK) {
-        code = pgsql_index_run_alone(w, sql, err);
+        code = pgsql_index_run_alone(w, part->build, err);
     }
     if (code != ZDM_OK && pgsql_is_violation(err)) {
         /* An invalid index costs every write and will never be of use. */
         struct zdm_error ignored = ZDM_ERROR_INIT;
-        bool gone = pgsql_index_drop_concurrently(w, name, &ignored) == ZDM_OK;
+        bool gone = pgsql_index_drop_concurrently(w, part->name, &ignored) == ZDM_OK;
         zdm_error_hint(err, gone ? "Remove the duplicates, then retry the shard."
                                  : "Remove the duplicates; an invalid index is still there.");
+    }
+    if (code != ZDM_OK) {
+        pgsql_index_build_failed(w, &part->table, part->name, err);
     }
     return code;
 }
@@ -289,22 +260,26 @@ static enum zdm_code attach_leaf(struct pgsql_work *w, const struct part *part, 
 
 static enum zdm_code leaf(struct pgsql_work *w, const struct part *part, struct zdm_error *err)
 {
-    bool there = false, valid = false, ours = false;
-    struct pgsql_index building = {0};
-    enum zdm_code code = read_leaf(w, part, &there, &valid, &ours, building.builder, err);
-    if (code == ZDM_OK && there && !ours) {
+    struct pgsql_index state;
+    struct zdm_step step = *w->step;
+    struct pgsql_work as = *w;
+    step.table.schema =
+        (char *)part->table.schema; /* as if the leaf's table were the step's, so that index.c does it */
+    as.step = &step;
+    enum zdm_code code = pgsql_index_read(&as, &part->table, part->name, &state, err);
+    if (code == ZDM_OK && state.there && !(state.owned && state.of_table)) {
         zdm_error_set(err, ZDM_EXISTS, "index %s.%s is there and was not made by this migration", part->table.schema,
                       part->name);
         return zdm_error_hint(err, "Rename it or drop it, then retry the shard.");
     }
-    if (code == ZDM_OK && there && building.builder[0] != '\0') {
-        return pgsql_index_building(w, &building, err);
+    if (code == ZDM_OK && state.building) {
+        return pgsql_index_building(w, &state, err);
     }
-    if (code == ZDM_OK && there && !valid) {
-        code = as_leaf(w, part->table.schema, part->name, NULL, drop_leaf, err);
+    if (code == ZDM_OK && state.there && !state.valid) {
+        code = drop_leaf(&as, part->name, err);
     }
-    if (code == ZDM_OK && !(there && valid)) {
-        code = as_leaf(w, part->table.schema, part->name, part->build, build_leaf, err);
+    if (code == ZDM_OK && !(state.there && state.valid)) {
+        code = build_leaf(&as, part, err);
     }
     return code == ZDM_OK ? attach_leaf(w, part, err) : code;
 }
@@ -377,7 +352,7 @@ static enum zdm_code drop_unattached(struct pgsql_work *w, struct zdm_error *err
         struct pgsql_work as = *w;
         as_step.table.schema = PQgetvalue(res, i, 0);
         as.step = &as_step;
-        code = drop_leaf(&as, pgsql_text(res, i, 1), NULL, err);
+        code = drop_leaf(&as, pgsql_text(res, i, 1), err);
         if (code == ZDM_OK) {
             code = pgsql_index_forget(&as, pgsql_text(res, i, 1), err);
         }

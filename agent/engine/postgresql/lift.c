@@ -9,6 +9,7 @@
 
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/hidden.h"
+#include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/journal.h"
 
 /* $1 constraints, $2 migration, $3 step, $4 hidden name. Statements name the table as it is called when this is
@@ -341,6 +342,9 @@ static enum zdm_code lift(struct pgsql_short *attempt, const struct pgsql_table 
     enum zdm_code code = is_there(w, table, &there, err);
     if (code == ZDM_OK) {
         code = read_rows(w, &any, &half, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_index_drop_built_again(w, table, err);
     }
     if (code == ZDM_OK && !there && any) {
         return keep_on(w, err);

@@ -58,6 +58,7 @@ PGSQL_LOOK(pgsql_look_no_constraint);
 PGSQL_LOOK(pgsql_look_validated);
 PGSQL_LOOK_BACK(pgsql_back_of_constraint);
 PGSQL_PART(pgsql_may_use_index);
+PGSQL_PART(pgsql_note_used_index);
 /* Locks others, each SHARE ROW EXCLUSIVE; for the way back, ACCESS EXCLUSIVE. */
 PGSQL_PART(pgsql_lock_parents);
 PGSQL_PART(pgsql_lock_parents_to_drop);

@@ -33,6 +33,17 @@ static enum zdm_code restore(struct pgsql_work *w, struct zdm_error *err)
                                                           : pgsql_run_restore(w, err);
 }
 
+/* An index that somebody else's session has built to its end gets its mark with the step. */
+static enum zdm_code step_done(struct pgsql_work *w, struct zdm_error *err)
+{
+    const struct zdm_step *step = w->op->plan == NULL ? NULL : zdm_plan_step(w->op->plan, w->op->step);
+    if (step == NULL || step->action != ZDM_ACTION_CREATE_INDEX || !zdm_step_is_for(step, ZDM_ENGINE_POSTGRESQL)) {
+        return pgsql_run_step_done(w, err);
+    }
+    w->step = step;
+    return pgsql_index_step_done(w, err);
+}
+
 typedef enum zdm_code run_fn(struct pgsql_work *w, struct zdm_error *err);
 
 static run_fn *const runs[] = {
@@ -49,7 +60,7 @@ static run_fn *const runs[] = {
     [AGENT_RUN_LONG_SQL] = pgsql_run_long_sql,
     [AGENT_RUN_WAIT] = pgsql_run_wait,
     [AGENT_RUN_REINDEX] = pgsql_run_reindex,
-    [AGENT_RUN_STEP_DONE] = pgsql_run_step_done,
+    [AGENT_RUN_STEP_DONE] = step_done,
     [AGENT_RUN_STEP_BACK] = pgsql_run_step_back,
     [AGENT_RUN_STOP] = pgsql_run_stop,
     [AGENT_RUN_PURGE] = pgsql_run_purge,

@@ -4,6 +4,7 @@
  * tab is NULL where the step's table is not there. What an earlier step of the plan makes is no finding where it is
  * missing; where it is there already, it is one unless it carries this migration's mark.
  */
+#include "agent/engine/postgresql/index.h"
 #include "agent/engine/postgresql/survey.h"
 
 #include <string.h>
@@ -133,8 +134,8 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      "SELECT format('%I.%I', x.schema, x.obj), format('something of that name is there already: %s',"
      " pg_describe_object('pg_class'::regclass, c.oid, 0)) FROM x JOIN pg_namespace n ON nspname = x.schema JOIN "
      "pg_class"
-     " c ON relnamespace = n.oid AND relname = x.obj WHERE NOT EXISTS (SELECT FROM zdm.owned o WHERE o.migration ="
-     " x.migration AND o.object = x.obj) AND " OURS("obj_description(c.oid, 'pg_class')"),
+     " c ON relnamespace = n.oid AND relname = x.obj WHERE NOT " PGSQL_INDEX_IS_OURS("c", "x.schema", "x.obj",
+                                                                                     "x.migration"),
      "Give the index another name, or leave the statement out where every shard has it."},
     {ZDM_SURVEY_ALREADY_THERE, ZDM_LEVEL_ERROR, PGSQL_DOES(CREATE_TABLE), NULL,
      "SELECT " TABLE_NAME ", 'something of that name is there already' FROM x JOIN pg_class c ON c.oid = x.tab"

@@ -1,0 +1,42 @@
+/*
+ * lanes.h - what every engine shares: one thread and one session per lane, a bounded queue in front of each (engine.h).
+ *
+ * A lane's thread starts with its first operation and ends with the engine. A session is opened when an operation
+ * needs it, and only on the very server that the last CONNECT saw: after a restart, a promotion or on another server
+ * the core has to ask before it acts (protocol 3, rule 6), so that such a lane answers "connect anew".
+ *
+ * An engine gives a table of functions over a lane of its own making; each is called on the lane's thread alone.
+ */
+#ifndef AGENT_ENGINE_LANES_H
+#define AGENT_ENGINE_LANES_H
+
+#include <stdatomic.h>
+
+#include "agent/engine/engine.h"
+
+enum { AGENT_LANE_NAME_MAX = 64 };
+
+struct agent_lane_ops {
+    const char *name; /* "postgresql" */
+    enum zdm_engine engine;
+    /* A lane, closed; NULL without memory. wake_fd becomes readable, and *give_up true, when the running operation is
+     * to end. */
+    void *(*lane_new)(void *engine, int wake_fd, atomic_bool *give_up);
+    void (*lane_free)(void *lane);
+    /* (Re)opens the session within the connect timeout; is it open; who the server is. */
+    enum zdm_code (*open)(void *lane, struct zdm_error *err);
+    bool (*is_open)(void *lane);
+    void (*close)(void *lane);
+    const char *(*identity)(void *lane);
+    /* Carries the operation out with a deadline of op->time_limit_ms, and leaves no transaction open. */
+    enum zdm_code (*perform)(void *lane, const struct agent_op *op, struct agent_result *result, struct zdm_error *err);
+    enum agent_outcome (*outcome)(enum zdm_code code);
+    /* Of SIGNALS, after it succeeded: what other lanes have to show. May be NULL. */
+    void (*engine_free)(void *engine);
+};
+
+/* Takes the engine (freed by engine_free, also after a failure). */
+enum zdm_code agent_lanes_open(const struct agent_lane_ops *ops, void *engine, const struct agent_engine_sink *sink,
+                               struct agent_engine *out_engine, struct zdm_error *err) ZDM_CHECKED;
+
+#endif

@@ -1,0 +1,29 @@
+/*
+ * judge.h - the server is the judge: an ALTER TABLE is tried on an empty clone first (database.md 17).
+ *
+ * The clone is zdm.judge_<8 hex>: CREATE TABLE … LIKE, with the table's foreign keys added from the catalogue, since
+ * LIKE leaves them out. It is made on a writable node alone, in the order of the attempt, and dropped afterwards, also
+ * when an earlier agent left it.
+ *
+ * Order: ALGORITHM=INSTANT; then MariaDB NOCOPY, INPLACE, and MySQL INPLACE, each with LOCK=NONE. An INPLACE that
+ * writes the table anew (NOT NULL, a changed row format) passes only where the step says rebuild-ok. INSTANT is left
+ * out on MySQL 8.0.29 to 8.0.31, and where the real table is near its limit of row versions
+ * (INNODB_TABLES.TOTAL_ROW_VERSIONS). What only a copy could do is ZDM_REFUSED: the hint says expand-contract.
+ */
+#ifndef AGENT_ENGINE_MYSQL_JUDGE_H
+#define AGENT_ENGINE_MYSQL_JUDGE_H
+
+#include "agent/engine/mysql/catalog.h"
+#include "agent/engine/mysql/work.h"
+
+enum { MYDB_ALGORITHM_MAX = 48 };
+
+/* Tries "ALTER TABLE `t` <what>" and gives ", ALGORITHM=…, LOCK=…" to put behind it. The answer is kept in the lane's
+ * memory for the step's own statement. before and after (may be NULL): the column `column` on the clone, as it was and
+ * as it became, for the caller to compare; freed by the caller. */
+enum zdm_code mydb_judge(struct mydb_work *w, const struct mydb_table *table, const char *alter_sql,
+                         char out[MYDB_ALGORITHM_MAX], const char *column, struct mydb_column *before,
+                         struct mydb_column *after, struct zdm_error *err) ZDM_CHECKED;
+/* Behind the name of a table: does its ALTER carry ALGORITHM or LOCK already? Such a statement is refused elsewhere. */
+
+#endif

@@ -1,0 +1,30 @@
+/*
+ * locks.h - DDL that never queues in front of traffic for longer than it may (reliability.md D2).
+ *
+ * Every DDL statement asks for the metadata lock of its table exclusively, at its start and, where it builds something,
+ * once more at its end; whoever comes later waits behind it.
+ *
+ *  - MariaDB: `SET STATEMENT lock_wait_timeout=0 FOR …`: nobody ever queues behind the start.
+ *  - MySQL knows no such thing: the second connection looks every few milliseconds, and stops the statement by KILL
+ *    QUERY when it has waited for the metadata lock for the operation's lock_wait_ms (at least 100 ms).
+ *  - Both: the wait at the end of a long statement is watched and stopped likewise; what it built is lost then, and the
+ *    error says so.
+ *
+ * Before the statement, transactions that have the table's metadata lock are looked for, here and on the node's
+ * replicas, whose appliers would wait for readers there (database.md 1); on MySQL, snapshots of REPEATABLE READ that
+ * are older than an INSTANT change as well (database.md 10).
+ */
+#ifndef AGENT_ENGINE_MYSQL_LOCKS_H
+#define AGENT_ENGINE_MYSQL_LOCKS_H
+
+#include "agent/engine/mysql/work.h"
+
+/* Runs one DDL statement on the table. ZDM_LOCK: nothing happened, and the result says who holds the table. ZDM_UNKNOWN
+ * when the answer was lost. A statement of an agent that is gone which still runs on the server is waited for: ZDM_LOCK
+ * (blocker: its thread). */
+enum zdm_code mydb_ddl(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err) ZDM_CHECKED;
+/* Fills result->blocker from performance_schema.metadata_locks, or from information_schema.innodb_trx and the process
+ * list where that is not to be had: "thread 42 app@10.0.0.7, idle in transaction for 12 s: UPDATE …". Sets ZDM_LOCK. */
+enum zdm_code mydb_name_blocker(struct mydb_work *w, const char *table, struct zdm_error *err);
+
+#endif

@@ -1,0 +1,76 @@
+/*
+ * sync.h - the derived triggers that keep old and new columns in step (database.md 3 to 7, 16, 20).
+ *
+ * facts.c reads table, key and columns of a derivation and validates it; trigger.c writes the bodies; sync.c installs,
+ * proves and removes them. Triggers are BEFORE INSERT and BEFORE UPDATE, named zdm_<8 hex>_<step>_i and _u, FOLLOWS the
+ * last one of the application, with a definer of their own (zdm_definer@localhost, locked) and made under a pinned
+ * sql_mode, character set and collation, which the server keeps with them. zdm.sync holds the hash of what was
+ * installed, beside each trigger's name.
+ */
+#ifndef AGENT_ENGINE_MYSQL_SYNC_H
+#define AGENT_ENGINE_MYSQL_SYNC_H
+
+#include "agent/engine/mysql/catalog.h"
+#include "agent/engine/mysql/work.h"
+
+enum { MYDB_TARGETS_MAX = 32, MYDB_SOURCES_MAX = 64 };
+
+/* One assignment and what the catalogue says of its columns. */
+struct mydb_pair {
+    const struct zdm_assignment *a;
+    struct mydb_column target;
+    struct mydb_column source; /* of a copy */
+    bool copy;
+    bool guarded; /* the reverse copy needs a test */
+};
+
+struct mydb_facts {
+    const struct zdm_derivation *d;
+    struct mydb_table table;
+    struct mydb_key key;
+    struct mydb_pair pairs[MYDB_TARGETS_MAX];
+    size_t n_pairs;
+    struct mydb_column sources[MYDB_SOURCES_MAX];
+    size_t n_sources;
+};
+
+/* Reads table, key and columns of a step with a derivation. The caller frees with mydb_facts_fini, also after a
+ * failure. */
+enum zdm_code mydb_facts_read(struct mydb_work *w, const struct zdm_step *step, struct mydb_facts *out,
+                              struct zdm_error *err) ZDM_CHECKED;
+void mydb_facts_fini(struct mydb_facts *facts);
+
+enum mydb_fit { MYDB_FITS, MYDB_FITS_SOMETIMES, MYDB_FITS_NOT };
+enum mydb_fit mydb_fit(const struct mydb_column *from, const struct mydb_column *to);
+/* Appends the test that a value of the type `from` fits column `to`, its NOT NULL included; "TRUE" when always. */
+void mydb_put_fits(struct zdm_buffer *b, const char *value, const struct mydb_column *from,
+                   const struct mydb_column *to);
+/* Appends a condition: target and expression of a pair, in the row ("NEW.", "t."), are not byte for byte the same. */
+void mydb_put_pair_differs(struct zdm_buffer *b, const struct mydb_pair *pair, const char *row);
+
+/* Bodies of the two triggers: both halves, or after a hide only from new to old. */
+struct mydb_trigger_text {
+    struct zdm_buffer insert_body, update_body;
+};
+void mydb_trigger_text_fini(struct mydb_trigger_text *text);
+enum zdm_code mydb_trigger_write(const struct mydb_facts *facts, bool reverse_only, struct mydb_trigger_text *out,
+                                 struct zdm_error *err) ZDM_CHECKED;
+
+/* Makes the triggers of that sync step in that form beside those that stand (other names), then drops those: no moment
+ * without. Each statement is DDL (locks.h); what stands already is kept, so that it may be called again. */
+enum zdm_code mydb_sync_replace(struct mydb_work *w, const struct zdm_step *sync, bool reverse_only,
+                                struct zdm_error *err) ZDM_CHECKED;
+/* Drops the triggers of a sync step. keep_record: zdm.sync still says what they were. */
+enum zdm_code mydb_sync_drop(struct mydb_work *w, const struct zdm_step *sync, bool keep_record,
+                             struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code mydb_sync_look(struct mydb_work *w, const struct zdm_step *sync, enum agent_proof *out_proof,
+                             struct zdm_error *err) ZDM_CHECKED;
+
+/* watch.c: at every SIGNALS: what deviates from what was installed (order, definer, body) is noted, and listed in the
+ * result with what comparisons counted. */
+enum zdm_code mydb_watch_syncs(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code mydb_watch_compared(struct mydb_work *w, bool *out_interrupted, struct zdm_error *err) ZDM_CHECKED;
+/* The comparison of the step at hand, which began so long ago, found the table right; in its transaction. */
+enum zdm_code mydb_watch_forget(struct mydb_work *w, int64_t began_ms_ago, struct zdm_error *err) ZDM_CHECKED;
+
+#endif

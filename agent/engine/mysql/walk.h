@@ -1,0 +1,44 @@
+/*
+ * walk.h - walking a table by its key (database.md 21): shared by backfill, delete and compare.
+ *
+ * A cursor is a JSON array of the key's columns as text: canonical, since the session's settings are pinned; binary
+ * ones in hexadecimal. It goes back into a statement as a literal of the column's own family (mydb_put_value), so that
+ * the column's collation orders it. Composite keys are compared in their expanded form, (a > x) OR (a = x AND b > y): a
+ * row comparison is no range for the server. The upper bound is fixed at the start; rows that come later are the
+ * triggers' business. A walk counts rows, never distances between keys.
+ */
+#ifndef AGENT_ENGINE_MYSQL_WALK_H
+#define AGENT_ENGINE_MYSQL_WALK_H
+
+#include "agent/engine/mysql/sync.h"
+#include "agent/engine/mysql/work.h"
+
+struct mydb_walk {
+    struct mydb_facts facts;
+    char *walk_key;
+    char *columns; /* of a DELETE: the table's, which it keeps; else NULL */
+};
+
+/* The walk of the operation's step, from memory or built now. */
+enum zdm_code mydb_walk_get(struct mydb_work *w, const struct mydb_walk **out, struct zdm_error *err) ZDM_CHECKED;
+void mydb_walk_free(struct mydb_walk *walk);
+
+/* Appends: t.`a`, t.`b`; a cursor of such a row as an expression; <alias><key> > or <= the key that the cursor names.
+ */
+void mydb_put_key(struct zdm_buffer *b, const struct mydb_key *key, const char *alias, const char *after);
+void mydb_put_key_text(struct zdm_buffer *b, const struct mydb_key *key, const char *alias);
+enum zdm_code mydb_put_compare(struct zdm_buffer *b, const struct mydb_key *key, const char *alias, const char *op,
+                               const char *cursor, struct zdm_error *err) ZDM_CHECKED;
+
+/* Where the next chunk behind the cursor ends. */
+struct mydb_chunk {
+    char *last; /* cursor text; NULL when there is nothing left */
+    uint32_t rows;
+};
+enum zdm_code mydb_walk_next(struct mydb_work *w, const struct mydb_walk *walk, struct mydb_chunk *out,
+                             struct zdm_error *err) ZDM_CHECKED;
+bool mydb_walk_is_over(const struct mydb_work *w, const struct mydb_chunk *chunk);
+/* The journal's part: cursor to the chunk's end. */
+enum zdm_code mydb_walk_move(struct mydb_work *w, const struct mydb_chunk *chunk, struct zdm_error *err) ZDM_CHECKED;
+
+#endif
