@@ -53,6 +53,31 @@ static void duplicates_are_named_and_leave_nothing_behind(void **state)
     rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_OK);
 }
 
+/* A person builds it then: that one is not ours, and stays. */
+static void intent_of_a_build_that_failed_takes_nobody_elses_index_for_ours(void **state)
+{
+    struct rig *r = *state;
+    plan_index(r, "CREATE UNIQUE INDEX CONCURRENTLY users_name ON users (name)");
+    rig_sql(r, "INSERT INTO users VALUES (5000, 'n7')");
+    rig_refused(r, AGENT_RUN_INDEX_BUILD, 1, "Key (name)=(n7) is duplicated");
+    rig_sql(r, "DELETE FROM users WHERE id = 5000; CREATE UNIQUE INDEX users_name ON users (name)");
+    rig_inspect(r, 1, AGENT_PROOF_FOREIGN);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+}
+
+static void intent_of_a_build_that_was_refused_takes_nobody_elses_index_for_ours(void **state)
+{
+    struct rig *r = *state;
+    plan_index(r, "CREATE INDEX CONCURRENTLY users_name ON users (nothing)");
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_INDEX_BUILD, 1, 0);
+    assert_int_equal(result->error.code, ZDM_NOT_FOUND);
+    assert_non_null(strstr(result->error.message, "nothing"));
+    agent_result_free(result);
+    rig_sql(r, "CREATE INDEX users_name ON users (name)");
+    rig_inspect(r, 1, AGENT_PROOF_FOREIGN);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+}
+
 static void build_that_was_cut_off_leaves_a_leftover_that_is_dropped(void **state)
 {
     struct rig *r = *state;
@@ -69,6 +94,7 @@ static void build_that_was_cut_off_leaves_a_leftover_that_is_dropped(void **stat
     rig_inspect(r, 1, AGENT_PROOF_LEFTOVER);
     rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_RETRY);
     rig_run(r, AGENT_RUN_INDEX_DROP_INVALID, 1, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 0);
     rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
     rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_OK);
 }
@@ -106,6 +132,8 @@ int main(void)
         RIG_TEST(index_is_built_once_and_marked),
         RIG_TEST(index_of_somebody_else_is_foreign),
         RIG_TEST(duplicates_are_named_and_leave_nothing_behind),
+        RIG_TEST(intent_of_a_build_that_failed_takes_nobody_elses_index_for_ours),
+        RIG_TEST(intent_of_a_build_that_was_refused_takes_nobody_elses_index_for_ours),
         RIG_TEST(build_that_was_cut_off_leaves_a_leftover_that_is_dropped),
         RIG_TEST(build_is_cancelled_by_a_pause),
         RIG_TEST(fenced_agent_builds_nothing),

@@ -231,13 +231,13 @@ static void is_blocked_by_its_own(struct rig *r, enum agent_run run)
     agent_result_free(result);
 }
 
-static void one_valid_index_and_nothing_beside(struct rig *r)
+static void one_valid_index_and_nothing_beside(struct rig *r, uint32_t step)
 {
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_index WHERE indrelid = 'users'::regclass AND indisvalid"),
                      2);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_index WHERE NOT indisvalid"), 0);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 0);
-    assert_int_equal(r->journal_step, 2);
+    assert_int_equal(r->journal_step, step);
 }
 
 static void build_that_goes_on_without_its_agent_is_waited_for_and_taken(void **state)
@@ -253,7 +253,7 @@ static void build_that_goes_on_without_its_agent_is_waited_for_and_taken(void **
     wait_for(r, NOBODY);
     rig_inspect(r, 1, AGENT_PROOF_DONE);
     rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_ALREADY);
-    one_valid_index_and_nothing_beside(r);
+    one_valid_index_and_nothing_beside(r, 2);
 }
 
 /* Nothing of the index is in the catalogue yet: only the server's list of sessions knows. */
@@ -270,7 +270,7 @@ static void build_that_has_not_begun_when_its_agent_goes_is_not_begun_twice(void
     wait_for(r, NOBODY);
     rig_inspect(r, 1, AGENT_PROOF_DONE);
     rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_ALREADY);
-    one_valid_index_and_nothing_beside(r);
+    one_valid_index_and_nothing_beside(r, 2);
 }
 
 static void build_whose_session_was_ended_is_a_leftover_that_goes(void **state)
@@ -286,7 +286,7 @@ static void build_whose_session_was_ended_is_a_leftover_that_goes(void **state)
     rig_inspect(r, 1, AGENT_PROOF_LEFTOVER);
     rig_run(r, AGENT_RUN_INDEX_DROP_INVALID, 1, AGENT_OK);
     rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_OK);
-    one_valid_index_and_nothing_beside(r);
+    one_valid_index_and_nothing_beside(r, 2);
 }
 
 static void build_that_was_only_intended_is_begun(void **state)
@@ -297,7 +297,93 @@ static void build_that_was_only_intended_is_begun(void **state)
     assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 1);
     rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
     rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_OK);
-    one_valid_index_and_nothing_beside(r);
+    one_valid_index_and_nothing_beside(r, 2);
+}
+
+/* A constraint on an index whose builder is gone. */
+static void plan_constraint(struct rig *r)
+{
+    static const char index[] = "CREATE UNIQUE INDEX CONCURRENTLY \"users_name\" ON \"public\".\"users\" (name)";
+    static const char constraint[] =
+        "ALTER TABLE \"public\".\"users\" ADD CONSTRAINT \"users_name\" UNIQUE USING INDEX \"users_name\"";
+    users(r);
+    rig_plan(r, "users", 2);
+    rig_ddl(r, 1, ZDM_ACTION_CREATE_INDEX, NULL, "users_name", index);
+    struct zdm_step *step = rig_ddl(r, 2, ZDM_ACTION_ADD_UNIQUE, NULL, "users_name", constraint);
+    step->inverse = ZDM_INVERSE_SQL;
+    step->inverse_sql = strdup("ALTER TABLE \"public\".\"users\" DROP CONSTRAINT IF EXISTS \"users_name\"");
+    rig_accept(r, 1);
+    r->time_limit_ms = 0;
+    over_the_line(r);
+    rig_sql(r, WRITER);
+    lose(r, AGENT_RUN_INDEX_BUILD, 1, TEST_LINE_AFTER, ALONE, "CREATE UNIQUE INDEX CONCURRENTLY");
+    wait_for(r, "EXISTS (SELECT FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting%')");
+    rig_sql(r, "COMMIT");
+    wait_for(r, NOBODY);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+}
+
+#define MARK "SELECT obj_description('users_name'::regclass, 'pg_class') = 'zdm:' || migration FROM zdm.migration"
+
+/* Both are ours, and go on the way back; nothing is left that would take a later one of that name for ours. */
+static void constraint_is_made_and_goes(struct rig *r)
+{
+    rig_run(r, AGENT_RUN_DDL, 2, AGENT_OK);
+    assert_string_equal(rig_value(r, MARK), "t");
+    one_valid_index_and_nothing_beside(r, 3);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+    rig_inspect(r, 2, AGENT_PROOF_DONE);
+    rig_undo(r, 2);
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 0);
+    rig_sql(r, "CREATE UNIQUE INDEX users_name ON users (name)");
+    rig_inspect(r, 1, AGENT_PROOF_FOREIGN);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+}
+
+static void index_whose_builder_is_gone_is_marked_by_who_finds_it_and_serves_a_constraint(void **state)
+{
+    struct rig *r = *state;
+    plan_constraint(r);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    assert_string_equal(rig_value(r, MARK), "t");
+    one_valid_index_and_nothing_beside(r, 2);
+    constraint_is_made_and_goes(r);
+}
+
+/* By an agent of an earlier release, which journalled the step and left the intent. */
+static void index_that_only_its_intent_tells_ours_serves_a_constraint(void **state)
+{
+    struct rig *r = *state;
+    plan_constraint(r);
+    rig_exec(r->super, "UPDATE zdm.migration SET step = 2");
+    rig_reload(r);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+    constraint_is_made_and_goes(r);
+}
+
+/* The way back of the constraint has taken the index along, and an intent is still there. */
+static void intent_without_an_index_is_forgotten_on_the_way_back(void **state)
+{
+    struct rig *r = *state;
+    plan_constraint(r);
+    rig_sql(r, "DROP INDEX users_name");
+    rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_INDEX_DROP);
+    rig_run(r, AGENT_RUN_INDEX_DROP, 1, AGENT_ALREADY);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 0);
+}
+
+/* Seen to be done, and then gone: it is looked at again. */
+static void step_is_not_journalled_over_an_index_that_went_meanwhile(void **state)
+{
+    struct rig *r = *state;
+    plan_constraint(r);
+    rig_sql(r, "DROP INDEX users_name");
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_UNKNOWN);
+    rig_reload(r);
+    assert_int_equal(r->journal_step, 1);
+    rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
 }
 
 static void drop_that_goes_on_without_its_agent_is_waited_for(void **state)
@@ -347,7 +433,7 @@ static void reindex(struct rig *r, const char *in_the_way, enum test_line_cut cu
     }
     rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
     rig_run(r, AGENT_RUN_REINDEX, 1, AGENT_OK);
-    one_valid_index_and_nothing_beside(r);
+    one_valid_index_and_nothing_beside(r, 2);
     char first[64], second[64], was_first[64], was_second[64];
     assert_int_equal(sscanf(before, "%63s %63s", was_first, was_second), 2);
     assert_int_equal(sscanf(rig_value(r, FILES), "%63s %63s", first, second), 2);
@@ -446,6 +532,10 @@ int main(void)
         TEST(build_that_has_not_begun_when_its_agent_goes_is_not_begun_twice),
         TEST(build_whose_session_was_ended_is_a_leftover_that_goes),
         TEST(build_that_was_only_intended_is_begun),
+        TEST(index_whose_builder_is_gone_is_marked_by_who_finds_it_and_serves_a_constraint),
+        TEST(index_that_only_its_intent_tells_ours_serves_a_constraint),
+        TEST(intent_without_an_index_is_forgotten_on_the_way_back),
+        TEST(step_is_not_journalled_over_an_index_that_went_meanwhile),
         TEST(drop_that_goes_on_without_its_agent_is_waited_for),
         TEST(reindex_that_goes_on_without_its_agent_is_waited_for),
         TEST(reindex_that_has_not_begun_when_its_agent_goes_is_not_begun_twice),
