@@ -10,6 +10,18 @@ dir=$(mktemp -d /var/tmp/zdm-e2e.XXXXXX)
 children=()
 passed=''
 
+# What runs in the background goes with the script: one that waits, for a lock or for a word that never comes, would keep
+# a script that has failed from its end.
+end_jobs() {
+    local pid
+    for pid in $(jobs -p); do kill -TERM "$pid" 2>/dev/null || true; done
+    for _ in $(seq 100); do
+        if [ -z "$(jobs -pr)" ]; then return; fi
+        sleep 0.1
+    done
+    for pid in $(jobs -pr); do kill -KILL "$pid" 2>/dev/null || true; done
+}
+
 finish() {
     local pid
     for pid in "${children[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
@@ -19,6 +31,7 @@ finish() {
         tail -n 12 "$dir"/*.log "$dir"/shard-*/agent.log 2>/dev/null || true
     fi
     if [ -e "$dir/shards" ]; then "$top/deploy/localfleet" down "$dir" || true; fi
+    end_jobs
     wait 2>/dev/null || true
     rm -rf "$dir"
 }
