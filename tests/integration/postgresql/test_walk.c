@@ -186,6 +186,34 @@ static void second_generation_in_the_middle_of_a_batch_rolls_it_back(void **stat
     rig_run(r, AGENT_RUN_BATCH, 1, AGENT_OK);
 }
 
+/* Both forms: the server tells whoever waited for the row that it was moved, and that is tried again. */
+static void row_that_is_moved_to_another_partition_under_a_batch_makes_it_try_again(void **state)
+{
+    struct rig *r = *state;
+    make(r, "id int PRIMARY KEY", "");
+    rig_sql(r, "DROP TABLE w; CREATE TABLE w (id int PRIMARY KEY, a text, b text) PARTITION BY RANGE (id);"
+               "CREATE TABLE w1 PARTITION OF w FOR VALUES FROM (0) TO (500); CREATE TABLE w2 PARTITION OF w FOR VALUES"
+               " FROM (500) TO (1000); INSERT INTO w SELECT g, 'v' FROM generate_series(1, 100) g");
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    for (int form = 0; form < 2; form++) {
+        r->locked_form = form == 1;
+        rig_sql(r, "BEGIN; UPDATE w SET id = id + 500 WHERE id = %d", 5 + form);
+        uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 20);
+        while (rig_number(r, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = '%s'",
+                          r->database) == 0) {
+        }
+        rig_sql(r, "COMMIT");
+        struct agent_result *result = rig_await(r, op);
+        assert_string_equal(agent_outcome_name(result->outcome), "retry");
+        assert_int_equal(result->error.code, ZDM_CONFLICT);
+        assert_string_equal(result->error.sqlstate, "40001");
+        agent_result_free(result);
+        assert_int_equal(rig_number(r, "SELECT count(*) FROM w WHERE b IS NOT NULL"), 0);
+    }
+    rig_walk(r, 1, 20);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM w WHERE b IS NULL AND id < 500"), 0);
+}
+
 static void batch_with_a_cursor_of_the_past_is_fenced(void **state)
 {
     struct rig *r = *state;
@@ -305,6 +333,7 @@ int main(void)
         RIG_TEST(rows_with_filter_and_guard_only_are_changed),
         RIG_TEST(batch_that_is_not_idempotent_counts_every_row_once),
         RIG_TEST(second_generation_in_the_middle_of_a_batch_rolls_it_back),
+        RIG_TEST(row_that_is_moved_to_another_partition_under_a_batch_makes_it_try_again),
         RIG_TEST(batch_with_a_cursor_of_the_past_is_fenced),
         RIG_TEST(comparison_finds_a_row_that_differs_and_names_it),
         RIG_TEST(check_query_must_return_nothing),
