@@ -5,12 +5,13 @@
  * without a schema gets the runbook's in front. What cannot be found in the tree by its place (functions, types, names
  * in strings) must be written with its schema.
  */
+#include "common/runbook/mysql/mysql.h"
 #include "common/runbook/tree.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { TABLES_MAX = 64 };
+enum { TABLES_MAX = RB_AS_IS_TABLES_MAX };
 
 /* One fence while it is read. */
 struct text {
@@ -275,18 +276,39 @@ static void read_statement(struct rb_statement *s, void *ctx)
     zdm_buffer_puts(&t->sql, s->sql + done);
 }
 
-static void read_text(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, bool is_short, struct text *out)
+static void read_postgresql(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, bool is_short,
+                            struct rb_as_is_text *out)
 {
-    *out = (struct text){.rb = rb, .is_short = is_short, .sql = ZDM_BUFFER_INIT};
-    size_t n = rb_sql_each(rb, phase, fence, read_statement, out);
-    if (n == 0)
+    struct text t = {.rb = rb, .is_short = is_short, .sql = ZDM_BUFFER_INIT};
+    out->n_statements = rb_sql_each(rb, phase, fence, read_statement, &t);
+    out->sql = rb_take(rb, &t.sql);
+    out->n_tables = t.n_tables;
+    memcpy(out->tables, t.tables, sizeof t.tables);
+}
+
+/* In MySQL each statement of DDL commits by itself: several are never one transaction. */
+static void read_text(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, bool is_short,
+                      struct rb_as_is_text *out)
+{
+    bool mysql = rb->engine == ZDM_ENGINE_MYSQL;
+    *out = (struct rb_as_is_text){.sql = ""};
+    if (mysql)
+        rb_mysql_as_is(rb, phase, fence, out);
+    else
+        read_postgresql(rb, phase, fence, is_short, out);
+    if (out->n_statements == 0)
         rb_error(rb, "as-is-empty", fence->at, "Write the statement, or remove the fence.",
                  "there is no statement to run as it is");
-    else if (n > 1 && !is_short)
+    else if (out->n_statements > 1 && mysql)
+        rb_error(rb, "as-is-long", fence->at,
+                 "Give each statement a fence of its own, with its own check and way back.",
+                 "MySQL commits each of these %zu statements by itself, and what is done could not be told",
+                 out->n_statements);
+    else if (out->n_statements > 1 && !is_short)
         rb_error(rb, "as-is-long", fence->at,
                  "Give each statement a fence of its own, with its own check and way back; with lock=short several run "
                  "in one transaction.",
-                 "lock=long runs one statement outside of a transaction, and there are %zu", n);
+                 "lock=long runs one statement outside of a transaction, and there are %zu", out->n_statements);
 }
 
 struct proof {
@@ -303,6 +325,16 @@ static void read_proof(struct rb_statement *s, void *ctx)
     else
         rb_error(s->rb, "as-is-proof", rb_at_start(s), "Join them with UNION ALL.",
                  "the proof of an as-is statement is one SELECT");
+}
+
+static const char *read_check(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence)
+{
+    struct proof proof = {.n = 0};
+    if (rb->engine == ZDM_ENGINE_MYSQL)
+        return rb_mysql_query(rb, phase, fence, "as-is-proof");
+    if (rb_sql_each(rb, phase, fence, read_proof, &proof) == 0)
+        rb_error(rb, "as-is-proof", fence->at, "Write one SELECT into it.", "the check of an as-is statement is empty");
+    return proof.sql;
 }
 
 /* ---- the three fences together ---- */
@@ -350,7 +382,7 @@ static void judge_parts(struct rb *rb, const struct parts *p)
                    "as it is");
 }
 
-static void add_step(struct rb *rb, struct rb_phase *phase, const struct parts *p, const struct text *text,
+static void add_step(struct rb *rb, struct rb_phase *phase, const struct parts *p, const struct rb_as_is_text *text,
                      const char *proof, const char *inverse)
 {
     bool is_short = p->fence->as_is == RB_AS_IS_SHORT;
@@ -361,7 +393,7 @@ static void add_step(struct rb *rb, struct rb_phase *phase, const struct parts *
         rb_step_table(step, &text->tables[0]);
     for (size_t i = 1; i < text->n_tables; i++)
         rb_step_other(step, &text->tables[i]);
-    step->step.sql = rb_dup(zdm_buffer_text(&text->sql));
+    step->step.sql = rb_dup(text->sql);
     step->step.proof_sql = rb_dup(proof);
     step->step.rewrite_ok = p->fence->rewrite_ok;
     step->step.inverse = inverse == NULL ? ZDM_INVERSE_IMPOSSIBLE : ZDM_INVERSE_SQL;
@@ -374,20 +406,21 @@ static void add_step(struct rb *rb, struct rb_phase *phase, const struct parts *
     free(step->note.lock);
     step->note.lock = rb_dup(is_short ? "what the statement takes, at most 100 ms, retried"
                                       : "what the statement takes; waits for older transactions");
-    rb_step_does(step, "run as it is written%s", is_short ? ", in one transaction" : ", outside of a transaction");
+    bool mysql = rb->engine == ZDM_ENGINE_MYSQL;
+    rb_step_does(step, "run as it is written%s",
+                 mysql      ? ""
+                 : is_short ? ", in one transaction"
+                            : ", outside of a transaction");
 }
 
 size_t rb_as_is_compile(struct rb *rb, struct rb_phase *phase, size_t i)
 {
     struct parts p = find_parts(phase, i);
-    struct text text, back = {.sql = ZDM_BUFFER_INIT};
-    struct proof proof = {.n = 0};
+    struct rb_as_is_text text, back = {.sql = NULL};
     size_t errors = rb->n_errors;
     judge_parts(rb, &p);
     read_text(rb, phase, p.fence, p.fence->as_is == RB_AS_IS_SHORT, &text);
-    if (p.check != NULL && rb_sql_each(rb, phase, p.check, read_proof, &proof) == 0)
-        rb_error(rb, "as-is-proof", p.check->at, "Write one SELECT into it.",
-                 "the check of an as-is statement is empty");
+    const char *proof = p.check == NULL ? NULL : read_check(rb, phase, p.check);
     if (p.rollback != NULL)
         read_text(rb, phase, p.rollback, true, &back);
     if (errors == rb->n_errors) {
@@ -396,9 +429,7 @@ size_t rb_as_is_compile(struct rb *rb, struct rb_phase *phase, size_t i)
                    "it locks or how long.",
                    "this runs as it is written: no rewrite, no derived way back%s",
                    p.fence->no_undo ? ", and no way back at all" : "");
-        add_step(rb, phase, &p, &text, proof.sql, p.rollback == NULL ? NULL : zdm_buffer_text(&back.sql));
+        add_step(rb, phase, &p, &text, proof, back.sql);
     }
-    zdm_buffer_fini(&text.sql);
-    zdm_buffer_fini(&back.sql);
     return p.n;
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Changes whenever the same runbook gives other bytes. */
-static const char compiler_version[] = "zdm-runbook 3";
+static const char compiler_version[] = "zdm-runbook 4";
 
 /* ---- what nobody wrote ---- */
 

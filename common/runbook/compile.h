@@ -10,6 +10,7 @@
  *   statements.c   one SQL fence: split, parse, hand each statement to its kind
  *   update.c, where.c, fill.c, subquery.c, delete.c, check.c  the kinds -> struct rb_step; those of the schema: ddl.h
  *   as_is.c, wait.c  statements as they are written, and waits
+ *   mysql/         all of that for MySQL and MariaDB: mysql.h
  *   refuse.c, recipes.c, proof.c  every other statement: why not, and what to write instead
  *   draft.c and draft_*.c  plain SQL -> a whole runbook, by the same recipes
  *   expr.c, expr_write.c, tree.c, functions.c  expressions: what they read, whether they are allowed, written again
@@ -55,6 +56,7 @@ struct rb_front {
     int64_t soak_ms, grace_ms;
     uint32_t max_parallel, failure_budget;
     struct zdm_throttle throttle;
+    unsigned engines;                   /* bits of enum zdm_engine that the runbook is for */
     int approvals[ZDM_PHASE_PURGE + 1]; /* by class; -1: not stated */
     struct rb_waiver *waivers;
     size_t n_waivers;
@@ -87,12 +89,14 @@ struct rb_fence {
     uint32_t line;    /* of its first line inside */
     struct rb_place at;
     struct rb_attributes attributes;
+    enum zdm_engine engine; /* that the fence is for; ANY: each engine of the runbook */
     /* Meaning of the attributes of an sql fence. */
     const char *name;
     const struct rb_fence *named_before; /* the one that got its name before this one did */
     uint32_t batch;
     bool sync, no_sync, no_undo, check, rollback;
     bool unguarded, publication_ok, skip_triggers, rewrite_ok; /* go to every step of the fence */
+    bool visible;                                              /* MySQL: columns that it adds are seen at once */
     enum rb_as_is as_is;
 };
 
@@ -164,8 +168,11 @@ struct rb_chunk;
 struct rb_tree;
 struct rb_object; /* ddl.h */
 
+/* One pass over the text, for one engine: a runbook for two has two, merged at the end (merge.c). */
 struct rb {
-    const char *file; /* base name */
+    enum zdm_engine engine; /* of this pass; known once the front matter is read */
+    bool neutral;           /* the fence at hand is compiled for each of several engines: the common subset alone */
+    const char *file;       /* base name */
     const char *text;
     size_t n;
     size_t body; /* where the Markdown begins */
@@ -257,20 +264,31 @@ typedef void rb_yaml_pair(struct rb *rb, const char *key, struct rb_place at, co
                           struct rb_place value_at, void *ctx);
 void rb_yaml_mapping(struct rb *rb, struct rb_yaml *yaml, const char *expected, rb_yaml_pair *on_pair, void *ctx);
 
-/* ---- statements.c, as_is.c, wait.c ---- */
+/* ---- statements.c, as_is.c, wait.c: each hands MySQL's text to mysql/mysql.h ---- */
 void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence);
 /* The as-is fence at `i` of the phase with the check and the way back behind it; returns how many fences that were. */
 size_t rb_as_is_compile(struct rb *rb, struct rb_phase *phase, size_t i);
+/* What an as-is fence runs, as its dialect reads it. */
+enum { RB_AS_IS_TABLES_MAX = 64 };
+struct rb_as_is_text {
+    const char *sql;
+    size_t n_statements;
+    struct rb_table tables[RB_AS_IS_TABLES_MAX]; /* that it names, each once, but not those that it makes */
+    size_t n_tables;
+};
 void rb_wait_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence);
+/* An error of a fence without engine= in a runbook for several: what is not the same in each of them. */
+void rb_not_neutral(struct rb *rb, struct rb_place at, const char *fmt, ...) ZDM_PRINTF(3, 4);
 /* What to write instead of a statement that no kind covers: the as-is form of exactly that statement. */
 const char *rb_as_is_hint(struct rb *rb, const char *sql);
 
 /* ---- model of the plan so far (model.c) ---- */
 struct rb_phase *rb_phase_add(struct rb *rb, enum zdm_phase_class class, const char *title, const char *prose,
                               struct rb_place at);
-/* Appends a step; the note's texts are empty. */
+/* Appends a step of the pass's engine; the note's texts are empty. */
 struct rb_step *rb_step_add(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, enum zdm_step_kind kind,
                             enum zdm_action action, enum zdm_lock_class lock);
+/* MySQL's tables have the schema "". */
 void rb_step_table(struct rb_step *step, const struct rb_table *table);
 /* Appends a table to what the step's statement locks too (once). */
 void rb_step_other(struct rb_step *step, const struct rb_table *table);
@@ -279,17 +297,19 @@ void rb_step_does(struct rb_step *step, const char *fmt, ...) ZDM_PRINTF(2, 3);
 bool rb_same_table(const struct rb_table *a, const struct rb_table *b);
 /* The column of the plan's model, made when it is not there yet. */
 struct rb_column *rb_column_of(struct rb *rb, const struct rb_table *table, const char *name);
-/* The name as people would write it: bare where PostgreSQL reads it so, else quoted. */
+/* The name as people would write it: bare where the pass's engine reads it so, else quoted. */
 const char *rb_plain(struct rb *rb, const char *identifier);
 /* "users", or "shop.users" when the schema is not the runbook's default: for people. */
 const char *rb_table_text(struct rb *rb, const struct rb_table *table);
-/* Quoted: "public"."users". */
+/* Quoted as the pass's engine does: "public"."users", or `users`. */
 const char *rb_table_sql(struct rb *rb, const struct rb_table *table);
 const char *rb_quote(struct rb *rb, const char *identifier);
 /* A derived name of at most 63 bytes: "~zdm_1f2e3d4c_h", from the migration's id, the table and the column. */
 const char *rb_derived_name(struct rb *rb, const struct rb_table *table, const char *column, const char *suffix);
-/* The table of schema zdm that keeps what the UPDATE with that first target, or the DELETE, overwrites:
- * "undo_1f2e3d4c". No other step of the plan so far has it. */
+/* MySQL: the name that a table gets while it is hidden: "zdm_trash_1f2e3d4c_users", at most 64 bytes. */
+const char *rb_trash_name(struct rb *rb, const struct rb_table *table);
+/* The table of schema (MySQL: database) zdm that keeps what the UPDATE with that first target, or the DELETE,
+ * overwrites: "undo_1f2e3d4c". No other step of the plan so far has it. */
 const char *rb_images_name(struct rb *rb, const struct rb_table *table, const char *key);
 struct zdm_derivation *rb_derivation_copy(const struct zdm_derivation *d);
 /* Its targets, for people: "a, b and c". */

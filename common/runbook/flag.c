@@ -76,6 +76,7 @@ static void on_key(struct rb *rb, struct rb_yaml *yaml, const char *key, struct 
 static void add_gate(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, const struct flag *flag)
 {
     struct rb_step *step = rb_step_add(rb, phase, fence, ZDM_STEP_GATE, ZDM_ACTION_GATE_FLAG, ZDM_LOCK_NONE);
+    step->step.engine = ZDM_ENGINE_ANY; /* the coordinator's, once for all */
     struct zdm_buffer stages = ZDM_BUFFER_INIT;
     struct zdm_flag *gate = rb_heap(sizeof *gate);
     gate->key = rb_dup(flag->key);

@@ -6,6 +6,7 @@
  * stands in the agent's journal and in the object's comment.
  */
 #include "common/runbook/compile.h"
+#include "common/runbook/mysql/mysql.h"
 #include "common/runbook/tree.h"
 
 #include <stdio.h>
@@ -29,8 +30,8 @@ struct rb_step *rb_step_add(struct rb *rb, struct rb_phase *phase, struct rb_fen
                             enum zdm_action action, enum zdm_lock_class lock)
 {
     struct rb_step *step = rb_alloc(rb, sizeof *step);
-    step->step = (struct zdm_step){
-        .kind = kind, .action = action, .lock = lock, .engine = ZDM_ENGINE_ANY, .exact_inverse = true};
+    step->step =
+        (struct zdm_step){.kind = kind, .action = action, .lock = lock, .engine = rb->engine, .exact_inverse = true};
     step->note.source = rb_dup("");
     step->note.does = rb_dup("");
     step->note.lock = rb_dup("");
@@ -96,34 +97,46 @@ struct rb_column *rb_column_of(struct rb *rb, const struct rb_table *table, cons
 const char *rb_quote(struct rb *rb, const char *identifier)
 {
     struct zdm_buffer b = ZDM_BUFFER_INIT;
-    zdm_buffer_puts(&b, "\"");
-    for (const char *p = identifier; *p != '\0'; p++)
-        zdm_buffer_append(&b, *p == '"' ? "\"\"" : p, *p == '"' ? 2 : 1);
-    zdm_buffer_puts(&b, "\"");
+    char mark = rb->engine == ZDM_ENGINE_MYSQL ? '`' : '"';
+    zdm_buffer_append(&b, &mark, 1);
+    for (const char *p = identifier; *p != '\0'; p++) {
+        if (*p == mark)
+            zdm_buffer_append(&b, &mark, 1);
+        zdm_buffer_append(&b, p, 1);
+    }
+    zdm_buffer_append(&b, &mark, 1);
     return rb_take(rb, &b);
 }
 
-const char *rb_plain(struct rb *rb, const char *identifier)
+static bool is_one_name(struct rb *rb, const char *text)
 {
     struct rb_token *tokens;
     size_t n, offset;
     const char *message;
+    if (rb->engine == ZDM_ENGINE_MYSQL)
+        return !rb_mysql_is_reserved(text);
+    return rb_scan(rb, text, &tokens, &n, &message, &offset) && n == 1 && !tokens[0].keyword;
+}
+
+const char *rb_plain(struct rb *rb, const char *identifier)
+{
     bool simple = identifier[0] != '\0' &&
                   strspn(identifier, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(identifier) &&
                   (identifier[0] < '0' || identifier[0] > '9');
-    bool bare = simple && rb_scan(rb, identifier, &tokens, &n, &message, &offset) && n == 1 && !tokens[0].keyword;
-    return bare ? identifier : rb_quote(rb, identifier);
+    return simple && is_one_name(rb, identifier) ? identifier : rb_quote(rb, identifier);
 }
 
 const char *rb_table_text(struct rb *rb, const struct rb_table *table)
 {
-    if (strcmp(table->schema, rb->front.schema) == 0)
+    if (table->schema[0] == '\0' || strcmp(table->schema, rb->front.schema) == 0)
         return rb_plain(rb, table->name);
     return rb_format(rb, "%s.%s", rb_plain(rb, table->schema), rb_plain(rb, table->name));
 }
 
 const char *rb_table_sql(struct rb *rb, const struct rb_table *table)
 {
+    if (table->schema[0] == '\0')
+        return rb_quote(rb, table->name);
     return rb_format(rb, "%s.%s", rb_quote(rb, table->schema), rb_quote(rb, table->name));
 }
 
@@ -146,6 +159,18 @@ static uint32_t hash_column(const struct rb *rb, const struct rb_table *table, c
 const char *rb_derived_name(struct rb *rb, const struct rb_table *table, const char *column, const char *suffix)
 {
     return rb_format(rb, "~zdm_%08x%s", hash_column(rb, table, column), suffix);
+}
+
+const char *rb_trash_name(struct rb *rb, const struct rb_table *table)
+{
+    char *name = rb_format(rb, "zdm_trash_%08x_%s", hash_column(rb, table, ""), table->name);
+    size_t n = strlen(name);
+    if (n > ZDM_IDENTIFIER_MAX) {
+        for (n = ZDM_IDENTIFIER_MAX; ((unsigned char)name[n] & 0xc0) == 0x80; n--)
+            continue; /* no half of a character */
+        name[n] = '\0';
+    }
+    return name;
 }
 
 static bool is_object(const struct rb *rb, const char *name)

@@ -86,6 +86,7 @@ static void compile(struct rb *rb)
     if (!rb_source_open(rb))
         return;
     rb_front_read(rb);
+    rb->engine = ZDM_ENGINE_POSTGRESQL;
     rb_markdown_read(rb);
     judge_order(rb);
     compile_phases(rb);

@@ -3,7 +3,9 @@
  * the others), hand it to its kind.
  */
 #include "common/runbook/ddl.h"
+#include "common/runbook/mysql/mysql.h"
 
+#include <stdio.h>
 #include <string.h>
 
 static void dispatch(struct rb_statement *s)
@@ -55,6 +57,17 @@ static void compile_one(struct rb_statement *s)
     }
     dispatch(s);
     rb_judge_order(s, before);
+}
+
+void rb_not_neutral(struct rb *rb, struct rb_place at, const char *fmt, ...)
+{
+    char message[ZDM_TEXT_MAX];
+    va_list args;
+    va_start(args, fmt);
+    (void)vsnprintf(message, sizeof message, fmt, args);
+    va_end(args);
+    rb_report(rb, ZDM_LEVEL_ERROR, "not-neutral", at,
+              "Write one fence for each engine: ```sql {engine=postgresql} and ```sql {engine=mysql}.", "%s", message);
 }
 
 /* The server's message says where, seldom what to write. `offset` is where it stumbled. */
@@ -187,6 +200,10 @@ size_t rb_sql_each(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence
 void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence)
 {
     size_t errors = rb->n_errors;
+    if (rb->engine == ZDM_ENGINE_MYSQL) {
+        rb_mysql_compile(rb, phase, fence);
+        return;
+    }
     size_t statements = rb_sql_each(rb, phase, fence, compile_statement, NULL);
     if (statements > 0 && errors == rb->n_errors)
         judge_attributes(phase, fence, rb);

@@ -1,6 +1,7 @@
 /*
  * wait.c - a wait fence: a gate inside a phase that opens when some time has passed on the shard, or a query says so.
  */
+#include "common/runbook/mysql/mysql.h"
 #include "common/runbook/tree.h"
 
 #include <stdlib.h>
@@ -45,7 +46,9 @@ static void set_until(struct rb *rb, struct wait *wait, const char *value, struc
     fence->at = at;
     fence->text = is_quoted ? rb_format(rb, "%s ", value) : value;
     wait->until = value;
-    if (rb_sql_each(rb, wait->phase, fence, read_until, &sql) == 0 && errors == rb->n_errors)
+    if (rb->engine == ZDM_ENGINE_MYSQL)
+        sql = rb_mysql_query(rb, wait->phase, fence, "wait-until");
+    else if (rb_sql_each(rb, wait->phase, fence, read_until, &sql) == 0 && errors == rb->n_errors)
         rb_error(rb, "wait-until", at, "Write SELECT condition: its first value must become true.",
                  "until is one SELECT");
     wait->gate.until = (char *)(uintptr_t)sql;
