@@ -1,7 +1,7 @@
 /*
  * journal.h - database `zdm` of the shard's server: the directive accepted, how far a migration is, the plans, and what
- * we own. Tables and columns are those of PostgreSQL's schema zdm (agent/engine/postgresql/schema.c), InnoDB, in binary
- * or utf8mb4_bin.
+ * we own. Tables and columns: schema.c, which names what differs from PostgreSQL's schema zdm. InnoDB, in binary or
+ * utf8mb4_bin. `cursor` and `over` are words of the server's and are quoted.
  *
  * One server may hold several shards in several databases: `home` (the application's database) leads every primary key,
  * and every function here works on the rows of the session's database alone.
@@ -41,6 +41,11 @@ struct mydb_move {
 /* Moves the row from (fence, journal_step, cursor) as the operation believes to `move`; ZDM_FENCED when it is not so.
  * The result's journal fields are filled, and count once the transaction is committed: see mydb_journal_commit. */
 enum zdm_code mydb_journal_move(struct mydb_work *w, const struct mydb_move *move, struct zdm_error *err) ZDM_CHECKED;
+/* Writes other columns of the row where the fence and the place hold: "column = $9, …", n values from $9 on. The server
+ * assigns from left to right: a column that stands on the right of a later one still has its former value there only
+ * when it is assigned after that. */
+enum zdm_code mydb_journal_write(struct mydb_work *w, const char *set, size_t n, const char *const *values,
+                                 struct zdm_error *err) ZDM_CHECKED;
 /* Moves to the step behind the operation's own, with an empty walk. Nothing to do but to hold the fence when the
  * journal is past it already (a repair). */
 enum zdm_code mydb_journal_step_on(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
@@ -91,7 +96,8 @@ struct mydb_hidden {
     bool by_rollback;
     int64_t hidden_at_ms; /* by the database's clock */
 };
-/* In the transaction at hand: writes (or writes anew) a row under that step. */
+/* In the transaction at hand: writes (or writes anew) a row under that step. hidden_at_ms 0: now, by the database's
+ * clock; else that time is kept. */
 enum zdm_code mydb_hidden_put(struct mydb_work *w, uint32_t step, const struct mydb_hidden *h,
                               struct zdm_error *err) ZDM_CHECKED;
 /* Rows of the operation's migration: of that step (0: of all), of that kind (NULL: of all). Freed with
@@ -99,10 +105,22 @@ enum zdm_code mydb_hidden_put(struct mydb_work *w, uint32_t step, const struct m
 enum zdm_code mydb_hidden_list(struct mydb_work *w, uint32_t step, const char *kind, struct mydb_hidden **out,
                                size_t *out_n, struct zdm_error *err) ZDM_CHECKED;
 void mydb_hidden_free(struct mydb_hidden *hidden, size_t n);
+/* kind and hidden_name NULL: of all. */
 enum zdm_code mydb_hidden_forget(struct mydb_work *w, uint32_t step, const char *kind, const char *hidden_name,
                                  struct zdm_error *err) ZDM_CHECKED;
+/* What is hidden on this shard, of every migration, into the result (SIGNALS): kinds "column", "table", "index" and
+ * "images", once they are hidden (not "hiding", not "back"). A node without a journal has none. The definition of
+ * images of deleted rows is MYDB_HOLDS_ROWS. */
+#define MYDB_HOLDS_ROWS "rows"
+enum zdm_code mydb_hidden_show(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* Is its grace over (or purge_now)? Else *out_wait_ms is what is left. */
 bool mydb_hidden_is_due(const struct mydb_work *w, const struct mydb_hidden *h, int64_t now_ms, int64_t *out_wait_ms);
+/* SQL over a row b of zdm.walk_back that is over: "1,204 rows were …; …", NULL when there is nothing to tell. */
+#define MYDB_WALK_BACK_ROWS(n) "CONCAT(FORMAT(b." n ", 0, 'en_US'), IF(b." n " = 1, ' row was ', ' rows were '))"
+#define MYDB_WALK_BACK_REMARK                                                                                          \
+    "NULLIF(CONCAT_WS('; ', IF(b.rows_told > 0, CONCAT(" MYDB_WALK_BACK_ROWS(                                          \
+        "rows_told") ", b.told), NULL),"                                                                               \
+                     " IF(b.rows_left > 0, CONCAT(" MYDB_WALK_BACK_ROWS("rows_left") ", b.why_left), NULL)), '')"
 /* The database's clock. */
 enum zdm_code mydb_clock(struct mydb_session *s, int64_t *out_ms, struct zdm_error *err) ZDM_CHECKED;
 
