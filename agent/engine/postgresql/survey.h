@@ -9,54 +9,24 @@
 #define AGENT_ENGINE_POSTGRESQL_SURVEY_H
 
 #include "agent/engine/postgresql/work.h"
-#include "common/plan/survey.h"
+#include "agent/engine/survey.h"
 
 struct pgsql_survey {
     struct pgsql_work *w;
-    const struct zdm_plan *plan;
-    struct zdm_survey *out;
-    const struct zdm_step *step; /* at hand; NULL: none */
-    uint32_t from;               /* steps before this one are done here, by the journal */
-    bool full;                   /* no room for more findings, which the last one says */
-    bool no_more;                /* no time for more trials, which a finding says */
+    struct agent_survey common;
 };
 
 /* survey.c: the operation. */
 enum zdm_code pgsql_survey(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 
-/* Adds a finding about the step at hand; nothing when the same was said before. message and hint are copied, cut to
- * what travels, and what is no text in them becomes '?'. False without memory. */
-bool pgsql_survey_add(struct pgsql_survey *survey, enum zdm_survey_rule rule, enum zdm_level level, const char *object,
-                      const char *message, const char *hint);
-/* Why the server refuses, as a finding may say it: its message, but where that quotes values of rows, or is a
- * function's own, only which error it is. */
-void pgsql_survey_words(const struct zdm_error *err, char *out, size_t size);
 /* A part that could not be looked at: ZDM_OK with a finding, or the code again when the survey cannot go on. */
 enum zdm_code pgsql_survey_miss(struct pgsql_survey *survey, enum zdm_code code, const char *what,
                                 struct zdm_error *err) ZDM_CHECKED;
 /* Is so much of the survey's time over? A part that goes from step to step ends then, so that what was found until then
  * is not lost. */
 bool pgsql_survey_late(const struct pgsql_survey *survey, int percent);
-/* The finding that says from which step on the part was left out. False without memory. */
-bool pgsql_survey_cut(struct pgsql_survey *survey, const char *part);
 /* A read-only transaction that waits for nobody. */
 enum zdm_code pgsql_survey_begin(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
-/* malloc'd copy of a text of the database, of at most `most` bytes, in valid UTF-8 without control characters but
- * newlines. NULL without memory. */
-char *pgsql_survey_text(const char *text, size_t most);
-
-/* Is the step at hand done? What it has done is no finding. */
-bool pgsql_survey_is_done(const struct pgsql_survey *survey);
-/* What the plan itself makes before the step at hand. */
-bool pgsql_survey_makes_table(const struct pgsql_survey *survey, const struct zdm_table *table);
-bool pgsql_survey_makes_column(const struct pgsql_survey *survey, const char *column);
-bool pgsql_survey_makes_object(const struct pgsql_survey *survey, const char *object);
-/* The survey's part about a table, or NULL. Borrowed. */
-struct zdm_survey_table *pgsql_survey_table(const struct pgsql_survey *survey, const struct zdm_table *table);
-/* Has the plan a step with one of these actions (bits 1 << action)? */
-bool pgsql_survey_has(const struct zdm_plan *plan, uint64_t actions);
-#define PGSQL_DOES(action) (UINT64_C(1) << ZDM_ACTION_##action)
-
 /* survey_tables.c: outline, fingerprint, sizes and columns of the plan's tables. */
 enum zdm_code pgsql_survey_tables(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_rules.c: the rules that are one query each: of the node, of each table, of the step at hand. */
@@ -74,10 +44,6 @@ enum zdm_code pgsql_survey_copies(struct pgsql_survey *survey, struct zdm_error 
 enum zdm_code pgsql_survey_steps(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_rows.c: rows that are in the way, and those that are counted. */
 enum zdm_code pgsql_survey_rows(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
-/* The column of which the step at hand adds or validates NOT NULL; NULL: none. */
-const char *pgsql_survey_not_null(const struct pgsql_survey *survey);
-/* An earlier step about the same table, or about none, that runs as it is and is still to be done; NULL: none. */
-const struct zdm_step *pgsql_survey_as_is_before(const struct pgsql_survey *survey);
 /* The survey's rules that are queries, for the table of rules and its test. */
 struct pgsql_survey_rule {
     enum zdm_survey_rule rule;

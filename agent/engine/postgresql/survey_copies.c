@@ -29,8 +29,8 @@ static enum zdm_code say(struct pgsql_survey *survey, enum zdm_survey_rule rule,
                          const char *column, const char *message, const char *hint, struct zdm_error *err)
 {
     char object[4 * ZDM_IDENTIFIER_MAX];
-    put_column(object, sizeof object, survey->step, column);
-    return pgsql_survey_add(survey, rule, level, object, message, hint) ? ZDM_OK : out_of_memory(err);
+    put_column(object, sizeof object, survey->common.step, column);
+    return agent_survey_add(&survey->common, rule, level, object, message, hint) ? ZDM_OK : out_of_memory(err);
 }
 
 /* ---- The clone ---- */
@@ -45,8 +45,8 @@ static enum zdm_code find_temp(struct pgsql_survey *survey, const char *name, st
     if (code == ZDM_OK) {
         out->kind = 'r';
         zdm_copy_text(out->oid, sizeof out->oid, pgsql_text(res, 0, 0));
-        zdm_copy_text(out->schema, sizeof out->schema, survey->step->table.schema);
-        zdm_copy_text(out->name, sizeof out->name, survey->step->table.name);
+        zdm_copy_text(out->schema, sizeof out->schema, survey->common.step->table.schema);
+        zdm_copy_text(out->name, sizeof out->name, survey->common.step->table.name);
     }
     return code;
 }
@@ -54,9 +54,9 @@ static enum zdm_code find_temp(struct pgsql_survey *survey, const char *name, st
 static enum zdm_code make_clone(struct pgsql_survey *survey, struct pgsql_stage *stage, struct pgsql_table *clone,
                                 struct zdm_error *err)
 {
-    enum zdm_code code = pgsql_stage_begin(survey->w, survey->step, err);
+    enum zdm_code code = pgsql_stage_begin(survey->w, survey->common.step, err);
     if (code == ZDM_OK) {
-        code = pgsql_stage_set(stage, survey->w, survey->step, err);
+        code = pgsql_stage_set(stage, survey->w, survey->common.step, err);
     }
     return code == ZDM_OK ? find_temp(survey, PGSQL_CLONE, clone, err) : code;
 }
@@ -67,7 +67,7 @@ static enum zdm_code make_probe(struct pgsql_survey *survey, const struct pgsql_
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer turned = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    const struct zdm_derivation *d = survey->step->derivation;
+    const struct zdm_derivation *d = survey->common.step->derivation;
     zdm_buffer_puts(&sql, "CREATE TEMPORARY VIEW zdm_survey_probe AS SELECT 1 AS one");
     for (size_t i = 0; i < d->n_assignments; i++) {
         zdm_buffer_printf(&sql, ", (%s) AS \"%zu\"", d->assignments[i].expr, i);
@@ -89,7 +89,7 @@ static enum zdm_code make_probe(struct pgsql_survey *survey, const struct pgsql_
 /* Triggers make writes fail that work today; a batch alone only fails itself. */
 static enum zdm_level level(const struct pgsql_survey *survey)
 {
-    return survey->step->action == ZDM_ACTION_SYNC_INSTALL ? ZDM_LEVEL_ERROR : ZDM_LEVEL_WARNING;
+    return survey->common.step->action == ZDM_ACTION_SYNC_INSTALL ? ZDM_LEVEL_ERROR : ZDM_LEVEL_WARNING;
 }
 
 static enum zdm_code say_narrow(struct pgsql_survey *survey, const struct zdm_assignment *a,
@@ -157,7 +157,7 @@ static enum zdm_code judge_constraints(struct pgsql_survey *survey, const struct
 static enum zdm_code judge_pair(struct pgsql_survey *survey, size_t i, const struct pgsql_table *clone,
                                 const struct pgsql_table *probe, const struct pgsql_table *table, struct zdm_error *err)
 {
-    const struct zdm_derivation *d = survey->step->derivation;
+    const struct zdm_derivation *d = survey->common.step->derivation;
     const struct zdm_assignment *a = &d->assignments[i];
     struct pgsql_column target = {.default_expr = NULL}, from = {.default_expr = NULL};
     char name[24];
@@ -187,8 +187,8 @@ static enum zdm_code judge_pair(struct pgsql_survey *survey, size_t i, const str
 
 static bool makes_key(const struct pgsql_survey *survey)
 {
-    for (uint32_t i = 1; i < survey->step->ordinal; i++) {
-        if (zdm_plan_step(survey->plan, i)->action == ZDM_ACTION_ADD_PRIMARY_KEY) {
+    for (uint32_t i = 1; i < survey->common.step->ordinal; i++) {
+        if (zdm_plan_step(survey->common.plan, i)->action == ZDM_ACTION_ADD_PRIMARY_KEY) {
             return true;
         }
     }
@@ -206,7 +206,7 @@ static enum zdm_code judge_key(struct pgsql_survey *survey, const struct pgsql_t
     }
     (void)snprintf(object, sizeof object, "%s.%s", table->schema, table->name);
     if (makes_key(survey) ||
-        pgsql_survey_add(survey, ZDM_SURVEY_NO_KEY, ZDM_LEVEL_ERROR, object, err->message, err->hint)) {
+        agent_survey_add(&survey->common, ZDM_SURVEY_NO_KEY, ZDM_LEVEL_ERROR, object, err->message, err->hint)) {
         *err = (struct zdm_error)ZDM_ERROR_INIT;
         return ZDM_OK;
     }
@@ -247,7 +247,7 @@ static enum zdm_code judge_on_stage(struct pgsql_survey *survey, struct pgsql_st
         zdm_error_clear(err);
         return code;
     }
-    for (size_t i = 0; code == ZDM_OK && i < survey->step->derivation->n_assignments; i++) {
+    for (size_t i = 0; code == ZDM_OK && i < survey->common.step->derivation->n_assignments; i++) {
         code = judge_pair(survey, i, &clone, &probe, table, err);
     }
     pgsql_rollback(survey->w->s);
@@ -265,14 +265,14 @@ static enum zdm_code judge_derivation(struct pgsql_survey *survey, const struct 
 
 enum zdm_code pgsql_survey_copies(struct pgsql_survey *survey, struct zdm_error *err)
 {
-    static const uint64_t derives = PGSQL_DOES(SYNC_INSTALL) | PGSQL_DOES(BACKFILL) | PGSQL_DOES(DELETE);
-    const struct zdm_survey_table *known = pgsql_survey_table(survey, &survey->step->table);
+    static const uint64_t derives = AGENT_DOES(SYNC_INSTALL) | AGENT_DOES(BACKFILL) | AGENT_DOES(DELETE);
+    const struct zdm_survey_table *known = agent_survey_table(&survey->common, &survey->common.step->table);
     struct pgsql_table table;
-    bool derived = (derives >> survey->step->action & 1) != 0 && survey->step->derivation != NULL;
+    bool derived = (derives >> survey->common.step->action & 1) != 0 && survey->common.step->derivation != NULL;
     if (!derived || known == NULL || !known->exists) {
         return ZDM_OK;
     }
-    enum zdm_code code = pgsql_table_find(survey->w->s, &survey->step->table, &table, err);
+    enum zdm_code code = pgsql_table_find(survey->w->s, &survey->common.step->table, &table, err);
     if (code == ZDM_OK && table.kind != 'r' && table.kind != 'p') {
         return ZDM_OK; /* said by a rule */
     }

@@ -24,8 +24,8 @@ static enum zdm_code say(struct pgsql_survey *survey, enum zdm_survey_rule rule,
                          const char *message, const char *hint, struct zdm_error *err)
 {
     char object[3 * ZDM_IDENTIFIER_MAX];
-    put_object(object, sizeof object, survey->step);
-    return pgsql_survey_add(survey, rule, level, object, message, hint)
+    put_object(object, sizeof object, survey->common.step);
+    return agent_survey_add(&survey->common, rule, level, object, message, hint)
                ? ZDM_OK
                : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
@@ -48,16 +48,16 @@ static enum zdm_code say_unseen(struct pgsql_survey *survey, const struct pgsql_
 
 static enum zdm_code count_deleted(struct pgsql_survey *survey, struct pgsql_look *look, struct zdm_error *err)
 {
-    const struct zdm_derivation *d = survey->step->derivation;
+    const struct zdm_derivation *d = survey->common.step->derivation;
     struct pgsql_stage stage = {.n_checks = 0};
     char message[200];
-    enum zdm_code code = pgsql_stage_begin(survey->w, survey->step, err);
+    enum zdm_code code = pgsql_stage_begin(survey->w, survey->common.step, err);
     if (code == ZDM_OK) {
-        code = pgsql_stage_set(&stage, survey->w, survey->step, err);
+        code = pgsql_stage_set(&stage, survey->w, survey->common.step, err);
     }
     if (code == ZDM_OK) {
         zdm_buffer_puts(&look->all, "SELECT count(*), NULL, NULL FROM (SELECT FROM ");
-        code = pgsql_future_put(survey, &stage, &survey->step->table, "t", &look->all, err);
+        code = pgsql_future_put(survey, &stage, &survey->common.step->table, "t", &look->all, err);
         zdm_buffer_printf(&look->all, " WHERE (%s) AND (%s) LIMIT %d) AS found", d->filter == NULL ? "true" : d->filter,
                           d->guard == NULL ? "true" : d->guard, PGSQL_LOOK_ROWS);
     }
@@ -74,7 +74,8 @@ static enum zdm_code count_deleted(struct pgsql_survey *survey, struct pgsql_loo
     (void)snprintf(message, sizeof message, "%s%" PRId64 " row%s would be deleted%s",
                    look->rows >= PGSQL_LOOK_ROWS ? "more than " : "",
                    look->rows >= PGSQL_LOOK_ROWS ? PGSQL_LOOK_ROWS - 1 : look->rows, look->rows == 1 ? "" : "s",
-                   survey->step->inverse == ZDM_INVERSE_IMPOSSIBLE ? ", for good" : "; they are kept until the purge");
+                   survey->common.step->inverse == ZDM_INVERSE_IMPOSSIBLE ? ", for good"
+                                                                          : "; they are kept until the purge");
     return say(survey, ZDM_SURVEY_DELETE_ROWS, ZDM_LEVEL_NOTE, message, "Is that about what you expect?", err);
 }
 
@@ -83,22 +84,23 @@ static enum zdm_code count_deleted(struct pgsql_survey *survey, struct pgsql_loo
 /* Every fill of the table before the comparison is done: what it looks at is there. */
 static bool is_filled(const struct pgsql_survey *survey)
 {
-    for (uint32_t o = survey->from; o < survey->step->ordinal; o++) {
-        const struct zdm_step *step = zdm_plan_step(survey->plan, o);
-        bool same = step->table.name != NULL && strcmp(step->table.name, survey->step->table.name) == 0 &&
-                    strcmp(step->table.schema, survey->step->table.schema) == 0;
+    for (uint32_t o = survey->common.from; o < survey->common.step->ordinal; o++) {
+        const struct zdm_step *step = zdm_plan_step(survey->common.plan, o);
+        bool same = step->table.name != NULL && strcmp(step->table.name, survey->common.step->table.name) == 0 &&
+                    strcmp(step->table.schema, survey->common.step->table.schema) == 0;
         uint64_t does = UINT64_C(1) << step->action;
-        if (same && (does & (PGSQL_DOES(BACKFILL) | PGSQL_DOES(ADD_COLUMN) | PGSQL_DOES(SYNC_INSTALL))) != 0) {
+        if (same && (does & (AGENT_DOES(BACKFILL) | AGENT_DOES(ADD_COLUMN) | AGENT_DOES(SYNC_INSTALL))) != 0) {
             return false;
         }
     }
-    return survey->from > 1;
+    return survey->common.from > 1;
 }
 
 static bool is_switched(const struct pgsql_survey *survey)
 {
-    const struct zdm_step *step = survey->step;
-    const struct zdm_phase *phase = zdm_plan_phase(survey->plan, zdm_plan_phase_of(survey->plan, step->ordinal));
+    const struct zdm_step *step = survey->common.step;
+    const struct zdm_phase *phase =
+        zdm_plan_phase(survey->common.plan, zdm_plan_phase_of(survey->common.plan, step->ordinal));
     return step->derivation->both_ways && phase != NULL && phase->class == ZDM_PHASE_CONTRACT;
 }
 
@@ -142,7 +144,7 @@ static enum zdm_code say_compared(struct pgsql_survey *survey, const struct pgsq
 static enum zdm_code compare(struct pgsql_survey *survey, const struct pgsql_facts *facts, struct pgsql_look *look,
                              struct zdm_error *err)
 {
-    const struct zdm_step *step = survey->step;
+    const struct zdm_step *step = survey->common.step;
     bool switched = is_switched(survey);
     enum zdm_code code = ask_walk(survey, look, "SELECT count(*), min(k), NULL FROM (",
                                   pgsql_walk_differ_text(facts, &step->table, 0, switched), ") AS found (k)", err);
@@ -161,10 +163,10 @@ static enum zdm_code count_compared(struct pgsql_survey *survey, struct pgsql_lo
 {
     struct pgsql_facts facts;
     struct pgsql_work *w = survey->w;
-    w->step = survey->step;
+    w->step = survey->common.step;
     enum zdm_code code = pgsql_survey_begin(survey, err);
     if (code == ZDM_OK) {
-        code = pgsql_facts_read(w, survey->step, 0, &facts, err);
+        code = pgsql_facts_read(w, survey->common.step, 0, &facts, err);
         if (code == ZDM_OK) {
             code = pgsql_last_key(w, &facts.key, &look->param, err);
         }
@@ -184,18 +186,18 @@ static enum zdm_code count_compared(struct pgsql_survey *survey, struct pgsql_lo
  * begun: a query of a plan that nobody has let in is nobody's. */
 static bool is_next(const struct pgsql_survey *survey)
 {
-    for (uint32_t o = survey->from; o < survey->step->ordinal; o++) {
-        enum zdm_action action = zdm_plan_step(survey->plan, o)->action;
+    for (uint32_t o = survey->common.from; o < survey->common.step->ordinal; o++) {
+        enum zdm_action action = zdm_plan_step(survey->common.plan, o)->action;
         if (action != ZDM_ACTION_CHECK_QUERY && action != ZDM_ACTION_CHECK_COMPARE) {
             return false;
         }
     }
-    return survey->from > 1;
+    return survey->common.from > 1;
 }
 
 static enum zdm_code ask_check(struct pgsql_survey *survey, struct pgsql_look *look, struct zdm_error *err)
 {
-    const char *sql = survey->step->sql;
+    const char *sql = survey->common.step->sql;
     size_t n = strlen(sql);
     while (n > 0 && strchr("; \t\r\n", sql[n - 1]) != NULL) {
         n--;
@@ -216,8 +218,8 @@ static enum zdm_code ask_check(struct pgsql_survey *survey, struct pgsql_look *l
 
 enum zdm_code pgsql_survey_counts(struct pgsql_survey *survey, struct zdm_error *err)
 {
-    const struct zdm_step *step = survey->step;
-    const struct zdm_survey_table *t = pgsql_survey_table(survey, &step->table);
+    const struct zdm_step *step = survey->common.step;
+    const struct zdm_survey_table *t = agent_survey_table(&survey->common, &step->table);
     struct pgsql_look look = {.rows = 0};
     enum zdm_code code = ZDM_OK;
     bool there = t != NULL && t->exists;

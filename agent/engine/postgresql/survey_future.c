@@ -84,8 +84,8 @@ static const struct zdm_assignment *assigned(const struct zdm_derivation *d, con
  * step may have changed by then. */
 static const char *initial(const struct future *f, const struct zdm_step *add)
 {
-    for (uint32_t o = add->ordinal; o <= zdm_plan_n_steps(f->survey->plan); o++) {
-        const struct zdm_step *step = zdm_plan_step(f->survey->plan, o);
+    for (uint32_t o = add->ordinal; o <= zdm_plan_n_steps(f->survey->common.plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(f->survey->common.plan, o);
         const struct zdm_assignment *a = step->action == ZDM_ACTION_BACKFILL && same_table(&step->table, &add->table)
                                              ? assigned(step->derivation, add->column)
                                              : NULL;
@@ -156,8 +156,8 @@ static void put_left(struct future *f, const struct zdm_derivation *d)
 
 static void put_layers(struct future *f, const struct zdm_table *table)
 {
-    for (uint32_t o = f->survey->from; o < f->survey->step->ordinal; o++) {
-        const struct zdm_step *step = zdm_plan_step(f->survey->plan, o);
+    for (uint32_t o = f->survey->common.from; o < f->survey->common.step->ordinal; o++) {
+        const struct zdm_step *step = zdm_plan_step(f->survey->common.plan, o);
         if (!same_table(&step->table, table) || !zdm_step_is_for(step, ZDM_ENGINE_POSTGRESQL)) {
             continue;
         }
@@ -176,7 +176,7 @@ enum zdm_code pgsql_future_put(struct pgsql_survey *survey, const struct pgsql_s
                                struct zdm_error *err)
 {
     struct future f = {.survey = survey, .from = ZDM_BUFFER_INIT};
-    const struct zdm_survey_table *known = pgsql_survey_table(survey, table);
+    const struct zdm_survey_table *known = agent_survey_table(&survey->common, table);
     for (size_t i = 0; known != NULL && i < known->n_columns && f.n < NAMES_MAX; i++) {
         f.names[f.n++] = known->columns[i].name;
     }

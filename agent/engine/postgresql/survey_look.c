@@ -14,7 +14,7 @@
 enum zdm_code pgsql_look_key(struct pgsql_survey *survey, struct pgsql_look *look, struct zdm_error *err)
 {
     struct pgsql_table table;
-    enum zdm_code code = pgsql_table_find(survey->w->s, &survey->step->table, &table, err);
+    enum zdm_code code = pgsql_table_find(survey->w->s, &survey->common.step->table, &table, err);
     if (code == ZDM_OK) {
         code = pgsql_key_find(survey->w->s, &table, &look->key, err);
     }
@@ -51,7 +51,7 @@ static enum zdm_code take_error(struct pgsql_look *look, enum zdm_code code, str
         return code;
     }
     look->late = late;
-    pgsql_survey_words(err, look->why, sizeof look->why);
+    agent_survey_words(err, look->why, sizeof look->why);
     zdm_error_clear(err);
     return ZDM_OK;
 }
@@ -105,7 +105,7 @@ enum zdm_code pgsql_look_run(struct pgsql_survey *survey, const struct pgsql_sta
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer settings = ZDM_BUFFER_INIT;
     struct pgsql_work *w = survey->w;
-    const char *schema = survey->step->table.schema;
+    const char *schema = survey->common.step->table.schema;
     bool ran = false;
     turn(stage, &look->all);
     turn(stage, &look->one);

@@ -15,7 +15,7 @@ enum { STANDBY_MS = 2000 };
 static enum zdm_code say(struct pgsql_survey *survey, enum zdm_survey_rule rule, enum zdm_level level,
                          const char *object, const char *message, const char *hint, struct zdm_error *err)
 {
-    return pgsql_survey_add(survey, rule, level, object, message, hint)
+    return agent_survey_add(&survey->common, rule, level, object, message, hint)
                ? ZDM_OK
                : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
@@ -27,11 +27,11 @@ static enum zdm_code look_at_version(struct pgsql_survey *survey, struct zdm_err
     const struct pgsql_session *s = survey->w->s;
     const char *host = PQhost(s->conn), *port = PQport(s->conn);
     char message[128];
-    zdm_copy_text(survey->out->server_version, sizeof survey->out->server_version, s->version);
-    (void)snprintf(survey->out->node, sizeof survey->out->node, "%.40s:%.6s/%.14s", host == NULL ? "" : host,
-                   port == NULL ? "" : port, PQdb(s->conn));
+    zdm_copy_text(survey->common.out->server_version, sizeof survey->common.out->server_version, s->version);
+    (void)snprintf(survey->common.out->node, sizeof survey->common.out->node, "%.40s:%.6s/%.14s",
+                   host == NULL ? "" : host, port == NULL ? "" : port, PQdb(s->conn));
     bool broken = s->version_num >= 140000 && s->version_num < 140004;
-    if (!broken || !pgsql_survey_has(survey->plan, PGSQL_DOES(CREATE_INDEX) | PGSQL_DOES(REINDEX))) {
+    if (!broken || !agent_survey_has(&survey->common, AGENT_DOES(CREATE_INDEX) | AGENT_DOES(REINDEX))) {
         return ZDM_OK;
     }
     (void)snprintf(message, sizeof message,
@@ -80,7 +80,7 @@ static enum zdm_code look_at_replication_role(struct pgsql_survey *survey, struc
                           ? "SELECT has_parameter_privilege('session_replication_role', 'SET'), current_user"
                           : "SELECT rolsuper, current_user FROM pg_roles WHERE rolname = current_user";
     enum zdm_code code =
-        skips_triggers(survey->plan) ? pgsql_query(survey->w->s, sql, 0, NULL, &res, err) : ZDM_NOT_FOUND;
+        skips_triggers(survey->common.plan) ? pgsql_query(survey->w->s, sql, 0, NULL, &res, err) : ZDM_NOT_FOUND;
     if (code != ZDM_OK || pgsql_true(res, 0, 0)) {
         return code == ZDM_NOT_FOUND ? ZDM_OK : code;
     }
@@ -133,13 +133,13 @@ static enum zdm_code look_at_guard(struct pgsql_survey *survey, struct zdm_error
     w->step = NULL;
     for (size_t i = 0; i < w->replicas->n; i++) {
         const struct pgsql_replica *r = &w->replicas->each[i];
-        survey->out->guarded += pgsql_is_open((struct pgsql_session *)(uintptr_t)&r->session) && r->streams;
+        survey->common.out->guarded += pgsql_is_open((struct pgsql_session *)(uintptr_t)&r->session) && r->streams;
     }
     if (code != ZDM_LOCK) {
         *err = why;
         return code;
     }
-    bool bad = needs_guard(survey->plan);
+    bool bad = needs_guard(survey->common.plan);
     (void)snprintf(message, sizeof message, "%s", w->result->blocker);
     w->result->blocker[0] = '\0';
     return say(survey, ZDM_SURVEY_STANDBY_UNGUARDED, bad ? ZDM_LEVEL_ERROR : ZDM_LEVEL_NOTE, "", message,
@@ -157,7 +157,7 @@ static enum zdm_code count_standbys(struct pgsql_survey *survey, struct zdm_erro
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(survey->w->s, sql, 0, NULL, &res, err);
     if (code == ZDM_OK) {
-        survey->out->replicas = (unsigned)pgsql_int(res, 0, 0);
+        survey->common.out->replicas = (unsigned)pgsql_int(res, 0, 0);
     }
     return code;
 }

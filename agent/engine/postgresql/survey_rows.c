@@ -24,10 +24,10 @@ static bool is_unique(const struct zdm_step *step)
 /* Of a CHECK that nobody validates: rows that break it fail at their next UPDATE. */
 static bool is_validated_later(const struct pgsql_survey *survey)
 {
-    for (uint32_t o = survey->step->ordinal + 1; o <= zdm_plan_n_steps(survey->plan); o++) {
-        const struct zdm_step *step = zdm_plan_step(survey->plan, o);
-        if (step->action == ZDM_ACTION_VALIDATE && strcmp(step->object, survey->step->object) == 0 &&
-            step->table.name != NULL && strcmp(step->table.name, survey->step->table.name) == 0) {
+    for (uint32_t o = survey->common.step->ordinal + 1; o <= zdm_plan_n_steps(survey->common.plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(survey->common.plan, o);
+        if (step->action == ZDM_ACTION_VALIDATE && strcmp(step->object, survey->common.step->object) == 0 &&
+            step->table.name != NULL && strcmp(step->table.name, survey->common.step->table.name) == 0) {
             return true;
         }
     }
@@ -36,7 +36,7 @@ static bool is_validated_later(const struct pgsql_survey *survey)
 
 static bool wants_rows(const struct pgsql_survey *survey)
 {
-    const struct zdm_step *step = survey->step;
+    const struct zdm_step *step = survey->common.step;
     return is_unique(step) || step->action == ZDM_ACTION_VALIDATE ||
            (step->action == ZDM_ACTION_ADD_CHECK && !is_validated_later(survey));
 }
@@ -64,7 +64,7 @@ static enum zdm_code want_index(struct pgsql_survey *survey, const struct pgsql_
                                 bool *out_there, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    const char *params[] = {PGSQL_CLONE, survey->step->object};
+    const char *params[] = {PGSQL_CLONE, survey->common.step->object};
     enum zdm_code code = pgsql_query(survey->w->s, index_sql, 2, params, &res, err);
     *out_there = code == ZDM_OK && PQntuples(res) == 1;
     if (!*out_there) {
@@ -75,7 +75,7 @@ static enum zdm_code want_index(struct pgsql_survey *survey, const struct pgsql_
                          " FROM (SELECT ");
     pgsql_look_put_key(look, b);
     zdm_buffer_printf(b, " AS k, %s FROM ", pgsql_text(res, 0, 0));
-    code = pgsql_future_put(survey, stage, &survey->step->table, "t", b, err);
+    code = pgsql_future_put(survey, stage, &survey->common.step->table, "t", b, err);
     zdm_buffer_printf(b, " WHERE %s) AS d WHERE %s GROUP BY %s HAVING count(*) > 1 LIMIT %d) AS found",
                       pgsql_text(res, 0, 3), pgsql_text(res, 0, 2), pgsql_text(res, 0, 1), PGSQL_LOOK_ROWS);
     return code;
@@ -106,7 +106,7 @@ static enum zdm_code want_constraint(struct pgsql_survey *survey, const struct p
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer rows = ZDM_BUFFER_INIT;
-    const char *params[] = {PGSQL_CLONE, survey->step->object};
+    const char *params[] = {PGSQL_CLONE, survey->common.step->object};
     enum zdm_code code = pgsql_query(survey->w->s, constraint_sql, 2, params, &res, err);
     *out_there = code == ZDM_OK && PQntuples(res) == 1;
     if (!*out_there) {
@@ -115,7 +115,7 @@ static enum zdm_code want_constraint(struct pgsql_survey *survey, const struct p
     zdm_buffer_puts(&rows, "SELECT ");
     pgsql_look_put_key(look, &rows);
     zdm_buffer_puts(&rows, " AS k FROM ");
-    code = pgsql_future_put(survey, stage, &survey->step->table, "t", &rows, err);
+    code = pgsql_future_put(survey, stage, &survey->common.step->table, "t", &rows, err);
     zdm_buffer_puts(&rows, " WHERE ");
     if (code == ZDM_OK) {
         code = put_condition(survey, stage, res, &rows, out_there, err);
@@ -135,10 +135,10 @@ static void put_count(char out[48], const struct pgsql_look *look, const char *o
 
 static bool say_found(struct pgsql_survey *survey, const struct pgsql_look *look, const char *object)
 {
-    const struct zdm_step *step = survey->step;
+    const struct zdm_step *step = survey->common.step;
     char message[900], count[48];
     bool index = is_unique(step), check = step->action == ZDM_ACTION_ADD_CHECK;
-    const char *column = pgsql_survey_not_null(survey);
+    const char *column = agent_survey_not_null(&survey->common);
     put_count(count, look, index ? "value" : "row", index ? "values" : "rows");
     if (index) {
         (void)snprintf(message, sizeof message, "%s of %s would stand in more than one row%s%.80s%s%.80s", count,
@@ -154,11 +154,11 @@ static bool say_found(struct pgsql_survey *survey, const struct pgsql_look *look
     enum zdm_survey_rule rule = index            ? ZDM_SURVEY_DUPLICATE_ROWS
                                 : column != NULL ? ZDM_SURVEY_NULL_ROWS
                                                  : ZDM_SURVEY_ROWS_IN_THE_WAY;
-    return pgsql_survey_add(
-        survey, rule,
-        pgsql_survey_as_is_before(survey) != NULL ? ZDM_LEVEL_NOTE
-        : check                                   ? ZDM_LEVEL_WARNING
-                                                  : ZDM_LEVEL_ERROR,
+    return agent_survey_add(
+        &survey->common, rule,
+        agent_survey_as_is_before(&survey->common) != NULL ? ZDM_LEVEL_NOTE
+        : check                                            ? ZDM_LEVEL_WARNING
+                                                           : ZDM_LEVEL_ERROR,
         object, message,
         index ? "Put these rows right, or let the runbook do it in a step before: the build would fail, and "
                 "leave nothing."
@@ -175,7 +175,7 @@ static enum zdm_code null_share(struct pgsql_survey *survey, const char *column,
     static const char sql[] = "SELECT round((100 * null_frac)::numeric, 1) FROM pg_stats WHERE schemaname = $1 AND"
                               " tablename = $2 AND attname = $3 AND null_frac > 0";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    const char *params[] = {survey->step->table.schema, survey->step->table.name, column};
+    const char *params[] = {survey->common.step->table.schema, survey->common.step->table.name, column};
     enum zdm_code code = pgsql_query(survey->w->s, sql, 3, params, &res, err);
     out[0] = '\0';
     if (code == ZDM_OK && PQntuples(res) > 0) {
@@ -188,17 +188,17 @@ static enum zdm_code say_unseen(struct pgsql_survey *survey, const struct pgsql_
                                 struct zdm_error *err)
 {
     char message[700], share[64] = "";
-    const char *column = pgsql_survey_not_null(survey);
+    const char *column = agent_survey_not_null(&survey->common);
     enum zdm_code code = column == NULL ? ZDM_OK : null_share(survey, column, share, err);
     if (look->late) {
         (void)snprintf(message, sizeof message,
                        "its rows were not looked through to the end for %s: that took longer than %d s%s",
-                       survey->step->object, PGSQL_LOOK_MS / 1000, share);
+                       survey->common.step->object, PGSQL_LOOK_MS / 1000, share);
     } else {
         (void)snprintf(message, sizeof message, "its rows could not be looked through for %s: %.300s%s",
-                       survey->step->object, look->why, share);
+                       survey->common.step->object, look->why, share);
     }
-    bool added = pgsql_survey_add(survey, ZDM_SURVEY_ROWS_UNSEEN, ZDM_LEVEL_NOTE, object, message,
+    bool added = agent_survey_add(&survey->common, ZDM_SURVEY_ROWS_UNSEEN, ZDM_LEVEL_NOTE, object, message,
                                   "Whether a row is in the way shows when the step runs; ask a copy of the database.");
     return code == ZDM_OK && !added ? zdm_error_set(err, ZDM_NOMEM, "out of memory") : code;
 }
@@ -212,19 +212,19 @@ static enum zdm_code prepare(struct pgsql_survey *survey, struct pgsql_stage *st
     struct pgsql_session *s = survey->w->s;
     struct zdm_error why = ZDM_ERROR_INIT;
     bool done = false;
-    enum zdm_code code = pgsql_stage_begin(survey->w, survey->step, err);
+    enum zdm_code code = pgsql_stage_begin(survey->w, survey->common.step, err);
     if (code == ZDM_OK) {
-        code = pgsql_stage_set(stage, survey->w, survey->step, err);
+        code = pgsql_stage_set(stage, survey->w, survey->common.step, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_look_key(survey, look, err);
     }
-    if (code == ZDM_OK && survey->step->action != ZDM_ACTION_VALIDATE) {
-        code = pgsql_stage_do(stage, survey->step, &done, &why, err);
+    if (code == ZDM_OK && survey->common.step->action != ZDM_ACTION_VALIDATE) {
+        code = pgsql_stage_do(stage, survey->common.step, &done, &why, err);
     }
     if (code == ZDM_OK) {
-        code = is_unique(survey->step) ? want_index(survey, stage, look, out_there, err)
-                                       : want_constraint(survey, stage, look, out_there, err);
+        code = is_unique(survey->common.step) ? want_index(survey, stage, look, out_there, err)
+                                              : want_constraint(survey, stage, look, out_there, err);
     }
     look->here_only = stage->n_types > 0;
     if (code == ZDM_OK && *out_there && look->here_only) {
@@ -240,7 +240,7 @@ static enum zdm_code look_at_rows(struct pgsql_survey *survey, struct pgsql_stag
     char object[3 * ZDM_IDENTIFIER_MAX];
     struct zdm_error later = ZDM_ERROR_INIT;
     bool there = false;
-    (void)snprintf(object, sizeof object, "%s.%s", survey->step->table.schema, survey->step->table.name);
+    (void)snprintf(object, sizeof object, "%s.%s", survey->common.step->table.schema, survey->common.step->table.name);
     enum zdm_code code = prepare(survey, stage, look, &there, err);
     /* Numbers of a sequence are neither NULL nor twice there, and asking for them would use them up. */
     there = there && strstr(zdm_buffer_text(&look->all), "nextval(") == NULL;
@@ -261,7 +261,7 @@ static enum zdm_code look_at_rows(struct pgsql_survey *survey, struct pgsql_stag
 
 static enum zdm_code survey_step(struct pgsql_survey *survey, struct zdm_error *err)
 {
-    const struct zdm_survey_table *t = pgsql_survey_table(survey, &survey->step->table);
+    const struct zdm_survey_table *t = agent_survey_table(&survey->common, &survey->common.step->table);
     if (!wants_rows(survey) || t == NULL || !t->exists) {
         return ZDM_OK;
     }
@@ -276,13 +276,13 @@ static enum zdm_code survey_step(struct pgsql_survey *survey, struct zdm_error *
 enum zdm_code pgsql_survey_rows(struct pgsql_survey *survey, struct zdm_error *err)
 {
     enum zdm_code code = ZDM_OK;
-    for (uint32_t i = survey->from; code == ZDM_OK && i <= zdm_plan_n_steps(survey->plan); i++) {
-        survey->step = zdm_plan_step(survey->plan, i);
-        if (!zdm_step_is_for(survey->step, ZDM_ENGINE_POSTGRESQL)) {
+    for (uint32_t i = survey->common.from; code == ZDM_OK && i <= zdm_plan_n_steps(survey->common.plan); i++) {
+        survey->common.step = zdm_plan_step(survey->common.plan, i);
+        if (!zdm_step_is_for(survey->common.step, ZDM_ENGINE_POSTGRESQL)) {
             continue;
         }
         if (pgsql_survey_late(survey, PGSQL_LOOKS_PERCENT)) {
-            bool added = pgsql_survey_cut(survey, "rows were not looked through");
+            bool added = agent_survey_cut(&survey->common, "rows were not looked through");
             code = added ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
             break;
         }
@@ -291,6 +291,6 @@ enum zdm_code pgsql_survey_rows(struct pgsql_survey *survey, struct zdm_error *e
             code = pgsql_survey_counts(survey, err);
         }
     }
-    survey->step = NULL;
+    survey->common.step = NULL;
     return code;
 }

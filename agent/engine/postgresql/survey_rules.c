@@ -19,8 +19,8 @@ static const char prefix[] =
 enum { X_MAX = 13 };
 
 /* The actions that walk over rows and write them. */
-#define WALKS   (PGSQL_DOES(BACKFILL) | PGSQL_DOES(DELETE))
-#define INDEXES (PGSQL_DOES(CREATE_INDEX) | PGSQL_DOES(REINDEX) | PGSQL_DOES(PURGE_INDEX))
+#define WALKS   (AGENT_DOES(BACKFILL) | AGENT_DOES(DELETE))
+#define INDEXES (AGENT_DOES(CREATE_INDEX) | AGENT_DOES(REINDEX) | AGENT_DOES(PURGE_INDEX))
 
 static const struct pgsql_survey_rule node_rules[] = {
     {.rule = ZDM_SURVEY_MISSING_GRANT,
@@ -31,7 +31,7 @@ static const struct pgsql_survey_rule node_rules[] = {
      .hint = "GRANT pg_read_all_stats TO the agent's role (deploy/sql/postgresql-grants.sql)."},
     {.rule = ZDM_SURVEY_MISSING_GRANT,
      .level = ZDM_LEVEL_ERROR,
-     .actions = PGSQL_DOES(CREATE_TABLE) | PGSQL_DOES(CREATE_TYPE) | PGSQL_DOES(HIDE_TABLE),
+     .actions = AGENT_DOES(CREATE_TABLE) | AGENT_DOES(CREATE_TYPE) | AGENT_DOES(HIDE_TABLE),
      .sql =
          "SELECT current_user, format('the agent''s role may not create schemas in database %I: what is to be dropped"
          " is moved into one first', current_database()) WHERE NOT has_database_privilege(current_database(),"
@@ -163,10 +163,10 @@ static const struct pgsql_survey_rule table_rules[] = {
 static bool suits(const struct pgsql_survey *survey, const struct pgsql_survey_rule *rule)
 {
     bool acts = rule->actions == 0;
-    if (!acts && survey->step != NULL) {
-        acts = (rule->actions >> survey->step->action & 1) != 0;
+    if (!acts && survey->common.step != NULL) {
+        acts = (rule->actions >> survey->common.step->action & 1) != 0;
     } else if (!acts) {
-        acts = pgsql_survey_has(survey->plan, rule->actions);
+        acts = agent_survey_has(&survey->common, rule->actions);
     }
     return acts && (rule->when == NULL || rule->when(survey));
 }
@@ -182,56 +182,6 @@ static enum zdm_level level_of(const struct pgsql_survey_rule *rule, const PGres
                                        : ZDM_LEVEL_WARNING;
 }
 
-/* What is there now, and may be otherwise when an earlier step has run as it is. */
-static bool is_passing(enum zdm_survey_rule rule)
-{
-    static const enum zdm_survey_rule rules[] = {ZDM_SURVEY_TABLE_MISSING,       ZDM_SURVEY_COLUMN_MISSING,
-                                                 ZDM_SURVEY_OBJECT_MISSING,      ZDM_SURVEY_DEPENDENTS,
-                                                 ZDM_SURVEY_KEY_COLUMN,          ZDM_SURVEY_CHECK_OVER_WIDENED,
-                                                 ZDM_SURVEY_INDEX_OF_CONSTRAINT, ZDM_SURVEY_ALREADY_THERE};
-    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
-        if (rules[i] == rule) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool names_table(const struct zdm_step *as_is, const struct zdm_table *table)
-{
-    bool named = as_is->table.name == NULL || as_is->table.name[0] == '\0' || table->name == NULL ||
-                 (strcmp(as_is->table.schema, table->schema) == 0 && strcmp(as_is->table.name, table->name) == 0);
-    for (size_t i = 0; !named && i < as_is->n_others; i++) {
-        named = strcmp(as_is->others[i].schema, table->schema) == 0 && strcmp(as_is->others[i].name, table->name) == 0;
-    }
-    return named;
-}
-
-const struct zdm_step *pgsql_survey_as_is_before(const struct pgsql_survey *survey)
-{
-    for (uint32_t o = survey->from; survey->step != NULL && o < survey->step->ordinal; o++) {
-        const struct zdm_step *step = zdm_plan_step(survey->plan, o);
-        if (step->action == ZDM_ACTION_AS_IS && names_table(step, &survey->step->table)) {
-            return step;
-        }
-    }
-    return NULL;
-}
-
-static bool say(struct pgsql_survey *survey, const struct pgsql_survey_rule *rule, enum zdm_level level,
-                const char *object, const char *message)
-{
-    char lowered[1000];
-    const struct zdm_step *as_is =
-        level == ZDM_LEVEL_ERROR && is_passing(rule->rule) ? pgsql_survey_as_is_before(survey) : NULL;
-    if (as_is == NULL) {
-        return pgsql_survey_add(survey, rule->rule, level, object, message, rule->hint);
-    }
-    (void)snprintf(lowered, sizeof lowered, "%.800s; unless step %s, which runs as it is before this one, changes that",
-                   message, as_is->id);
-    return pgsql_survey_add(survey, rule->rule, ZDM_LEVEL_NOTE, object, lowered, rule->hint);
-}
-
 static enum zdm_code run_rule(struct pgsql_survey *survey, const struct pgsql_survey_rule *rule,
                               const char *const params[X_MAX], struct zdm_error *err)
 {
@@ -244,7 +194,8 @@ static enum zdm_code run_rule(struct pgsql_survey *survey, const struct pgsql_su
         return code == ZDM_OK ? pgsql_survey_begin(survey, err) : code;
     }
     for (int i = 0; i < PQntuples(res); i++) {
-        if (!say(survey, rule, level_of(rule, res, i), pgsql_text(res, i, 0), pgsql_text(res, i, 1))) {
+        if (!agent_survey_say(&survey->common, rule->rule, level_of(rule, res, i), pgsql_text(res, i, 0),
+                              pgsql_text(res, i, 1), rule->hint)) {
             return zdm_error_set(err, ZDM_NOMEM, "out of memory");
         }
     }
@@ -266,20 +217,8 @@ static enum zdm_code run_rules(struct pgsql_survey *survey, const struct pgsql_s
 
 enum zdm_code pgsql_survey_node_rules(struct pgsql_survey *survey, struct zdm_error *err)
 {
-    const char *const params[X_MAX] = {[3] = survey->plan->id};
+    const char *const params[X_MAX] = {[3] = survey->common.plan->id};
     return run_rules(survey, node_rules, sizeof node_rules / sizeof *node_rules, params, err);
-}
-
-/* Nothing but steps that run as they are names it. */
-static bool is_only_as_is(const struct zdm_plan *plan, const struct zdm_table *table)
-{
-    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
-        const struct zdm_step *step = zdm_plan_step(plan, o);
-        if (step->action != ZDM_ACTION_AS_IS && step->table.name != NULL && names_table(step, table)) {
-            return false;
-        }
-    }
-    return true;
 }
 
 enum zdm_code pgsql_survey_table_rules(struct pgsql_survey *survey, const struct zdm_table *table,
@@ -290,10 +229,11 @@ enum zdm_code pgsql_survey_table_rules(struct pgsql_survey *survey, const struct
     if (code != ZDM_OK) {
         return pgsql_survey_miss(survey, code, table->name, err);
     }
-    if (found.kind != 'r' && found.kind != 'p' && is_only_as_is(survey->plan, table)) {
+    if (found.kind != 'r' && found.kind != 'p' && agent_survey_is_only_as_is(survey->common.plan, table)) {
         return ZDM_OK; /* a sequence or a view */
     }
-    const char *const params[X_MAX] = {[0] = found.oid, [3] = survey->plan->id, [5] = table->schema, [6] = table->name};
+    const char *const params[X_MAX] = {
+        [0] = found.oid, [3] = survey->common.plan->id, [5] = table->schema, [6] = table->name};
     return run_rules(survey, table_rules, sizeof table_rules / sizeof *table_rules, params, err);
 }
 
@@ -324,8 +264,8 @@ static void put_targets(struct zdm_buffer *b, const struct zdm_step *step)
 static void put_gone(struct zdm_buffer *b, const struct pgsql_survey *survey)
 {
     zdm_buffer_puts(b, "{");
-    for (uint32_t o = survey->from; o < survey->step->ordinal; o++) {
-        const struct zdm_step *step = zdm_plan_step(survey->plan, o);
+    for (uint32_t o = survey->common.from; o < survey->common.step->ordinal; o++) {
+        const struct zdm_step *step = zdm_plan_step(survey->common.plan, o);
         char name[3 * ZDM_IDENTIFIER_MAX + 8];
         bool lift = step->action == ZDM_ACTION_LIFT_CONSTRAINT, hide = step->action == ZDM_ACTION_HIDE_COLUMN;
         if (lift || hide || step->action == ZDM_ACTION_HIDE_TABLE) {
@@ -347,7 +287,7 @@ static void put_gone(struct zdm_buffer *b, const struct pgsql_survey *survey)
 static enum zdm_code find_oid(struct pgsql_survey *survey, struct pgsql_table *found, const char **out,
                               struct zdm_error *err)
 {
-    const struct zdm_table *table = &survey->step->table;
+    const struct zdm_table *table = &survey->common.step->table;
     *out = NULL;
     if (table->schema == NULL || table->name == NULL || table->name[0] == '\0') {
         return ZDM_OK;
@@ -361,7 +301,7 @@ enum zdm_code pgsql_survey_step_rules(struct pgsql_survey *survey, struct zdm_er
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer targets = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer gone = ZDM_BUFFER_INIT;
-    const struct zdm_step *step = survey->step;
+    const struct zdm_step *step = survey->common.step;
     struct pgsql_table found;
     const char *oid;
     put_targets(&targets, step);
@@ -373,7 +313,7 @@ enum zdm_code pgsql_survey_step_rules(struct pgsql_survey *survey, struct zdm_er
     const char *const params[X_MAX] = {oid,
                                        step->column,
                                        step->object,
-                                       survey->plan->id,
+                                       survey->common.plan->id,
                                        zdm_buffer_text(&targets),
                                        step->table.schema,
                                        step->table.name,

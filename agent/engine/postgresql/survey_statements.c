@@ -17,7 +17,7 @@ static const struct {
     const char *condition; /* on the text q, in which n matches the table's name */
     const char *what, *hint;
 } searches[] = {
-    {ZDM_SURVEY_SELECT_STAR, PGSQL_DOES(ADD_COLUMN) | PGSQL_DOES(HIDE_COLUMN),
+    {ZDM_SURVEY_SELECT_STAR, AGENT_DOES(ADD_COLUMN) | AGENT_DOES(HIDE_COLUMN),
      "q ~* "
      "('(\\mselect\\s+(distinct\\s+|all\\s+)?|,\\s*)((\"[^\"]+\"|[a-z_][a-z0-9_$]*)\\.)?\\*.*\\m(from|join)\\s+("
      "only\\s+)?'"
@@ -26,18 +26,18 @@ static const struct {
      "Prepared ones fail once with \"cached plan must not change result type\", inside of a transaction for good: name "
      "the "
      "columns."},
-    {ZDM_SURVEY_RETURNING_STAR, PGSQL_DOES(ADD_COLUMN) | PGSQL_DOES(HIDE_COLUMN),
+    {ZDM_SURVEY_RETURNING_STAR, AGENT_DOES(ADD_COLUMN) | AGENT_DOES(HIDE_COLUMN),
      "q ~* ('\\m(insert\\s+into|update|delete\\s+from)\\s+(only\\s+)?' || n ||"
      " '.*\\mreturning\\s+((\"[^\"]+\"|[a-z_][a-z0-9_$]*)\\.)?\\*')",
      "RETURNING * is seen",
      "Prepared ones fail once with \"cached plan must not change result type\", inside of a transaction for good: name "
      "the "
      "columns."},
-    {ZDM_SURVEY_INSERT_NO_COLUMNS, PGSQL_DOES(HIDE_COLUMN) | PGSQL_DOES(ADD_COLUMN),
+    {ZDM_SURVEY_INSERT_NO_COLUMNS, AGENT_DOES(HIDE_COLUMN) | AGENT_DOES(ADD_COLUMN),
      "q ~* ('\\minsert\\s+into\\s+' || n || '\\s*(as\\s+\\S+\\s+)?\\m(values|select|with|table|overriding)\\M')",
      "an INSERT without a list of columns is seen",
      "Its values stand for columns by their place: name the columns before one comes or goes."},
-    {ZDM_SURVEY_UPSERT, PGSQL_DOES(SYNC_INSTALL), "q ~* ('\\minsert\\s+into\\s+' || n || '.*\\mon\\s+conflict\\M')",
+    {ZDM_SURVEY_UPSERT, AGENT_DOES(SYNC_INSTALL), "q ~* ('\\minsert\\s+into\\s+' || n || '.*\\mon\\s+conflict\\M')",
      "INSERT … ON CONFLICT is seen",
      "While two unique indexes are kept in step, several sessions at once can meet 23505 in the index that the "
      "statement "
@@ -84,7 +84,7 @@ static enum zdm_code search(struct pgsql_survey *survey, const char *view, size_
         const char *calls = pgsql_text(res, i, 0);
         (void)snprintf(message, sizeof message, "%s, %s time%s: %s", searches[which].what, calls,
                        strcmp(calls, "1") == 0 ? "" : "s", pgsql_text(res, i, 1));
-        if (!pgsql_survey_add(survey, rule, ZDM_LEVEL_WARNING, object, message, searches[which].hint)) {
+        if (!agent_survey_add(&survey->common, rule, ZDM_LEVEL_WARNING, object, message, searches[which].hint)) {
             return zdm_error_set(err, ZDM_NOMEM, "out of memory");
         }
     }
@@ -107,30 +107,30 @@ static bool concerns(const struct zdm_plan *plan, uint64_t actions, const struct
 static enum zdm_code search_all(struct pgsql_survey *survey, const char *view, struct zdm_error *err)
 {
     enum zdm_code code = ZDM_OK;
-    for (size_t t = 0; code == ZDM_OK && t < survey->out->n_tables; t++) {
+    for (size_t t = 0; code == ZDM_OK && t < survey->common.out->n_tables; t++) {
         for (size_t i = 0; code == ZDM_OK && i < sizeof searches / sizeof *searches; i++) {
-            if (survey->out->tables[t].exists &&
-                concerns(survey->plan, searches[i].actions, &survey->out->tables[t].name)) {
-                code = search(survey, view, i, &survey->out->tables[t].name, err);
+            if (survey->common.out->tables[t].exists &&
+                concerns(survey->common.plan, searches[i].actions, &survey->common.out->tables[t].name)) {
+                code = search(survey, view, i, &survey->common.out->tables[t].name, err);
             }
         }
     }
     return code;
 }
 
-static bool any_search(const struct zdm_plan *plan)
+static bool any_search(const struct pgsql_survey *survey)
 {
     uint64_t all = 0;
     for (size_t i = 0; i < sizeof searches / sizeof *searches; i++) {
         all |= searches[i].actions;
     }
-    return pgsql_survey_has(plan, all);
+    return agent_survey_has(&survey->common, all);
 }
 
 enum zdm_code pgsql_survey_statements(struct pgsql_survey *survey, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer view = ZDM_BUFFER_INIT;
-    if (!any_search(survey->plan)) {
+    if (!any_search(survey)) {
         return ZDM_OK;
     }
     enum zdm_code code = pgsql_survey_begin(survey, err);
@@ -142,7 +142,7 @@ enum zdm_code pgsql_survey_statements(struct pgsql_survey *survey, struct zdm_er
     }
     bool unseen = code == ZDM_OK && view.len == 0;
     pgsql_rollback(survey->w->s);
-    if (unseen && !pgsql_survey_add(survey, ZDM_SURVEY_NO_PG_STAT_STATEMENTS, ZDM_LEVEL_NOTE, "",
+    if (unseen && !agent_survey_add(&survey->common, ZDM_SURVEY_NO_PG_STAT_STATEMENTS, ZDM_LEVEL_NOTE, "",
                                     "extension pg_stat_statements is not in this database: nobody can see here whether "
                                     "the application writes SELECT *, RETURNING * or INSERT without columns",
                                     "CREATE EXTENSION pg_stat_statements, or search the application's code.")) {

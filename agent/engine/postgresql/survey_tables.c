@@ -81,7 +81,7 @@ static enum zdm_code read_outline(struct pgsql_survey *survey, const char *oid, 
                                   struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    size_t most = OUTLINES_MAX / (survey->plan->n_tables > 0 ? survey->plan->n_tables : 1);
+    size_t most = OUTLINES_MAX / (survey->common.plan->n_tables > 0 ? survey->common.plan->n_tables : 1);
     enum zdm_code code = pgsql_query(survey->w->s, outline_sql, 1, (const char *const[]){oid}, &res, err);
     if (code != ZDM_OK) {
         return code;
@@ -90,7 +90,7 @@ static enum zdm_code read_outline(struct pgsql_survey *survey, const char *oid, 
         return zdm_error_set(err, ZDM_BUG, "the server made no hash");
     }
     free(t->outline);
-    t->outline = pgsql_survey_text(pgsql_text(res, 0, 0), most < OUTLINE_MAX ? most : OUTLINE_MAX);
+    t->outline = agent_survey_text(pgsql_text(res, 0, 0), most < OUTLINE_MAX ? most : OUTLINE_MAX);
     return t->outline != NULL ? ZDM_OK : no_memory(err);
 }
 
@@ -111,10 +111,10 @@ static enum zdm_code read_sizes(struct pgsql_survey *survey, const char *oid, st
 static bool read_column(const PGresult *res, int row, struct zdm_survey_column *out)
 {
     const char *expr = pgsql_text(res, row, 3);
-    out->name = pgsql_survey_text(pgsql_text(res, row, 0), ZDM_IDENTIFIER_MAX);
-    out->type = pgsql_survey_text(pgsql_text(res, row, 1), TYPE_MAX);
+    out->name = agent_survey_text(pgsql_text(res, row, 0), ZDM_IDENTIFIER_MAX);
+    out->type = agent_survey_text(pgsql_text(res, row, 1), TYPE_MAX);
     out->not_null = pgsql_true(res, row, 2);
-    out->default_expr = expr == NULL ? NULL : pgsql_survey_text(expr, DEFAULT_MAX);
+    out->default_expr = expr == NULL ? NULL : agent_survey_text(expr, DEFAULT_MAX);
     return out->name != NULL && out->type != NULL && (expr == NULL || out->default_expr != NULL);
 }
 
@@ -167,23 +167,13 @@ static enum zdm_code read_table(struct pgsql_survey *survey, struct zdm_survey_t
 
 enum zdm_code pgsql_survey_tables(struct pgsql_survey *survey, struct zdm_error *err)
 {
-    const struct zdm_plan *plan = survey->plan;
-    struct zdm_survey *out = survey->out;
     size_t left = COLUMNS_MAX;
-    enum zdm_code code = ZDM_OK;
-    for (size_t i = 0; code == ZDM_OK && i < plan->n_tables && i < ZDM_SURVEY_TABLES_MAX; i++) {
-        struct zdm_survey_table *t = &out->tables[out->n_tables++];
-        const char *name = plan->tables[i].name == NULL ? "" : plan->tables[i].name;
-        t->rows = -1;
-        t->outline = zdm_strdup("");
-        t->name.schema = zdm_strdup(plan->tables[i].schema);
-        t->name.name = zdm_strdup(name);
-        if (t->outline == NULL || t->name.schema == NULL || t->name.name == NULL) {
-            return no_memory(err);
-        }
+    enum zdm_code code = agent_survey_put_tables(&survey->common, err);
+    for (size_t i = 0; code == ZDM_OK && i < survey->common.out->n_tables; i++) {
+        struct zdm_survey_table *t = &survey->common.out->tables[i];
         code = read_table(survey, t, &left, err);
         if (code != ZDM_OK) {
-            code = pgsql_survey_miss(survey, code, name, err);
+            code = pgsql_survey_miss(survey, code, t->name.name, err);
         }
     }
     return code;
