@@ -49,7 +49,8 @@ struct mydb_column {
     bool explicit_default; /* default_sql says it; NOT NULL without one has none */
     char *default_sql;     /* as SQL ("'a'", "current_timestamp()"); NULL: NULL or none */
     char *comment;
-    char *definition; /* all of it behind the name, as SHOW CREATE TABLE prints it, INVISIBLE left out */
+    char *definition; /* all of it behind the name, as SHOW CREATE TABLE prints it, INVISIBLE left out, and strings
+                       * written without backslashes, like all SQL of the agent; NULL where it cannot be had */
     unsigned ordinal;
 };
 
@@ -92,7 +93,8 @@ void mydb_key_fini(struct mydb_key *key);
  * the same; never NULL. */
 void mydb_put_differs(struct zdm_buffer *b, const char *a, const struct mydb_column *of_a, const char *c,
                       const struct mydb_column *of_c);
-/* Appends a value of the column, as it came from the server (or from a cursor), as a literal. */
+/* Appends a value of the column, as a cursor has it, as a literal: binary ones in hexadecimal (HEX(c)), bits as a
+ * number (c + 0), enums and sets by their labels; those become their number, by which the server orders them. */
 void mydb_put_value(struct zdm_buffer *b, const struct mydb_column *column, const char *text, size_t n);
 /* Appends the column's zero value: what a NOT NULL column holds when nothing better is known. False: none known. */
 bool mydb_put_zero(struct zdm_buffer *b, const struct mydb_column *column);
