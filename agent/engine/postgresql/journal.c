@@ -3,94 +3,20 @@
  */
 #include "agent/engine/postgresql/journal.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/journal.h"
 #include "agent/engine/postgresql/walk_back.h"
-#include "common/plan/directive.h"
 
-/* Numbers and byte strings of a fence as parameters. */
-struct fence_text {
-    char epoch[24], generation[24];
-    char instance[ZDM_ID_HEX_SIZE], anchor[ZDM_HASH_HEX_SIZE];
-};
-
-static void fence_text(struct fence_text *out, const struct zdm_fence *fence)
+static void fields(const PGresult *res, int row, int n, const char **out)
 {
-    snprintf(out->epoch, sizeof out->epoch, "%" PRIu64, fence->epoch);
-    snprintf(out->generation, sizeof out->generation, "%" PRIu64, fence->generation);
-    zdm_hex(out->instance, fence->instance.bytes, sizeof fence->instance.bytes);
-    zdm_hex(out->anchor, fence->anchor.bytes, sizeof fence->anchor.bytes);
-}
-
-static bool unhex_envelope(struct zdm_envelope *out, const char *bytes, const char *signature)
-{
-    if (bytes == NULL || signature == NULL || strlen(signature) != 2 * sizeof out->signature) {
-        return true; /* none */
-    }
-    size_t n = strlen(bytes) / 2;
-    out->bytes = malloc(n + 1);
-    if (out->bytes == NULL) {
-        return false;
-    }
-    out->len = n;
-    return zdm_unhex(out->bytes, n, bytes) && zdm_unhex(out->signature, sizeof out->signature, signature);
-}
-
-static uint32_t u32(const PGresult *res, int row, int col)
-{
-    return (uint32_t)pgsql_int(res, row, col);
-}
-
-static bool same_or_copy(char **out, const char *text)
-{
-    *out = zdm_strdup(text);
-    return text == NULL || *out != NULL;
-}
-
-/* None is zero. */
-static void read_id(struct zdm_id *out, const char *hex)
-{
-    if (hex == NULL || !zdm_unhex(out->bytes, sizeof out->bytes, hex)) {
-        memset(out->bytes, 0, sizeof out->bytes);
+    for (int i = 0; i < n; i++) {
+        out[i] = pgsql_text(res, row, i);
     }
 }
 
-/* In the order of load_sql. */
-static bool read_row(const PGresult *res, int row, struct agent_journal *j)
-{
-    zdm_copy_text(j->migration, sizeof j->migration, pgsql_text(res, row, 0));
-    j->accepted.epoch = (uint64_t)pgsql_int(res, row, 2);
-    j->accepted.generation = (uint64_t)pgsql_int(res, row, 4);
-    j->step = u32(res, row, 11);
-    j->walked = pgsql_true(res, row, 14);
-    j->rows_done = (uint64_t)pgsql_int(res, row, 15);
-    j->rows_total = (uint64_t)pgsql_int(res, row, 16);
-    j->failed_attempt = u32(res, row, 17);
-    j->failed_step = u32(res, row, 18);
-    j->failed_code = (enum zdm_code)pgsql_int(res, row, 19);
-    zdm_copy_text(j->failed_text, sizeof j->failed_text, pgsql_text(res, row, 20));
-    j->trust_version = u32(res, row, 21);
-    j->entered_phase = u32(res, row, 22);
-    j->reached_phase = u32(res, row, 23);
-    j->switched_phase = u32(res, row, 24);
-    j->purge_now = pgsql_true(res, row, 25);
-    j->purge_generation = (uint64_t)pgsql_int(res, row, 26);
-    j->purge_generation_now = pgsql_true(res, row, 27);
-    read_id(&j->undo_nonce, pgsql_text(res, row, 28));
-    const char *remark = pgsql_text(res, row, 29);
-    zdm_copy_text(j->remark, sizeof j->remark, remark == NULL ? "" : remark);
-    return zdm_unhex(j->plan_hash.bytes, 32, pgsql_text(res, row, 1)) &&
-           zdm_unhex(j->accepted.instance.bytes, 16, pgsql_text(res, row, 3)) &&
-           zdm_unhex(j->accepted.anchor.bytes, 32, pgsql_text(res, row, 5)) &&
-           zdm_unhex(j->digest.bytes, 32, pgsql_text(res, row, 6)) &&
-           unhex_envelope(&j->directive, pgsql_text(res, row, 7), pgsql_text(res, row, 8)) &&
-           unhex_envelope(&j->plan, pgsql_text(res, row, 9), pgsql_text(res, row, 10)) &&
-           same_or_copy(&j->cursor, pgsql_text(res, row, 12)) && same_or_copy(&j->bound, pgsql_text(res, row, 13));
-}
-
+/* In the order of agent_journal_read. */
 /* switched_phase: of a standby whose primary no agent of this release has written on, the journal may lack it yet. */
 static const char load_sql[] =
     "SELECT migration, encode(m.plan_hash, 'hex'), epoch, encode(instance, 'hex'), generation, encode(anchor, 'hex'),"
@@ -124,21 +50,14 @@ enum zdm_code pgsql_journal_load(struct pgsql_session *s, struct agent_result *r
     }
     result->n_journals = n;
     for (size_t i = 0; i < n; i++) {
-        if (!read_row(res, (int)i, &result->journals[i])) {
+        const char *row[AGENT_JOURNAL_FIELDS];
+        fields(res, (int)i, AGENT_JOURNAL_FIELDS, row);
+        if (!agent_journal_read(&result->journals[i], row)) {
             return zdm_error_set(err, ZDM_CORRUPT, "zdm.migration holds a damaged row for %s",
                                  result->journals[i].migration);
         }
     }
     return ZDM_OK;
-}
-
-static char *hex_of(const void *bytes, size_t n)
-{
-    char *text = malloc(2 * n + 1);
-    if (text != NULL) {
-        zdm_hex(text, bytes, n);
-    }
-    return text;
 }
 
 enum zdm_code pgsql_journal_store_plan(struct pgsql_work *w, struct zdm_error *err)
@@ -152,7 +71,7 @@ enum zdm_code pgsql_journal_store_plan(struct pgsql_work *w, struct zdm_error *e
     char hash[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1];
     zdm_hex(hash, w->op->digest.bytes, sizeof w->op->digest.bytes);
     zdm_hex(signature, envelope->signature, sizeof envelope->signature);
-    ZDM_CLEANUP(zdm_freep) char *bytes = hex_of(envelope->bytes, envelope->len);
+    ZDM_CLEANUP(zdm_freep) char *bytes = agent_hex(envelope->bytes, envelope->len);
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     if (bytes == NULL) {
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
@@ -174,42 +93,26 @@ enum zdm_code pgsql_journal_store_plan(struct pgsql_work *w, struct zdm_error *e
 #define PROGRESS                                                                                                       \
     "step, cursor, bound, walked, rows_done, rows_total, entered_phase, reached_phase,"                                \
     " switched_phase, purge_now, purge_generation, purge_generation_now, encode(undo_nonce, 'hex')"
-enum { PROGRESS_COLUMNS = 13 };
 
-/* Of a row that begins with the columns of PROGRESS. */
+/* Of a row that begins with the columns of PROGRESS, which are those of agent_progress_read. */
 static bool fill_result(struct pgsql_work *w, const PGresult *res)
 {
-    struct agent_result *r = w->result;
-    r->journal_step = u32(res, 0, 0);
-    r->walked = pgsql_true(res, 0, 3);
-    r->rows_done = (uint64_t)pgsql_int(res, 0, 4);
-    r->rows_total = (uint64_t)pgsql_int(res, 0, 5);
-    r->entered_phase = u32(res, 0, 6);
-    r->reached_phase = u32(res, 0, 7);
-    r->switched_phase = u32(res, 0, 8);
-    r->purge_now = pgsql_true(res, 0, 9);
-    r->purge_generation = (uint64_t)pgsql_int(res, 0, 10);
-    r->purge_generation_now = pgsql_true(res, 0, 11);
-    read_id(&r->undo_nonce, pgsql_text(res, 0, 12));
-    free(r->cursor);
-    free(r->bound);
-    r->bound = NULL;
-    return same_or_copy(&r->cursor, pgsql_text(res, 0, 1)) && same_or_copy(&r->bound, pgsql_text(res, 0, 2));
+    const char *row[AGENT_PROGRESS_FIELDS];
+    fields(res, 0, AGENT_PROGRESS_FIELDS, row);
+    return agent_progress_read(w->result, row);
 }
 
-static enum zdm_code not_accepted(struct pgsql_work *w, const struct fence_text *f, const char *digest,
-                                  struct zdm_error *err)
+static enum zdm_code not_accepted(struct pgsql_work *w, const struct agent_accept_text *text, struct zdm_error *err)
 {
     static const char sql[] =
         "SELECT " PROGRESS ", epoch = $2::int8 AND generation = $3::int8 AND instance = decode($4, 'hex')"
         " AND anchor = decode($5, 'hex') AND digest = decode($6, 'hex') FROM zdm.migration WHERE migration = $1";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    const char *params[] = {w->op->migration, f->epoch, f->generation, f->instance, f->anchor, digest};
-    enum zdm_code code = pgsql_query(w->s, sql, 6, params, &res, err);
+    enum zdm_code code = pgsql_query(w->s, sql, 6, text->params, &res, err);
     if (code != ZDM_OK) {
         return code;
     }
-    if (PQntuples(res) == 1 && pgsql_true(res, 0, PROGRESS_COLUMNS)) {
+    if (PQntuples(res) == 1 && pgsql_true(res, 0, AGENT_PROGRESS_FIELDS)) {
         w->result->outcome = AGENT_ALREADY;
         w->result->journal_valid = fill_result(w, res);
         return ZDM_OK;
@@ -248,49 +151,17 @@ static const char accept_sql[] =
 
 enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
 {
-    const struct zdm_envelope *envelope = w->op->envelope;
-    struct fence_text f, known;
-    char digest[ZDM_HASH_HEX_SIZE], plan[ZDM_HASH_HEX_SIZE], signature[2 * sizeof envelope->signature + 1];
-    char trust[16], reach[16], step[16];
-    fence_text(&f, &w->op->directive->fence);
-    fence_text(&known, &w->op->fence);
-    snprintf(step, sizeof step, "%" PRIu32, w->op->journal_step);
-    snprintf(reach, sizeof reach, "%" PRIu32, zdm_directive_reach(w->op->directive));
-    snprintf(trust, sizeof trust, "%" PRIu32, w->op->trust_version);
-    zdm_hex(digest, w->op->digest.bytes, sizeof w->op->digest.bytes);
-    zdm_hex(plan, w->op->directive->plan_hash.bytes, sizeof w->op->directive->plan_hash.bytes);
-    zdm_hex(signature, envelope->signature, sizeof envelope->signature);
-    ZDM_CLEANUP(zdm_freep) char *bytes = hex_of(envelope->bytes, envelope->len);
+    ZDM_CLEANUP(agent_accept_text_fini) struct agent_accept_text text;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    if (bytes == NULL) {
+    if (!agent_accept_text(&text, w->op)) {
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }
-    enum zdm_mode mode = w->op->directive->mode;
-    bool ends = mode == ZDM_MODE_RUN || mode == ZDM_MODE_PURGE;
-    const char *params[] = {w->op->migration,
-                            f.epoch,
-                            f.generation,
-                            f.instance,
-                            f.anchor,
-                            digest,
-                            plan,
-                            bytes,
-                            signature,
-                            trust,
-                            ends ? "t" : "f",
-                            w->op->purge_goes_on ? "t" : "f",
-                            w->op->amends ? "t" : "f",
-                            reach,
-                            known.epoch,
-                            known.generation,
-                            known.instance,
-                            step};
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(w->s, accept_sql, 18, params, &res, err);
+        code = pgsql_query(w->s, accept_sql, AGENT_ACCEPT_PARAMS, text.params, &res, err);
     }
     if (code == ZDM_OK && PQntuples(res) != 1) {
-        return not_accepted(w, &f, digest, err);
+        return not_accepted(w, &text, err);
     }
     if (code == ZDM_OK && !fill_result(w, res)) {
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
@@ -309,11 +180,6 @@ enum zdm_code pgsql_journal_accept(struct pgsql_work *w, struct zdm_error *err)
     FENCE_WHERE " AND step = $5::int4 AND cursor IS NOT DISTINCT FROM $6::text"                                        \
                 " AND (failed_attempt = 0 OR failed_attempt < $7::int8)"
 
-static enum zdm_code fenced(struct zdm_error *err)
-{
-    return zdm_error_set(err, ZDM_FENCED, "the journal was moved on by another directive or another agent");
-}
-
 enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *move, struct zdm_error *err)
 {
     static const char sql[] =
@@ -322,29 +188,25 @@ enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *
         " rows_done = CASE WHEN $13::bool THEN 0 ELSE rows_done END + $14::int8,"
         " rows_total = CASE WHEN $16::bool THEN rows_total ELSE $15::int8 END, changed_at = now()" PLACE_WHERE
         " RETURNING " PROGRESS;
-    struct fence_text f;
-    char at[16], attempt[16], to[16], added[24], total[24];
-    fence_text(&f, &w->op->fence);
-    snprintf(at, sizeof at, "%" PRIu32, w->op->journal_step);
-    snprintf(attempt, sizeof attempt, "%" PRIu32, w->op->attempt);
-    snprintf(to, sizeof to, "%" PRIu32, move->step);
-    snprintf(added, sizeof added, "%" PRIu64, move->rows_added);
-    snprintf(total, sizeof total, "%" PRIu64, move->rows_total);
+    struct agent_fence_text f;
+    char at[AGENT_NUMBER_SIZE], attempt[AGENT_NUMBER_SIZE], to[AGENT_NUMBER_SIZE], added[AGENT_NUMBER_SIZE],
+        total[AGENT_NUMBER_SIZE];
+    agent_fence_text(&f, &w->op->fence);
     const char *params[] = {w->op->migration,
                             f.epoch,
                             f.instance,
                             f.generation,
-                            at,
+                            agent_number(at, w->op->journal_step),
                             w->op->cursor,
-                            attempt,
-                            to,
+                            agent_number(attempt, w->op->attempt),
+                            agent_number(to, move->step),
                             move->cursor,
                             move->bound,
                             move->walk_key,
                             move->walked ? "t" : "f",
                             move->restart ? "t" : "f",
-                            added,
-                            total,
+                            agent_number(added, move->rows_added),
+                            agent_number(total, move->rows_total),
                             move->keep_walk ? "t" : "f"};
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query_prepared(w->s, sql, 16, params, &res, err);
@@ -352,7 +214,7 @@ enum zdm_code pgsql_journal_move(struct pgsql_work *w, const struct pgsql_move *
         return zdm_error_wrap(err, "while writing the journal");
     }
     if (PQntuples(res) != 1) {
-        return fenced(err);
+        return agent_fenced(err);
     }
     return fill_result(w, res) ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
@@ -362,13 +224,16 @@ enum zdm_code pgsql_journal_write(struct pgsql_work *w, const char *set, size_t 
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    struct fence_text f;
-    char at[16], attempt[16];
-    fence_text(&f, &w->op->fence);
-    snprintf(at, sizeof at, "%" PRIu32, w->op->journal_step);
-    snprintf(attempt, sizeof attempt, "%" PRIu32, w->op->attempt);
-    const char *params[PGSQL_PARAMS_MAX] = {w->op->migration, f.epoch, f.instance, f.generation, at,
-                                            w->op->cursor,    attempt};
+    struct agent_fence_text f;
+    char at[AGENT_NUMBER_SIZE], attempt[AGENT_NUMBER_SIZE];
+    agent_fence_text(&f, &w->op->fence);
+    const char *params[PGSQL_PARAMS_MAX] = {w->op->migration,
+                                            f.epoch,
+                                            f.instance,
+                                            f.generation,
+                                            agent_number(at, w->op->journal_step),
+                                            w->op->cursor,
+                                            agent_number(attempt, w->op->attempt)};
     for (size_t i = 0; i < n; i++) {
         params[PGSQL_JOURNAL_PARAMS + i] = values[i];
     }
@@ -378,7 +243,7 @@ enum zdm_code pgsql_journal_write(struct pgsql_work *w, const char *set, size_t 
         return zdm_error_wrap(err, "while writing the journal");
     }
     if (PQntuples(res) != 1) {
-        return fenced(err);
+        return agent_fenced(err);
     }
     return fill_result(w, res) ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
@@ -386,19 +251,23 @@ enum zdm_code pgsql_journal_write(struct pgsql_work *w, const char *set, size_t 
 enum zdm_code pgsql_journal_hold(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char sql[] = "SELECT " PROGRESS " FROM zdm.migration" PLACE_WHERE " FOR NO KEY UPDATE";
-    struct fence_text f;
-    char at[16], attempt[16];
-    fence_text(&f, &w->op->fence);
-    snprintf(at, sizeof at, "%" PRIu32, w->op->journal_step);
-    snprintf(attempt, sizeof attempt, "%" PRIu32, w->op->attempt);
-    const char *params[] = {w->op->migration, f.epoch, f.instance, f.generation, at, w->op->cursor, attempt};
+    struct agent_fence_text f;
+    char at[AGENT_NUMBER_SIZE], attempt[AGENT_NUMBER_SIZE];
+    agent_fence_text(&f, &w->op->fence);
+    const char *params[] = {w->op->migration,
+                            f.epoch,
+                            f.instance,
+                            f.generation,
+                            agent_number(at, w->op->journal_step),
+                            w->op->cursor,
+                            agent_number(attempt, w->op->attempt)};
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(w->s, sql, 7, params, &res, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while reading the journal");
     }
     if (PQntuples(res) != 1) {
-        return fenced(err);
+        return agent_fenced(err);
     }
     return fill_result(w, res) ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
@@ -443,14 +312,17 @@ enum zdm_code pgsql_run_stop(struct pgsql_work *w, struct zdm_error *err)
     static const char sql[] =
         "UPDATE zdm.migration SET failed_attempt = $5::int8, failed_step = $6::int4,"
         " failed_code = $7::int4, failed_text = $8, changed_at = now()" FENCE_WHERE " RETURNING " PROGRESS;
-    struct fence_text f;
-    char attempt[16], step[16], failed[16];
-    fence_text(&f, &w->op->fence);
-    snprintf(attempt, sizeof attempt, "%" PRIu32, w->op->attempt);
-    snprintf(step, sizeof step, "%" PRIu32, w->op->step);
-    snprintf(failed, sizeof failed, "%d", (int)w->op->failed_code);
-    const char *text = w->op->failed_text == NULL ? "" : w->op->failed_text;
-    const char *params[] = {w->op->migration, f.epoch, f.instance, f.generation, attempt, step, failed, text};
+    struct agent_fence_text f;
+    char attempt[AGENT_NUMBER_SIZE], step[AGENT_NUMBER_SIZE], failed[AGENT_NUMBER_SIZE];
+    agent_fence_text(&f, &w->op->fence);
+    const char *params[] = {w->op->migration,
+                            f.epoch,
+                            f.instance,
+                            f.generation,
+                            agent_number(attempt, w->op->attempt),
+                            agent_number(step, w->op->step),
+                            agent_number(failed, (uint64_t)w->op->failed_code),
+                            w->op->failed_text == NULL ? "" : w->op->failed_text};
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
@@ -460,7 +332,7 @@ enum zdm_code pgsql_run_stop(struct pgsql_work *w, struct zdm_error *err)
         return zdm_error_wrap(err, "while writing the journal");
     }
     if (PQntuples(res) != 1) {
-        return fenced(err);
+        return agent_fenced(err);
     }
     return fill_result(w, res) ? pgsql_journal_commit(w, err) : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
@@ -473,6 +345,7 @@ enum zdm_code pgsql_journal_place(struct pgsql_work *w, struct pgsql_place *out,
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while reading the journal");
     }
-    *out = PQntuples(res) == 1 ? (struct pgsql_place){u32(res, 0, 0), pgsql_true(res, 0, 1)} : (struct pgsql_place){0};
+    *out = PQntuples(res) == 1 ? (struct pgsql_place){(uint32_t)pgsql_int(res, 0, 0), pgsql_true(res, 0, 1)}
+                               : (struct pgsql_place){0};
     return ZDM_OK;
 }

@@ -9,8 +9,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "agent/engine/journal.h"
 #include "agent/engine/postgresql/walk_back.h"
-#include "common/plan/undo.h"
 
 /* What a nonce is spent for. */
 struct spending {
@@ -44,19 +44,13 @@ static enum zdm_code spend(struct pgsql_work *w, const struct spending *what, co
     return ZDM_OK;
 }
 
-static enum zdm_code refuse_spent(const char *what, struct zdm_error *err)
-{
-    zdm_error_set(err, ZDM_REFUSED, "%s", what);
-    return zdm_error_hint(err, "Sign it anew: each signature counts once on each shard.");
-}
-
 static enum zdm_code spend_order(struct pgsql_work *w, struct zdm_error *err)
 {
     const struct spending what = {"undo order", w->op->to_phase};
     const struct agent_spend order = {.nonce = w->op->undo_nonce, .issued_at_ms = w->op->undo_issued_at_ms};
     bool fresh = false;
     enum zdm_code code = spend(w, &what, &order, &fresh, err);
-    return code == ZDM_OK && !fresh ? refuse_spent("this undo order was used before", err) : code;
+    return code == ZDM_OK && !fresh ? agent_refuse_spent("this undo order was used before", err) : code;
 }
 
 static enum zdm_code spend_approvals(struct pgsql_work *w, const char *kind, uint32_t phase, struct zdm_error *err)
@@ -70,19 +64,8 @@ static enum zdm_code spend_approvals(struct pgsql_work *w, const char *kind, uin
             w->result->spent_before |= UINT32_C(1) << i;
         }
     }
-    return code == ZDM_OK && w->result->spent_before != 0 ? refuse_spent("the approval was used before", err) : code;
-}
-
-static enum zdm_code refuse_purged(const struct pgsql_work *w, struct zdm_error *err)
-{
-    const struct agent_op *op = w->op;
-    const struct zdm_step *purged = op->plan == NULL ? NULL : zdm_plan_purged(op->plan, op->to_phase, op->journal_step);
-    if (purged == NULL) {
-        return ZDM_OK;
-    }
-    zdm_error_set(err, ZDM_REFUSED, "step %s has really dropped %s of %s.%s: there is no way back", purged->id,
-                  purged->column != NULL ? purged->column : purged->object, purged->table.schema, purged->table.name);
-    return zdm_error_hint(err, "Restore the data from a backup.");
+    return code == ZDM_OK && w->result->spent_before != 0 ? agent_refuse_spent("the approval was used before", err)
+                                                          : code;
 }
 
 static enum zdm_code already(struct pgsql_work *w, struct zdm_error *err)
@@ -103,7 +86,7 @@ static enum zdm_code begin_undo(struct pgsql_work *w, struct zdm_error *err)
     snprintf(phase, sizeof phase, "%" PRIu32, w->op->to_phase);
     snprintf(switched, sizeof switched, "%" PRIu32, w->op->switched_phase);
     zdm_hex(nonce, w->op->undo_nonce.bytes, sizeof w->op->undo_nonce.bytes);
-    enum zdm_code code = refuse_purged(w, err);
+    enum zdm_code code = agent_refuse_purged(w->op, err);
     if (code == ZDM_OK) {
         code = spend_order(w, err);
     }
@@ -146,17 +129,6 @@ enum zdm_code pgsql_run_undo_end(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }
 
-/* The row says so already: a lost answer, or approvals that add nothing. */
-static bool is_entered(const struct pgsql_work *w)
-{
-    const struct agent_result *row = w->result;
-    const struct agent_op *op = w->op;
-    if (op->spend_phase == 0) {
-        return row->purge_generation == op->fence.generation && (row->purge_generation_now || !op->purge_now);
-    }
-    return row->entered_phase >= op->spend_phase && (row->purge_now || !op->purge_now);
-}
-
 static enum zdm_code enter(struct pgsql_work *w, struct zdm_error *err)
 {
     bool leftovers = w->op->spend_phase == 0;
@@ -178,7 +150,7 @@ enum zdm_code pgsql_run_spend_approvals(struct pgsql_work *w, struct zdm_error *
     if (code == ZDM_OK) {
         code = pgsql_journal_hold(w, err);
     }
-    if (code == ZDM_OK && is_entered(w)) {
+    if (code == ZDM_OK && agent_is_entered(w->op, w->result)) {
         return already(w, err);
     }
     return code == ZDM_OK ? enter(w, err) : code;
