@@ -14,6 +14,7 @@
 #include "agent/engine/postgresql/delete.h"
 #include "agent/engine/postgresql/images.h"
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/steps.h"
 
 enum { COUNT_EXACTLY_BELOW = 64 * 1024 * 1024, BYTES_PER_ROW_GUESS = 100 };
 
@@ -156,17 +157,6 @@ static enum zdm_code start_again(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }
 
-/* A fill that no trigger follows may read other tables (a count of rows there). Held first, a row gets what they hold
- * when nobody who changes both is under way: the statement that follows sees what those committed. */
-static bool is_once(const struct zdm_step *step)
-{
-    bool once = step->action == ZDM_ACTION_BACKFILL;
-    for (size_t i = 0; once && i < step->derivation->n_assignments; i++) {
-        once = step->derivation->assignments[i].expr_new == NULL && !step->derivation->assignments[i].fill_once;
-    }
-    return once;
-}
-
 static enum zdm_code change_chunk(struct pgsql_work *w, const struct pgsql_walk *walk, const struct pgsql_chunk *chunk,
                                   struct zdm_error *err)
 {
@@ -174,7 +164,7 @@ static enum zdm_code change_chunk(struct pgsql_work *w, const struct pgsql_walk 
     enum zdm_code code = ZDM_OK;
     /* Images: who holds the rows cannot be passed by a key that moves. */
     bool images = w->step->inverse == ZDM_INVERSE_IMAGES, deletes = w->step->action == ZDM_ACTION_DELETE;
-    if (w->op->locked_form || (images && !deletes) || is_once(w->step)) {
+    if (w->op->locked_form || (images && !deletes) || agent_step_is_once(w->step)) {
         code = pgsql_walk_range(w, walk->lock_first, walk->lock, chunk->last, NULL, err);
     }
     if (code == ZDM_OK) {

@@ -20,6 +20,7 @@
 #include "agent/engine/postgresql/looks.h"
 #include "agent/engine/postgresql/sync.h"
 #include "agent/engine/postgresql/walk_back.h"
+#include "agent/engine/steps.h"
 #include "common/plan/undo.h"
 
 enum zdm_code pgsql_answer_back(struct pgsql_work *w, bool undone, enum agent_run next)
@@ -63,8 +64,8 @@ enum zdm_code pgsql_back_of_not_null(struct pgsql_work *w, const struct pgsql_ta
 /* Are there triggers of the syncs that must go? */
 static enum zdm_code syncs_are_gone(struct pgsql_work *w, bool *out, struct zdm_error *err)
 {
-    const struct zdm_step *syncs[PGSQL_UNDO_SYNCS_MAX];
-    size_t n = pgsql_undo_syncs(w, syncs);
+    const struct zdm_step *syncs[AGENT_UNDO_SYNCS_MAX];
+    size_t n = agent_undo_syncs(w->op->plan, w->step, syncs);
     enum zdm_code code = ZDM_OK;
     *out = true;
     for (size_t i = 0; code == ZDM_OK && *out && i < n; i++) {
@@ -145,36 +146,6 @@ enum zdm_code pgsql_look_back(struct pgsql_work *w, struct zdm_error *err)
     return code == ZDM_OK ? action->look_back(w, action->of_table ? &table : NULL, err) : code;
 }
 
-static bool shares_target(const struct zdm_step *a, const struct zdm_step *b)
-{
-    bool same_table = strcmp(a->table.schema, b->table.schema) == 0 && strcmp(a->table.name, b->table.name) == 0;
-    for (size_t i = 0; same_table && i < a->derivation->n_assignments; i++) {
-        for (size_t j = 0; j < b->derivation->n_assignments; j++) {
-            if (strcmp(a->derivation->assignments[i].target, b->derivation->assignments[j].target) == 0) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-size_t pgsql_undo_syncs(const struct pgsql_work *w, const struct zdm_step *out[PGSQL_UNDO_SYNCS_MAX])
-{
-    size_t n = 0;
-    if (w->step->action == ZDM_ACTION_SYNC_INSTALL) {
-        out[n++] = w->step;
-        return n;
-    }
-    for (uint32_t o = 1; o < w->step->ordinal && n < PGSQL_UNDO_SYNCS_MAX; o++) {
-        const struct zdm_step *step = zdm_plan_step(w->op->plan, o);
-        if (step->action == ZDM_ACTION_SYNC_INSTALL && step->derivation != NULL && w->step->derivation != NULL &&
-            shares_target(step, w->step)) {
-            out[n++] = step;
-        }
-    }
-    return n;
-}
-
 /* ---- Taking away ---- */
 
 /* Each rollback hides under a name of its own, so that the column may be added and taken away again. */
@@ -253,8 +224,8 @@ static enum zdm_code take_syncs_away(struct pgsql_short *attempt, const struct p
                                      struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
-    const struct zdm_step *syncs[PGSQL_UNDO_SYNCS_MAX];
-    size_t n = pgsql_undo_syncs(w, syncs);
+    const struct zdm_step *syncs[AGENT_UNDO_SYNCS_MAX];
+    size_t n = agent_undo_syncs(w->op->plan, w->step, syncs);
     enum zdm_code code = ZDM_OK;
     for (size_t i = 0; code == ZDM_OK && i < n; i++) {
         code = pgsql_sync_drop(w, syncs[i]->ordinal, false, err);

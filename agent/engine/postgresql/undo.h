@@ -9,9 +9,4 @@
 /* Fills proof, next_run and remark of the result. FOREIGN fills err without being a failure. */
 enum zdm_code pgsql_look_back(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 
-/* The sync steps whose triggers must go before the step's own way back: of a SYNC_INSTALL itself; of a backfill with
- * before-images, those that would carry the old values on. Returns how many were written. */
-enum { PGSQL_UNDO_SYNCS_MAX = 32 };
-size_t pgsql_undo_syncs(const struct pgsql_work *w, const struct zdm_step *out[PGSQL_UNDO_SYNCS_MAX]);
-
 #endif

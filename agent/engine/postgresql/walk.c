@@ -11,6 +11,7 @@
 #include "agent/engine/postgresql/delete.h"
 #include "agent/engine/postgresql/journal.h"
 #include "agent/engine/postgresql/walk_sql.h"
+#include "agent/engine/steps.h"
 
 void pgsql_walk_free(struct pgsql_walk *walk)
 {
@@ -36,15 +37,6 @@ void pgsql_memory_forget(struct pgsql_memory *memory)
 {
     pgsql_walk_forget(memory);
     *memory = (struct pgsql_memory){0};
-}
-
-/* The comparison with which the phase begins that ends a sync in both directions: new code has written since. */
-static bool is_switched(const struct pgsql_work *w)
-{
-    const struct zdm_step *step = w->step;
-    const struct zdm_phase *phase = zdm_plan_phase(w->op->plan, zdm_plan_phase_of(w->op->plan, step->ordinal));
-    return step->action == ZDM_ACTION_CHECK_COMPARE && step->sync_step != 0 && step->derivation->both_ways &&
-           phase != NULL && phase->class == ZDM_PHASE_CONTRACT;
 }
 
 static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zdm_step *step, bool switched)
@@ -96,7 +88,8 @@ enum zdm_code pgsql_walk_get(struct pgsql_work *w, const struct pgsql_walk **out
         return zdm_error_set(err, ZDM_BUG, "step %s removes no sync", w->step->id);
     }
     enum zdm_code code = pgsql_facts_read(w, derived, 0, &facts, err);
-    struct pgsql_walk *walk = code == ZDM_OK ? build(&facts, w->step, is_switched(w)) : NULL;
+    struct pgsql_walk *walk =
+        code == ZDM_OK ? build(&facts, w->step, agent_step_is_switched(w->op->plan, w->step)) : NULL;
     if (code == ZDM_OK && walk == NULL) {
         code = zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }

@@ -20,6 +20,7 @@
 #include "agent/engine/postgresql/delete.h"
 #include "agent/engine/postgresql/images.h"
 #include "agent/engine/postgresql/journal.h"
+#include "agent/engine/steps.h"
 
 void pgsql_walk_back_fini(struct pgsql_walk_back *place)
 {
@@ -53,17 +54,17 @@ struct way {
 };
 
 static const struct way of_images = {
-    .begin = BEGIN_SQL("changed since and kept", "deleted or got another key since"),
+    .begin = BEGIN_SQL(AGENT_IMAGES_TOLD, AGENT_IMAGES_LEFT),
     .total = pgsql_rows_estimate,
     .batch = pgsql_images_batch,
 };
 static const struct way of_archive = {
-    .begin = BEGIN_SQL("", "not brought back: the key or another unique value is taken, or what it points at is gone"),
+    .begin = BEGIN_SQL("", AGENT_ARCHIVE_LEFT),
     .total = pgsql_archive_total,
     .batch = pgsql_archive_batch,
 };
 static const struct way of_sync = {
-    .begin = BEGIN_SQL("brought in step with the new column", "left, since the old column cannot hold the new value"),
+    .begin = BEGIN_SQL(AGENT_CATCH_UP_TOLD, AGENT_CATCH_UP_LEFT),
 };
 
 static const struct way *way_of(const struct zdm_step *step)

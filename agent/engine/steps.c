@@ -1,0 +1,53 @@
+/*
+ * steps.c - what follows from a plan alone (steps.h).
+ */
+#include "agent/engine/steps.h"
+
+#include <string.h>
+
+bool agent_step_is_switched(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    const struct zdm_phase *phase = zdm_plan_phase(plan, zdm_plan_phase_of(plan, step->ordinal));
+    return step->action == ZDM_ACTION_CHECK_COMPARE && step->sync_step != 0 && step->derivation->both_ways &&
+           phase != NULL && phase->class == ZDM_PHASE_CONTRACT;
+}
+
+bool agent_step_is_once(const struct zdm_step *step)
+{
+    bool once = step->action == ZDM_ACTION_BACKFILL;
+    for (size_t i = 0; once && i < step->derivation->n_assignments; i++) {
+        once = step->derivation->assignments[i].expr_new == NULL && !step->derivation->assignments[i].fill_once;
+    }
+    return once;
+}
+
+static bool shares_target(const struct zdm_step *a, const struct zdm_step *b)
+{
+    bool same_table = strcmp(a->table.schema, b->table.schema) == 0 && strcmp(a->table.name, b->table.name) == 0;
+    for (size_t i = 0; same_table && i < a->derivation->n_assignments; i++) {
+        for (size_t j = 0; j < b->derivation->n_assignments; j++) {
+            if (strcmp(a->derivation->assignments[i].target, b->derivation->assignments[j].target) == 0) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+size_t agent_undo_syncs(const struct zdm_plan *plan, const struct zdm_step *step,
+                        const struct zdm_step *out[AGENT_UNDO_SYNCS_MAX])
+{
+    size_t n = 0;
+    if (step->action == ZDM_ACTION_SYNC_INSTALL) {
+        out[n++] = step;
+        return n;
+    }
+    for (uint32_t o = 1; o < step->ordinal && n < AGENT_UNDO_SYNCS_MAX; o++) {
+        const struct zdm_step *sync = zdm_plan_step(plan, o);
+        if (sync->action == ZDM_ACTION_SYNC_INSTALL && sync->engine == step->engine && sync->derivation != NULL &&
+            step->derivation != NULL && shares_target(sync, step)) {
+            out[n++] = sync;
+        }
+    }
+    return n;
+}
