@@ -14,8 +14,10 @@ bool claims_make(struct claims *claims, size_t n)
     claims->directive_at = calloc(n, sizeof *claims->directive_at);
     claims->plan_at = calloc(n, sizeof *claims->plan_at);
     claims->signers = calloc(n, sizeof *claims->signers);
+    claims->whys = calloc(n, sizeof *claims->whys);
+    claims->why_at = calloc(n, sizeof *claims->why_at);
     return claims->directives != NULL && claims->directive_at != NULL && claims->plan_at != NULL &&
-           claims->signers != NULL;
+           claims->signers != NULL && claims->whys != NULL && claims->why_at != NULL;
 }
 
 void claims_free(struct claims *claims, size_t n)
@@ -30,13 +32,15 @@ void claims_free(struct claims *claims, size_t n)
     free(claims->directive_at);
     free(claims->plan_at);
     free(claims->signers);
+    free(claims->whys);
+    free(claims->why_at);
 }
 
 static void note_bad_row(struct agent_driver *d, const struct agent_journal *row, const struct zdm_error *err)
 {
     snprintf(d->journal_error, sizeof d->journal_error, "journal row of %s does not verify: %.150s", row->migration,
              err->message);
-    (void)zdm_copy_text(d->journal_bad, sizeof d->journal_bad, row->migration);
+    d->journal_bad = row->plan_hash;
     struct agent_note note = {.level = ZDM_LOG_ERROR, .message = "journal row does not verify"};
     agent_note_add(&note, "migration", row->migration);
     agent_note_add(&note, "reason", err->message);
@@ -47,15 +51,18 @@ static void note_bad_row(struct agent_driver *d, const struct agent_journal *row
 void claims_read(struct agent_driver *d, const struct agent_result *result, struct claims *claims)
 {
     struct zdm_error err;
-    d->journal_error[0] = d->journal_bad[0] = '\0';
+    d->journal_error[0] = '\0';
     d->journal_trust = 0;
     for (size_t i = 0; i < result->n_journals; i++) {
         const struct agent_journal *row = &result->journals[i];
         if (agent_verify_row(d->config.crypto, &d->identity, row, &claims->directives[i], &claims->plan_at[i],
-                             &claims->signers[i], &err) != ZDM_OK)
-            note_bad_row(d, row, &err);
-        else
+                             &claims->signers[i], &err) == ZDM_OK) {
             claims->directive_at[i] = &claims->directives[i];
+        } else {
+            note_bad_row(d, row, &err);
+            zdm_copy_text(claims->whys[i], sizeof claims->whys[i], err.message);
+            claims->why_at[i] = claims->whys[i];
+        }
         if (row->trust_version > d->journal_trust)
             d->journal_trust = row->trust_version;
     }

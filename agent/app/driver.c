@@ -157,6 +157,7 @@ static void take_result(struct agent_driver *d, struct agent_result *result)
             input.journal_directives = claims.directive_at;
             input.journal_plans = claims.plan_at;
             input.journal_signers = claims.signers;
+            input.journal_whys = claims.why_at;
         }
     }
     size_t n = claims.directives != NULL ? result->n_journals : 0;
@@ -238,8 +239,8 @@ static void take_plan(struct agent_driver *d, const struct zdm_hash *hash)
         input.u.plan_ready.envelope = &envelope;
         input.u.plan_ready.signer = signer;
         refused_forget(d, hash);
-        if (strcmp(d->journal_bad, plan->id) == 0) /* somebody signed it anew */
-            d->journal_error[0] = d->journal_bad[0] = '\0';
+        if (zdm_hash_equal(&d->journal_bad, hash)) /* somebody signed it anew */
+            d->journal_error[0] = '\0';
     } else {
         agent_driver_notice(d, ZDM_LOG_ERROR, "plan refused", "reason", err.message);
         refused_note(d, hash);

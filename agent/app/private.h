@@ -59,8 +59,8 @@ struct agent_driver {
     char told_unreachable[ZDM_TEXT_MAX + 1]; /* why, as the log has it; "" while the coordinator is there */
     int64_t told_unreachable_ms;
     char journal_error[ZDM_TEXT_MAX + 1]; /* a row that does not verify */
-    char journal_bad[ZDM_NAME_MAX + 1];   /* of this migration: until its plan was fetched anew */
-    uint32_t journal_trust;               /* the newest trust version that the shard's journal has seen */
+    struct zdm_hash journal_bad; /* under this plan: until that plan was fetched anew; only with journal_error */
+    uint32_t journal_trust;      /* the newest trust version that the shard's journal has seen */
 
     struct zdm_authority people; /* of the trust file in force, as the core was told */
     bool rereads; /* an operator lost the role: rows may verify no more, the journal is to be read anew */
@@ -95,6 +95,8 @@ struct claims {
     const struct zdm_directive **directive_at;
     struct zdm_plan **plan_at;
     struct zdm_id *signers;
+    char (*whys)[ZDM_TEXT_MAX + 1];
+    const char **why_at; /* NULL where a row verifies */
 };
 bool claims_make(struct claims *claims, size_t n);
 void claims_free(struct claims *claims, size_t n);

@@ -96,6 +96,7 @@ void agent_on_trust(struct agent_core *core, const struct zdm_authority *trust)
     zdm_authority_fini(&core->trust);
     core->trust = copy;
     core->trusted = true;
+    agent_reread_refused(core);
 }
 
 /* ---- Judging ---- */

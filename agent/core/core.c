@@ -60,6 +60,7 @@ void agent_core_free(struct agent_core *core)
     for (size_t i = 0; i < core->n_migrations; i++)
         migration_free(core->migrations[i]);
     zdm_authority_fini(&core->trust);
+    agent_unread_fini(core);
     free(core);
 }
 

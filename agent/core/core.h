@@ -77,8 +77,8 @@ struct agent_input {
     int64_t wall_ms; /* wall clock: only for the expiry of approvals and undo orders */
     uint64_t random;
     union {
-        struct agent_result *op_done; /* borrowed. In a CONNECT result the driver has removed every journal row whose
-                                         envelopes do not verify, and put the decoded parts beside: */
+        struct agent_result *op_done; /* borrowed. Beside a CONNECT result the driver puts the decoded parts of each
+                                         journal row whose envelopes verify, or why they do not: */
         struct {
             const struct zdm_directive *directive; /* borrowed */
             const struct zdm_envelope *envelope;   /* borrowed */
@@ -104,6 +104,7 @@ struct agent_input {
     const struct zdm_directive *const *journal_directives;
     struct zdm_plan *const *journal_plans;
     const struct zdm_id *journal_signers; /* who signed journal_plans[i] */
+    const char *const *journal_whys;      /* why journals[i] does not verify; NULL where it does. NULL: all do */
 };
 
 enum agent_effect_kind {

@@ -62,9 +62,10 @@ struct agent_order {
     struct zdm_envelope plan_envelope;
     bool plan_stored;
     bool plan_refused;
-    struct zdm_error refusal; /* of an amended plan that does not fit what was done by the one at hand */
+    struct zdm_error refusal; /* of a plan that does not fit what was done, or that nobody can judge by it */
     int64_t fetch_at_ms;      /* when to ask for the plan (again) */
     int64_t reread_at_ms;     /* refused: when to read the journal (again), which another process may have moved */
+    unsigned rereads;
 };
 
 /* The order that the journal holds. */
@@ -184,6 +185,14 @@ struct agent_migration {
     struct zdm_error error;
 };
 
+/* A row of the journal that does not verify. */
+struct agent_unread {
+    char migration[ZDM_NAME_MAX + 1];
+    struct zdm_hash plan_hash, digest;
+    struct zdm_fence accepted;
+    char why[ZDM_TEXT_MAX + 1];
+};
+
 struct agent_control {
     struct agent_flight flight;
     char migration[ZDM_NAME_MAX + 1]; /* STORE_PLAN, ACCEPT */
@@ -230,6 +239,8 @@ struct agent_core {
 
     struct agent_migration *migrations[AGENT_MIGRATIONS_MAX];
     size_t n_migrations;
+    struct agent_unread *unread;
+    size_t n_unread;
 };
 
 /* ---- rules.c ---- */
@@ -322,6 +333,19 @@ uint32_t agent_fixed_phase(const struct agent_migration *m);
 /* Is it another plan than the one that something was done by? */
 bool agent_amends(const struct agent_migration *m, const struct zdm_plan *plan);
 bool agent_may_amend(const struct agent_migration *m, const struct zdm_plan *plan, struct zdm_error *err);
+
+/* unread.c */
+/* Those of a CONNECT; false without memory. */
+bool agent_unread_take(struct agent_core *core, const struct agent_input *input);
+void agent_unread_fini(struct agent_core *core);
+/* An order was accepted in its place. */
+void agent_unread_forget(struct agent_core *core, const char *migration);
+/* Is there one whose place the pending order cannot take? Then its refusal says so. */
+bool agent_is_barred(struct agent_core *core, struct agent_migration *m);
+/* The pending order is refused by what the journal says: reads the journal again, now and then. */
+void agent_reread(struct agent_core *core, struct agent_order *order);
+/* A newer trust file: that is done at once. */
+void agent_reread_refused(struct agent_core *core);
 
 /* link.c */
 void agent_connection_lost(struct agent_core *core, const struct zdm_error *error);

@@ -238,6 +238,8 @@ static const struct agent_journal *row_of(const struct agent_input *input, const
 static void take_journals(struct agent_core *core, const struct agent_input *input)
 {
     const struct agent_result *result = input->u.op_done;
+    if (!agent_unread_take(core, input))
+        agent_reload(core, CONNECT_BACKOFF_MS);
     for (size_t i = 0; i < result->n_journals; i++)
         if (row_is_whole(input, i))
             (void)agent_make(core, result->journals[i].migration);

@@ -13,7 +13,7 @@
 #include "common/base/backoff.h"
 #include "common/base/buffer.h"
 
-enum { FETCH_AGAIN_MS = 10000, REREAD_MS = 60000, ACCEPT_BACKOFF_MS = 200, ACCEPT_BACKOFF_CAP_MS = 10000 };
+enum { FETCH_AGAIN_MS = 10000, ACCEPT_BACKOFF_MS = 200, ACCEPT_BACKOFF_CAP_MS = 10000 };
 
 void agent_order_drop(struct agent_order *order)
 {
@@ -130,7 +130,8 @@ static void take_repeat(struct agent_core *core, struct agent_migration *m, cons
     (void)agent_signed_take(newest->set ? &newest->authority : &m->authority, authority);
     if (core->connected && !newest->set)
         m->asking = false;
-    core->report_soon = true;
+    /* One that is refused is given again with each report: the two would talk without end. */
+    core->report_soon |= newest->refusal.code == ZDM_OK;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -272,17 +273,6 @@ static bool row_is_in_use(const struct agent_migration *m)
     return m->flight.op != 0 && !agent_run_rule(m->flight.run)->beside;
 }
 
-/* What was done is known from memory: another process with this agent's key may have rolled it back since, and no
- * operation of ours would tell. */
-static void reread(struct agent_core *core, struct agent_order *order)
-{
-    if (core->now_ms >= order->reread_at_ms) {
-        order->reread_at_ms = core->now_ms + REREAD_MS;
-        agent_reload(core, 0);
-    }
-    agent_wake_at(core, order->reread_at_ms);
-}
-
 /* A plan that does not is never taken. Nothing goes on by the old one either, which somebody wants to be another: the
  * order parks the shard until a later one is taken. */
 static bool fits_what_was_done(struct agent_core *core, struct agent_migration *m)
@@ -292,15 +282,16 @@ static bool fits_what_was_done(struct agent_core *core, struct agent_migration *
     if (agent_may_amend(m, order->plan, &order->refusal))
         return true;
     begin_hold(core, m, &order->directive.fence);
-    reread(core, order);
+    agent_reread(core, order);
     return false;
 }
 
 static void drive_order(struct agent_core *core, struct agent_migration *m)
 {
-    if (!m->pending.set || m->accepting.set)
+    if (!m->pending.set || m->accepting.set || agent_is_barred(core, m))
         return;
     if (m->pending.plan == NULL) {
+        zdm_error_clear(&m->pending.refusal);
         fetch_plan(core, &m->pending);
         return;
     }
@@ -436,6 +427,7 @@ void agent_on_accept_done(struct agent_core *core, const struct agent_result *re
     if (result->outcome == AGENT_OK || result->outcome == AGENT_ALREADY) {
         if (m->accepting.set) {
             settle(m);
+            agent_unread_forget(core, m->id);
             if (result->journal_valid)
                 agent_take_journal(m, result);
             hold_for_pending(core, m);

@@ -57,6 +57,13 @@ static bool is_unsure(const struct agent_core *core, const struct agent_migratio
     return m->unsure;
 }
 
+/* An order that waits for a row to verify: it is parked, and its refusal says why. */
+static bool is_parked(const struct agent_core *core, const struct agent_migration *m)
+{
+    (void)core;
+    return !m->accepted.set && m->pending.set && m->pending.refusal.code != ZDM_OK;
+}
+
 static bool lacks_plan(const struct agent_core *core, const struct agent_migration *m)
 {
     (void)core;
@@ -177,9 +184,12 @@ static const struct {
     {is_watching, ZDM_AGENT_OBSERVING, ZDM_WAIT_NONE},
     {has_stopped, ZDM_AGENT_STOPPED, ZDM_WAIT_NONE},
     {is_unsure, ZDM_AGENT_UNSURE, ZDM_WAIT_NONE},
+    /* No order stands. */
+    {is_parked, ZDM_AGENT_PAUSED, ZDM_WAIT_NONE},
     {lacks_plan, ZDM_AGENT_WAITING, ZDM_WAIT_PLAN},
     {cannot_accept, ZDM_AGENT_WAITING, ZDM_WAIT_BACKOFF},
     {is_accepting, ZDM_AGENT_WORKING, ZDM_WAIT_NONE},
+    /* One stands. */
     {has_paused, ZDM_AGENT_PAUSED, ZDM_WAIT_NONE},
     {rests, ZDM_AGENT_RESTING, ZDM_WAIT_NONE},
     {lacks_lease, ZDM_AGENT_WAITING, ZDM_WAIT_LEASE},

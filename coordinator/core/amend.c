@@ -255,18 +255,41 @@ static void say_amended(const struct amendment *a)
 
 /* ---- The two ways to another plan, or signature ---- */
 
+/* Without a trust file nobody can tell: then agents do not either. */
+static bool signer_has_left(const struct coord_view *view, const struct coord_migration *m,
+                            const struct zdm_authority_person **out_person)
+{
+    struct zdm_id signer = coord_plan_signer(m);
+    const struct zdm_authority_person *person = zdm_authority_find(&view->authority, &signer);
+    *out_person = person;
+    return view->authority.n_people > 0 && (person == NULL || (person->roles & ZDM_ROLE_OPERATOR) == 0);
+}
+
+/* Each agent judges another plan by the one at hand, and only by one whose signature holds. */
+static bool old_plan_holds(const struct amendment *a)
+{
+    const struct zdm_authority_person *person = NULL;
+    if (!signer_has_left(a->view, a->m, &person))
+        return true;
+    zdm_error_set(a->answer, ZDM_REFUSED,
+                  "the plan of %s that is in force was signed by %s, who is no operator any more", a->m->id,
+                  person != NULL ? person->name : "somebody");
+    zdm_error_detail(a->answer, "Agents would not take another plan over one whose signature does not hold.");
+    zdm_error_hint(a->answer,
+                   "Sign it anew first: zdmctl submit RUNBOOK, without --amend and with the runbook as it is "
+                   "in force. Then amend.");
+    return false;
+}
+
 /* Agents stop at a plan whose signer is no operator any more. Any operator may sign the same plan anew, and only then:
  * who submitted it decides who counts as an approver under four_eyes. */
 bool coord_signed_anew(const struct coord_state *state, const struct coord_view *view, const struct coord_input *input,
                        struct coord_output *out, struct zdm_error *answer)
 {
     const struct coord_migration *m = coord_find_migration(state, input->u.request.request->migration);
-    if (m == NULL || m->mode == COORD_ENDED || view->authority.n_people == 0 ||
-        !zdm_hash_equal(&m->plan->hash, &input->u.request.request->plan_hash))
-        return false;
-    struct zdm_id signer = coord_plan_signer(m);
-    const struct zdm_authority_person *person = zdm_authority_find(&view->authority, &signer);
-    if (person != NULL && (person->roles & ZDM_ROLE_OPERATOR) != 0)
+    const struct zdm_authority_person *person = NULL;
+    if (m == NULL || m->mode == COORD_ENDED || !zdm_hash_equal(&m->plan->hash, &input->u.request.request->plan_hash) ||
+        !signer_has_left(view, m, &person))
         return false;
     if (!coord_plan_is_right(input, answer))
         return true;
@@ -318,8 +341,8 @@ void coord_amend(const struct coord_state *state, const struct coord_view *view,
         zdm_error_hint(answer, "Thaw it first: zdmctl thaw.");
         return;
     }
-    if (!nobody_goes_back(&a) || !nobody_was_left_going_back(&a) || !entered_phases_are_the_same(&a) ||
-        !header_fits(&a) || !coord_there_is_room(state, a.new, m, answer) ||
+    if (!old_plan_holds(&a) || !nobody_goes_back(&a) || !nobody_was_left_going_back(&a) ||
+        !entered_phases_are_the_same(&a) || !header_fits(&a) || !coord_there_is_room(state, a.new, m, answer) ||
         !coord_suits_shards(state, view, a.new, m, answer))
         return;
     put_plan(&a);

@@ -5,6 +5,7 @@
 #include "tests/unit/agent_app/bench.h"
 
 #include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/os/crypto.h"
@@ -311,6 +312,38 @@ static void plan_of_an_operator_who_left_stops_until_another_signs_it(void **sta
     assert_string_equal(b->fleet->report.db_error, ""); /* nor does zdmctl agents go on about it */
 }
 
+/* The same, and the other operator amends instead: nobody answers for what was done, and the agent says so. */
+static void another_plan_over_that_of_an_operator_who_left_is_refused_until_that_one_is_signed(void **state)
+{
+    struct bench *b = *state;
+    char words[128], hash[ZDM_HASH_HEX_SIZE];
+    bench_settle(b);
+    zdm_hex(hash, b->fleet->plan_hash.bytes, sizeof b->fleet->plan_hash.bytes);
+    snprintf(words, sizeof words, "the journal stands under plan %.12s, which does not verify: plan is signed by olga",
+             hash);
+    b->fleet->trust.people[0].roles = ZDM_ROLE_VIEWER;
+    b->fleet->trust.people[1].roles = ZDM_ROLE_OPERATOR;
+    send_trust(b);
+    fake_fleet_plan(b->fleet, &b->fleet->viewer, "tier!=silver");
+    bench_order(b, 11, ZDM_MODE_RUN, 2);
+    bench_run(b, 300000);
+    assert_int_equal(bench_said(b)->state, ZDM_AGENT_PAUSED);
+    assert_non_null(strstr(bench_said(b)->error, words));
+    assert_non_null(strstr(bench_said(b)->hint, "zdmctl submit RUNBOOK, with --amend"));
+    assert_non_null(strstr(b->fleet->report.db_error, "does not verify"));
+    assert_false(b->engine.done[3]);
+    fake_fleet_plan(b->fleet, &b->fleet->viewer, "tier=gold");
+    bench_order(b, 12, ZDM_MODE_RUN, 1);
+    bench_run(b, 30000);
+    assert_string_equal(bench_said(b)->error, "");
+    assert_string_equal(b->fleet->report.db_error, "");
+    fake_fleet_plan(b->fleet, &b->fleet->viewer, "tier!=silver");
+    bench_order(b, 13, ZDM_MODE_RUN, 2);
+    bench_run(b, 30000);
+    assert_true(b->engine.done[3]);
+    assert_int_equal(bench_said(b)->proven_phase, 2);
+}
+
 /* The order is signed for by somebody whom only the newer trust file knows, and comes first. */
 static void order_waits_for_the_newer_trust_file_that_it_needs(void **state)
 {
@@ -477,6 +510,7 @@ int main(void)
         BENCH_TEST(approver_who_has_left_lets_in_nothing),
         BENCH_TEST(threshold_of_the_newer_trust_file_is_in_force_at_once),
         BENCH_TEST(plan_of_an_operator_who_left_stops_until_another_signs_it),
+        BENCH_TEST(another_plan_over_that_of_an_operator_who_left_is_refused_until_that_one_is_signed),
         BENCH_TEST(order_waits_for_the_newer_trust_file_that_it_needs),
         BENCH_TEST(newer_trust_file_in_the_folder_is_taken_and_an_older_one_put_right),
         BENCH_TEST(coordinator_that_the_newer_file_drops_is_left_at_once),

@@ -321,6 +321,14 @@ static void row_of_the_journal_that_was_tampered_with_is_left_out_and_reported(v
     bench_run(b, 20000);
     assert_int_equal(b->fleet->report.n_migrations, 0);
     assert_non_null(strstr(b->fleet->report.db_error, "does not verify"));
+    bench_order(b, 11, ZDM_MODE_RUN,
+                1); /* nothing that it says would be taken for true: it is not written over either */
+    bench_run(b, 20000);
+    assert_int_equal(b->fleet->report.n_migrations, 1);
+    assert_non_null(
+        strstr(b->fleet->report.migrations[0].error,
+               "the journal holds a later order, which does not verify: row and the directive in it differ"));
+    assert_int_equal(b->engine.row.accepted.generation, 99);
 }
 
 int main(void)

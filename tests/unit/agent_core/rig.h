@@ -57,6 +57,7 @@ struct rig {
     bool has_row;
     struct zdm_directive row_order;
     struct zdm_hash row_digest;
+    const char *row_why; /* why it does not verify; NULL: it does */
     uint32_t row_step;
     int row_cursor, row_bound; /* -1: NULL */
     bool row_walked;

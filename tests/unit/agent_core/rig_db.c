@@ -96,7 +96,11 @@ static bool row_fits(const struct rig *rig, const struct agent_op *op)
 
 static void do_accept(struct rig *rig, const struct agent_op *op, struct agent_result *result)
 {
-    if (rig->has_row && !zdm_fence_equal(&op->fence, &rig->row_order.fence)) {
+    /* An order under the row's plan counts by its place alone; another plan was judged by the row that it names. */
+    bool judged = zdm_fence_equal(&op->fence, &rig->row_order.fence) ||
+                  (zdm_hash_equal(&rig->row_order.plan_hash, &op->directive->plan_hash) &&
+                   zdm_fence_compare(&op->directive->fence, &rig->row_order.fence) > 0);
+    if (rig->has_row && !judged) {
         result->outcome = AGENT_FENCED;
         return;
     }
@@ -489,6 +493,11 @@ bool rig_answer(struct rig *rig)
         input.journal_directives = orders;
         input.journal_plans = plans;
         input.journal_signers = signers;
+        if (rig->row_why != NULL) {
+            orders[0] = NULL;
+            plans[0] = NULL;
+            input.journal_whys = &rig->row_why;
+        }
     }
     input.u.op_done = &result;
     rig_input(rig, &input);

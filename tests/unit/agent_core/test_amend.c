@@ -165,7 +165,16 @@ static void a_refusal_from_memory_is_judged_anew_by_the_journal(void **state)
     rig_free(rig);
 }
 
-static void a_refusal_that_stands_reads_the_journal_once_a_minute(void **state)
+static unsigned connects, accepts;
+
+static void count_reads(struct rig *rig, const struct agent_op *op)
+{
+    (void)rig;
+    connects += op->kind == AGENT_OP_CONNECT;
+    accepts += op->kind == AGENT_OP_ACCEPT;
+}
+
+static void a_refusal_that_stands_reads_the_journal_ever_more_rarely(void **state)
 {
     (void)state;
     struct rig *rig = rig_amended(3);
@@ -174,9 +183,93 @@ static void a_refusal_that_stands_reads_the_journal_once_a_minute(void **state)
     amend(rig, 3, ZDM_MODE_RUN, 3);
     rig_run(rig, 30000);
     assert_refused(rig, 1, "has entered phase 3");
+    rig->watch = count_reads;
+    connects = 0;
+    rig_run(rig, 6 * 3600000);
+    assert_in_range(connects, 8, 13); /* after 1, 2, 4, … minutes, then every hour */
     roll_back_behind_its_back(rig);
-    rig_run(rig, 120000);
+    rig_run(rig, 2 * 3600000);
     assert_rests(rig, 3, 3);
+    rig_free(rig);
+}
+
+/* ---- A row that does not verify ---- */
+
+/* Its signer has left, and the agent was away or has read its journal anew. */
+static struct rig *rig_unread(void)
+{
+    struct rig *rig = rig_amended(4);
+    rig_ready(rig, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    rig->row_why = "plan is signed by eve, who is no operator";
+    rig_restart(rig);
+    rig->watch = count_reads;
+    connects = accepts = 0;
+    return rig;
+}
+
+static void assert_barred(struct rig *rig, const char *words)
+{
+    const struct zdm_migration_report *said = rig_said(rig);
+    assert_int_equal(said->state, ZDM_AGENT_PAUSED);
+    assert_int_equal(said->error_code, ZDM_REFUSED);
+    if (strstr(said->error, words) == NULL)
+        fail_msg("\"%s\" does not say \"%s\"", said->error, words);
+    assert_true(said->hint[0] != '\0');
+    assert_int_equal(accepts, 0);
+}
+
+static void another_plan_over_a_row_that_does_not_verify_is_refused_until_that_one_is_signed_anew(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_unread();
+    amend(rig, 2, ZDM_MODE_RUN, 2);
+    rig_run(rig, 600000);
+    assert_barred(rig, "the journal stands under plan 4d0000000000, which does not verify: plan is signed by eve");
+    assert_in_range(connects, 1, 6);
+    send(rig, 3, ZDM_MODE_RUN, 2, OLD);
+    rig_plan_ready(rig);
+    rig->row_why = NULL; /* stored with it */
+    rig_run(rig, 60000);
+    assert_rests(rig, 3, 2);
+    amend(rig, 4, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    assert_rests(rig, 4, 2);
+    assert_int_equal(rig->row_order.plan_hash.bytes[0], NEW);
+    rig_free(rig);
+}
+
+static void a_newer_trust_file_that_names_the_signer_lets_the_other_plan_in_at_once(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_unread();
+    amend(rig, 2, ZDM_MODE_RUN, 2);
+    rig_run(rig, 20 * 3600000);
+    assert_barred(rig, "which does not verify");
+    rig->row_why = NULL;
+    rig_trust(rig);
+    rig_run(rig, 60000);
+    assert_rests(rig, 2, 2);
+    assert_int_equal(rig->row_order.plan_hash.bytes[0], NEW);
+    rig_free(rig);
+}
+
+static void an_order_before_that_of_a_row_that_does_not_verify_is_refused_with_words(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_unread();
+    rig->row_order.fence.generation = 9;
+    rig->row_why = "directive is for shard shard-2 and this is shard-1";
+    rig_restart(rig);
+    accepts = 0;
+    send(rig, 2, ZDM_MODE_RUN, 2, OLD);
+    rig_plan_ready(rig);
+    rig_run(rig, 600000);
+    assert_barred(rig, "the journal holds a later order, which does not verify: directive is for shard shard-2");
+    send(rig, 10, ZDM_MODE_RUN, 2, OLD);
+    rig_plan_ready(rig);
+    rig_run(rig, 60000);
+    assert_rests(rig, 10, 2);
     rig_free(rig);
 }
 
@@ -552,7 +645,10 @@ int main(void)
         cmocka_unit_test(what_let_an_unchanged_phase_in_stands),
         cmocka_unit_test(a_crash_between_storing_and_accepting_leaves_the_old_plan_standing),
         cmocka_unit_test(a_refusal_from_memory_is_judged_anew_by_the_journal),
-        cmocka_unit_test(a_refusal_that_stands_reads_the_journal_once_a_minute),
+        cmocka_unit_test(a_refusal_that_stands_reads_the_journal_ever_more_rarely),
+        cmocka_unit_test(another_plan_over_a_row_that_does_not_verify_is_refused_until_that_one_is_signed_anew),
+        cmocka_unit_test(a_newer_trust_file_that_names_the_signer_lets_the_other_plan_in_at_once),
+        cmocka_unit_test(an_order_before_that_of_a_row_that_does_not_verify_is_refused_with_words),
         cmocka_unit_test(a_paused_shard_takes_it_and_goes_on_where_it_was),
         cmocka_unit_test(a_stopped_shard_takes_it_and_works_only_for_a_higher_attempt),
         cmocka_unit_test(a_phase_that_was_not_entered_may_be_another_one),

@@ -86,6 +86,27 @@ static void phase_that_a_shard_has_entered_cannot_change_and_the_refusal_names_b
     fleet_fini(&f);
 }
 
+static void plan_whose_signer_has_left_is_signed_anew_before_it_is_amended(void **unused)
+{
+    (void)unused;
+    struct fleet f;
+    begin(&f, 2, 1);
+    f.view.authority.people[ANN].roles = ZDM_ROLE_APPROVER;
+    f.who = DAN;
+    size_t events = f.n_log;
+    assert_int_equal(amend(&f, marked("eemd", "abxy")), ZDM_REFUSED);
+    assert_string_equal(f.answer.message,
+                        "the plan of m that is in force was signed by ann, who is no operator any more");
+    assert_non_null(strstr(f.answer.hint, "Sign it anew first: zdmctl submit RUNBOOK"));
+    assert_int_equal(f.n_log, events);
+    assert_int_equal(fleet_submit(&f, marked("eemd", "abcd")), ZDM_OK);
+    assert_string_equal(f.answer.message, "the plan of m is signed anew by dan");
+    assert_int_equal(amend(&f, marked("eemd", "abxy")), ZDM_OK);
+    assert_int_equal(count_events(&f, COORD_EVENT_PLAN_AMENDED), 2);
+    assert_fold_is_the_same(&f);
+    fleet_fini(&f);
+}
+
 static void one_shard_that_is_ahead_decides(void **unused)
 {
     (void)unused;
@@ -331,6 +352,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(phases_that_nobody_has_entered_may_become_others),
         cmocka_unit_test(phase_that_a_shard_has_entered_cannot_change_and_the_refusal_names_both),
+        cmocka_unit_test(plan_whose_signer_has_left_is_signed_anew_before_it_is_amended),
         cmocka_unit_test(one_shard_that_is_ahead_decides),
         cmocka_unit_test(phase_that_is_open_and_changed_closes_again),
         cmocka_unit_test(approvals_of_the_plan_as_it_was_count_no_more_and_the_answer_says_whose),
