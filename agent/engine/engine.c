@@ -36,6 +36,32 @@ void agent_result_free(struct agent_result *result)
     free(result);
 }
 
+enum agent_outcome agent_outcome_of(enum zdm_code code)
+{
+    if (code == ZDM_LOCK) {
+        return AGENT_LOCK;
+    }
+    if (code == ZDM_UNKNOWN) {
+        return AGENT_UNKNOWN;
+    }
+    if (code == ZDM_NOT_FOUND) {
+        return AGENT_ABSENT;
+    }
+    switch (zdm_code_class(code)) {
+    case ZDM_CLASS_NONE:
+        return AGENT_OK;
+    case ZDM_CLASS_RETRY:
+        return AGENT_RETRY;
+    case ZDM_CLASS_FAIL:
+        return AGENT_FAIL;
+    case ZDM_CLASS_FENCE:
+        return AGENT_FENCED;
+    case ZDM_CLASS_BUG:
+        return AGENT_BUG;
+    }
+    return AGENT_BUG;
+}
+
 const char *agent_outcome_name(enum agent_outcome outcome)
 {
     switch (outcome) {

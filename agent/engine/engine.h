@@ -331,6 +331,9 @@ struct agent_engine_config {
 enum zdm_code agent_postgresql_open(const struct agent_engine_config *config, struct agent_engine *out_engine,
                                     struct zdm_error *err) ZDM_CHECKED;
 
+/* What the core is told for the code of an error. */
+enum agent_outcome agent_outcome_of(enum zdm_code code);
+
 const char *agent_outcome_name(enum agent_outcome outcome);
 const char *agent_run_name(enum agent_run run);
 const char *agent_proof_name(enum agent_proof proof);

@@ -68,6 +68,7 @@ struct zdm_error {
     int sys_errno;    /* errno where a system call failed, else 0 */
     bool truncated;   /* a text did not fit */
     char sqlstate[6]; /* where a database answered, else "" */
+    unsigned number;  /* … and numbers its errors (MySQL), else 0 */
     char message[ZDM_MESSAGE_MAX];
     char detail[ZDM_DETAIL_MAX];
     char hint[ZDM_HINT_MAX];

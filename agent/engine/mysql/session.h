@@ -52,8 +52,11 @@ struct mydb_session {
     bool gave_up;         /* the running operation was cancelled on purpose */
     bool timed_out;       /* … or ran into its deadline */
     bool in_transaction;
-    uint64_t opened; /* how often: tells one connection from the next */
-    uint64_t thread; /* the server's id of this connection */
+    bool hangs_up;               /* does not wait until a statement has been stopped: closes the connection at once */
+    uint64_t changed;            /* rows that the last statement found which returned none */
+    struct mydb_session *beside; /* mydb_beside; NULL: never asked for */
+    uint64_t opened;             /* how often: tells one connection from the next */
+    uint64_t thread;             /* the server's id of this connection */
     bool mariadb;
     unsigned version_num; /* 101119 for 10.11.19, 80407 for 8.4.7 */
     char version[64];
@@ -100,7 +103,7 @@ enum zdm_code mydb_run(struct mydb_session *s, const char *sql, struct mydb_rows
 typedef bool mydb_watch_fn(void *ctx);
 enum zdm_code mydb_run_watched(struct mydb_session *s, const char *sql, uint32_t every_ms, mydb_watch_fn *look,
                                void *ctx, struct zdm_error *err) ZDM_CHECKED;
-/* Rows found or changed by the last statement that returned none. */
+/* Rows found by the last statement that returned none. */
 uint64_t mydb_changed(const struct mydb_session *s);
 
 /* START TRANSACTION (READ COMMITTED is pinned), and asks whether the node is still the primary: ZDM_UNAVAILABLE when

@@ -93,28 +93,7 @@ enum zdm_code pgsql_classify_connection(const PGconn *conn, struct zdm_error *er
 
 enum agent_outcome pgsql_outcome(enum zdm_code code)
 {
-    if (code == ZDM_LOCK) {
-        return AGENT_LOCK;
-    }
-    if (code == ZDM_UNKNOWN) {
-        return AGENT_UNKNOWN;
-    }
-    if (code == ZDM_NOT_FOUND) {
-        return AGENT_ABSENT;
-    }
-    switch (zdm_code_class(code)) {
-    case ZDM_CLASS_NONE:
-        return AGENT_OK;
-    case ZDM_CLASS_RETRY:
-        return AGENT_RETRY;
-    case ZDM_CLASS_FAIL:
-        return AGENT_FAIL;
-    case ZDM_CLASS_FENCE:
-        return AGENT_FENCED;
-    case ZDM_CLASS_BUG:
-        return AGENT_BUG;
-    }
-    return AGENT_BUG;
+    return agent_outcome_of(code);
 }
 
 bool pgsql_is_final(enum zdm_code code)
