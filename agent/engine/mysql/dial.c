@@ -4,7 +4,7 @@
  * What the library would do by default is unsafe (reliability.md C6): it hands out local files, proves no certificate,
  * waits for ever, and takes whatever way to log in the server asks for.
  */
-#include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/options.h"
@@ -126,6 +127,25 @@ static void keep_alive(int fd)
     }
 }
 
+/* The library makes its TLS handshake with a blocking socket and no limit of its own. */
+static void bound_waits(int fd, int64_t deadline_ms)
+{
+    int64_t left_ms = deadline_ms - mydb_now_ms();
+    left_ms = left_ms < 1 ? 1 : left_ms;
+    const struct timeval limit = {.tv_sec = (time_t)(left_ms / 1000), .tv_usec = (suseconds_t)(left_ms % 1000 * 1000)};
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+/* … and with TLS it would go on blocking in every later read, where nobody could wake it. */
+static void never_block(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    if (flags >= 0) {
+        (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+    }
+}
+
 static enum zdm_code no_tls(struct zdm_error *err)
 {
     zdm_error_set(err, ZDM_AUTH, "the server offers no TLS");
@@ -175,10 +195,12 @@ static enum zdm_code log_in(struct mydb_session *s, MYSQL *conn, const struct wh
     int status = mysql_real_connect_start(&done, conn, w->host, w->user, password, w->database, w->port, w->socket,
                                           CLIENT_FOUND_ROWS);
     while (status != 0) {
+        int fd = mysql_get_socket(conn);
         if (lacks_tls(conn, w)) {
             return no_tls(err);
         }
-        switch (mydb_wait(s, mysql_get_socket(conn), events_of(status), deadline_ms, INT64_MAX, listen)) {
+        bound_waits(fd, deadline_ms);
+        switch (mydb_wait(s, fd, events_of(status), deadline_ms, INT64_MAX, listen)) {
         case MYDB_GIVE_UP:
             return zdm_error_set(err, ZDM_CANCELLED, "cancelled");
         case MYDB_LATE:
@@ -218,6 +240,7 @@ MYSQL *mydb_dial(struct mydb_session *s, int64_t deadline_ms, bool listen, struc
         return NULL;
     }
     keep_alive(mysql_get_socket(conn));
+    never_block(mysql_get_socket(conn));
     return conn;
 }
 
