@@ -20,6 +20,12 @@ const char *agent_number(char out[AGENT_NUMBER_SIZE], uint64_t number)
     return out;
 }
 
+const char *agent_signed(char out[AGENT_NUMBER_SIZE], int64_t number)
+{
+    snprintf(out, AGENT_NUMBER_SIZE, "%" PRId64, number);
+    return out;
+}
+
 char *agent_hex(const void *bytes, size_t n)
 {
     char *text = malloc(2 * n + 1);
@@ -193,10 +199,10 @@ enum zdm_code agent_refuse_spent(const char *what, struct zdm_error *err)
     return zdm_error_hint(err, "Sign it anew: each signature counts once on each shard.");
 }
 
-enum zdm_code agent_refuse_purged(const struct agent_op *op, struct zdm_error *err)
+enum zdm_code agent_refuse_purged(const struct agent_op *op, enum zdm_engine engine, struct zdm_error *err)
 {
     const struct zdm_step *purged = op->plan == NULL ? NULL : zdm_plan_purged(op->plan, op->to_phase, op->journal_step);
-    if (purged == NULL) {
+    if (purged == NULL || !zdm_step_is_for(purged, engine)) {
         return ZDM_OK;
     }
     const char *schema = purged->table.schema == NULL ? "" : purged->table.schema;

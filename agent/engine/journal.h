@@ -14,6 +14,7 @@ enum { AGENT_NUMBER_SIZE = 24 };
 
 /* Digits of a number into out; returns out. */
 const char *agent_number(char out[AGENT_NUMBER_SIZE], uint64_t number);
+const char *agent_signed(char out[AGENT_NUMBER_SIZE], int64_t number);
 /* Hexadecimal digits, malloc'd; NULL without memory. */
 char *agent_hex(const void *bytes, size_t n);
 
@@ -56,7 +57,7 @@ enum zdm_code agent_fenced(struct zdm_error *err);
 /* REFUSED: `what` was used before. */
 enum zdm_code agent_refuse_spent(const char *what, struct zdm_error *err);
 /* Of an UNDO_BEGIN: REFUSED when what it would bring back was really dropped. */
-enum zdm_code agent_refuse_purged(const struct agent_op *op, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code agent_refuse_purged(const struct agent_op *op, enum zdm_engine engine, struct zdm_error *err) ZDM_CHECKED;
 /* Of a SPEND_APPROVALS: the row, as the result has it, says so already: a lost answer, or approvals that add nothing.
  */
 bool agent_is_entered(const struct agent_op *op, const struct agent_result *row);

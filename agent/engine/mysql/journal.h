@@ -23,6 +23,9 @@ enum zdm_code mydb_journal_make(struct mydb_session *s, struct zdm_error *err) Z
 /* Every migration of this shard into the result. A node without a journal has none. */
 enum zdm_code mydb_journal_load(struct mydb_session *s, struct agent_result *result, struct zdm_error *err) ZDM_CHECKED;
 
+/* A replica of a primary on which no agent was yet has none. */
+enum zdm_code mydb_journal_exists(struct mydb_session *s, bool *out, struct zdm_error *err) ZDM_CHECKED;
+
 enum zdm_code mydb_journal_store_plan(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* The comparison of protocol 3, rule 4, in the statement's WHERE. */
 enum zdm_code mydb_journal_accept(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
@@ -42,8 +45,7 @@ struct mydb_move {
  * The result's journal fields are filled, and count once the transaction is committed: see mydb_journal_commit. */
 enum zdm_code mydb_journal_move(struct mydb_work *w, const struct mydb_move *move, struct zdm_error *err) ZDM_CHECKED;
 /* Writes other columns of the row where the fence and the place hold: "column = $9, …", n values from $9 on. The server
- * assigns from left to right: a column that stands on the right of a later one still has its former value there only
- * when it is assigned after that. */
+ * carries out assignments from left to right, each seeing what those before it wrote. */
 enum zdm_code mydb_journal_write(struct mydb_work *w, const char *set, size_t n, const char *const *values,
                                  struct zdm_error *err) ZDM_CHECKED;
 /* Moves to the step behind the operation's own, with an empty walk. Nothing to do but to hold the fence when the
@@ -56,6 +58,12 @@ enum zdm_code mydb_journal_hold(struct mydb_work *w, struct zdm_error *err) ZDM_
 /* Begins, holds the fence and commits: before a statement that no transaction can hold together with the journal, when
  * there is no intent to write. */
 enum zdm_code mydb_journal_check_fence(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
+
+/* Reads the row into the result's journal fields, without a look at the fence. */
+enum zdm_code mydb_journal_fill(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* Of a statement on database zdm: "while <what>: …". Who waited for a row there in vain tries again: nobody holds a
+ * table. */
+enum zdm_code mydb_journal_failed(struct zdm_error *err, const char *what);
 
 /* Where the row of this migration stands; step 0 when there is none. walk_key: malloc'd. */
 struct mydb_place {
@@ -108,6 +116,8 @@ void mydb_hidden_free(struct mydb_hidden *hidden, size_t n);
 /* kind and hidden_name NULL: of all. */
 enum zdm_code mydb_hidden_forget(struct mydb_work *w, uint32_t step, const char *kind, const char *hidden_name,
                                  struct zdm_error *err) ZDM_CHECKED;
+/* In the transaction that finds the operation's step done: what was on its way out of sight is so by now. */
+enum zdm_code mydb_hidden_settle(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* What is hidden on this shard, of every migration, into the result (SIGNALS): kinds "column", "table", "index" and
  * "images", once they are hidden (not "hiding", not "back"). A node without a journal has none. The definition of
  * images of deleted rows is MYDB_HOLDS_ROWS. */

@@ -86,7 +86,7 @@ static enum zdm_code begin_undo(struct pgsql_work *w, struct zdm_error *err)
     snprintf(phase, sizeof phase, "%" PRIu32, w->op->to_phase);
     snprintf(switched, sizeof switched, "%" PRIu32, w->op->switched_phase);
     zdm_hex(nonce, w->op->undo_nonce.bytes, sizeof w->op->undo_nonce.bytes);
-    enum zdm_code code = agent_refuse_purged(w->op, err);
+    enum zdm_code code = agent_refuse_purged(w->op, ZDM_ENGINE_POSTGRESQL, err);
     if (code == ZDM_OK) {
         code = spend_order(w, err);
     }
