@@ -318,7 +318,7 @@ struct agent_engine {
 
 /* What an engine is opened with. */
 struct agent_engine_config {
-    const char *dsn;              /* libpq conninfo without password, or with passfile/service */
+    const char *dsn; /* libpq conninfo without password, or with passfile/service; "mysql:…" (mysql/dsn.h) */
     const char *application_name; /* "zdm-agent shard-1" */
     uint32_t connect_timeout_ms;
     const char *const *replicas; /* conninfos of the node's standbys: readers there are waited for, checks run there */
@@ -330,6 +330,14 @@ struct agent_engine_config {
 /* The PostgreSQL engine (agent/engine/postgresql). Opens no connection yet. */
 enum zdm_code agent_postgresql_open(const struct agent_engine_config *config, struct agent_engine *out_engine,
                                     struct zdm_error *err) ZDM_CHECKED;
+
+/* The engine for MySQL and MariaDB (agent/engine/mysql), likewise. */
+enum zdm_code agent_mysql_open(const struct agent_engine_config *config, struct agent_engine *out_engine,
+                               struct zdm_error *err) ZDM_CHECKED;
+
+/* Refuse a connection string that cannot be read. Never say a part of it: it could be of a password. */
+enum zdm_code agent_postgresql_check_dsn(const char *dsn, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code agent_mysql_check_dsn(const char *dsn, struct zdm_error *err) ZDM_CHECKED;
 
 /* What the core is told for the code of an error. */
 enum agent_outcome agent_outcome_of(enum zdm_code code);

@@ -5,7 +5,8 @@
  * needs it, and only on the very server that the last CONNECT saw: after a restart, a promotion or on another server
  * the core has to ask before it acts (protocol 3, rule 6), so that such a lane answers "connect anew".
  *
- * An engine gives a table of functions over a lane of its own making; each is called on the lane's thread alone.
+ * An engine gives a table of functions over a lane of its own making. lane_new is called before the lane's thread
+ * begins, everything else about a lane on that thread alone.
  */
 #ifndef AGENT_ENGINE_LANES_H
 #define AGENT_ENGINE_LANES_H
@@ -14,7 +15,13 @@
 
 #include "agent/engine/engine.h"
 
-enum { AGENT_LANE_NAME_MAX = 64 };
+enum { AGENT_LANE_CHECKED_MAX = 80 };
+
+/* What an operation says of itself besides its result. */
+struct agent_lane_note {
+    int64_t waited_ms;                       /* for replicas: it says nothing about the cost of a batch */
+    char checked_on[AGENT_LANE_CHECKED_MAX]; /* the replica on which a check ran; "" for the primary */
+};
 
 struct agent_lane_ops {
     const char *name; /* "postgresql" */
@@ -29,9 +36,8 @@ struct agent_lane_ops {
     void (*close)(void *lane);
     const char *(*identity)(void *lane);
     /* Carries the operation out with a deadline of op->time_limit_ms, and leaves no transaction open. */
-    enum zdm_code (*perform)(void *lane, const struct agent_op *op, struct agent_result *result, struct zdm_error *err);
-    enum agent_outcome (*outcome)(enum zdm_code code);
-    /* Of SIGNALS, after it succeeded: what other lanes have to show. May be NULL. */
+    enum zdm_code (*perform)(void *lane, const struct agent_op *op, struct agent_result *result,
+                             struct agent_lane_note *note, struct zdm_error *err);
     void (*engine_free)(void *engine);
 };
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/engine.h"
 #include "agent/engine/postgresql/classify.h"
 #include "agent/engine/postgresql/wire.h"
 
@@ -107,7 +108,7 @@ static bool has_stray_at(const char *dsn)
     return at != NULL && memchr(at + 1, '@', n - (size_t)(at + 1 - authority)) != NULL;
 }
 
-enum zdm_code pgsql_check_dsn(const char *dsn, struct zdm_error *err)
+enum zdm_code agent_postgresql_check_dsn(const char *dsn, struct zdm_error *err)
 {
     char *message = NULL;
     if (strchr(dsn, '=') == NULL && strstr(dsn, "://") == NULL) {

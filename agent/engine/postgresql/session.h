@@ -57,9 +57,6 @@ struct pgsql_session {
     size_t n_prepared;
 };
 
-/* Refuses a connection string that libpq cannot read; its own message could quote a part of a password. */
-enum zdm_code pgsql_check_dsn(const char *dsn, struct zdm_error *err) ZDM_CHECKED;
-
 /* Milliseconds of the monotonic clock. */
 int64_t pgsql_now_ms(void);
 

@@ -1,13 +1,13 @@
 /*
  * job.c - see job.h.
  */
-#include "agent/engine/postgresql/job.h"
+#include "agent/engine/job.h"
 
 #include <stdlib.h>
 
 #include "common/base/buffer.h"
 
-void pgsql_job_free(struct pgsql_job *job)
+void agent_job_free(struct agent_job *job)
 {
     if (job == NULL) {
         return;
@@ -31,9 +31,9 @@ static bool copy_text(const char **in_op, char **own)
     return *own != NULL;
 }
 
-struct pgsql_job *pgsql_job_new(const struct agent_op *op)
+struct agent_job *agent_job_new(const struct agent_op *op, enum zdm_engine engine)
 {
-    struct pgsql_job *job = calloc(1, sizeof *job);
+    struct agent_job *job = calloc(1, sizeof *job);
     if (job == NULL) {
         return NULL;
     }
@@ -59,13 +59,13 @@ struct pgsql_job *pgsql_job_new(const struct agent_op *op)
     }
     job->result = ok ? calloc(1, sizeof *job->result) : NULL;
     if (job->result == NULL) {
-        pgsql_job_free(job);
+        agent_job_free(job);
         return NULL;
     }
     job->result->op = op->id;
     job->result->lane = op->lane;
     job->result->kind = op->kind;
     job->result->run = op->run;
-    job->result->engine = ZDM_ENGINE_POSTGRESQL;
+    job->result->engine = engine;
     return job;
 }

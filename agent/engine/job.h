@@ -2,13 +2,13 @@
  * job.h - an operation on its way through a lane, with all that it points to: the core's memory may be gone before it
  * is carried out (lanes.c).
  */
-#ifndef AGENT_ENGINE_POSTGRESQL_JOB_H
-#define AGENT_ENGINE_POSTGRESQL_JOB_H
+#ifndef AGENT_ENGINE_JOB_H
+#define AGENT_ENGINE_JOB_H
 
 #include "agent/engine/engine.h"
 
-struct pgsql_job {
-    struct pgsql_job *next;
+struct agent_job {
+    struct agent_job *next;
     struct agent_op op;
     struct zdm_directive directive; /* only the fields that ACCEPT needs */
     struct zdm_envelope envelope;
@@ -19,8 +19,8 @@ struct pgsql_job {
 };
 
 /* NULL: out of memory. */
-struct pgsql_job *pgsql_job_new(const struct agent_op *op);
+struct agent_job *agent_job_new(const struct agent_op *op, enum zdm_engine engine);
 /* All but the result. */
-void pgsql_job_free(struct pgsql_job *job);
+void agent_job_free(struct agent_job *job);
 
 #endif
