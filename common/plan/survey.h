@@ -86,7 +86,18 @@ enum {
     X(NOT_TRIED, "not-tried")                                                                                          \
     X(CLONE_REFUSED, "clone-refused")                                                                                  \
     X(CLONE_REWRITES, "clone-rewrites")                                                                                \
-    X(LONG_LOCK, "long-lock")
+    X(LONG_LOCK, "long-lock")                                                                                          \
+    X(READ_ONLY, "read-only")                                                                                          \
+    X(BINLOG_FORMAT, "binlog-format")                                                                                  \
+    X(TRIGGER_RIGHTS, "trigger-rights")                                                                                \
+    X(GALERA, "galera")                                                                                                \
+    X(GROUP_REPLICATION, "group-replication")                                                                          \
+    X(TOO_MANY_RIGHTS, "too-many-rights")                                                                              \
+    X(ROW_VERSIONS, "row-versions")                                                                                    \
+    X(EVENT_FIRES, "event-fires")                                                                                      \
+    X(CASCADES, "cascades")                                                                                            \
+    X(COLUMN_IN_USE, "column-in-use")                                                                                  \
+    X(NO_STATEMENTS, "no-statements")
 
 enum zdm_survey_rule {
 #define X(id, name) ZDM_SURVEY_##id,
