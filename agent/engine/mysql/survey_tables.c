@@ -1,0 +1,168 @@
+/*
+ * survey_tables.c - the plan's tables as the catalogue has them: an outline that is the same on equal shards, its hash,
+ * sizes, and the columns (survey.h).
+ *
+ * Names of databases and partitions, counters and numbers of rows are not in the outline: they differ where nothing is
+ * wrong. What this migration made, hid or installed is in it: shards of one fleet stand where they stand.
+ */
+#include "agent/engine/mysql/survey.h"
+
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    OUTLINES_MAX = 256 * 1024, /* bytes of all outlines */
+    OUTLINE_MAX = 64 * 1024,
+    COLUMNS_MAX = 3200, /* of all tables */
+    TYPE_MAX = 400,
+    DEFAULT_MAX = 400
+};
+
+/* A query a kind of line; each is sorted by its text. */
+static const char *const outline_sql[] = {
+    "SELECT concat_ws(' ', 'table', table_type, coalesce(engine, ''), coalesce(row_format, ''),"
+    " coalesce(table_collation, '')) FROM information_schema.tables WHERE table_schema = database() AND table_name = "
+    "$1",
+    "SELECT concat_ws(' ', 'column', column_name, column_type, collation_name, if(is_nullable = 'NO', 'not null', "
+    "NULL),"
+    " concat('default ', column_default), nullif(extra, ''), nullif(generation_expression, '')) FROM"
+    " information_schema.columns WHERE table_schema = database() AND table_name = $1 ORDER BY 1",
+    "SELECT concat_ws(' ', if(non_unique = 0, 'unique index', 'index'), index_name, index_type, group_concat(concat("
+    "coalesce(column_name, '(expression)'), coalesce(concat('(', sub_part, ')'), ''), if(collation = 'D', ' desc', ''))"
+    " ORDER BY seq_in_index SEPARATOR ', ')) FROM information_schema.statistics WHERE table_schema = database() AND"
+    " table_name = $1 GROUP BY index_name, non_unique, index_type ORDER BY 1",
+    "SELECT concat_ws(' ', 'foreign key', k.constraint_name, group_concat(k.column_name ORDER BY k.ordinal_position),"
+    " 'references', k.referenced_table_name, group_concat(k.referenced_column_name ORDER BY k.ordinal_position),"
+    " 'on update', r.update_rule, 'on delete', r.delete_rule) FROM information_schema.key_column_usage k JOIN"
+    " information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema AND r.constraint_name ="
+    " k.constraint_name AND r.table_name = k.table_name WHERE k.table_schema = database() AND k.table_name = $1 AND"
+    " k.referenced_table_name IS NOT NULL GROUP BY k.constraint_name, k.referenced_table_name, r.update_rule,"
+    " r.delete_rule ORDER BY 1",
+    "SELECT concat_ws(' ', 'trigger', trigger_name, action_timing, event_manipulation, action_order, sha2("
+    "action_statement, 256)) FROM information_schema.triggers WHERE event_object_schema = database() AND"
+    " event_object_table = $1 ORDER BY 1",
+};
+
+/* MariaDB's checks are named within their table, MySQL's within the database. */
+static const char mariadb_checks_sql[] =
+    "SELECT concat_ws(' ', 'check', constraint_name, check_clause) FROM information_schema.check_constraints WHERE"
+    " constraint_schema = database() AND table_name = $1 ORDER BY 1";
+static const char mysql_checks_sql[] =
+    "SELECT concat_ws(' ', 'check', c.constraint_name, c.check_clause) FROM information_schema.check_constraints c JOIN"
+    " information_schema.table_constraints t ON t.constraint_schema = c.constraint_schema AND t.constraint_name ="
+    " c.constraint_name AND t.constraint_type = 'CHECK' WHERE t.table_schema = database() AND t.table_name = $1 ORDER "
+    "BY"
+    " 1";
+
+static const char sizes_sql[] = "SELECT table_rows, coalesce(data_length, 0), coalesce(index_length, 0) FROM"
+                                " information_schema.tables WHERE table_schema = database() AND table_name = $1";
+
+static const char columns_sql[] =
+    "SELECT column_name, column_type, is_nullable = 'NO', column_default FROM information_schema.columns WHERE"
+    " table_schema = database() AND table_name = $1 ORDER BY ordinal_position";
+
+static enum zdm_code no_memory(struct zdm_error *err)
+{
+    return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
+static enum zdm_code put_lines(struct mydb_survey *survey, const char *sql, const char *table, struct zdm_buffer *text,
+                               struct zdm_error *err)
+{
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(survey->w->s, sql, 1, (const char *const[]){table}, &rows, err);
+    for (size_t i = 0; code == ZDM_OK && i < rows->n; i++) {
+        zdm_buffer_printf(text, "%s%s", text->len == 0 ? "" : "\n", mydb_text(rows, i, 0));
+    }
+    return code;
+}
+
+static enum zdm_code read_outline(struct mydb_survey *survey, struct zdm_survey_table *t, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer text = ZDM_BUFFER_INIT;
+    size_t most = OUTLINES_MAX / (survey->common.out->n_tables > 0 ? survey->common.out->n_tables : 1);
+    const char *checks = survey->w->s->mariadb ? mariadb_checks_sql : mysql_checks_sql;
+    enum zdm_code code = ZDM_OK;
+    for (size_t i = 0; code == ZDM_OK && i < sizeof outline_sql / sizeof *outline_sql; i++) {
+        code = put_lines(survey, outline_sql[i], t->name.name, &text, err);
+    }
+    if (code == ZDM_OK) {
+        code = put_lines(survey, checks, t->name.name, &text, err);
+    }
+    if (code != ZDM_OK) {
+        return code;
+    }
+    if (crypto_generichash(t->fingerprint.bytes, sizeof t->fingerprint.bytes,
+                           (const unsigned char *)zdm_buffer_text(&text), text.len, NULL, 0) != 0) {
+        return zdm_error_set(err, ZDM_BUG, "no hash could be made");
+    }
+    free(t->outline);
+    t->outline = agent_survey_text(zdm_buffer_text(&text), most < OUTLINE_MAX ? most : OUTLINE_MAX);
+    return t->outline != NULL ? ZDM_OK : no_memory(err);
+}
+
+static enum zdm_code read_sizes(struct mydb_survey *survey, struct zdm_survey_table *t, struct zdm_error *err)
+{
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(survey->w->s, sizes_sql, 1, (const char *const[]){t->name.name}, &rows, err);
+    t->exists = code == ZDM_OK && rows->n > 0;
+    if (t->exists) {
+        t->rows = mydb_text(rows, 0, 0) == NULL ? -1 : mydb_int(rows, 0, 0);
+        t->bytes = mydb_int(rows, 0, 1);
+        t->index_bytes = mydb_int(rows, 0, 2);
+    }
+    return code;
+}
+
+static bool read_column(const struct mydb_rows *rows, size_t row, struct zdm_survey_column *out)
+{
+    const char *expr = mydb_text(rows, row, 3);
+    out->name = agent_survey_text(mydb_text(rows, row, 0), ZDM_IDENTIFIER_MAX);
+    out->type = agent_survey_text(mydb_text(rows, row, 1), TYPE_MAX);
+    out->not_null = mydb_true(rows, row, 2);
+    out->default_expr = expr == NULL ? NULL : agent_survey_text(expr, DEFAULT_MAX);
+    return out->name != NULL && out->type != NULL && (expr == NULL || out->default_expr != NULL);
+}
+
+static enum zdm_code read_columns(struct mydb_survey *survey, struct zdm_survey_table *t, size_t *left,
+                                  struct zdm_error *err)
+{
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(survey->w->s, columns_sql, 1, (const char *const[]){t->name.name}, &rows, err);
+    size_t n = code == ZDM_OK ? rows->n : 0;
+    n = n < *left ? n : *left;
+    if (n == 0) {
+        return code;
+    }
+    t->columns = calloc(n, sizeof *t->columns);
+    for (size_t i = 0; t->columns != NULL && i < n; i++) {
+        t->n_columns = i + 1;
+        if (!read_column(rows, i, &t->columns[i])) {
+            return no_memory(err);
+        }
+    }
+    *left -= n;
+    return t->columns != NULL ? ZDM_OK : no_memory(err);
+}
+
+enum zdm_code mydb_survey_tables(struct mydb_survey *survey, struct zdm_error *err)
+{
+    size_t left = COLUMNS_MAX;
+    enum zdm_code code = agent_survey_put_tables(&survey->common, err);
+    for (size_t i = 0; code == ZDM_OK && i < survey->common.out->n_tables; i++) {
+        struct zdm_survey_table *t = &survey->common.out->tables[i];
+        code = read_sizes(survey, t, err);
+        if (code == ZDM_OK && t->exists) {
+            code = read_outline(survey, t, err);
+        }
+        if (code == ZDM_OK && t->exists) {
+            code = read_columns(survey, t, &left, err);
+        }
+        if (code != ZDM_OK) {
+            code = mydb_survey_miss(survey, code, t->name.name, err);
+        }
+    }
+    return code;
+}
