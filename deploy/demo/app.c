@@ -22,15 +22,13 @@
 #include <string.h>
 #include <time.h>
 
-#include <libpq-fe.h>
+#include "deploy/demo/db.h"
 
 enum {
     CLIENTS_MAX = 16,
     WINDOWS_MAX = 8,
-    BUCKETS = 512,      /* of the latency histogram: 16 per power of two, in microseconds */
-    WRITTEN_MAX = 4096, /* rows of its own that a client remembers */
-    ERROR_TEXT_MAX = 200,
-    RECONNECT_MS = 100
+    BUCKETS = 512,     /* of the latency histogram: 16 per power of two, in microseconds */
+    WRITTEN_MAX = 4096 /* rows of its own that a client remembers */
 };
 
 struct window {
@@ -47,11 +45,11 @@ struct written {
 struct client {
     pthread_t thread;
     unsigned number;
-    PGconn *connection;
+    struct db db;
     uint64_t random;
     struct window windows[WINDOWS_MAX];
     uint64_t reads, writes, inserts, errors, wrong;
-    char first_error[ERROR_TEXT_MAX];
+    char first_error[DB_ERROR_MAX];
     struct written written[WRITTEN_MAX];
     uint64_t version;
 };
@@ -112,36 +110,20 @@ static void count_latency(struct client *client, int64_t us)
 static void count_error(struct client *client)
 {
     client->errors++;
-    if (client->first_error[0] == '\0') {
-        snprintf(client->first_error, sizeof client->first_error, "%s", PQerrorMessage(client->connection));
-        client->first_error[strcspn(client->first_error, "\n\"\\")] = '\0';
-    }
+    if (client->first_error[0] == '\0')
+        snprintf(client->first_error, sizeof client->first_error, "%s", client->db.error);
 }
 
-static bool connect_client(struct client *client)
+/* Runs one statement with up to two text parameters; false after an error, which is counted. */
+static bool run(struct client *client, const char *sql, const char *a, const char *b, struct db_answer *out)
 {
-    PQfinish(client->connection);
-    client->connection = PQconnectdb(options.dsn);
-    return PQstatus(client->connection) == CONNECTION_OK;
-}
-
-/* Runs one statement with up to two text parameters; NULL after an error, which is counted. */
-static PGresult *run(struct client *client, const char *sql, const char *a, const char *b)
-{
-    const char *values[] = {a, b};
-    PGresult *result = PQexecParams(client->connection, sql,
-                                    a == NULL   ? 0
-                                    : b == NULL ? 1
-                                                : 2,
-                                    NULL, values, NULL, NULL, 0);
-    ExecStatusType status = PQresultStatus(result);
-    if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
-        return result;
+    struct db *db = &client->db;
+    if (db->ops->run(db, sql, a, b, out))
+        return true;
     count_error(client);
-    PQclear(result);
-    if (PQstatus(client->connection) != CONNECTION_OK)
-        connect_client(client);
-    return NULL;
+    if (db->ops->is_lost(db))
+        (void)db->ops->connect(db);
+    return false;
 }
 
 static void value_text(char *out, size_t size, const struct client *client, uint64_t version)
@@ -162,17 +144,16 @@ static void do_read(struct client *client, int64_t rows)
     int64_t id = own_id(client, rows);
     snprintf(sql, sizeof sql, "select %s from users where id = $1", options.column);
     snprintf(id_text, sizeof id_text, "%lld", (long long)id);
-    PGresult *result = run(client, sql, id_text, NULL);
-    if (result == NULL)
+    struct db_answer answer;
+    if (!run(client, sql, id_text, NULL, &answer))
         return;
     client->reads++;
     const struct written *written = &client->written[(uint64_t)id % WRITTEN_MAX];
-    if (written->id == id && PQntuples(result) == 1) {
+    if (written->id == id && answer.has_row) {
         value_text(expected, sizeof expected, client, written->version);
-        if (strcmp(PQgetvalue(result, 0, 0), expected) != 0)
+        if (strcmp(answer.value, expected) != 0)
             client->wrong++;
     }
-    PQclear(result);
 }
 
 static void do_write(struct client *client, int64_t rows)
@@ -183,13 +164,12 @@ static void do_write(struct client *client, int64_t rows)
     snprintf(sql, sizeof sql, "update users set %s = $1 where id = $2", options.column);
     snprintf(id_text, sizeof id_text, "%lld", (long long)id);
     value_text(value, sizeof value, client, version);
-    PGresult *result = run(client, sql, value, id_text);
-    if (result == NULL)
+    struct db_answer answer;
+    if (!run(client, sql, value, id_text, &answer))
         return;
     client->writes++;
-    if (strcmp(PQcmdTuples(result), "1") == 0)
+    if (answer.changed == 1)
         client->written[(uint64_t)id % WRITTEN_MAX] = (struct written){id, version};
-    PQclear(result);
 }
 
 static void do_insert(struct client *client)
@@ -199,11 +179,9 @@ static void do_insert(struct client *client)
     snprintf(sql, sizeof sql, "insert into users (%s, email) values ($1, $2)", options.column);
     value_text(value, sizeof value, client, version);
     snprintf(email, sizeof email, "%s@example.com", value);
-    PGresult *result = run(client, sql, value, email);
-    if (result == NULL)
-        return;
-    client->inserts++;
-    PQclear(result);
+    struct db_answer answer;
+    if (run(client, sql, value, email, &answer))
+        client->inserts++;
 }
 
 static void sleep_until(int64_t us)
@@ -215,10 +193,9 @@ static void sleep_until(int64_t us)
 
 static int64_t count_rows(struct client *client)
 {
-    PGresult *result = run(client, "select coalesce(max(id), 0) from users", NULL, NULL);
-    int64_t rows = result != NULL ? strtoll(PQgetvalue(result, 0, 0), NULL, 10) : 0;
-    PQclear(result);
-    return rows;
+    struct db_answer answer;
+    bool ok = run(client, "select coalesce(max(id), 0) from users", NULL, NULL, &answer);
+    return ok ? strtoll(answer.value, NULL, 10) : 0;
 }
 
 static void *client_main(void *argument)
@@ -239,7 +216,7 @@ static void *client_main(void *argument)
         count_latency(client, now_us() - at_us);
         at_us += step_us;
     }
-    PQfinish(client->connection);
+    client->db.ops->close(&client->db);
     return NULL;
 }
 
@@ -295,7 +272,7 @@ static void usage(FILE *out)
 {
     fprintf(
         out,
-        "usage: zdm-demo-app --dsn CONNINFO [--column NAME] [--tag TEXT] [--rate PER_SECOND] [--clients N]\n"
+        "usage: zdm-demo-app --dsn DSN [--column NAME] [--tag TEXT] [--rate PER_SECOND] [--clients N]\n"
         "                    [--first N] [--owners N]\n"
         "Reads and writes users.NAME until SIGTERM, then prints what it saw as JSON. SIGUSR1 starts a new window.\n");
 }
@@ -380,8 +357,9 @@ int main(int argc, char **argv)
     for (unsigned i = 0; i < options.clients; i++) {
         clients[i].number = options.first + i;
         clients[i].random = UINT64_C(0x9e3779b97f4a7c15) * (clients[i].number + 1);
-        if (!connect_client(&clients[i])) {
-            fprintf(stderr, "zdm-demo-app: %s", PQerrorMessage(clients[i].connection));
+        db_init(&clients[i].db, options.dsn);
+        if (!clients[i].db.ops->connect(&clients[i].db)) {
+            fprintf(stderr, "zdm-demo-app: %s\n", clients[i].db.error);
             return 1;
         }
     }
