@@ -24,6 +24,17 @@ enum { MYDB_ALGORITHM_MAX = 48 };
 enum zdm_code mydb_judge(struct mydb_work *w, const struct mydb_table *table, const char *alter_sql,
                          char out[MYDB_ALGORITHM_MAX], const char *column, struct mydb_column *before,
                          struct mydb_column *after, struct zdm_error *err) ZDM_CHECKED;
-/* Behind the name of a table: does its ALTER carry ALGORITHM or LOCK already? Such a statement is refused elsewhere. */
+
+/* The line of SHOW CREATE TABLE about a column or an index. */
+enum mydb_line { MYDB_LINE_COLUMN = 1, MYDB_LINE_INDEX };
+/* The same judgement; *out_line (malloc'd) is how the clone shows what the statement has made, NULL when it does not
+ * show it. */
+enum zdm_code mydb_judge_made(struct mydb_work *w, const struct mydb_table *table, const char *alter_sql,
+                              char out[MYDB_ALGORITHM_MAX], enum mydb_line kind, const char *name, char **out_line,
+                              struct zdm_error *err) ZDM_CHECKED;
+/* made.c: that line of a table; schema NULL: of the session's database. Pure: the line in a printed definition. */
+enum zdm_code mydb_line_read(struct mydb_session *s, const char *schema, const char *table, enum mydb_line kind,
+                             const char *name, char **out_line, struct zdm_error *err) ZDM_CHECKED;
+char *mydb_line_in(const char *create_table, enum mydb_line kind, const char *name);
 
 #endif

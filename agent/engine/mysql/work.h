@@ -37,6 +37,7 @@ struct mydb_work {
     const struct zdm_step *step; /* NULL for operations that concern none */
     struct agent_result *result;
     struct mydb_memory *memory;
+    char *made; /* of ddl.c: how what a statement is about to make looked on the judge's clone */
 };
 
 void mydb_memory_forget(struct mydb_memory *memory);

@@ -1,0 +1,349 @@
+/*
+ * locks.c - running DDL without a queue behind it, and naming who is in its way (locks.h).
+ *
+ * Measured on MariaDB 10.11 and MySQL 9.7, with a reader's open transaction of some seconds on the table:
+ *  - MariaDB, lock_wait_timeout=0 for the statement: 1205 in no time, and nobody ever waits. It holds for the end of a
+ *    build as well, where giving up at once would lose all of it to any short transaction: builds wait, watched.
+ *  - An ALTER that waits shows as "Waiting for table metadata lock" on both, at its start and at its end; KILL QUERY
+ *    ends it (1317) within some milliseconds and lets the queue go, and the catalogue is as it was.
+ *  - MySQL builds an index beside a reader that came after its start, and waits for it at the end alone, too.
+ */
+#include "agent/engine/mysql/locks.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "agent/engine/mysql/classify.h"
+#include "agent/engine/mysql/replica.h"
+
+enum {
+    LOOK_MS = 10,          /* between two looks at a statement under way */
+    MYSQL_BUDGET_MS = 100, /* the least that an attempt may wait where nothing else is to be had */
+    MARIADB_BUDGET_MS = 60,
+    OLD_MS = 60, /* who holds the table in two looks so far apart is worth waiting for without a queue */
+    BLOCKERS_MAX = 64
+};
+
+#define NOWAIT "SET STATEMENT lock_wait_timeout=0 FOR "
+
+/* ---- Who ---- */
+
+/* One that is in the way. */
+struct holder {
+    char key[80]; /* the same in two looks: the same hold */
+    char text[ZDM_TEXT_MAX - 40];
+};
+
+/* thread, key, user, host, command, seconds, statement. A prepared XA transaction of a session that is gone has no
+ * thread. */
+static const char locks_sql[] =
+    "SELECT t.PROCESSLIST_ID, CONCAT_WS('-', m.OWNER_THREAD_ID, m.OWNER_EVENT_ID, m.OBJECT_INSTANCE_BEGIN),"
+    " t.PROCESSLIST_USER, t.PROCESSLIST_HOST, t.PROCESSLIST_COMMAND, t.PROCESSLIST_TIME,"
+    " COALESCE(t.PROCESSLIST_INFO, e.SQL_TEXT) FROM performance_schema.metadata_locks m LEFT JOIN"
+    " performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID LEFT JOIN"
+    " performance_schema.events_statements_current e ON e.THREAD_ID = m.OWNER_THREAD_ID AND e.NESTING_EVENT_LEVEL = 0"
+    " WHERE m.OBJECT_TYPE = 'TABLE' AND m.OBJECT_SCHEMA = DATABASE() AND m.LOCK_STATUS = 'GRANTED' AND"
+    " COALESCE(t.PROCESSLIST_ID, 0) NOT IN ($1, $2) AND m.OBJECT_NAME IN (%s) ORDER BY t.PROCESSLIST_TIME DESC, 2"
+    " LIMIT 64";
+
+/* Every open transaction may hold it, where nobody says which tables are locked. trx_started is in the server's own
+ * time zone. */
+static const char transactions_sql[] =
+    "SELECT x.trx_mysql_thread_id, CONCAT_WS('-', x.trx_id, x.trx_started, x.trx_mysql_thread_id), p.USER, p.HOST,"
+    " p.COMMAND, TIMESTAMPDIFF(SECOND, CONVERT_TZ(x.trx_started, 'SYSTEM', '+00:00'), UTC_TIMESTAMP()),"
+    " COALESCE(x.trx_query, p.INFO) FROM information_schema.INNODB_TRX x LEFT JOIN information_schema.PROCESSLIST p ON"
+    " p.ID = x.trx_mysql_thread_id WHERE x.trx_mysql_thread_id NOT IN ($1, $2)%s ORDER BY x.trx_started LIMIT 64";
+/* Their next look at a table that was changed by INSTANT meanwhile fails with 1412 on MySQL (database.md 10). */
+static const char snapshots_only[] = " AND x.trx_isolation_level IN ('REPEATABLE READ', 'SERIALIZABLE')";
+
+static void put_filled(struct zdm_buffer *sql, const char *text, const char *filling)
+{
+    const char *at = strstr(text, "%s");
+    zdm_buffer_append(sql, text, (size_t)(at - text));
+    zdm_buffer_puts(sql, filling);
+    zdm_buffer_puts(sql, at + 2);
+}
+
+/* The table, and those that the step's statement locks beside it. */
+static void put_locks_sql(struct zdm_buffer *sql, const struct mydb_work *w, const char *table)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer names = ZDM_BUFFER_INIT;
+    mydb_put_literal(&names, table);
+    for (size_t i = 0; w->step != NULL && i < w->step->n_others; i++) {
+        zdm_buffer_puts(&names, ", ");
+        mydb_put_literal(&names, w->step->others[i].name);
+    }
+    put_filled(sql, locks_sql, zdm_buffer_text(&names));
+}
+
+static void describe(const struct mydb_rows *rows, size_t row, struct holder *out)
+{
+    const char *user = mydb_text(rows, row, 2), *host = mydb_text(rows, row, 3), *command = mydb_text(rows, row, 4);
+    const char *sql = mydb_text(rows, row, 6);
+    char host_only[64];
+    zdm_copy_text(out->key, sizeof out->key, mydb_text(rows, row, 1) == NULL ? "" : mydb_text(rows, row, 1));
+    if (mydb_text(rows, row, 0) == NULL || mydb_int(rows, row, 0) == 0) {
+        zdm_copy_text(out->text, sizeof out->text, "a prepared XA transaction (XA RECOVER names it)");
+        return;
+    }
+    zdm_copy_text(host_only, sizeof host_only, host == NULL ? "?" : host);
+    host_only[strcspn(host_only, ":")] = '\0';
+    bool idle = command == NULL || strcmp(command, "Sleep") == 0;
+    int n =
+        snprintf(out->text, sizeof out->text, "thread %" PRId64 " %s@%s, %s for %" PRId64 " s", mydb_int(rows, row, 0),
+                 user == NULL ? "?" : user, host_only, idle ? "idle in transaction" : "active", mydb_int(rows, row, 5));
+    if (sql != NULL && n > 0 && (size_t)n < sizeof out->text) {
+        snprintf(out->text + n, sizeof out->text - (size_t)n, ": %.80s", sql);
+    }
+}
+
+struct holders {
+    size_t n;
+    bool known; /* the table's locks were looked at, and not transactions that may be on any table */
+    struct holder h[BLOCKERS_MAX];
+};
+
+static enum zdm_code read_holders(struct mydb_work *w, const char *sql, struct holders *out, struct zdm_error *err)
+{
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    char own[24], second[24];
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    const struct mydb_session *beside = mydb_beside(w->s, &ignored);
+    snprintf(own, sizeof own, "%" PRIu64, w->s->thread);
+    snprintf(second, sizeof second, "%" PRIu64, beside == NULL ? w->s->thread : beside->thread);
+    enum zdm_code code = mydb_query(w->s, sql, 2, (const char *const[]){own, second}, &rows, err);
+    out->n = 0;
+    for (size_t i = 0; code == ZDM_OK && i < rows->n && out->n < BLOCKERS_MAX; i++) {
+        describe(rows, i, &out->h[out->n++]);
+    }
+    return code;
+}
+
+/* Are metadata locks to be seen? MariaDB has performance_schema off unless it is told otherwise. */
+static bool sees_locks(struct mydb_work *w)
+{
+    static const char sql[] = "SELECT COUNT(*) FROM performance_schema.setup_instruments WHERE NAME ="
+                              " 'wait/lock/metadata/sql/mdl' AND ENABLED = 'YES' AND @@performance_schema = 1";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    return mydb_query(w->s, sql, 0, NULL, &rows, &ignored) == ZDM_OK && mydb_int(rows, 0, 0) > 0;
+}
+
+static enum zdm_code find_holders(struct mydb_work *w, const char *table, struct holders *out, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer locks = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer transactions = ZDM_BUFFER_INIT;
+    put_locks_sql(&locks, w, table);
+    put_filled(&transactions, transactions_sql, "");
+    out->known = sees_locks(w);
+    if (out->known && read_holders(w, zdm_buffer_text(&locks), out, err) == ZDM_OK) {
+        return ZDM_OK;
+    }
+    zdm_error_clear(err);
+    out->known = false;
+    return read_holders(w, zdm_buffer_text(&transactions), out, err);
+}
+
+static enum zdm_code say_blocker(struct mydb_work *w, const char *table, const struct holders *found, size_t first,
+                                 size_t others, struct zdm_error *err)
+{
+    struct agent_result *r = w->result;
+    zdm_copy_text(r->blocker, sizeof r->blocker,
+                  found->n > 0 ? found->h[first].text : "a session that has let go since");
+    size_t used = strlen(r->blocker);
+    if (found->n > 0 && others > 0) {
+        snprintf(r->blocker + used, sizeof r->blocker - used, found->known ? " (and %zu more)" : " (or %zu others)",
+                 others);
+    }
+    return zdm_error_set(err, ZDM_LOCK, "could not lock %s: held by %s", table, r->blocker);
+}
+
+enum zdm_code mydb_name_blocker(struct mydb_work *w, const char *table, struct zdm_error *err)
+{
+    static const struct holders none = {.n = 0};
+    struct holders found = {.n = 0};
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    if (!mydb_is_open(w->s) || find_holders(w, table, &found, &ignored) != ZDM_OK) {
+        return say_blocker(w, table, &none, 0, 0, err);
+    }
+    return say_blocker(w, table, &found, 0, found.n - 1, err);
+}
+
+/* ---- Before ---- */
+
+static void pause_ms(unsigned ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
+}
+
+/* Whoever is in both of two looks. */
+static enum zdm_code refuse_old(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+{
+    struct holders first = {.n = 0}, second = {.known = true};
+    enum zdm_code code = read_holders(w, sql, &first, err);
+    if (code != ZDM_OK || first.n == 0) {
+        return code;
+    }
+    pause_ms(OLD_MS);
+    code = read_holders(w, sql, &second, err);
+    for (size_t i = 0; code == ZDM_OK && i < second.n; i++) {
+        for (size_t j = 0; j < first.n; j++) {
+            if (strcmp(first.h[j].key, second.h[i].key) == 0) {
+                return say_blocker(w, table, &second, i, 0, err);
+            }
+        }
+    }
+    return code;
+}
+
+/* Where every attempt costs a queue, none is made while somebody is known to be in the way. */
+static enum zdm_code look_before(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer locks = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer snapshots = ZDM_BUFFER_INIT;
+    put_locks_sql(&locks, w, table);
+    enum zdm_code code = sees_locks(w) ? refuse_old(w, table, zdm_buffer_text(&locks), err) : ZDM_OK;
+    if (code == ZDM_OK && !w->s->mariadb && strstr(sql, "ALGORITHM=INSTANT") != NULL) {
+        put_filled(&snapshots, transactions_sql, snapshots_only);
+        code = refuse_old(w, table, zdm_buffer_text(&snapshots), err);
+    }
+    return code;
+}
+
+/* The statement of an agent that was killed goes on in the server. */
+static enum zdm_code not_running(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+{
+    static const char find[] = "SELECT ID, TIME FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND"
+                               " INFO IN ($1, CONCAT('" NOWAIT "', $1)) AND DB = DATABASE() LIMIT 1";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(w->s, find, 1, (const char *const[]){sql}, &rows, err);
+    if (code != ZDM_OK || rows->n == 0) {
+        return code;
+    }
+    snprintf(w->result->blocker, sizeof w->result->blocker,
+             "thread %" PRId64 ", which runs the same statement for"
+             " %" PRId64 " s",
+             mydb_int(rows, 0, 0), mydb_int(rows, 0, 1));
+    return zdm_error_set(err, ZDM_LOCK, "could not change %s: held by %s", table, w->result->blocker);
+}
+
+/* ---- The statement ---- */
+
+/* A statement under way, as the second connection sees it. */
+struct watch {
+    struct mydb_session *beside;
+    uint64_t thread;
+    int64_t begun_ms, waits_since_ms; /* 0: it does not wait */
+    uint32_t budget_ms;
+    bool worked; /* it was past the lock at its start */
+    bool late;   /* and was stopped at its end */
+};
+
+static bool waits(struct watch *watch, struct zdm_error *err)
+{
+    static const char mysql[] = "SELECT PROCESSLIST_STATE LIKE 'Waiting for % metadata lock' OR PROCESSLIST_STATE LIKE"
+                                " 'Waiting for table flush' FROM performance_schema.threads WHERE PROCESSLIST_ID = $1";
+    static const char any[] = "SELECT STATE LIKE 'Waiting for % metadata lock' OR STATE LIKE 'Waiting for table flush'"
+                              " FROM information_schema.PROCESSLIST WHERE ID = $1";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    char thread[24];
+    snprintf(thread, sizeof thread, "%" PRIu64, watch->thread);
+    const char *params[] = {thread};
+    enum zdm_code code = mydb_query(watch->beside, watch->beside->mariadb ? any : mysql, 1, params, &rows, err);
+    if ((code != ZDM_OK || rows->n == 0) && !watch->beside->mariadb) {
+        zdm_error_clear(err);
+        mydb_rows_freep(&rows);
+        code = mydb_query(watch->beside, any, 1, params, &rows, err);
+    }
+    return code == ZDM_OK && rows->n > 0 && mydb_true(rows, 0, 0);
+}
+
+/* Where nothing can be seen, time alone counts: a statement that is not through its budget may wait. */
+static bool look(void *ctx)
+{
+    struct watch *watch = ctx;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    int64_t now = mydb_now_ms();
+    bool waiting = waits(watch, &err);
+    if (err.code != ZDM_OK) {
+        return !watch->worked && now - watch->begun_ms > watch->budget_ms;
+    }
+    if (!waiting) {
+        watch->worked = watch->worked || watch->waits_since_ms != 0 || now - watch->begun_ms > LOOK_MS * 2;
+        watch->waits_since_ms = 0;
+        return false;
+    }
+    if (watch->waits_since_ms == 0) {
+        watch->waits_since_ms = now - LOOK_MS > watch->begun_ms ? now - LOOK_MS : watch->begun_ms;
+    }
+    bool stop = now - watch->waits_since_ms >= watch->budget_ms;
+    watch->late = stop && watch->worked;
+    return stop;
+}
+
+static uint32_t budget_of(const struct mydb_work *w)
+{
+    uint32_t least = w->s->mariadb ? MARIADB_BUDGET_MS : MYSQL_BUDGET_MS;
+    uint32_t asked = w->op->lock_wait_ms;
+    return w->s->mariadb && asked > 0 ? asked : asked > least ? asked : least;
+}
+
+static enum zdm_code run_watched(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+{
+    struct watch watch = {
+        .beside = mydb_beside(w->s, err), .thread = w->s->thread, .begun_ms = mydb_now_ms(), .budget_ms = budget_of(w)};
+    if (watch.beside == NULL) {
+        return err->code;
+    }
+    enum zdm_code code = mydb_run_watched(w->s, sql, LOOK_MS, look, &watch, err);
+    if (code != ZDM_LOCK) {
+        return code;
+    }
+    code = mydb_name_blocker(w, table, err);
+    if (watch.late && strstr(sql, "ALGORITHM=INSTANT") == NULL) {
+        zdm_error_hint(err, "It was stopped at its end, so as not to make others wait. What it had built is lost, and "
+                            "is built again.");
+    }
+    return code;
+}
+
+/* Builds wait for the lock at their end, watched; nothing else has anything to lose. */
+static bool builds(const char *sql)
+{
+    return strstr(sql, "ALGORITHM=NOCOPY") != NULL || strstr(sql, "ALGORITHM=INPLACE") != NULL;
+}
+
+static enum zdm_code run(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer nowait = ZDM_BUFFER_INIT;
+    if (!w->s->mariadb || w->op->lock_wait_ms > 0 || builds(sql)) {
+        return run_watched(w, table, sql, err);
+    }
+    zdm_buffer_printf(&nowait, NOWAIT "%s", sql);
+    enum zdm_code code = mydb_run(w->s, zdm_buffer_text(&nowait), NULL, err);
+    return code == ZDM_LOCK ? mydb_name_blocker(w, table, err) : code;
+}
+
+enum zdm_code mydb_ddl(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+{
+    enum zdm_code code = not_running(w, table, sql, err);
+    if (code == ZDM_OK) {
+        code = mydb_replicas_clear(w, table, err);
+    }
+    for (size_t i = 0; code == ZDM_OK && w->step != NULL && i < w->step->n_others; i++) {
+        code = mydb_replicas_clear(w, w->step->others[i].name, err);
+    }
+    if (code == ZDM_OK) {
+        code = look_before(w, table, sql, err);
+    }
+    if (code != ZDM_OK) {
+        return code;
+    }
+    code = run(w, table, sql, err);
+    if (code != ZDM_OK && !mydb_is_open(w->s) && !w->s->gave_up) {
+        return zdm_error_set(err, ZDM_UNKNOWN, "the connection was lost while the statement ran");
+    }
+    return code;
+}

@@ -1,0 +1,457 @@
+/*
+ * settings.c - defaults, NULL or NOT NULL, wider types and comments: changes of the catalogue that make nothing.
+ *
+ * Each has a state, one text, that it changes: what the column's default is, whether it may be NULL, its type with
+ * character set and collation; the table's comment. The judge's clone shows the state that the statement makes of it;
+ * together with the way back it is written to zdm.former before the statement, and the step is done when the catalogue
+ * shows that state.
+ *
+ * MODIFY writes a column anew, all of it: what it does not say is lost. Nothing may change that is not written: the
+ * column on the clone is compared before and after. A column that is INVISIBLE stays so.
+ */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "agent/engine/mysql/classify.h"
+#include "agent/engine/mysql/ddl.h"
+#include "agent/engine/mysql/locks.h"
+
+enum { ALL_OF_IT = 1, DEFAULT_ALONE = 2 }; /* parts of zdm.former */
+
+/* ---- Words ---- */
+
+static const char *behind_quoted(const char *p)
+{
+    char quote = *p++;
+    while (*p != '\0' && (*p != quote || p[1] == quote)) {
+        p += *p == quote ? 2 : 1;
+    }
+    return *p == '\0' ? p : p + 1;
+}
+
+static bool is_word_char(char c)
+{
+    return isalnum((unsigned char)c) || c == '_' || c == '$';
+}
+
+bool mydb_says(const char *sql, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *p = sql; *p != '\0';) {
+        if (*p == '\'' || *p == '"' || *p == '`') {
+            p = behind_quoted(p);
+        } else if (is_word_char(*p)) {
+            size_t length = 1;
+            while (is_word_char(p[length])) {
+                length++;
+            }
+            if (length == n && strncasecmp(p, word, n) == 0) {
+                return true;
+            }
+            p += length;
+        } else {
+            p++;
+        }
+    }
+    return false;
+}
+
+/* ---- States ---- */
+
+static bool is_about_null(const struct zdm_step *step)
+{
+    return step->action == ZDM_ACTION_SET_NOT_NULL || step->action == ZDM_ACTION_DROP_NOT_NULL;
+}
+
+/* "DEFAULT NULL" and no default at all are two things: after DROP DEFAULT an INSERT has to name the column. */
+static const char *default_of(const struct mydb_column *column)
+{
+    bool says_null = column->definition != NULL && mydb_says(column->definition, "DEFAULT");
+    return column->default_sql != NULL ? column->default_sql : says_null ? "NULL" : NULL;
+}
+
+static char *state_of(const struct zdm_step *step, const struct mydb_column *column)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer b = ZDM_BUFFER_INIT;
+    if (step->action == ZDM_ACTION_SET_DEFAULT) {
+        const char *value = default_of(column);
+        zdm_buffer_printf(&b, "%s%s", value == NULL ? "DROP DEFAULT" : "SET DEFAULT ", value == NULL ? "" : value);
+    } else if (is_about_null(step)) {
+        zdm_buffer_puts(&b, column->not_null ? "NOT NULL" : "NULL");
+    } else {
+        zdm_buffer_printf(&b, "%s %s %s", column->type, column->charset, column->collation);
+    }
+    return zdm_buffer_take(&b);
+}
+
+static enum zdm_code table_comment(struct mydb_work *w, char **out, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = DATABASE() AND"
+                              " TABLE_NAME = $1";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(w->s, sql, 1, (const char *const[]){w->step->table.name}, &rows, err);
+    if (code == ZDM_OK) {
+        *out = zdm_strdup(rows->n > 0 && mydb_text(rows, 0, 0) != NULL ? mydb_text(rows, 0, 0) : "");
+    }
+    return code != ZDM_OK || *out != NULL ? code : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
+static enum zdm_code state_now(struct mydb_work *w, char **out, struct zdm_error *err)
+{
+    struct mydb_column column = {0};
+    if (w->step->action == ZDM_ACTION_COMMENT) {
+        return table_comment(w, out, err);
+    }
+    enum zdm_code code = mydb_column_find(w->s, w->step->table.name, w->step->column, &column, err);
+    if (code == ZDM_OK) {
+        *out = state_of(w->step, &column);
+        code = *out != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    mydb_column_fini(&column);
+    return code;
+}
+
+/* ---- What may change ---- */
+
+static bool loses_not_null(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return a->not_null && !b->not_null;
+}
+
+static bool gets_not_null(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return !a->not_null && b->not_null;
+}
+
+static bool differs_in_charset(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return b->charset[0] != '\0' && a->charset[0] != '\0' && strcmp(a->charset, b->charset) != 0;
+}
+
+static bool differs_in_collation(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return b->collation[0] != '\0' && a->collation[0] != '\0' && strcmp(a->collation, b->collation) != 0;
+}
+
+static bool loses_default(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return a->default_sql != NULL && b->default_sql == NULL;
+}
+
+static bool loses_comment(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return a->comment != NULL && a->comment[0] != '\0' && (b->comment == NULL || b->comment[0] == '\0');
+}
+
+static bool loses_auto_increment(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return a->auto_increment && !b->auto_increment;
+}
+
+static bool turns_generated(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return a->generated != b->generated;
+}
+
+static bool loses_on_update(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return a->definition != NULL && b->definition != NULL && mydb_says(a->definition, "UPDATE") &&
+           !mydb_says(b->definition, "UPDATE");
+}
+
+static bool differs_in_type(const struct mydb_column *a, const struct mydb_column *b)
+{
+    return strcmp(a->type, b->type) != 0;
+}
+
+/* What a MODIFY would change without having been asked to. words: the statement says it, so that it was. */
+static const struct rule {
+    bool (*differs)(const struct mydb_column *before, const struct mydb_column *after);
+    bool of_null; /* a rule of steps about NULL, else of the other ones; `both`: of all */
+    bool both;
+    const char *word;           /* NULL: none would do */
+    const char *before, *after; /* of the column's name */
+    const char *hint;
+} rules[] = {
+    {loses_not_null, false, false, NULL, "would take NOT NULL from", "", "Write NOT NULL behind its type."},
+    {gets_not_null, false, false, NULL, "would make", " NOT NULL as well",
+     "Write the column as it is, and NOT NULL in a statement of its own with {rebuild-ok}."},
+    {differs_in_type, true, false, NULL, "would change the type of", " as well",
+     "Change the type in a statement of its own."},
+    {differs_in_charset, false, true, "CHARSET", "would change the character set of", "",
+     "Write its CHARACTER SET and COLLATE behind its type: what is not written becomes the table's."},
+    {differs_in_collation, false, true, "COLLATE", "would change the collation of", "",
+     "Write its COLLATE behind its type: what is not written becomes the table's."},
+    {loses_default, false, true, "DEFAULT", "would take the DEFAULT of", "", "Write its DEFAULT again."},
+    {loses_on_update, false, true, NULL, "would take ON UPDATE from", "", "Write its ON UPDATE again."},
+    {loses_comment, false, true, "COMMENT", "would take the COMMENT of", "", "Write its COMMENT again."},
+    {loses_auto_increment, false, true, NULL, "would take AUTO_INCREMENT from", "", "Write AUTO_INCREMENT again."},
+    {turns_generated, false, true, NULL, "would turn", " into a generated column, or into an ordinary one",
+     "Add another column, keep both in step, and change over."},
+};
+
+static bool was_asked(const struct rule *rule, const char *sql)
+{
+    if (rule->word == NULL) {
+        return false;
+    }
+    return mydb_says(sql, rule->word) || (strcmp(rule->word, "CHARSET") == 0 && mydb_says(sql, "CHARACTER"));
+}
+
+static enum zdm_code compare(const struct zdm_step *step, const struct mydb_column *before,
+                             const struct mydb_column *after, struct zdm_error *err)
+{
+    bool of_null = is_about_null(step);
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
+        const struct rule *rule = &rules[i];
+        if ((rule->both || rule->of_null == of_null) && rule->differs(before, after) && !was_asked(rule, step->sql)) {
+            zdm_error_set(err, ZDM_REFUSED, "the statement of step %s %s column %s%s", step->id, rule->before,
+                          step->column, rule->after);
+            zdm_error_detail(err, "It is now: %s", before->definition == NULL ? before->type : before->definition);
+            return zdm_error_hint(err, "%s", rule->hint);
+        }
+    }
+    return ZDM_OK;
+}
+
+/* ---- Forward ---- */
+
+enum zdm_code mydb_look_former(struct mydb_work *w, const struct mydb_table *table, enum agent_proof *out_proof,
+                               struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_freep) char *back = NULL;
+    ZDM_CLEANUP(zdm_freep) char *made = NULL;
+    ZDM_CLEANUP(zdm_freep) char *now = NULL;
+    (void)table;
+    enum zdm_code code = state_now(w, &now, err);
+    if (code == ZDM_OK) {
+        code = mydb_former_read(w, ALL_OF_IT, &back, &made, err);
+    }
+    if (code == ZDM_OK) {
+        *out_proof = mydb_done_if(made != NULL && strcmp(made, now) == 0);
+    }
+    return code;
+}
+
+static void put_statement(struct zdm_buffer *out, const struct zdm_step *step, bool invisible)
+{
+    bool whole = step->action != ZDM_ACTION_SET_DEFAULT && step->action != ZDM_ACTION_COMMENT;
+    if (whole) {
+        mydb_put_add_column(out, step->sql, invisible && !mydb_says(step->sql, "INVISIBLE"));
+    } else {
+        zdm_buffer_puts(out, step->sql);
+    }
+}
+
+static enum zdm_code is_invisible(struct mydb_work *w, bool *out, struct zdm_error *err)
+{
+    struct mydb_column column = {0};
+    *out = false;
+    if (w->step->action == ZDM_ACTION_COMMENT) {
+        return ZDM_OK;
+    }
+    enum zdm_code code = mydb_column_find(w->s, w->step->table.name, w->step->column, &column, err);
+    *out = column.invisible;
+    mydb_column_fini(&column);
+    return code;
+}
+
+/* What the literal at the end of "ALTER TABLE `t` COMMENT '…'" says. */
+static enum zdm_code comment_made(struct mydb_work *w, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    const char *literal = strchr(w->step->sql, '\'');
+    /* A quote may stand in the table's name, between its backquotes. */
+    for (const char *p = w->step->sql; *p != '\0'; p++) {
+        if (*p == '`') {
+            p = behind_quoted(p) - 1;
+        } else if (*p == '\'') {
+            literal = p;
+            break;
+        }
+    }
+    if (literal == NULL) {
+        return zdm_error_set(err, ZDM_REFUSED, "the statement of step %s is no COMMENT of a table", w->step->id);
+    }
+    zdm_buffer_printf(&sql, "SELECT %s", literal);
+    enum zdm_code code = mydb_run(w->s, zdm_buffer_text(&sql), &rows, err);
+    if (code == ZDM_OK) {
+        w->made = zdm_strdup(rows->n > 0 ? mydb_text(rows, 0, 0) : "");
+    }
+    return code;
+}
+
+enum zdm_code mydb_may_set(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    struct mydb_column before = {0}, after = {0};
+    char algorithm[MYDB_ALGORITHM_MAX];
+    bool invisible = false;
+    zdm_freep(&w->made);
+    if (w->step->action == ZDM_ACTION_COMMENT) {
+        return comment_made(w, err);
+    }
+    enum zdm_code code = is_invisible(w, &invisible, err);
+    if (code == ZDM_OK) {
+        put_statement(&sql, w->step, invisible);
+        code = mydb_judge(w, table, zdm_buffer_text(&sql), algorithm, w->step->column, &before, &after, err);
+    }
+    if (code == ZDM_OK && w->step->action != ZDM_ACTION_SET_DEFAULT) {
+        code = compare(w->step, &before, &after, err);
+    }
+    if (code == ZDM_OK) {
+        w->made = state_of(w->step, &after);
+        code = w->made != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    mydb_column_fini(&before);
+    mydb_column_fini(&after);
+    return code;
+}
+
+/* All of the column as it was, and its default alone, for where something else of it was changed since. */
+static enum zdm_code keep_column(struct mydb_work *w, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer whole = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer alone = ZDM_BUFFER_INIT;
+    struct mydb_column column = {0};
+    const struct zdm_step *step = w->step;
+    enum zdm_code code = mydb_column_find(w->s, step->table.name, step->column, &column, err);
+    if (code != ZDM_OK) {
+        mydb_column_fini(&column);
+        return code;
+    }
+    mydb_put_alter(&whole, step->table.name);
+    zdm_buffer_puts(&whole, "MODIFY COLUMN ");
+    mydb_put_name(&whole, step->column);
+    zdm_buffer_printf(&whole, " %s", column.definition);
+    code = mydb_former_keep(w, ALL_OF_IT, zdm_buffer_text(&whole), w->made, err);
+    if (code == ZDM_OK && step->action == ZDM_ACTION_SET_DEFAULT) {
+        const char *value = default_of(&column);
+        mydb_put_alter(&alone, step->table.name);
+        zdm_buffer_puts(&alone, "ALTER COLUMN ");
+        mydb_put_name(&alone, step->column);
+        zdm_buffer_printf(&alone, " %s%s", value == NULL ? "DROP DEFAULT" : "SET DEFAULT ", value == NULL ? "" : value);
+        code = mydb_former_keep(w, DEFAULT_ALONE, zdm_buffer_text(&alone), column.definition, err);
+    }
+    mydb_column_fini(&column);
+    return code;
+}
+
+static enum zdm_code keep_comment(struct mydb_work *w, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer back = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_freep) char *now = NULL;
+    enum zdm_code code = table_comment(w, &now, err);
+    mydb_put_alter(&back, w->step->table.name);
+    zdm_buffer_puts(&back, "COMMENT ");
+    mydb_put_literal(&back, now);
+    return code == ZDM_OK ? mydb_former_keep(w, ALL_OF_IT, zdm_buffer_text(&back), w->made, err) : code;
+}
+
+enum zdm_code mydb_keep_former(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    (void)table;
+    return w->step->action == ZDM_ACTION_COMMENT ? keep_comment(w, err) : keep_column(w, err);
+}
+
+enum zdm_code mydb_change_setting(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    bool invisible = false;
+    enum zdm_code code = is_invisible(w, &invisible, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    put_statement(&sql, w->step, invisible);
+    code = mydb_alter(w, table, zdm_buffer_text(&sql), err);
+    if (code != ZDM_OK && mydb_is_violation(err)) {
+        zdm_error_hint(err, "Rows stand against it: put them right, then retry the shard. The table is as it was.");
+    }
+    return code;
+}
+
+/* ---- Back ---- */
+
+enum zdm_code mydb_back_of_former(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_freep) char *back = NULL;
+    ZDM_CLEANUP(zdm_freep) char *made = NULL;
+    (void)table;
+    enum zdm_code code = mydb_former_read(w, ALL_OF_IT, &back, &made, err);
+    return code == ZDM_OK ? mydb_answer_back(w, back == NULL, AGENT_RUN_UNDO_DDL) : code;
+}
+
+static void remark(struct mydb_work *w, const char *what)
+{
+    const struct zdm_step *step = w->step;
+    (void)snprintf(w->result->remark, sizeof w->result->remark, "what step %s changed on %s%s%s %s", step->id,
+                   step->table.name, step->column == NULL ? "" : ".", step->column == NULL ? "" : step->column, what);
+}
+
+/* Without what the step changed, is the column as it was then? Its own default aside, the definition is. */
+static enum zdm_code pick_back(struct mydb_work *w, char **back, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_freep) char *alone = NULL;
+    ZDM_CLEANUP(zdm_freep) char *definition = NULL;
+    struct mydb_column column = {0};
+    if (w->step->action != ZDM_ACTION_SET_DEFAULT) {
+        return ZDM_OK;
+    }
+    enum zdm_code code = mydb_former_read(w, DEFAULT_ALONE, &alone, &definition, err);
+    if (code == ZDM_OK && alone != NULL) {
+        code = mydb_column_find(w->s, w->step->table.name, w->step->column, &column, err);
+        bool same_type = column.type[0] != '\0' && definition != NULL &&
+                         strncasecmp(definition, column.type, strlen(column.type)) == 0;
+        if (code == ZDM_OK && !same_type) {
+            free(*back);
+            *back = alone;
+            alone = NULL;
+        }
+        mydb_column_fini(&column);
+    }
+    return code;
+}
+
+static enum zdm_code run_back(struct mydb_work *w, const struct mydb_table *table, const char *back,
+                              struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    bool invisible = false;
+    enum zdm_code code = is_invisible(w, &invisible, err);
+    bool whole = mydb_says(back, "MODIFY");
+    if (code != ZDM_OK) {
+        return code;
+    }
+    mydb_put_add_column(&sql, back, whole && invisible);
+    code = mydb_alter(w, table, zdm_buffer_text(&sql), err);
+    if (code != ZDM_OK && mydb_is_violation(err)) {
+        remark(w, "stays: rows that were written since stand against the way back");
+        zdm_error_clear(err);
+        code = ZDM_OK;
+    }
+    return code;
+}
+
+enum zdm_code mydb_restore_former(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_freep) char *back = NULL;
+    ZDM_CLEANUP(zdm_freep) char *made = NULL;
+    ZDM_CLEANUP(zdm_freep) char *now = NULL;
+    enum zdm_code code = state_now(w, &now, err);
+    if (code == ZDM_OK) {
+        code = mydb_former_read(w, ALL_OF_IT, &back, &made, err);
+    }
+    if (code != ZDM_OK || back == NULL) {
+        return code;
+    }
+    if (made == NULL || strcmp(made, now) != 0) {
+        remark(w, "was changed again since, and stays as it is");
+        return ZDM_OK;
+    }
+    code = pick_back(w, &back, err);
+    return code == ZDM_OK ? run_back(w, table, back, err) : code;
+}
