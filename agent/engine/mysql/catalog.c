@@ -142,13 +142,15 @@ static bool is_json_by_check(const struct mydb_column *column)
 }
 
 /* MariaDB says the default as SQL, with NULL in words; MySQL says its value, and only SHOW CREATE TABLE has the SQL. */
-static enum zdm_code read_definition(struct mydb_session *s, const char *table, const char *column_default,
-                                     struct mydb_column *out, struct zdm_error *err)
+static enum zdm_code read_definition(struct mydb_session *s, const char *database, const char *table,
+                                     const char *column_default, struct mydb_column *out, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     ZDM_CLEANUP(zdm_freep) char *in_definition = NULL;
     zdm_buffer_puts(&sql, "SHOW CREATE TABLE ");
+    mydb_put_name(&sql, database);
+    zdm_buffer_puts(&sql, ".");
     mydb_put_name(&sql, table);
     enum zdm_code code = mydb_run(s, zdm_buffer_text(&sql), &rows, err);
     if (code != ZDM_OK || rows->n == 0 || mydb_text(rows, 0, 1) == NULL) {
@@ -166,32 +168,44 @@ static enum zdm_code read_definition(struct mydb_session *s, const char *table, 
     return ZDM_OK;
 }
 
-enum zdm_code mydb_column_look(struct mydb_session *s, const char *table, const char *name, bool *found,
-                               struct mydb_column *out, struct zdm_error *err)
+static enum zdm_code look_in(struct mydb_session *s, const char *database, const char *table, const char *name,
+                             bool *found, struct mydb_column *out, struct zdm_error *err)
 {
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     memset(out, 0, sizeof *out);
     *found = false;
-    enum zdm_code code = mydb_query(s, column_sql, 3, (const char *const[]){s->database, table, name}, &rows, err);
+    enum zdm_code code = mydb_query(s, column_sql, 3, (const char *const[]){database, table, name}, &rows, err);
     if (code == ZDM_OK && rows->n > 0) {
         code = read_column(rows, out) ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
         if (code == ZDM_OK) {
-            code = read_definition(s, table, mydb_text(rows, 0, AT_DEFAULT), out, err);
+            code = read_definition(s, database, table, mydb_text(rows, 0, AT_DEFAULT), out, err);
         }
         *found = code == ZDM_OK;
     }
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while looking at column %s of %s", name, table);
 }
 
-enum zdm_code mydb_column_find(struct mydb_session *s, const char *table, const char *name, struct mydb_column *out,
-                               struct zdm_error *err)
+enum zdm_code mydb_column_look(struct mydb_session *s, const char *table, const char *name, bool *found,
+                               struct mydb_column *out, struct zdm_error *err)
+{
+    return look_in(s, s->database, table, name, found, out, err);
+}
+
+enum zdm_code mydb_column_of(struct mydb_session *s, const char *database, const char *table, const char *name,
+                             struct mydb_column *out, struct zdm_error *err)
 {
     bool found = false;
-    enum zdm_code code = mydb_column_look(s, table, name, &found, out, err);
+    enum zdm_code code = look_in(s, database, table, name, &found, out, err);
     if (code == ZDM_OK && !found) {
         return zdm_error_set(err, ZDM_NOT_FOUND, "column %s of %s does not exist", name, table);
     }
     return code;
+}
+
+enum zdm_code mydb_column_find(struct mydb_session *s, const char *table, const char *name, struct mydb_column *out,
+                               struct zdm_error *err)
+{
+    return mydb_column_of(s, s->database, table, name, out, err);
 }
 
 void mydb_column_fini(struct mydb_column *column)

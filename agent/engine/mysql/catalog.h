@@ -66,6 +66,9 @@ enum zdm_code mydb_column_look(struct mydb_session *s, const char *table, const 
 /* ZDM_NOT_FOUND when there is no such column. */
 enum zdm_code mydb_column_find(struct mydb_session *s, const char *table, const char *name, struct mydb_column *out,
                                struct zdm_error *err) ZDM_CHECKED;
+/* The same in another database. */
+enum zdm_code mydb_column_of(struct mydb_session *s, const char *database, const char *table, const char *name,
+                             struct mydb_column *out, struct zdm_error *err) ZDM_CHECKED;
 void mydb_column_fini(struct mydb_column *column);
 
 struct mydb_index {

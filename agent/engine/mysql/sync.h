@@ -1,11 +1,12 @@
 /*
  * sync.h - the derived triggers that keep old and new columns in step (database.md 3 to 7, 16, 20).
  *
- * facts.c reads table, key and columns of a derivation and validates it; trigger.c writes the bodies; sync.c installs,
- * proves and removes them. Triggers are BEFORE INSERT and BEFORE UPDATE, named zdm_<8 hex>_<step>_i and _u, FOLLOWS the
- * last one of the application, with a definer of their own (zdm_definer@localhost, locked) and made under a pinned
- * sql_mode, character set and collation, which the server keeps with them. zdm.sync holds the hash of what was
- * installed, beside each trigger's name.
+ * facts.c reads table, key and columns of a derivation, validate_sync.c judges it; trigger.c writes the bodies; sync.c
+ * installs, proves and removes them. Triggers are BEFORE INSERT and BEFORE UPDATE, named zdm_<8 hex>_<step>_i and _u
+ * (reverse only: _ir and _ur; one of either form that has to stand beside its like for a moment: _ib, _ub, _irb, _urb),
+ * behind the last one of the application, with a definer of their own (zdm_definer@localhost, locked) and made under a
+ * pinned sql_mode, character set and collation, which the server keeps with them. zdm.sync holds the hash of what was
+ * installed, beside each trigger's name; '' while it is being made or dropped.
  */
 #ifndef AGENT_ENGINE_MYSQL_SYNC_H
 #define AGENT_ENGINE_MYSQL_SYNC_H
@@ -39,6 +40,10 @@ struct mydb_facts {
 enum zdm_code mydb_facts_read(struct mydb_work *w, const struct zdm_step *step, struct mydb_facts *out,
                               struct zdm_error *err) ZDM_CHECKED;
 void mydb_facts_fini(struct mydb_facts *facts);
+/* Judges the derivation against the catalogue, and says which rule it breaks; changes nothing but a table of its own in
+ * database zdm, which is gone afterwards. */
+enum zdm_code mydb_sync_validate(struct mydb_work *w, const struct mydb_facts *facts,
+                                 struct zdm_error *err) ZDM_CHECKED;
 
 enum mydb_fit { MYDB_FITS, MYDB_FITS_SOMETIMES, MYDB_FITS_NOT };
 enum mydb_fit mydb_fit(const struct mydb_column *from, const struct mydb_column *to);
@@ -65,16 +70,9 @@ enum zdm_code mydb_sync_drop(struct mydb_work *w, const struct zdm_step *sync, b
                              struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code mydb_sync_look(struct mydb_work *w, const struct zdm_step *sync, enum agent_proof *out_proof,
                              struct zdm_error *err) ZDM_CHECKED;
-
-/* hide_column.c: what an ADD COLUMN has added goes out of sight on the way back, where it is there and this
- * migration's: INVISIBLE, then renamed to "zdm_u_<8 hex>", so that it may be added anew, empty. Each statement is DDL;
- * a row of zdm.hidden (kind "column", by_rollback, under the ADD COLUMN's step) says the name, and the row of zdm.owned
- * goes. May be called again. No trigger may name the column by then. */
-enum zdm_code mydb_hide_added(struct mydb_work *w, const struct zdm_step *add, struct zdm_error *err) ZDM_CHECKED;
-/* … and its purge: drops the column that the row says, where it is still there, and forgets the row. */
-struct mydb_hidden;
-enum zdm_code mydb_drop_left_column(struct mydb_work *w, const struct mydb_hidden *left,
-                                    struct zdm_error *err) ZDM_CHECKED;
+/* Is no trigger of that step left? */
+enum zdm_code mydb_sync_is_gone(struct mydb_work *w, const struct zdm_step *sync, bool *out,
+                                struct zdm_error *err) ZDM_CHECKED;
 
 /* watch.c: at every SIGNALS: what deviates from what was installed (order, definer, body) is noted, and listed in the
  * result with what comparisons counted. */
