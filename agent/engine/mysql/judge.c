@@ -30,12 +30,14 @@ struct trial {
     size_t n_others;
 };
 
-/* A survey looks at the plan while the migration may run. */
+/* A survey looks at the plan while the migration may run, and one server may hold several shards of it. */
 static void name_clone(struct trial *t)
 {
-    char hex[9];
+    char hex[9], whose[sizeof t->w->s->database + sizeof t->w->op->migration + 1];
     const struct agent_op *op = t->w->op;
-    mydb_short_name(hex, op->migration[0] != '\0' || op->plan == NULL ? op->migration : op->plan->id);
+    snprintf(whose, sizeof whose, "%s/%s", t->w->s->database,
+             op->migration[0] != '\0' || op->plan == NULL ? op->migration : op->plan->id);
+    mydb_short_name(hex, whose);
     snprintf(t->clone, sizeof t->clone, "judge_%s%s", hex, op->kind == AGENT_OP_SURVEY ? "_s" : "");
 }
 
