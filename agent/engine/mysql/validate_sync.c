@@ -288,8 +288,9 @@ static enum zdm_code judge_expressions(struct mydb_work *w, const struct mydb_fa
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     struct zdm_error ignored = ZDM_ERROR_INIT;
-    char probe[PROBE_NAME_SIZE], hash[9];
-    mydb_short_name(hash, w->op->migration);
+    char probe[PROBE_NAME_SIZE], hash[9], whose[sizeof w->s->database + sizeof w->op->migration + 1];
+    snprintf(whose, sizeof whose, "%s/%s", w->s->database, w->op->migration); /* a server may hold several shards */
+    mydb_short_name(hash, whose);
     snprintf(probe, sizeof probe, "probe_%s_%" PRIu32, hash, w->step->ordinal);
     put_probe(&sql, facts, probe);
     enum zdm_code code = drop_probe(w, probe, err);
