@@ -18,6 +18,11 @@ static const char *lock_text(struct rb *rb, enum zdm_action action, enum zdm_loc
     enum zdm_table_lock lock = zdm_action_table_lock(action);
     if (action == ZDM_ACTION_BACKFILL)
         return "rows of one batch";
+    if (rb->engine == ZDM_ENGINE_MYSQL && action == ZDM_ACTION_VALIDATE)
+        return "none; reads";
+    if (rb->engine == ZDM_ENGINE_MYSQL)
+        return class == ZDM_LOCK_LONG ? "metadata lock at its beginning and its end; reads and writes go on"
+                                      : "exclusive metadata lock, at most 100 ms, retried";
     if (lock == ZDM_TABLE_LOCK_NONE)
         return "none on a table";
     if (class == ZDM_LOCK_LONG)
@@ -178,22 +183,6 @@ static void fail(struct walk *w, const char *rule, int location, const char *hin
     w->failed = true;
 }
 
-static void add_column(struct walk *w, const char *name)
-{
-    struct rb_expr *out = w->out;
-    if (rb_expr_reads(out, name))
-        return;
-    if (out->n_columns == out->columns_cap) {
-        size_t cap = 2 * out->columns_cap + 4;
-        const char **grown = rb_alloc(w->s->rb, cap * sizeof *grown);
-        for (size_t i = 0; i < out->n_columns; i++)
-            grown[i] = out->columns[i];
-        out->columns = grown;
-        out->columns_cap = cap;
-    }
-    out->columns[out->n_columns++] = name;
-}
-
 /* A sequence is named by a text, which is looked up when the value is made: by then its schema must stand there. */
 static void judge_sequence(struct walk *w, const PgQuery__FuncCall *call)
 {
@@ -294,7 +283,7 @@ static void examine(const ProtobufCMessage *m, void *ctx)
         if (name[0] == '\0')
             fail(w, "whole-row", ref->location, "Name the columns one by one.", "reads the whole row");
         else
-            add_column(w, name);
+            rb_expr_add(w->s->rb, w->out, name);
         return;
     }
     if (m->descriptor == &pg_query__sub_link__descriptor) {

@@ -171,6 +171,11 @@ struct rb_step *rb_ddl_index_step(const struct rb_ddl *d, const char *name, cons
 bool rb_ddl_judge_unique(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at);
 /* Removes the triggers of that sync, in a step of its own. */
 void rb_ddl_end_sync(const struct rb_ddl *d, struct rb_sync *sync);
+/* May the column get a default here? Ends the sync that fills it where that may end; else false with a finding. */
+bool rb_ddl_may_have_default(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at);
+/* DROP COLUMN, DROP TABLE of either engine, once it is known that it is just that. */
+void rb_ddl_hide_column(const struct rb_ddl *d, const char *name, struct rb_place at);
+void rb_ddl_hide_table(struct rb_statement *s, const struct rb_table *table, struct rb_place at);
 /* VALIDATE of that constraint. */
 struct rb_step *rb_ddl_add_validate(const struct rb_ddl *d, const char *constraint, const char *does);
 /* Does each row that exists have a value, as far as the plan knows? A warning where nothing fills new ones. */

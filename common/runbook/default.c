@@ -7,7 +7,7 @@
 
 /* A default cannot be told from a value that the application wrote: the triggers would take it for one. They end
  * before it; of a copy that runs both ways the end belongs to the drop of the other column. */
-static bool end_sync(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at)
+bool rb_ddl_may_have_default(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at)
 {
     struct rb *rb = d->s->rb;
     struct rb_sync *sync = rb_live_sync(d, column->name, false);
@@ -52,7 +52,7 @@ void rb_ddl_default(const struct rb_ddl *d)
         return;
     if (set && (value = read_value(d, at)) == NULL)
         return;
-    if (set && !end_sync(d, column, at))
+    if (set && !rb_ddl_may_have_default(d, column, at))
         return;
     struct rb_step *step = rb_ddl_step(d, ZDM_STEP_DDL, ZDM_ACTION_SET_DEFAULT, ZDM_LOCK_SHORT, name);
     rb_step_sql(step, rb_format(rb, "ALTER TABLE %s ALTER COLUMN %s %s%s", rb_table_sql(rb, &d->table),

@@ -5,34 +5,26 @@
  * little earlier or later, would have done. So the time of the moment is allowed here, where an UPDATE's trigger could
  * not hold what it says.
  */
-#include "common/runbook/tree.h"
+#include "common/runbook/update.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-struct deletion {
-    struct rb_statement *s;
-    const PgQuery__DeleteStmt *stmt;
-    struct rb_table table;
-    struct rb_expr condition;
-    const char *filter;
-};
-
-static bool may_be_batched(struct deletion *d)
+static bool may_be_batched(struct rb_deletion *d, const PgQuery__DeleteStmt *stmt)
 {
     struct rb_statement *s = d->s;
     struct rb *rb = s->rb;
     size_t errors = rb->n_errors;
     enum zdm_phase_class class = s->phase->class;
-    if (d->stmt->with_clause != NULL)
+    if (stmt->with_clause != NULL)
         rb_error(rb, "delete-with", rb_at_start(s), "Name the rows by their own columns.",
                  "a DELETE with WITH cannot be done row by row");
-    if (d->stmt->n_using_clause > 0)
+    if (stmt->n_using_clause > 0)
         rb_error(rb, "delete-using", rb_at_word(s, 0, "using"),
                  "Write a subquery: WHERE b_id IN (SELECT b.id FROM b WHERE …), or WHERE EXISTS (SELECT FROM b WHERE "
                  "b.id = b_id).",
                  "a DELETE that reads another table (USING) cannot be done row by row");
-    if (d->stmt->n_returning_list > 0)
+    if (stmt->n_returning_list > 0)
         rb_error(rb, "delete-returning", rb_at_word(s, 0, "returning"), "Leave RETURNING out.",
                  "nobody reads what a batch returns");
     if (class != ZDM_PHASE_MIGRATE && class != ZDM_PHASE_CONTRACT)
@@ -40,26 +32,13 @@ static bool may_be_batched(struct deletion *d)
                  "Move it to a migrate phase, or to the contract phase when no code reads the rows any more.",
                  "DELETE belongs into a migrate or contract phase, and this is %s %s phase",
                  class == ZDM_PHASE_EXPAND ? "an" : "a", zdm_phase_class_name(class));
-    return rb_relation(s, d->stmt->relation, &d->table) && errors == rb->n_errors;
+    return rb_relation(s, stmt->relation, &d->table) && errors == rb->n_errors;
 }
 
-static bool read_condition(struct deletion *d)
+static bool judge_condition(const struct rb_deletion *d)
 {
-    struct rb_statement *s = d->s;
-    struct rb *rb = s->rb;
-    if (d->stmt->where_clause == NULL) {
-        rb_error(rb, "delete-all", rb_at_start(s),
-                 rb_format(rb,
-                           "Where the table shall go, write DROP TABLE %s in the contract phase: it is hidden first, "
-                           "and can be brought back. Where it shall be empty and stay, say so: WHERE true.",
-                           rb_table_text(rb, &d->table)),
-                 "a DELETE without WHERE would delete every row, and keep each of them a second time");
-        return false;
-    }
-    d->condition.queries = RB_QUERIES_ANY;
-    if (!rb_expr_examine(s, d->stmt->relation, d->stmt->where_clause, "the condition", &d->condition))
-        return false;
-    struct rb_place at = rb_at_word(s, 0, "where");
+    struct rb *rb = d->s->rb;
+    struct rb_place at = d->where_at;
     if (d->condition.is_volatile) {
         rb_error(rb, "condition-volatile", at, "Write a condition that gives the same for a row each time.",
                  "the condition is another one each time it is evaluated");
@@ -69,9 +48,9 @@ static bool read_condition(struct deletion *d)
         rb_note(rb, "delete-now", at, "Write the time itself where every shard shall delete the same rows.",
                 "the time of the moment is that of each batch: rows that come to match meanwhile may go or stay");
     if (d->condition.uses_zone)
-        rb_note(rb, "time-zone", rb_at_start(s), NULL,
-                "dates and times are computed with TimeZone UTC and DateStyle ISO");
-    d->filter = rb_expr_write(rb, d->stmt->where_clause, "t");
+        rb_note(rb, "time-zone", rb_at_start(d->s), NULL,
+                rb->engine == ZDM_ENGINE_MYSQL ? "dates and times are computed with time_zone +00:00 and in English"
+                                               : "dates and times are computed with TimeZone UTC and DateStyle ISO");
     if (d->filter == NULL)
         rb_error(rb, "expression", at, "Write it more simply.", "the condition cannot be written in a plan");
     return d->filter != NULL;
@@ -79,7 +58,7 @@ static bool read_condition(struct deletion *d)
 
 /* A trigger that fills what the condition reads may not have been there for a row that is judged by it: only behind the
  * fill. A row that no code wants any more is best deleted before it is filled, but that is the author's. */
-static void judge_neighbours(const struct deletion *d)
+static void judge_neighbours(const struct rb_deletion *d)
 {
     struct rb *rb = d->s->rb;
     for (size_t i = 0; i < d->condition.n_columns; i++) {
@@ -96,7 +75,7 @@ static void judge_neighbours(const struct deletion *d)
     }
 }
 
-static void choose_inverse(const struct deletion *d, struct rb_step *step)
+static void choose_inverse(const struct rb_deletion *d, struct rb_step *step)
 {
     struct rb *rb = d->s->rb;
     if (d->s->fence->no_undo) {
@@ -114,7 +93,7 @@ static void choose_inverse(const struct deletion *d, struct rb_step *step)
             "the deleted rows are kept in zdm.%s for a rollback, until the purge phase", step->step.object);
 }
 
-static void add_step(const struct deletion *d)
+static void add_step(const struct rb_deletion *d)
 {
     struct rb *rb = d->s->rb;
     struct rb_place at = rb_at_start(d->s);
@@ -141,18 +120,42 @@ static void add_step(const struct deletion *d)
                  step->step.inverse == ZDM_INVERSE_IMAGES ? ", and keep them" : "");
 }
 
-void rb_compile_delete(struct rb_statement *s, PgQuery__DeleteStmt *stmt)
+void rb_delete_finish(struct rb_deletion *d, bool has_where)
 {
-    struct deletion *d = rb_alloc(s->rb, sizeof *d);
-    size_t errors = s->rb->n_errors;
-    d->s = s;
-    d->stmt = stmt;
-    if (!may_be_batched(d) || !read_condition(d))
+    struct rb_statement *s = d->s;
+    struct rb *rb = s->rb;
+    size_t errors = rb->n_errors;
+    if (!has_where) {
+        rb_error(rb, "delete-all", rb_at_start(s),
+                 rb_format(rb,
+                           "Where the table shall go, write DROP TABLE %s in the contract phase: it is hidden first, "
+                           "and can be brought back. Where it shall be empty and stay, say so: WHERE true.",
+                           rb_table_text(rb, &d->table)),
+                 "a DELETE without WHERE would delete every row, and keep each of them a second time");
+        return;
+    }
+    if (!judge_condition(d))
         return;
     judge_neighbours(d);
     if (s->fence->sync || s->fence->no_sync)
-        rb_warning(s->rb, "attribute-unused", s->fence->at, NULL,
+        rb_warning(rb, "attribute-unused", s->fence->at, NULL,
                    "sync and no-sync mean something for UPDATE only: no trigger goes with a DELETE");
-    if (errors == s->rb->n_errors)
+    if (errors == rb->n_errors)
         add_step(d);
+}
+
+void rb_compile_delete(struct rb_statement *s, PgQuery__DeleteStmt *stmt)
+{
+    struct rb *rb = s->rb;
+    struct rb_deletion *d = rb_alloc(rb, sizeof *d);
+    const PgQuery__Node *where = stmt->where_clause;
+    d->s = s;
+    if (!may_be_batched(d, stmt))
+        return;
+    d->where_at = where == NULL ? rb_at_start(s) : rb_at_word(s, 0, "where");
+    d->condition.queries = RB_QUERIES_ANY;
+    if (where != NULL && !rb_expr_examine(s, stmt->relation, where, "the condition", &d->condition))
+        return;
+    d->filter = where == NULL ? NULL : rb_expr_write(rb, where, "t");
+    rb_delete_finish(d, where != NULL);
 }

@@ -7,13 +7,9 @@
 
 /* ---- DROP COLUMN ---- */
 
-static bool may_drop(const struct rb_ddl *d, const struct rb_column *column)
+static bool is_plain_command(const struct rb_ddl *d)
 {
     struct rb *rb = d->s->rb;
-    const char *name = column->name;
-    struct rb_place at = rb_ddl_at_word(d, name);
-    if (!rb_ddl_phase(d, RB_DDL_DROP_COLUMN, at))
-        return false;
     if (d->cmd->behavior == PG_QUERY__DROP_BEHAVIOR__DROP_CASCADE)
         rb_error(rb, "drop-cascade", rb_ddl_at_word(d, "cascade"),
                  "Leave CASCADE out; the agent names what depends on the column and stops there.",
@@ -21,7 +17,16 @@ static bool may_drop(const struct rb_ddl *d, const struct rb_column *column)
     else if (d->cmd->missing_ok)
         rb_error(rb, "drop-if-exists", rb_ddl_at_word(d, "if"), "Leave IF EXISTS out.",
                  "the plan must know what it drops");
-    else if (column->hide != NULL)
+    else
+        return true;
+    return false;
+}
+
+static bool may_drop(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at)
+{
+    struct rb *rb = d->s->rb;
+    const char *name = column->name;
+    if (column->hide != NULL)
         rb_error(rb, "column-hidden", at, "Remove it.", "column %s is dropped twice", name);
     else if (column->added || column->created)
         rb_error(rb, "drop-added", at, "Leave both out, or roll the migration back.",
@@ -34,12 +39,12 @@ static bool may_drop(const struct rb_ddl *d, const struct rb_column *column)
     return false;
 }
 
-static bool is_indexed(const struct rb_ddl *d, const char *name)
+static bool is_indexed(const struct rb_ddl *d, const char *name, struct rb_place at)
 {
     for (const struct rb_index *index = d->s->rb->indexes; index != NULL; index = index->next) {
         for (size_t i = 0; i < index->n_columns; i++) {
             if (rb_same_table(&index->table, &d->table) && strcmp(index->columns[i], name) == 0) {
-                rb_error(d->s->rb, "drop-indexed", rb_ddl_at_word(d, name), "Leave one of them out.",
+                rb_error(d->s->rb, "drop-indexed", at, "Leave one of them out.",
                          "the index %s of this very runbook is on column %s", index->name, name);
                 return true;
             }
@@ -48,12 +53,12 @@ static bool is_indexed(const struct rb_ddl *d, const char *name)
     return false;
 }
 
-static bool is_constrained(const struct rb_ddl *d, const char *name)
+static bool is_constrained(const struct rb_ddl *d, const char *name, struct rb_place at)
 {
     for (const struct rb_object *o = d->s->rb->objects; o != NULL; o = o->next) {
         if (o->kind == RB_OBJECT_CONSTRAINT && o->created && o->dropped == NULL &&
             rb_same_table(&o->table, &d->table) && rb_object_names(o, name)) {
-            rb_error(d->s->rb, "drop-constrained", rb_ddl_at_word(d, name), "Leave one of them out.",
+            rb_error(d->s->rb, "drop-constrained", at, "Leave one of them out.",
                      "the constraint %s of this very runbook names column %s", o->name, name);
             return true;
         }
@@ -101,7 +106,8 @@ static struct rb_sync *end_syncs(const struct rb_ddl *d, const char *column)
     return carried;
 }
 
-static void describe_hide(const struct rb_ddl *d, struct rb_step *hide, const struct zdm_derivation *sync)
+static void describe_hide(const struct rb_ddl *d, struct rb_step *hide, const struct zdm_derivation *sync,
+                          struct rb_place at)
 {
     struct rb *rb = d->s->rb;
     const char *rest = "; the purge drops it";
@@ -110,25 +116,27 @@ static void describe_hide(const struct rb_ddl *d, struct rb_step *hide, const st
                          rb_targets_text(rb, sync));
     else if (sync != NULL)
         rest = rb_format(rb, ", and remove the triggers that fill %s from it", rb_targets_text(rb, sync));
-    rb_step_does(hide, "rename it out of sight, without its NOT NULL and constraints%s", rest);
+    rb_step_does(hide,
+                 rb->engine == ZDM_ENGINE_MYSQL ? "make it invisible%s"
+                                                : "rename it out of sight, without its NOT NULL and constraints%s",
+                 rest);
     if (!hide->step.exact_inverse)
-        rb_warning(rb, "hide-inexact", rb_ddl_at_word(d, hide->step.column),
+        rb_warning(rb, "hide-inexact", at,
                    "The phase needs an approval. Rows that are written after it hold NULL or a default in the old "
                    "column if it is ever brought back.",
                    "nothing writes %s once it is hidden: an undo brings back only what was there", hide->step.column);
 }
 
-void rb_ddl_drop_column(const struct rb_ddl *d)
+void rb_ddl_hide_column(const struct rb_ddl *d, const char *name, struct rb_place at)
 {
     struct rb *rb = d->s->rb;
-    const char *name = d->cmd->name;
     struct rb_column *column = rb_column_of(rb, &d->table, name);
-    if (!may_drop(d, column) || is_indexed(d, name) || is_constrained(d, name))
+    if (!may_drop(d, column, at) || is_indexed(d, name, at) || is_constrained(d, name, at))
         return;
     struct rb_sync *sync = end_syncs(d, name);
     const struct zdm_derivation *derivation = sync == NULL ? NULL : sync->install->step.derivation;
     struct rb_step *hide = rb_ddl_step(d, ZDM_STEP_HIDE, ZDM_ACTION_HIDE_COLUMN, ZDM_LOCK_SHORT, name);
-    rb_step_object(hide, rb_derived_name(rb, &d->table, name, "_h"));
+    rb_step_object(hide, rb->engine == ZDM_ENGINE_MYSQL ? name : rb_derived_name(rb, &d->table, name, "_h"));
     rb_step_inverse(hide, ZDM_INVERSE_UNHIDE, NULL);
     hide->step.exact_inverse = derivation != NULL && derivation->both_ways;
     hide->note.rewritten = true;
@@ -139,7 +147,14 @@ void rb_ddl_drop_column(const struct rb_ddl *d)
     column->hide = hide;
     if (column->check != NULL)
         column->check->superseded = hide;
-    describe_hide(d, hide, derivation);
+    describe_hide(d, hide, derivation, at);
+}
+
+void rb_ddl_drop_column(const struct rb_ddl *d)
+{
+    struct rb_place at = rb_ddl_at_word(d, d->cmd->name);
+    if (rb_ddl_phase(d, RB_DDL_DROP_COLUMN, at) && is_plain_command(d))
+        rb_ddl_hide_column(d, d->cmd->name, at);
 }
 
 /* ---- DROP TABLE ---- */
@@ -161,7 +176,7 @@ static const struct rb_step *user_of(struct rb *rb, const struct rb_table *table
     return NULL;
 }
 
-static void drop_table(struct rb_statement *s, const struct rb_table *table, struct rb_place at)
+void rb_ddl_hide_table(struct rb_statement *s, const struct rb_table *table, struct rb_place at)
 {
     struct rb *rb = s->rb;
     struct rb_ddl d = rb_ddl_whole(s, table);
@@ -180,11 +195,16 @@ static void drop_table(struct rb_statement *s, const struct rb_table *table, str
         return;
     }
     struct rb_step *step = rb_ddl_step(&d, ZDM_STEP_HIDE, ZDM_ACTION_HIDE_TABLE, ZDM_LOCK_SHORT, NULL);
-    rb_step_object(step, rb_format(rb, "zdm_trash_%s", rb_derived_name(rb, table, "", "") + strlen("~zdm_")));
+    bool renamed = rb->engine == ZDM_ENGINE_MYSQL;
+    rb_step_object(step, renamed ? rb_trash_name(rb, table)
+                                 : rb_format(rb, "zdm_trash_%s", rb_derived_name(rb, table, "", "") + strlen("~zdm_")));
     rb_step_inverse(step, ZDM_INVERSE_UNHIDE, NULL);
     step->note.rewritten = true;
     object->dropped = step;
-    rb_step_does(step, "move it into the schema %s, out of the application's sight, with its rows; the purge drops it",
+    rb_step_does(step,
+                 renamed ? "rename it to %s, out of the application's sight, with its rows; the purge drops it"
+                         : "move it into the schema %s, out of the application's sight, with its rows; the purge drops "
+                           "it",
                  step->step.object);
 }
 
@@ -250,7 +270,7 @@ void rb_compile_drop(struct rb_statement *s, PgQuery__DropStmt *drop)
         if (!rb_ddl_qualified(s, drop->objects[i], at, &name) || !rb_may_change(s, &name, at))
             continue;
         if (table)
-            drop_table(s, &name, at);
+            rb_ddl_hide_table(s, &name, at);
         else
             drop_index(s, &name, at);
     }

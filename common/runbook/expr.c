@@ -33,7 +33,7 @@ bool rb_expr_reads(const struct rb_expr *expr, const char *column)
     return false;
 }
 
-static void add_column(struct rb *rb, struct rb_expr *expr, const char *column)
+void rb_expr_add(struct rb *rb, struct rb_expr *expr, const char *column)
 {
     if (rb_expr_reads(expr, column))
         return;
@@ -75,7 +75,7 @@ static void examine_inner_column(struct examination *e, const PgQuery__ColumnRef
         fail(e, "system-column", ref->location, "Read columns of the application only.",
              rb_format(rb, "reads the system column %s", name));
     } else if (meaning == RB_MEANS_ROW) {
-        add_column(rb, e->out, name);
+        rb_expr_add(rb, e->out, name);
         if (!rb_names_outer_row(ref))
             rb_name_outer_row(ref);
     }
@@ -105,7 +105,7 @@ static void examine_column(struct examination *e, const PgQuery__ColumnRef *ref)
         fail(e, "system-column", ref->location, "Read columns of the application only.",
              rb_format(e->s->rb, "reads the system column %s", rb_string(last)));
     else
-        add_column(e->s->rb, e->out, rb_string(last));
+        rb_expr_add(e->s->rb, e->out, rb_string(last));
 }
 
 /* The name of a function or operator; NULL with a finding when it is not in pg_catalog. */

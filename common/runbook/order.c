@@ -16,8 +16,9 @@ struct rb_object *rb_object_find(struct rb *rb, enum rb_object_kind kind, const 
                                  const char *name)
 {
     for (struct rb_object *o = rb->objects; o != NULL; o = o->next) {
-        bool same = kind == RB_OBJECT_INDEX ? strcmp(o->table.schema, table->schema) == 0
-                                            : o->table.name != NULL && rb_same_table(&o->table, table);
+        bool of_schema = kind == RB_OBJECT_INDEX && rb->engine != ZDM_ENGINE_MYSQL;
+        bool same = of_schema ? strcmp(o->table.schema, table->schema) == 0
+                              : o->table.name != NULL && rb_same_table(&o->table, table);
         if (o->kind == kind && same && (name == NULL ? o->name == NULL : o->name != NULL && strcmp(o->name, name) == 0))
             return o;
     }
@@ -31,7 +32,7 @@ struct rb_object *rb_object_of(struct rb *rb, enum rb_object_kind kind, const st
         return object;
     object = rb_alloc(rb, sizeof *object);
     *object = (struct rb_object){.kind = kind, .table = *table, .name = name, .next = rb->objects};
-    if (kind == RB_OBJECT_INDEX)
+    if (kind == RB_OBJECT_INDEX && rb->engine != ZDM_ENGINE_MYSQL)
         object->table.name = NULL;
     rb->objects = object;
     return object;
@@ -89,11 +90,11 @@ bool rb_index_remember(const struct rb_ddl *d, const char *name, const char *con
                        bool unique)
 {
     struct rb *rb = d->s->rb;
-    struct rb_table schema = {d->table.schema, NULL};
-    const struct rb_object *dropped = rb_object_find(rb, RB_OBJECT_INDEX, &schema, name);
+    const struct rb_object *dropped = rb_object_find(rb, RB_OBJECT_INDEX, &d->table, name);
     bool twice = dropped != NULL && dropped->dropped != NULL;
     for (const struct rb_index *other = rb->indexes; other != NULL && !twice; other = other->next)
-        twice = strcmp(other->name, name) == 0 && strcmp(other->table.schema, d->table.schema) == 0;
+        twice = strcmp(other->name, name) == 0 && strcmp(other->table.schema, d->table.schema) == 0 &&
+                (rb->engine != ZDM_ENGINE_MYSQL || rb_same_table(&other->table, &d->table));
     if (twice) {
         rb_error(rb, "index-twice", rb_at(d->s, (int)d->from), "Give it another name.",
                  dropped != NULL ? "the index %s is dropped before this, and stays until the purge"
@@ -213,8 +214,9 @@ static void judge_pair(struct rb_statement *s, const struct rb_step *first)
         rb_error(s->rb, "unique-pair-early", rb_at_start(s),
                  rb_format(s->rb, "Put the unique index %s behind it: it comes last before the switch.", index->name),
                  "the unique index %s is on a column that is kept equal to another one: while both are enforced, "
-                 "INSERT … ON CONFLICT may fail",
-                 index->name);
+                 "%s may fail",
+                 index->name,
+                 s->rb->engine == ZDM_ENGINE_MYSQL ? "INSERT … ON DUPLICATE KEY UPDATE" : "INSERT … ON CONFLICT");
         return;
     }
 }
@@ -225,7 +227,8 @@ void rb_judge_order(struct rb_statement *s, const struct rb_step *before)
     bool sync = false;
     for (const struct rb_step *step = first; step != NULL; step = step->next) {
         sync = sync || step->step.action == ZDM_ACTION_SYNC_INSTALL;
-        if (step->step.action == ZDM_ACTION_BACKFILL && s->node->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT)
+        if (step->step.action == ZDM_ACTION_BACKFILL &&
+            (s->node == NULL || s->node->node_case == PG_QUERY__NODE__NODE_UPDATE_STMT))
             judge_fill(s, step, sync);
     }
     judge_pair(s, first);

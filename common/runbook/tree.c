@@ -268,10 +268,10 @@ bool rb_token_is(const struct rb_statement *s, const struct rb_token *token, con
 {
     const char *text = s->sql + token->start;
     size_t n = token->end - token->start, m = strlen(word);
-    if (n >= 2 && text[0] == '"') {
+    if (n >= 2 && (text[0] == '"' || text[0] == '`')) {
         size_t j = 0;
         for (size_t i = 1; i + 1 < n; i++, j++) {
-            if (text[i] == '"')
+            if (text[i] == text[0])
                 i++;
             if (j >= m || text[i] != word[j])
                 return false;

@@ -27,7 +27,7 @@ struct rb_statement {
     const char *sql; /* its text, without the semicolon */
     struct rb_token *tokens;
     size_t n_tokens;
-    PgQuery__Node *node;
+    PgQuery__Node *node; /* NULL for MySQL's, whose tokens have places alone */
 };
 
 /* Parses one statement; the tree lives as long as the compilation. NULL with the error's message (memory of the
@@ -102,6 +102,8 @@ struct rb_expr {
 bool rb_expr_examine(struct rb_statement *s, const PgQuery__RangeVar *table, const PgQuery__Node *node,
                      const char *what, struct rb_expr *out);
 bool rb_expr_reads(const struct rb_expr *expr, const char *column);
+/* Adds a column that it reads, once. */
+void rb_expr_add(struct rb *rb, struct rb_expr *expr, const char *column);
 /* Writes an examined expression with each column as prefix."column" ("t", "NEW", "OLD"); NULL when it cannot be
  * written so that it parses to the same again. */
 const char *rb_expr_write(struct rb *rb, const PgQuery__Node *node, const char *prefix);

@@ -6,15 +6,6 @@
 
 #include <string.h>
 
-struct rb_target *rb_update_target(struct rb_update *u, const char *name)
-{
-    for (size_t i = 0; i < u->n_targets; i++) {
-        if (strcmp(u->targets[i].name, name) == 0)
-            return &u->targets[i];
-    }
-    return NULL;
-}
-
 /* t IS DISTINCT FROM f, or t <> f, for a target and its own expression. */
 static bool is_difference(struct rb_update *u, const PgQuery__Node *term, bool *out_by_equality)
 {
@@ -66,61 +57,18 @@ static struct rb_place place_of_term(struct rb_update *u, const PgQuery__Node *t
     return location >= 0 ? rb_at(u->s, location) : rb_at_word(u->s, 0, "where");
 }
 
-/* A row that nobody filled yet holds the initial value: is the guard true for it? Known for IS NULL and IS NOT NULL. */
-static void judge_guard(struct rb_update *u, PgQuery__Node *term)
+static void read_term(struct rb_update *u, PgQuery__Node *node)
 {
-    struct rb *rb = u->s->rb;
-    u->guards[u->n_guards++] = term;
-    if (!u->derive || term->node_case != PG_QUERY__NODE__NODE_NULL_TEST)
+    struct rb_term term = {.node = node, .at = place_of_term(u, node)};
+    term.expr.queries = u->derive ? RB_QUERIES_REFUSED : RB_QUERIES_ANY;
+    if (!rb_update_has_room(u, term.at) || !rb_expr_examine(u->s, u->stmt->relation, node, "the condition", &term.expr))
         return;
-    const char *name = rb_expr_column(term->null_test->arg);
-    const struct rb_target *target = name == NULL ? NULL : rb_update_target(u, name);
-    if (target == NULL || !target->column->added)
-        return;
-    bool is_null = term->null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
-    if (!is_null && target->column->initial == NULL)
-        rb_error(rb, "guard-never-true", place_of_term(u, term), "Write IS NULL, or leave the condition out.",
-                 "%s is NULL in every row before it is filled", name);
-    else if (is_null && target->column->initial != NULL)
-        rb_error(rb, "guard-never-true", place_of_term(u, term), "Leave the condition out.",
-                 "%s holds %s in every row before it is filled, and is not NULL", name, target->column->initial);
-}
-
-static void judge_term(struct rb_update *u, PgQuery__Node *term)
-{
-    struct rb *rb = u->s->rb;
-    struct rb_expr expr = {.queries = u->derive ? RB_QUERIES_REFUSED : RB_QUERIES_ANY};
-    struct rb_place at = place_of_term(u, term);
-    if (u->n_guards + u->n_filters == RB_TERMS_MAX) {
-        rb_error(rb, "condition-long", at, "Write fewer.", "the condition has more than 64 terms");
-        return;
+    term.is_difference = is_difference(u, node, &term.by_equality);
+    if (node->node_case == PG_QUERY__NODE__NODE_NULL_TEST) {
+        term.null_of = rb_expr_column(node->null_test->arg);
+        term.is_null = node->null_test->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
     }
-    if (!rb_expr_examine(u->s, u->stmt->relation, term, "the condition", &expr))
-        return;
-    bool targets = false, others = false, by_equality = false;
-    for (size_t i = 0; i < expr.n_columns; i++) {
-        bool is_target = rb_update_target(u, expr.columns[i]) != NULL;
-        targets = targets || is_target;
-        others = others || !is_target;
-    }
-    if (expr.is_volatile || (expr.is_now && u->derive)) {
-        rb_error(rb, "condition-volatile", at, "Write the time or the value itself.",
-                 "the condition is another one each time it is evaluated");
-    } else if (targets && others && is_difference(u, term, &by_equality)) {
-        if (by_equality)
-            rb_note(rb, "condition-null", at, NULL, "rows in which the target is NULL are filled too");
-    } else if (targets && !others) {
-        judge_guard(u, term);
-    } else if (targets && u->derive) {
-        rb_error(rb, "condition-mixed", at,
-                 "Write terms that name only the filled columns and terms that name only others, with AND between "
-                 "them.",
-                 "a term of the condition names both a column that is filled and another one");
-    } else {
-        u->filters[u->n_filters++] = term;
-        u->filter_expr.queries = expr.queries;
-        (void)rb_expr_examine(u->s, u->stmt->relation, term, "the condition", &u->filter_expr);
-    }
+    rb_update_term(u, &term);
 }
 
 void rb_split_where(struct rb_update *u, PgQuery__Node *node)
@@ -131,5 +79,5 @@ void rb_split_where(struct rb_update *u, PgQuery__Node *node)
             rb_split_where(u, node->bool_expr->args[i]);
         return;
     }
-    judge_term(u, node);
+    read_term(u, node);
 }
