@@ -338,8 +338,8 @@ bool agent_may_amend(const struct agent_migration *m, const struct zdm_plan *pla
 /* Those of a CONNECT; false without memory. */
 bool agent_unread_take(struct agent_core *core, const struct agent_input *input);
 void agent_unread_fini(struct agent_core *core);
-/* An order was accepted in its place. */
-void agent_unread_forget(struct agent_core *core, const char *migration);
+/* An order was accepted in its place; was there one? */
+bool agent_unread_forget(struct agent_core *core, const char *migration);
 /* Is there one whose place the pending order cannot take? Then its refusal says so. */
 bool agent_is_barred(struct agent_core *core, struct agent_migration *m);
 /* The pending order is refused by what the journal says: reads the journal again, now and then. */

@@ -131,7 +131,7 @@ static void take_repeat(struct agent_core *core, struct agent_migration *m, cons
     if (core->connected && !newest->set)
         m->asking = false;
     /* One that is refused is given again with each report: the two would talk without end. */
-    core->report_soon |= newest->refusal.code == ZDM_OK;
+    core->report_soon |= newest->refusal.code == ZDM_OK && !newest->plan_refused;
 }
 
 static uint64_t later(uint64_t a, uint64_t b)
@@ -427,9 +427,11 @@ void agent_on_accept_done(struct agent_core *core, const struct agent_result *re
     if (result->outcome == AGENT_OK || result->outcome == AGENT_ALREADY) {
         if (m->accepting.set) {
             settle(m);
-            agent_unread_forget(core, m->id);
             if (result->journal_valid)
                 agent_take_journal(m, result);
+            /* What else the row says, that the shard has stopped above all, nobody could read until now. */
+            if (agent_unread_forget(core, m->id))
+                agent_reload(core, 0);
             hold_for_pending(core, m);
         } else {
             on_stored(m);

@@ -58,12 +58,13 @@ static const struct agent_unread *find(const struct agent_core *core, const char
     return NULL;
 }
 
-void agent_unread_forget(struct agent_core *core, const char *migration)
+bool agent_unread_forget(struct agent_core *core, const char *migration)
 {
     const struct agent_unread *unread = find(core, migration);
     if (unread == NULL)
-        return;
+        return false;
     core->unread[unread - core->unread] = core->unread[--core->n_unread];
+    return true;
 }
 
 static bool is_later(const struct agent_unread *unread, const struct agent_order *order)

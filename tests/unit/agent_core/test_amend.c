@@ -254,6 +254,28 @@ static void a_newer_trust_file_that_names_the_signer_lets_the_other_plan_in_at_o
     rig_free(rig);
 }
 
+/* The journal says so, and nobody could read it when the order was taken. */
+static void a_shard_that_has_stopped_stays_so_when_its_plan_is_signed_anew(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_amended(3);
+    rig_fail_once(rig, AGENT_RUN_INDEX_BUILD, ZDM_DATABASE);
+    rig_ready(rig, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_look(rig).state, ZDM_AGENT_STOPPED);
+    rig->row_why = "plan is signed by eve, who is no operator";
+    rig_restart(rig);
+    unsigned builds = rig->runs[AGENT_RUN_INDEX_BUILD];
+    send(rig, 2, ZDM_MODE_RUN, 2, OLD);
+    rig_plan_ready(rig);
+    rig->row_why = NULL;
+    rig_run(rig, 60000);
+    assert_int_equal(rig_look(rig).accepted.generation, 2);
+    assert_int_equal(rig_look(rig).state, ZDM_AGENT_STOPPED);
+    assert_int_equal(rig->runs[AGENT_RUN_INDEX_BUILD], builds);
+    rig_free(rig);
+}
+
 static void an_order_before_that_of_a_row_that_does_not_verify_is_refused_with_words(void **state)
 {
     (void)state;
@@ -268,6 +290,7 @@ static void an_order_before_that_of_a_row_that_does_not_verify_is_refused_with_w
     assert_barred(rig, "the journal holds a later order, which does not verify: directive is for shard shard-2");
     send(rig, 10, ZDM_MODE_RUN, 2, OLD);
     rig_plan_ready(rig);
+    rig->row_why = NULL; /* it is this order's from then on */
     rig_run(rig, 60000);
     assert_rests(rig, 10, 2);
     rig_free(rig);
@@ -648,6 +671,7 @@ int main(void)
         cmocka_unit_test(a_refusal_that_stands_reads_the_journal_ever_more_rarely),
         cmocka_unit_test(another_plan_over_a_row_that_does_not_verify_is_refused_until_that_one_is_signed_anew),
         cmocka_unit_test(a_newer_trust_file_that_names_the_signer_lets_the_other_plan_in_at_once),
+        cmocka_unit_test(a_shard_that_has_stopped_stays_so_when_its_plan_is_signed_anew),
         cmocka_unit_test(an_order_before_that_of_a_row_that_does_not_verify_is_refused_with_words),
         cmocka_unit_test(a_paused_shard_takes_it_and_goes_on_where_it_was),
         cmocka_unit_test(a_stopped_shard_takes_it_and_works_only_for_a_higher_attempt),
