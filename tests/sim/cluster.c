@@ -177,6 +177,8 @@ static void write_runbook(struct zdm_buffer *out, unsigned plan, uint32_t bits)
     }
 }
 
+static const enum person submitters[] = {ANN, EVE};
+
 static void make_version(struct cluster *cluster, unsigned plan, uint32_t bits, struct cluster_version *out)
 {
     struct zdm_buffer text = ZDM_BUFFER_INIT;
@@ -193,12 +195,14 @@ static void make_version(struct cluster *cluster, unsigned plan, uint32_t bits, 
         abort();
     }
     zdm_plan_encode(sim_crypto(), out->plan, &body);
-    must(zdm_signed_make(sim_crypto(), &cluster->people.keys[ANN], &cluster->people.fleet, ZDM_SIGNED_PLAN, body.data,
-                         body.len, &envelope, &err),
-         &err);
-    zdm_envelope_flatten(&envelope, &out->bytes);
+    for (size_t i = 0; i < sizeof submitters / sizeof *submitters; i++) {
+        must(zdm_signed_make(sim_crypto(), &cluster->people.keys[submitters[i]], &cluster->people.fleet,
+                             ZDM_SIGNED_PLAN, body.data, body.len, &envelope, &err),
+             &err);
+        zdm_envelope_flatten(&envelope, &out->bytes[submitters[i]]);
+        zdm_envelope_fini(&envelope);
+    }
     zdm_notes_encode(notes, &out->notes);
-    zdm_envelope_fini(&envelope);
     zdm_buffer_fini(&body);
     zdm_buffer_fini(&text);
     zdm_notes_free(notes);
@@ -214,6 +218,7 @@ static void make_plan(struct cluster *cluster, unsigned plan)
         bits = draw_extras(&cluster->world, bits, (uint32_t)world_between(&cluster->world, 2, PHASES));
     }
     out->plan = out->versions[0].plan;
+    out->submitter = world_chance(&cluster->world, 40) ? EVE : ANN;
 }
 
 static uint32_t common_phases(void *ctx, const struct sim_db *db, const char *migration, const struct zdm_hash *before,
@@ -484,7 +489,8 @@ void cluster_fini(struct cluster *cluster)
     for (unsigned i = 0; i < CLUSTER_PLANS; i++) {
         for (unsigned v = 0; v < CLUSTER_VERSIONS; v++) {
             zdm_plan_unref(cluster->plans[i].versions[v].plan);
-            zdm_buffer_fini(&cluster->plans[i].versions[v].bytes);
+            for (unsigned person = 0; person < PEOPLE; person++)
+                zdm_buffer_fini(&cluster->plans[i].versions[v].bytes[person]);
             zdm_buffer_fini(&cluster->plans[i].versions[v].notes);
         }
     }

@@ -143,6 +143,8 @@ enum cluster_sight {
     SAW_AMENDED_MOVING, /* in the middle of a backfill or a deletion */
     SAW_AMEND_REFUSED,
     SAW_AMENDED_AGAIN,
+    SAW_SIGNED_ANEW,      /* a plan whose signer had left */
+    SAW_AMENDED_UNSIGNED, /* refused: nobody had signed it anew */
     SAW_WAITED,
     SAW_SIGHTS
 };
@@ -186,13 +188,13 @@ struct cluster {
         struct zdm_plan *plan; /* the first version; borrowed */
         struct cluster_version {
             struct zdm_plan *plan;
-            struct zdm_buffer bytes; /* the signed plan as uploaded */
+            struct zdm_buffer bytes[PEOPLE]; /* the signed plan as uploaded, by those who ever submit */
             struct zdm_buffer notes;
             bool asked; /* somebody wanted it */
         } versions[CLUSTER_VERSIONS];
-        enum person submitter;
-        bool back;      /* people want it undone in the end */
-        unsigned tries; /* to get it back */
+        enum person submitter; /* while an operator; then ann */
+        bool back;             /* people want it undone in the end */
+        unsigned tries;        /* to get it back */
     } plans[CLUSTER_PLANS];
     unsigned crashes, restarts, cuts, partitions; /* of a run, to show that it was not idle */
     char failure[256];                            /* the first invariant that did not hold; "" while all do */

@@ -62,6 +62,8 @@ const char *cluster_sight_name(enum cluster_sight sight)
         [SAW_AMENDED_MOVING] = "a plan that was amended in the middle of a batch",
         [SAW_AMEND_REFUSED] = "an amendment that was refused",
         [SAW_AMENDED_AGAIN] = "a plan that was amended twice",
+        [SAW_SIGNED_ANEW] = "a plan that was signed anew",
+        [SAW_AMENDED_UNSIGNED] = "an amendment of a plan whose signer had left",
         [SAW_WAITED] = "a wait of a plan",
         [SAW_LIE_REFUSED] = "an agent that refused what nobody signed",
     };
@@ -94,6 +96,8 @@ void cluster_see(struct cluster *cluster, unsigned plan, const struct coord_migr
     cluster->saw[SAW_TRUST] |= state->trust_version > 1;
     for (uint32_t p = 0; p < m->plan->n_phases; p++)
         cluster->saw[SAW_GATE_PASSED] |= m->gates[p].state == COORD_GATE_PASSED;
+    struct zdm_id signer = coord_plan_signer(m);
+    cluster->saw[SAW_SIGNED_ANEW] |= people_find(&cluster->people, &signer) != cluster->plans[plan].submitter;
     bool undone = m->mode == COORD_ENDED && m->outcome == COORD_END_UNDONE;
     cluster->saw[SAW_UNDONE_ALL] |= undone;
     cluster->was_undone[plan] |= undone;
@@ -146,6 +150,7 @@ void cluster_see_everything(struct cluster *cluster)
     for (unsigned i = 0; i < CLUSTER_SEATS; i++) {
         saw[SAW_UNDO_REFUSED] |= cluster->seats[i].refused[ZDM_VERB_ROLLBACK] > 0;
         saw[SAW_AMEND_REFUSED] |= cluster->seats[i].amends_refused > 0;
+        saw[SAW_AMENDED_UNSIGNED] |= cluster->seats[i].amends_unsigned > 0;
         saw[SAW_WITHDRAWN] |= cluster->seats[i].done[ZDM_VERB_REVOKE_APPROVAL] > 0;
     }
     for (unsigned i = 0; i < CLUSTER_SHARDS; i++) {

@@ -226,6 +226,16 @@ static void check_stopped(struct cluster *cluster, unsigned plan, const struct c
         cluster_fail(cluster, "agent %d began %s after it had failed", agent->node, agent_run_name(op->run));
 }
 
+/* Whose signature the shard has the plan with: that one does not let in what it submitted. */
+static enum person submitter_of(const struct cluster *cluster, unsigned plan, const struct cluster_agent *agent,
+                                const struct agent_op *op)
+{
+    const struct zdm_envelope *stored = sim_db_plan(&cluster->dbs[agent->shard], &op->plan->hash);
+    struct zdm_id signer;
+    return stored != NULL && zdm_signed_claims(stored, &signer) ? people_find(&cluster->people, &signer)
+                                                                : cluster->plans[plan].submitter;
+}
+
 /* Invariant 3, before anything is destroyed: people signed it, and a coordinator was heard a moment ago. */
 static void check_signed(struct cluster *cluster, unsigned plan, const struct cluster_agent *agent,
                          const struct agent_op *op)
@@ -235,7 +245,8 @@ static void check_signed(struct cluster *cluster, unsigned plan, const struct cl
                                      .trust_version = agent_driver_trust_version(agent->driver),
                                      .wall_ms = zdm_wall_ms(&cluster->world.nodes[agent->node].clock),
                                      .plan = plan,
-                                     .submitter = cluster->plans[plan].submitter};
+                                     .submitter = op->plan != NULL ? submitter_of(cluster, plan, agent, op)
+                                                                   : cluster->plans[plan].submitter};
     const char *wrong = oracle_judge(&cluster->people, &who, op);
     if (op->run == AGENT_RUN_UNDO_BEGIN)
         cluster->begun[cluster->n_begun++ % CLUSTER_BEGUN] =

@@ -125,18 +125,20 @@ static void hear(struct liar *liar, struct visitor *visitor, const struct zdm_re
     send(liar, visitor, &frame);
 }
 
+/* As it was submitted: a signature of somebody who has left since is no good for it. */
 static void give_plan(struct liar *liar, struct visitor *visitor, const struct zdm_piece *wanted)
 {
     for (unsigned i = 0; i < CLUSTER_PLANS * CLUSTER_VERSIONS; i++) {
         const struct cluster_version *plan = &liar->cluster->plans[i % CLUSTER_PLANS].versions[i / CLUSTER_PLANS];
-        if (!zdm_hash_equal(&plan->plan->hash, &wanted->hash) || wanted->offset >= plan->bytes.len)
+        const struct zdm_buffer *bytes = &plan->bytes[liar->cluster->plans[i % CLUSTER_PLANS].submitter];
+        if (!zdm_hash_equal(&plan->plan->hash, &wanted->hash) || wanted->offset >= bytes->len)
             continue;
-        size_t left = plan->bytes.len - wanted->offset;
+        size_t left = bytes->len - wanted->offset;
         struct zdm_frame frame = {.type = ZDM_FRAME_PLAN_PIECE};
         frame.u.piece = (struct zdm_piece){.hash = wanted->hash,
-                                           .total = (uint32_t)plan->bytes.len,
+                                           .total = (uint32_t)bytes->len,
                                            .offset = wanted->offset,
-                                           .bytes = plan->bytes.data + wanted->offset,
+                                           .bytes = bytes->data + wanted->offset,
                                            .n = left < ZDM_PIECE_MAX ? left : ZDM_PIECE_MAX};
         send(liar, visitor, &frame);
         return; /* some were drawn alike */

@@ -20,7 +20,7 @@ static const struct sim_schema *schema_of(const struct cluster *cluster, unsigne
 }
 
 /* What rollbacks left on a shard that was given up is left to those who gave it up. */
-static bool has_leftovers(const struct cluster *cluster, unsigned plan)
+bool mind_has_leftovers(const struct cluster *cluster, unsigned plan)
 {
     const struct coord_migration *m = cluster_migration(cluster, plan);
     for (size_t i = 0; m != NULL && i < m->n_shards; i++) {
@@ -45,7 +45,7 @@ bool mind_is_content(const struct cluster *cluster)
 {
     for (unsigned i = 0; i < CLUSTER_PLANS; i++) {
         const struct coord_migration *m = cluster_migration(cluster, i);
-        if (m == NULL || !is_over(cluster, i, m) || has_leftovers(cluster, i))
+        if (m == NULL || !is_over(cluster, i, m) || mind_has_leftovers(cluster, i))
             return false;
     }
     return !coord_driver_state(cluster->main.driver)->fenced;
@@ -177,7 +177,7 @@ static bool go_on(struct cluster *cluster, unsigned plan, const struct coord_mig
 /* Those of the leftovers that are dropped need an approval for phase 0. */
 static bool clean_up(struct cluster *cluster, unsigned plan, const struct coord_migration *m)
 {
-    if (m->mode != COORD_ENDED || !has_leftovers(cluster, plan) || world_chance(&cluster->world, 60))
+    if (m->mode != COORD_ENDED || !mind_has_leftovers(cluster, plan) || world_chance(&cluster->world, 60))
         return false;
     mind_approve(cluster, plan, m, ZDM_VERB_PURGE, ZDM_APPROVE_PURGE, 0);
     return true;
@@ -228,6 +228,13 @@ static bool push_one(struct cluster *cluster, unsigned plan)
         if (back && m->outcome != COORD_END_UNDONE)
             cluster->plans[plan].back = false; /* it is too late */
         return clean_up(cluster, plan, m);
+    }
+    if (mind_signer_left(cluster, m)) {
+        if (cluster->amending && world_chance(&cluster->world, 60))
+            mind_amend(cluster, plan);
+        else
+            mind_submit(cluster, plan);
+        return true;
     }
     if (back)
         return go_back(cluster, plan, m);

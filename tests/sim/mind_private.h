@@ -7,7 +7,11 @@
 #include "coordinator/core/core.h"
 #include "tests/sim/mind.h"
 
+/* Did rollbacks leave something that is not purged yet? */
+bool mind_has_leftovers(const struct cluster *cluster, unsigned plan);
 int64_t mind_wall(const struct cluster *cluster);
+/* In force at the coordinator: 1 or 2. */
+uint32_t mind_trust_version(const struct cluster *cluster);
 /* A place from which a request can be made now, NULL when everybody waits for an answer. */
 struct sim_operator *mind_chair(struct cluster *cluster);
 /* Somebody with the role in the trust file in force; now and then somebody who lacks it. */
@@ -18,7 +22,10 @@ void mind_ask(struct cluster *cluster, enum person who, unsigned plan, struct zd
 void mind_select(struct zdm_request *request, const char *shard);
 /* A verb that carries nothing. */
 void mind_do(struct cluster *cluster, unsigned plan, enum zdm_verb verb, const char *shard);
+/* mind_submit.c */
 void mind_submit(struct cluster *cluster, unsigned plan);
+/* Is who signed its plan no operator any more? Then it is submitted once more. */
+bool mind_signer_left(const struct cluster *cluster, const struct coord_migration *m);
 /* Another version of the plan for the migration that is under way. */
 void mind_amend(struct cluster *cluster, unsigned plan);
 void mind_publish_trust(struct cluster *cluster);

@@ -25,7 +25,7 @@ int64_t mind_wall(const struct cluster *cluster)
     return zdm_wall_ms(&cluster->world.nodes[CLUSTER_COORDINATOR].clock);
 }
 
-static uint32_t trust_version(const struct cluster *cluster)
+uint32_t mind_trust_version(const struct cluster *cluster)
 {
     const struct coord_state *state = seen(cluster);
     return state != NULL && state->trust_version > 1 ? PEOPLE_TRUSTS : 1;
@@ -40,7 +40,7 @@ static enum person anybody(struct cluster *cluster)
 enum person mind_somebody(struct cluster *cluster, enum zdm_role role)
 {
     enum person person = anybody(cluster);
-    uint32_t version = trust_version(cluster);
+    uint32_t version = mind_trust_version(cluster);
     if (cluster->meddling && world_chance(&cluster->world, 5)) {
         cluster->saw[SAW_REVOKED_PERSON] |= cluster->people.roles[version - 1][person] == 0;
         return person;
@@ -96,49 +96,6 @@ void mind_do(struct cluster *cluster, unsigned plan, enum zdm_verb verb, const c
     mind_ask(cluster, mind_somebody(cluster, zdm_verb_role(verb)), plan, &request);
 }
 
-/* ---- Submitting ---- */
-
-static void upload(struct cluster *cluster, unsigned plan, size_t version, bool amend)
-{
-    struct zdm_request request = {.verb = ZDM_VERB_SUBMIT, .amend = amend};
-    const struct cluster_version *of = &cluster->plans[plan].versions[version];
-    struct sim_operator *seat = mind_chair(cluster);
-    if (seat == NULL)
-        return;
-    for (unsigned i = 0; i < CLUSTER_VERSIONS; i++) /* some were drawn alike */
-        cluster->plans[plan].versions[i].asked |=
-            zdm_hash_equal(&cluster->plans[plan].versions[i].plan->hash, &of->plan->hash);
-    request.plan_hash = of->plan->hash;
-    seat->uploads[0] = (struct operator_upload){of->bytes.data, of->bytes.len};
-    seat->uploads[1] = (struct operator_upload){of->notes.data, of->notes.len};
-    mind_ask(cluster, cluster->plans[plan].submitter, plan, &request);
-}
-
-void mind_submit(struct cluster *cluster, unsigned plan)
-{
-    const struct coord_migration *m = cluster_migration(cluster, plan);
-    const struct cluster_version *before = m != NULL ? cluster_version_of(cluster, plan, &m->plan->hash) : NULL;
-    size_t version = before != NULL ? (size_t)(before - cluster->plans[plan].versions) : 0;
-    upload(cluster, plan, version, false); /* rolled back everywhere: the same again */
-}
-
-void mind_amend(struct cluster *cluster, unsigned plan)
-{
-    upload(cluster, plan, (size_t)world_between(&cluster->world, 0, CLUSTER_VERSIONS - 1), true);
-}
-
-void mind_publish_trust(struct cluster *cluster)
-{
-    struct zdm_request request = {.verb = ZDM_VERB_TRUST};
-    struct sim_operator *seat = mind_chair(cluster);
-    if (seat == NULL)
-        return;
-    request.plan_hash = cluster->people.trust_digests[1];
-    seat->uploads[0] = (struct operator_upload){cluster->people.trusts[1].data, cluster->people.trusts[1].len};
-    seat->uploads[1] = (struct operator_upload){NULL, 0};
-    mind_ask(cluster, BOB, 0, &request);
-}
-
 /* ---- Signing ---- */
 
 static void fill_approval(struct cluster *cluster, const struct coord_migration *m, enum zdm_approval_action action,
@@ -150,7 +107,7 @@ static void fill_approval(struct cluster *cluster, const struct coord_migration 
                                  .phase = phase,
                                  .action = action,
                                  .purge_now = action == ZDM_APPROVE_PURGE && world_chance(&cluster->world, 30),
-                                 .trust_version = trust_version(cluster),
+                                 .trust_version = mind_trust_version(cluster),
                                  .issued_at_ms = mind_wall(cluster),
                                  .expires_at_ms = mind_wall(cluster) + (hurried ? SHORT_MS : HOUR_MS)};
     zdm_copy_text(out->migration, sizeof out->migration, m->id);

@@ -81,6 +81,7 @@ static void take_answer(struct sim_operator *person, const struct zdm_frame *fra
     uint64_t *answers = person->answer == ZDM_OK ? person->done : person->refused;
     answers[person->request.verb]++;
     person->amends_refused += person->request.amend && person->answer != ZDM_OK;
+    person->amends_unsigned += person->request.amend && strstr(person->message, "who is no operator any more") != NULL;
     /* A request that changed nothing ("already paused") leaves no trace and has position 0. */
     bool acted = person->answer == ZDM_OK && frame->u.answer.seq > 0;
     if (person->echo) {

@@ -44,7 +44,7 @@ struct sim_operator {
     uint64_t echo_seq;
     uint64_t echoes;                                        /* answered twice */
     uint64_t done[OPERATOR_VERBS], refused[OPERATOR_VERBS]; /* answers, by verb */
-    uint64_t amends_refused;
+    uint64_t amends_refused, amends_unsigned;
     bool contradicted; /* a second answer differed from the first */
 
     struct zdm_id answered[OPERATOR_ANSWERS_MAX]; /* ids of requests answered with ZDM_OK, */

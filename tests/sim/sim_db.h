@@ -116,6 +116,8 @@ void sim_db_back_up(struct sim_db *db);
 void sim_db_restore(struct sim_db *db);
 void sim_db_identity(const struct sim_db *db, char out[64]);
 int64_t sim_db_wall_ms(const struct sim_db *db);
+/* The plan with that hash as it is stored, NULL for none. */
+const struct zdm_envelope *sim_db_plan(const struct sim_db *db, const struct zdm_hash *hash);
 
 struct agent_journal *sim_db_journal(const struct sim_db *db, const char *migration);
 struct sim_db_truth *sim_db_truth(const struct sim_db *db, const struct agent_journal *journal);

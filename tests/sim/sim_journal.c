@@ -197,6 +197,14 @@ void sim_journal_store_plan(struct sim_db *db, const struct sim_pending *pending
     copy_envelope(&now->plans[i].envelope, &pending->envelope);
 }
 
+const struct zdm_envelope *sim_db_plan(const struct sim_db *db, const struct zdm_hash *hash)
+{
+    for (size_t i = 0; i < db->now.n_plans; i++)
+        if (zdm_hash_equal(&db->now.plans[i].hash, hash))
+            return &db->now.plans[i].envelope;
+    return NULL;
+}
+
 static struct agent_journal *new_row(struct sim_db *db, const char *migration)
 {
     if (db->now.n_journals == SIM_DB_JOURNALS_MAX)
