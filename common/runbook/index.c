@@ -18,6 +18,11 @@ static bool has_lifted(const struct rb_ddl *d)
     return false;
 }
 
+static const char *upsert(const struct rb *rb)
+{
+    return rb->engine == ZDM_ENGINE_MYSQL ? "INSERT … ON DUPLICATE KEY UPDATE" : "INSERT … ON CONFLICT";
+}
+
 bool rb_ddl_judge_unique(const struct rb_ddl *d, const struct rb_column *column, struct rb_place at)
 {
     struct rb *rb = d->s->rb;
@@ -29,14 +34,15 @@ bool rb_ddl_judge_unique(const struct rb_ddl *d, const struct rb_column *column,
             rb, "unique-pair-early", at,
             "Put it at the end of the last migrate phase, or behind the DROP CONSTRAINT or DROP COLUMN of the other "
             "one.",
-            "column %s is still kept equal to another one: while both have a unique index, INSERT … ON CONFLICT "
-            "may fail",
-            column->name);
+            "column %s is still kept equal to another one: while both have a unique index, %s may fail", column->name,
+            upsert(rb));
         return false;
     }
     rb_warning(rb, "unique-pair", at,
-               "If the old column has a unique index too, concurrent INSERT … ON CONFLICT may see 23505 until "
-               "one of them is gone.",
+               rb_format(rb,
+                         "If the old column has a unique index too, concurrent %s may fail with a duplicate key until "
+                         "one of them is gone.",
+                         upsert(rb)),
                "column %s is kept equal to another one", column->name);
     return true;
 }

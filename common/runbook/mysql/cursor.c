@@ -160,8 +160,16 @@ const char *my_text(struct my *m, const char *what)
         my_unexpected(m, what);
         return NULL;
     }
+    if (!my_is_plain(token->value))
+        my_refuse_text(m, m->at);
     m->at++;
     return token->value;
+}
+
+void my_refuse_text(struct my *m, size_t token)
+{
+    my_fail(m, "text-backslash", my_place(m, token), "Put another character behind the backslash, or leave it out.",
+            "a backslash in front of a quote is another text for a session that reads backslashes");
 }
 
 static bool is_of_system(const char *name)

@@ -67,6 +67,9 @@ static void read_type(struct my *m, struct my_definition *def)
     while (my_take(m, "unsigned") || my_take(m, "signed") || my_take(m, "zerofill"))
         if (m->rb->neutral)
             rb_not_neutral(m->rb, my_place(m, m->at - 1), "PostgreSQL has no unsigned numbers");
+    for (size_t i = from; i < m->at; i++)
+        if (m->tokens[i].kind == MY_TEXT && !my_is_plain(m->tokens[i].value))
+            my_refuse_text(m, i);
     def->type = my_write_tokens(m->rb, m->tokens, from, m->at);
     if (my_is(m, 0, "character") || my_is(m, 0, "charset")) {
         m->at += my_is(m, 0, "charset") ? 1 : 2;
@@ -79,7 +82,6 @@ static void read_type(struct my *m, struct my_definition *def)
 static void read_default(struct my *m, struct my_definition *def)
 {
     def->default_at = my_place(m, m->at - 1);
-    size_t from = m->at;
     def->value = my_value(m);
     if (def->value == NULL)
         return;
@@ -94,7 +96,6 @@ static void read_default(struct my *m, struct my_definition *def)
     struct rb_table nothing = {"", ""};
     if (!my_examine(m, &nothing, NULL, def->value, "the default", &expr))
         m->failed = true;
-    (void)from;
 }
 
 static void read_on_update(struct my *m, struct my_definition *def)

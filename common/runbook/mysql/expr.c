@@ -106,6 +106,8 @@ static struct my_node *literal(struct my *m, const char *text)
 static const char *text_literal(struct my *m, const struct my_token *token)
 {
     const char *text = my_literal(m->rb, token->value);
+    if (token->charset != NULL && !my_is_plain(token->value))
+        my_refuse_text(m, m->at);
     return token->charset == NULL ? text : rb_format(m->rb, "%s%s", token->charset, text);
 }
 
@@ -529,13 +531,16 @@ static struct my_node *in_list(struct my *m, struct my_node *left, const char * 
 static void put_escape(struct my *m, struct my_node *node, const struct my_node *pattern)
 {
     if (my_take(m, "escape")) {
-        const char *text = my_text(m, "a text");
-        put_text(m, node, rb_format(m->rb, " ESCAPE %s", my_literal(m->rb, text == NULL ? "" : text)));
+        const struct my_token *token = my_peek(m, 0);
+        bool backslash = token->kind == MY_TEXT && strcmp(token->value, "\\") == 0;
+        const char *text = backslash ? m->tokens[m->at++].value : my_text(m, "a text");
+        put_text(m, node,
+                 rb_format(m->rb, " ESCAPE %s", backslash ? "x'5C'" : my_literal(m->rb, text == NULL ? "" : text)));
         return;
     }
     const char *written = pattern->kind == MY_LITERAL && pattern->parts != NULL ? pattern->parts->text : NULL;
     if (written == NULL || strchr(written, '\\') != NULL)
-        put_text(m, node, " ESCAPE '\\'");
+        put_text(m, node, " ESCAPE x'5C'");
 }
 
 /* IN, LIKE, BETWEEN, REGEXP, with NOT in front or without; NULL when there is none. */

@@ -81,6 +81,8 @@ void my_need_end(struct my *m);
 /* A name, quoted or not; NULL with a finding. `what` is for people: "a column". */
 const char *my_name(struct my *m, const char *what);
 const char *my_text(struct my *m, const char *what);
+/* Where only quotes may be, and the text is not plain. */
+void my_refuse_text(struct my *m, size_t token);
 /* A table, without a database in front. */
 bool my_table(struct my *m, struct rb_table *out);
 /* The spelling that the plan uses for a column: MySQL does not tell upper from lower case in them. */
@@ -150,6 +152,8 @@ enum rb_function_kind my_function_kind(const char *name);
 /* prefix "t", "NEW", "OLD"; NULL: columns without anything in front. */
 const char *my_write(struct rb *rb, const struct my_node *node, const char *prefix);
 const char *my_literal(struct rb *rb, const char *text);
+/* Can the text be written in quotes? */
+bool my_is_plain(const char *text);
 /* Tokens from `from` to before `end` in a plan's form: comments gone, texts without backslashes. */
 const char *my_write_tokens(struct rb *rb, const struct my_token *tokens, size_t from, size_t end);
 

@@ -1,13 +1,33 @@
 /*
  * write.c - SQL in the form of a plan: names in backquotes where they are columns of the row, texts in single quotes
- * with doubled quotes and no backslash escapes, no comments.
+ * with doubled quotes and no backslash escapes, no comments. What would be another text to a session that reads
+ * backslashes is written in hexadecimal digits (MySQL 9.7 and MariaDB 10.11 take that as a default, too).
  */
 #include <string.h>
 
 #include "common/runbook/mysql/parse.h"
 
+/* A backslash in front of a quote is the one thing that is not the same text with and without NO_BACKSLASH_ESCAPES. */
+bool my_is_plain(const char *text)
+{
+    size_t n = strlen(text);
+    return strstr(text, "\\'") == NULL && (n == 0 || text[n - 1] != '\\');
+}
+
+static const char *hexadecimal(struct rb *rb, const char *text)
+{
+    struct zdm_buffer b = ZDM_BUFFER_INIT;
+    zdm_buffer_puts(&b, "_utf8mb4 x'");
+    for (const char *p = text; *p != '\0'; p++)
+        zdm_buffer_printf(&b, "%02X", (unsigned)(unsigned char)*p);
+    zdm_buffer_puts(&b, "'");
+    return rb_take(rb, &b);
+}
+
 const char *my_literal(struct rb *rb, const char *text)
 {
+    if (!my_is_plain(text))
+        return hexadecimal(rb, text);
     struct zdm_buffer b = ZDM_BUFFER_INIT;
     zdm_buffer_puts(&b, "'");
     for (const char *p = text; *p != '\0'; p++)
@@ -85,7 +105,7 @@ const char *my_write_tokens(struct rb *rb, const struct my_token *tokens, size_t
         bool pattern = i > from && tokens[i].kind == MY_TEXT && is_word(&tokens[i - 1], "like") &&
                        strchr(tokens[i].value, '\\') != NULL;
         if (pattern && (i + 1 >= end || !is_word(&tokens[i + 1], "escape")))
-            zdm_buffer_puts(&b, " ESCAPE '\\'");
+            zdm_buffer_puts(&b, " ESCAPE x'5C'");
     }
     return rb_take(rb, &b);
 }
