@@ -191,7 +191,8 @@ static enum zdm_code log_in(struct mydb_session *s, MYSQL *conn, const struct wh
                             int64_t deadline_ms, bool listen, struct zdm_error *err)
 {
     MYSQL *done = NULL;
-    /* Rows found, not rows changed: a batch counts the same on PostgreSQL. One statement a call. */
+    /* Rows found, not rows changed: a batch counts the same on PostgreSQL. One statement a call. Without a password the
+     * library would take one from the environment, where other users of this machine may see it. */
     int status = mysql_real_connect_start(&done, conn, w->host, w->user, password, w->database, w->port, w->socket,
                                           CLIENT_FOUND_ROWS);
     while (status != 0) {
@@ -233,7 +234,7 @@ MYSQL *mydb_dial(struct mydb_session *s, int64_t deadline_ms, bool listen, struc
     }
     const struct where w = where_to(s->target, &options);
     set_options(conn, s, &w);
-    enum zdm_code code = log_in(s, conn, &w, options.password, deadline_ms, listen, err);
+    enum zdm_code code = log_in(s, conn, &w, first(options.password, ""), deadline_ms, listen, err);
     mydb_options_fini(&options);
     if (code != ZDM_OK) {
         mydb_hang_up(conn, true);
