@@ -53,5 +53,8 @@ mydb_run_fn mydb_hide_table, mydb_unhide_table, mydb_purge_table, mydb_hide_inde
 mydb_look_fn mydb_look_walk, mydb_look_images;
 mydb_look_back_fn mydb_back_of_walk;
 mydb_run_fn mydb_purge_images;
+/* gate.c: GATE_WAIT on the way back: .look_back, .back_confirm */
+mydb_look_back_fn mydb_back_of_wait;
+mydb_part_fn mydb_forget_wait;
 
 #endif

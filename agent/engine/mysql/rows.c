@@ -16,8 +16,12 @@ void mydb_rows_free(struct mydb_rows *rows)
         free(rows->row[i]); /* the texts of a row stand behind its pointers */
         free(rows->len[i]);
     }
+    for (size_t i = 0; rows->name != NULL && i < rows->columns; i++) {
+        free(rows->name[i]);
+    }
     free(rows->row);
     free(rows->len);
+    free(rows->name);
     free(rows);
 }
 
@@ -55,6 +59,18 @@ static bool copy_row(struct mydb_rows *rows, MYSQL_ROW row, const unsigned long 
     return true;
 }
 
+static bool copy_names(struct mydb_rows *rows, MYSQL_RES *res)
+{
+    const MYSQL_FIELD *fields = mysql_fetch_fields(res);
+    rows->name = calloc(rows->columns == 0 ? 1 : rows->columns, sizeof *rows->name);
+    bool ok = rows->name != NULL;
+    for (size_t i = 0; ok && i < rows->columns; i++) {
+        rows->name[i] = zdm_strdup(fields[i].name);
+        ok = rows->name[i] != NULL;
+    }
+    return ok;
+}
+
 struct mydb_rows *mydb_rows_from(MYSQL_RES *res)
 {
     struct mydb_rows *rows = calloc(1, sizeof *rows);
@@ -65,7 +81,7 @@ struct mydb_rows *mydb_rows_from(MYSQL_RES *res)
     rows->columns = mysql_num_fields(res);
     rows->row = calloc(n == 0 ? 1 : n, sizeof *rows->row);
     rows->len = calloc(n == 0 ? 1 : n, sizeof *rows->len);
-    bool ok = rows->row != NULL && rows->len != NULL;
+    bool ok = copy_names(rows, res) && rows->row != NULL && rows->len != NULL;
     for (MYSQL_ROW row; ok && rows->n < n && (row = mysql_fetch_row(res)) != NULL;) {
         ok = copy_row(rows, row, mysql_fetch_lengths(res));
     }

@@ -80,6 +80,7 @@ struct mydb_rows {
     size_t n, columns;
     char ***row;      /* [n][columns]; NULL for SQL NULL, else with a NUL behind */
     size_t **len;     /* their bytes */
+    char **name;      /* [columns], as the server calls them */
     uint64_t changed; /* rows that the statement found (CLIENT_FOUND_ROWS), where it returns none */
 };
 void mydb_rows_free(struct mydb_rows *rows);

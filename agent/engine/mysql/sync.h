@@ -52,6 +52,8 @@ void mydb_put_fits(struct zdm_buffer *b, const char *value, const struct mydb_co
                    const struct mydb_column *to);
 /* Appends a condition: target and expression of a pair, in the row ("NEW.", "t."), are not byte for byte the same. */
 void mydb_put_pair_differs(struct zdm_buffer *b, const struct mydb_pair *pair, const char *row);
+/* … a condition: the target in the row is byte for byte what it held before anybody wrote it. */
+void mydb_put_is_initial(struct zdm_buffer *b, const struct mydb_pair *pair, const char *row);
 
 /* Bodies of the two triggers: both halves, or after a hide only from new to old. */
 struct mydb_trigger_text {

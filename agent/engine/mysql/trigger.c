@@ -112,8 +112,7 @@ void mydb_put_pair_differs(struct zdm_buffer *b, const struct mydb_pair *pair, c
     mydb_put_differs(b, zdm_buffer_text(&target), &pair->target, zdm_buffer_text(&source), &pair->source);
 }
 
-/* <row>t is identical to d */
-static void put_initial(struct zdm_buffer *b, const struct mydb_pair *pair, const char *row)
+void mydb_put_is_initial(struct zdm_buffer *b, const struct mydb_pair *pair, const char *row)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer target = ZDM_BUFFER_INIT;
     put_field(&target, row, pair->target.name);
@@ -136,7 +135,7 @@ static void put_forward(struct zdm_buffer *b, const struct mydb_pair *pair)
 static void forward_insert(struct zdm_buffer *b, const struct zdm_derivation *d, const struct mydb_pair *pair)
 {
     zdm_buffer_puts(b, "  IF ");
-    put_initial(b, pair, "NEW.");
+    mydb_put_is_initial(b, pair, "NEW.");
     if (d->filter_new != NULL) {
         zdm_buffer_printf(b, " AND (%s)", d->filter_new);
     }
@@ -155,7 +154,7 @@ static void forward_update(struct zdm_buffer *b, const struct mydb_facts *facts,
         zdm_buffer_puts(b, "(");
         put_key_changed(b, &facts->key);
         zdm_buffer_puts(b, ") AND ");
-        put_initial(b, pair, "NEW.");
+        mydb_put_is_initial(b, pair, "NEW.");
     } else {
         put_inputs_changed(b, facts);
     }
@@ -219,7 +218,7 @@ static void put_copy(struct zdm_buffer *b, const struct mydb_pair *pair)
 static void both_insert(struct zdm_buffer *b, const struct mydb_pair *pair)
 {
     zdm_buffer_puts(b, "  IF ");
-    put_initial(b, pair, "NEW.");
+    mydb_put_is_initial(b, pair, "NEW.");
     zdm_buffer_puts(b, " THEN\n    ");
     /* Neither is given: new code that leaves a nullable column out must not meet the old one's NOT NULL. */
     if (pair->source.not_null && !pair->target.not_null) {
@@ -251,7 +250,7 @@ static void both_update(struct zdm_buffer *b, const struct mydb_facts *facts, co
     zdm_buffer_puts(b, ")");
     if (pair->guarded) {
         zdm_buffer_puts(b, " AND ");
-        put_initial(b, pair, "NEW.");
+        mydb_put_is_initial(b, pair, "NEW.");
     }
     zdm_buffer_puts(b, ") THEN\n    ");
     put_copy(b, pair);

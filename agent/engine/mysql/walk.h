@@ -23,12 +23,21 @@ struct mydb_walk {
 enum zdm_code mydb_walk_get(struct mydb_work *w, const struct mydb_walk **out, struct zdm_error *err) ZDM_CHECKED;
 void mydb_walk_free(struct mydb_walk *walk);
 
-/* Appends: t.`a`, t.`b`; a cursor of such a row as an expression; <alias><key> > or <= the key that the cursor names.
- */
+/* Appends: t.`a`, t.`b`; the same as a cursor needs them; <alias><key> >, <=, < or = the key that the cursor names. */
 void mydb_put_key(struct zdm_buffer *b, const struct mydb_key *key, const char *alias, const char *after);
 void mydb_put_key_text(struct zdm_buffer *b, const struct mydb_key *key, const char *alias);
 enum zdm_code mydb_put_compare(struct zdm_buffer *b, const struct mydb_key *key, const char *alias, const char *op,
                                const char *cursor, struct zdm_error *err) ZDM_CHECKED;
+/* The cursor of a row whose columns from `first` on are those of mydb_put_key_text; malloc'd. */
+enum zdm_code mydb_cursor_of(const struct mydb_key *key, const struct mydb_rows *rows, size_t row, size_t first,
+                             char **out, struct zdm_error *err) ZDM_CHECKED;
+
+/* Rows of the table: counted where that is quick, else what the statistics say. */
+enum zdm_code mydb_rows_estimate(struct mydb_work *w, const struct mydb_table *table, uint64_t *out,
+                                 struct zdm_error *err) ZDM_CHECKED;
+/* The cursor of the last row of the step's table, NULL when it is empty. */
+enum zdm_code mydb_last_key(struct mydb_work *w, const struct mydb_key *key, char **out,
+                            struct zdm_error *err) ZDM_CHECKED;
 
 /* Where the next chunk behind the cursor ends. */
 struct mydb_chunk {
@@ -37,6 +46,9 @@ struct mydb_chunk {
 };
 enum zdm_code mydb_walk_next(struct mydb_work *w, const struct mydb_walk *walk, struct mydb_chunk *out,
                              struct zdm_error *err) ZDM_CHECKED;
+/* The same of any table: `from` with the alias t, behind a cursor up to a bound, each may be NULL. */
+enum zdm_code mydb_chunk_next(struct mydb_work *w, const char *from, const struct mydb_key *key, const char *after,
+                              const char *bound, struct mydb_chunk *out, struct zdm_error *err) ZDM_CHECKED;
 bool mydb_walk_is_over(const struct mydb_work *w, const struct mydb_chunk *chunk);
 /* The journal's part: cursor to the chunk's end. */
 enum zdm_code mydb_walk_move(struct mydb_work *w, const struct mydb_chunk *chunk, struct zdm_error *err) ZDM_CHECKED;
