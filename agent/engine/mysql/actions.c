@@ -41,6 +41,58 @@ static const struct mydb_action actions[] = {
     [ZDM_ACTION_COMMENT] = {SETTING, .look_back = mydb_back_of_former, .back_change = mydb_restore_former,
                             .back_confirm = mydb_confirm_fingerprint},
     [ZDM_ACTION_WIDEN_TYPE] = {SETTING}, /* a rollback leaves it wide */
+    [ZDM_ACTION_LIFT_CONSTRAINT] = {.of_table = true,
+                                    .look = mydb_look_lifted,
+                                    .look_back = mydb_back_of_lifted,
+                                    .may = mydb_may_lift,
+                                    .intend = mydb_intend_lift,
+                                    .change = mydb_lift,
+                                    .confirm = mydb_confirm_lift},
+
+    /* Objects. */
+    [ZDM_ACTION_CREATE_TABLE] = {.look = mydb_look_created_table,
+                                 .look_back = mydb_back_of_created_table,
+                                 .may = mydb_may_create_table,
+                                 .intend = mydb_intend_table,
+                                 .change = mydb_create_table,
+                                 .back_intend = mydb_back_intend_table,
+                                 .back_change = mydb_back_change_table,
+                                 .back_confirm = mydb_back_confirm_table},
+    [ZDM_ACTION_HIDE_TABLE] = {.look = mydb_look_hidden_table, .look_back = mydb_back_of_hidden_table},
+    [ZDM_ACTION_PURGE_TABLE] = {.look = mydb_look_purged_table},
+    [ZDM_ACTION_HIDE_INDEX] = {.of_table = true,
+                               .look = mydb_look_hidden_index,
+                               .look_back = mydb_back_of_hidden_index},
+    [ZDM_ACTION_PURGE_INDEX] = {.of_table = true, .look = mydb_look_purged_index},
+    [ZDM_ACTION_AS_IS] = {.look = mydb_look_as_is,
+                          .look_back = mydb_back_of_as_is,
+                          .may = mydb_may_run_as_is,
+                          .intend = mydb_intend_as_is,
+                          .change = mydb_run_as_is,
+                          .back_change = mydb_undo_as_is,
+                          .back_confirm = mydb_forget_as_is},
+
+    /* Columns in step, out of sight, and shown again. */
+    [ZDM_ACTION_SYNC_INSTALL] = {.of_table = true, .look = mydb_look_sync, .look_back = mydb_back_of_sync},
+    [ZDM_ACTION_SYNC_REMOVE] = {.of_table = true, .look = mydb_look_removed_sync, .look_back = mydb_back_of_removal},
+    [ZDM_ACTION_HIDE_COLUMN] = {.of_table = true,
+                                .look = mydb_look_hidden_column,
+                                .look_back = mydb_back_of_hidden_column},
+    [ZDM_ACTION_PURGE_COLUMN] = {.of_table = true, .look = mydb_look_purged_column},
+    [ZDM_ACTION_SHOW_COLUMN] = {.of_table = true,
+                                .look = mydb_look_shown,
+                                .look_back = mydb_back_of_shown,
+                                .change = mydb_show_column,
+                                .back_change = mydb_unshow_column},
+
+    /* Walks, checks and gates. */
+    [ZDM_ACTION_BACKFILL] = {.of_table = true, .look = mydb_look_walk, .look_back = mydb_back_of_walk},
+    [ZDM_ACTION_DELETE] = {.of_table = true, .look = mydb_look_walk, .look_back = mydb_back_of_walk},
+    [ZDM_ACTION_CHECK_QUERY] = {.look = mydb_look_walk},
+    [ZDM_ACTION_CHECK_COMPARE] = {.of_table = true, .look = mydb_look_walk},
+    [ZDM_ACTION_PURGE_IMAGES] = {.of_table = true, .look = mydb_look_images},
+    [ZDM_ACTION_GATE_FLAG] = {.look = mydb_look_nothing},
+    [ZDM_ACTION_GATE_WAIT] = {.look = mydb_look_walk, .look_back = mydb_back_of_wait, .back_confirm = mydb_forget_wait},
 };
 
 const struct mydb_action *mydb_action_of(const struct zdm_step *step)

@@ -359,3 +359,27 @@ enum zdm_code mydb_hide_added(struct mydb_work *w, const struct zdm_step *add, s
     w->step = at_hand;
     return code;
 }
+
+/* ---- Purge ---- */
+
+/* Nobody can see it, so that nobody has taken it over. */
+enum zdm_code mydb_drop_left_column(struct mydb_work *w, const struct mydb_hidden *left, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    struct mydb_table table;
+    struct mydb_column column = {0};
+    bool found = false;
+    enum zdm_code code = mydb_table_find(w->s, left->table, &table, err);
+    if (code == ZDM_NOT_FOUND) {
+        zdm_error_clear(err); /* and the column with it */
+        return ZDM_OK;
+    }
+    if (code == ZDM_OK) {
+        code = mydb_column_look(w->s, left->table, left->hidden_name, &found, &column, err);
+        mydb_column_fini(&column);
+    }
+    mydb_put_alter(&sql, left->table);
+    zdm_buffer_puts(&sql, "DROP COLUMN ");
+    mydb_put_name(&sql, left->hidden_name);
+    return code == ZDM_OK && found ? mydb_alter(w, &table, zdm_buffer_text(&sql), err) : code;
+}

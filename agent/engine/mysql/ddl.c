@@ -9,6 +9,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/engine/mysql/classify.h"
@@ -52,12 +53,14 @@ enum zdm_code mydb_hidden_find(struct mydb_work *w, uint32_t step, const char *k
     }
     *out_found = code == ZDM_OK && at < n;
     if (*out_found) {
-        *out = zdm_memdup(&list[at], sizeof **out);
+        *out = calloc(2, sizeof **out); /* a row without a kind ends a list */
         code = *out == NULL ? zdm_error_set(err, ZDM_NOMEM, "out of memory") : ZDM_OK;
         *out_found = *out != NULL;
     }
     if (*out_found) {
-        list[at] = (struct mydb_hidden){.kind = NULL}; /* what it points to has moved */
+        (*out)[0] = list[at];
+        list[at] = list[n - 1];
+        list[n - 1] = (struct mydb_hidden){.kind = NULL};
     }
     mydb_hidden_free(list, n);
     return code;
@@ -226,7 +229,7 @@ enum zdm_code mydb_run_undo_ddl(struct mydb_work *w, struct zdm_error *err)
     const struct mydb_action *a = mydb_action_of(w->step);
     struct mydb_table found, *table = NULL;
     bool undone = false;
-    if (a == NULL || a->back_change == NULL) {
+    if (a == NULL || (a->back_change == NULL && a->back_confirm == NULL)) {
         return zdm_error_set(err, ZDM_BUG, "step %s has nothing that a statement could undo", w->step->id);
     }
     enum zdm_code code = look_back_alone(w, &undone, err);
@@ -242,7 +245,7 @@ enum zdm_code mydb_run_undo_ddl(struct mydb_work *w, struct zdm_error *err)
     if (code == ZDM_OK) {
         code = mydb_note(w, a->back_intend, table, false, err);
     }
-    if (code == ZDM_OK) {
+    if (code == ZDM_OK && a->back_change != NULL) {
         code = a->back_change(w, table, err);
     }
     return code == ZDM_OK ? mydb_note(w, a->back_confirm, table, false, err) : code;

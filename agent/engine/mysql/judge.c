@@ -249,11 +249,63 @@ static enum zdm_code row_versions(struct trial *t, unsigned *out, struct zdm_err
     return code;
 }
 
-/* The statement about the clone, with the parent of a foreign key that it makes being cloned, too. */
+static const char *behind_quoted(const char *p)
+{
+    char quote = *p++;
+    while (*p != '\0' && (*p != quote || p[1] == quote)) {
+        p += *p == quote ? 2 : 1;
+    }
+    return *p == '\0' ? p : p + 1;
+}
+
+/* The name between backquotes at p, as it is meant. False: it is too long for one. */
+static bool read_name(const char *p, char out[ZDM_IDENTIFIER_MAX + 2])
+{
+    const char *end = behind_quoted(p) - 1;
+    size_t n = 0;
+    for (p++; p < end && n < ZDM_IDENTIFIER_MAX + 1; p++) {
+        out[n++] = *p;
+        p += *p == '`';
+    }
+    out[n] = '\0';
+    return p >= end;
+}
+
+/* Every parent of a foreign key that the statement makes is cloned, too: a name alone would mean one in database zdm.
+ */
+static enum zdm_code put_with_parents(struct trial *t, const char *sql, struct zdm_buffer *out, bool *out_unchecked,
+                                      struct zdm_error *err)
+{
+    static const char word[] = "REFERENCES ";
+    enum zdm_code code = ZDM_OK;
+    while (*sql != '\0' && code == ZDM_OK) {
+        char parent[ZDM_IDENTIFIER_MAX + 2];
+        const char *end = *sql == '`' || *sql == '\'' || *sql == '"' ? behind_quoted(sql) : sql + 1;
+        bool refers = strncmp(sql, word, strlen(word)) == 0 && sql[strlen(word)] == '`';
+        const char *behind = refers ? behind_quoted(sql + strlen(word)) : end;
+        bool there = false;
+        if (refers && *behind != '.' && read_name(sql + strlen(word), parent)) {
+            code = clone_other(t, parent, &there, err);
+        }
+        if (there) {
+            zdm_buffer_puts(out, word);
+            put_clone(out, t, parent);
+            *out_unchecked = true;
+            end = behind;
+        } else {
+            zdm_buffer_append(out, sql, (size_t)(end - sql));
+        }
+        sql = end;
+    }
+    return code;
+}
+
+/* The statement, about the clone. */
 static enum zdm_code retarget(struct trial *t, const char *sql, struct zdm_buffer *out, bool *out_unchecked,
                               struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer head = ZDM_BUFFER_INIT;
+    *out_unchecked = false;
     mydb_put_alter(&head, t->table->name);
     if (strncmp(sql, zdm_buffer_text(&head), head.len) != 0) {
         return zdm_error_set(err, ZDM_REFUSED, "the statement is no ALTER TABLE of %s", t->table->name);
@@ -261,24 +313,7 @@ static enum zdm_code retarget(struct trial *t, const char *sql, struct zdm_buffe
     zdm_buffer_puts(out, "ALTER TABLE ");
     put_clone(out, t, t->table->name);
     zdm_buffer_puts(out, " ");
-    sql += head.len;
-    const struct zdm_step *step = t->w->step;
-    const char *parent = step != NULL && step->n_others > 0 ? step->others[0].name : NULL;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer refers = ZDM_BUFFER_INIT;
-    zdm_buffer_puts(&refers, "REFERENCES ");
-    mydb_put_name(&refers, parent == NULL ? "" : parent);
-    const char *at = parent == NULL ? NULL : strstr(sql, zdm_buffer_text(&refers));
-    *out_unchecked = at != NULL;
-    bool there = false;
-    enum zdm_code code = at == NULL ? ZDM_OK : clone_other(t, parent, &there, err);
-    if (at != NULL) {
-        zdm_buffer_append(out, sql, (size_t)(at - sql));
-        zdm_buffer_puts(out, "REFERENCES ");
-        put_clone(out, t, parent);
-        sql = at + refers.len;
-    }
-    zdm_buffer_puts(out, sql);
-    return code;
+    return put_with_parents(t, sql + head.len, out, out_unchecked, err);
 }
 
 static enum zdm_code try_one(struct trial *t, const char *sql, bool unchecked, const char *algorithm,

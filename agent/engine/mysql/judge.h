@@ -25,8 +25,8 @@ enum zdm_code mydb_judge(struct mydb_work *w, const struct mydb_table *table, co
                          char out[MYDB_ALGORITHM_MAX], const char *column, struct mydb_column *before,
                          struct mydb_column *after, struct zdm_error *err) ZDM_CHECKED;
 
-/* The line of SHOW CREATE TABLE about a column or an index. */
-enum mydb_line { MYDB_LINE_COLUMN = 1, MYDB_LINE_INDEX };
+/* The line of SHOW CREATE TABLE about a column, an index or a constraint. */
+enum mydb_line { MYDB_LINE_COLUMN = 1, MYDB_LINE_INDEX, MYDB_LINE_CONSTRAINT };
 /* The same judgement; *out_line (malloc'd) is how the clone shows what the statement has made, NULL when it does not
  * show it. */
 enum zdm_code mydb_judge_made(struct mydb_work *w, const struct mydb_table *table, const char *alter_sql,

@@ -10,6 +10,7 @@
 static const char *const heads[][4] = {
     [MYDB_LINE_COLUMN] = {"  "},
     [MYDB_LINE_INDEX] = {"  KEY ", "  UNIQUE KEY ", "  FULLTEXT KEY ", "  SPATIAL KEY "},
+    [MYDB_LINE_CONSTRAINT] = {"  CONSTRAINT "},
 };
 
 static char *copy_line(const char *line)
