@@ -2,7 +2,8 @@
  * test_survey.c - what a plan would meet: each rule of the survey found where it is, and not found where it is not, on
  * a real server; and nothing is changed by looking.
  */
-#include "tests/integration/postgresql/survey_rig.h"
+#include "tests/integration/postgresql/rig.h"
+#include "tests/support/survey_rig.h"
 
 #include <stdio.h>
 #include <stdlib.h>

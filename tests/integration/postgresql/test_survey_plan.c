@@ -2,7 +2,8 @@
  * test_survey_plan.c - what a survey knows of the plan itself: a step is tried on what the steps before it make, and
  * what they take away is in nobody's way.
  */
-#include "tests/integration/postgresql/survey_rig.h"
+#include "tests/integration/postgresql/rig.h"
+#include "tests/support/survey_rig.h"
 
 #include <stdlib.h>
 #include <string.h>

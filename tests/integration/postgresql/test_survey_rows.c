@@ -2,7 +2,8 @@
  * test_survey_rows.c - rows that are in the way of a step are found before it runs, by their key and nothing else of
  * them; and what the plan itself puts right before is not in the way.
  */
-#include "tests/integration/postgresql/survey_rig.h"
+#include "tests/integration/postgresql/rig.h"
+#include "tests/support/survey_rig.h"
 
 #include <stdio.h>
 #include <stdlib.h>

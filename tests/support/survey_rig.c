@@ -1,7 +1,7 @@
 /*
  * survey_rig.c - see survey_rig.h.
  */
-#include "tests/integration/postgresql/survey_rig.h"
+#include "tests/support/survey_rig.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@ void plan_of(struct rig *r, const char *table, size_t n)
     rig_plan(r, table, n);
     r->plan->tables = calloc(1, sizeof *r->plan->tables);
     r->plan->n_tables = 1;
-    r->plan->tables[0].schema = zdm_strdup("public");
+    r->plan->tables[0].schema = zdm_strdup(r->schema);
     r->plan->tables[0].name = zdm_strdup(table);
 }
 
@@ -86,7 +86,9 @@ void expect_clean(const struct zdm_survey *s)
 void add_column(struct rig *r, uint32_t ordinal, const char *column, const char *type)
 {
     char sql[256];
-    snprintf(sql, sizeof sql, "ALTER TABLE public.users ADD COLUMN \"%s\" %s", column, type);
+    bool qualified = r->schema[0] != '\0';
+    snprintf(sql, sizeof sql, "ALTER TABLE %s%s%cusers%c ADD COLUMN %c%s%c %s", r->schema, qualified ? "." : "",
+             r->quote, r->quote, r->quote, column, r->quote, type);
     rig_ddl(r, ordinal, ZDM_ACTION_ADD_COLUMN, column, NULL, sql);
 }
 
@@ -94,7 +96,7 @@ void point_at(struct zdm_step *step, const char *table)
 {
     step->others = calloc(1, sizeof *step->others);
     step->n_others = 1;
-    step->others[0].schema = zdm_strdup("public");
+    step->others[0].schema = zdm_strdup(step->table.schema);
     step->others[0].name = zdm_strdup(table);
 }
 

@@ -1,16 +1,16 @@
 /*
  * survey_rig.h - surveys of a plan on the rig's database, and what they are expected to find.
  */
-#ifndef TESTS_INTEGRATION_POSTGRESQL_SURVEY_RIG_H
-#define TESTS_INTEGRATION_POSTGRESQL_SURVEY_RIG_H
+#ifndef TESTS_SUPPORT_SURVEY_RIG_H
+#define TESTS_SUPPORT_SURVEY_RIG_H
 
-#include "tests/integration/postgresql/rig.h"
+#include "tests/support/engine_rig.h"
 
 #define ERROR   ZDM_LEVEL_ERROR
 #define WARNING ZDM_LEVEL_WARNING
 #define NOTE    ZDM_LEVEL_NOTE
 
-/* A plan of n empty steps on public.<table>, which is its one table. */
+/* A plan of n empty steps on <schema>.<table>, which is its one table. */
 void plan_of(struct rig *r, const char *table, size_t n);
 /* Makes one; it lives until the next one, or survey_forget. */
 const struct zdm_survey *survey(struct rig *r);
@@ -23,7 +23,7 @@ void expect_none(const struct zdm_survey *s, const char *rule);
 /* Nothing that would stop a step, and nothing that could not be looked at. */
 void expect_clean(const struct zdm_survey *s);
 
-/* Steps: ADD COLUMN on public.users; the table that a step points at, another table for it (NULL: none). */
+/* Steps: ADD COLUMN on users; the table that a step points at, another table for it (NULL: none). */
 void add_column(struct rig *r, uint32_t ordinal, const char *column, const char *type);
 void point_at(struct zdm_step *step, const char *table);
 void rename_table(struct zdm_step *step, const char *table);
