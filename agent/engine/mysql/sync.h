@@ -76,6 +76,16 @@ enum zdm_code mydb_sync_look(struct mydb_work *w, const struct zdm_step *sync, e
 enum zdm_code mydb_sync_is_gone(struct mydb_work *w, const struct zdm_step *sync, bool *out,
                                 struct zdm_error *err) ZDM_CHECKED;
 
+/* leftover.c: what an ADD COLUMN has added goes out of sight on the way back, where it is there and this
+ * migration's: INVISIBLE, then renamed to "zdm_u<8 hex>", so that it may be added anew, empty. Each statement is DDL; a
+ * row of zdm.hidden (kind "column", by_rollback, under the ADD COLUMN's step; "hiding" until it is done) says the name,
+ * and the row of zdm.owned goes. May be called again. No trigger may name the column by then. */
+enum zdm_code mydb_hide_added(struct mydb_work *w, const struct zdm_step *add, struct zdm_error *err) ZDM_CHECKED;
+/* … and its purge: drops the column that the row says, where it is still there, and forgets the row. */
+struct mydb_hidden;
+enum zdm_code mydb_drop_left_column(struct mydb_work *w, const struct mydb_hidden *left,
+                                    struct zdm_error *err) ZDM_CHECKED;
+
 /* watch.c: at every SIGNALS: what deviates from what was installed (order, definer, body) is noted, and listed in the
  * result with what comparisons counted. */
 enum zdm_code mydb_watch_syncs(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;

@@ -1,0 +1,30 @@
+/*
+ * visible.h - the statements that take a column out of sight and bring it back (database.md 7). Each commits by itself,
+ * is INSTANT, and does nothing where the catalogue says so already.
+ */
+#ifndef AGENT_ENGINE_MYSQL_VISIBLE_H
+#define AGENT_ENGINE_MYSQL_VISIBLE_H
+
+#include "agent/engine/mysql/catalog.h"
+#include "agent/engine/mysql/work.h"
+
+/* INVISIBLE, or visible. */
+enum zdm_code mydb_column_show(struct mydb_work *w, const char *table, const char *column, bool visible,
+                               struct zdm_error *err) ZDM_CHECKED;
+/* Must it get a default, so that an INSERT may leave it out: NOT NULL, and none of its own? */
+bool mydb_column_needs_default(const struct mydb_column *column);
+/* The zero value of its type as default; ZDM_REFUSED where none is known. */
+enum zdm_code mydb_column_set_default(struct mydb_work *w, const char *table, const struct mydb_column *column,
+                                      struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code mydb_column_drop_default(struct mydb_work *w, const char *table, const char *column,
+                                       struct zdm_error *err) ZDM_CHECKED;
+
+/* What stands against taking the column away: keys, partitions, and what else reads or writes it by its name. */
+enum zdm_code mydb_column_refuse(struct mydb_work *w, const struct mydb_table *table, const struct mydb_column *column,
+                                 struct zdm_error *err) ZDM_CHECKED;
+/* Appends a definition with INVISIBLE: in front of a CHECK, which must be the last. Pure. */
+void mydb_put_invisible(struct zdm_buffer *b, const char *definition);
+/* Does a trigger's body name NEW.column or OLD.column? Pure. */
+bool mydb_body_names(const char *body, const char *column);
+
+#endif
