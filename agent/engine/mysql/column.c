@@ -2,9 +2,8 @@
  * column.c - ADD_COLUMN: the column that a plan adds, and how a rollback takes it out of sight.
  *
  * It is added INVISIBLE, so that SELECT * and INSERT without columns stay what they are (database.md 10), unless the
- * plan never shows it. A rollback does not drop it: it is made INVISIBLE and gets another name by one instant
- * statement, so that the plan can add it anew when it goes forward again; its values must not be taken for those that a
- * later backfill would write.
+ * plan never shows it. A rollback does not drop it: it goes out of sight under another name (leftover.c), so that the
+ * plan can add it anew; its values must not be taken for those that a later backfill would write.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "agent/engine/mysql/ddl.h"
 #include "agent/engine/mysql/judge.h"
 #include "agent/engine/mysql/locks.h"
+#include "agent/engine/mysql/sync.h"
 
 /* ---- What was written down ---- */
 
@@ -209,177 +209,8 @@ enum zdm_code mydb_back_of_column(struct mydb_work *w, const struct mydb_table *
     return code == ZDM_OK ? mydb_answer_back(w, !hiding && !ours, AGENT_RUN_UNDO_DDL) : code;
 }
 
-/* Under the name that the row says, which is made once. */
-static enum zdm_code read_row(struct mydb_work *w, const struct zdm_step *add, bool *out_found,
-                              struct mydb_hidden **out, struct zdm_error *err)
-{
-    return mydb_hidden_find(w, add->ordinal, "column", "hiding", out_found, out, err);
-}
-
-static enum zdm_code intend_hiding(struct mydb_work *w, const struct zdm_step *add, struct zdm_error *err)
-{
-    struct mydb_hidden *row = NULL;
-    struct mydb_column column = {0};
-    char name[ZDM_IDENTIFIER_MAX + 2] = "";
-    bool found = false;
-    enum zdm_code code = read_row(w, add, &found, &row, err);
-    mydb_hidden_free(row, found ? 1 : 0);
-    if (code != ZDM_OK || found) {
-        return code;
-    }
-    code = mydb_column_find(w->s, add->table.name, add->column, &column, err);
-    if (code == ZDM_OK) {
-        code = mydb_leftover_name(w->s, name, err);
-    }
-    if (code == ZDM_OK) {
-        const struct mydb_hidden h = {.kind = (char[]){"column"},
-                                      .table = add->table.name,
-                                      .name = add->column,
-                                      .hidden_name = name,
-                                      .definition = column.definition,
-                                      .state = (char[]){"hiding"},
-                                      .by_rollback = true};
-        code = mydb_hidden_put(w, add->ordinal, &h, err);
-    }
-    mydb_column_fini(&column);
-    return code;
-}
-
-/* What is NOT NULL and has no DEFAULT gets one: nobody writes it any more, and MariaDB hides nothing else (4108). */
-static enum zdm_code put_hide(struct zdm_buffer *sql, const struct mydb_column *column, const char *table,
-                              const char *name, struct zdm_error *err)
-{
-    mydb_put_alter(sql, table);
-    zdm_buffer_puts(sql, "CHANGE COLUMN ");
-    mydb_put_name(sql, column->name);
-    zdm_buffer_puts(sql, " ");
-    mydb_put_name(sql, name);
-    zdm_buffer_printf(sql, " %s INVISIBLE", column->definition);
-    if (!column->not_null || column->explicit_default || column->generated || column->auto_increment) {
-        return ZDM_OK;
-    }
-    zdm_buffer_puts(sql, " DEFAULT ");
-    if (!mydb_put_zero(sql, column)) {
-        zdm_error_set(err, ZDM_REFUSED, "column %s of %s is NOT NULL, and no default is known for its type",
-                      column->name, table);
-        return zdm_error_hint(err, "Give it a DEFAULT, then retry the shard.");
-    }
-    return ZDM_OK;
-}
-
-static enum zdm_code hide_column(struct mydb_work *w, const struct zdm_step *add, const char *name,
-                                 struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    struct mydb_table table;
-    struct mydb_column column = {0};
-    bool found = false;
-    enum zdm_code code = mydb_table_find(w->s, add->table.name, &table, err);
-    if (code == ZDM_OK) {
-        code = mydb_column_look(w->s, add->table.name, name, &found, &column, err);
-        mydb_column_fini(&column);
-    }
-    if (code != ZDM_OK || found) {
-        return code; /* it was renamed, and the answer lost */
-    }
-    column = (struct mydb_column){.name = ""};
-    code = mydb_column_find(w->s, add->table.name, add->column, &column, err);
-    if (code == ZDM_OK) {
-        code = put_hide(&sql, &column, add->table.name, name, err);
-    }
-    mydb_column_fini(&column);
-    return code == ZDM_OK ? mydb_alter(w, &table, zdm_buffer_text(&sql), err) : code;
-}
-
-static enum zdm_code change_hiding(struct mydb_work *w, const struct zdm_step *add, struct zdm_error *err)
-{
-    struct mydb_hidden *row = NULL;
-    bool found = false;
-    enum zdm_code code = read_row(w, add, &found, &row, err);
-    if (code == ZDM_OK && found) {
-        code = hide_column(w, add, row->hidden_name, err);
-    }
-    mydb_hidden_free(row, found ? 1 : 0);
-    return code;
-}
-
-static enum zdm_code confirm_hiding(struct mydb_work *w, const struct zdm_step *add, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer object = ZDM_BUFFER_INIT;
-    struct mydb_hidden *row = NULL;
-    bool found = false;
-    mydb_owned_name(&object, add->table.name, add->column);
-    enum zdm_code code = read_row(w, add, &found, &row, err);
-    if (code == ZDM_OK && found) {
-        struct mydb_hidden h = *row;
-        h.state = (char[]){"hidden"};
-        code = mydb_hidden_put(w, add->ordinal, &h, err);
-    }
-    mydb_hidden_free(row, found ? 1 : 0);
-    return code == ZDM_OK ? mydb_owned_forget(w, "column", zdm_buffer_text(&object), err) : code;
-}
-
-enum zdm_code mydb_back_intend_column(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
-{
-    (void)table;
-    return intend_hiding(w, w->step, err);
-}
-
 enum zdm_code mydb_back_change_column(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
 {
     (void)table;
-    return change_hiding(w, w->step, err);
-}
-
-enum zdm_code mydb_back_confirm_column(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
-{
-    (void)table;
-    return confirm_hiding(w, w->step, err);
-}
-
-enum zdm_code mydb_hide_added(struct mydb_work *w, const struct zdm_step *add, struct zdm_error *err)
-{
-    const struct zdm_step *at_hand = w->step;
-    const enum agent_proof proof = w->result->proof;
-    const enum agent_run next = w->result->next_run;
-    w->step = add;
-    enum zdm_code code = mydb_look_back(w, err);
-    bool undone = w->result->proof == AGENT_PROOF_DONE;
-    w->result->proof = proof;
-    w->result->next_run = next;
-    if (code == ZDM_OK && !undone) {
-        code = mydb_note(w, mydb_back_intend_column, NULL, false, err);
-        if (code == ZDM_OK) {
-            code = change_hiding(w, add, err);
-        }
-        if (code == ZDM_OK) {
-            code = mydb_note(w, mydb_back_confirm_column, NULL, false, err);
-        }
-    }
-    w->step = at_hand;
-    return code;
-}
-
-/* ---- Purge ---- */
-
-/* Nobody can see it, so that nobody has taken it over. */
-enum zdm_code mydb_drop_left_column(struct mydb_work *w, const struct mydb_hidden *left, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    struct mydb_table table;
-    struct mydb_column column = {0};
-    bool found = false;
-    enum zdm_code code = mydb_table_find(w->s, left->table, &table, err);
-    if (code == ZDM_NOT_FOUND) {
-        zdm_error_clear(err); /* and the column with it */
-        return ZDM_OK;
-    }
-    if (code == ZDM_OK) {
-        code = mydb_column_look(w->s, left->table, left->hidden_name, &found, &column, err);
-        mydb_column_fini(&column);
-    }
-    mydb_put_alter(&sql, left->table);
-    zdm_buffer_puts(&sql, "DROP COLUMN ");
-    mydb_put_name(&sql, left->hidden_name);
-    return code == ZDM_OK && found ? mydb_alter(w, &table, zdm_buffer_text(&sql), err) : code;
+    return mydb_hide_added(w, w->step, err);
 }

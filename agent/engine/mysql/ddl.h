@@ -75,20 +75,12 @@ enum zdm_code mydb_constraint_keep(struct mydb_work *w, const char *kind, const 
 /* settings.c: does the SQL say that word outside of texts, names and comments? Pure. */
 bool mydb_says(const char *sql, const char *word);
 
-/* column.c: the column that `add` has added leaves the application's sight for good: INVISIBLE and renamed, so that the
- * plan may go forward again; its triggers are gone by then. Nothing where it is not there or not ours. Looks, intends,
- * changes and confirms itself. */
-enum zdm_code mydb_hide_added(struct mydb_work *w, const struct zdm_step *add, struct zdm_error *err) ZDM_CHECKED;
-/* … and its purge: drops the column that the row says, where it is still there. The row is the caller's to forget. */
-enum zdm_code mydb_drop_left_column(struct mydb_work *w, const struct mydb_hidden *left,
-                                    struct zdm_error *err) ZDM_CHECKED;
-
 mydb_look_fn mydb_look_added_column, mydb_look_index, mydb_look_constraint, mydb_look_validated, mydb_look_former,
     mydb_look_created_table, mydb_look_lifted, mydb_look_as_is, mydb_look_nothing;
 mydb_look_back_fn mydb_back_of_column, mydb_back_of_index, mydb_back_of_constraint, mydb_back_of_former,
     mydb_back_of_created_table, mydb_back_of_lifted, mydb_back_of_as_is;
 mydb_part_fn mydb_may_add_column, mydb_intend_column, mydb_add_column;
-mydb_part_fn mydb_back_intend_column, mydb_back_change_column, mydb_back_confirm_column;
+mydb_part_fn mydb_back_change_column;
 mydb_part_fn mydb_may_add_foreign_key, mydb_intend_foreign_key, mydb_add_foreign_key;
 mydb_part_fn mydb_drop_foreign_key, mydb_forget_foreign_key;
 mydb_part_fn mydb_may_set, mydb_keep_former, mydb_change_setting;
