@@ -35,6 +35,11 @@ GRANT TRIGGER, SELECT, UPDATE ON `shop`.* TO 'zdm_definer'@'localhost';
 /*M! GRANT SET USER ON *.* TO 'zdm_agent'@'%' */;
 /*!80200 GRANT SET_ANY_DEFINER ON *.* TO 'zdm_agent'@'%' */;
 
+-- To see whether it is there and may do that still: otherwise every write of the application would fail. No passwords.
+GRANT SELECT (Host, User, Select_priv, Update_priv, Trigger_priv) ON mysql.user TO 'zdm_agent'@'%';
+GRANT SELECT ON mysql.db TO 'zdm_agent'@'%';
+GRANT SELECT ON mysql.tables_priv TO 'zdm_agent'@'%';
+
 -- To name the session that is in the way of a change: open transactions, statements, and who holds which table.
 GRANT PROCESS ON *.* TO 'zdm_agent'@'%';
 GRANT SELECT ON performance_schema.* TO 'zdm_agent'@'%';
