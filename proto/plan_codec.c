@@ -22,7 +22,7 @@ enum {
 
 _Static_assert(ZDM_PHASE_PURGE == (int)ZDM__V1__PHASE_CLASS__PHASE_CLASS_PURGE, "enum PhaseClass");
 _Static_assert(ZDM_STEP_GATE == (int)ZDM__V1__STEP_KIND__STEP_KIND_GATE, "enum StepKind");
-_Static_assert(ZDM_ACTION_LAST == (int)ZDM__V1__ACTION__ACTION_GATE_WAIT, "enum Action");
+_Static_assert(ZDM_ACTION_LAST == (int)ZDM__V1__ACTION__ACTION_SHOW_COLUMN, "enum Action");
 _Static_assert(ZDM_LOCK_LONG == (int)ZDM__V1__LOCK_CLASS__LOCK_CLASS_LONG, "enum LockClass");
 _Static_assert(ZDM_INVERSE_FORMER == (int)ZDM__V1__INVERSE__INVERSE_FORMER, "enum Inverse");
 
@@ -140,6 +140,7 @@ static const struct zdm_field header_fields[] = {
     F_MESSAGE(zdm_plan, throttle, &zdm_throttle_message),
     F_I64(zdm_plan, grace_ms, 0),
     F_ARRAY(zdm_plan, tables, n_tables, TABLES_MAX, &table_message),
+    F_U32(zdm_plan, engines, 0),
 };
 const struct zdm_message zdm_plan_header_message =
     ZDM_MESSAGE(zdm_plan, zdm__v1__plan_header__descriptor, header_fields, NULL);

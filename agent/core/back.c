@@ -31,9 +31,9 @@ void agent_back_restart(struct agent_migration *m)
 /* ---- Where the walk goes ---- */
 
 /* Of a journal that stands at `step`: only what is below was done. */
-static uint32_t floor_of(const struct agent_migration *m, uint32_t step, bool begun)
+static uint32_t floor_of(const struct agent_core *core, const struct agent_migration *m, uint32_t step, bool begun)
 {
-    return zdm_plan_undo_floor(m->plan, m->accepted.goal_phase, begun ? step : step - 1);
+    return zdm_plan_undo_floor(m->plan, core->engine, m->accepted.goal_phase, begun ? step : step - 1);
 }
 
 static void go_to(struct agent_migration *m, uint32_t ordinal)
@@ -64,18 +64,18 @@ static void look_again_from_floor(struct agent_migration *m)
         m->looked = m->back.floor;
 }
 
-static void take_up(struct agent_migration *m)
+static void take_up(const struct agent_core *core, struct agent_migration *m)
 {
     m->regress_to = 0;
-    m->back.floor = floor_of(m, m->step, agent_is_begun(m));
+    m->back.floor = floor_of(core, m, m->step, agent_is_begun(m));
     look_again_from_floor(m);
     go_to(m, zdm_plan_n_steps(m->plan));
 }
 
 /* Done, and not below the journal's step: what it filled is as stale as what the journal knows of. */
-static void lower_floor(struct agent_migration *m)
+static void lower_floor(const struct agent_core *core, struct agent_migration *m)
 {
-    uint32_t floor = floor_of(m, m->back.at, true);
+    uint32_t floor = floor_of(core, m, m->back.at, true);
     if (m->back.at >= m->step && floor < m->back.floor)
         m->back.floor = floor;
     look_again_from_floor(m);
@@ -90,7 +90,7 @@ static void lower_floor(struct agent_migration *m)
 static bool start_step_back(struct agent_core *core, struct agent_migration *m)
 {
     uint32_t to = m->back.at;
-    while (to > m->back.floor && to <= m->step && floor_of(m, to, false) != m->back.floor)
+    while (to > m->back.floor && to <= m->step && floor_of(core, m, to, false) != m->back.floor)
         to++;
     if (to > m->step || (to == m->step && !agent_is_begun(m)))
         return false;
@@ -118,7 +118,7 @@ static bool is_loss_allowed(const struct agent_core *core, const struct agent_mi
     char text[ZDM_TEXT_MAX + 1];
     *judgement = (struct zdm_judgement){.needed = 0};
     /* The order's phase and not the goal: once it is begun, a later directive may go as far back as the order says. */
-    if (!zdm_plan_undo_loses(m->plan, act.phase, agent_entered_phase(m), switched_phase(m), &step) ||
+    if (!zdm_plan_undo_loses(m->plan, core->engine, act.phase, agent_entered_phase(m), switched_phase(m), &step) ||
         agent_is_allowed(core, m, &act, judgement, text))
         return true;
     (void)zdm_error_set(err, ZDM_REFUSED,
@@ -128,17 +128,17 @@ static bool is_loss_allowed(const struct agent_core *core, const struct agent_mi
 }
 
 /* Nothing was dropped on the way, and nothing that people let in must be done again after it. */
-static bool is_way_free(const struct agent_migration *m, struct zdm_error *err)
+static bool is_way_free(const struct agent_core *core, const struct agent_migration *m, struct zdm_error *err)
 {
     uint32_t goal = m->accepted.goal_phase;
-    const struct zdm_step *purged = zdm_plan_purged(m->plan, goal, m->step);
+    const struct zdm_step *purged = zdm_plan_purged(m->plan, core->engine, goal, m->step);
     struct zdm_undo_repeat repeat;
     char text[ZDM_TEXT_MAX + 1];
     if (purged != NULL) {
         (void)zdm_error_set(err, ZDM_REFUSED, "step %s has purged what a rollback would bring back", purged->id);
         return false;
     }
-    if (!zdm_plan_undo_repeats(m->plan, goal, agent_is_begun(m) ? m->step : m->step - 1, &repeat))
+    if (!zdm_plan_undo_repeats(m->plan, core->engine, goal, agent_is_begun(m) ? m->step : m->step - 1, &repeat))
         return true;
     zdm_undo_repeat_text(text, sizeof text, &repeat);
     (void)zdm_error_set(err, ZDM_REFUSED, "%s", text);
@@ -164,7 +164,7 @@ static bool is_allowed(const struct agent_core *core, const struct agent_migrati
     if (zdm_undo_order_judge(&core->trust, &a->undo, &a->undo_signer, m->plan, core->config.shard,
                              m->accepted.goal_phase, begun ? a->undo.issued_at_ms : core->wall_ms, err) != ZDM_OK)
         return false;
-    return begun || (is_way_free(m, err) && is_loss_allowed(core, m, &judgement, err));
+    return begun || (is_way_free(core, m, err) && is_loss_allowed(core, m, &judgement, err));
 }
 
 /* True: go on. Else nothing is undone, and a person decides. */
@@ -209,7 +209,7 @@ static void start_begin(struct agent_core *core, struct agent_migration *m)
     op->n_spend = m->n_spend;
     op->to_phase = m->authority.undo.to_phase;
     op->switched_phase = switched_phase(m);
-    op->floor = floor_of(m, m->step, agent_is_begun(m));
+    op->floor = floor_of(core, m, m->step, agent_is_begun(m));
 }
 
 static void start_look(struct agent_core *core, struct agent_migration *m)
@@ -267,7 +267,7 @@ bool agent_drive_back(struct agent_core *core, struct agent_migration *m)
         return true;
     }
     if (m->back.at == 0)
-        take_up(m);
+        take_up(core, m);
     drive_walk(core, m);
     return !m->back.turned;
 }
@@ -371,7 +371,7 @@ static void looked(struct agent_core *core, struct agent_migration *m, const str
         break;
     case AGENT_PROOF_NOT_DONE:
         agent_went_well(m);
-        lower_floor(m);
+        lower_floor(core, m);
         want_next(core, m, result->next_run);
         break;
     case AGENT_PROOF_LEFTOVER:

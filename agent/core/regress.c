@@ -33,32 +33,40 @@ struct bar {
     const struct zdm_step *step;
 };
 
+/* The shard's, as far as the step at which this was seen says it: of another engine nothing is ever seen. */
+static enum zdm_engine engine_of(const struct agent_migration *m, uint32_t ordinal)
+{
+    return zdm_plan_step(m->plan, ordinal)->engine;
+}
+
 /* Nor over what does something else the second time: a backfill that counts, a deletion, a statement as it is. After
  * the goal that must not be forgotten either as long as it stands, because the next advance would do it once more; what
  * was looked at just now and is undone itself is nothing to forget. */
 static struct bar bar_of(const struct agent_migration *m, uint32_t from)
 {
+    enum zdm_engine engine = engine_of(m, from);
     for (uint32_t o = from; o <= m->step && o <= zdm_plan_n_steps(m->plan); o++) {
         const struct zdm_step *step = zdm_plan_step(m->plan, o);
         const struct zdm_phase *phase = zdm_plan_phase(m->plan, zdm_plan_phase_of(m->plan, o));
         bool begun = o < m->step || m->cursor != NULL, undone = o == from && is_behind(m, phase);
         if (o < m->step && !is_free(m, phase))
             return (struct bar){.phase = phase};
-        if (begun && !undone && zdm_plan_overwrites(step))
+        bool ours = engine == ZDM_ENGINE_ANY || zdm_step_is_for(step, engine);
+        if (begun && !undone && ours && zdm_plan_overwrites(step))
             return (struct bar){.step = step};
     }
     return (struct bar){.step = NULL};
 }
 
 /* The highest phase that a rollback can go back to, of those that are proven; false: what lies above is purged. */
-static bool way_out(const struct agent_migration *m, uint32_t *out_phase)
+static bool way_out(const struct agent_migration *m, enum zdm_engine engine, uint32_t *out_phase)
 {
     struct zdm_undo_repeat repeat;
     uint32_t last = agent_is_begun(m) ? m->step : m->step - 1, phase = m->proven_phase;
-    if (zdm_plan_undo_repeats(m->plan, phase, last, &repeat))
+    if (zdm_plan_undo_repeats(m->plan, engine, phase, last, &repeat))
         phase = repeat.below;
     *out_phase = phase;
-    return zdm_plan_purged(m->plan, phase, m->step) == NULL;
+    return zdm_plan_purged(m->plan, engine, phase, m->step) == NULL;
 }
 
 static void append(struct zdm_error *err, const char *fmt, ...) ZDM_PRINTF(2, 3);
@@ -83,7 +91,7 @@ static void say_way_out(struct agent_migration *m, uint32_t ordinal, const struc
     else
         append(&m->error, "; step %s (%s) is not done a second time unasked", bar->step->id,
                zdm_action_name(bar->step->action));
-    if (way_out(m, &phase))
+    if (way_out(m, engine_of(m, ordinal), &phase))
         append(&m->error, ": " ZDM_ERROR_ROLL_BACK "%u, or put it back by hand and retry", phase);
     else
         append(&m->error, ": put it back by hand and retry");

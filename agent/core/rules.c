@@ -45,6 +45,7 @@ static const struct agent_action_rule action_rules[] = {
     [ZDM_ACTION_DELETE] = {AGENT_RUN_BATCH, true, false, true, 0},
     [ZDM_ACTION_AS_IS] = {AGENT_RUN_DDL, false, false, false, 0}, /* of the long class: agent_action_run */
     [ZDM_ACTION_GATE_WAIT] = {AGENT_RUN_WAIT, false, false, false, 0},
+    [ZDM_ACTION_SHOW_COLUMN] = {AGENT_RUN_DDL, false, false, false, AGENT_CAN_HIDE_BY_INVISIBLE},
 };
 _Static_assert(sizeof action_rules / sizeof *action_rules == ZDM_ACTION_LAST + 1, "every action has a rule");
 

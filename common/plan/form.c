@@ -6,260 +6,92 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
-
-/* ---- The scanner ---- */
-
-enum token {
-    TOKEN_END,
-    TOKEN_BLANK,
-    TOKEN_WORD, /* a name or a number */
-    TOKEN_TEXT, /* quoted, whatever the quotes */
-    TOKEN_SIGN, /* one character */
-    TOKEN_COMMENT,
-    TOKEN_BROKEN /* does not end, or is read differently by two releases */
-};
-
-struct scan {
-    const char *sql;
-    size_t n;
-    size_t start, at; /* the token at hand */
-    long depth;       /* of parentheses, behind it */
-};
-
-static bool is_digit(char c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool is_letter(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80;
-}
-
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
-}
-
-static char peek(const struct scan *s, size_t i)
-{
-    return i < s->n ? s->sql[i] : '\0';
-}
-
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
-static bool is_word(const struct scan *s, const char *word)
-{
-    size_t n = strlen(word);
-    bool same = s->at - s->start == n;
-    for (size_t i = 0; same && i < n; i++)
-        same = lower(s->sql[s->start + i]) == word[i];
-    return same;
-}
-
-/* From the quote at `at`. A text of escapes may go on behind a line end, where its escapes go on too: not taken. */
-static enum token take_quoted(struct scan *s, bool escapes)
-{
-    char quote = s->sql[s->at++];
-    for (; s->at < s->n; s->at++) {
-        if (escapes && s->sql[s->at] == '\\')
-            s->at++;
-        else if (s->sql[s->at] == quote && peek(s, s->at + 1) == quote)
-            s->at++;
-        else if (s->sql[s->at] == quote)
-            break;
-    }
-    if (s->at >= s->n)
-        return TOKEN_BROKEN;
-    size_t behind = ++s->at;
-    while (escapes && is_blank(peek(s, behind)))
-        behind++;
-    bool goes_on = escapes && (peek(s, behind) == '\'' || (peek(s, behind) == '-' && peek(s, behind + 1) == '-'));
-    return goes_on ? TOKEN_BROKEN : TOKEN_TEXT;
-}
-
-/* $$ … $$ and $tag$ … $tag$; a lone $ is a sign. */
-static enum token take_dollar(struct scan *s)
-{
-    size_t end = s->at + 1;
-    while (is_letter(peek(s, end)) || (end > s->at + 1 && is_digit(peek(s, end))))
-        end++;
-    if (peek(s, end) != '$') {
-        s->at++;
-        return TOKEN_SIGN;
-    }
-    size_t n = end + 1 - s->at;
-    for (size_t i = end + 1; i + n <= s->n; i++)
-        if (memcmp(s->sql + i, s->sql + s->at, n) == 0) {
-            s->at = i + n;
-            return TOKEN_TEXT;
-        }
-    return TOKEN_BROKEN;
-}
-
-/* Comments in slashes nest. */
-static enum token take_comment(struct scan *s)
-{
-    unsigned open = 0;
-    if (s->sql[s->at] == '-') {
-        while (s->at < s->n && s->sql[s->at] != '\n' && s->sql[s->at] != '\r')
-            s->at++;
-        return TOKEN_COMMENT;
-    }
-    do {
-        bool opens = peek(s, s->at) == '/' && peek(s, s->at + 1) == '*';
-        bool closes = peek(s, s->at) == '*' && peek(s, s->at + 1) == '/';
-        open += opens;
-        open -= closes;
-        s->at += opens || closes ? 2 : 1;
-    } while (open > 0 && s->at < s->n);
-    return open > 0 || s->at > s->n ? TOKEN_BROKEN : TOKEN_COMMENT;
-}
-
-static enum token take_word(struct scan *s)
-{
-    bool number = is_digit(s->sql[s->at]);
-    while (is_letter(peek(s, s->at)) || is_digit(peek(s, s->at)) || (!number && peek(s, s->at) == '$'))
-        s->at++;
-    char next = peek(s, s->at);
-    if (number && (next == '\'' || next == '$'))
-        return TOKEN_BROKEN;
-    if (next == '\'' && is_word(s, "e"))
-        return take_quoted(s, true);
-    return TOKEN_WORD;
-}
-
-static enum token next_token(struct scan *s)
-{
-    char c = peek(s, s->at), behind = peek(s, s->at + 1);
-    s->start = s->at;
-    if (s->at >= s->n)
-        return TOKEN_END;
-    if (is_blank(c)) {
-        s->at++;
-        return TOKEN_BLANK;
-    }
-    if (c == '\'' || c == '"')
-        return take_quoted(s, false);
-    if (is_letter(c) || is_digit(c))
-        return take_word(s);
-    if (c == '$')
-        return take_dollar(s);
-    if ((c == '-' && behind == '-') || (c == '/' && behind == '*'))
-        return take_comment(s);
-    s->at++;
-    s->depth += (c == '(' || c == '[') - (c == ')' || c == ']');
-    return TOKEN_SIGN;
-}
+#include "common/plan/scan.h"
 
 size_t zdm_sql_token_end(const char *sql, size_t n, size_t at)
 {
-    struct scan s = {.sql = sql, .n = n, .at = at};
-    return next_token(&s) == TOKEN_BROKEN || s.at > n ? n : s.at;
+    struct zdm_scan s = {.sql = sql, .n = n, .at = at};
+    return zdm_scan_next(&s) == ZDM_TOKEN_BROKEN || s.at > n ? n : s.at;
 }
 
 /* ---- Closed pieces ---- */
 
 /* Texts in dollars are not taken: the compiler writes none. */
-static bool is_fine(const struct scan *s, enum token token, bool list)
+static bool is_fine(const struct zdm_scan *s, enum zdm_token token, bool list)
 {
     char c = s->sql[s->start];
-    if (token == TOKEN_BROKEN || token == TOKEN_COMMENT || s->depth < 0)
+    if (token == ZDM_TOKEN_BROKEN || token == ZDM_TOKEN_COMMENT || s->depth < 0)
         return false;
-    if ((token == TOKEN_TEXT || token == TOKEN_SIGN) && c == '$')
+    if ((token == ZDM_TOKEN_TEXT || token == ZDM_TOKEN_SIGN) && c == '$')
         return false;
-    return token != TOKEN_SIGN || !(c == ';' || (c == ',' && s->depth == 0 && !list));
+    return token != ZDM_TOKEN_SIGN || !(c == ';' || (c == ',' && s->depth == 0 && !list));
 }
 
-static bool is_closed(const char *sql, size_t n, bool list)
+static bool is_closed(enum zdm_engine engine, const char *sql, size_t n, bool list)
 {
-    struct scan s = {.sql = sql, .n = n};
-    enum token token;
-    while ((token = next_token(&s)) != TOKEN_END)
+    struct zdm_scan s = {.sql = sql, .n = n, .engine = engine};
+    enum zdm_token token;
+    while ((token = zdm_scan_next(&s)) != ZDM_TOKEN_END)
         if (!is_fine(&s, token, list))
             return false;
     return s.depth == 0;
 }
 
-bool zdm_sql_is_closed(const char *sql, bool list)
+bool zdm_sql_is_closed(enum zdm_engine engine, const char *sql, bool list)
 {
-    return sql == NULL || is_closed(sql, strlen(sql), list);
+    return sql == NULL || is_closed(engine, sql, strlen(sql), list);
 }
 
-/* The first word, as the token at hand; false when something else comes first. */
-static bool find_word(struct scan *s)
+bool zdm_sql_is_query(enum zdm_engine engine, const char *sql)
 {
-    enum token token;
-    do
-        token = next_token(s);
-    while (token == TOKEN_BLANK || token == TOKEN_COMMENT);
-    return token == TOKEN_WORD;
+    struct zdm_scan s = {.sql = sql, .n = strlen(sql), .engine = engine};
+    if (engine == ZDM_ENGINE_MYSQL && zdm_sql_find_word(engine, sql, "into", true) != NULL)
+        return false;
+    return zdm_scan_word(&s) && (zdm_scan_is(&s, "select") || zdm_scan_is(&s, "with")) &&
+           zdm_sql_is_closed(engine, sql, true);
 }
 
-bool zdm_sql_is_query(const char *sql)
+const char *zdm_sql_find_word(enum zdm_engine engine, const char *sql, const char *words, bool anywhere)
 {
-    struct scan s = {.sql = sql, .n = strlen(sql)};
-    return find_word(&s) && (is_word(&s, "select") || is_word(&s, "with")) && zdm_sql_is_closed(sql, true);
-}
-
-/* Is the token one of the words? */
-static const char *word_among(const struct scan *s, const char *words)
-{
-    for (const char *w = words; *w != '\0'; w += strcspn(w, " "), w += *w == ' ') {
-        size_t n = strcspn(w, " ");
-        bool same = s->at - s->start == n;
-        for (size_t i = 0; same && i < n; i++)
-            same = lower(s->sql[s->start + i]) == w[i];
-        if (same)
-            return w;
-    }
-    return NULL;
-}
-
-const char *zdm_sql_find_word(const char *sql, const char *words, bool anywhere)
-{
-    struct scan s = {.sql = sql, .n = strlen(sql)};
-    enum token token;
-    while ((token = next_token(&s)) != TOKEN_END && token != TOKEN_BROKEN) {
-        const char *found = token == TOKEN_WORD && (anywhere || s.depth == 0) ? word_among(&s, words) : NULL;
+    struct zdm_scan s = {.sql = sql, .n = strlen(sql), .engine = engine};
+    enum zdm_token token;
+    while ((token = zdm_scan_next(&s)) != ZDM_TOKEN_END && token != ZDM_TOKEN_BROKEN) {
+        const char *found = token == ZDM_TOKEN_WORD && (anywhere || s.depth == 0) ? zdm_scan_among(&s, words) : NULL;
         if (found != NULL)
             return found;
     }
     return NULL;
 }
 
-bool zdm_sql_lists(const char *sql, const char *word)
+bool zdm_sql_lists(enum zdm_engine engine, const char *sql, const char *word)
 {
-    struct scan s = {.sql = sql, .n = strlen(sql)};
-    enum token token;
+    struct zdm_scan s = {.sql = sql, .n = strlen(sql), .engine = engine};
+    enum zdm_token token;
     bool begins = false;
-    while ((token = next_token(&s)) != TOKEN_END && token != TOKEN_BROKEN) {
-        if (token == TOKEN_BLANK || token == TOKEN_COMMENT)
+    while ((token = zdm_scan_next(&s)) != ZDM_TOKEN_END && token != ZDM_TOKEN_BROKEN) {
+        if (token == ZDM_TOKEN_BLANK || token == ZDM_TOKEN_COMMENT)
             continue;
-        if (begins && token == TOKEN_WORD && is_word(&s, word))
+        if (begins && token == ZDM_TOKEN_WORD && zdm_scan_is(&s, word))
             return true;
-        begins = token == TOKEN_SIGN && s.depth == 1 && (sql[s.start] == ',' || sql[s.start] == '(');
-        if (token == TOKEN_SIGN && sql[s.start] == ')' && s.depth == 0)
+        begins = token == ZDM_TOKEN_SIGN && s.depth == 1 && (sql[s.start] == ',' || sql[s.start] == '(');
+        if (token == ZDM_TOKEN_SIGN && sql[s.start] == ')' && s.depth == 0)
             return false;
     }
     return false;
 }
 
 /* The next token is that name, in quotes or as it is. */
-static bool take_name(struct scan *s, const char *name)
+static bool take_name(struct zdm_scan *s, const char *name)
 {
-    enum token token;
+    enum zdm_token token;
     do
-        token = next_token(s);
-    while (token == TOKEN_BLANK);
+        token = zdm_scan_next(s);
+    while (token == ZDM_TOKEN_BLANK);
     const char *text = s->sql + s->start;
     size_t n = s->at - s->start, k = strlen(name);
-    if (token == TOKEN_WORD)
+    if (token == ZDM_TOKEN_WORD)
         return n == k && memcmp(text, name, n) == 0;
-    if (token != TOKEN_TEXT || text[0] != '"')
+    if (token != ZDM_TOKEN_TEXT || text[0] != '"')
         return false;
     size_t at = 0;
     for (size_t i = 1; i + 1 < n; i++, at++) {
@@ -270,10 +102,10 @@ static bool take_name(struct scan *s, const char *name)
     return at == k;
 }
 
-static bool take_words(struct scan *s, const char *words)
+static bool take_words(struct zdm_scan *s, const char *words)
 {
     for (const char *w = words; *w != '\0'; w += strcspn(w, " "), w += *w == ' ') {
-        if (!find_word(s) || word_among(s, w) != w)
+        if (!zdm_scan_word(s) || zdm_scan_among(s, w) != w)
             return false;
     }
     return true;
@@ -281,47 +113,70 @@ static bool take_words(struct scan *s, const char *words)
 
 bool zdm_sql_is_index_on(const char *sql, const char *name, const struct zdm_table *table)
 {
-    struct scan s = {.sql = sql, .n = strlen(sql)};
+    struct zdm_scan s = {.sql = sql, .n = strlen(sql)};
     bool unique = strncmp(sql, "CREATE UNIQUE ", strlen("CREATE UNIQUE ")) == 0;
     return take_words(&s, unique ? "create unique index concurrently" : "create index concurrently") &&
            take_name(&s, name) && take_words(&s, "on") && take_name(&s, table->schema) &&
-           next_token(&s) == TOKEN_SIGN && sql[s.start] == '.' && take_name(&s, table->name);
+           zdm_scan_next(&s) == ZDM_TOKEN_SIGN && sql[s.start] == '.' && take_name(&s, table->name);
 }
 
 /* ---- Statements of a person's own ---- */
 
 /* The first words of statements that would end the transaction which also writes the journal, or that the session would
  * remember after it. */
-static const char *statement_fault(const struct scan *at)
+static const char *statement_fault(const struct zdm_scan *at)
 {
     static const char *const ends[] = {"abort",   "begin",    "commit",    "end",  "prepare",
                                        "release", "rollback", "savepoint", "start"};
     static const char *const outlives[] = {"discard", "listen", "load", "reset", "unlisten"};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
-        if (is_word(at, ends[i]))
+        if (zdm_scan_is(at, ends[i]))
             return "has a statement that ends the transaction which it is run in";
     for (size_t i = 0; i < sizeof outlives / sizeof *outlives; i++)
-        if (is_word(at, outlives[i]))
+        if (zdm_scan_is(at, outlives[i]))
             return "has a statement that the session would remember";
-    struct scan behind = *at;
-    if (is_word(at, "set") && !(find_word(&behind) && (is_word(&behind, "local") || is_word(&behind, "constraints"))))
+    struct zdm_scan behind = *at;
+    if (zdm_scan_is(at, "set") &&
+        !(zdm_scan_word(&behind) && (zdm_scan_is(&behind, "local") || zdm_scan_is(&behind, "constraints"))))
         return "has a setting that the session would remember: write SET LOCAL";
-    return is_word(at, "copy") ? "copies from or to the session, which has nothing to copy" : NULL;
+    return zdm_scan_is(at, "copy") ? "copies from or to the session, which has nothing to copy" : NULL;
 }
 
-const char *zdm_sql_statements(const char *sql, size_t *out_n)
+/* MySQL: the first word decides what the statement is; a comment in front of it may be run. */
+static const char *mysql_fault(const char *sql)
 {
-    struct scan s = {.sql = sql, .n = strlen(sql)};
+    static const char *const ends[] = {"begin",    "commit",    "execute", "lock",   "prepare", "release",
+                                       "rollback", "savepoint", "start",   "unlock", "xa"};
+    static const char *const outlives[] = {"deallocate", "delimiter", "handler", "reset", "set", "use"};
+    struct zdm_scan s = {.sql = sql, .n = strlen(sql), .engine = ZDM_ENGINE_MYSQL};
+    if (!zdm_scan_word(&s))
+        return sql[strspn(sql, " \t\r\n")] == '\0' ? "has no statement" : "has a statement that begins with no word";
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        if (zdm_scan_is(&s, ends[i]))
+            return "has a statement that ends the transaction which it is run in";
+    for (size_t i = 0; i < sizeof outlives / sizeof *outlives; i++)
+        if (zdm_scan_is(&s, outlives[i]))
+            return "has a statement that the session would remember";
+    return zdm_scan_is(&s, "load") ? "loads from the session, which has nothing to load" : NULL;
+}
+
+const char *zdm_sql_statements(enum zdm_engine engine, const char *sql, size_t *out_n)
+{
+    if (engine == ZDM_ENGINE_MYSQL) {
+        *out_n = 1;
+        return mysql_fault(sql);
+    }
+    struct zdm_scan s = {.sql = sql, .n = strlen(sql)};
     bool begun = false;
-    enum token token;
+    enum zdm_token token;
     *out_n = 0;
-    while ((token = next_token(&s)) != TOKEN_END) {
-        if (token == TOKEN_BROKEN || s.depth < 0)
+    while ((token = zdm_scan_next(&s)) != ZDM_TOKEN_END) {
+        if (token == ZDM_TOKEN_BROKEN || s.depth < 0)
             return "has SQL that does not end where it stands";
-        if (token == TOKEN_BLANK || token == TOKEN_COMMENT)
+        if (token == ZDM_TOKEN_BLANK || token == ZDM_TOKEN_COMMENT)
             continue;
-        bool ends = token == TOKEN_SIGN && sql[s.start] == ';' && s.depth == 0;
-        const char *fault = !begun && token == TOKEN_WORD ? statement_fault(&s) : NULL;
+        bool ends = token == ZDM_TOKEN_SIGN && sql[s.start] == ';' && s.depth == 0;
+        const char *fault = !begun && token == ZDM_TOKEN_WORD ? statement_fault(&s) : NULL;
         if (fault != NULL)
             return fault;
         *out_n += !begun && !ends;
@@ -345,6 +200,7 @@ struct form {
     } pieces[PIECES_MAX];
     size_t n_pieces;
     bool whole; /* the step has every name that it asks for */
+    enum zdm_engine engine;
 };
 
 static void put_quoted(struct form *f, char quote, const char *name)
@@ -362,11 +218,18 @@ static void put_quoted(struct form *f, char quote, const char *name)
     zdm_buffer_append(&f->words, &quote, 1);
 }
 
+static void put_name(struct form *f, const char *name)
+{
+    put_quoted(f, f->engine == ZDM_ENGINE_MYSQL ? '`' : '"', name);
+}
+
 static void put_table(struct form *f, const struct zdm_table *table)
 {
-    put_quoted(f, '"', table->schema);
-    zdm_buffer_puts(&f->words, ".");
-    put_quoted(f, '"', table->name);
+    if (f->engine != ZDM_ENGINE_MYSQL) {
+        put_quoted(f, '"', table->schema);
+        zdm_buffer_puts(&f->words, ".");
+    }
+    put_name(f, table->name);
 }
 
 static void put_part(struct form *f, char what, const struct zdm_step *step)
@@ -377,11 +240,11 @@ static void put_part(struct form *f, char what, const struct zdm_step *step)
     else if (what == 'p')
         put_table(f, step->n_others > 0 ? &step->others[0] : &none);
     else if (what == 's')
-        put_quoted(f, '"', step->table.schema);
+        put_name(f, step->table.schema);
     else if (what == 'c')
-        put_quoted(f, '"', step->column);
+        put_name(f, step->column);
     else if (what == 'o')
-        put_quoted(f, '"', step->object);
+        put_name(f, step->object);
     else if (what == 'l')
         put_quoted(f, '\'', step->column);
     else if (f->n_pieces < PIECES_MAX) {
@@ -402,24 +265,33 @@ static void write_form(struct form *f, const char *form, const struct zdm_step *
 
 /* Where a piece that begins at `at` ends: at the first place outside of all parentheses and quotes of its own at which
  * the words go on. n when there is none. */
-static size_t end_of_piece(const char *sql, size_t n, size_t at, const char *words, size_t n_words)
+static size_t end_of_piece(const struct form *f, const char *sql, size_t n, size_t at, const char *words,
+                           size_t n_words)
 {
-    struct scan s = {.sql = sql, .n = n, .at = at};
+    struct zdm_scan s = {.sql = sql, .n = n, .at = at, .engine = f->engine};
     while (s.at < n) {
         if (s.depth == 0 && n_words <= n - s.at && memcmp(sql + s.at, words, n_words) == 0)
             return s.at;
-        enum token token = next_token(&s);
-        if (token == TOKEN_BROKEN || s.depth < 0)
+        enum zdm_token token = zdm_scan_next(&s);
+        if (token == ZDM_TOKEN_BROKEN || s.depth < 0)
             break;
     }
     return n;
 }
 
-static bool piece_fits(const char *piece, size_t n, char kind)
+static bool is_one_text(enum zdm_engine engine, const char *piece, size_t n)
 {
+    struct zdm_scan s = {.sql = piece, .n = n, .engine = engine};
+    return n > 0 && piece[0] == '\'' && zdm_scan_next(&s) == ZDM_TOKEN_TEXT && s.at == n;
+}
+
+static bool piece_fits(enum zdm_engine engine, const char *piece, size_t n, char kind)
+{
+    if (kind == '\'')
+        return is_one_text(engine, piece, n);
     if (n == 0 || (kind == '?' && piece[0] != ' '))
         return n == 0 && kind == '?';
-    return is_closed(piece, n, kind == ',');
+    return is_closed(engine, piece, n, kind == ',');
 }
 
 static bool form_fits(const struct form *f, const char *sql)
@@ -438,8 +310,8 @@ static bool form_fits(const struct form *f, const char *sql)
         size_t behind = (last ? f->words.len : f->pieces[i + 1].at) - stop;
         if (behind > n - at)
             return false;
-        size_t end = last ? n - behind : end_of_piece(sql, n, at, words + stop, behind);
-        if (!piece_fits(sql + at, end - at, f->pieces[i].kind))
+        size_t end = last ? n - behind : end_of_piece(f, sql, n, at, words + stop, behind);
+        if (!piece_fits(f->engine, sql + at, end - at, f->pieces[i].kind))
             return false;
         at = end;
     }
@@ -448,7 +320,7 @@ static bool form_fits(const struct form *f, const char *sql)
 
 bool zdm_form_fits(const char *form, const struct zdm_step *step, const char *sql)
 {
-    struct form f = {.words = ZDM_BUFFER_INIT, .whole = true};
+    struct form f = {.words = ZDM_BUFFER_INIT, .whole = true, .engine = step->engine};
     write_form(&f, form, step);
     bool fits = f.whole && !f.words.failed && form_fits(&f, sql);
     zdm_buffer_fini(&f.words);

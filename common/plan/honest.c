@@ -5,23 +5,21 @@
  * a person wrote are fixed, and what a person wrote is one closed piece (no statement, list entry or comment ends in
  * it). The same for what follows from a step: which inverse it has, and whether something is lost for good. So neither
  * a name nor an expression of a plan made by hand smuggles another statement into a phase that nobody had to approve.
+ *
+ * Here stand PostgreSQL's forms; honest_mysql.c has the others. Steps of two engines never concern each other: tables
+ * of MySQL have no schema, and those of PostgreSQL always one (plan_validate.c).
  */
 #include "common/plan/plan.h"
 
 #include <string.h>
 
 #include "common/plan/form.h"
+#include "common/plan/honest.h"
 #include "common/plan/undo.h"
 
 /* ---- Forms ---- */
 
-/* One way to write a step of that action. A step fits if one row of its action does; no action is without a row. */
-static const struct row {
-    enum zdm_action action;
-    enum zdm_inverse_kind inverse;
-    const char *form, *inverse_form; /* form.h; NULL: no SQL, or SQL that is judged by itself */
-    const char *never;               /* words that must not stand in it */
-} rows[] = {
+static const struct zdm_honest_row rows[] = {
 #define DROP_CONSTRAINT "ALTER TABLE %t DROP CONSTRAINT IF EXISTS %o"
 #define COLUMN          "ALTER TABLE %t ALTER COLUMN %c "
 #define DROP_INDEX      "DROP INDEX CONCURRENTLY IF EXISTS %s.%o"
@@ -100,17 +98,29 @@ static const struct row {
 #undef OF_COLUMN
 };
 
-static bool row_fits(const struct row *row, const struct zdm_step *step)
+static bool row_fits(const struct zdm_honest_row *row, const struct zdm_step *step)
 {
-    return row->form == NULL || (zdm_form_fits(row->form, step, step->sql) &&
-                                 (row->never == NULL || zdm_sql_find_word(step->sql, row->never, false) == NULL));
+    return row->form == NULL ||
+           (zdm_form_fits(row->form, step, step->sql) &&
+            (row->never == NULL || zdm_sql_find_word(step->engine, step->sql, row->never, false) == NULL));
+}
+
+static const struct zdm_honest_row *rows_of(enum zdm_engine engine, size_t *out_n)
+{
+    if (engine == ZDM_ENGINE_MYSQL)
+        return zdm_honest_mysql_rows(out_n);
+    *out_n = sizeof rows / sizeof *rows;
+    return rows;
 }
 
 static const char *form_fault(const struct zdm_step *step)
 {
-    bool inverse = false, form = false, back = false;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows && !back; i++) {
-        const struct row *row = &rows[i];
+    bool known = false, inverse = false, form = false, back = false;
+    size_t n;
+    const struct zdm_honest_row *of_engine = rows_of(step->engine, &n);
+    for (size_t i = 0; i < n && !back; i++) {
+        const struct zdm_honest_row *row = &of_engine[i];
+        known = known || row->action == step->action;
         if (row->action != step->action || row->inverse != step->inverse)
             continue;
         inverse = true;
@@ -119,6 +129,8 @@ static const char *form_fault(const struct zdm_step *step)
         form = true;
         back = row->inverse_form == NULL || zdm_form_fits(row->inverse_form, step, step->inverse_sql);
     }
+    if (!known)
+        return "is nothing that this engine does";
     if (!inverse)
         return "has another inverse than such a step has";
     if (!form)
@@ -144,12 +156,13 @@ static const char *storage_fault(const struct zdm_step *step)
 static const char *as_is_fault(const struct zdm_step *step)
 {
     size_t n;
-    const char *fault = zdm_sql_statements(step->sql, &n);
+    const char *fault = zdm_sql_statements(step->engine, step->sql, &n);
     if (fault == NULL && step->lock == ZDM_LOCK_LONG && n != 1)
         fault = "has several statements, of which a transaction can hold none together";
     if (fault == NULL && step->inverse_sql != NULL)
-        fault = zdm_sql_statements(step->inverse_sql, &n);
-    return fault == NULL && !zdm_sql_is_query(step->proof_sql) ? "has a proof that is not one query" : fault;
+        fault = zdm_sql_statements(step->engine, step->inverse_sql, &n);
+    return fault == NULL && !zdm_sql_is_query(step->engine, step->proof_sql) ? "has a proof that is not one query"
+                                                                             : fault;
 }
 
 /* The agent's own record of what was done, and the server's catalogue, are nobody's to change by a plan. */
@@ -173,11 +186,13 @@ static const char *table_fault(const struct zdm_step *step)
 /* SQL that has no form. */
 static const char *text_fault(const struct zdm_step *step)
 {
-    if (step->action == ZDM_ACTION_CHECK_QUERY && !zdm_sql_is_closed(step->sql, true))
+    if (step->engine == ZDM_ENGINE_MYSQL)
+        return zdm_honest_mysql_fault(step);
+    if (step->action == ZDM_ACTION_CHECK_QUERY && !zdm_sql_is_closed(step->engine, step->sql, true))
         return "has SQL that is not one query";
     if (step->action == ZDM_ACTION_COMMENT)
         return comment_fault(step);
-    if (step->action == ZDM_ACTION_CREATE_TABLE && zdm_sql_lists(step->sql, "like"))
+    if (step->action == ZDM_ACTION_CREATE_TABLE && zdm_sql_lists(step->engine, step->sql, "like"))
         return "has SQL that does something else: LIKE copies what nobody was shown";
     if (step->action == ZDM_ACTION_CREATE_INDEX && !zdm_sql_is_index_on(step->sql, step->object, &step->table))
         return "has SQL that does something else: it builds another index, or on another table, than it names";
@@ -186,7 +201,7 @@ static const char *text_fault(const struct zdm_step *step)
     if (step->action == ZDM_ACTION_AS_IS)
         return as_is_fault(step);
     bool asks = step->action == ZDM_ACTION_GATE_WAIT && step->wait->until != NULL;
-    return asks && !zdm_sql_is_query(step->wait->until) ? "has a condition that is not one query" : NULL;
+    return asks && !zdm_sql_is_query(step->engine, step->wait->until) ? "has a condition that is not one query" : NULL;
 }
 
 /* ---- Derivations ---- */
@@ -202,23 +217,23 @@ static const char *assignment_fault(const struct zdm_plan *plan, const struct zd
 {
     if (a->added && !is_added(plan, step, a->target))
         return "says that the migration added a column that it does not add";
-    if (!zdm_sql_is_closed(a->expr, false) || !zdm_sql_is_closed(a->expr_new, false) ||
-        !zdm_sql_is_closed(a->initial, false))
+    if (!zdm_sql_is_closed(step->engine, a->expr, false) || !zdm_sql_is_closed(step->engine, a->expr_new, false) ||
+        !zdm_sql_is_closed(step->engine, a->initial, false))
         return "has an expression that is not one expression";
     return NULL;
 }
 
-static bool is_query(const char *sql)
+static bool is_query(enum zdm_engine engine, const char *sql)
 {
-    return sql != NULL && zdm_sql_find_word(sql, "select table values", true) != NULL;
+    return sql != NULL && zdm_sql_find_word(engine, sql, "select table values", true) != NULL;
 }
 
 /* In the application's own statements, with the rights of whoever writes. */
-static bool reads_elsewhere(const struct zdm_derivation *d)
+static bool reads_elsewhere(enum zdm_engine engine, const struct zdm_derivation *d)
 {
-    bool reads = is_query(d->filter_new) || is_query(d->filter_old);
+    bool reads = is_query(engine, d->filter_new) || is_query(engine, d->filter_old);
     for (size_t i = 0; i < d->n_assignments; i++)
-        reads = reads || is_query(d->assignments[i].expr_new);
+        reads = reads || is_query(engine, d->assignments[i].expr_new);
     return reads;
 }
 
@@ -232,10 +247,11 @@ static const char *derivation_fault(const struct zdm_plan *plan, const struct zd
             return fault;
         added = added && is_added(plan, step, d->assignments[i].target);
     }
-    if (!zdm_sql_is_closed(d->guard, false) || !zdm_sql_is_closed(d->filter, false) ||
-        !zdm_sql_is_closed(d->filter_new, false) || !zdm_sql_is_closed(d->filter_old, false))
+    if (!zdm_sql_is_closed(step->engine, d->guard, false) || !zdm_sql_is_closed(step->engine, d->filter, false) ||
+        !zdm_sql_is_closed(step->engine, d->filter_new, false) ||
+        !zdm_sql_is_closed(step->engine, d->filter_old, false))
         return "has a condition that is not one expression";
-    if (step->action == ZDM_ACTION_SYNC_INSTALL && reads_elsewhere(d))
+    if (step->action == ZDM_ACTION_SYNC_INSTALL && reads_elsewhere(step->engine, d))
         return "has a trigger that reads other tables, which no trigger follows";
     if (step->action == ZDM_ACTION_BACKFILL && !added && step->inverse == ZDM_INVERSE_NONE)
         return "writes over a column that was there before, and says that nothing is lost";
@@ -277,6 +293,7 @@ static const struct {
      "makes a constraint of an index that the plan does not build"},
     {ZDM_ACTION_ADD_PRIMARY_KEY, ZDM_ACTION_CREATE_INDEX, false,
      "makes a constraint of an index that the plan does not build"},
+    {ZDM_ACTION_SHOW_COLUMN, ZDM_ACTION_ADD_COLUMN, true, "shows a column that the plan does not add"},
     {ZDM_ACTION_PURGE_COLUMN, ZDM_ACTION_HIDE_COLUMN, true, "purges what the plan does not hide"},
     {ZDM_ACTION_PURGE_TABLE, ZDM_ACTION_HIDE_TABLE, false, "purges what the plan does not hide"},
     {ZDM_ACTION_PURGE_INDEX, ZDM_ACTION_HIDE_INDEX, false, "purges what the plan does not hide"},
@@ -322,8 +339,6 @@ enum zdm_code zdm_plan_check_honest(const struct zdm_plan *plan, struct zdm_erro
 {
     for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
         const struct zdm_step *step = zdm_plan_step(plan, o);
-        if (step->engine == ZDM_ENGINE_MYSQL)
-            continue; /* no engine of this release runs it */
         const char *fault = table_fault(step);
         if (fault == NULL)
             fault = form_fault(step);

@@ -12,11 +12,12 @@
 /* What both steps must have in common. Texts that both lack are the same. */
 enum match {
     SYNC = 1,   /* the earlier one is the sync that the later one names, or names the same one */
-    SCHEMA = 2, /* of the table */
+    SCHEMA = 2, /* of the table; MySQL, where an index belongs to a table: the table */
     TABLE = 4,  /* schema and name, and there is a name */
     COLUMN = 8,
     OBJECT = 16,
-    OTHER = 32 /* the first of the other tables */
+    OTHER = 32, /* the first of the other tables */
+    MYSQL = 64  /* both are of MySQL */
 };
 
 #define ANY ((enum zdm_action)0)
@@ -33,6 +34,7 @@ static const struct rule {
     {ZDM_ACTION_CHECK_COMPARE, ZDM_ACTION_HIDE_COLUMN, SYNC},
 
     {ZDM_ACTION_ADD_COLUMN, ZDM_ACTION_HIDE_COLUMN, TABLE | COLUMN},
+    {ZDM_ACTION_SHOW_COLUMN, ZDM_ACTION_HIDE_COLUMN, TABLE | COLUMN},
     {ZDM_ACTION_SET_NOT_NULL, ZDM_ACTION_HIDE_COLUMN, TABLE | COLUMN},
     {ZDM_ACTION_SET_NOT_NULL, ZDM_ACTION_DROP_NOT_NULL, TABLE | COLUMN},
     {ZDM_ACTION_DROP_NOT_NULL, ZDM_ACTION_SET_NOT_NULL, TABLE | COLUMN},
@@ -44,6 +46,18 @@ static const struct rule {
     {ZDM_ACTION_SET_STORAGE, ZDM_ACTION_SET_STORAGE, TABLE | COLUMN},
     {ZDM_ACTION_SET_STORAGE, ZDM_ACTION_HIDE_COLUMN, TABLE | COLUMN},
     {ZDM_ACTION_HIDE_COLUMN, ZDM_ACTION_PURGE_COLUMN, TABLE | COLUMN | OBJECT},
+
+    /* A MODIFY says all that a column is. */
+    {ZDM_ACTION_SET_DEFAULT, ZDM_ACTION_WIDEN_TYPE, MYSQL | TABLE | COLUMN},
+    {ZDM_ACTION_SET_DEFAULT, ZDM_ACTION_SET_NOT_NULL, MYSQL | TABLE | COLUMN},
+    {ZDM_ACTION_SET_DEFAULT, ZDM_ACTION_DROP_NOT_NULL, MYSQL | TABLE | COLUMN},
+    {ZDM_ACTION_WIDEN_TYPE, ZDM_ACTION_SET_DEFAULT, MYSQL | TABLE | COLUMN},
+    {ZDM_ACTION_WIDEN_TYPE, ZDM_ACTION_SET_NOT_NULL, MYSQL | TABLE | COLUMN},
+    {ZDM_ACTION_WIDEN_TYPE, ZDM_ACTION_DROP_NOT_NULL, MYSQL | TABLE | COLUMN},
+    {ZDM_ACTION_SET_NOT_NULL, ZDM_ACTION_SET_DEFAULT, MYSQL | TABLE | COLUMN},
+    {ZDM_ACTION_SET_NOT_NULL, ZDM_ACTION_WIDEN_TYPE, MYSQL | TABLE | COLUMN},
+    {ZDM_ACTION_DROP_NOT_NULL, ZDM_ACTION_SET_DEFAULT, MYSQL | TABLE | COLUMN},
+    {ZDM_ACTION_DROP_NOT_NULL, ZDM_ACTION_WIDEN_TYPE, MYSQL | TABLE | COLUMN},
 
     {ZDM_ACTION_ADD_CHECK, ZDM_ACTION_DROP_CONSTRAINT, TABLE | OBJECT},
     {ZDM_ACTION_ADD_CHECK, ZDM_ACTION_LIFT_CONSTRAINT, TABLE | OBJECT},
@@ -102,7 +116,10 @@ static bool same_sync(const struct zdm_step *earlier, const struct zdm_step *lat
 
 static bool matches(unsigned match, const struct zdm_step *earlier, const struct zdm_step *later)
 {
-    return ((match & SYNC) == 0 || same_sync(earlier, later)) &&
+    bool mysql = later->engine == ZDM_ENGINE_MYSQL;
+    if (mysql && (match & SCHEMA) != 0)
+        match |= TABLE;
+    return ((match & MYSQL) == 0 || mysql) && ((match & SYNC) == 0 || same_sync(earlier, later)) &&
            ((match & SCHEMA) == 0 || same_text(earlier->table.schema, later->table.schema)) &&
            ((match & TABLE) == 0 || same_table(&earlier->table, &later->table)) &&
            ((match & COLUMN) == 0 || same_text(earlier->column, later->column)) &&
@@ -110,7 +127,7 @@ static bool matches(unsigned match, const struct zdm_step *earlier, const struct
            ((match & OTHER) == 0 || same_other(earlier, later));
 }
 
-/* Both of one engine, as far as both say one: a step of the other one is never done here. */
+/* Both of one engine, as far as the later one says one: a step of the other one is never done here. */
 static bool ends(const struct zdm_step *earlier, const struct zdm_step *later)
 {
     if (later->engine != ZDM_ENGINE_ANY && earlier->engine != later->engine)

@@ -173,9 +173,35 @@ uint32_t zdm_plan_last_phase(const struct zdm_plan *plan)
     return (uint32_t)plan->n_phases;
 }
 
+const char *zdm_table_dot(const struct zdm_table *table)
+{
+    return table->schema != NULL && table->schema[0] != '\0' ? "." : "";
+}
+
 bool zdm_step_is_for(const struct zdm_step *step, enum zdm_engine engine)
 {
     return step->engine == ZDM_ENGINE_ANY || step->engine == engine;
+}
+
+unsigned zdm_plan_engines(const struct zdm_plan *plan)
+{
+    return plan->engines == 0 ? (unsigned)ZDM_ENGINE_POSTGRESQL : plan->engines;
+}
+
+bool zdm_plan_is_for(const struct zdm_plan *plan, enum zdm_engine engine)
+{
+    return (zdm_plan_engines(plan) & (unsigned)engine) != 0;
+}
+
+const struct zdm_step *zdm_plan_shows(const struct zdm_plan *plan, const struct zdm_step *add)
+{
+    for (uint32_t o = add->ordinal + 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (step->action == ZDM_ACTION_SHOW_COLUMN && strcmp(step->table.schema, add->table.schema) == 0 &&
+            strcmp(step->table.name, add->table.name) == 0 && strcmp(step->column, add->column) == 0)
+            return step;
+    }
+    return NULL;
 }
 
 const struct zdm_table *zdm_plan_common_table(const struct zdm_plan *a, const struct zdm_plan *b)
@@ -249,6 +275,7 @@ const char *zdm_action_name(enum zdm_action action)
         [ZDM_ACTION_DELETE] = "delete",
         [ZDM_ACTION_AS_IS] = "as-is",
         [ZDM_ACTION_GATE_WAIT] = "gate-wait",
+        [ZDM_ACTION_SHOW_COLUMN] = "show-column",
     };
     return ZDM_NAME_IN(names, action);
 }

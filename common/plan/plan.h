@@ -32,7 +32,8 @@ enum zdm_phase_class {
     ZDM_PHASE_PURGE = 5
 };
 
-/* Engine bits. A step for all engines of the fleet has ZDM_ENGINE_ANY. MySQL includes MariaDB. */
+/* Engine bits. MySQL includes MariaDB. ANY: a step of each engine that the plan is for; flags alone are, and all steps
+ * of plans that older releases made, which are for PostgreSQL. */
 enum zdm_engine { ZDM_ENGINE_ANY = 0, ZDM_ENGINE_POSTGRESQL = 1, ZDM_ENGINE_MYSQL = 2 };
 
 /* What limits a step's wait for locks (design 5). */
@@ -69,13 +70,16 @@ enum zdm_step_kind {
 };
 
 /* What exactly a step does; it decides how the agent proves in the catalogue that it is done. The comment says which
- * fields of struct zdm_step it uses besides table, and the proof. */
+ * fields of struct zdm_step it uses besides table, and the proof; on MySQL where `mysql:` stands, other ones. MySQL has
+ * no ADD_CHECK, ADD_UNIQUE, ADD_PRIMARY_KEY, DROP_CONSTRAINT, SET_STORAGE, CREATE_TYPE, ADD_VALUE, REINDEX and
+ * partitions, and writes its tables with the schema "". */
 enum zdm_action {
     ZDM_ACTION_ADD_COLUMN = 1,      /* column, sql; the column exists with an owner comment */
     ZDM_ACTION_ADD_CHECK = 2,       /* object (constraint), column, sql; CHECK … NOT VALID exists */
-    ZDM_ACTION_SET_NOT_NULL = 3,    /* column, sql; attnotnull */
+    ZDM_ACTION_SET_NOT_NULL = 3,    /* column, sql; attnotnull. mysql: sql is the MODIFY, inverse FORMER, rewrite_ok */
     ZDM_ACTION_DROP_CONSTRAINT = 4, /* object, sql; no such constraint */
-    ZDM_ACTION_VALIDATE = 5,        /* object, sql; the constraint is validated */
+    ZDM_ACTION_VALIDATE = 5,        /* object, sql; the constraint is validated. mysql: sql is the SELECT of a row
+                                       without its parent; it returned none (journal) */
     ZDM_ACTION_CREATE_INDEX = 6,    /* object (index), sql; a valid index of that name on the table */
     ZDM_ACTION_SYNC_INSTALL = 7,    /* derivation; the triggers exist, enabled always, with the function's hash */
     ZDM_ACTION_SYNC_REMOVE = 8,     /* sync_step; no trigger or function of that sync */
@@ -83,7 +87,8 @@ enum zdm_action {
                                        stands at the end */
     ZDM_ACTION_CHECK_QUERY = 10,    /* sql; returned no row (journal) */
     ZDM_ACTION_CHECK_COMPARE = 11,  /* derivation; every row's target is identical to f(row) (journal) */
-    ZDM_ACTION_HIDE_COLUMN = 12,    /* column, object (hidden name), sync_step or 0; only the hidden name exists */
+    ZDM_ACTION_HIDE_COLUMN = 12,    /* column, object (hidden name), sync_step or 0; only the hidden name exists. mysql:
+                                       object is the column itself, which is INVISIBLE */
     ZDM_ACTION_PURGE_COLUMN = 13,   /* column, object (hidden name), sync_step or 0; neither name exists */
     ZDM_ACTION_GATE_FLAG = 14,      /* flag; carried out by the coordinator, nothing to prove on the shard */
     ZDM_ACTION_PURGE_IMAGES = 15,   /* object (table in schema zdm that holds before-images); it does not exist */
@@ -105,9 +110,11 @@ enum zdm_action {
     ZDM_ACTION_CREATE_TABLE = 25, /* sql, others (parents of its foreign keys); the table exists, with our mark */
     ZDM_ACTION_CREATE_TYPE = 26,  /* object, sql; the type exists, with our mark */
     ZDM_ACTION_ADD_VALUE = 27,    /* object (type), column (the label), sql; the label exists */
-    ZDM_ACTION_HIDE_TABLE = 28,   /* object (schema that it is moved to); the table stands there, with our mark */
+    ZDM_ACTION_HIDE_TABLE = 28,   /* object (schema that it is moved to); the table stands there, with our mark. mysql:
+                                     object is the name that it gets */
     ZDM_ACTION_PURGE_TABLE = 29,  /* object (that schema); neither table nor schema exists */
-    ZDM_ACTION_HIDE_INDEX = 30,   /* object (index); nothing changes but a row in zdm.hidden: scans are watched */
+    ZDM_ACTION_HIDE_INDEX = 30,   /* object (index); nothing changes but a row in zdm.hidden: scans are watched. mysql:
+                                     table too; the index is INVISIBLE, or IGNORED */
     ZDM_ACTION_PURGE_INDEX = 31,  /* object (index); it does not exist. DROP INDEX CONCURRENTLY: long class */
     ZDM_ACTION_REINDEX = 32,      /* object (index) or NULL for all of the table; each was built anew (journal) */
 
@@ -119,13 +126,14 @@ enum zdm_action {
 
     ZDM_ACTION_DELETE = 36, /* derivation: filter only; object (archive of rows) iff inverse is IMAGES; as BACKFILL */
     ZDM_ACTION_AS_IS = 37,  /* sql, verbatim, of lock class `lock`; proof_sql returns no row. No approval-free phase */
-    ZDM_ACTION_GATE_WAIT = 38 /* wait; carried out by the agent: the time is over and the condition true (journal) */
+    ZDM_ACTION_GATE_WAIT = 38,  /* wait; carried out by the agent: the time is over and the condition true (journal) */
+    ZDM_ACTION_SHOW_COLUMN = 39 /* mysql alone: column; the column that ADD_COLUMN added INVISIBLE is visible */
 };
 
-enum { ZDM_ACTION_LAST = ZDM_ACTION_GATE_WAIT };
+enum { ZDM_ACTION_LAST = ZDM_ACTION_SHOW_COLUMN };
 
 struct zdm_table {
-    char *schema; /* never NULL: the compiler fills in the default */
+    char *schema; /* never NULL: the compiler fills in the default. "" on MySQL: the database at hand */
     char *name;
 };
 
@@ -205,7 +213,8 @@ struct zdm_step {
     bool unguarded;      /* goes on although there are replicas whose readers nobody can look at (database.md 1) */
     bool publication_ok; /* goes on although the table is published (database.md 11) */
     bool skip_triggers;  /* BACKFILL, DELETE: the application's triggers do not fire (database.md 16) */
-    bool rewrite_ok;     /* AS_IS: a statement that writes the whole table anew is not refused */
+    bool rewrite_ok;     /* AS_IS: a statement that writes the whole table anew is not refused; mysql: SET_NOT_NULL and
+                            DROP_NOT_NULL, too */
     bool exact_inverse;  /* a rollback would bring everything back; without, and with an inverse, the phase is
                             destructive */
     enum zdm_inverse_kind inverse;
@@ -240,7 +249,8 @@ struct zdm_plan {
     uint32_t format;
     char compiler[24]; /* release that made it */
     char id[ZDM_NAME_MAX + 1];
-    char *selector; /* "" for every shard */
+    unsigned engines; /* bits that the bytes name; 0 in those of older releases: ask zdm_plan_engines */
+    char *selector;   /* "" for every shard */
     struct zdm_wave *waves;
     size_t n_waves; /* at least 1 */
     int64_t wave_soak_ms;
@@ -270,7 +280,14 @@ uint32_t zdm_plan_phase_of(const struct zdm_plan *plan, uint32_t ordinal);
 uint32_t zdm_plan_n_steps(const struct zdm_plan *plan);
 /* The number of the last phase. */
 uint32_t zdm_plan_last_phase(const struct zdm_plan *plan);
+/* What stands between schema and name for people: "public.users"; nothing where there is no schema: "users". */
+const char *zdm_table_dot(const struct zdm_table *table);
 bool zdm_step_is_for(const struct zdm_step *step, enum zdm_engine engine);
+/* Bits of the engines that the plan is for, at least one. */
+unsigned zdm_plan_engines(const struct zdm_plan *plan);
+bool zdm_plan_is_for(const struct zdm_plan *plan, enum zdm_engine engine);
+/* MySQL: the step that shows the column which the ADD_COLUMN adds INVISIBLE; NULL: the column is visible at once. */
+const struct zdm_step *zdm_plan_shows(const struct zdm_plan *plan, const struct zdm_step *add);
 /* Does the plan touch a table of the other? NULL, or the first such table of a. */
 const struct zdm_table *zdm_plan_common_table(const struct zdm_plan *a, const struct zdm_plan *b);
 

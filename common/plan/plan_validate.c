@@ -92,8 +92,29 @@ static const struct action_row {
     [ZDM_ACTION_AS_IS] = {ZDM_STEP_DDL, SQL | PROOF, TABLE | OTHER | REWRITE, INVERSE(SQL) | INVERSE(IMPOSSIBLE),
                           as_is_fault},
     [ZDM_ACTION_GATE_WAIT] = {ZDM_STEP_GATE, WAIT, 0, INVERSE(NONE), wait_fault},
+    [ZDM_ACTION_SHOW_COLUMN] = {ZDM_STEP_DDL, TABLE | COLUMN, 0, 0, NULL}, /* MySQL's alone */
 };
 _Static_assert(sizeof action_rows / sizeof *action_rows == ZDM_ACTION_LAST + 1, "every action has a row");
+
+/* Where MySQL's steps have other fields: there an index belongs to a table, and what a MODIFY was is kept. */
+static const struct {
+    enum zdm_action action;
+    struct action_row row;
+} mysql_rows[] = {
+    {ZDM_ACTION_SHOW_COLUMN, {ZDM_STEP_DDL, TABLE | COLUMN, 0, INVERSE(FORMER), NULL}},
+    {ZDM_ACTION_SET_NOT_NULL, {ZDM_STEP_DDL, TABLE | COLUMN | SQL, REWRITE, INVERSE(FORMER), NULL}},
+    {ZDM_ACTION_DROP_NOT_NULL, {ZDM_STEP_DDL, TABLE | COLUMN | SQL, REWRITE, INVERSE(FORMER), NULL}},
+    {ZDM_ACTION_HIDE_INDEX, {ZDM_STEP_HIDE, TABLE | OBJECT, 0, INVERSE(UNHIDE), NULL}},
+    {ZDM_ACTION_PURGE_INDEX, {ZDM_STEP_PURGE, TABLE | OBJECT, 0, INVERSE(IMPOSSIBLE), NULL}},
+};
+
+static const struct action_row *row_of(const struct zdm_step *step)
+{
+    for (size_t i = 0; step->engine == ZDM_ENGINE_MYSQL && i < sizeof mysql_rows / sizeof *mysql_rows; i++)
+        if (mysql_rows[i].action == step->action)
+            return &mysql_rows[i].row;
+    return &action_rows[step->action];
+}
 
 static bool is_set(const char *text)
 {
@@ -110,7 +131,7 @@ static bool identifier_fits(const char *name, bool needed)
 
 static bool table_is_named(const struct zdm_table *table)
 {
-    /* An empty schema is the database at hand (MySQL). */
+    /* An empty schema is the database at hand: MySQL's tables have no other. */
     return table->schema != NULL && strlen(table->schema) <= ZDM_IDENTIFIER_MAX && identifier_fits(table->name, true);
 }
 
@@ -182,18 +203,32 @@ static const char *reindex_fault(const struct zdm_step *step)
     return step->table.name == NULL && step->object == NULL ? "names neither a table nor an index" : NULL;
 }
 
-/* A prefix and eight digits: what has such a name was made by an agent, and nothing else can have it by accident. */
-static bool is_derived_name(const char *name, const char *prefix)
+/* What stands behind a prefix and eight digits, NULL where they do not stand there: what has such a name was made by an
+ * agent, and nothing else can have it by accident. */
+static const char *behind_digits(const char *name, const char *prefix)
 {
     enum { DIGITS = 8 };
     const size_t n = strlen(prefix);
-    return name != NULL && strncmp(name, prefix, n) == 0 && strspn(name + n, "0123456789abcdef") == DIGITS &&
-           name[n + DIGITS] == '\0';
+    bool derived = name != NULL && strncmp(name, prefix, n) == 0 && strspn(name + n, "0123456789abcdef") >= DIGITS;
+    return derived ? name + n + DIGITS : NULL;
 }
 
+static bool is_derived_name(const char *name, const char *prefix)
+{
+    const char *rest = behind_digits(name, prefix);
+    return rest != NULL && rest[0] == '\0';
+}
+
+/* MySQL: the table's new name ends in as much of the old one as there is room for. */
 static const char *trash_fault(const struct zdm_step *step)
 {
-    return is_derived_name(step->object, "zdm_trash_") ? NULL : "names no usable schema for what is hidden";
+    const char *rest = behind_digits(step->object, "zdm_trash_");
+    if (step->engine != ZDM_ENGINE_MYSQL)
+        return rest != NULL && rest[0] == '\0' ? NULL : "names no usable schema for what is hidden";
+    bool cut = strlen(step->object) + 4 > ZDM_IDENTIFIER_MAX; /* never within a character */
+    size_t n = rest == NULL || rest[0] == '\0' ? 0 : strlen(rest + 1);
+    bool same = n > 0 && rest[0] == '_' && strncmp(step->table.name, rest + 1, n) == 0;
+    return same && (cut || step->table.name[n] == '\0') ? NULL : "names no usable name for what is hidden";
 }
 
 static const char *as_is_fault(const struct zdm_step *step)
@@ -246,6 +281,8 @@ static const char *table_fault(const struct zdm_plan *plan, const struct zdm_ste
         return "names a table that it would not use";
     if (table->name != NULL && !(table_is_named(table) && table_is_listed(plan, table)))
         return "names a table that the plan does not list";
+    if (table->name != NULL && (step->engine == ZDM_ENGINE_MYSQL) != (table->schema[0] == '\0'))
+        return table->schema[0] == '\0' ? "names a table without a schema" : "names a schema, and MySQL has none";
     if (table->name == NULL && !identifier_fits(table->schema, (row->needs & SCHEMA) != 0))
         return "names no usable schema";
     if (table->name == NULL && table->schema != NULL && (allowed & SCHEMA) == 0)
@@ -264,6 +301,8 @@ static const char *others_fault(const struct zdm_plan *plan, const struct zdm_st
             return "names another table without a usable name";
         if (!table_is_listed(plan, &step->others[i]))
             return "names another table that the plan does not list";
+        if ((step->engine == ZDM_ENGINE_MYSQL) != (step->others[i].schema[0] == '\0'))
+            return "names a table of another engine";
     }
     return NULL;
 }
@@ -303,7 +342,7 @@ static const char *parts_fault(const struct zdm_step *step, unsigned needs)
 
 static const char *fields_fault(const struct zdm_plan *plan, const struct zdm_step *step)
 {
-    const struct action_row *row = &action_rows[step->action];
+    const struct action_row *row = row_of(step);
     const char *fault = table_fault(plan, step, row);
     if (fault == NULL)
         fault = others_fault(plan, step, row);
@@ -316,12 +355,26 @@ static const char *fields_fault(const struct zdm_plan *plan, const struct zdm_st
     return fault == NULL && row->fault != NULL ? row->fault(step) : fault;
 }
 
+/* A text that two engines would run is read by each in its own way: only a flag, which none runs, is for any. */
+static const char *engine_fault(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    if (step->engine == ZDM_ENGINE_ANY && step->action != ZDM_ACTION_GATE_FLAG)
+        return zdm_plan_engines(plan) == (unsigned)ZDM_ENGINE_POSTGRESQL ? NULL : "does not say for which engine it is";
+    if (step->engine != ZDM_ENGINE_ANY && step->action == ZDM_ACTION_GATE_FLAG)
+        return "is a flag for some of the shards";
+    return step->engine == ZDM_ENGINE_ANY || zdm_plan_is_for(plan, step->engine)
+               ? NULL
+               : "is for an engine that the plan is not for";
+}
+
 static const char *references_fault(const struct zdm_plan *plan, const struct zdm_step *step)
 {
     if (step->sync_step != 0) {
         const struct zdm_step *sync = zdm_plan_step(plan, step->sync_step);
         if (sync == NULL || sync->action != ZDM_ACTION_SYNC_INSTALL)
             return "points at a synchronization that is none";
+        if (sync->engine != step->engine)
+            return "points at a synchronization of another engine";
     }
     return NULL;
 }
@@ -364,7 +417,7 @@ static const char *inverse_fault(const struct zdm_plan *plan, const struct zdm_p
 {
     if ((unsigned)step->inverse > ZDM_INVERSE_FORMER)
         return "has an unknown inverse";
-    if ((action_rows[step->action].inverses >> step->inverse & 1) == 0)
+    if ((row_of(step)->inverses >> step->inverse & 1) == 0)
         return "has the inverse of another action";
     if (step->inverse == ZDM_INVERSE_IMPOSSIBLE && (step->exact_inverse || !phase->destructive))
         return "cannot be undone, but its phase is not marked destructive";
@@ -388,7 +441,9 @@ static enum zdm_code check_step(const struct zdm_plan *plan, const struct zdm_ph
         return step_error(err, step, "is of another kind than its action");
     if ((step->kind == ZDM_STEP_PURGE) != (phase->class == ZDM_PHASE_PURGE))
         return step_error(err, step, "mixes purging with other work in one phase");
-    const char *fault = fields_fault(plan, step);
+    const char *fault = engine_fault(plan, step);
+    if (fault == NULL)
+        fault = fields_fault(plan, step);
     if (fault == NULL)
         fault = references_fault(plan, step);
     if (fault == NULL)
@@ -474,6 +529,8 @@ static enum zdm_code check_header(const struct zdm_plan *plan, struct zdm_error 
         return zdm_error_set(err, ZDM_INVALID, "plan has no selector");
     if (zdm_selector_check(plan->selector, err) != ZDM_OK)
         return zdm_error_wrap(err, "selector of the plan");
+    if ((plan->engines & ~(unsigned)(ZDM_ENGINE_POSTGRESQL | ZDM_ENGINE_MYSQL)) != 0)
+        return zdm_error_set(err, ZDM_INVALID, "plan is for an engine that this release does not know");
     if (plan->wave_soak_ms < 0 || plan->grace_ms < 0)
         return zdm_error_set(err, ZDM_INVALID, "plan has a negative soak or grace time");
     if (plan->grace_ms > grace_max_ms)

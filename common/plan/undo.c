@@ -17,6 +17,11 @@ uint32_t zdm_plan_first_after(const struct zdm_plan *plan, uint32_t phase)
     return last + 1;
 }
 
+static bool concerns(const struct zdm_step *step, enum zdm_engine engine)
+{
+    return engine == ZDM_ENGINE_ANY || zdm_step_is_for(step, engine);
+}
+
 static bool same_table(const struct zdm_table *a, const struct zdm_table *b)
 {
     return a->name != NULL && b->name != NULL && strcmp(a->schema, b->schema) == 0 && strcmp(a->name, b->name) == 0;
@@ -39,12 +44,13 @@ static bool fills(const struct zdm_step *step)
 }
 
 /* Downwards, so that what a lower floor adds to the way is looked at too. */
-uint32_t zdm_plan_undo_floor(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step)
+uint32_t zdm_plan_undo_floor(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase,
+                             uint32_t journal_step)
 {
     uint32_t floor = zdm_plan_first_after(plan, to_phase), n = zdm_plan_n_steps(plan);
     for (uint32_t o = journal_step < n ? journal_step : n; o >= floor; o--) {
         const struct zdm_step *step = zdm_plan_step(plan, o);
-        for (size_t i = 0; fills(step) && i < step->derivation->n_assignments; i++) {
+        for (size_t i = 0; concerns(step, engine) && fills(step) && i < step->derivation->n_assignments; i++) {
             const struct zdm_step *add = zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target);
             if (add != NULL && add->ordinal < floor)
                 floor = add->ordinal;
@@ -100,14 +106,15 @@ uint32_t zdm_plan_switched(const struct zdm_plan *plan, uint32_t switched, uint3
     return now > switched ? now : switched;
 }
 
-bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered, uint32_t switched,
-                         const struct zdm_step **out_step)
+bool zdm_plan_undo_loses(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase, uint32_t entered,
+                         uint32_t switched, const struct zdm_step **out_step)
 {
     uint32_t last = zdm_plan_first_after(plan, entered > switched ? entered : switched) - 1;
     /* From the mark up only the floor takes away what stands below it. */
     uint32_t end = to_phase < switched ? last + 1 : zdm_plan_first_after(plan, switched);
-    for (uint32_t o = zdm_plan_undo_floor(plan, to_phase, last); o < end; o++) {
-        const struct zdm_step *loss = loss_of(plan, zdm_plan_step(plan, o));
+    for (uint32_t o = zdm_plan_undo_floor(plan, engine, to_phase, last); o < end; o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        const struct zdm_step *loss = concerns(step, engine) ? loss_of(plan, step) : NULL;
         if (loss != NULL) {
             *out_step = loss;
             return true;
@@ -128,24 +135,28 @@ static bool is_let_in(const struct zdm_phase *phase)
 }
 
 /* The first step in [floor, end of to_phase] that nobody does again; NULL: the way is free. */
-static const struct zdm_step *repeated(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step)
+static const struct zdm_step *repeated(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase,
+                                       uint32_t journal_step)
 {
     uint32_t end = zdm_plan_first_after(plan, to_phase);
-    for (uint32_t o = zdm_plan_undo_floor(plan, to_phase, journal_step); o < end; o++)
-        if (is_let_in(zdm_plan_phase(plan, zdm_plan_phase_of(plan, o))) || zdm_plan_overwrites(zdm_plan_step(plan, o)))
-            return zdm_plan_step(plan, o);
+    for (uint32_t o = zdm_plan_undo_floor(plan, engine, to_phase, journal_step); o < end; o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (is_let_in(zdm_plan_phase(plan, zdm_plan_phase_of(plan, o))) ||
+            (concerns(step, engine) && zdm_plan_overwrites(step)))
+            return step;
+    }
     return NULL;
 }
 
-bool zdm_plan_undo_repeats(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step,
-                           struct zdm_undo_repeat *out)
+bool zdm_plan_undo_repeats(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase,
+                           uint32_t journal_step, struct zdm_undo_repeat *out)
 {
-    const struct zdm_step *step = repeated(plan, to_phase, journal_step);
+    const struct zdm_step *step = repeated(plan, engine, to_phase, journal_step);
     uint32_t below = to_phase;
     if (step == NULL)
         return false;
     /* Before the first phase nothing is left to be done again. */
-    while (repeated(plan, below, journal_step) != NULL)
+    while (repeated(plan, engine, below, journal_step) != NULL)
         below--;
     const struct zdm_phase *phase = zdm_plan_phase(plan, zdm_plan_phase_of(plan, step->ordinal));
     *out = (struct zdm_undo_repeat){.phase = phase, .step = is_let_in(phase) ? NULL : step, .below = below};
@@ -163,11 +174,12 @@ void zdm_undo_repeat_text(char *out, size_t size, const struct zdm_undo_repeat *
                        repeat->step->id, zdm_action_name(repeat->step->action), repeat->below);
 }
 
-const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step)
+const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase,
+                                       uint32_t journal_step)
 {
     for (uint32_t o = zdm_plan_first_after(plan, to_phase); o < journal_step && o <= zdm_plan_n_steps(plan); o++) {
         const struct zdm_step *step = zdm_plan_step(plan, o);
-        if (step->kind == ZDM_STEP_PURGE)
+        if (step->kind == ZDM_STEP_PURGE && concerns(step, engine))
             return step;
     }
     return NULL;

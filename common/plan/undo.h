@@ -7,6 +7,8 @@
  * phase q. It is lower when a column that an earlier phase added was filled or kept in sync by what is undone: the
  * filled column is hidden together with its triggers, and added anew, empty, as it was after q. So nothing that went
  * stale while no trigger stood guard is taken for good by the next backfill (database.md 12).
+ *
+ * `engine` is the shard's: steps of another one are never done there. ANY where it is not known: all steps count.
  */
 #ifndef ZDM_PLAN_UNDO_H
 #define ZDM_PLAN_UNDO_H
@@ -17,7 +19,8 @@
 uint32_t zdm_plan_first_after(const struct zdm_plan *plan, uint32_t phase);
 /* Where a rollback to `to_phase` stops going back, when `journal_step` is the first step that is not journalled as
  * done: at least 1, at most zdm_plan_first_after(to_phase). */
-uint32_t zdm_plan_undo_floor(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step);
+uint32_t zdm_plan_undo_floor(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase,
+                             uint32_t journal_step);
 /* The step that adds the column which an assignment of `sync` fills, NULL when the migration did not add it. */
 const struct zdm_step *zdm_plan_adds(const struct zdm_plan *plan, const struct zdm_table *table, const char *column);
 
@@ -33,11 +36,12 @@ uint32_t zdm_plan_switched(const struct zdm_plan *plan, uint32_t switched, uint3
  * does, and a column that would be hidden is not copied back (protocol 1), or a whole table would be hidden: then M
  * approvals of action UNDO are asked for. *out_step: the sync or backfill that does not run backwards, or the step that
  * adds the table, or a column which nothing fills. */
-bool zdm_plan_undo_loses(const struct zdm_plan *plan, uint32_t to_phase, uint32_t entered, uint32_t switched,
-                         const struct zdm_step **out_step);
+bool zdm_plan_undo_loses(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase, uint32_t entered,
+                         uint32_t switched, const struct zdm_step **out_step);
 /* The first purge step in (to_phase, …) with an ordinal below journal_step: what it dropped cannot be brought back.
  * NULL: none. */
-const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step);
+const struct zdm_step *zdm_plan_purged(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase,
+                                       uint32_t journal_step);
 /* Once begun, does doing it a second time do something else than doing it once? Nobody repeats it unasked: a deletion
  * takes rows that came since, a statement as it is nobody knows. */
 bool zdm_plan_overwrites(const struct zdm_step *step);
@@ -49,8 +53,8 @@ struct zdm_undo_repeat {
     const struct zdm_step *step; /* NULL: the whole phase, which needs approvals */
     uint32_t below;              /* the highest phase below that can be gone back to: the way on */
 };
-bool zdm_plan_undo_repeats(const struct zdm_plan *plan, uint32_t to_phase, uint32_t journal_step,
-                           struct zdm_undo_repeat *out);
+bool zdm_plan_undo_repeats(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase,
+                           uint32_t journal_step, struct zdm_undo_repeat *out);
 /* One sentence, for the agent that refuses and for who is told beforehand. */
 void zdm_undo_repeat_text(char *out, size_t size, const struct zdm_undo_repeat *repeat);
 

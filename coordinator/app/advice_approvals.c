@@ -134,7 +134,8 @@ bool advise_undo_approval(const struct coord_driver *d, const struct coord_migra
 {
     const struct zdm_step *step = NULL;
     size_t n = strlen(out->why);
-    if (!zdm_plan_undo_loses(migration->plan, to_phase, shard->entered, shard->switched, &step) ||
+    enum zdm_engine engine = coord_engine_of(d->state, &d->view, shard->name);
+    if (!zdm_plan_undo_loses(migration->plan, engine, to_phase, shard->entered, shard->switched, &step) ||
         undo_is_allowed(d, migration, to_phase))
         return false;
     (void)snprintf(out->command, out->command_size, "zdmctl approve %s --rollback-to %" PRIu32, migration->id,

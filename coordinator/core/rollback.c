@@ -244,7 +244,8 @@ static bool may_lose(const struct retreat *r)
     size_t n = 0;
     for (uint32_t i = 0; i < r->m->n_shards; i++) {
         const struct coord_shard *s = &r->m->shards[i];
-        if (!goes_back(r, i) || !zdm_plan_undo_loses(r->m->plan, r->to, s->entered, s->switched, &step) ||
+        enum zdm_engine engine = coord_engine_of(r->state, r->view, s->name);
+        if (!goes_back(r, i) || !zdm_plan_undo_loses(r->m->plan, engine, r->to, s->entered, s->switched, &step) ||
             coord_allowed(r->view, r->m, s, ZDM_APPROVE_UNDO, r->to, r->input->now_ms, NULL, &judgement))
             continue;
         if (n++ == 0 || judgement.given < worst.given) {
@@ -275,7 +276,8 @@ static bool may_lose(const struct retreat *r)
  * next one, its agent knows which step it has begun, and says no in the same words. */
 static bool would_repeat(const struct retreat *r, const struct coord_shard *s, struct zdm_undo_repeat *out)
 {
-    return zdm_plan_undo_repeats(r->m->plan, r->to, zdm_plan_first_after(r->m->plan, s->at) - 1, out);
+    enum zdm_engine engine = coord_engine_of(r->state, r->view, s->name);
+    return zdm_plan_undo_repeats(r->m->plan, engine, r->to, zdm_plan_first_after(r->m->plan, s->at) - 1, out);
 }
 
 static bool may_repeat(const struct retreat *r)

@@ -234,6 +234,8 @@ struct coord_view {
 void coord_view_init(struct coord_view *view, int64_t now_ms);
 void coord_view_fini(struct coord_view *view);
 /* What the agent last said, NULL for nothing since the start. */
+/* The engine that some agent of the shard reported; ZDM_ENGINE_ANY: not known. */
+enum zdm_engine coord_engine_of(const struct coord_state *state, const struct coord_view *view, const char *shard);
 const struct coord_heard *coord_view_find(const struct coord_view *view, const struct zdm_id *agent);
 /* What the actor's last report says of one migration, NULL for nothing. */
 const struct zdm_migration_report *coord_view_report(const struct coord_view *view, const struct zdm_id *agent,

@@ -1,6 +1,7 @@
 /*
  * submit.c - a plan becomes a migration: which shards, in which waves, and why not.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,7 +75,8 @@ bool coord_there_is_room(const struct coord_state *state, const struct zdm_plan 
         const struct zdm_table *table = zdm_plan_common_table(plan, m->plan);
         if (table == NULL)
             continue;
-        zdm_error_set(answer, ZDM_REFUSED, "migration %s is at work on table %s.%s", m->id, table->schema, table->name);
+        zdm_error_set(answer, ZDM_REFUSED, "migration %s is at work on table %s%s%s", m->id, table->schema,
+                      zdm_table_dot(table), table->name);
         if (only_waits_for_purge(m))
             zdm_error_hint(answer,
                            "It has only its purge before it; until then what it hid is tied to the table. "
@@ -104,10 +106,11 @@ static bool has_agent(const struct coord_state *state, const struct coord_fleet_
     return false;
 }
 
-/* The engine that some agent of the shard reported; ZDM_ENGINE_ANY: not known. */
-static enum zdm_engine engine_of(const struct coord_state *state, const struct coord_view *view,
-                                 const struct coord_fleet_shard *shard)
+enum zdm_engine coord_engine_of(const struct coord_state *state, const struct coord_view *view, const char *name)
 {
+    const struct coord_fleet_shard *shard = coord_find_fleet_shard(state, name);
+    if (shard == NULL)
+        return ZDM_ENGINE_ANY;
     for (uint32_t p = shard->first_agent; p != 0; p = state->agents[p - 1].next_of_shard) {
         const struct coord_heard *heard = coord_view_find(view, &state->agents[p - 1].id);
         if (heard != NULL && heard->report.engine != ZDM_ENGINE_ANY)
@@ -116,58 +119,74 @@ static enum zdm_engine engine_of(const struct coord_state *state, const struct c
     return ZDM_ENGINE_ANY;
 }
 
-static bool suits(const struct zdm_plan *plan, enum zdm_engine engine)
+/* Shards whose engine the plan is not for, while they are gathered: what a refusal names. */
+struct unfit {
+    enum zdm_engine engine; /* of the first one */
+    size_t n;
+    char names[128];
+};
+
+static void judge_shard(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
+                        const char *shard, struct unfit *unfit)
 {
-    for (size_t p = 0; p < plan->n_phases; p++)
-        for (size_t i = 0; i < plan->phases[p].n_steps; i++) {
-            const struct zdm_step *step = &plan->phases[p].steps[i];
-            if (step->kind != ZDM_STEP_GATE && zdm_step_is_for(step, engine))
-                return true;
-        }
-    return false;
+    enum { NAMED = 3 };
+    enum zdm_engine engine = coord_engine_of(state, view, shard);
+    size_t used = strlen(unfit->names);
+    if (engine == ZDM_ENGINE_ANY || zdm_plan_is_for(plan, engine))
+        return;
+    if (unfit->n++ == 0)
+        unfit->engine = engine;
+    if (unfit->n <= NAMED && used + strlen(shard) + 2 < sizeof unfit->names)
+        (void)snprintf(unfit->names + used, sizeof unfit->names - used, "%s%s", used > 0 ? ", " : "", shard);
 }
 
-static bool suits_shard(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
-                        const struct coord_fleet_shard *shard, struct zdm_error *answer)
+static bool all_fit(const struct zdm_plan *plan, const struct unfit *unfit, struct zdm_error *answer)
 {
-    enum zdm_engine engine = engine_of(state, view, shard);
-    if (engine == ZDM_ENGINE_ANY || suits(plan, engine))
+    const char *engine = zdm_engine_name(unfit->engine);
+    size_t named = 1;
+    if (unfit->n == 0)
         return true;
-    zdm_error_set(answer, ZDM_REFUSED, "no step of the plan is for shard %s, which is %s", shard->name,
-                  zdm_engine_name(engine));
-    zdm_error_hint(answer, "Leave such shards out with \"shards:\", or write the steps for this engine.");
+    for (const char *p = unfit->names; *p != '\0'; p++)
+        named += *p == ',';
+    char more[32] = "";
+    if (unfit->n > named)
+        (void)snprintf(more, sizeof more, " and %zu more", unfit->n - named);
+    zdm_error_set(answer, ZDM_REFUSED, "the plan is not for %s: %zu selected shard%s (%s%s)", engine, unfit->n,
+                  unfit->n == 1 ? " is" : "s are", unfit->names, more);
+    zdm_error_detail(answer, "It is compiled for %s.", zdm_engine_name((enum zdm_engine)zdm_plan_engines(plan)));
+    zdm_error_hint(
+        answer, "Leave such shards out with \"shards:\", or write the runbook for both: engines: [postgresql, mysql] "
+                "in the front matter.");
     return false;
 }
 
 bool coord_suits_shards(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
                         const struct coord_migration *m, struct zdm_error *answer)
 {
-    for (size_t i = 0; i < m->n_shards; i++) {
-        const struct coord_fleet_shard *shard = coord_find_fleet_shard(state, m->shards[i].name);
-        if (shard != NULL && !suits_shard(state, view, plan, shard, answer))
-            return false;
-    }
-    return true;
+    struct unfit unfit = {.n = 0};
+    for (size_t i = 0; i < m->n_shards; i++)
+        judge_shard(state, view, plan, m->shards[i].name, &unfit);
+    return all_fit(plan, &unfit, answer);
 }
 
 /* Fills shards (room for the whole fleet), sorted by name, wave UINT32_MAX. */
 static bool choose(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
                    struct coord_submitted_shard *shards, size_t *out_n, struct zdm_error *answer)
 {
+    struct unfit unfit = {.n = 0};
     size_t n = 0;
     for (size_t i = 0; i < state->n_shards; i++) {
         const struct coord_fleet_shard *shard = &state->shards[i];
         if (!has_agent(state, shard) ||
             !zdm_selector_matches(plan->selector != NULL ? plan->selector : "", shard->name, shard->labels))
             continue;
-        if (!suits_shard(state, view, plan, shard, answer))
-            return false;
+        judge_shard(state, view, plan, shard->name, &unfit);
         zdm_copy_text(shards[n].name, sizeof shards[n].name, shard->name);
         shards[n++].wave = UINT32_MAX;
     }
     *out_n = n;
     if (n > 0)
-        return true;
+        return all_fit(plan, &unfit, answer);
     zdm_error_set(answer, ZDM_REFUSED, "the plan's selector \"%s\" matches no shard with an agent",
                   plan->selector != NULL ? plan->selector : "");
     zdm_error_hint(answer, "See the shards: zdmctl agents.");

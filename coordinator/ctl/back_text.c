@@ -20,7 +20,8 @@ enum { NAME_SIZE = 2 * ZDM_IDENTIFIER_MAX + 80, SQL_SHOWN = 80 };
 static const char *column_text(char *out, size_t size, const struct zdm_table *table, const char *column)
 {
     bool usual = strcmp(table->schema, "public") == 0;
-    snprintf(out, size, "%s%s%s.%s", usual ? "" : table->schema, usual ? "" : ".", table->name, column);
+    snprintf(out, size, "%s%s%s.%s", usual ? "" : table->schema, usual ? "" : zdm_table_dot(table), table->name,
+             column);
     return out;
 }
 
@@ -57,6 +58,11 @@ static bool cannot(const struct zdm_step *step)
     return step->inverse == ZDM_INVERSE_IMPOSSIBLE;
 }
 
+static bool is_mysql(const struct zdm_step *step)
+{
+    return step->engine == ZDM_ENGINE_MYSQL;
+}
+
 static bool is_exact(const struct zdm_step *step)
 {
     return step->exact_inverse;
@@ -74,10 +80,14 @@ static const struct rule {
     bool (*when)(const struct zdm_step *step);
     const char *back, *inexact, *stays;
 } rules[] = {
+    {ZDM_ACTION_ADD_COLUMN, is_mysql, "%c made invisible, kept until zdmctl purge", NULL, NULL},
+    {ZDM_ACTION_SHOW_COLUMN, NULL, "%c made invisible again", NULL, NULL},
     {ZDM_ACTION_ADD_COLUMN, NULL, "%c hidden as ~zdm_u..., kept until zdmctl purge", NULL, NULL},
     {ZDM_ACTION_ADD_CHECK, NULL, "constraint %o dropped", NULL, NULL},
+    {ZDM_ACTION_SET_NOT_NULL, is_mysql, "%c gets its former definition back", NULL, NULL},
     {ZDM_ACTION_SET_NOT_NULL, NULL, "%c may be null again", NULL, NULL},
     {ZDM_ACTION_DROP_CONSTRAINT, NULL, NULL, NULL, NULL}, /* one that the plan itself added */
+    {ZDM_ACTION_VALIDATE, is_mysql, NULL, NULL, NULL},    /* it only read */
     {ZDM_ACTION_VALIDATE, NULL, NULL, NULL, "constraint %o of %t stays validated"},
     {ZDM_ACTION_CREATE_INDEX, NULL, "index %o dropped", NULL, NULL},
     {ZDM_ACTION_SYNC_INSTALL, NULL, "triggers on %t removed",
@@ -100,6 +110,7 @@ static const struct rule {
     {ZDM_ACTION_ADD_UNIQUE, NULL, "constraint %o dropped", NULL, NULL},
     {ZDM_ACTION_ADD_PRIMARY_KEY, NULL, "constraint %o dropped", NULL, NULL},
     {ZDM_ACTION_LIFT_CONSTRAINT, NULL, "constraint %o comes back", NULL, NULL},
+    {ZDM_ACTION_DROP_NOT_NULL, is_mysql, "%c gets its former definition back", NULL, NULL},
     {ZDM_ACTION_DROP_NOT_NULL, NULL, "%c may not be null again", NULL, NULL},
 
     {ZDM_ACTION_SET_DEFAULT, NULL, "%c gets its former default back", NULL, NULL},
@@ -112,6 +123,7 @@ static const struct rule {
     {ZDM_ACTION_ADD_VALUE, NULL, NULL, NULL, "type %o keeps its value '%v'"},
     {ZDM_ACTION_HIDE_TABLE, NULL, "table %t comes back", NULL, NULL},
     {ZDM_ACTION_PURGE_TABLE, NULL, "stops where table %t is dropped already", "is dropped for good", NULL},
+    {ZDM_ACTION_HIDE_INDEX, is_mysql, "index %o is used again", NULL, NULL},
     {ZDM_ACTION_HIDE_INDEX, NULL, "index %o stays: it was never out of use", NULL, NULL},
     {ZDM_ACTION_PURGE_INDEX, NULL, "stops where index %o is dropped already", "is dropped for good", NULL},
     {ZDM_ACTION_REINDEX, NULL, NULL, NULL, NULL}, /* the same index as before, in other files */

@@ -281,7 +281,7 @@ static void put_table(struct zdm_buffer *out, const struct ctl_look *look, const
     size_t others = 0, norm = t->groups[0].shards.n;
     for (size_t i = 1; i < t->n; i++)
         others += t->groups[i].shards.n;
-    zdm_buffer_printf(&line, "%s.%s: ", t->name->schema, t->name->name);
+    zdm_buffer_printf(&line, "%s%s%s: ", t->name->schema, zdm_table_dot(t->name), t->name->name);
     if (!t->groups[0].table->exists)
         zdm_buffer_puts(&line, "not there yet");
     else if (others == 0)

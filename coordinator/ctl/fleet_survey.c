@@ -310,7 +310,8 @@ static const char *type_on(const struct zdm_survey *survey, const char *column)
         const struct zdm_survey_table *table = &survey->tables[i];
         for (size_t k = 0; k < table->n_columns; k++) {
             char name[COLUMN_TEXT_MAX];
-            (void)snprintf(name, sizeof name, "%s.%s.%s", table->name.schema, table->name.name, table->columns[k].name);
+            (void)snprintf(name, sizeof name, "%s%s%s.%s", table->name.schema, zdm_table_dot(&table->name),
+                           table->name.name, table->columns[k].name);
             if (strcmp(name, column) == 0)
                 return table->columns[k].type;
         }

@@ -39,12 +39,21 @@ static uint32_t proven(const json_t *shard, const struct zdm_plan *plan)
     return phase_in(observed, "phase", goal, plan);
 }
 
+static enum zdm_engine engine_in(const json_t *shard)
+{
+    if (ctl_json_is(shard, "engine", zdm_engine_name(ZDM_ENGINE_MYSQL)))
+        return ZDM_ENGINE_MYSQL;
+    return ctl_json_is(shard, "engine", zdm_engine_name(ZDM_ENGINE_POSTGRESQL)) ? ZDM_ENGINE_POSTGRESQL
+                                                                                : ZDM_ENGINE_ANY;
+}
+
 static void read_place(struct ctl_place *out, const json_t *shard, const struct zdm_plan *plan)
 {
     const json_t *desired = ctl_json_object(shard, "desired"), *observed = ctl_json_object(shard, "observed");
     uint32_t step = step_of(plan, ctl_json_text(observed, "step"));
     uint32_t goal = phase_in(desired, "phase", 0, plan);
     struct ctl_place p = {.shard = ctl_json_text(shard, "shard"), .status = ctl_json_text(shard, "status")};
+    p.engine = engine_in(shard);
     p.excluded = ctl_json_is(shard, "status", "excluded");
     p.at = phase_in(shard, "entered", proven(shard, plan), plan);
     p.entered = !ctl_json_is(desired, "mode", "undo") && goal > p.at ? goal : p.at;
@@ -83,6 +92,14 @@ enum zdm_code ctl_places_read(const json_t *status, const struct zdm_selection *
     return ZDM_OK;
 }
 
+enum zdm_engine ctl_places_engine(const struct ctl_places *places)
+{
+    for (size_t i = 1; i < places->n; i++)
+        if (places->items[i].engine != places->items[0].engine)
+            return ZDM_ENGINE_ANY;
+    return places->n > 0 ? places->items[0].engine : ZDM_ENGINE_ANY;
+}
+
 bool ctl_places_may_lose(const struct ctl_places *places, const struct zdm_plan *plan, uint32_t to_phase,
                          const struct zdm_step **out_step)
 {
@@ -90,7 +107,7 @@ bool ctl_places_may_lose(const struct ctl_places *places, const struct zdm_plan 
     for (size_t i = 0; i < places->n; i++)
         if (places->items[i].switched > switched)
             switched = places->items[i].switched;
-    return zdm_plan_undo_loses(plan, to_phase, last, switched, out_step);
+    return zdm_plan_undo_loses(plan, ctl_places_engine(places), to_phase, last, switched, out_step);
 }
 
 void ctl_places_fini(struct ctl_places *places)

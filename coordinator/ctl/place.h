@@ -13,12 +13,13 @@
 #include "common/plan/trust.h"
 
 struct ctl_place {
-    const char *shard;  /* borrowed from the status */
-    const char *status; /* "moving" */
-    uint32_t at;        /* phases proven */
-    uint32_t entered;   /* the phase it is in: at, or at + 1 once that was begun */
-    uint32_t switched;  /* up to this phase new code has written: common/plan/undo.h */
-    uint32_t next_step; /* ordinal of the first step that may not be done */
+    const char *shard;      /* borrowed from the status */
+    const char *status;     /* "moving" */
+    enum zdm_engine engine; /* ANY: not known */
+    uint32_t at;            /* phases proven */
+    uint32_t entered;       /* the phase it is in: at, or at + 1 once that was begun */
+    uint32_t switched;      /* up to this phase new code has written: common/plan/undo.h */
+    uint32_t next_step;     /* ordinal of the first step that may not be done */
     bool excluded;
 };
 
@@ -32,6 +33,8 @@ struct ctl_places {
  * is chosen. The caller frees the list. */
 enum zdm_code ctl_places_read(const json_t *status, const struct zdm_selection *selection, const json_t *fleet,
                               const struct zdm_plan *plan, struct ctl_places *out, struct zdm_error *err) ZDM_CHECKED;
+/* The engine of all of them; ANY: of several, or not known of each. */
+enum zdm_engine ctl_places_engine(const struct ctl_places *places);
 /* Can a rollback to that phase lose what new code wrote, from wherever these shards may be then? As
  * zdm_plan_undo_loses: who signs may do so before they get there. */
 bool ctl_places_may_lose(const struct ctl_places *places, const struct zdm_plan *plan, uint32_t to_phase,

@@ -36,6 +36,8 @@ static const char *unhidden_text(const struct zdm_step *step)
         {ZDM_ACTION_HIDE_INDEX, "the index stays"},
         {ZDM_ACTION_LIFT_CONSTRAINT, "the constraint comes back, and is validated"},
         {ZDM_ACTION_DROP_NOT_NULL, "the column is NOT NULL again, once no row is in the way"}};
+    if (step->engine == ZDM_ENGINE_MYSQL && step->action == ZDM_ACTION_HIDE_INDEX)
+        return "queries use the index again";
     return sight_text(rows, sizeof rows / sizeof *rows, step,
                       step->exact_inverse ? "the column comes back, with all that was written since"
                                           : "the column comes back as it was; rows written since have no value in it");
@@ -75,20 +77,26 @@ const char *ctl_undo_text(const struct zdm_step *step)
     return "";
 }
 
-static void quote(struct zdm_buffer *out, const char *name)
+static void quote(struct zdm_buffer *out, enum zdm_engine engine, const char *name)
 {
-    zdm_buffer_puts(out, "\"");
-    for (const char *p = name; *p != '\0'; p++)
-        zdm_buffer_append(out, *p == '"' ? "\"\"" : p, *p == '"' ? 2 : 1);
-    zdm_buffer_puts(out, "\"");
+    char mark = engine == ZDM_ENGINE_MYSQL ? '`' : '"';
+    zdm_buffer_append(out, &mark, 1);
+    for (const char *p = name; *p != '\0'; p++) {
+        if (*p == mark)
+            zdm_buffer_append(out, &mark, 1);
+        zdm_buffer_append(out, p, 1);
+    }
+    zdm_buffer_append(out, &mark, 1);
 }
 
-static void table_sql(struct zdm_buffer *out, const char *verb, const struct zdm_table *table)
+static void table_sql(struct zdm_buffer *out, enum zdm_engine engine, const char *verb, const struct zdm_table *table)
 {
     zdm_buffer_puts(out, verb);
-    quote(out, table->schema);
-    zdm_buffer_puts(out, ".");
-    quote(out, table->name);
+    if (table->schema[0] != '\0') {
+        quote(out, engine, table->schema);
+        zdm_buffer_puts(out, ".");
+    }
+    quote(out, engine, table->name);
 }
 
 static void put_terms(struct zdm_buffer *out, const struct zdm_derivation *d)
@@ -104,60 +112,89 @@ static void put_terms(struct zdm_buffer *out, const struct zdm_derivation *d)
 static void batch_sql(struct zdm_buffer *out, const struct zdm_step *step)
 {
     const struct zdm_derivation *d = step->derivation;
-    table_sql(out, step->action == ZDM_ACTION_DELETE ? "DELETE FROM " : "UPDATE ", &step->table);
+    table_sql(out, step->engine, step->action == ZDM_ACTION_DELETE ? "DELETE FROM " : "UPDATE ", &step->table);
     if (step->action == ZDM_ACTION_DELETE)
         zdm_buffer_puts(out, " t");
     for (size_t i = 0; i < d->n_assignments; i++) {
         zdm_buffer_puts(out, i == 0 ? " t SET " : ", ");
-        quote(out, d->assignments[i].target);
+        quote(out, step->engine, d->assignments[i].target);
         zdm_buffer_printf(out, " = %s", d->assignments[i].expr);
     }
     put_terms(out, d);
 }
 
-/* "ALTER TABLE … RENAME COLUMN a TO b": verb, the table, a word, the first name, a word, the second. */
+/* "ALTER TABLE … RENAME COLUMN a TO b": verb, the table, a word, a name, a word, the object's name. */
 struct made_row {
     enum zdm_action action;
-    const char *verb, *before, *between;
-    bool column_first; /* else the object alone */
+    const char *verb, *before, *between; /* between NULL: nothing of the column, but `last` */
+    const char *last;                    /* behind the name; NULL: nothing */
 };
 
 static const struct made_row made_rows[] = {
-    {ZDM_ACTION_HIDE_COLUMN, "ALTER TABLE ", " RENAME COLUMN ", " TO ", true},
-    {ZDM_ACTION_PURGE_COLUMN, "ALTER TABLE ", " DROP COLUMN ", NULL, false},
-    {ZDM_ACTION_LIFT_CONSTRAINT, "ALTER TABLE ", " DROP CONSTRAINT ", NULL, false},
-    {ZDM_ACTION_HIDE_TABLE, "ALTER TABLE ", " SET SCHEMA ", NULL, false},
+    {ZDM_ACTION_HIDE_COLUMN, "ALTER TABLE ", " RENAME COLUMN ", " TO ", NULL},
+    {ZDM_ACTION_PURGE_COLUMN, "ALTER TABLE ", " DROP COLUMN ", NULL, NULL},
+    {ZDM_ACTION_LIFT_CONSTRAINT, "ALTER TABLE ", " DROP CONSTRAINT ", NULL, NULL},
+    {ZDM_ACTION_HIDE_TABLE, "ALTER TABLE ", " SET SCHEMA ", NULL, NULL},
+};
+
+/* MariaDB says the same in other words (MODIFY … INVISIBLE, IGNORED). */
+static const struct made_row mysql_rows[] = {
+    {ZDM_ACTION_SHOW_COLUMN, "ALTER TABLE ", " ALTER COLUMN ", NULL, " SET VISIBLE"},
+    {ZDM_ACTION_HIDE_COLUMN, "ALTER TABLE ", " ALTER COLUMN ", NULL, " SET INVISIBLE"},
+    {ZDM_ACTION_PURGE_COLUMN, "ALTER TABLE ", " DROP COLUMN ", NULL, NULL},
+    {ZDM_ACTION_LIFT_CONSTRAINT, "ALTER TABLE ", " DROP CONSTRAINT ", NULL, NULL},
+    {ZDM_ACTION_HIDE_TABLE, "ALTER TABLE ", " RENAME TO ", NULL, NULL},
+    {ZDM_ACTION_HIDE_INDEX, "ALTER TABLE ", " ALTER INDEX ", NULL, " INVISIBLE"},
+    {ZDM_ACTION_PURGE_INDEX, "ALTER TABLE ", " DROP INDEX ", NULL, NULL},
 };
 
 static void made_sql(struct zdm_buffer *out, const struct zdm_step *step)
 {
-    for (size_t i = 0; i < sizeof made_rows / sizeof *made_rows; i++) {
-        const struct made_row *row = &made_rows[i];
-        if (row->action != step->action || step->table.name == NULL || step->object == NULL)
+    bool mysql = step->engine == ZDM_ENGINE_MYSQL;
+    const struct made_row *rows = mysql ? mysql_rows : made_rows;
+    size_t n = mysql ? sizeof mysql_rows / sizeof *mysql_rows : sizeof made_rows / sizeof *made_rows;
+    for (size_t i = 0; i < n; i++) {
+        const struct made_row *row = &rows[i];
+        const char *name = step->object != NULL ? step->object : step->column;
+        if (row->action != step->action || step->table.name == NULL || name == NULL)
             continue;
-        table_sql(out, row->verb, &step->table);
+        table_sql(out, step->engine, row->verb, &step->table);
         zdm_buffer_puts(out, row->before);
-        if (row->column_first) {
-            quote(out, step->column);
+        if (row->between != NULL) {
+            quote(out, step->engine, step->column);
             zdm_buffer_puts(out, row->between);
         }
-        quote(out, step->object);
+        quote(out, step->engine, name);
+        zdm_buffer_puts(out, row->last != NULL ? row->last : "");
     }
+}
+
+/* The hidden table by the name that it has then. */
+static void mysql_object_sql(struct zdm_buffer *out, const struct zdm_step *step)
+{
+    static char none[] = "";
+    const struct zdm_table hidden = {.schema = none, .name = step->object};
+    if (step->action == ZDM_ACTION_PURGE_TABLE && hidden.name != NULL)
+        table_sql(out, step->engine, "DROP TABLE ", &hidden);
 }
 
 /* Of things that are named by a schema of their own. */
 static void object_sql(struct zdm_buffer *out, const struct zdm_step *step)
 {
+    if (step->engine == ZDM_ENGINE_MYSQL) {
+        mysql_object_sql(out, step);
+        return;
+    }
     const struct zdm_table object = {.schema = step->table.schema, .name = step->object};
     const struct zdm_table moved = {.schema = step->object, .name = step->table.name};
     if (step->action == ZDM_ACTION_PURGE_TABLE && moved.schema != NULL && moved.name != NULL)
-        table_sql(out, "DROP TABLE ", &moved);
+        table_sql(out, step->engine, "DROP TABLE ", &moved);
     else if (step->action == ZDM_ACTION_PURGE_INDEX && object.name != NULL)
-        table_sql(out, "DROP INDEX CONCURRENTLY ", &object);
+        table_sql(out, step->engine, "DROP INDEX CONCURRENTLY ", &object);
     else if (step->action == ZDM_ACTION_REINDEX && object.name != NULL)
-        table_sql(out, "REINDEX INDEX CONCURRENTLY ", &object);
+        table_sql(out, step->engine, "REINDEX INDEX CONCURRENTLY ", &object);
     else if (step->action == ZDM_ACTION_REINDEX && step->table.name != NULL)
-        table_sql(out, "REINDEX TABLE CONCURRENTLY ", &step->table);
+        table_sql(out, step->engine, "REINDEX TABLE CONCURRENTLY ", &step->table);
 }
 
 void ctl_step_sql(struct zdm_buffer *out, const struct zdm_step *step)

@@ -57,7 +57,8 @@ static enum zdm_code refuse_barrier(const struct ctl_way *way, const char *shard
 /* Of the phases that are proven every step is done: there it is certain. */
 static bool would_repeat(const struct ctl_way *way, const struct ctl_place *place, struct zdm_undo_repeat *out)
 {
-    return zdm_plan_undo_repeats(way->plan, way->to_phase, zdm_plan_first_after(way->plan, place->at) - 1, out);
+    return zdm_plan_undo_repeats(way->plan, place->engine, way->to_phase,
+                                 zdm_plan_first_after(way->plan, place->at) - 1, out);
 }
 
 static enum zdm_code refuse_repeat(const struct ctl_way *way, const char *shard, const struct zdm_undo_repeat *repeat,
@@ -81,7 +82,7 @@ static void find_doubt(struct ctl_way *way)
     for (size_t i = 0; i < way->places->n && way->in_doubt == NULL; i++) {
         const struct ctl_place *place = &way->places->items[i];
         if (!place->excluded && place->entered > way->to_phase &&
-            zdm_plan_undo_repeats(way->plan, way->to_phase, place->next_step, &way->repeat))
+            zdm_plan_undo_repeats(way->plan, place->engine, way->to_phase, place->next_step, &way->repeat))
             way->in_doubt = place->shard;
     }
 }
@@ -92,7 +93,7 @@ static enum zdm_code check_places(const struct ctl_way *way, struct zdm_error *e
     bool any = false;
     for (size_t i = 0; i < way->places->n; i++) {
         const struct ctl_place *place = &way->places->items[i];
-        const struct zdm_step *purged = zdm_plan_purged(way->plan, way->to_phase, place->next_step);
+        const struct zdm_step *purged = zdm_plan_purged(way->plan, place->engine, way->to_phase, place->next_step);
         if (place->excluded)
             continue;
         any = any || place->entered > way->to_phase;
@@ -129,8 +130,8 @@ enum zdm_code ctl_way_find(const struct zdm_plan *plan, const struct ctl_places 
         return code;
     for (size_t i = 0; i < places->n && !way.loses; i++)
         if (!places->items[i].excluded)
-            way.loses = zdm_plan_undo_loses(plan, way.to_phase, places->items[i].entered, places->items[i].switched,
-                                            &way.loses_step);
+            way.loses = zdm_plan_undo_loses(plan, places->items[i].engine, way.to_phase, places->items[i].entered,
+                                            places->items[i].switched, &way.loses_step);
     find_doubt(&way);
     *out = way;
     return ZDM_OK;

@@ -22,7 +22,13 @@ static void line(struct page *p, enum ctl_style style, size_t indent, const char
     ctl_wrap(p->out, p->look, style, text, indent, indent + 2);
 }
 
-static void put_phase(struct page *p, const struct zdm_phase *phase, uint32_t from, uint32_t floor)
+static bool is_at(const struct zdm_step *step, enum zdm_engine engine)
+{
+    return engine == ZDM_ENGINE_ANY || zdm_step_is_for(step, engine);
+}
+
+static void put_phase(struct page *p, const struct zdm_phase *phase, enum zdm_engine engine, uint32_t from,
+                      uint32_t floor)
 {
     struct zdm_buffer text = ZDM_BUFFER_INIT;
     char part[SENTENCE];
@@ -30,7 +36,7 @@ static void put_phase(struct page *p, const struct zdm_phase *phase, uint32_t fr
     zdm_buffer_printf(&text, "phase %u %s: ", phase->number, zdm_phase_class_name(phase->class));
     for (size_t i = phase->n_steps; i-- > 0;) {
         const struct zdm_step *step = &phase->steps[i];
-        if (step->ordinal > from || step->ordinal < floor)
+        if (step->ordinal > from || step->ordinal < floor || !is_at(step, engine))
             continue;
         ctl_back_text(part, sizeof part, p->way->plan, step, floor, from);
         if (part[0] == '\0')
@@ -47,13 +53,13 @@ static void put_phase(struct page *p, const struct zdm_phase *phase, uint32_t fr
 static void put_phases(struct page *p, const struct ctl_place *place)
 {
     const struct zdm_plan *plan = p->way->plan;
-    uint32_t floor = zdm_plan_undo_floor(plan, p->way->to_phase, place->next_step);
+    uint32_t floor = zdm_plan_undo_floor(plan, place->engine, p->way->to_phase, place->next_step);
     uint32_t last = zdm_plan_first_after(plan, place->entered) - 1;
     for (size_t i = plan->n_phases; i-- > 0;) {
         const struct zdm_phase *phase = &plan->phases[i];
         bool reaches = phase->n_steps > 0 && phase->steps[phase->n_steps - 1].ordinal >= floor;
         if (phase->number <= place->entered && (phase->number > p->way->to_phase || reaches))
-            put_phase(p, phase, last, floor);
+            put_phase(p, phase, place->engine, last, floor);
     }
     if (floor < zdm_plan_first_after(plan, p->way->to_phase)) {
         char text[SENTENCE];
@@ -162,11 +168,13 @@ static void put_rests(struct page *p, uint32_t needed)
 {
     const struct ctl_way *way = p->way;
     uint32_t end = zdm_plan_first_after(way->plan, way->entered);
-    uint32_t floor = zdm_plan_undo_floor(way->plan, way->to_phase, end);
+    enum zdm_engine engine = ctl_places_engine(way->places);
+    uint32_t floor = zdm_plan_undo_floor(way->plan, engine, way->to_phase, end);
     bool any = way->loses;
     for (uint32_t o = end; o-- > 1;) {
         const struct zdm_step *step = zdm_plan_step(way->plan, o);
-        if (step->kind != ZDM_STEP_PURGE && zdm_plan_phase_of(way->plan, o) > way->to_phase && put_rest(p, step, floor))
+        if (step->kind != ZDM_STEP_PURGE && is_at(step, engine) && zdm_plan_phase_of(way->plan, o) > way->to_phase &&
+            put_rest(p, step, floor))
             any = true;
     }
     if (way->loses)

@@ -213,7 +213,8 @@ void mind_roll_back(struct cluster *cluster, unsigned plan, const struct coord_m
 bool mind_signs_loss(struct cluster *cluster, unsigned plan, const struct coord_migration *m, uint32_t to)
 {
     const struct zdm_step *step;
-    if (!zdm_plan_undo_loses(m->plan, to, entered(m, NULL), switched(m), &step) || world_chance(&cluster->world, 30))
+    if (!zdm_plan_undo_loses(m->plan, ZDM_ENGINE_POSTGRESQL, to, entered(m, NULL), switched(m), &step) ||
+        world_chance(&cluster->world, 30))
         return false;
     mind_approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, to);
     return true;

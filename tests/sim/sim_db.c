@@ -228,7 +228,8 @@ static void check_rights(struct sim_db *db, const struct sim_db_truth *truth, co
         db->violation = "a phase was entered without the approvals that it needs";
     if (right != RIGHT_BACK)
         return;
-    uint32_t floor = zdm_plan_undo_floor(op->plan, truth->rights.back_to, zdm_plan_n_steps(op->plan));
+    uint32_t floor =
+        zdm_plan_undo_floor(op->plan, ZDM_ENGINE_POSTGRESQL, truth->rights.back_to, zdm_plan_n_steps(op->plan));
     if (!truth->rights.going_back)
         db->violation = "something was undone without an undo order";
     else if (op->step < floor)

@@ -466,7 +466,7 @@ enum agent_outcome sim_journal_begin_undo(struct sim_db *db, struct agent_journa
     result->spent_before = spent_before(db, op);
     if (is_spent(db, &op->undo_nonce) || result->spent_before != 0)
         return refuse_spent(db, result);
-    if (zdm_plan_purged(op->plan, op->to_phase, journal->step) != NULL) {
+    if (zdm_plan_purged(op->plan, ZDM_ENGINE_POSTGRESQL, op->to_phase, journal->step) != NULL) {
         (void)zdm_error_set(&result->error, ZDM_REFUSED, "what was purged cannot be brought back");
         return AGENT_FAIL;
     }

@@ -136,6 +136,7 @@ static enum agent_run way_back(const struct zdm_step *step, enum sim_made made)
     case ZDM_ACTION_ADD_PARTITION_CHECK:
     case ZDM_ACTION_ATTACH_PARTITION:
     case ZDM_ACTION_DETACH_PARTITION:
+    case ZDM_ACTION_SHOW_COLUMN:
         return made != SIM_ABSENT ? AGENT_RUN_UNDO_DDL : AGENT_RUN_NONE;
     case ZDM_ACTION_AS_IS:
         return step->inverse == ZDM_INVERSE_SQL && made != SIM_ABSENT ? AGENT_RUN_UNDO_DDL : AGENT_RUN_NONE;
@@ -239,6 +240,7 @@ const char *sim_schema_do(struct sim_schema *schema, const struct zdm_plan *plan
     case ZDM_ACTION_DETACH_PARTITION:
     case ZDM_ACTION_DELETE:
     case ZDM_ACTION_AS_IS:
+    case ZDM_ACTION_SHOW_COLUMN:
         *place = SIM_THERE;
         break;
     case ZDM_ACTION_REINDEX: /* leaves nothing to see but the journal */

@@ -59,17 +59,30 @@ static void submit_refuses_what_cannot_go_well(void **unused)
     fleet_fini(&f);
 }
 
-static void submit_refuses_a_shard_whose_engine_no_step_is_for(void **unused)
+static struct zdm_plan *plan_for(const char *id, unsigned engines)
+{
+    struct zdm_plan *plan = plan_over(id, id);
+    plan->engines = engines;
+    return plan;
+}
+
+static void submit_refuses_shards_whose_engine_the_plan_is_not_for_and_names_them(void **unused)
 {
     (void)unused;
     struct fleet f;
     struct told told;
-    fleet_init(&f, 1);
-    tell(&f, 0, 0, 0, &told);
-    fleet_report(&f, &told);
-    struct zdm_plan *plan = plan_of("m", "e");
-    plan->phases[0].steps[0].engine = ZDM_ENGINE_MYSQL;
-    assert_int_equal(fleet_submit(&f, plan), ZDM_REFUSED);
+    fleet_init(&f, 5);
+    assert_int_equal(fleet_submit(&f, plan_for("n", ZDM_ENGINE_MYSQL)), ZDM_OK); /* nobody has said yet what it runs */
+    for (uint8_t i = 0; i < 5; i++) {
+        tell(&f, i, 0, 0, &told);
+        fleet_report(&f, &told);
+    }
+    assert_int_equal(fleet_submit(&f, plan_for("m", ZDM_ENGINE_MYSQL)), ZDM_REFUSED);
+    assert_string_equal(f.answer.message,
+                        "the plan is not for postgresql: 5 selected shards are (s00000, s00001, s00002 "
+                        "and 2 more)");
+    assert_string_equal(f.answer.detail, "It is compiled for mysql.");
+    assert_int_equal(fleet_submit(&f, plan_for("b", ZDM_ENGINE_POSTGRESQL | ZDM_ENGINE_MYSQL)), ZDM_OK);
     assert_int_equal(fleet_submit(&f, plan_of("m", "e")), ZDM_OK);
     fleet_fini(&f);
 }
@@ -287,7 +300,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_plan_again_is_the_same_request_and_another_plan_of_that_id_is_refused),
         cmocka_unit_test(submit_refuses_what_cannot_go_well),
-        cmocka_unit_test(submit_refuses_a_shard_whose_engine_no_step_is_for),
+        cmocka_unit_test(submit_refuses_shards_whose_engine_the_plan_is_not_for_and_names_them),
         cmocka_unit_test(waves_take_selectors_first_and_percentages_of_the_rest_by_name),
         cmocka_unit_test(request_id_that_was_seen_is_answered_and_not_done_again),
         cmocka_unit_test(event_about_a_phase_that_the_plan_does_not_have_is_a_damaged_log),

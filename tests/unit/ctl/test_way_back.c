@@ -350,9 +350,10 @@ static void what_would_be_done_a_second_time_is_refused_or_in_doubt(void **state
 
 /* ---- What going back over each kind of step does, in words ---- */
 
-#define T(name)  ((char *)(uintptr_t)(name))
-#define USERS    .table = {T("public"), T("users")}
-#define OF_USERS .others = &users, .n_others = 1
+#define T(name)     ((char *)(uintptr_t)(name))
+#define MYSQL_USERS .engine = ZDM_ENGINE_MYSQL, .table = {T(""), T("users")}
+#define USERS       .table = {T("public"), T("users")}
+#define OF_USERS    .others = &users, .n_others = 1
 
 static struct zdm_table users = {T("public"), T("users_2024")};
 static struct zdm_derivation nothing;
@@ -465,6 +466,21 @@ static const struct words_row {
      "type mood keeps its value 'ok'"},
     {{.action = ZDM_ACTION_REINDEX, USERS}, "", NULL, NULL},
     {{.action = ZDM_ACTION_GATE_WAIT}, "", NULL, NULL},
+    {{.action = ZDM_ACTION_SHOW_COLUMN, MYSQL_USERS, .column = T("age")}, "users.age made invisible again", NULL, NULL},
+    {{.action = ZDM_ACTION_ADD_COLUMN, MYSQL_USERS, .column = T("age")},
+     "users.age made invisible, kept until zdmctl purge",
+     NULL,
+     NULL},
+    {{.action = ZDM_ACTION_SET_NOT_NULL, MYSQL_USERS, .column = T("age")},
+     "users.age gets its former definition back",
+     NULL,
+     NULL},
+    {{.action = ZDM_ACTION_DROP_NOT_NULL, MYSQL_USERS, .column = T("age")},
+     "users.age gets its former definition back",
+     NULL,
+     NULL},
+    {{.action = ZDM_ACTION_HIDE_INDEX, MYSQL_USERS, .object = T("ix")}, "index ix is used again", NULL, NULL},
+    {{.action = ZDM_ACTION_VALIDATE, MYSQL_USERS, .object = T("fk")}, "", NULL, NULL},
     {{.action = ZDM_ACTION_VALIDATE, USERS, .object = T("ck")}, "", NULL, "constraint ck of users stays validated"},
 };
 

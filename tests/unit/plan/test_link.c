@@ -25,6 +25,7 @@ static const struct {
     {ZDM_ACTION_CHECK_COMPARE, ZDM_ACTION_SYNC_REMOVE, SYNC},
     {ZDM_ACTION_CHECK_COMPARE, ZDM_ACTION_HIDE_COLUMN, SYNC},
     {ZDM_ACTION_ADD_COLUMN, ZDM_ACTION_HIDE_COLUMN, TABLE | COLUMN},
+    {ZDM_ACTION_SHOW_COLUMN, ZDM_ACTION_HIDE_COLUMN, TABLE | COLUMN},
     {ZDM_ACTION_SET_NOT_NULL, ZDM_ACTION_HIDE_COLUMN, TABLE | COLUMN},
     {ZDM_ACTION_SET_NOT_NULL, ZDM_ACTION_DROP_NOT_NULL, TABLE | COLUMN},
     {ZDM_ACTION_DROP_NOT_NULL, ZDM_ACTION_SET_NOT_NULL, TABLE | COLUMN},
@@ -165,6 +166,48 @@ static void two_that_name_one_sync_are_linked_and_two_that_name_none_are_not(voi
     }
 }
 
+static uint32_t linked_on_mysql(enum zdm_action earlier, enum zdm_action later, bool other_table, bool other_engine)
+{
+    char none[] = "", users[] = "users", orders[] = "orders", name[] = "name", index[] = "i";
+    struct zdm_step steps[] = {
+        {.ordinal = 1,
+         .action = earlier,
+         .engine = other_engine ? ZDM_ENGINE_POSTGRESQL : ZDM_ENGINE_MYSQL,
+         .table = {none, users},
+         .column = name,
+         .object = index},
+        {.ordinal = 2,
+         .action = later,
+         .engine = ZDM_ENGINE_MYSQL,
+         .table = {none, other_table ? orders : users},
+         .column = name,
+         .object = index},
+    };
+    struct zdm_phase phase = {.number = 1, .steps = steps, .n_steps = 2};
+    struct zdm_plan plan = {.phases = &phase, .n_phases = 1};
+    zdm_plan_link(&plan);
+    return steps[0].superseded_by;
+}
+
+static void on_mysql_an_index_belongs_to_a_table_and_a_modify_says_all_of_a_column(void **state)
+{
+    (void)state;
+    static const enum zdm_action column[] = {ZDM_ACTION_SET_DEFAULT, ZDM_ACTION_WIDEN_TYPE, ZDM_ACTION_SET_NOT_NULL,
+                                             ZDM_ACTION_DROP_NOT_NULL};
+    assert_int_equal(linked_on_mysql(ZDM_ACTION_HIDE_INDEX, ZDM_ACTION_PURGE_INDEX, false, false), 2);
+    assert_int_equal(linked_on_mysql(ZDM_ACTION_HIDE_INDEX, ZDM_ACTION_PURGE_INDEX, true, false), 0);
+    assert_int_equal(linked_on_mysql(ZDM_ACTION_ADD_COLUMN, ZDM_ACTION_SHOW_COLUMN, false, false), 0);
+    assert_int_equal(linked_on_mysql(ZDM_ACTION_SHOW_COLUMN, ZDM_ACTION_HIDE_COLUMN, false, false), 2);
+    for (size_t e = 0; e < 4; e++)
+        for (size_t l = 0; l < 4; l++) {
+            if (e > 1 && e == l)
+                continue; /* twice the same says nothing else */
+            assert_int_equal(linked_on_mysql(column[e], column[l], false, false), 2);
+            assert_int_equal(linked_on_mysql(column[e], column[l], true, false), 0);
+            assert_int_equal(linked_on_mysql(column[e], column[l], false, true), 0);
+        }
+}
+
 static void the_first_of_several_ends_it_and_one_for_any_engine_does(void **state)
 {
     (void)state;
@@ -194,6 +237,7 @@ int main(void)
         cmocka_unit_test(every_two_actions_are_linked_by_what_they_must_have_in_common),
         cmocka_unit_test(names_that_both_lack_are_the_same_but_a_table_without_a_name_is_none),
         cmocka_unit_test(two_that_name_one_sync_are_linked_and_two_that_name_none_are_not),
+        cmocka_unit_test(on_mysql_an_index_belongs_to_a_table_and_a_modify_says_all_of_a_column),
         cmocka_unit_test(the_first_of_several_ends_it_and_one_for_any_engine_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

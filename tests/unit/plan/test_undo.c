@@ -81,7 +81,7 @@ static const struct shape flagship = {
 /* Of a shard that was never further. */
 static bool loses(const struct zdm_plan *plan, uint32_t to, uint32_t entered, const struct zdm_step **step)
 {
-    return zdm_plan_undo_loses(plan, to, entered, zdm_plan_switched(plan, 0, entered), step);
+    return zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, to, entered, zdm_plan_switched(plan, 0, entered), step);
 }
 
 static void the_floor_of_a_rename_is_its_column_once_its_triggers_go(void **state)
@@ -97,7 +97,7 @@ static void the_floor_of_a_rename_is_its_column_once_its_triggers_go(void **stat
     };
     struct zdm_plan *plan = make(&flagship);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        assert_int_equal(zdm_plan_undo_floor(plan, rows[i].to, rows[i].step), rows[i].floor);
+        assert_int_equal(zdm_plan_undo_floor(plan, ZDM_ENGINE_ANY, rows[i].to, rows[i].step), rows[i].floor);
     zdm_plan_unref(plan);
 }
 
@@ -120,10 +120,10 @@ static void what_was_purged_is_found_from_wherever_one_goes_back(void **state)
     (void)state;
     struct zdm_plan *plan = make(&flagship);
     for (uint32_t to = 0; to <= 4; to++) {
-        assert_null(zdm_plan_purged(plan, to, 7));
-        assert_int_equal(zdm_plan_purged(plan, to, 8)->ordinal, 7);
+        assert_null(zdm_plan_purged(plan, ZDM_ENGINE_ANY, to, 7));
+        assert_int_equal(zdm_plan_purged(plan, ZDM_ENGINE_ANY, to, 8)->ordinal, 7);
     }
-    assert_null(zdm_plan_purged(plan, 5, 8));
+    assert_null(zdm_plan_purged(plan, ZDM_ENGINE_ANY, 5, 8));
     zdm_plan_unref(plan);
 }
 
@@ -143,9 +143,9 @@ static void a_lower_floor_takes_with_it_what_is_filled_above_it(void **state)
     (void)state;
     struct zdm_plan *plan = make(&two_columns);
     /* b is hidden; between lies the sync of a: its triggers go too, so a must not stay, half kept up to date. */
-    assert_int_equal(zdm_plan_undo_floor(plan, 2, 6), 1);
-    assert_int_equal(zdm_plan_undo_floor(plan, 2, 4), 5);
-    assert_int_equal(zdm_plan_undo_floor(plan, 3, 8), 7);
+    assert_int_equal(zdm_plan_undo_floor(plan, ZDM_ENGINE_ANY, 2, 6), 1);
+    assert_int_equal(zdm_plan_undo_floor(plan, ZDM_ENGINE_ANY, 2, 4), 5);
+    assert_int_equal(zdm_plan_undo_floor(plan, ZDM_ENGINE_ANY, 3, 8), 7);
     zdm_plan_unref(plan);
 }
 
@@ -173,17 +173,18 @@ static void what_new_code_wrote_is_still_there_after_a_first_leg_below_its_switc
     assert_int_equal(zdm_plan_switched(plan, 3, 3), 3);
     assert_int_equal(zdm_plan_switched(plan, 3, 4), 4);
     assert_int_equal(zdm_plan_switched(plan, 9, 4), 9); /* of a plan that was longer before it was amended */
-    assert_true(zdm_plan_undo_loses(plan, 0, 3, 3, &step));
+    assert_true(zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, 0, 3, 3, &step));
     assert_int_equal(step->ordinal, 3);
-    assert_true(zdm_plan_undo_loses(plan, 2, 3, 3, &step));
-    assert_true(
-        zdm_plan_undo_loses(plan, 1, 3, 2, &step)); /* forward again into 3: what stood at 2 is older than that */
-    assert_true(zdm_plan_undo_loses(plan, 2, 3, 2, &step)); /* its floor is below the mark: b goes, which was there */
-    assert_false(zdm_plan_undo_loses(plan, 3, 4, 3, &step));
-    assert_false(zdm_plan_undo_loses(plan, 2, 3, 0, &step));
-    assert_false(zdm_plan_undo_loses(plan, 3, 3, 3, &step));
-    assert_true(zdm_plan_undo_loses(plan, 0, 0, 4, &step)); /* half undone, and given up */
-    assert_true(zdm_plan_undo_loses(plan, 0, 4, 9, &step));
+    assert_true(zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, 2, 3, 3, &step));
+    assert_true(zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, 1, 3, 2,
+                                    &step)); /* forward again into 3: what stood at 2 is older than that */
+    assert_true(zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, 2, 3, 2,
+                                    &step)); /* its floor is below the mark: b goes, which was there */
+    assert_false(zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, 3, 4, 3, &step));
+    assert_false(zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, 2, 3, 0, &step));
+    assert_false(zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, 3, 3, 3, &step));
+    assert_true(zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, 0, 0, 4, &step)); /* half undone, and given up */
+    assert_true(zdm_plan_undo_loses(plan, ZDM_ENGINE_ANY, 0, 4, 9, &step));
     zdm_plan_unref(plan);
 }
 
@@ -208,7 +209,7 @@ static void assert_repeats(const struct zdm_plan *plan, uint32_t to, uint32_t st
 {
     struct zdm_undo_repeat repeat;
     char said[257];
-    assert_true(zdm_plan_undo_repeats(plan, to, step, &repeat));
+    assert_true(zdm_plan_undo_repeats(plan, ZDM_ENGINE_ANY, to, step, &repeat));
     zdm_undo_repeat_text(said, sizeof said, &repeat);
     assert_string_equal(said, text);
     assert_int_equal(repeat.below, below);
@@ -228,10 +229,10 @@ static void what_nobody_does_twice_is_named_with_the_phase_that_can_be_gone_back
     struct zdm_plan *plan = make(&shape);
     zdm_copy_text(plan->phases[1].steps[0].id, sizeof plan->phases[1].steps[0].id, "2.1");
     assert_repeats(plan, 2, 4, 1, "step 2.1 (delete) would be undone and done a second time: roll back to phase 1");
-    assert_false(zdm_plan_undo_repeats(plan, 2, 3, &repeat)); /* the column was not filled yet */
-    assert_false(zdm_plan_undo_repeats(plan, 1, 4, &repeat));
-    assert_false(zdm_plan_undo_repeats(plan, 0, 4, &repeat));
-    assert_false(zdm_plan_undo_repeats(plan, 3, 5, &repeat));
+    assert_false(zdm_plan_undo_repeats(plan, ZDM_ENGINE_ANY, 2, 3, &repeat)); /* the column was not filled yet */
+    assert_false(zdm_plan_undo_repeats(plan, ZDM_ENGINE_ANY, 1, 4, &repeat));
+    assert_false(zdm_plan_undo_repeats(plan, ZDM_ENGINE_ANY, 0, 4, &repeat));
+    assert_false(zdm_plan_undo_repeats(plan, ZDM_ENGINE_ANY, 3, 5, &repeat));
     plan->phases[0].approvals = 1; /* and then no part of it can be done again */
     assert_repeats(plan, 1, 4, 0, "phase 1 would have to be entered again and needs approvals: roll back to phase 0");
     assert_repeats(plan, 2, 4, 0, "phase 1 would have to be entered again and needs approvals: roll back to phase 0");

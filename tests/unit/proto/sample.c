@@ -228,6 +228,7 @@ struct zdm_plan *sample_as_is_plan(void)
     plan->format = ZDM_PLAN_FORMAT;
     zdm_copy_text(plan->compiler, sizeof plan->compiler, "0.1.0");
     zdm_copy_text(plan->id, sizeof plan->id, "names");
+    plan->engines = ZDM_ENGINE_POSTGRESQL;
     plan->selector = text("");
     plan->waves = NEW(1, struct zdm_wave);
     plan->n_waves = 1;
