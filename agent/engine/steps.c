@@ -51,3 +51,12 @@ size_t agent_undo_syncs(const struct zdm_plan *plan, const struct zdm_step *step
     }
     return n;
 }
+
+bool agent_is_unguarded(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    bool any = step != NULL && step->unguarded;
+    for (uint32_t o = 1; step == NULL && plan != NULL && o <= zdm_plan_n_steps(plan); o++) {
+        any = any || zdm_plan_step(plan, o)->unguarded;
+    }
+    return any;
+}

@@ -20,6 +20,10 @@ enum { AGENT_UNDO_SYNCS_MAX = 32 };
 size_t agent_undo_syncs(const struct zdm_plan *plan, const struct zdm_step *step,
                         const struct zdm_step *out[AGENT_UNDO_SYNCS_MAX]);
 
+/* Does a person say that nobody looks at the replicas ({unguarded-replicas})? They speak of the step, or where there is
+ * none (what rollbacks left behind), of the plan. */
+bool agent_is_unguarded(const struct zdm_plan *plan, const struct zdm_step *step);
+
 /* What the remark of a way back counts that walks over rows: rows that it tells of, and rows that it left. */
 #define AGENT_IMAGES_TOLD   "changed since and kept"
 #define AGENT_IMAGES_LEFT   "deleted or got another key since"

@@ -92,6 +92,15 @@ struct mydb_rows *mydb_rows_from(MYSQL_RES *res)
     return rows;
 }
 
+size_t mydb_column_named(const struct mydb_rows *rows, const char *name)
+{
+    size_t i = 0;
+    while (i < rows->columns && strcmp(rows->name[i], name) != 0) {
+        i++;
+    }
+    return i;
+}
+
 const char *mydb_text(const struct mydb_rows *rows, size_t row, size_t column)
 {
     return row < rows->n && column < rows->columns ? rows->row[row][column] : NULL;

@@ -86,6 +86,8 @@ struct mydb_rows {
 void mydb_rows_free(struct mydb_rows *rows);
 /* Clean-up attribute. */
 void mydb_rows_freep(struct mydb_rows **rows);
+/* The column of that name, for answers to SHOW; one that is none (and NULL from mydb_text) when there is no such. */
+size_t mydb_column_named(const struct mydb_rows *rows, const char *name);
 const char *mydb_text(const struct mydb_rows *rows, size_t row, size_t column);
 int64_t mydb_int(const struct mydb_rows *rows, size_t row, size_t column);
 uint64_t mydb_uint(const struct mydb_rows *rows, size_t row, size_t column);

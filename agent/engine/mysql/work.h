@@ -18,7 +18,8 @@
 #include "agent/engine/engine.h"
 #include "agent/engine/mysql/session.h"
 
-struct mydb_walk; /* walk.h */
+struct mydb_walk;     /* walk.h */
+struct mydb_replicas; /* replica.h */
 
 /* What a lane remembers between operations of one step; dropped when the step, the plan or the session changes. */
 struct mydb_memory {
@@ -31,13 +32,15 @@ struct mydb_memory {
 
 struct mydb_work {
     struct mydb_session *s;
-    struct mydb_session *replicas; /* of the lane; those that could be opened */
-    size_t n_replicas;
+    struct mydb_replicas *replicas; /* of the lane (replica.h) */
+    size_t n_replicas;              /* of them, those that are open and follow this node */
     const struct agent_op *op;
     const struct zdm_step *step; /* NULL for operations that concern none */
     struct agent_result *result;
     struct mydb_memory *memory;
-    char *made; /* of ddl.c: how what a statement is about to make looked on the judge's clone */
+    char *made;          /* of ddl.c: how what a statement is about to make looked on the judge's clone */
+    int64_t waited_ms;   /* for a replica: it says nothing about the cost of a batch */
+    char checked_on[80]; /* the replica on which a check ran; "" for the primary */
 };
 
 void mydb_memory_forget(struct mydb_memory *memory);

@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/engine/steps.h"
+
 enum {
     LOOK_LIMIT_MS = 250,   /* for an answer while others may wait for us */
     FACTS_LIMIT_MS = 2000, /* for an answer while nobody does */
@@ -347,14 +349,9 @@ static enum zdm_code guard_streams(struct pgsql_work *w, struct zdm_error *err)
     return n < PQntuples(res) ? not_guarded(w, "65", "", "there are too many", err) : ZDM_OK;
 }
 
-/* A person who writes {unguarded-replicas} speaks of the plan's fence; what rollbacks left behind has none. */
 static bool may_be_unguarded(const struct pgsql_work *w)
 {
-    bool any = w->step != NULL && w->step->unguarded;
-    for (uint32_t o = 1; w->step == NULL && w->op->plan != NULL && o <= zdm_plan_n_steps(w->op->plan); o++) {
-        any = any || zdm_plan_step(w->op->plan, o)->unguarded;
-    }
-    return any;
+    return agent_is_unguarded(w->op->plan, w->step);
 }
 
 enum zdm_code pgsql_replicas_guard(struct pgsql_work *w, struct zdm_error *err)
