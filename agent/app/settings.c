@@ -18,12 +18,13 @@ static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
     const struct zdm_setting table[ROWS] = {
         {"data", "ZDM_DATA", ZDM_SETTING_TEXT, &s->data, 0, 0, "the agent's folder: key, trust, enrolment; required"},
         {"home", NULL, ZDM_SETTING_TEXT, &s->data, 0, 0, "another word for --data"},
-        {"dsn", "ZDM_DSN", ZDM_SETTING_TEXT, &s->dsn, 0, 0, "the database of this node, as a libpq connection string"},
+        {"dsn", "ZDM_DSN", ZDM_SETTING_TEXT, &s->dsn, 0, 0,
+         "the database of this node: a libpq connection string, or mysql:host=… for MySQL and MariaDB"},
         {"replicas", "ZDM_REPLICAS", ZDM_SETTING_TEXT, &s->replicas, 0, 0,
-         "the standbys of this node: libpq connection strings, joined by commas or as a list in the file"},
+         "the replicas of this node: connection strings, joined by commas or as a list in the file"},
         {"owner", "ZDM_OWNER", ZDM_SETTING_TEXT, &s->owner, 0, 0,
-         "the role that owns the application's tables and will own what migrations make; default: the one that owns "
-         "all tables of a schema"},
+         "PostgreSQL: the role that owns the application's tables and will own what migrations make; default: the one "
+         "that owns all tables of a schema"},
         {"batch_target", NULL, ZDM_SETTING_DURATION_MS, &s->batch_target_ms, 1, 10000,
          "time that a batch should take; default 20ms"},
         {"duty", NULL, ZDM_SETTING_COUNT, &s->duty, 1, 100,
@@ -71,7 +72,8 @@ static enum zdm_code refuse_password(const struct zdm_setting *setting, const ch
     if (!connects || !agent_dsn_has_password(value))
         return ZDM_OK;
     zdm_error_set(err, ZDM_INVALID, "a password must not stand in the command line, where every user sees it");
-    return zdm_error_hint(err, "Use passfile= or service= in the DSN, PGPASSFILE, or a config file of mode 0600.");
+    return zdm_error_hint(err, "PostgreSQL: use passfile= or service= in the DSN, PGPASSFILE, or a config file of mode "
+                               "0600; MySQL: an option file, named with defaults-file= in the DSN.");
 }
 
 enum zdm_code agent_settings_read(struct agent_settings *settings, int argc, char **argv, const char **out_argument,
@@ -150,7 +152,7 @@ bool agent_dsn_has_password(const char *dsn)
     static const char word[] = "password";
     for (const char *at = dsn; (at = strcasestr(at, word)) != NULL; at += sizeof word - 1) {
         const char *behind = at + sizeof word - 1;
-        bool starts = at == dsn || isspace((unsigned char)at[-1]) || strchr("?&", at[-1]) != NULL ||
+        bool starts = at == dsn || isspace((unsigned char)at[-1]) || strchr("?&:,", at[-1]) != NULL ||
                       (at - dsn >= 3 && strncmp(at - 3, "ssl", 3) == 0);
         while (isspace((unsigned char)*behind))
             behind++;

@@ -11,7 +11,7 @@
 
 struct agent_settings {
     char *config, *data, *dsn, *log_level;
-    char *replicas; /* conninfos joined by commas; NULL: none */
+    char *replicas; /* connection strings joined by commas; NULL: none */
     char *owner;    /* the role that owns the application's tables; NULL: whoever owns all of a schema's */
     int64_t batch_target_ms, duty, batch_rows_max, lock_wait_ms, max_replica_lag_ms, max_stall_ms;
 };
@@ -27,12 +27,12 @@ enum zdm_code agent_settings_read(struct agent_settings *settings, int argc, cha
 void agent_settings_help(void);
 /* The core's limits. */
 void agent_settings_core(const struct agent_settings *settings, struct agent_core_config *out);
-/* The connection strings of the node's standbys. They point into *out_text, which the caller frees, also after a
+/* The connection strings of the node's replicas. They point into *out_text, which the caller frees, also after a
  * failure. ZDM_LIMIT when there are more than AGENT_REPLICAS_MAX. */
 enum zdm_code agent_settings_replicas(const struct agent_settings *settings, char **out_text,
                                       const char *out[AGENT_REPLICAS_MAX], size_t *out_n,
                                       struct zdm_error *err) ZDM_CHECKED;
-/* Does a libpq connection string carry a password? */
+/* Does a connection string carry a password? */
 bool agent_dsn_has_password(const char *dsn);
 
 #endif

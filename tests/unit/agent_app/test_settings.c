@@ -33,6 +33,9 @@ static void passwords_in_connection_strings_are_found(void **state)
     assert_true(agent_dsn_has_password("postgresql://me:a,b@host/db"));
     assert_false(agent_dsn_has_password("postgresql://a:5432,postgresql://me@b:5433"));
     assert_false(agent_dsn_has_password("service=shop"));
+    assert_true(agent_dsn_has_password("mysql:password=secret host=x"));
+    assert_true(agent_dsn_has_password("mysql:host=a,mysql:host=b password=secret"));
+    assert_false(agent_dsn_has_password("mysql:host=a user=b defaults-file=/etc/zdm/password.cnf"));
     assert_false(agent_dsn_has_password("dbname=passwords"));
 }
 
