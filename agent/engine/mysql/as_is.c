@@ -16,7 +16,6 @@
 
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/ddl.h"
-#include "agent/engine/mysql/judge_rules.h"
 #include "agent/engine/mysql/locks.h"
 #include "common/plan/form.h"
 
@@ -163,20 +162,11 @@ static enum zdm_code run_rows(struct mydb_work *w, const char *sql, struct zdm_e
     return code;
 }
 
-/* Asked of the table itself: an algorithm that is refused has changed nothing. */
 static enum zdm_code run_alter(struct mydb_work *w, const char *sql, const char *table, struct zdm_error *err)
 {
-    enum zdm_code code = ZDM_REFUSED;
-    const struct mydb_attempt *a =
-        mydb_attempts(w->s->mariadb, mydb_may_be_instant(w->s->mariadb, w->s->version_num, 0));
-    for (; a->algorithm != NULL; a++) {
-        ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer full = ZDM_BUFFER_INIT;
-        zdm_error_clear(err);
-        zdm_buffer_printf(&full, "%s%s", sql, a->algorithm);
-        code = mydb_ddl(w, table, zdm_buffer_text(&full), err);
-        if (code == ZDM_OK || !mydb_is_not_online(err)) {
-            return code;
-        }
+    enum zdm_code code = mydb_alter_itself(w, table, sql, err);
+    if (code == ZDM_OK || !mydb_is_not_online(err)) {
+        return code;
     }
     if (w->step->rewrite_ok) {
         zdm_error_clear(err);

@@ -14,6 +14,7 @@
 
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/judge.h"
+#include "agent/engine/mysql/judge_rules.h"
 #include "agent/engine/mysql/locks.h"
 
 /* ---- What the parts share ---- */
@@ -137,6 +138,23 @@ enum zdm_code mydb_alter_unchecked(struct mydb_work *w, const struct mydb_table 
                                    struct zdm_error *err)
 {
     return alter(w, table, sql, false, err);
+}
+
+enum zdm_code mydb_alter_itself(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+{
+    enum zdm_code code = ZDM_REFUSED;
+    const struct mydb_session *s = w->s;
+    const struct mydb_attempt *a = mydb_attempts(s->mariadb, mydb_may_be_instant(s->mariadb, s->version_num, 0));
+    for (; a->algorithm != NULL; a++) {
+        ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer full = ZDM_BUFFER_INIT;
+        zdm_error_clear(err);
+        zdm_buffer_printf(&full, "%s%s", sql, a->algorithm);
+        code = mydb_ddl(w, table, zdm_buffer_text(&full), err);
+        if (code == ZDM_OK || !mydb_is_not_online(err)) {
+            break;
+        }
+    }
+    return code;
 }
 
 /* ---- Forward ---- */

@@ -32,6 +32,10 @@ enum zdm_code mydb_alter(struct mydb_work *w, const struct mydb_table *table, co
 /* … with foreign_key_checks = 0 for that statement alone. */
 enum zdm_code mydb_alter_unchecked(struct mydb_work *w, const struct mydb_table *table, const char *sql,
                                    struct zdm_error *err) ZDM_CHECKED;
+/* Asks the table itself, one algorithm after the other: one that is refused has changed nothing, and mydb_is_not_online
+ * tells where all were. For what a clone cannot show. */
+enum zdm_code mydb_alter_itself(struct mydb_work *w, const char *table, const char *sql,
+                                struct zdm_error *err) ZDM_CHECKED;
 /* Rows are not looked at when a foreign key is made while they are off. Whatever happens in between, they are on again
  * or the session is closed. */
 enum zdm_code mydb_fk_checks(struct mydb_session *s, bool on, struct zdm_error *err) ZDM_CHECKED;

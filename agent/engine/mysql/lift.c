@@ -155,9 +155,12 @@ enum zdm_code mydb_lift(struct mydb_work *w, const struct mydb_table *table, str
         return code;
     }
     mydb_put_alter(&sql, table->name);
-    zdm_buffer_puts(&sql, strcmp(type, "CHECK") == 0 ? "DROP CONSTRAINT " : "DROP FOREIGN KEY ");
+    /* MySQL's CREATE TABLE … LIKE gives a CHECK another name, so that no clone has this one. */
+    bool check = strcmp(type, "CHECK") == 0;
+    zdm_buffer_puts(&sql, check ? "DROP CONSTRAINT " : "DROP FOREIGN KEY ");
     mydb_put_name(&sql, w->step->object);
-    return mydb_alter(w, table, zdm_buffer_text(&sql), err);
+    return check ? mydb_alter_itself(w, table->name, zdm_buffer_text(&sql), err)
+                 : mydb_alter(w, table, zdm_buffer_text(&sql), err);
 }
 
 enum zdm_code mydb_confirm_lift(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)

@@ -19,7 +19,7 @@
 #include "agent/engine/mysql/ddl.h"
 #include "agent/engine/mysql/locks.h"
 
-enum { ALL_OF_IT = 1, DEFAULT_ALONE = 2 }; /* parts of zdm.former */
+enum { STATE = 1 }; /* the part of zdm.former */
 
 /* ---- Words ---- */
 
@@ -228,7 +228,7 @@ enum zdm_code mydb_look_former(struct mydb_work *w, const struct mydb_table *tab
     (void)table;
     enum zdm_code code = state_now(w, &now, err);
     if (code == ZDM_OK) {
-        code = mydb_former_read(w, ALL_OF_IT, &back, &made, err);
+        code = mydb_former_read(w, STATE, &back, &made, err);
     }
     if (code == ZDM_OK) {
         *out_proof = mydb_done_if(made != NULL && strcmp(made, now) == 0);
@@ -312,30 +312,39 @@ enum zdm_code mydb_may_set(struct mydb_work *w, const struct mydb_table *table, 
     return code;
 }
 
-/* All of the column as it was, and its default alone, for where something else of it was changed since. */
+/* ALTER COLUMN takes a literal alone on MySQL. */
+static bool is_literal(const char *value)
+{
+    return value == NULL || strcmp(value, "NULL") == 0 || strchr("'-+.0123456789", value[0]) != NULL;
+}
+
+/* The default alone where ALTER COLUMN can say it, so that the rest of the column is not touched; else all of it. */
+static void put_back(struct zdm_buffer *sql, const struct zdm_step *step, const struct mydb_column *column)
+{
+    const char *value = default_of(column);
+    bool alone = step->action == ZDM_ACTION_SET_DEFAULT && is_literal(value);
+    mydb_put_alter(sql, step->table.name);
+    zdm_buffer_puts(sql, alone ? "ALTER COLUMN " : "MODIFY COLUMN ");
+    mydb_put_name(sql, step->column);
+    if (!alone) {
+        zdm_buffer_printf(sql, " %s", column->definition);
+    } else {
+        zdm_buffer_printf(sql, " %s%s", value == NULL ? "DROP DEFAULT" : "SET DEFAULT ", value == NULL ? "" : value);
+    }
+}
+
 static enum zdm_code keep_column(struct mydb_work *w, struct zdm_error *err)
 {
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer whole = ZDM_BUFFER_INIT;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer alone = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer back = ZDM_BUFFER_INIT;
     struct mydb_column column = {0};
-    const struct zdm_step *step = w->step;
-    enum zdm_code code = mydb_column_find(w->s, step->table.name, step->column, &column, err);
-    if (code != ZDM_OK) {
-        mydb_column_fini(&column);
-        return code;
+    enum zdm_code code = mydb_column_find(w->s, w->step->table.name, w->step->column, &column, err);
+    if (code == ZDM_OK && column.definition == NULL) {
+        code = zdm_error_set(err, ZDM_UNSUPPORTED, "the definition of %s.%s cannot be read", w->step->table.name,
+                             w->step->column);
     }
-    mydb_put_alter(&whole, step->table.name);
-    zdm_buffer_puts(&whole, "MODIFY COLUMN ");
-    mydb_put_name(&whole, step->column);
-    zdm_buffer_printf(&whole, " %s", column.definition);
-    code = mydb_former_keep(w, ALL_OF_IT, zdm_buffer_text(&whole), w->made, err);
-    if (code == ZDM_OK && step->action == ZDM_ACTION_SET_DEFAULT) {
-        const char *value = default_of(&column);
-        mydb_put_alter(&alone, step->table.name);
-        zdm_buffer_puts(&alone, "ALTER COLUMN ");
-        mydb_put_name(&alone, step->column);
-        zdm_buffer_printf(&alone, " %s%s", value == NULL ? "DROP DEFAULT" : "SET DEFAULT ", value == NULL ? "" : value);
-        code = mydb_former_keep(w, DEFAULT_ALONE, zdm_buffer_text(&alone), column.definition, err);
+    if (code == ZDM_OK) {
+        put_back(&back, w->step, &column);
+        code = mydb_former_keep(w, STATE, zdm_buffer_text(&back), w->made, err);
     }
     mydb_column_fini(&column);
     return code;
@@ -349,7 +358,7 @@ static enum zdm_code keep_comment(struct mydb_work *w, struct zdm_error *err)
     mydb_put_alter(&back, w->step->table.name);
     zdm_buffer_puts(&back, "COMMENT ");
     mydb_put_literal(&back, now);
-    return code == ZDM_OK ? mydb_former_keep(w, ALL_OF_IT, zdm_buffer_text(&back), w->made, err) : code;
+    return code == ZDM_OK ? mydb_former_keep(w, STATE, zdm_buffer_text(&back), w->made, err) : code;
 }
 
 enum zdm_code mydb_keep_former(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
@@ -381,7 +390,7 @@ enum zdm_code mydb_back_of_former(struct mydb_work *w, const struct mydb_table *
     ZDM_CLEANUP(zdm_freep) char *back = NULL;
     ZDM_CLEANUP(zdm_freep) char *made = NULL;
     (void)table;
-    enum zdm_code code = mydb_former_read(w, ALL_OF_IT, &back, &made, err);
+    enum zdm_code code = mydb_former_read(w, STATE, &back, &made, err);
     return code == ZDM_OK ? mydb_answer_back(w, back == NULL, AGENT_RUN_UNDO_DDL) : code;
 }
 
@@ -390,30 +399,6 @@ static void remark(struct mydb_work *w, const char *what)
     const struct zdm_step *step = w->step;
     (void)snprintf(w->result->remark, sizeof w->result->remark, "what step %s changed on %s%s%s %s", step->id,
                    step->table.name, step->column == NULL ? "" : ".", step->column == NULL ? "" : step->column, what);
-}
-
-/* Without what the step changed, is the column as it was then? Its own default aside, the definition is. */
-static enum zdm_code pick_back(struct mydb_work *w, char **back, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_freep) char *alone = NULL;
-    ZDM_CLEANUP(zdm_freep) char *definition = NULL;
-    struct mydb_column column = {0};
-    if (w->step->action != ZDM_ACTION_SET_DEFAULT) {
-        return ZDM_OK;
-    }
-    enum zdm_code code = mydb_former_read(w, DEFAULT_ALONE, &alone, &definition, err);
-    if (code == ZDM_OK && alone != NULL) {
-        code = mydb_column_find(w->s, w->step->table.name, w->step->column, &column, err);
-        bool same_type = column.type[0] != '\0' && definition != NULL &&
-                         strncasecmp(definition, column.type, strlen(column.type)) == 0;
-        if (code == ZDM_OK && !same_type) {
-            free(*back);
-            *back = alone;
-            alone = NULL;
-        }
-        mydb_column_fini(&column);
-    }
-    return code;
 }
 
 static enum zdm_code run_back(struct mydb_work *w, const struct mydb_table *table, const char *back,
@@ -443,7 +428,7 @@ enum zdm_code mydb_restore_former(struct mydb_work *w, const struct mydb_table *
     ZDM_CLEANUP(zdm_freep) char *now = NULL;
     enum zdm_code code = state_now(w, &now, err);
     if (code == ZDM_OK) {
-        code = mydb_former_read(w, ALL_OF_IT, &back, &made, err);
+        code = mydb_former_read(w, STATE, &back, &made, err);
     }
     if (code != ZDM_OK || back == NULL) {
         return code;
@@ -452,6 +437,5 @@ enum zdm_code mydb_restore_former(struct mydb_work *w, const struct mydb_table *
         remark(w, "was changed again since, and stays as it is");
         return ZDM_OK;
     }
-    code = pick_back(w, &back, err);
-    return code == ZDM_OK ? run_back(w, table, back, err) : code;
+    return run_back(w, table, back, err);
 }
