@@ -201,8 +201,9 @@ enum zdm_code agent_refuse_spent(const char *what, struct zdm_error *err)
 
 enum zdm_code agent_refuse_purged(const struct agent_op *op, enum zdm_engine engine, struct zdm_error *err)
 {
-    const struct zdm_step *purged = op->plan == NULL ? NULL : zdm_plan_purged(op->plan, op->to_phase, op->journal_step);
-    if (purged == NULL || !zdm_step_is_for(purged, engine)) {
+    const struct zdm_step *purged =
+        op->plan == NULL ? NULL : zdm_plan_purged(op->plan, engine, op->to_phase, op->journal_step);
+    if (purged == NULL) {
         return ZDM_OK;
     }
     const char *schema = purged->table.schema == NULL ? "" : purged->table.schema;
