@@ -509,6 +509,18 @@ static void password_is_in_no_error(void **state)
     }
 }
 
+static void server_without_tls_is_told(void **state)
+{
+    struct rig *r = *state;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    if (rig_server(r) == NULL) {
+        skip();
+    }
+    assert_int_equal(try_open(r, rig_dsn(r, "ssl=require"), &err), ZDM_AUTH);
+    assert_string_equal(err.message, "the server offers no TLS");
+    assert_int_equal(try_open(r, rig_dsn(r, "ssl=verify"), &err), ZDM_AUTH);
+}
+
 static void account_without_its_password_is_refused(void **state)
 {
     struct rig *r = *state;
@@ -538,4 +550,4 @@ RIG_MAIN(RIG_BASE_TEST(settings_of_the_server_do_not_change_the_session), RIG_BA
          RIG_BASE_TEST(statement_binlog_is_refused), RIG_BASE_TEST(restarted_server_has_another_identity),
          RIG_BASE_TEST(silent_server_is_hung_up_on), RIG_BASE_TEST(proxy_that_hands_statements_on_is_refused),
          RIG_BASE_TEST(option_file_must_be_there_and_private), RIG_BASE_TEST(password_is_in_no_error),
-         RIG_BASE_TEST(account_without_its_password_is_refused))
+         RIG_BASE_TEST(server_without_tls_is_told), RIG_BASE_TEST(account_without_its_password_is_refused))
