@@ -7,7 +7,6 @@
  */
 #include "agent/engine/mysql/survey.h"
 
-#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +78,18 @@ static enum zdm_code put_lines(struct mydb_survey *survey, const char *sql, cons
     return code;
 }
 
+/* By the server: this box has no hash function of its own. */
+static enum zdm_code hash_text(struct mydb_survey *survey, const char *text, struct zdm_hash *out,
+                               struct zdm_error *err)
+{
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(survey->w->s, "SELECT SHA2($1, 256)", 1, (const char *const[]){text}, &rows, err);
+    if (code == ZDM_OK && !zdm_unhex(out->bytes, sizeof out->bytes, mydb_text(rows, 0, 0))) {
+        return zdm_error_set(err, ZDM_BUG, "no hash could be made");
+    }
+    return code;
+}
+
 static enum zdm_code read_outline(struct mydb_survey *survey, struct zdm_survey_table *t, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer text = ZDM_BUFFER_INIT;
@@ -94,9 +105,9 @@ static enum zdm_code read_outline(struct mydb_survey *survey, struct zdm_survey_
     if (code != ZDM_OK) {
         return code;
     }
-    if (crypto_generichash(t->fingerprint.bytes, sizeof t->fingerprint.bytes,
-                           (const unsigned char *)zdm_buffer_text(&text), text.len, NULL, 0) != 0) {
-        return zdm_error_set(err, ZDM_BUG, "no hash could be made");
+    code = hash_text(survey, zdm_buffer_text(&text), &t->fingerprint, err);
+    if (code != ZDM_OK) {
+        return code;
     }
     free(t->outline);
     t->outline = agent_survey_text(zdm_buffer_text(&text), most < OUTLINE_MAX ? most : OUTLINE_MAX);
