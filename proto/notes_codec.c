@@ -37,6 +37,7 @@ static const struct zdm_field finding_fields[] = {
     F_U32(zdm_finding, column, 0),
     F_STRING(zdm_finding, message, TEXT_MAX, ZDM_KEEP_EMPTY),
     F_STRING(zdm_finding, hint, TEXT_MAX, ZDM_KEEP_EMPTY),
+    F_ENUM(zdm_finding, engine, zdm_engine, 0),
 };
 static const struct zdm_message finding_message =
     ZDM_MESSAGE(zdm_finding, zdm__v1__finding__descriptor, finding_fields, NULL);

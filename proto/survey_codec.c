@@ -12,8 +12,7 @@
 
 enum { TEXT_MAX = 16 * 1024, OUTLINE_MAX = 256 * 1024, NAME_MAX_BYTES = 4 * ZDM_IDENTIFIER_MAX };
 
-_Static_assert(ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE == (int)ZDM__V1__TABLE_LOCK__TABLE_LOCK_ACCESS_EXCLUSIVE,
-               "enum TableLock");
+_Static_assert(ZDM_TABLE_LOCK_METADATA == (int)ZDM__V1__TABLE_LOCK__TABLE_LOCK_METADATA, "enum TableLock");
 
 static const struct zdm_field name_fields[] = {
     F_STRING(zdm_table, schema, ZDM_IDENTIFIER_MAX, ZDM_KEEP_EMPTY),

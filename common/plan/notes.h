@@ -10,13 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/plan/plan.h"
+
 enum zdm_level { ZDM_LEVEL_NOTE = 1, ZDM_LEVEL_WARNING = 2, ZDM_LEVEL_ERROR = 3 };
 
 /* One remark of the compiler. `rule` is a stable name ("add-column-not-null"). */
 struct zdm_finding {
     enum zdm_level level;
     char *rule;
-    uint32_t line, column; /* in the runbook, from 1; 0 when it concerns the whole file */
+    uint32_t line, column;  /* in the runbook, from 1; 0 when it concerns the whole file */
+    enum zdm_engine engine; /* of a runbook for several: that it concerns alone, else ANY */
     char *message;
     char *hint; /* what to do, possibly several lines; "" for none */
 };

@@ -317,6 +317,7 @@ const char *zdm_table_lock_name(enum zdm_table_lock lock)
         [ZDM_TABLE_LOCK_SHARE_ROW_EXCLUSIVE] = "SHARE ROW EXCLUSIVE",
         [ZDM_TABLE_LOCK_EXCLUSIVE] = "EXCLUSIVE",
         [ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE] = "ACCESS EXCLUSIVE",
+        [ZDM_TABLE_LOCK_METADATA] = "METADATA",
     };
     return ZDM_NAME_IN(names, lock);
 }
@@ -364,4 +365,13 @@ enum zdm_table_lock zdm_action_table_lock(enum zdm_action action)
         [ZDM_ACTION_GATE_WAIT] = ZDM_TABLE_LOCK_NONE,
     };
     return (size_t)action < sizeof locks / sizeof *locks ? locks[action] : ZDM_TABLE_LOCK_NONE;
+}
+
+enum zdm_table_lock zdm_step_table_lock(const struct zdm_step *step)
+{
+    bool changes = step->kind == ZDM_STEP_DDL || step->kind == ZDM_STEP_INDEX || step->kind == ZDM_STEP_SYNC ||
+                   step->kind == ZDM_STEP_HIDE || step->kind == ZDM_STEP_PURGE;
+    if (step->engine != ZDM_ENGINE_MYSQL)
+        return zdm_action_table_lock(step->action);
+    return changes && step->action != ZDM_ACTION_PURGE_IMAGES ? ZDM_TABLE_LOCK_METADATA : ZDM_TABLE_LOCK_NONE;
 }

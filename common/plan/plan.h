@@ -43,7 +43,7 @@ enum zdm_lock_class {
     ZDM_LOCK_LONG = 2   /* waits for old snapshots; must not be killed by a short timeout */
 };
 
-/* Locks on a table, the weakest first. */
+/* Locks on a table, PostgreSQL's, the weakest first. */
 enum zdm_table_lock {
     ZDM_TABLE_LOCK_NONE = 0,
     ZDM_TABLE_LOCK_ACCESS_SHARE,
@@ -53,7 +53,8 @@ enum zdm_table_lock {
     ZDM_TABLE_LOCK_SHARE,
     ZDM_TABLE_LOCK_SHARE_ROW_EXCLUSIVE,
     ZDM_TABLE_LOCK_EXCLUSIVE,
-    ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE
+    ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
+    ZDM_TABLE_LOCK_METADATA /* MySQL's one for all changes of a table: exclusive, held for a moment */
 };
 
 enum zdm_step_kind {
@@ -313,6 +314,8 @@ void zdm_derivation_free(struct zdm_derivation *derivation);
 /* The strongest lock that an action takes on its step's table in PostgreSQL (reliability.md D1): what `plan` shows, and
  * what the agent holds the server to on a clone. AS_IS: what its class allows. */
 enum zdm_table_lock zdm_action_table_lock(enum zdm_action action);
+/* The same of a step of any engine. */
+enum zdm_table_lock zdm_step_table_lock(const struct zdm_step *step);
 
 /* Texts as people and JSON see them: "expand", "backfill", "short", "postgresql". "?" for an unknown number. */
 const char *zdm_phase_class_name(enum zdm_phase_class class);

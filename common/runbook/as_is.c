@@ -360,9 +360,21 @@ static struct parts find_parts(const struct rb_phase *phase, size_t i)
     return p;
 }
 
+/* Its check and its way back are read as the statement is, said or not. */
+static void judge_engines(struct rb *rb, const struct parts *p)
+{
+    const struct rb_fence *const behind[] = {p->check, p->rollback};
+    for (size_t i = 0; i < 2; i++) {
+        if (behind[i] != NULL && behind[i]->engine != ZDM_ENGINE_ANY && behind[i]->engine != rb->engine)
+            rb_error(rb, "as-is-parts", rb_attribute_place(behind[i], "engine"), "Write the same engine, or none.",
+                     "this stands behind a statement for another engine");
+    }
+}
+
 static void judge_parts(struct rb *rb, const struct parts *p)
 {
     const struct rb_fence *fence = p->fence;
+    judge_engines(rb, p);
     if (p->check == NULL)
         rb_error(rb, "as-is-check", fence->at,
                  "Put a ```sql {check} right behind it: one SELECT that returns a row as long as the statement has not "
@@ -416,6 +428,12 @@ static void add_step(struct rb *rb, struct rb_phase *phase, const struct parts *
 size_t rb_as_is_compile(struct rb *rb, struct rb_phase *phase, size_t i)
 {
     struct parts p = find_parts(phase, i);
+    if (p.fence->engine != ZDM_ENGINE_ANY && p.fence->engine != rb->engine)
+        return p.n;
+    if (rb->neutral) {
+        rb_not_neutral(rb, p.fence->at, "a statement that is run as it is written is of one engine");
+        return p.n;
+    }
     struct rb_as_is_text text, back = {.sql = NULL};
     size_t errors = rb->n_errors;
     judge_parts(rb, &p);

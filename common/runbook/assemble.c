@@ -35,6 +35,17 @@ static struct rb_step *add_implicit(struct rb *rb, struct rb_phase *phase, enum 
     return step;
 }
 
+/* MySQL: what every change of a table takes, whatever it is, and waits for. */
+static const char *lock_text(const struct rb *rb, enum zdm_action action)
+{
+    if (rb->engine == ZDM_ENGINE_MYSQL)
+        return action == ZDM_ACTION_PURGE_IMAGES ? "none on the table"
+                                                 : "exclusive metadata lock, at most 100 ms, retried";
+    return action == ZDM_ACTION_PURGE_IMAGES  ? "none on the table"
+           : action == ZDM_ACTION_PURGE_INDEX ? "SHARE UPDATE EXCLUSIVE; reads and writes go on"
+                                              : "ACCESS EXCLUSIVE, at most 100 ms, retried";
+}
+
 static struct rb_step *compare_step(struct rb *rb, struct rb_sync *sync, struct rb_phase *phase)
 {
     const struct zdm_step *install = &sync->install->step;
@@ -116,14 +127,50 @@ static void end_sync(struct rb *rb, struct rb_sync *sync)
 {
     if (sync->install->superseded == NULL) {
         const struct zdm_step *install = &sync->install->step;
-        struct rb_step *remove =
-            add_implicit(rb, contract_phase(rb, sync->at), ZDM_STEP_SYNC, ZDM_ACTION_SYNC_REMOVE, ZDM_LOCK_SHORT,
-                         &install->table, "ACCESS EXCLUSIVE, at most 100 ms, retried");
+        struct rb_step *remove = add_implicit(rb, contract_phase(rb, sync->at), ZDM_STEP_SYNC, ZDM_ACTION_SYNC_REMOVE,
+                                              ZDM_LOCK_SHORT, &install->table, lock_text(rb, ZDM_ACTION_SYNC_REMOVE));
         remove->sync = sync->install;
         remove->step.inverse = ZDM_INVERSE_INSTALL;
         rb_step_does(remove, "remove the triggers that fill %s: from here on the application alone writes %s",
                      rb_targets_text(rb, install->derivation), install->derivation->n_assignments == 1 ? "it" : "them");
         sync->install->superseded = remove;
+    }
+}
+
+/* ---- columns that are shown ---- */
+
+/* Until the last of them is filled, nobody's SELECT * or INSERT without a list sees the columns. */
+static struct rb_phase *show_phase(struct rb *rb)
+{
+    struct rb_phase *expand = rb->phases, *migrate = NULL;
+    for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        if (phase->class == ZDM_PHASE_EXPAND)
+            expand = phase;
+        else if (phase->class == ZDM_PHASE_MIGRATE)
+            migrate = phase;
+    }
+    return migrate != NULL ? migrate : expand;
+}
+
+static void add_show(struct rb *rb, const struct rb_step *add)
+{
+    struct rb_step *step = add_implicit(rb, show_phase(rb), ZDM_STEP_DDL, ZDM_ACTION_SHOW_COLUMN, ZDM_LOCK_SHORT,
+                                        &add->step.table, lock_text(rb, ZDM_ACTION_SHOW_COLUMN));
+    step->step.column = rb_dup(add->step.column);
+    step->step.inverse = ZDM_INVERSE_FORMER;
+    step->cause = add;
+    rb_step_does(step, "let SELECT * see the column %s", rb_plain(rb, add->step.column));
+}
+
+/* The steps as they stand: what is added here adds nothing that is to be shown. */
+static void show_columns(struct rb *rb)
+{
+    for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        for (struct rb_step *step = phase->first; step != NULL; step = step->next) {
+            bool visible = step->fence != NULL && step->fence->visible;
+            if (step->step.action == ZDM_ACTION_ADD_COLUMN && !visible)
+                add_show(rb, step);
+        }
     }
 }
 
@@ -133,20 +180,15 @@ static void end_sync(struct rb *rb, struct rb_sync *sync)
 struct kept {
     enum zdm_action keeps, purges;
     enum zdm_lock_class lock;
-    const char *lock_text, *does;
+    const char *does;
 };
 
 static const struct kept kept[] = {
-    {ZDM_ACTION_HIDE_COLUMN, ZDM_ACTION_PURGE_COLUMN, ZDM_LOCK_SHORT, "ACCESS EXCLUSIVE, at most 100 ms, retried",
-     "really drop the column"},
-    {ZDM_ACTION_HIDE_TABLE, ZDM_ACTION_PURGE_TABLE, ZDM_LOCK_SHORT, "ACCESS EXCLUSIVE, at most 100 ms, retried",
-     "really drop the table"},
-    {ZDM_ACTION_HIDE_INDEX, ZDM_ACTION_PURGE_INDEX, ZDM_LOCK_LONG, "SHARE UPDATE EXCLUSIVE; reads and writes go on",
-     "really drop the index"},
-    {ZDM_ACTION_BACKFILL, ZDM_ACTION_PURGE_IMAGES, ZDM_LOCK_SHORT, "none on the table",
-     "really drop the old values of"},
-    {ZDM_ACTION_DELETE, ZDM_ACTION_PURGE_IMAGES, ZDM_LOCK_SHORT, "none on the table",
-     "really drop the deleted rows of"},
+    {ZDM_ACTION_HIDE_COLUMN, ZDM_ACTION_PURGE_COLUMN, ZDM_LOCK_SHORT, "really drop the column"},
+    {ZDM_ACTION_HIDE_TABLE, ZDM_ACTION_PURGE_TABLE, ZDM_LOCK_SHORT, "really drop the table"},
+    {ZDM_ACTION_HIDE_INDEX, ZDM_ACTION_PURGE_INDEX, ZDM_LOCK_LONG, "really drop the index"},
+    {ZDM_ACTION_BACKFILL, ZDM_ACTION_PURGE_IMAGES, ZDM_LOCK_SHORT, "really drop the old values of"},
+    {ZDM_ACTION_DELETE, ZDM_ACTION_PURGE_IMAGES, ZDM_LOCK_SHORT, "really drop the deleted rows of"},
 };
 
 static const struct kept *kept_by(const struct zdm_step *step)
@@ -171,8 +213,8 @@ static const char *kept_name(struct rb *rb, const struct zdm_step *step)
 
 static void add_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *keeper, const struct kept *row)
 {
-    struct rb_step *step =
-        add_implicit(rb, purge, ZDM_STEP_PURGE, row->purges, row->lock, &keeper->step.table, row->lock_text);
+    struct rb_step *step = add_implicit(rb, purge, ZDM_STEP_PURGE, row->purges, row->lock, &keeper->step.table,
+                                        lock_text(rb, row->purges));
     bool column = row->purges == ZDM_ACTION_PURGE_COLUMN;
     step->step.column = column ? rb_dup(keeper->step.column) : NULL;
     step->step.object = rb_dup(keeper->step.object);
@@ -183,6 +225,12 @@ static void add_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *kee
         step->sync = keeper->sync;
     rb_step_does(step, "%s %s%s", row->does, kept_name(rb, &keeper->step),
                  step->sync != NULL ? ", and the triggers that still write into it" : "");
+}
+
+/* Of the same fence, whichever pass read it: each fence has a name of its own. */
+static bool has_name(const struct rb_step *step, const char *name)
+{
+    return step->fence != NULL && step->fence->name != NULL && strcmp(step->fence->name, name) == 0;
 }
 
 static void number_steps(struct rb *rb)
@@ -197,9 +245,9 @@ static void number_steps(struct rb *rb)
             step->step.ordinal = ++ordinal;
             place++;
             for (const struct rb_step *other = phase->first; name != NULL && other != NULL; other = other->next) {
-                alike += other->fence == step->fence;
-                before +=
-                    other->fence == step->fence && other->step.ordinal != 0 && other->step.ordinal < step->step.ordinal;
+                bool same = has_name(other, name);
+                alike += same;
+                before += same && other->step.ordinal != 0 && other->step.ordinal < step->step.ordinal;
             }
             int n = name == NULL ? snprintf(step->step.id, sizeof step->step.id, "%u.%u", number, place)
                     : alike == 1 ? snprintf(step->step.id, sizeof step->step.id, "%s", name)
@@ -227,6 +275,8 @@ void rb_finish(struct rb *rb)
     struct rb_step *behind = NULL;
     for (struct rb_sync *sync = rb->syncs; sync != NULL; sync = sync->next)
         behind = compare_again(rb, sync, behind);
+    if (rb->engine == ZDM_ENGINE_MYSQL)
+        show_columns(rb);
     for (struct rb_phase *phase = rb->phases; phase != NULL && phase != purge; phase = phase->next) {
         for (struct rb_step *step = phase->first; step != NULL; step = step->next) {
             const struct kept *row = kept_by(&step->step);
@@ -236,6 +286,10 @@ void rb_finish(struct rb *rb)
                 add_purge(rb, purge, step, row);
         }
     }
+}
+
+void rb_number_steps(struct rb *rb)
+{
     judge_sizes(rb);
     number_steps(rb);
 }
@@ -312,6 +366,7 @@ struct zdm_plan *rb_make_plan(struct rb *rb)
     plan->format = ZDM_PLAN_FORMAT;
     memcpy(plan->compiler, compiler_version, sizeof compiler_version);
     (void)zdm_copy_text(plan->id, sizeof plan->id, front->id);
+    plan->engines = front->engines;
     plan->selector = rb_dup(front->selector);
     plan->waves = rb_heap(front->n_waves * sizeof *plan->waves);
     for (size_t i = 0; i < front->n_waves; i++)

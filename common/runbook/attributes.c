@@ -117,6 +117,7 @@ enum {
     PUBLICATION,
     TRIGGERS,
     REWRITE,
+    VISIBLE,
     ATTRIBUTES
 };
 
@@ -135,6 +136,7 @@ static const char *const names[ATTRIBUTES + 1] = {
     [PUBLICATION] = "publication-ok",
     [TRIGGERS] = "triggers",
     [REWRITE] = "rewrite-ok",
+    [VISIBLE] = "visible",
 };
 
 static bool set_name(struct rb *rb, struct rb_fence *fence, const struct rb_attribute *a)
@@ -160,16 +162,21 @@ static bool set_name(struct rb *rb, struct rb_fence *fence, const struct rb_attr
     return true;
 }
 
-static bool set_engine(struct rb *rb, const struct rb_attribute *a)
+bool rb_attribute_engine(struct rb *rb, struct rb_fence *fence, const struct rb_attribute *a)
 {
-    if (a->value != NULL && (strcmp(a->value, "postgresql") == 0 || strcmp(a->value, "postgres") == 0))
+    fence->engine = a->value == NULL ? ZDM_ENGINE_ANY : rb_engine_of(a->value);
+    if (fence->engine == ZDM_ENGINE_ANY) {
+        rb_error(rb, "attribute-value", a->value_at, "Write engine=postgresql or engine=mysql.", "this is no engine");
+        return false;
+    }
+    if ((rb->front.engines & (unsigned)fence->engine) != 0)
         return true;
-    if (a->value != NULL && (strcmp(a->value, "mysql") == 0 || strcmp(a->value, "mariadb") == 0))
-        rb_error(rb, "engine", a->value_at,
-                 "Remove the fence, or keep it as documentation with the language mysql. This release runs PostgreSQL.",
-                 "SQL for %s cannot be run by this release", a->value);
-    else
-        rb_error(rb, "attribute-value", a->value_at, "Write engine=postgresql.", "this is no engine");
+    rb_error(rb, "engine", a->value_at,
+             rb_format(rb,
+                       "Add it to the front matter: engines: [postgresql, mysql]; or remove the fence, or keep it as "
+                       "documentation with the language %s.",
+                       a->value),
+             "%s is not an engine of this runbook", a->value);
     return false;
 }
 
@@ -235,7 +242,7 @@ static bool set_one(struct rb *rb, struct rb_fence *fence, const struct rb_attri
         [NO_UNDO] = &fence->no_undo,     [CHECK] = &fence->check,
         [ROLLBACK] = &fence->rollback,   [AS_IS] = as_is,
         [UNGUARDED] = &fence->unguarded, [PUBLICATION] = &fence->publication_ok,
-        [REWRITE] = &fence->rewrite_ok,
+        [REWRITE] = &fence->rewrite_ok,  [VISIBLE] = &fence->visible,
     };
     if (i < ATTRIBUTES && flags[i] != NULL)
         return set_flag(rb, a, flags[i]);
@@ -243,7 +250,7 @@ static bool set_one(struct rb *rb, struct rb_fence *fence, const struct rb_attri
     case NAME:
         return set_name(rb, fence, a);
     case ENGINE:
-        return set_engine(rb, a);
+        return rb_attribute_engine(rb, fence, a);
     case BATCH:
         return set_batch(rb, fence, a);
     case LOCK:
@@ -255,7 +262,7 @@ static bool set_one(struct rb *rb, struct rb_fence *fence, const struct rb_attri
         rb_error(rb, "attribute-unknown", a->at,
                  near != NULL ? rb_format(rb, "Did you mean %s?", near)
                               : "Attributes are name, batch, engine, sync, no-sync, no-undo, triggers, check, as-is, "
-                                "lock, rollback, rewrite-ok, publication-ok and unguarded-replicas.",
+                                "lock, rollback, rewrite-ok, visible, publication-ok and unguarded-replicas.",
                  "there is no attribute \"%s\"", a->key);
         return false;
     }

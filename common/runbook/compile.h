@@ -16,6 +16,7 @@
  *   expr.c, expr_write.c, tree.c, functions.c  expressions: what they read, whether they are allowed, written again
  *   flag.c         a flag fence                                   -> a gate
  *   model.c, names.c  phases, steps and columns while they grow; names that are derived, or PostgreSQL's own
+ *   merge.c        the passes of a runbook for two engines, made one
  *   assemble.c     the end of syncs, purge phase, ordinals        -> struct zdm_plan, struct zdm_notes
  *
  * Beside it rules.c: the page of a rule in docs/RULES.md.
@@ -223,6 +224,8 @@ char rb_lower(char c);
 bool rb_same_start(const char *a, const char *b, size_t n);
 bool rb_same_word(const char *a, const char *b);
 
+/* Moves a finding from another pass into this one. */
+void rb_finding_move(struct rb *rb, struct zdm_finding *finding);
 /* Adds a finding. hint may be NULL. */
 void rb_report(struct rb *rb, enum zdm_level level, const char *rule, struct rb_place at, const char *hint,
                const char *fmt, ...) ZDM_PRINTF(6, 7);
@@ -246,6 +249,12 @@ void rb_markdown_read(struct rb *rb);
 bool rb_attributes_read(struct rb *rb, uint32_t line, size_t start, size_t end, struct rb_attributes *out);
 /* Gives the attributes of an sql fence their meaning. False with findings. */
 bool rb_attributes_of_sql(struct rb *rb, struct rb_fence *fence);
+/* An attribute engine=…: false with a finding. */
+bool rb_attribute_engine(struct rb *rb, struct rb_fence *fence, const struct rb_attribute *a);
+/* The bit of an engine as people write it; ZDM_ENGINE_ANY: none. */
+enum zdm_engine rb_engine_of(const char *name);
+/* Is the runbook for more than one engine? */
+bool rb_has_several(const struct rb *rb);
 /* Where that attribute stands, or the fence where it does not. */
 struct rb_place rb_attribute_place(const struct rb_fence *fence, const char *key);
 void rb_flag_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence);
@@ -266,7 +275,8 @@ void rb_yaml_mapping(struct rb *rb, struct rb_yaml *yaml, const char *expected, 
 
 /* ---- statements.c, as_is.c, wait.c: each hands MySQL's text to mysql/mysql.h ---- */
 void rb_sql_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence);
-/* The as-is fence at `i` of the phase with the check and the way back behind it; returns how many fences that were. */
+/* The as-is fence at `i` of the phase with the check and the way back behind it; returns how many fences that were.
+ * One of another engine is passed by. */
 size_t rb_as_is_compile(struct rb *rb, struct rb_phase *phase, size_t i);
 /* What an as-is fence runs, as its dialect reads it. */
 enum { RB_AS_IS_TABLES_MAX = 64 };
@@ -288,6 +298,8 @@ struct rb_phase *rb_phase_add(struct rb *rb, enum zdm_phase_class class, const c
 /* Appends a step of the pass's engine; the note's texts are empty. */
 struct rb_step *rb_step_add(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, enum zdm_step_kind kind,
                             enum zdm_action action, enum zdm_lock_class lock);
+/* Frees what would have moved into the plan. */
+void rb_step_free(struct rb_step *step);
 /* MySQL's tables have the schema "". */
 void rb_step_table(struct rb_step *step, const struct rb_table *table);
 /* Appends a table to what the step's statement locks too (once). */
@@ -315,9 +327,15 @@ struct zdm_derivation *rb_derivation_copy(const struct zdm_derivation *d);
 /* Its targets, for people: "a, b and c". */
 const char *rb_targets_text(struct rb *rb, const struct zdm_derivation *d);
 
+/* ---- merge.c ---- */
+/* Moves what the other pass over the same text found and built into this one. Whatever both found is told once. */
+void rb_merge(struct rb *rb, struct rb *other);
+
 /* ---- assemble.c ---- */
-/* The end of every sync, the purge phase. */
+/* Of one pass: the last look at every sync and its end, columns that are shown, the purge phase. */
 void rb_finish(struct rb *rb);
+/* Of all passes: ordinals and ids. */
+void rb_number_steps(struct rb *rb);
 /* Moves what was built into plan and notes. */
 struct zdm_plan *rb_make_plan(struct rb *rb);
 struct zdm_notes *rb_make_notes(struct rb *rb, bool with_steps);

@@ -80,7 +80,9 @@ static void add_sync(struct rb_update *u, size_t first, size_t end, struct zdm_d
     struct rb *rb = u->s->rb;
     struct rb_step *step =
         rb_step_add(rb, u->s->phase, u->s->fence, ZDM_STEP_SYNC, ZDM_ACTION_SYNC_INSTALL, ZDM_LOCK_SHORT);
-    describe(u, step, "SHARE ROW EXCLUSIVE, at most 100 ms, retried");
+    describe(u, step,
+             rb->engine == ZDM_ENGINE_MYSQL ? "exclusive metadata lock, at most 100 ms, retried"
+                                            : "SHARE ROW EXCLUSIVE, at most 100 ms, retried");
     step->step.derivation = d;
     step->step.object = rb_dup(rb_derived_name(rb, &u->table, u->targets[first].name, ""));
     step->step.inverse = ZDM_INVERSE_REMOVE;

@@ -14,8 +14,9 @@
 
 static const int64_t grace_default_ms = INT64_C(72) * 3600 * 1000;
 
-static const char *const keys[] = {"id",       "shards",    "schema", "waves", "soak", "max_parallel", "failure_budget",
-                                   "throttle", "approvals", "grace",  "waive", NULL};
+static const char *const keys[] = {"id",           "shards",         "schema",   "waves",     "soak",
+                                   "max_parallel", "failure_budget", "throttle", "approvals", "grace",
+                                   "waive",        "engines",        NULL};
 
 static void set_id(struct rb *rb, struct rb_yaml *yaml)
 {
@@ -56,6 +57,38 @@ static void set_schema(struct rb *rb, struct rb_yaml *yaml)
     else
         rb_error(rb, "front-matter-value", at, "A schema's name has 1 to 63 bytes.", "\"%s\" cannot be a schema",
                  value);
+}
+
+enum zdm_engine rb_engine_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        enum zdm_engine engine;
+    } rows[] = {{"postgresql", ZDM_ENGINE_POSTGRESQL},
+                {"postgres", ZDM_ENGINE_POSTGRESQL},
+                {"mysql", ZDM_ENGINE_MYSQL},
+                {"mariadb", ZDM_ENGINE_MYSQL}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (strcmp(rows[i].name, name) == 0)
+            return rows[i].engine;
+    }
+    return ZDM_ENGINE_ANY;
+}
+
+bool rb_has_several(const struct rb *rb)
+{
+    return (rb->front.engines & (rb->front.engines - 1)) != 0;
+}
+
+static void add_engine(struct rb *rb, const char *value, struct rb_place at, void *ctx)
+{
+    enum zdm_engine engine = rb_engine_of(value);
+    (void)ctx;
+    if (engine == ZDM_ENGINE_ANY)
+        rb_error(rb, "front-matter-value", at,
+                 "Write postgresql, mysql, or [postgresql, mysql]; mysql means MariaDB, too.", "\"%s\" is no engine",
+                 value);
+    rb->front.engines |= (unsigned)engine;
 }
 
 static void add_wave(struct rb *rb, const char *value, struct rb_place at, void *ctx)
@@ -210,6 +243,8 @@ static void on_key(struct rb *rb, struct rb_yaml *yaml, const char *key, struct 
         set_shards(rb, yaml);
     } else if (strcmp(key, "schema") == 0) {
         set_schema(rb, yaml);
+    } else if (strcmp(key, "engines") == 0) {
+        rb_yaml_sequence(rb, yaml, "a list, for example [postgresql, mysql]", add_engine, NULL);
     } else if (strcmp(key, "waves") == 0) {
         set_waves(rb, yaml, at);
     } else if (strcmp(key, "soak") == 0) {
@@ -232,7 +267,7 @@ static void on_key(struct rb *rb, struct rb_yaml *yaml, const char *key, struct 
         rb_error(rb, "front-matter-key", at,
                  near != NULL ? rb_format(rb, "Did you mean %s?", near)
                               : "The keys are id, shards, schema, waves, soak, max_parallel, failure_budget, throttle, "
-                                "approvals, grace and waive.",
+                                "approvals, grace, waive and engines.",
                  "the front matter has no key \"%s\"", key);
     }
 }
@@ -319,6 +354,8 @@ void rb_front_read(struct rb *rb)
     }
     if (front->id == NULL)
         id_from_file(rb);
+    if (front->engines == 0)
+        front->engines = ZDM_ENGINE_POSTGRESQL;
     if (front->n_waves == 0)
         front->waves[front->n_waves++] = (struct zdm_wave){.percent = 100};
 }

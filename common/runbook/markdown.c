@@ -330,6 +330,22 @@ static bool is_indented(struct reader *r, cmark_node *node, const char *text, si
     return true;
 }
 
+/* A condition is read by one engine, or by each. */
+static bool judge_wait(struct rb *rb, struct rb_fence *fence)
+{
+    for (size_t i = 0; i < fence->attributes.n; i++) {
+        const struct rb_attribute *a = &fence->attributes.items[i];
+        if (strcmp(a->key, "engine") != 0) {
+            rb_error(rb, "attribute-unknown", a->at, "Write the wait's keys inside the fence.",
+                     "a wait fence has no attribute \"%s\"", a->key);
+            return false;
+        }
+        if (!rb_attribute_engine(rb, fence, a))
+            return false;
+    }
+    return true;
+}
+
 static void read_fence(struct reader *r, cmark_node *node)
 {
     struct rb *rb = r->rb;
@@ -388,6 +404,8 @@ static void read_fence(struct reader *r, cmark_node *node)
     if (word < end && !rb_attributes_read(rb, line, word, end, &fence->attributes))
         return;
     if (sql && !rb_attributes_of_sql(rb, fence))
+        return;
+    if (fence->kind == RB_FENCE_WAIT && !judge_wait(rb, fence))
         return;
     add_fence(r, fence);
 }

@@ -45,6 +45,15 @@ struct rb_step *rb_step_add(struct rb *rb, struct rb_phase *phase, struct rb_fen
     return step;
 }
 
+void rb_step_free(struct rb_step *step)
+{
+    zdm_step_fini(&step->step);
+    free(step->note.source);
+    free(step->note.does);
+    free(step->note.lock);
+    step->note = (struct zdm_step_notes){.line = 0};
+}
+
 void rb_step_table(struct rb_step *step, const struct rb_table *table)
 {
     step->step.table = (struct zdm_table){rb_dup(table->schema), rb_dup(table->name)};

@@ -1,6 +1,8 @@
 /*
  * runbook.c - the order of a compilation; see runbook.h and compile.h.
  *
+ * A runbook for two engines is compiled once for each, over the same text, and the two are merged.
+ *
  * Every stage goes on after an error as far as it makes sense, so that one run shows all of them. A plan is made only
  * when there is none, and is then checked as everybody who receives it will check it: what fails there is our mistake.
  */
@@ -38,12 +40,15 @@ static void judge_order(struct rb *rb)
 static size_t compile_fence(struct rb *rb, struct rb_phase *phase, size_t i)
 {
     struct rb_fence *fence = phase->fences[i];
+    rb->neutral = rb_has_several(rb) && fence->engine == ZDM_ENGINE_ANY;
+    if (fence->as_is != RB_AS_IS_NO)
+        return rb_as_is_compile(rb, phase, i);
+    if (fence->engine != ZDM_ENGINE_ANY && fence->engine != rb->engine)
+        return 1;
     if (fence->kind == RB_FENCE_WAIT)
         rb_wait_compile(rb, phase, fence);
     else if (fence->kind == RB_FENCE_FLAG)
         rb_flag_compile(rb, phase, fence);
-    else if (fence->as_is != RB_AS_IS_NO)
-        return rb_as_is_compile(rb, phase, i);
     else if (fence->rollback)
         rb_error(rb, "rollback-fence", rb_attribute_place(fence, "rollback"),
                  "Remove the fence: the plan derives the way back of every step itself, and zdmctl plan shows it. "
@@ -81,21 +86,52 @@ static void judge_waivers(struct rb *rb)
     }
 }
 
-static void compile(struct rb *rb)
+/* One pass; ANY: of the first engine that the runbook names. */
+static void compile(struct rb *rb, enum zdm_engine engine)
 {
     if (!rb_source_open(rb))
         return;
     rb_front_read(rb);
-    rb->engine = ZDM_ENGINE_POSTGRESQL;
+    bool postgresql = (rb->front.engines & ZDM_ENGINE_POSTGRESQL) != 0;
+    rb->engine = engine != ZDM_ENGINE_ANY ? engine : postgresql ? ZDM_ENGINE_POSTGRESQL : ZDM_ENGINE_MYSQL;
     rb_markdown_read(rb);
     judge_order(rb);
     compile_phases(rb);
-    if (rb->n_steps == 0 && rb->n_errors == 0)
+    if (rb->n_errors == 0)
+        rb_finish(rb);
+}
+
+/* Of the steps of both. */
+static void judge_steps(struct rb *rb)
+{
+    unsigned engines = 0;
+    for (const struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
+        for (const struct rb_step *step = phase->first; step != NULL; step = step->next)
+            engines |= (unsigned)step->step.engine;
+    }
+    if (rb->n_errors > 0)
+        return;
+    if (rb->n_steps == 0)
         rb_error(rb, "no-steps", (struct rb_place){1, 1},
                  "Write phases (## Phase 1: Expand) with sql fences in them; docs/RUNBOOKS.md shows how.",
                  "the runbook holds nothing to run");
+    else if (engines != 0 && engines != rb->front.engines)
+        rb_warning(rb, "engine-idle", (struct rb_place){1, 1}, "Leave it out of engines:, or write its fences.",
+                   "nothing is run on %s, although the runbook names it",
+                   zdm_engine_name((enum zdm_engine)(rb->front.engines & ~engines)));
+}
+
+/* Both passes as one, in the first. */
+static void compile_all(struct rb *rb, struct rb *other)
+{
+    compile(rb, ZDM_ENGINE_ANY);
+    if (rb_has_several(rb)) {
+        compile(other, ZDM_ENGINE_MYSQL);
+        rb_merge(rb, other);
+    }
+    judge_steps(rb);
     if (rb->n_errors == 0)
-        rb_finish(rb);
+        rb_number_steps(rb);
     judge_waivers(rb);
 }
 
@@ -114,12 +150,8 @@ static int by_place(const void *a, const void *b)
 static void drop_steps(struct rb *rb)
 {
     for (struct rb_phase *phase = rb->phases; phase != NULL; phase = phase->next) {
-        for (struct rb_step *step = phase->first; step != NULL; step = step->next) {
-            zdm_step_fini(&step->step);
-            free(step->note.source);
-            free(step->note.does);
-            free(step->note.lock);
-        }
+        for (struct rb_step *step = phase->first; step != NULL; step = step->next)
+            rb_step_free(step);
         phase->first = phase->last = NULL;
     }
 }
@@ -135,9 +167,9 @@ enum zdm_code zdm_runbook_compile(const char *file_name, const char *text, size_
         text += 3;
         n -= 3;
     }
-    struct rb rb = {.file = base_name(file_name), .n = n};
-    rb.text = rb_copy(&rb, text, n);
-    compile(&rb);
+    struct rb rb = {.file = base_name(file_name), .n = n}, other = rb;
+    rb.text = other.text = rb_copy(&rb, text, n);
+    compile_all(&rb, &other);
     if (rb.n_findings > 1)
         qsort(rb.findings, rb.n_findings, sizeof *rb.findings, by_place);
     struct zdm_plan *plan = rb.n_errors == 0 ? rb_make_plan(&rb) : NULL;
@@ -154,6 +186,8 @@ enum zdm_code zdm_runbook_compile(const char *file_name, const char *text, size_
         zdm_notes_free(notes);
     }
     drop_steps(&rb);
+    drop_steps(&other);
+    rb_fini(&other);
     rb_fini(&rb);
     return code;
 }

@@ -239,6 +239,14 @@ void rb_report(struct rb *rb, enum zdm_level level, const char *rule, struct rb_
     va_end(args);
 }
 
+void rb_finding_move(struct rb *rb, struct zdm_finding *finding)
+{
+    if (!ZDM_RESERVE(rb->findings, rb->findings_cap, rb->n_findings + 1))
+        checked(NULL);
+    rb->findings[rb->n_findings++] = *finding;
+    *finding = (struct zdm_finding){.line = 0};
+}
+
 /* Edits (insert, delete, replace) from a to b; words are short. */
 static size_t distance(const char *a, const char *b)
 {

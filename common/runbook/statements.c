@@ -161,9 +161,12 @@ static void judge_attributes(struct rb_phase *phase, const struct rb_fence *fenc
         rb_warning(rb, "attribute-unused", fence->at, NULL,
                    "batch, sync, no-sync and triggers mean something for UPDATE and DELETE only, and there is none in "
                    "this fence");
-    else if (fence->rewrite_ok)
+    else if (fence->rewrite_ok && !rb->neutral)
         rb_warning(rb, "attribute-unused", rb_attribute_place(fence, "rewrite-ok"), NULL,
                    "rewrite-ok means something for as-is only: nothing else of a runbook writes a table anew");
+    else if (fence->visible && !rb->neutral)
+        rb_warning(rb, "attribute-unused", rb_attribute_place(fence, "visible"), NULL,
+                   "visible means something for ADD COLUMN on MySQL and MariaDB only");
 }
 
 size_t rb_sql_each(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, rb_on_statement *on_statement,

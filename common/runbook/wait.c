@@ -131,9 +131,6 @@ void rb_wait_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fen
 {
     struct wait wait = {.phase = phase, .fence = fence};
     size_t errors = rb->n_errors;
-    if (fence->attributes.n > 0)
-        rb_error(rb, "attribute-unknown", fence->attributes.items[0].at, "Write the wait's keys inside the fence.",
-                 "a wait fence has no attribute \"%s\"", fence->attributes.items[0].key);
     if (!rb_yaml_read(rb, fence->text, strlen(fence->text), fence, 0, on_key, &wait))
         return;
     if (errors == rb->n_errors)

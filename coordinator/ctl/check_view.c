@@ -328,7 +328,7 @@ static bool was_tried(const struct ctl_check *check, uint32_t ordinal, enum zdm_
 static void lock_text(char *out, size_t size, const struct ctl_check *check, const struct zdm_step *step)
 {
     const struct zdm_survey_step *other = NULL;
-    enum zdm_table_lock expected = zdm_action_table_lock(step->action);
+    enum zdm_table_lock expected = zdm_step_table_lock(step);
     bool tried = was_tried(check, step->ordinal, expected, &other);
     const char *name = expected == ZDM_TABLE_LOCK_NONE ? "none" : zdm_table_lock_name(expected);
     if (other != NULL)

@@ -17,7 +17,7 @@ static json_t *step_json(const struct zdm_step *step, const struct zdm_step_note
     zdm_buffer_fini(&sql);
     json_t *inverse = json_pack("{s:s, s:b, s:s?}", "kind", zdm_inverse_name(step->inverse), "exact",
                                 (int)step->exact_inverse, "sql", step->inverse_sql);
-    enum zdm_table_lock lock = zdm_action_table_lock(step->action);
+    enum zdm_table_lock lock = zdm_step_table_lock(step);
     return json_pack("{s:s, s:s, s:s, s:s, s:o, s:s, s:s, s:s, s:i, s:i, s:b, s:s, s:s, s:o}", "id", step->id, "kind",
                      zdm_step_kind_name(step->kind), "action", zdm_action_name(step->action), "engine",
                      zdm_engine_name(step->engine), "sql", statements, "lock", note->lock, "table_lock",
@@ -36,11 +36,21 @@ static json_t *phase_json(const struct zdm_phase *phase, const struct zdm_notes 
                      (int)phase->destructive, "approvals", (int)phase->approvals, "steps", steps);
 }
 
+static json_t *engines_json(const struct zdm_plan *plan)
+{
+    json_t *engines = json_array();
+    for (unsigned bit = ZDM_ENGINE_POSTGRESQL; plan != NULL && bit <= ZDM_ENGINE_MYSQL; bit *= 2)
+        if (zdm_plan_is_for(plan, (enum zdm_engine)bit))
+            json_array_append_new(engines, json_string(zdm_engine_name((enum zdm_engine)bit)));
+    return engines;
+}
+
 static json_t *finding_json(const struct zdm_finding *finding)
 {
-    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s}", "level", zdm_level_name(finding->level), "rule", finding->rule,
-                     "line", (int)finding->line, "column", (int)finding->column, "message", finding->message, "hint",
-                     finding->hint);
+    const char *engine = finding->engine == ZDM_ENGINE_ANY ? NULL : zdm_engine_name(finding->engine);
+    return json_pack("{s:s, s:s, s:i, s:i, s:s, s:s, s:s?}", "level", zdm_level_name(finding->level), "rule",
+                     finding->rule, "line", (int)finding->line, "column", (int)finding->column, "message",
+                     finding->message, "hint", finding->hint, "engine", engine);
 }
 
 void ctl_plan_json(struct zdm_buffer *out, const struct zdm_plan *plan, const struct zdm_notes *notes)
@@ -53,9 +63,9 @@ void ctl_plan_json(struct zdm_buffer *out, const struct zdm_plan *plan, const st
         json_array_append_new(findings, finding_json(&notes->findings[i]));
     if (plan != NULL)
         zdm_hex(hash, plan->hash.bytes, sizeof plan->hash.bytes);
-    json_t *root = json_pack("{s:s?, s:s?, s:s, s:s, s:o, s:o}", "id", plan != NULL ? plan->id : NULL, "hash",
+    json_t *root = json_pack("{s:s?, s:s?, s:s, s:s, s:o, s:o, s:o}", "id", plan != NULL ? plan->id : NULL, "hash",
                              plan != NULL ? hash : NULL, "file", notes->file, "title", notes->title, "phases", phases,
-                             "findings", findings);
+                             "findings", findings, "engines", engines_json(plan));
     char *text = root == NULL ? NULL : json_dumps(root, JSON_INDENT(2));
     if (text == NULL)
         out->failed = true;

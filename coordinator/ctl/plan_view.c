@@ -89,6 +89,9 @@ static void put_head(struct view *v)
         zdm_buffer_puts(v->out, "\n");
     }
     bool waves = plan->n_waves > 1;
+    if (zdm_plan_is_for(plan, ZDM_ENGINE_MYSQL))
+        zdm_buffer_printf(&line, "for %smysql; ",
+                          zdm_plan_is_for(plan, ZDM_ENGINE_POSTGRESQL) ? "postgresql and " : "");
     zdm_buffer_printf(&line, "%s%s", plan->selector[0] == '\0' ? "every shard" : plan->selector,
                       waves ? ", in waves" : "");
     for (size_t i = 0; waves && i < plan->n_waves; i++) {
@@ -164,7 +167,7 @@ static bool same_source(const struct zdm_step_notes *a, const struct zdm_step_no
 /* What the compiler says of it, else the strongest lock that the action takes. */
 static void put_lock(struct view *v, const struct zdm_step *step, const struct zdm_step_notes *note, size_t column)
 {
-    enum zdm_table_lock lock = zdm_action_table_lock(step->action);
+    enum zdm_table_lock lock = zdm_step_table_lock(step);
     if (step->lock == ZDM_LOCK_NONE && step->kind != ZDM_STEP_BACKFILL)
         return;
     if (note->lock[0] != '\0')
@@ -209,12 +212,32 @@ static size_t widest_id(const struct zdm_plan *plan)
     return width;
 }
 
+static bool has_several(const struct zdm_plan *plan)
+{
+    return zdm_plan_is_for(plan, ZDM_ENGINE_POSTGRESQL) && zdm_plan_is_for(plan, ZDM_ENGINE_MYSQL);
+}
+
+/* Whose the steps below are: a shard does its own engine's alone. */
+static void put_engine(struct view *v, enum zdm_engine engine)
+{
+    char text[64];
+    snprintf(text, sizeof text, "on shards of %s", engine == ZDM_ENGINE_ANY ? "both engines" : zdm_engine_name(engine));
+    ctl_put(v->out, v->look, CTL_BOLD, text);
+    zdm_buffer_puts(v->out, "\n");
+}
+
 static void put_phase(struct view *v, const struct zdm_phase *phase)
 {
     const struct zdm_step_notes *last = NULL;
+    enum zdm_engine engine = ZDM_ENGINE_ANY;
     put_phase_title(v, phase);
     for (size_t j = 0; j < phase->n_steps; j++) {
         const struct zdm_step_notes *note = ctl_notes_of(v->notes, &phase->steps[j]);
+        if (has_several(v->plan) && phase->steps[j].engine != engine) {
+            engine = phase->steps[j].engine;
+            put_engine(v, engine);
+            last = NULL;
+        }
         if (last == NULL || !same_source(last, note))
             put_source(v, note);
         last = note;
@@ -276,7 +299,8 @@ static void put_finding(struct view *v, const struct zdm_finding *finding)
         put_hint(v, finding->hint);
     ctl_repeat(v->out, ' ', STEP_COLUMN);
     ctl_style(v->out, v->look, CTL_DIM);
-    zdm_buffer_printf(v->out, "[%s]", finding->rule);
+    zdm_buffer_printf(v->out, "[%s]%s%s", finding->rule, finding->engine != ZDM_ENGINE_ANY ? ", on " : "",
+                      finding->engine != ZDM_ENGINE_ANY ? zdm_engine_name(finding->engine) : "");
     ctl_style(v->out, v->look, CTL_PLAIN);
     zdm_buffer_puts(v->out, "\n");
 }
