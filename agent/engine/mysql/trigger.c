@@ -74,6 +74,8 @@ static void put_as_held(struct zdm_buffer *b, const struct mydb_column *column, 
 {
     if (column->family == MYDB_DECIMAL) {
         zdm_buffer_printf(b, "CAST((%s) AS DECIMAL(%u,%u))", expr, column->precision, column->scale);
+    } else if (strcmp(column->base, "json") == 0) {
+        zdm_buffer_printf(b, "CAST((%s) AS JSON)", expr);
     } else if (strcmp(column->base, "char") == 0) {
         zdm_buffer_printf(b, "TRIM(TRAILING ' ' FROM (%s))", expr);
     } else {
