@@ -15,6 +15,7 @@
 #include "agent/app/program.h"
 #include "agent/app/results.h"
 #include "agent/app/settings.h"
+#include "agent/engine/open.h"
 #include "common/os/crypto.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, WAIT_STEP_MS = 20, WAIT_STEPS = 1500 };
@@ -106,7 +107,7 @@ static enum zdm_code ask_database(const struct agent_settings *settings, const c
                                                .application_name = "zdm-agent anchors",
                                                .connect_timeout_ms = CONNECT_TIMEOUT_MS,
                                                .sink = agent_results_sink(results)};
-    enum zdm_code code = agent_postgresql_open(&config, &engine, err);
+    enum zdm_code code = agent_engine_open(&config, &engine, err);
     if (code == ZDM_OK)
         code = read_journal(&engine, results, shard, agent, err);
     if (engine.ops != NULL)
@@ -121,7 +122,7 @@ static enum zdm_code show_anchors(const struct agent_settings *settings, struct 
     struct agent_identity identity;
     if (settings->dsn == NULL || settings->dsn[0] == '\0') {
         zdm_error_set(err, ZDM_INVALID, "the database is missing");
-        return zdm_error_hint(err, "Give it with --dsn CONNINFO, ZDM_DSN or dsn: in the config file.");
+        return zdm_error_hint(err, "Give it with --dsn DSN, ZDM_DSN or dsn: in the config file.");
     }
     enum zdm_code code = agent_home_read(settings->data, &home, err);
     if (code != ZDM_OK)

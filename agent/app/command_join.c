@@ -97,7 +97,7 @@ static enum zdm_code join_once(const struct agent_settings *settings, const char
     if (code == ZDM_OK)
         code = join_fleet(settings->data, &token, err);
     if (code == ZDM_OK)
-        printf("joined as the agent of %s; start it with: zdm-agent run --data %s --dsn CONNINFO\n", token.shard,
+        printf("joined as the agent of %s; start it with: zdm-agent run --data %s --dsn DSN\n", token.shard,
                settings->data);
     crypto->wipe(crypto->self, &token, sizeof token);
     return code;

@@ -17,6 +17,7 @@
 #include "agent/app/program.h"
 #include "agent/app/results.h"
 #include "agent/app/settings.h"
+#include "agent/engine/open.h"
 #include "common/base/buffer.h"
 #include "common/net/net.h"
 #include "common/os/clock.h"
@@ -98,7 +99,7 @@ static enum zdm_code open_engine(struct program *p, struct zdm_error *err)
                                          .owner = p->settings.owner,
                                          .sink = agent_results_sink(p->results)};
     code = agent_settings_replicas(&p->settings, &text, replicas, &config.n_replicas, err);
-    return code == ZDM_OK ? agent_postgresql_open(&config, &p->engine, err) : code;
+    return code == ZDM_OK ? agent_engine_open(&config, &p->engine, err) : code;
 }
 
 static enum zdm_code make_driver(struct program *p, struct zdm_error *err)
@@ -194,7 +195,7 @@ static enum zdm_code check_dsn(const struct agent_settings *settings, struct zdm
     if (settings->dsn != NULL && settings->dsn[0] != '\0')
         return ZDM_OK;
     zdm_error_set(err, ZDM_INVALID, "the database is missing");
-    return zdm_error_hint(err, "Give it with --dsn CONNINFO, ZDM_DSN or dsn: in the config file.");
+    return zdm_error_hint(err, "Give it with --dsn DSN, ZDM_DSN or dsn: in the config file.");
 }
 
 static enum zdm_code begin(struct program *p, struct zdm_error *err)
