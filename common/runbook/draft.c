@@ -11,7 +11,16 @@
 #include <string.h>
 
 #include "common/base/id.h"
+#include "common/runbook/mysql/parse.h"
 #include "common/runbook/runbook.h"
+
+/* A round over the statements, in the dialect of the draft. */
+static size_t each(struct rb_draft *d, struct rb_phase *phase, struct rb_fence *fence, bool second)
+{
+    if (d->rb->engine == ZDM_ENGINE_MYSQL)
+        return my_each(d->rb, phase, fence, second ? my_draft_statement : my_draft_survey, d);
+    return rb_sql_each(d->rb, phase, fence, second ? rb_draft_statement : rb_draft_survey, d);
+}
 
 static void read_sql(struct rb_draft *d, const char *sql)
 {
@@ -20,10 +29,10 @@ static void read_sql(struct rb_draft *d, const char *sql)
     d->rb->text = sql;
     d->rb->n = strlen(sql);
     (void)rb_source_open(d->rb);
-    (void)rb_sql_each(d->rb, &phase, &fence, rb_draft_survey, d);
+    (void)each(d, &phase, &fence, false);
     d->rb->n_statements = 0;
     d->at = (struct rb_place){0, 0};
-    if (d->rb->n_errors == 0 && rb_sql_each(d->rb, &phase, &fence, rb_draft_statement, d) == 0)
+    if (d->rb->n_errors == 0 && each(d, &phase, &fence, true) == 0)
         rb_draft_fail(d, "there is no statement",
                       "Write SQL: --from 'ALTER TABLE users RENAME COLUMN name TO full_name'.");
     for (size_t i = 0; i < d->rb->n_findings; i++) {
@@ -37,7 +46,7 @@ static void read_sql(struct rb_draft *d, const char *sql)
 
 const char *rb_recipe_of(struct rb *rb, const char *sql)
 {
-    struct rb inner = {.front = rb->front};
+    struct rb inner = {.front = rb->front, .engine = rb->engine};
     struct rb_draft d = {.rb = &inner, .guess = true};
     read_sql(&d, sql);
     const char *text = d.failure != NULL ? NULL : rb_draft_phases(&d);
@@ -69,8 +78,9 @@ static const char *whole_text(struct rb_draft *d, const char *phases, const stru
     struct rb *rb = d->rb;
     const char *schema = strcmp(rb->front.schema, "public") == 0 ? "" : rb_format(rb, "schema: %s\n", rb->front.schema);
     return rb_format(
-        rb, "---\nid: %s\n%s# waves: [tier=canary, 25%%, 100%%]\n# approvals: {contract: 1}\n---\n# %s\n\n%s%s",
-        make_id(d, options->id), schema, d->subject, rb_draft_preface(d), phases);
+        rb, "---\nid: %s\n%s%s# waves: [tier=canary, 25%%, 100%%]\n# approvals: {contract: 1}\n---\n# %s\n\n%s%s",
+        make_id(d, options->id), rb->engine == ZDM_ENGINE_MYSQL ? "engines: mysql\n" : "", schema, d->subject,
+        rb_draft_preface(d), phases);
 }
 
 /* The statement of which the draft's line was made. */
@@ -113,7 +123,8 @@ static enum zdm_code prove(struct rb_draft *d, const char *text, const char *pha
 enum zdm_code zdm_runbook_draft(const char *sql, const struct zdm_draft_options *options, char **out_text,
                                 struct zdm_error *err)
 {
-    struct rb rb = {.file = "draft.md"};
+    struct rb rb = {.file = "draft.md",
+                    .engine = options->engine == ZDM_ENGINE_MYSQL ? ZDM_ENGINE_MYSQL : ZDM_ENGINE_POSTGRESQL};
     struct rb_draft d = {.rb = &rb, .type = options->type, .schema_is_given = options->schema != NULL};
     const char *text = NULL;
     enum zdm_code code = ZDM_OK;

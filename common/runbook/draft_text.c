@@ -2,6 +2,7 @@
  * draft_text.c - a draft's phases: what was put into them, in order, and how they are written.
  */
 #include "common/runbook/draft.h"
+#include "common/runbook/mysql/parse.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,7 +39,8 @@ static struct rb_draft_block split_tail(struct rb *rb, enum rb_draft_place place
     struct rb_token *tokens;
     const char *message;
     size_t n = 0, offset;
-    if (!rb_scan(rb, sql, &tokens, &n, &message, &offset) || n == 0 || sql[tokens[n - 1].end] == '\0')
+    if (rb->engine == ZDM_ENGINE_MYSQL || !rb_scan(rb, sql, &tokens, &n, &message, &offset) || n == 0 ||
+        sql[tokens[n - 1].end] == '\0')
         return block;
     block.sql = rb_copy(rb, sql, tokens[n - 1].end);
     block.tail = sql + tokens[n - 1].end;
@@ -75,6 +77,8 @@ const char *rb_draft_bare(struct rb_draft *d, const char *sql)
     struct rb_token *tokens;
     const char *message;
     size_t n = 0, offset, done = 0;
+    if (d->rb->engine == ZDM_ENGINE_MYSQL)
+        return my_draft_bare(d, sql);
     if (!rb_scan(d->rb, sql, &tokens, &n, &message, &offset))
         return sql;
     for (size_t i = 0; i < n; i++) {

@@ -107,15 +107,26 @@ static enum zdm_code save(const char *path, const char *text, struct zdm_error *
     return ZDM_OK;
 }
 
+static bool read_engine(const char *name, enum zdm_engine *out)
+{
+    *out =
+        name != NULL && strcmp(name, zdm_engine_name(ZDM_ENGINE_MYSQL)) == 0 ? ZDM_ENGINE_MYSQL : ZDM_ENGINE_POSTGRESQL;
+    return name == NULL || strcmp(name, zdm_engine_name(*out)) == 0;
+}
+
 enum zdm_code ctl_run_new(struct ctl *ctl, struct zdm_error *err)
 {
     const char *from = ctl_option_text(&ctl->options, CTL_OPT_FROM_SQL);
     const char *path = ctl_option_text(&ctl->options, CTL_OPT_OUT_FILE);
-    const struct zdm_draft_options options = {.id = ctl_option_text(&ctl->options, CTL_OPT_ID),
-                                              .type = ctl_option_text(&ctl->options, CTL_OPT_TYPE),
-                                              .file = from != NULL && from[0] == '@' ? from + 1 : NULL};
+    struct zdm_draft_options options = {.id = ctl_option_text(&ctl->options, CTL_OPT_ID),
+                                        .type = ctl_option_text(&ctl->options, CTL_OPT_TYPE),
+                                        .file = from != NULL && from[0] == '@' ? from + 1 : NULL};
     ZDM_CLEANUP(zdm_freep) char *text = NULL;
     struct zdm_buffer sql;
+    if (!read_engine(ctl_option_text(&ctl->options, CTL_OPT_ENGINE), &options.engine)) {
+        zdm_error_set(err, ZDM_INVALID, "--engine: there is no such engine");
+        return zdm_error_hint(err, "Write postgresql or mysql; mysql is for MariaDB, too.");
+    }
     if (from == NULL) {
         zdm_error_set(err, ZDM_INVALID, "new needs the SQL that the runbook shall do");
         return zdm_error_hint(err, "Write --from 'ALTER TABLE users RENAME COLUMN name TO full_name', --from @FILE, or "

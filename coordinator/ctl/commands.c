@@ -65,7 +65,7 @@ static const char new_help[] =
     "on, several separated by semicolons. What comes out is a runbook that does it step by step without downtime, with "
     "what to do in the application between the steps. Renames, type changes, splits and merges become expand and "
     "contract. A column's type that the SQL does not tell is asked of the fleet when a coordinator is configured; else "
-    "--type says it. Without -o it is printed.\n\n"
+    "--type says it. --engine mysql reads the SQL of MySQL and MariaDB. Without -o it is printed.\n\n"
     "Example: zdmctl new --from 'ALTER TABLE users RENAME COLUMN name TO full_name' -o rename.md";
 
 static const char check_help[] =
@@ -129,8 +129,9 @@ static const struct ctl_command commands[] = {
      "Asks the coordinator for its trust file, verifies that it continues yours, and replaces yours.\n\n"
      "Example: zdmctl trust fetch",
      0, 0, 0, ctl_run_trust_fetch},
-    {"new", "--from SQL [--type TYPE] [--id ID] [-o FILE]", "write a runbook that does what plain SQL says", new_help,
-     CTL_BIT(FROM_SQL) | CTL_BIT(TYPE) | CTL_BIT(ID) | CTL_BIT(OUT_FILE), 0, 0, ctl_run_new},
+    {"new", "--from SQL [--engine NAME] [--type TYPE] [--id ID] [-o FILE]",
+     "write a runbook that does what plain SQL says", new_help,
+     CTL_BIT(FROM_SQL) | CTL_BIT(ENGINE) | CTL_BIT(TYPE) | CTL_BIT(ID) | CTL_BIT(OUT_FILE), 0, 0, ctl_run_new},
     {"plan", "RUNBOOK", "compile a runbook: phases, steps, locks, warnings",
      "Needs neither a coordinator nor a database. Exits with 3 when the runbook has errors.", 0, 1, 1, ctl_run_plan},
     {"explain", "[RULE]", "what a finding means, and what to write instead",

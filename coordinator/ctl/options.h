@@ -74,6 +74,7 @@
     X(JSON, "json", 0, NULL, 1, "the same as -o json")                                                                 \
     X(FROM_SQL, "from", 0, "SQL", 1, "the statements, @FILE, or - for standard input")                                 \
     X(TYPE, "type", 0, "TYPE", 1, "type of the column that is renamed")                                                \
+    X(ENGINE, "engine", 0, "NAME", 1, "postgresql or mysql (MariaDB too): whose SQL it is; default postgresql")        \
     X(ID, "id", 0, "ID", 1, "id of the migration; default: made from the SQL")                                         \
     X(OUT_FILE, "output", 'o', "FILE", 1, "file to write; it must not exist yet")
 

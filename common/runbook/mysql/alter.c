@@ -27,8 +27,7 @@ static void add_constraint(struct my_action *a, const char *name)
                 "a PRIMARY KEY that is added writes the whole table anew");
     } else if (my_take(m, "check")) {
         my_fail(m, "copies", my_place(m, token),
-                "Let the application keep the rule, and prove it with a check: ```sql {check}\nSELECT 1 FROM t WHERE "
-                "NOT (…);\n```. Where the server must keep it: fill a new table that has the CHECK.",
+                my_recipe(m->rb, a->d.source, "Let the application keep the rule, and prove it with a check."),
                 "MySQL and MariaDB add a CHECK by copying the whole table under a lock");
     } else {
         my_unexpected(m, "UNIQUE, FOREIGN KEY, CHECK or PRIMARY KEY");
@@ -65,7 +64,7 @@ static void add(struct my_action *a)
     static const char *const constraints[] = {"unique", "primary", "foreign", "check"};
     struct my *m = a->m;
     if (my_is(m, 0, "partition")) {
-        my_fail(m, "partition", my_place(m, a->from), "Change partitions by hand, or make the table anew.",
+        my_fail(m, "partitioning", my_place(m, a->from), "Change partitions by hand, or make the table anew.",
                 "partitions are not part of a plan for MySQL and MariaDB");
         return;
     }
@@ -104,7 +103,7 @@ static void drop(struct my_action *a)
                 "Make a new table with the other key, and let the application change over.",
                 "a table without its PRIMARY KEY is written anew");
     } else if (my_is(m, 0, "partition")) {
-        my_fail(m, "partition", my_place(m, a->from), "Change partitions by hand, or make the table anew.",
+        my_fail(m, "partitioning", my_place(m, a->from), "Change partitions by hand, or make the table anew.",
                 "partitions are not part of a plan for MySQL and MariaDB");
     } else if (index || foreign || check || constraint) {
         my_refuse_if_exists(m);
@@ -184,16 +183,16 @@ static const struct refusal refusals[] = {
     {"enable", "table-option", "ENABLE KEYS means nothing to InnoDB", "Leave it out."},
     {"with", "table-option", "validation of partitions is not part of a plan", "Leave it out."},
     {"without", "table-option", "validation of partitions is not part of a plan", "Leave it out."},
-    {"partition", "partition", partitions, by_hand},
-    {"remove", "partition", partitions, by_hand},
-    {"coalesce", "partition", partitions, by_hand},
-    {"reorganize", "partition", partitions, by_hand},
-    {"exchange", "partition", partitions, by_hand},
-    {"truncate", "partition", partitions, by_hand},
-    {"analyze", "partition", partitions, by_hand},
-    {"optimize", "partition", partitions, by_hand},
-    {"rebuild", "partition", partitions, by_hand},
-    {"repair", "partition", partitions, by_hand},
+    {"partition", "partitioning", partitions, by_hand},
+    {"remove", "partitioning", partitions, by_hand},
+    {"coalesce", "partitioning", partitions, by_hand},
+    {"reorganize", "partitioning", partitions, by_hand},
+    {"exchange", "partitioning", partitions, by_hand},
+    {"truncate", "partitioning", partitions, by_hand},
+    {"analyze", "partitioning", partitions, by_hand},
+    {"optimize", "partitioning", partitions, by_hand},
+    {"rebuild", "partitioning", partitions, by_hand},
+    {"repair", "partitioning", partitions, by_hand},
 };
 
 static void refuse(struct my_action *a)
@@ -274,7 +273,7 @@ void my_alter_table(struct my *m)
         if (m->failed || my_peek(m, 0)->kind == MY_END)
             return;
         if (my_is(m, 0, "partition") || my_is(m, 0, "remove"))
-            my_fail(m, "partition", my_here(m), by_hand, "%s", partitions);
+            my_fail(m, "partitioning", my_here(m), by_hand, "%s", partitions);
         else
             my_need_sign(m, ",");
     }

@@ -13,18 +13,9 @@ static const char rename_words[] = "Add the new column, copy the old one into it
                                    "equal), let the application change "
                                    "over, and drop the old one in the contract phase.";
 
-static const char *rename_recipe(struct my_action *a, const char *from, const char *to)
-{
-    struct rb *rb = a->m->rb;
-    return my_recipe(rb,
-                     rb_format(rb, "ALTER TABLE %s RENAME COLUMN %s TO %s", rb_table_sql(rb, &a->d.table),
-                               rb_quote(rb, from), rb_quote(rb, to)),
-                     rename_words);
-}
-
 static void refuse_rename(struct my_action *a, const char *from, const char *to, struct rb_place at)
 {
-    my_fail(a->m, "rename-column", at, rename_recipe(a, from, to),
+    my_fail(a->m, "rename-column", at, my_recipe(a->m->rb, a->d.source, rename_words),
             "code that runs while %s becomes %s would fail: it knows one of the names only", from, to);
 }
 
@@ -80,7 +71,7 @@ static const char *modify_sql(struct my_action *a, const struct my_definition *d
                      my_definition_sql(rb, def));
 }
 
-/* With {rebuild-ok}, and NULL or NOT NULL written: the table is built anew in place, while reads and writes go on. */
+/* With {rewrite-ok}, and NULL or NOT NULL written: the table is built anew in place, while reads and writes go on. */
 static void change_null(struct my_action *a, const struct my_definition *def, struct rb_column *column)
 {
     struct rb *rb = a->m->rb;

@@ -92,7 +92,7 @@ static void refuse_generated(struct my_action *a, const struct my_definition *de
 
 static void refuse_auto_increment(struct my_action *a, const struct my_definition *def)
 {
-    my_fail(a->m, "auto-increment", def->auto_at,
+    my_fail(a->m, "auto-increment", def->auto_increment ? def->auto_at : def->type_at,
             rb_format(a->m->rb,
                       "Add %s as a plain bigint, let the application write it, and fill the rows that exist from the "
                       "key: UPDATE %s SET %s = id;",
@@ -115,7 +115,7 @@ static void refuse_not_null(struct my_action *a, const struct my_definition *def
             rb_format(a->m->rb,
                       "Give it a constant default (ADD COLUMN %s %s NOT NULL DEFAULT …), or add it without NOT NULL, "
                       "fill it with an UPDATE, and write MODIFY COLUMN %s %s NOT NULL behind it, in a fence with "
-                      "{rebuild-ok}.",
+                      "{rewrite-ok}.",
                       rb_plain(a->m->rb, def->name), def->type, rb_plain(a->m->rb, def->name), def->type),
             "column %s would silently hold an empty value in every row that exists", def->name);
 }

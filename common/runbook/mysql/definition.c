@@ -53,7 +53,7 @@ static void read_type(struct my *m, struct my_definition *def)
     if (m->failed)
         return;
     if (word->kind != MY_WORD || !my_is_type(word->value)) {
-        my_fail(m, "type", my_here(m), "Write a type of MySQL and MariaDB: bigint, varchar(255), datetime(6), …",
+        my_fail(m, "column-type", my_here(m), "Write a type of MySQL and MariaDB: bigint, varchar(255), datetime(6), …",
                 "%s is no type that a plan knows", word->kind == MY_END ? "the end" : word->value);
         return;
     }

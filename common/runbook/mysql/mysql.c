@@ -122,7 +122,7 @@ static void judge_attributes(struct rb *rb, const struct rb_phase *phase, const 
         rb_warning(rb, "attribute-unused", rb_attribute_place(fence, "rewrite-ok"), NULL,
                    "rewrite-ok means something for MODIFY with NULL or NOT NULL, and for as-is");
     if (fence->skip_triggers)
-        rb_error(rb, "triggers-skip", rb_attribute_place(fence, "triggers"),
+        rb_error(rb, "triggers-fire", rb_attribute_place(fence, "triggers"),
                  "Leave triggers=skip out. Where a trigger of the application must not fire, drop it as-is before, and "
                  "make it again behind.",
                  "MySQL and MariaDB cannot pass triggers by");

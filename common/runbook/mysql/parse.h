@@ -12,8 +12,7 @@
  *   alter.c         ALTER TABLE, action by action; column.c, change.c, index.c, key.c, drop.c: the actions
  *   rows.c          UPDATE and DELETE; query.c: checks, waits, as-is
  *   refuse.c        everything else: why not, and what to write
- *   recipe.c        the longer ways, as drafts; draft.c: plain SQL -> a whole runbook
- *   neutral.c       fences for two engines: what both read alike
+ *   draft.c         plain SQL -> a whole runbook, which refusals show, too
  *
  * The grammar is our own and small. A statement is read as a whole or refused; nothing is skipped, nothing guessed.
  * struct rb_statement and struct rb_ddl (tree.h, ddl.h) are filled without a tree of PostgreSQL's, so that places,
@@ -254,7 +253,12 @@ struct rb_step *my_step(const struct rb_ddl *d, enum zdm_step_kind kind, enum zd
 bool my_if_not_exists(struct my *m, const char *what);
 void my_refuse_if_exists(struct my *m);
 
-/* ---- recipe.c ---- */
+/* ---- draft.c: a round each; ctx is the struct rb_draft ---- */
+struct rb_draft;
+const char *my_draft_bare(struct rb_draft *d, const char *sql); /* rb_draft_bare of this dialect */
+void my_draft_survey(struct my *m, void *ctx);
+void my_draft_statement(struct my *m, void *ctx);
+/* The runbook that does what the SQL says, for a hint; the words where none can be drafted. */
 const char *my_recipe(struct rb *rb, const char *sql, const char *words);
 
 #endif

@@ -36,7 +36,7 @@ static void refuse_many(struct my *m, bool deletes)
 
 static bool begins_more(const struct my *m)
 {
-    static const char *const words[] = {"join", "inner", "left", "right", "cross", "straight_join", "natural"};
+    static const char *const words[] = {"join", "inner", "left", "right", "cross", "straight_join", "natural", "using"};
     bool more = my_is_sign(m, 0, ",");
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         more = more || my_is(m, 0, words[i]);

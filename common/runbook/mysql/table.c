@@ -211,7 +211,7 @@ static const char *read_options(struct creation *c)
     while (!m->failed && read_option(c, &text))
         (void)my_take_sign(m, ",");
     if (my_is(m, 0, "partition"))
-        my_fail(m, "partition", my_here(m), "Make it without partitions, or make it by hand.",
+        my_fail(m, "partitioning", my_here(m), "Make it without partitions, or make it by hand.",
                 "partitions are not part of a plan for MySQL and MariaDB");
     else if (my_is(m, 0, "as") || my_is(m, 0, "select") || my_is(m, 0, "ignore") || my_is(m, 0, "replace"))
         my_fail(m, "create-table", my_here(m), "Write CREATE TABLE with its columns; fill it from the application.",
@@ -246,6 +246,9 @@ static bool begin(struct creation *c, struct rb_place at)
     else if (my_is(m, 0, "like") || (my_is_sign(m, 0, "(") && my_is(m, 1, "like")))
         my_fail(m, "create-table-like", my_here(m), "Write the columns.",
                 "what LIKE copies is another thing on another shard");
+    else if (my_is(m, 0, "as") || my_is(m, 0, "select") || my_is(m, 0, "with"))
+        my_fail(m, "create-table", my_here(m), "Write CREATE TABLE with its columns; fill it from the application.",
+                "CREATE TABLE AS copies under one transaction, and what it copies is another thing on another shard");
     else if (object->created)
         my_fail(m, "created-twice", at, "Remove one of them.", "table %s is created twice",
                 rb_table_text(m->rb, &c->table));

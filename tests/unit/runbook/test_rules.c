@@ -73,6 +73,28 @@ static void take_behind(struct ids *ids, const char *text, const char *mark, siz
     }
 }
 
+/* MySQL's: findings of its parser, and the tables of refused statements, whose first strings are words. */
+static void collect_mysql(struct ids *ids)
+{
+    static const char *const marks[] = {"my_fail(m,", "my_fail(a->m,", "my_fail(c->m,", "my_fail(r->m,", "fail(x,",
+                                        "fail(e,",    "rb_error(",     "rb_warning(",   "rb_note("};
+    size_t n;
+    char **names = list_source("common/runbook/mysql", ".c", &n);
+    for (size_t i = 0; i < n; i++) {
+        char path[512];
+        size_t length;
+        snprintf(path, sizeof path, "common/runbook/mysql/%s", names[i]);
+        char *text = read_source(path, &length);
+        for (size_t k = 0; k < sizeof marks / sizeof marks[0]; k++)
+            take_behind(ids, text, marks[k], 0);
+        if (strcmp(names[i], "refuse.c") == 0 || strcmp(names[i], "alter.c") == 0)
+            take_behind(ids, text, "\n    {", 1);
+        free(text);
+        free(names[i]);
+    }
+    free(names);
+}
+
 static void collect_compiler(struct ids *ids)
 {
     static const char *const marks[] = {"rb_error(", "rb_warning(", "rb_note(", "fail(e,", "fail(w,", "{0,"};
@@ -92,6 +114,7 @@ static void collect_compiler(struct ids *ids)
         free(names[i]);
     }
     free(names);
+    collect_mysql(ids);
 }
 
 static void collect_survey(struct ids *ids)
@@ -151,9 +174,24 @@ static bool is_elsewhere(const char *rule)
     return false;
 }
 
+/* The rules of the table in mysql_wrong.h. */
+static void collect_table(struct ids *ids)
+{
+    size_t length;
+    char *text = read_source("tests/unit/runbook/mysql_wrong.h", &length);
+    for (const char *p = strstr(text, "\n    {"); p != NULL; p = strstr(p + 1, "\n    {")) {
+        size_t n;
+        const char *rule = next_string(p, &n);
+        if (rule != NULL)
+            add(ids, rule, n);
+    }
+    free(text);
+}
+
 static void collect_expected(struct ids *ids)
 {
     size_t n;
+    collect_table(ids);
     char **names = list_source("tests/unit/runbook/wrong", ".md", &n);
     for (size_t i = 0; i < n; i++) {
         char path[512];
