@@ -33,7 +33,7 @@ static enum zdm_code guard_unknown(struct mydb_work *w, struct zdm_error *err)
     enum zdm_code code = mydb_run(w->s, sql, &rows, err);
     uint64_t known = 0;
     for (size_t i = 0; i < w->replicas->n; i++) {
-        known += w->replicas->each[i].runs ? 1 : 0;
+        known += w->replicas->each[i].receives ? 1 : 0;
     }
     if (code != ZDM_OK || mydb_uint(rows, 0, 0) <= known) {
         return code;

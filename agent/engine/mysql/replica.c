@@ -53,6 +53,7 @@ void mydb_replica_failed(struct mydb_replica *replica, const struct zdm_error *e
     uint32_t shift = replica->failures < 5 ? replica->failures : 5;
     int64_t pause_ms = (int64_t)RETRY_MS << shift;
     mydb_close(&replica->session);
+    replica->receives = replica->runs = false;
     zdm_copy_text(replica->why, sizeof replica->why, err->message);
     replica->failures++;
     replica->next_try_ms = mydb_now_ms() + (pause_ms < RETRY_CAP_MS ? pause_ms : RETRY_CAP_MS);
@@ -84,8 +85,8 @@ static enum zdm_code name_of_source(struct mydb_session *s, char out[64], struct
 static void note_lag(struct mydb_replica *replica, const struct mydb_rows *rows, size_t row, const struct words *words)
 {
     const char *lag = mydb_text(rows, row, mydb_column_named(rows, words->lag));
-    replica->runs = lag != NULL && mydb_true(rows, row, mydb_column_named(rows, words->receives)) &&
-                    mydb_true(rows, row, mydb_column_named(rows, words->applies));
+    replica->receives = mydb_true(rows, row, mydb_column_named(rows, words->receives));
+    replica->runs = lag != NULL && replica->receives && mydb_true(rows, row, mydb_column_named(rows, words->applies));
     replica->lag_ms = mydb_int(rows, row, mydb_column_named(rows, words->lag)) * 1000;
     if (replica->runs) {
         replica->silent_since_ms = 0;

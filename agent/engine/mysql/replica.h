@@ -23,6 +23,7 @@ struct mydb_replica {
     int64_t next_try_ms;
     int64_t resting_until_ms; /* no checks there until then */
     /* What it said of itself last. */
+    bool receives;           /* what the primary commits */
     bool runs;               /* it receives and applies */
     int64_t lag_ms;          /* while it runs */
     int64_t silent_since_ms; /* it does not; by mydb_now_ms */
