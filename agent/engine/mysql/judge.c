@@ -18,6 +18,7 @@
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/ddl.h"
 #include "agent/engine/mysql/judge_rules.h"
+#include "agent/engine/mysql/locks.h"
 
 enum { CLONE_MAX = 24, CLONES_MAX = 24 };
 
@@ -437,7 +438,14 @@ static enum zdm_code judge_with(struct mydb_work *w, const struct mydb_table *ta
         return ZDM_OK;
     }
     name_clone(&t);
-    enum zdm_code code = on_clone(&t, alter_sql, out, wanted, err);
+    enum zdm_code code = w->op->kind == AGENT_OP_RUN ? mydb_not_running(w, table->name, alter_sql, err) : ZDM_OK;
+    if (code != ZDM_OK) {
+        return code;
+    }
+    code = on_clone(&t, alter_sql, out, wanted, err);
+    if (code == ZDM_LOCK && mydb_is_open(w->s)) {
+        code = mydb_name_blocker(w, table->name, err); /* a clone reads the table's definition */
+    }
     enum zdm_code dropped = mydb_is_open(w->s) ? drop_clones(&t, &later) : ZDM_OK;
     if (code == ZDM_OK && dropped != ZDM_OK) {
         *err = later;

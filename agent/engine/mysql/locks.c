@@ -212,20 +212,23 @@ static enum zdm_code look_before(struct mydb_work *w, const char *table, const c
     return code;
 }
 
-/* The statement of an agent that was killed goes on in the server. */
-static enum zdm_code not_running(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+/* Whatever ALGORITHM it asks for. */
+enum zdm_code mydb_not_running(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
-    static const char find[] = "SELECT ID, TIME FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND"
-                               " INFO IN ($1, CONCAT('" NOWAIT "', $1)) AND DB = DATABASE() LIMIT 1";
+    static const char find[] =
+        "SELECT ID, TIME FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND DB = DATABASE() AND"
+        " (LEFT(INFO, CHAR_LENGTH($1)) = $1 OR LEFT(INFO, CHAR_LENGTH($2)) = $2) LIMIT 1";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
-    enum zdm_code code = mydb_query(w->s, find, 1, (const char *const[]){sql}, &rows, err);
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer nowait = ZDM_BUFFER_INIT;
+    zdm_buffer_printf(&nowait, NOWAIT "%s", sql);
+    const char *params[] = {sql, zdm_buffer_text(&nowait)};
+    enum zdm_code code = mydb_query(w->s, find, 2, params, &rows, err);
     if (code != ZDM_OK || rows->n == 0) {
         return code;
     }
     snprintf(w->result->blocker, sizeof w->result->blocker,
-             "thread %" PRId64 ", which runs the same statement for"
-             " %" PRId64 " s",
-             mydb_int(rows, 0, 0), mydb_int(rows, 0, 1));
+             "thread %" PRId64 ", which runs the same statement for %" PRId64 " s", mydb_int(rows, 0, 0),
+             mydb_int(rows, 0, 1));
     return zdm_error_set(err, ZDM_LOCK, "could not change %s: held by %s", table, w->result->blocker);
 }
 
@@ -260,6 +263,16 @@ static bool waits(struct watch *watch, struct zdm_error *err)
     return code == ZDM_OK && rows->n > 0 && mydb_true(rows, 0, 0);
 }
 
+/* The session asks for it as well, over a connection that is yet to be made: others wait for so long. On a session that
+ * has ended its statement, KILL QUERY does nothing to the next one (measured on both). */
+static void stop_at_once(struct watch *watch)
+{
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    char sql[48];
+    snprintf(sql, sizeof sql, "KILL QUERY %" PRIu64, watch->thread);
+    (void)!mydb_run(watch->beside, sql, NULL, &ignored);
+}
+
 /* Where nothing can be seen, time alone counts: a statement that is not through its budget may wait. */
 static bool look(void *ctx)
 {
@@ -280,6 +293,9 @@ static bool look(void *ctx)
     }
     bool stop = now - watch->waits_since_ms >= watch->budget_ms;
     watch->late = stop && watch->worked;
+    if (stop) {
+        stop_at_once(watch);
+    }
     return stop;
 }
 
@@ -328,7 +344,7 @@ static enum zdm_code run(struct mydb_work *w, const char *table, const char *sql
 
 enum zdm_code mydb_ddl(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
-    enum zdm_code code = not_running(w, table, sql, err);
+    enum zdm_code code = mydb_not_running(w, table, sql, err);
     if (code == ZDM_OK) {
         code = mydb_replicas_clear(w, table, err);
     }

@@ -27,4 +27,9 @@ enum zdm_code mydb_ddl(struct mydb_work *w, const char *table, const char *sql, 
  * list where that is not to be had: "thread 42 app@10.0.0.7, idle in transaction for 12 s: UPDATE …". Sets ZDM_LOCK. */
 enum zdm_code mydb_name_blocker(struct mydb_work *w, const char *table, struct zdm_error *err);
 
+/* Does the server still work on a statement that begins so, of an agent that is gone? ZDM_LOCK, and the blocker is its
+ * thread. Asked before a clone is made, too, which could not read the table's definition. */
+enum zdm_code mydb_not_running(struct mydb_work *w, const char *table, const char *sql,
+                               struct zdm_error *err) ZDM_CHECKED;
+
 #endif
