@@ -208,6 +208,10 @@ static bool phase_is_possible(const struct agent_core *core, const struct agent_
         (void)zdm_error_set(err, ZDM_REFUSED, "phase %u needs approvals: a rollback does not enter it", phase->number);
         return false;
     }
+    if (!zdm_plan_is_for(m->plan, core->engine)) {
+        (void)zdm_error_set(err, ZDM_REFUSED, "the plan is not for %s", zdm_engine_name(core->engine));
+        return false;
+    }
     for (size_t i = 0; i < phase->n_steps; i++)
         if (!step_is_possible(core, &phase->steps[i], err))
             return false;

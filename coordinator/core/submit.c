@@ -1,11 +1,11 @@
 /*
  * submit.c - a plan becomes a migration: which shards, in which waves, and why not.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/buffer.h"
+#include "common/plan/engines.h"
 #include "common/plan/undo.h"
 #include "coordinator/core/machine.h"
 
@@ -119,74 +119,33 @@ enum zdm_engine coord_engine_of(const struct coord_state *state, const struct co
     return ZDM_ENGINE_ANY;
 }
 
-/* Shards whose engine the plan is not for, while they are gathered: what a refusal names. */
-struct unfit {
-    enum zdm_engine engine; /* of the first one */
-    size_t n;
-    char names[128];
-};
-
-static void judge_shard(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
-                        const char *shard, struct unfit *unfit)
-{
-    enum { NAMED = 3 };
-    enum zdm_engine engine = coord_engine_of(state, view, shard);
-    size_t used = strlen(unfit->names);
-    if (engine == ZDM_ENGINE_ANY || zdm_plan_is_for(plan, engine))
-        return;
-    if (unfit->n++ == 0)
-        unfit->engine = engine;
-    if (unfit->n <= NAMED && used + strlen(shard) + 2 < sizeof unfit->names)
-        (void)snprintf(unfit->names + used, sizeof unfit->names - used, "%s%s", used > 0 ? ", " : "", shard);
-}
-
-static bool all_fit(const struct zdm_plan *plan, const struct unfit *unfit, struct zdm_error *answer)
-{
-    const char *engine = zdm_engine_name(unfit->engine);
-    size_t named = 1;
-    if (unfit->n == 0)
-        return true;
-    for (const char *p = unfit->names; *p != '\0'; p++)
-        named += *p == ',';
-    char more[32] = "";
-    if (unfit->n > named)
-        (void)snprintf(more, sizeof more, " and %zu more", unfit->n - named);
-    zdm_error_set(answer, ZDM_REFUSED, "the plan is not for %s: %zu selected shard%s (%s%s)", engine, unfit->n,
-                  unfit->n == 1 ? " is" : "s are", unfit->names, more);
-    zdm_error_detail(answer, "It is compiled for %s.", zdm_engine_name((enum zdm_engine)zdm_plan_engines(plan)));
-    zdm_error_hint(
-        answer, "Leave such shards out with \"shards:\", or write the runbook for both: engines: [postgresql, mysql] "
-                "in the front matter.");
-    return false;
-}
-
 bool coord_suits_shards(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
                         const struct coord_migration *m, struct zdm_error *answer)
 {
-    struct unfit unfit = {.n = 0};
+    struct zdm_unfit unfit = {.n = 0};
     for (size_t i = 0; i < m->n_shards; i++)
-        judge_shard(state, view, plan, m->shards[i].name, &unfit);
-    return all_fit(plan, &unfit, answer);
+        zdm_unfit_add(&unfit, plan, coord_engine_of(state, view, m->shards[i].name), m->shards[i].name);
+    return zdm_unfit_judge(&unfit, plan, answer) == ZDM_OK;
 }
 
 /* Fills shards (room for the whole fleet), sorted by name, wave UINT32_MAX. */
 static bool choose(const struct coord_state *state, const struct coord_view *view, const struct zdm_plan *plan,
                    struct coord_submitted_shard *shards, size_t *out_n, struct zdm_error *answer)
 {
-    struct unfit unfit = {.n = 0};
+    struct zdm_unfit unfit = {.n = 0};
     size_t n = 0;
     for (size_t i = 0; i < state->n_shards; i++) {
         const struct coord_fleet_shard *shard = &state->shards[i];
         if (!has_agent(state, shard) ||
             !zdm_selector_matches(plan->selector != NULL ? plan->selector : "", shard->name, shard->labels))
             continue;
-        judge_shard(state, view, plan, shard->name, &unfit);
+        zdm_unfit_add(&unfit, plan, coord_engine_of(state, view, shard->name), shard->name);
         zdm_copy_text(shards[n].name, sizeof shards[n].name, shard->name);
         shards[n++].wave = UINT32_MAX;
     }
     *out_n = n;
     if (n > 0)
-        return all_fit(plan, &unfit, answer);
+        return zdm_unfit_judge(&unfit, plan, answer) == ZDM_OK;
     zdm_error_set(answer, ZDM_REFUSED, "the plan's selector \"%s\" matches no shard with an agent",
                   plan->selector != NULL ? plan->selector : "");
     zdm_error_hint(answer, "See the shards: zdmctl agents.");

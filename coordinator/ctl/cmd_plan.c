@@ -12,8 +12,38 @@
 #include "coordinator/ctl/amend_view.h"
 #include "coordinator/ctl/client.h"
 #include "coordinator/ctl/fleet.h"
+#include "coordinator/ctl/json.h"
 #include "coordinator/ctl/source.h"
 #include "proto/signed.h"
+
+/* ---- plan ---- */
+
+static enum zdm_code fleet_of(const struct ctl *ctl, json_t **out, struct zdm_error *err)
+{
+    enum { PATIENCE_MS = 3000 };
+    ZDM_CLEANUP(ctl_client_freep) struct ctl_client *client = NULL;
+    const struct ctl_query query = {.kind = ZDM_QUERY_FLEET};
+    const int64_t deadline_ms = ctl_now() + PATIENCE_MS;
+    enum zdm_code code = ctl_client_new(ctl, &client, err);
+    if (code != ZDM_OK)
+        return code;
+    ctl_client_quiet(client);
+    code = ctl_client_connect(client, deadline_ms, err);
+    return code == ZDM_OK ? ctl_client_query(client, &query, deadline_ms, out, err) : code;
+}
+
+/* With a coordinator at hand: are the shards that it is for of its engines? A plan is made without one, too. */
+static enum zdm_code check_engines(const struct ctl *ctl, const struct zdm_plan *plan, struct zdm_error *err)
+{
+    ZDM_CLEANUP(ctl_json_free) json_t *fleet = NULL;
+    struct zdm_error silent = ZDM_ERROR_INIT;
+    if (ctl->settings.coordinator == NULL)
+        return ZDM_OK;
+    if (fleet_of(ctl, &fleet, &silent) == ZDM_OK)
+        return ctl_fleet_fits(fleet, plan, err);
+    fprintf(stderr, "zdmctl: whether the fleet can run it was not asked: %s\n", silent.message);
+    return ZDM_OK;
+}
 
 enum zdm_code ctl_run_plan(struct ctl *ctl, struct zdm_error *err)
 {
@@ -24,6 +54,8 @@ enum zdm_code ctl_run_plan(struct ctl *ctl, struct zdm_error *err)
         code = ctl_compiled_show(ctl, &c, err);
     if (code == ZDM_OK && c.plan == NULL)
         code = ctl_compiled_refuse(path, c.notes, err);
+    else if (code == ZDM_OK)
+        code = check_engines(ctl, c.plan, err);
     ctl_compiled_fini(&c);
     return code;
 }

@@ -133,7 +133,10 @@ static const struct ctl_command commands[] = {
      "write a runbook that does what plain SQL says", new_help,
      CTL_BIT(FROM_SQL) | CTL_BIT(ENGINE) | CTL_BIT(TYPE) | CTL_BIT(ID) | CTL_BIT(OUT_FILE), 0, 0, ctl_run_new},
     {"plan", "RUNBOOK", "compile a runbook: phases, steps, locks, warnings",
-     "Needs neither a coordinator nor a database. Exits with 3 when the runbook has errors.", 0, 1, 1, ctl_run_plan},
+     "Needs neither a coordinator nor a database. With a coordinator (--coordinator URL) it asks which engines the "
+     "fleet "
+     "has. Exits with 3 when the runbook has errors, or cannot be run on a shard that it is for.",
+     0, 1, 1, ctl_run_plan},
     {"explain", "[RULE]", "what a finding means, and what to write instead",
      "RULE is what stands in brackets behind a finding of plan or check. Without it: all rules, a line each.\n\n"
      "Example: zdmctl explain alter-type",

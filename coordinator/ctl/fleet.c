@@ -8,6 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/plan/engines.h"
 #include "coordinator/ctl/json.h"
 
 static void take(struct ctl_target *out, const json_t *migration)
@@ -105,10 +106,10 @@ static const json_t *labels_of(const json_t *fleet, const char *shard)
     return NULL;
 }
 
-static bool matches(const char *selector, const char *shard, const json_t *fleet)
+static bool matches(const char *selector, const char *shard, const json_t *of_shard)
 {
     ZDM_CLEANUP(zdm_freep) struct zdm_labels *labels = calloc(1, sizeof *labels);
-    json_t *json = (json_t *)(uintptr_t)labels_of(fleet, shard), *value;
+    json_t *json = (json_t *)(uintptr_t)of_shard, *value;
     const char *key;
     if (labels == NULL)
         return false;
@@ -124,6 +125,20 @@ static bool matches(const char *selector, const char *shard, const json_t *fleet
     return zdm_selector_matches(selector, shard, labels);
 }
 
+enum zdm_code ctl_fleet_fits(const json_t *fleet, const struct zdm_plan *plan, struct zdm_error *err)
+{
+    const json_t *shards = json_object_get(fleet, "shards"), *row;
+    struct zdm_unfit unfit = {.n = 0};
+    size_t index;
+    json_array_foreach(shards, index, row)
+    {
+        const char *shard = ctl_json_text(row, "shard");
+        if (matches(plan->selector, shard, json_object_get(row, "labels")))
+            zdm_unfit_add(&unfit, plan, zdm_engine_named(ctl_json_text(row, "engine")), shard);
+    }
+    return zdm_unfit_judge(&unfit, plan, err);
+}
+
 bool ctl_selection_has(const struct zdm_selection *selection, const char *shard, const json_t *fleet)
 {
     if (selection->all)
@@ -131,7 +146,7 @@ bool ctl_selection_has(const struct zdm_selection *selection, const char *shard,
     for (size_t i = 0; i < selection->n_names; i++)
         if (strcmp(selection->names[i], shard) == 0)
             return true;
-    return selection->selector != NULL && matches(selection->selector, shard, fleet);
+    return selection->selector != NULL && matches(selection->selector, shard, labels_of(fleet, shard));
 }
 
 enum zdm_code ctl_selection_check(const struct zdm_selection *selection, const json_t *shards, struct zdm_error *err)

@@ -9,6 +9,7 @@
 
 #include "common/base/error.h"
 #include "common/base/limits.h"
+#include "common/plan/plan.h"
 #include "common/plan/trust.h"
 #include "coordinator/ctl/client.h"
 
@@ -25,6 +26,10 @@ enum zdm_code ctl_target_find(const json_t *fleet, const char *named, struct ctl
 
 /* The number of the phase that `text` names by number, title or class, out of a `status`. */
 enum zdm_code ctl_phase_find(const json_t *status, const char *text, uint32_t *out, struct zdm_error *err) ZDM_CHECKED;
+
+/* Is the plan for the engine of each shard that its selector chooses? ZDM_REFUSED as the coordinator would; what nobody
+ * knows yet is nothing against it. */
+enum zdm_code ctl_fleet_fits(const json_t *fleet, const struct zdm_plan *plan, struct zdm_error *err) ZDM_CHECKED;
 
 /* Is a shard of a `status` meant by the selection? labels: the `fleet` answer, needed for selectors only. */
 bool ctl_selection_has(const struct zdm_selection *selection, const char *shard, const json_t *fleet);

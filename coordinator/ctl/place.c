@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/plan/engines.h"
 #include "common/plan/undo.h"
 #include "coordinator/ctl/fleet.h"
 #include "coordinator/ctl/json.h"
@@ -39,21 +40,13 @@ static uint32_t proven(const json_t *shard, const struct zdm_plan *plan)
     return phase_in(observed, "phase", goal, plan);
 }
 
-static enum zdm_engine engine_in(const json_t *shard)
-{
-    if (ctl_json_is(shard, "engine", zdm_engine_name(ZDM_ENGINE_MYSQL)))
-        return ZDM_ENGINE_MYSQL;
-    return ctl_json_is(shard, "engine", zdm_engine_name(ZDM_ENGINE_POSTGRESQL)) ? ZDM_ENGINE_POSTGRESQL
-                                                                                : ZDM_ENGINE_ANY;
-}
-
 static void read_place(struct ctl_place *out, const json_t *shard, const struct zdm_plan *plan)
 {
     const json_t *desired = ctl_json_object(shard, "desired"), *observed = ctl_json_object(shard, "observed");
     uint32_t step = step_of(plan, ctl_json_text(observed, "step"));
     uint32_t goal = phase_in(desired, "phase", 0, plan);
     struct ctl_place p = {.shard = ctl_json_text(shard, "shard"), .status = ctl_json_text(shard, "status")};
-    p.engine = engine_in(shard);
+    p.engine = zdm_engine_named(ctl_json_text(shard, "engine"));
     p.excluded = ctl_json_is(shard, "status", "excluded");
     p.at = phase_in(shard, "entered", proven(shard, plan), plan);
     p.entered = !ctl_json_is(desired, "mode", "undo") && goal > p.at ? goal : p.at;
