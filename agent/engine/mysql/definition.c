@@ -74,66 +74,68 @@ static bool word_is(const char *p, const char *end, const char *word)
 static const char names_of_escapes[] = "0nrtbZ";
 static const char values_of_escapes[] = "\0\n\r\t\b\032";
 
-/* One character of a string that is written with escapes; false for a NUL, which no SQL text can hold. */
-static bool put_escaped(struct zdm_buffer *b, char escaped)
+/* One character behind a backslash, as the text has it. */
+static void put_escaped(struct zdm_buffer *b, char escaped)
 {
     const char *at = strchr(names_of_escapes, escaped);
     char value = at == NULL ? escaped : values_of_escapes[at - names_of_escapes];
-    if (value == '\0') {
-        return false;
-    }
     if (escaped == '%' || escaped == '_') {
         zdm_buffer_puts(b, "\\");
     }
-    zdm_buffer_append(b, value == '\'' ? "''" : &value, value == '\'' ? 2 : 1);
-    return true;
+    zdm_buffer_append(b, &value, 1);
 }
 
-/* The string at p as '…' with doubled quotes. */
-static bool put_string(struct zdm_buffer *b, const char *p, const char *end)
+/* What the string between the quotes at p and end - 1 says. */
+static void read_string(struct zdm_buffer *b, const char *p, const char *end)
 {
     char quote = *p;
-    bool fits = true;
-    zdm_buffer_puts(b, "'");
-    for (p++; fits && p < end - 1; p++) {
+    for (p++; p < end - 1; p++) {
         if (*p == '\\' && p + 1 < end - 1) {
-            fits = put_escaped(b, *++p);
-        } else if (*p == quote || *p == '\'') {
-            zdm_buffer_puts(b, quote == '\'' ? "''" : *p == '\'' ? "''" : "\"");
-            p += *p == quote;
+            put_escaped(b, *++p);
         } else {
             zdm_buffer_append(b, p, 1);
+            p += *p == quote;
+        }
+    }
+}
+
+/* As '…' with doubled quotes; what has a NUL in it by its bytes. */
+static void put_string(struct zdm_buffer *b, const char *p, const char *end)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer text = ZDM_BUFFER_INIT;
+    read_string(&text, p, end);
+    bool bytes = text.len > 0 && memchr(text.data, '\0', text.len) != NULL;
+    b->failed = b->failed || text.failed;
+    zdm_buffer_puts(b, bytes ? "X'" : "'");
+    for (size_t i = 0; i < text.len; i++) {
+        if (bytes) {
+            zdm_buffer_printf(b, "%02x", text.data[i]);
+        } else {
+            zdm_buffer_append(b, text.data[i] == '\'' ? "''" : (const char *)&text.data[i],
+                              text.data[i] == '\'' ? 2 : 1);
         }
     }
     zdm_buffer_puts(b, "'");
-    return fits;
 }
 
-static bool put_plain(struct zdm_buffer *b, const char *p, const char *stop)
+static void put_plain(struct zdm_buffer *b, const char *p, const char *stop)
 {
-    bool fits = true;
-    while (fits && p < stop) {
+    while (p < stop) {
         const char *end = is_quote(*p) ? behind_quoted(p) : p + 1;
         if (*p == '\'' || *p == '"') {
-            fits = put_string(b, p, end);
+            put_string(b, p, end);
         } else {
             zdm_buffer_append(b, p, (size_t)(end - p));
         }
         p = end;
     }
-    return fits;
-}
-
-static char *take(struct zdm_buffer *b, bool fits)
-{
-    return fits ? zdm_buffer_take(b) : NULL;
 }
 
 char *mydb_plain_strings(const char *sql)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer b = ZDM_BUFFER_INIT;
-    zdm_buffer_puts(&b, "");
-    return take(&b, put_plain(&b, sql, sql + strlen(sql)));
+    put_plain(&b, sql, sql + strlen(sql));
+    return b.len == 0 ? zdm_strdup("") : zdm_buffer_take(&b);
 }
 
 /* MySQL wraps it in a comment with a version. */
@@ -154,17 +156,16 @@ static bool is_invisible(const char *p, const char *end)
 static char *without_invisible(const char *p, const char *stop)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer b = ZDM_BUFFER_INIT;
-    bool fits = true;
-    for (p = skip_blanks(p); fits && p < stop; p = skip_blanks(p)) {
+    for (p = skip_blanks(p); p < stop; p = skip_blanks(p)) {
         const char *end = behind_word(p);
         end = end > stop ? stop : end;
         if (!is_invisible(p, end)) {
             zdm_buffer_puts(&b, b.len == 0 ? "" : " ");
-            fits = put_plain(&b, p, end);
+            put_plain(&b, p, end);
         }
         p = end;
     }
-    return take(&b, fits);
+    return zdm_buffer_take(&b);
 }
 
 /* Is the quoted name at p that of the column? The server's names of columns know no case. */
@@ -196,7 +197,8 @@ static char *default_of(const char *p, const char *stop)
     if (p >= stop || word_is(p, end, "NULL")) {
         return NULL;
     }
-    return take(&b, put_plain(&b, p, end));
+    put_plain(&b, p, end);
+    return zdm_buffer_take(&b);
 }
 
 char *mydb_definition_of(const char *create_table, const char *column, char **out_default)

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "agent/engine/mysql/actions.h"
+#include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/ddl.h"
 #include "agent/engine/mysql/journal.h"
 #include "agent/engine/mysql/judge.h"
@@ -100,7 +101,14 @@ static enum zdm_code try_drop(struct mydb_work *w, const struct hiding *h, struc
     zdm_buffer_puts(&sql, "DROP COLUMN ");
     mydb_put_name(&sql, h->column.name);
     enum zdm_code code = mydb_judge(w, &h->table, zdm_buffer_text(&sql), algorithm, NULL, NULL, NULL, err);
-    return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "column %s could not be dropped", h->column.name);
+    if (code != ZDM_OK && mydb_is_final(code)) {
+        const struct zdm_error server = *err;
+        zdm_error_set(err, ZDM_REFUSED, "column %s cannot be hidden: %.400s", h->column.name, server.message);
+        zdm_error_detail(err, "So the server answers to a DROP COLUMN, which the purge will need: %.300s",
+                         server.detail);
+        return zdm_error_hint(err, "Drop or change what depends on the column first.");
+    }
+    return code;
 }
 
 static enum zdm_code may_hide(struct mydb_work *w, const struct hiding *h, struct zdm_error *err)
