@@ -122,27 +122,12 @@ static void put_enum(struct zdm_buffer *b, const struct mydb_column *column, con
     zdm_buffer_puts(b, ")");
 }
 
-static size_t from_hex(const char *hex, size_t n, char *out)
-{
-    for (size_t i = 0; i + 1 < n; i += 2) {
-        char byte[3] = {hex[i], hex[i + 1], '\0'};
-        out[i / 2] = (char)strtoul(byte, NULL, 16);
-    }
-    return n / 2;
-}
-
 static void put_operand(struct zdm_buffer *b, const struct mydb_column *column, const json_t *value)
 {
     const char *text = json_string_value(value);
     size_t n = json_string_length(value);
     if (is_numbered(column)) {
         zdm_buffer_printf(b, "%" PRIu64, (uint64_t)strtoull(text, NULL, 10));
-    } else if (column->family == MYDB_BINARY) {
-        ZDM_CLEANUP(zdm_freep) char *bytes = malloc(n / 2 + 1);
-        b->failed = b->failed || bytes == NULL;
-        if (bytes != NULL) {
-            mydb_put_value(b, column, bytes, from_hex(text, n, bytes));
-        }
     } else {
         mydb_put_value(b, column, text, n);
     }
