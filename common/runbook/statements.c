@@ -66,8 +66,8 @@ void rb_not_neutral(struct rb *rb, struct rb_place at, const char *fmt, ...)
     va_start(args, fmt);
     (void)vsnprintf(message, sizeof message, fmt, args);
     va_end(args);
-    rb_report(rb, ZDM_LEVEL_ERROR, "not-neutral", at,
-              "Write one fence for each engine: ```sql {engine=postgresql} and ```sql {engine=mysql}.", "%s", message);
+    rb_error(rb, "not-neutral", at,
+             "Write one fence for each engine: ```sql {engine=postgresql} and ```sql {engine=mysql}.", "%s", message);
 }
 
 /* The server's message says where, seldom what to write. `offset` is where it stumbled. */
