@@ -198,6 +198,14 @@ static enum zdm_code refuse_old(struct mydb_work *w, const char *table, const ch
     return code;
 }
 
+/* Measured on MySQL 9.7: only what changes the rows' layout makes an older snapshot fail. INVISIBLE, a default or
+ * another name do not. */
+static bool fails_snapshots(const char *sql)
+{
+    return strstr(sql, "ALGORITHM=INSTANT") != NULL &&
+           (strstr(sql, " ADD COLUMN ") != NULL || strstr(sql, " DROP COLUMN ") != NULL);
+}
+
 /* Where every attempt costs a queue, none is made while somebody is known to be in the way. */
 static enum zdm_code look_before(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
@@ -205,7 +213,7 @@ static enum zdm_code look_before(struct mydb_work *w, const char *table, const c
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer snapshots = ZDM_BUFFER_INIT;
     put_locks_sql(&locks, w, table);
     enum zdm_code code = sees_locks(w) ? refuse_old(w, table, zdm_buffer_text(&locks), err) : ZDM_OK;
-    if (code == ZDM_OK && !w->s->mariadb && strstr(sql, "ALGORITHM=INSTANT") != NULL) {
+    if (code == ZDM_OK && !w->s->mariadb && fails_snapshots(sql)) {
         put_filled(&snapshots, transactions_sql, snapshots_only);
         code = refuse_old(w, table, zdm_buffer_text(&snapshots), err);
     }
