@@ -92,6 +92,11 @@ void my_unexpected(struct my *m, const char *expected)
 {
     static const char *const verbs[] = {"alter", "update", "create", "select", "drop", "delete", "insert"};
     bool verb = false;
+    if (m->rb->neutral && !m->failed) {
+        rb_not_neutral(m->rb, my_here(m), "MySQL and MariaDB do not read this: %s stands where %s is expected",
+                       token_text(m, my_peek(m, 0)), expected);
+        m->failed = true;
+    }
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++)
         verb = verb || my_is(m, 0, verbs[i]);
     my_fail(m, "sql-syntax", my_here(m),
@@ -193,6 +198,12 @@ bool my_table(struct my *m, struct rb_table *out)
             my_fail(m, "other-database", at,
                     "Leave the database's name out: an agent works in the database that it is connected to.",
                     "the table is named with its database %s", name);
+    }
+    for (const char *p = name == NULL || !m->rb->neutral ? "" : name; *p != '\0'; p++) {
+        if (*p < 'A' || *p > 'Z')
+            continue;
+        rb_not_neutral(m->rb, at, "PostgreSQL reads %s in small letters, and MySQL as it is written", name);
+        break;
     }
     *out = (struct rb_table){"", name == NULL ? "" : name};
     m->failed = m->failed || !rb_may_change(&m->s, out, at);

@@ -14,7 +14,9 @@ static bool is_neutral_type(struct my *m, const char *base, size_t from)
     bool known = false, number = my_is_sign(m, 0, "(");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         known = known || (rb_same_word(base, names[i]) && (i > 3 || !number));
-    return known && (!rb_same_word(base, "double") || my_is(m, 0, "precision")) && m->tokens[from].kind == MY_WORD;
+    bool sized = rb_same_word(base, "decimal") || rb_same_word(base, "numeric") || rb_same_word(base, "varchar");
+    return known && (number || !sized) && (!rb_same_word(base, "double") || my_is(m, 0, "precision")) &&
+           m->tokens[from].kind == MY_WORD;
 }
 
 static void judge_neutral_type(struct my *m, const char *base, size_t from)
@@ -32,6 +34,8 @@ static void read_collation(struct my *m, struct my_definition *def)
 {
     if (def->has_collation)
         my_unexpected(m, "one collation");
+    if (m->rb->neutral)
+        rb_not_neutral(m->rb, my_place(m, m->at - 1), "collations have other names on other engines");
     const char *name = my_name(m, "a collation");
     def->has_collation = true;
     def->type = rb_format(m->rb, "%s COLLATE %s", def->type, name == NULL ? "" : name);

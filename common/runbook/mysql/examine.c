@@ -123,6 +123,18 @@ static bool compares_texts(const struct my_node *node)
     return text && is_one_of(node->name, names);
 }
 
+/* CASE c WHEN 'x' …: a comparison, too. */
+static bool compares_cases(const struct my_node *node)
+{
+    bool base = node->parts != NULL && node->parts->next != NULL && node->parts->next->text != NULL &&
+                strcmp(node->parts->next->text, " ") == 0;
+    for (const struct my_part *part = node->parts; part != NULL && base && part->next != NULL; part = part->next) {
+        if (part->text != NULL && strcmp(part->text, " WHEN ") == 0 && is_text(part->next->child))
+            return strcmp(node->name, "CASE") == 0;
+    }
+    return false;
+}
+
 static void judge_neutral(struct look *e, const struct my_node *node)
 {
     static const char *const names[] = {"=",  "<>", "<",       ">",           "<=",   ">=",  "+",       "-", "*",
@@ -133,7 +145,7 @@ static void judge_neutral(struct look *e, const struct my_node *node)
     if (!is_one_of(node->name, names))
         rb_not_neutral(rb, my_place(e->m, node->token), "%s means something else, or nothing, on another engine",
                        node->name);
-    else if (compares_texts(node))
+    else if (compares_texts(node) || compares_cases(node))
         rb_not_neutral(rb, my_place(e->m, node->token),
                        "whether two texts are equal, each engine says by its own collation");
 }

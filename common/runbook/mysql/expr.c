@@ -591,6 +591,10 @@ static struct my_node *joined(struct my *m, struct my_node *left, int level)
 {
     if (my_is_sign(m, 0, "||") || my_is_sign(m, 0, ":=")) {
         bool pipes = my_is_sign(m, 0, "||");
+        if (pipes && m->rb->neutral) {
+            rb_not_neutral(m->rb, my_here(m), "|| joins texts on PostgreSQL, and is OR on MySQL: write CONCAT(a, b)");
+            m->failed = true;
+        }
         my_fail(m, pipes ? "pipes" : "variable", my_here(m),
                 pipes ? "Write CONCAT(a, b) to join texts, and OR for a condition." : "Write the value itself.",
                 pipes ? "|| is OR on MySQL and MariaDB, where numbers are made of texts"

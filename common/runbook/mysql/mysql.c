@@ -61,7 +61,7 @@ static void judge_neutral(struct my *m)
     for (size_t i = 0; i < m->n && m->rb->neutral; i++) {
         const struct my_token *token = &m->tokens[i];
         const char *text = m->s.sql + token->start;
-        bool upper = token->kind == MY_WORD && i > 0 && strcmp(m->tokens[i - 1].value, ".") == 0;
+
         if (token->kind == MY_NAME)
             rb_not_neutral(m->rb, my_place(m, i), "PostgreSQL does not read names in backquotes");
         else if (token->kind == MY_TEXT && memchr(text, '"', token->end - token->start) == text)
@@ -70,7 +70,6 @@ static void judge_neutral(struct my *m)
             rb_not_neutral(m->rb, my_place(m, i), "a backslash in a text means something on MySQL alone");
         else if (token->kind == MY_BYTES)
             rb_not_neutral(m->rb, my_place(m, i), "hexadecimal values and bits are other types on other engines");
-        (void)upper;
     }
 }
 

@@ -81,6 +81,10 @@ static void judge_token(struct my *m, size_t i)
     };
     const struct my_token *token = &m->tokens[i];
     bool call = is_sign(m, i + 1, "("), part = i > 0 && is_sign(m, i - 1, ".");
+    bool compares = token->kind == MY_SIGN && (strcmp(token->value, "=") == 0 || strcmp(token->value, "<>") == 0 ||
+                                               strcmp(token->value, "!=") == 0);
+    if (compares && m->rb->neutral && (m->tokens[i + 1].kind == MY_TEXT || (i > 0 && m->tokens[i - 1].kind == MY_TEXT)))
+        rb_not_neutral(m->rb, my_place(m, i), "whether two texts are equal, each engine says by its own collation");
     if (token->kind == MY_VARIABLE)
         my_fail(m, "variable", my_place(m, i), "Write the value itself.",
                 "a variable has another value in the agent's session");

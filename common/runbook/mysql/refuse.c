@@ -122,6 +122,10 @@ void my_refuse(struct my *m)
             found = &rows[i];
         m->at = at;
     }
+    if (found == &other && m->rb->neutral) {
+        rb_not_neutral(m->rb, rb_at_start(&m->s), "MySQL and MariaDB do not know this statement");
+        return;
+    }
     my_fail(m, found->rule, rb_at_start(&m->s),
             found->hint != NULL ? found->hint
                                 : rb_format(m->rb,

@@ -273,6 +273,104 @@ static void each_kind_becomes_the_steps_that_were_pinned(void **state)
     assert_int_equal(failed, 0);
 }
 
+/* ---- fences for two engines ---- */
+
+static const struct {
+    const char *phase, *sql;
+    unsigned column; /* of its first line, where it means something else on the other engine */
+} not_neutral[] = {
+    {"Expand", "ALTER TABLE t ADD COLUMN c tinyint", 28},
+    {"Expand", "ALTER TABLE t ADD COLUMN c int unsigned", 32},
+    {"Expand", "ALTER TABLE t ADD COLUMN c int(11)", 28},
+    {"Expand", "ALTER TABLE t ADD COLUMN c timestamp", 28},
+    {"Expand", "ALTER TABLE t ADD COLUMN c json", 28},
+    {"Expand", "ALTER TABLE `t` ADD COLUMN c int", 13},
+    {"Expand", "ALTER TABLE t ADD COLUMN c int AFTER b", 38},
+    {"Expand", "ALTER TABLE \"t\" ADD COLUMN c int", 13},
+    {"Expand", "CREATE INDEX i ON t (a(10))", 23},
+    {"Expand", "CREATE INDEX CONCURRENTLY i ON t (a)", 27},
+    {"Expand", "CREATE INDEX i ON t (lower(a))", 27},
+    {"Expand", "ALTER TABLE t ALTER COLUMN a TYPE bigint", 30},
+    {"Contract", "DROP INDEX i", 13},
+    {"Migrate", "UPDATE t SET a = b || c", 20},
+    {"Migrate", "UPDATE t SET a = b / 2", 18},
+    {"Migrate", "UPDATE t SET a = length(b)", 18},
+    {"Migrate", "UPDATE t SET a = 'it\\'s'", 18},
+    {"Migrate", "UPDATE t SET a = \"x\"", 18},
+    {"Migrate", "UPDATE t SET a = CAST(b AS char)", 18},
+    {"Migrate", "UPDATE t SET a = b WHERE c = 'x'", 26},
+    {"Migrate", "UPDATE t SET a = b WHERE c LIKE 'x%'", 26},
+    {"Migrate", "UPDATE t SET a = now()", 18},
+    {"Migrate", "UPDATE t SET a = CURRENT_DATE", 18},
+    {"Migrate", "UPDATE t SET a = b::int", 19},
+    {"Migrate", "UPDATE t SET a = b % 2", 18},
+    {"Migrate", "UPDATE t SET a = b <=> c", 18},
+    {"Migrate", "DELETE FROM t WHERE a < now()", 25},
+    {"Migrate", "UPDATE \"T\" SET a = b", 8},
+    {"Migrate", "UPDATE Users SET a = b", 8},
+    {"Expand", "COMMENT ON TABLE t IS 'x'", 1},
+    {"Expand", "ALTER TABLE t ADD c varchar(5) COLLATE x", 32},
+    {"Migrate", "UPDATE t SET a = x'41'", 18},
+    {"Migrate", "UPDATE t SET a = xor(b)", 18},
+    {"Migrate", "UPDATE t SET a = b ^ 2", 18},
+    {"Migrate", "UPDATE t SET a = CASE b WHEN 'x' THEN 1 END", 18},
+    {"Migrate", "UPDATE t SET a = \"it\" || b", 18},
+    {"Expand", "ALTER TABLE t ADD c numeric", 21},
+    {"Expand", "ALTER TABLE t ADD c varchar", 21},
+    {"Migrate", "UPDATE t SET a = b WHERE c XOR d", 26},
+    {"Migrate", "UPDATE t SET a = b REGEXP 'x'", 18},
+};
+
+static bool is_not_neutral(const char *phase, const char *sql, unsigned column)
+{
+    char text[TEXT_MAX];
+    snprintf(text, sizeof text, "---\nid: a\nengines: [postgresql, mysql]\n---\n## %s\n```sql\n%s\n```\n", phase, sql);
+    struct compiled c = compile_text("mysql.md", text, strlen(text));
+    const struct zdm_finding *f = find_rule(&c, "not-neutral");
+    bool good =
+        c.plan == NULL && f != NULL && f->line == 7 && f->column == column && strstr(f->hint, "{engine=mysql}") != NULL;
+    compiled_fini(&c);
+    return good;
+}
+
+static void what_two_engines_read_differently_is_refused_at_its_place(void **state)
+{
+    (void)state;
+    size_t failed = 0, n = sizeof not_neutral / sizeof not_neutral[0];
+    for (size_t i = 0; i < n; i++) {
+        if (is_not_neutral(not_neutral[i].phase, not_neutral[i].sql, not_neutral[i].column))
+            continue;
+        print_error("not refused as it should be: %s\n", not_neutral[i].sql);
+        failed++;
+    }
+    assert_true(n >= 30);
+    assert_int_equal(failed, 0);
+}
+
+static void what_both_engines_read_alike_is_compiled_for_both(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "---\nid: a\nengines: [postgresql, mysql]\n---\n## Expand\n```sql\n"
+        "ALTER TABLE users ADD COLUMN full_name varchar(255);\nALTER TABLE users ADD COLUMN n int DEFAULT 0 NOT NULL;\n"
+        "CREATE TABLE notes (id bigint PRIMARY KEY, body text, price numeric(10,2), ok boolean, d date, f double "
+        "precision);\nALTER TABLE users ADD CONSTRAINT fk FOREIGN KEY (a) REFERENCES notes (id);\n```\n"
+        "## Migrate\n```sql\nUPDATE users SET full_name = CONCAT(lower(name), 'x') WHERE full_name IS NULL;\n"
+        "UPDATE users SET n = CASE WHEN a > 5 AND b IS NOT NULL THEN a * 2 ELSE COALESCE(b, 0) END WHERE a IN (1, 2);\n"
+        "```\n```sql {check}\nSELECT 1 FROM users WHERE full_name IS NULL AND name IS NOT NULL;\n```\n"
+        "## Contract\n```sql\nALTER TABLE users DROP COLUMN m;\nDELETE FROM logs WHERE n < 5;\nDROP TABLE old;\n```\n";
+    struct compiled c = compile_good("mysql.md", text);
+    size_t of[ZDM_ENGINE_MYSQL + 1] = {0};
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(c.plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(c.plan, o);
+        of[step->engine] += step->action != ZDM_ACTION_SHOW_COLUMN;
+    }
+    assert_true(of[ZDM_ENGINE_POSTGRESQL] > 10);
+    assert_int_equal(of[ZDM_ENGINE_MYSQL], of[ZDM_ENGINE_POSTGRESQL]);
+    assert_int_equal(of[ZDM_ENGINE_ANY], 0);
+    compiled_fini(&c);
+}
+
 /* ---- drafts and recipes ---- */
 
 static const struct {
@@ -367,6 +465,8 @@ int main(void)
         cmocka_unit_test(texts_and_signs_are_written_in_one_form),
         cmocka_unit_test(the_trigger_has_the_same_expression_over_new),
         cmocka_unit_test(each_kind_becomes_the_steps_that_were_pinned),
+        cmocka_unit_test(what_two_engines_read_differently_is_refused_at_its_place),
+        cmocka_unit_test(what_both_engines_read_alike_is_compiled_for_both),
         cmocka_unit_test(plain_sql_becomes_a_runbook_that_compiles),
         cmocka_unit_test(recipes_of_refusals_compile),
     };

@@ -1,0 +1,1 @@
+UPDATE t SET c = app_slug(d)
