@@ -20,8 +20,10 @@ static void print_help(void)
            "\n"
            "options, also as keys of the file given by --config (with '_' for '-'):\n");
     agent_settings_help();
-    printf("\n"
-           "The DSN carries no password on the command line: use passfile=, service=, PGPASSFILE or a config file.\n");
+    printf(
+        "\n"
+        "The DSN carries no password on the command line: use passfile=, service=, PGPASSFILE or a config file; for\n"
+        "mysql: an option file of mode 0600, named with defaults-file=.\n");
 }
 
 int print_error(const struct zdm_error *err)
