@@ -82,6 +82,7 @@ static enum zdm_code ask(struct mydb_work *w, bool *out_true, char *answer, size
     const char *text = code == ZDM_OK ? mydb_text(rows, 0, 0) : NULL;
     *out_true = is_true(text);
     if (code == ZDM_TIMEOUT && !w->s->gave_up && mydb_is_open(w->s)) {
+        w->s->timed_out = false; /* that was the question's limit, not the operation's */
         zdm_copy_text(answer, size, "did not answer within 30 s");
         zdm_error_clear(err);
         return ZDM_OK;

@@ -252,9 +252,20 @@ static enum zdm_code hand_over(struct mydb_session *s, MYSQL_RES *res, struct my
     return ZDM_OK;
 }
 
+/* What is stopped may have been quicker, and some statements take KILL QUERY for an answer (MySQL: SELECT SLEEP(30) is
+ * 1). Nothing comes after that but the end of the transaction. */
+static bool is_over(const struct mydb_session *s, const char *sql)
+{
+    return (s->gave_up || s->timed_out) && strcmp(sql, "COMMIT") != 0 && strcmp(sql, "ROLLBACK") != 0;
+}
+
 enum zdm_code mydb_ask(struct mydb_session *s, const char *sql, size_t n, struct mydb_watch *watch,
                        struct mydb_rows **out, struct zdm_error *err)
 {
+    if (is_over(s, sql)) {
+        return s->gave_up ? zdm_error_set(err, ZDM_CANCELLED, "cancelled")
+                          : zdm_error_set(err, ZDM_TIMEOUT, "the operation did not end in time");
+    }
     if (s->conn == NULL) {
         return zdm_error_set(err, ZDM_CLOSED, "the connection to the database was lost");
     }
