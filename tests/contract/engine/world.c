@@ -53,6 +53,7 @@ static void make_plan(struct world *world)
     const struct backend *b = world->backend;
     struct zdm_plan *plan = world->plan = zdm_plan_new();
     plan->format = ZDM_PLAN_FORMAT;
+    plan->engines = b->engine;
     snprintf(plan->id, sizeof plan->id, "m%u", ++serial);
     memset(plan->hash.bytes, (int)serial, sizeof plan->hash.bytes);
     plan->phases = calloc(1, sizeof *plan->phases);
