@@ -34,7 +34,9 @@ static void draft(const char *sql)
     struct zdm_draft_options options = {.type = "varchar(20)", .engine = ZDM_ENGINE_MYSQL};
     struct zdm_error err = ZDM_ERROR_INIT;
     char *text = NULL;
-    (void)zdm_runbook_draft(sql, &options, &text, &err);
+    enum zdm_code code = zdm_runbook_draft(sql, &options, &text, &err);
+    if ((code == ZDM_OK) != (text != NULL))
+        abort();
     free(text);
 }
 
