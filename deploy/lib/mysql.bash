@@ -57,12 +57,11 @@ mysql_option_file() { # mysql_option_file SHARD: one group for each account; a n
     else
         at=$(mysql_server_keys "$shard" host port socket ssl-ca)
     fi
-    (
-        umask 077
+    (umask 077 && {
         for who in shop zdm_agent; do printf '[client_%s]\n%s\nuser=%s\npassword=%s\n' "$who" "$at" "$(mysql_name "$shard" "$who")" "$(cat "$dir/password")"; done
         printf '[client_admin]\n%s\n' "$at"
         if mysql_is_ours "$shard"; then printf 'user=root\npassword=%s\n' "$(cat "$dir/password")"; else mysql_admin_lines "$shard"; fi
-    ) >"$file.new"
+    } >"$file.new")
     mv "$file.new" "$file"
 }
 
