@@ -169,7 +169,7 @@ void mydb_put_bytes(struct zdm_buffer *b, const void *bytes, size_t n)
 }
 
 /* How far a quoted text, a name or a comment goes that begins here; 0: none does. Two dashes begin a comment only in
- * front of a blank, and no backslash escapes anything (NO_BACKSLASH_ESCAPES). */
+ * front of a blank, and no backslash escapes anything (escape.h). */
 static size_t span_of_quoted(const char *c)
 {
     if (*c == '\'' || *c == '"' || *c == '`') {

@@ -25,11 +25,11 @@ struct pin {
     int flavour;
 };
 
-/* In the order in which both servers print it. Strict, so that nothing is cut or guessed; texts are as they are written
- * (no backslashes); a row with the key 0 comes back as it was. Zero dates are not refused: an application that has some
+/* In the order in which both servers print it. Strict, so that nothing is cut or guessed; no NO_BACKSLASH_ESCAPES
+ * (escape.h); a row with the key 0 comes back as it was. Zero dates are not refused: an application that has some
  * must be able to keep them in a copied column. */
 #define SQL_MODE                                                                                                       \
-    "NO_AUTO_VALUE_ON_ZERO,NO_BACKSLASH_ESCAPES,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,"     \
+    "NO_AUTO_VALUE_ON_ZERO,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ERROR_FOR_DIVISION_BY_ZERO,"                          \
     "NO_ENGINE_SUBSTITUTION"
 
 /* Statements of the long class run without limit: each operation has a deadline of its own, after which it is stopped

@@ -93,9 +93,9 @@ int64_t mydb_int(const struct mydb_rows *rows, size_t row, size_t column);
 uint64_t mydb_uint(const struct mydb_rows *rows, size_t row, size_t column);
 bool mydb_true(const struct mydb_rows *rows, size_t row, size_t column);
 
-/* Runs one statement. $1 … $n outside of quotes and comments become literals: 'text' (NULL for SQL NULL), quoted under
- * NO_BACKSLASH_ESCAPES. Bytes that are no text go in with mydb_put_bytes. out may be NULL; a caller that gets rows
- * frees them. */
+/* Runs one statement. $1 … $n outside of quotes and comments become literals: 'text' (NULL for SQL NULL). In all SQL
+ * a doubled quote alone is special within a text, no backslash (escape.h). Bytes that are no text go in with
+ * mydb_put_bytes. out may be NULL; a caller that gets rows frees them. */
 enum zdm_code mydb_query(struct mydb_session *s, const char *sql, size_t n, const char *const *params,
                          struct mydb_rows **out, struct zdm_error *err) ZDM_CHECKED;
 /* Runs one statement as it is: nothing in it is replaced. For statements of a plan. */

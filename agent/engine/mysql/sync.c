@@ -109,8 +109,7 @@ static enum zdm_code drop(struct mydb_work *w, const struct zdm_step *sync, cons
 /* What the server keeps with the trigger: values that do not fit are errors, since a guard saw to it that they do not
  * come; a date that some other session let in is copied as it is. */
 static const char set_mode_sql[] =
-    "SET @zdm_sql_mode = @@SESSION.sql_mode, SESSION sql_mode = CONCAT('STRICT_ALL_TABLES,ALLOW_INVALID_DATES',"
-    " IF(FIND_IN_SET('NO_BACKSLASH_ESCAPES', @@SESSION.sql_mode) > 0, ',NO_BACKSLASH_ESCAPES', ''))";
+    "SET @zdm_sql_mode = @@SESSION.sql_mode, SESSION sql_mode = 'STRICT_ALL_TABLES,ALLOW_INVALID_DATES'";
 
 static enum zdm_code create_in_mode(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "agent/engine/mysql/classify.h"
+#include "agent/engine/mysql/escape.h"
 
 int64_t mydb_now_ms(void)
 {
@@ -276,8 +277,13 @@ enum zdm_code mydb_ask(struct mydb_session *s, const char *sql, size_t n, struct
                      .look_ms = watch == NULL || stopping ? INT64_MAX : mydb_now_ms() + watch->every_ms,
                      .stopping = stopping};
     MYSQL_RES *res = NULL;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sent = ZDM_BUFFER_INIT;
+    mydb_put_escaped(&sent, sql, n);
+    if (sent.failed) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
     s->changed = 0;
-    int state = send_it(&w, sql, n);
+    int state = send_it(&w, zdm_buffer_text(&sent), sent.len);
     if (state == 0) {
         state = take_all(&w, &res);
     }

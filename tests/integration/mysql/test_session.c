@@ -75,7 +75,7 @@ static void settings_of_the_server_do_not_change_the_session(void **state)
     }
     struct mydb_session *s = opened(r);
     says(s, "SELECT @@sql_mode",
-         "NO_AUTO_VALUE_ON_ZERO,NO_BACKSLASH_ESCAPES,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,"
+         "NO_AUTO_VALUE_ON_ZERO,STRICT_TRANS_TABLES,STRICT_ALL_TABLES,"
          "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION");
     says(s, rig_is_mariadb(r) ? "SELECT @@tx_isolation" : "SELECT @@transaction_isolation", "READ-COMMITTED");
     says(s,

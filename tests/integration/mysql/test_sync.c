@@ -457,7 +457,37 @@ static void table_that_somebody_holds_is_waited_for(void **state)
     rig_inspect(r, 1, AGENT_PROOF_DONE);
 }
 
-RIG_MAIN(RIG_TEST(sync_is_proved_installed_twice_and_removed),
+/* What a table's own expressions say does not depend on who opened the table first. */
+static void agents_session_does_not_spoil_what_the_table_computes(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name varchar(40), full_name varchar(40), ex varchar(40) DEFAULT"
+               " (CONCAT('a\\\\b', 'it''s')), g varchar(40) AS (CONCAT(name, '\\\\x')) STORED)");
+    rig_plan(r, "users", 1);
+    rig_copy(r, 1, ZDM_ACTION_SYNC_INSTALL, "full_name", "name");
+    rig_accept(r, 1);
+    rig_sql(r, "FLUSH TABLES");
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO users (id, name) VALUES (1, 'n')");
+    assert_string_equal(rig_value(r, "SELECT CONCAT(ex, g) FROM users"), "a\\bit'sn\\x");
+}
+
+/* A backslash in an expression is one in the trigger as in the batch. */
+static void backslash_is_an_ordinary_character_everywhere(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name varchar(20) NOT NULL, full_name varchar(40))");
+    rig_app(r, "INSERT INTO users (id, name) VALUES (1, 'Ann')");
+    forward(r, 1, "full_name", "CONCAT(t.`name`, '\\n\\', 'it''s')", "CONCAT(NEW.`name`, '\\n\\', 'it''s')", "name");
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_walk(r, 2, 10);
+    rig_app(r, "INSERT INTO users (id, name) VALUES (2, 'Ann')");
+    assert_string_equal(row(r, 1), "Ann|Ann\\n\\it's");
+    assert_string_equal(row(r, 2), "Ann|Ann\\n\\it's");
+}
+
+RIG_MAIN(RIG_TEST(agents_session_does_not_spoil_what_the_table_computes),
+         RIG_TEST(backslash_is_an_ordinary_character_everywhere), RIG_TEST(sync_is_proved_installed_twice_and_removed),
          RIG_TEST(half_of_a_pair_is_completed_and_nothing_is_left),
          RIG_TEST(trigger_of_somebody_else_under_our_name_is_refused), RIG_TEST(changed_body_is_noticed),
          RIG_TEST(old_code_that_renames_after_the_fill_is_followed), RIG_TEST(row_whose_key_moves_is_filled),
