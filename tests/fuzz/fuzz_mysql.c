@@ -13,12 +13,13 @@ enum { SQL_MAX = 16 * 1024 };
 
 static void compile(const char *front, const char *heading, const char *fence, const char *sql)
 {
+    static const char check[] = "~~~~~~sql {check}\nSELECT 1;\n~~~~~~\n"; /* as-is fences need one */
     static char text[SQL_MAX + 512];
     struct zdm_plan *plan = NULL;
     struct zdm_notes *notes = NULL;
     struct zdm_error err = ZDM_ERROR_INIT;
-    int n = snprintf(text, sizeof text, "---\nid: fuzz\n%s---\n## %s\n~~~~~~sql%s\n%s\n~~~~~~\n", front, heading, fence,
-                     sql);
+    int n = snprintf(text, sizeof text, "---\nid: fuzz\n%s---\n## %s\n~~~~~~sql%s\n%s\n~~~~~~\n%s", front, heading,
+                     fence, sql, check);
     if (n < 0 || zdm_runbook_compile("fuzz.md", text, (size_t)n, &plan, &notes, &err) != ZDM_OK)
         abort();
     for (size_t i = 0; i < notes->n_findings; i++) {
@@ -51,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     compile("engines: mysql\n", "Migrate", " {no-sync}", sql);
     compile("engines: mysql\n", "Contract", " {rewrite-ok}", sql);
     compile("engines: mysql\n", "Migrate", " {check}", sql);
+    compile("engines: mysql\n", "Expand", " {as-is lock=short no-undo}", sql);
     compile("engines: [postgresql, mysql]\n", "Migrate", "", sql);
     draft(sql);
     return 0;

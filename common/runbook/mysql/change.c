@@ -125,6 +125,11 @@ void my_change_column(struct my_action *a, bool with_new_name)
     if (column == NULL || !may_be_changed(a, &def))
         return;
     bool null = a->d.s->fence->rewrite_ok && (def.not_null || def.null);
+    if (!null && def.not_null && column->added && !column->not_null) {
+        my_fail(m, "modify-not-null", def.not_null_at, "Write it into a fence of its own: ```sql {rewrite-ok}.",
+                "NOT NULL builds the table anew in place, which the fence must allow");
+        return;
+    }
     if (null)
         change_null(a, &def, column);
     else

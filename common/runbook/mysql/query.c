@@ -188,6 +188,8 @@ static const struct {
     {"start", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
     {"commit", NULL, "transaction", "the agent begins and ends transactions itself", "Leave BEGIN and COMMIT out."},
     {"rollback", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
+    {"release", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
+    {"reset", NULL, "as-is-session", "RESET takes something away that is not the application's", "Leave RESET out."},
     {"savepoint", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
     {"xa", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
     {"lock", NULL, "lock", "a lock of one's own may queue in front of the application",
@@ -213,6 +215,8 @@ static void judge_as_is(struct my *m)
             return;
         }
     }
+    if (my_peek(m, 0)->kind != MY_WORD)
+        my_unexpected(m, "the first word of a statement");
     for (size_t i = 0; i < m->n && !m->failed; i++) {
         const struct my_token *token = &m->tokens[i];
         if (token->kind == MY_TEXT && memchr(m->s.sql + token->start, '\\', token->end - token->start) != NULL)

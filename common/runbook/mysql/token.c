@@ -300,7 +300,7 @@ static void read_number(struct scan *x)
 static void read_sign(struct scan *x)
 {
     static const char *const signs[] = {"<=>", "->>", "<<", ">>", "<=", ">=", "<>", "!=", "&&", "||", ":=", "->"};
-    static const char single[] = "(),;.=<>!+-*/%&|^~:{}[]";
+    static const char single[] = "(),;.=<>!+-*/%&|^~";
     size_t start = x->at;
     for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
         size_t n = strlen(signs[i]);
@@ -311,6 +311,12 @@ static void read_sign(struct scan *x)
         }
     }
     if (at(x, 0) == '\0' || strchr(single, at(x, 0)) == NULL) {
+        if (x->rb->neutral && !x->failed) {
+            rb_not_neutral(x->rb, rb_place_in_fence(x->rb, x->fence, start),
+                           "MySQL and MariaDB do not read this character here");
+            x->failed = true;
+            return;
+        }
         fail(x, "sql-syntax", start,
              at(x, 0) == '\\' ? "Write NULL for \\N; a backslash means something inside of a text only."
                               : "Take it away; the text is read as MySQL and MariaDB read it.",

@@ -86,6 +86,8 @@ static const struct wrong {
     {"modify-key", 1, 31, "Expand", "ALTER TABLE t MODIFY c bigint UNIQUE", "Write ALTER TABLE t ADD"},
     {"modify-key", 1, 31, "Expand", "ALTER TABLE t MODIFY c bigint REFERENCES u (id)", "Write ALTER TABLE t ADD"},
     {"primary-key", 1, 31, "Expand", "ALTER TABLE t MODIFY c bigint PRIMARY KEY", "Leave it out; a table's key"},
+    {"modify-not-null", 1, 60, "Expand", "ALTER TABLE t ADD COLUMN c int; ALTER TABLE t MODIFY c int NOT NULL",
+     "Write it into a fence of"},
     {"modify-default", 1, 36, "Expand", "ALTER TABLE t MODIFY c varchar(36) DEFAULT (uuid())",
      "Write ALTER TABLE t ALTER"},
     {"copies", 1, 28, "Expand", "ALTER TABLE t MODIFY c int AS (a + 1)", "Add a plain column, and"},
