@@ -7,7 +7,7 @@
  * a name nor an expression of a plan made by hand smuggles another statement into a phase that nobody had to approve.
  *
  * Here stand PostgreSQL's forms; honest_mysql.c has the others. Steps of two engines never concern each other: tables
- * of MySQL have no schema, and those of PostgreSQL always one (plan_validate.c).
+ * of MySQL have no schema, and those of PostgreSQL always one (step_validate.c).
  */
 #include "common/plan/plan.h"
 

@@ -53,6 +53,7 @@ static const struct {
     {ZDM_ACTION_DELETE, AGENT_RUN_BATCH, WALK | ADDS},
     {ZDM_ACTION_AS_IS, AGENT_RUN_DDL, 0},
     {ZDM_ACTION_GATE_WAIT, AGENT_RUN_WAIT, 0},
+    {ZDM_ACTION_SHOW_COLUMN, AGENT_RUN_DDL, 0},
 };
 
 static void each_action_has_its_run_its_class_and_what_it_leaves(void **state)

@@ -580,6 +580,18 @@ static void what_this_release_cannot_do_is_refused_before_anything_is_touched(vo
     assert_int_equal(rig->row_step, 1);
 }
 
+static void a_plan_for_another_engine_is_refused_before_anything_is_touched(void **state)
+{
+    struct rig *rig = *state;
+    rig->plan->engines = ZDM_ENGINE_MYSQL;
+    rig_ready(rig, ZDM_MODE_RUN, 1);
+    rig_run(rig, 5000);
+    assert_int_equal(state_of(rig), ZDM_AGENT_STOPPED);
+    assert_int_equal(rig->row_failed_code, ZDM_REFUSED);
+    assert_int_equal(rig->runs[AGENT_RUN_DDL], 0);
+    assert_int_equal(rig->row_step, 1);
+}
+
 static void third_deadlock_in_a_row_asks_for_the_locked_form(void **state)
 {
     struct rig *rig = *state;
@@ -678,6 +690,7 @@ int main(void)
         TEST(lost_step_before_a_backfill_that_counts_is_not_worked_again),
         TEST(paused_shard_still_proves_where_it_is),
         TEST(what_this_release_cannot_do_is_refused_before_anything_is_touched),
+        TEST(a_plan_for_another_engine_is_refused_before_anything_is_touched),
         TEST(third_deadlock_in_a_row_asks_for_the_locked_form),
         TEST(reports_are_at_once_on_change_then_by_the_clock),
         TEST(restart_of_the_database_with_the_same_identity_goes_on),

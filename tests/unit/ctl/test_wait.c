@@ -139,6 +139,29 @@ static void selectors_look_at_the_fleets_labels(void **state)
     json_decref(fleet);
 }
 
+static void a_plan_that_shards_cannot_run_is_told_from_one_that_they_can(void **state)
+{
+    char all[] = "", europe[] = "region=eu";
+    struct zdm_plan plan = {.selector = all, .engines = ZDM_ENGINE_POSTGRESQL};
+    json_t *fleet =
+        parse("{\"shards\": [{\"shard\": \"a\", \"engine\": \"postgresql\", \"labels\": {\"region\": \"eu\"}},"
+              " {\"shard\": \"b\", \"engine\": \"mysql\", \"labels\": {}}, {\"shard\": \"c\", \"engine\": null},"
+              " {\"shard\": \"d\", \"engine\": \"mysql\"}]}");
+    struct zdm_error err = ZDM_ERROR_INIT;
+    (void)state;
+    assert_int_equal(ctl_fleet_fits(fleet, &plan, &err), ZDM_REFUSED);
+    assert_string_equal(err.message, "the plan is not for mysql: 2 selected shards are (b, d)");
+    plan.selector = europe;
+    assert_int_equal(ctl_fleet_fits(fleet, &plan, &err), ZDM_OK);
+    plan.engines = ZDM_ENGINE_MYSQL;
+    assert_int_equal(ctl_fleet_fits(fleet, &plan, &err), ZDM_REFUSED);
+    assert_string_equal(err.message, "the plan is not for postgresql: 1 selected shard is (a)");
+    plan.selector = all;
+    plan.engines = ZDM_ENGINE_POSTGRESQL | ZDM_ENGINE_MYSQL;
+    assert_int_equal(ctl_fleet_fits(fleet, &plan, &err), ZDM_OK);
+    json_decref(fleet);
+}
+
 static void the_migration_may_be_left_out_while_one_is_active(void **state)
 {
     static const char one[] =
@@ -200,6 +223,7 @@ int main(void)
         cmocka_unit_test(goals_are_parsed),
         cmocka_unit_test(a_shard_is_rolled_back_when_it_is_undone_or_held_where_a_rollback_took_it),
         cmocka_unit_test(selectors_look_at_the_fleets_labels),
+        cmocka_unit_test(a_plan_that_shards_cannot_run_is_told_from_one_that_they_can),
         cmocka_unit_test(the_migration_may_be_left_out_while_one_is_active),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,6 +49,48 @@ static void a_plan_shows_what_is_written_and_what_is_done(void **state)
     free(shown);
 }
 
+static void a_plan_for_two_engines_says_whose_each_step_is(void **state)
+{
+    static const char *const words[] = {
+        "for postgresql and mysql; every shard",
+        "\non shards of postgresql\n",
+        "\non shards of mysql\n",
+        "\non shards of both engines\n",
+        "ALTER TABLE `users` ADD COLUMN `full_name` varchar(200)",
+        "ALTER TABLE `users` ALTER COLUMN `full_name` SET VISIBLE",
+        "ALTER TABLE `users` ALTER COLUMN `name` SET INVISIBLE",
+        "UPDATE `users` t SET `full_name` = t.`name`",
+        "UPDATE \"public\".\"users\" t SET \"full_name\" = t.\"name\"",
+    };
+    (void)state;
+    char *shown = view("tests/unit/runbook/good/two-engines.md");
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strstr(shown, words[i]) == NULL)
+            fail_msg("\"%s\" is not in\n%s", words[i], shown);
+    }
+    free(shown);
+}
+
+static void json_says_the_engines_of_a_plan_its_steps_and_of_what_one_alone_finds(void **state)
+{
+    static const char text[] = "---\nid: json\nengines: [postgresql, mysql]\n---\n## Expand\n"
+                               "```sql {engine=mysql}\nALTER TABLE t ADD COLUMN c int;\n```\n";
+    (void)state;
+    struct compiled c = compile_good("json.md", text);
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    ctl_plan_json(&out, c.plan, c.notes);
+    json_t *root = json_loads(zdm_buffer_text(&out), 0, NULL);
+    assert_int_equal(json_array_size(json_object_get(root, "engines")), 2);
+    const json_t *steps = json_object_get(json_array_get(json_object_get(root, "phases"), 0), "steps");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(steps, 0), "engine")), "mysql");
+    assert_string_equal(json_string_value(json_object_get(json_array_get(steps, 0), "table_lock")), "METADATA");
+    const json_t *findings = json_object_get(root, "findings");
+    assert_true(json_is_null(json_object_get(json_array_get(findings, 0), "engine"))); /* engine-idle */
+    json_decref(root);
+    zdm_buffer_fini(&out);
+    compiled_fini(&c);
+}
+
 static void a_plan_says_what_each_rollback_does_and_where_people_sign(void **state)
 {
     (void)state;
@@ -164,6 +206,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_plan_shows_what_is_written_and_what_is_done),
+        cmocka_unit_test(a_plan_for_two_engines_says_whose_each_step_is),
+        cmocka_unit_test(json_says_the_engines_of_a_plan_its_steps_and_of_what_one_alone_finds),
         cmocka_unit_test(a_plan_says_what_each_rollback_does_and_where_people_sign),
         cmocka_unit_test(json_calls_an_overwritten_column_exact_while_its_old_values_are_kept),
         cmocka_unit_test(a_plan_fits_a_hundred_columns),
