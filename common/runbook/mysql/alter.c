@@ -138,8 +138,7 @@ static void refuse_rename(struct my_action *a)
     const char *name = my_name(m, "the new name");
     if (!m->failed)
         my_fail(m, "rename-table", my_place(m, a->from),
-                "Keep the name. Where it must change: make the new table, let the application write both, copy the "
-                "rows, and drop the old one in the contract phase.",
+                my_recipe(m->rb, a->d.source, "Keep the name, or let a view have the new one until all code uses it."),
                 "code that runs while %s becomes %s would fail: it knows one of the names only", a->d.table.name, name);
 }
 

@@ -107,8 +107,7 @@ void my_rename_table(struct my *m)
     const char *to = my_name(m, "the new name");
     if (!m->failed)
         my_fail(m, "rename-table", at,
-                "Keep the name. Where it must change: make the new table, let the application write both, copy the "
-                "rows, and drop the old one in the contract phase.",
+                my_recipe(m->rb, m->s.sql, "Keep the name, or let a view have the new one until all code uses it."),
                 "code that runs while %s becomes %s would fail: it knows one of the names only", table.name, to);
 }
 

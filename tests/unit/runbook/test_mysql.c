@@ -442,7 +442,9 @@ static void recipes_of_refusals_compile(void **state)
     static const char *const statements[] = {"ALTER TABLE users RENAME COLUMN name TO full_name",
                                              "ALTER TABLE `order` CHANGE `user` `group` bigint NOT NULL",
                                              "ALTER TABLE t ADD CONSTRAINT n CHECK (a > 0 AND b <> 'x')",
-                                             "ALTER TABLE t ADD u char(36) DEFAULT (uuid())"};
+                                             "ALTER TABLE t ADD u char(36) DEFAULT (uuid())",
+                                             "ALTER TABLE t RENAME TO `new name`",
+                                             "RENAME TABLE t TO u"};
     for (size_t i = 0; i < sizeof statements / sizeof statements[0]; i++) {
         char text[TEXT_MAX], again[TEXT_MAX];
         put_runbook(text, "Expand", "", statements[i]);
