@@ -1,7 +1,7 @@
 /*
  * test_sync.c - derived triggers on MySQL and MariaDB: the eight wrong ways to derive one, done right; guards, both
- * directions, identity by bytes, and what is refused before anything is touched. test_writers.c has the same under
- * concurrent writers.
+ * directions, identity by bytes, and what is refused before anything is touched. The eighth, accounts: test_watch.c.
+ * test_writers.c has the same under concurrent writers.
  */
 #include "tests/integration/mysql/rig.h"
 
@@ -214,35 +214,6 @@ static void time_zone_of_the_application_does_not_matter(void **state)
     rig_app(r, "SET time_zone = '+09:00'; INSERT INTO users (id, name) VALUES (1, '2024-01-01 23:30:00');"
                "SET time_zone = '-05:00'; UPDATE users SET name = '2024-01-02 01:30:00'");
     assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM users WHERE at <=> name"), 1);
-}
-
-/* 8: the triggers run as an account of their own: one that writes needs no right but on the table, and the agent's
- * account may go. */
-static void nobody_needs_the_agents_account(void **state)
-{
-    struct rig *r = *state;
-    installed_copy(r);
-    assert_string_equal(rig_value(r, "SELECT GROUP_CONCAT(DISTINCT definer) FROM information_schema.triggers WHERE"
-                                     " trigger_schema = DATABASE()"),
-                        "zdm_definer@localhost");
-    rig_sql(r, "RENAME USER zdm_agent@'%%' TO zdm_was@'%%'");
-    rig_app(r, "INSERT INTO users (name) VALUES ('Ann'); UPDATE users SET name = 'Beth'");
-    rig_sql(r, "RENAME USER zdm_was@'%%' TO zdm_agent@'%%'");
-    assert_string_equal(row(r, 1), "Beth|Beth");
-}
-
-static void missing_definer_is_refused_before_a_trigger_is_made(void **state)
-{
-    struct rig *r = *state;
-    copy_of_name(r, "varchar(40) NOT NULL", "varchar(40)");
-    rig_sql(r, "RENAME USER zdm_definer@localhost TO zdm_other@localhost");
-    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_INSTALL_SYNC, 1, 0);
-    rig_sql(r, "RENAME USER zdm_other@localhost TO zdm_definer@localhost");
-    assert_int_equal(result->outcome, AGENT_FAIL);
-    assert_non_null(strstr(result->error.message, "zdm_definer@localhost does not exist"));
-    agent_result_free(result);
-    assert_int_equal(triggers(r), 0);
-    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
 }
 
 static void forward_with_a_filter_follows_it(void **state)
@@ -494,8 +465,7 @@ RIG_MAIN(RIG_TEST(agents_session_does_not_spoil_what_the_table_computes),
          RIG_TEST(change_by_the_applications_trigger_is_followed),
          RIG_TEST(default_of_the_new_column_does_not_destroy_the_old_value), RIG_TEST(generated_source_is_refused),
          RIG_TEST(value_made_from_an_auto_increment_key_is_refused),
-         RIG_TEST(time_zone_of_the_application_does_not_matter), RIG_TEST(nobody_needs_the_agents_account),
-         RIG_TEST(missing_definer_is_refused_before_a_trigger_is_made), RIG_TEST(forward_with_a_filter_follows_it),
+         RIG_TEST(time_zone_of_the_application_does_not_matter), RIG_TEST(forward_with_a_filter_follows_it),
          RIG_TEST(volatile_value_is_filled_once), RIG_TEST(change_that_equality_does_not_see_is_copied),
          RIG_TEST(values_that_no_strict_session_wrote_are_copied), RIG_TEST(target_too_narrow_is_refused),
          RIG_TEST(target_that_must_not_be_null_is_refused_where_the_source_may),
