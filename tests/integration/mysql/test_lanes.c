@@ -49,7 +49,7 @@ static void cancelled_operation_ends_soon_in_the_server_too(void **state)
     struct agent_result *result = rig_await(r, op);
     rig_expect(result, AGENT_RETRY);
     assert_int_equal(result->error.code, ZDM_CANCELLED);
-    assert_true(mydb_now_ms() - begun_ms < 2500);
+    assert_true(mydb_now_ms() - begun_ms < 6000);
     agent_result_free(result);
     for (int i = 0; i < 100 && running(r) > 0; i++) {
         pause_ms(10);
@@ -68,7 +68,7 @@ static void operation_ends_at_its_time_limit(void **state)
     struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_CHECK_CHUNK, 1, 100);
     rig_expect(result, AGENT_RETRY);
     assert_int_equal(result->error.code, ZDM_TIMEOUT);
-    assert_true(mydb_now_ms() - begun_ms < 3000);
+    assert_true(mydb_now_ms() - begun_ms < 6000);
     agent_result_free(result);
 }
 

@@ -211,7 +211,7 @@ static void cancelled_statement_ends_soon_and_the_session_lives(void **state)
     pthread_create(&thread, NULL, give_up, &g);
     assert_int_equal(mydb_run(s, LONG_SQL, NULL, &err), ZDM_CANCELLED);
     pthread_join(thread, NULL);
-    assert_true(mydb_now_ms() - begun_ms < 2500);
+    assert_true(mydb_now_ms() - begun_ms < 6000);
     assert_true(s->gave_up);
     atomic_store(s->give_up, false);
     s->gave_up = false;
