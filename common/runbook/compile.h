@@ -8,7 +8,8 @@
  *   markdown.c     headings and fences                            -> struct rb_phase, struct rb_fence
  *   attributes.c   {batch=2000 name=fill} behind a fence or heading
  *   statements.c   one SQL fence: split, parse, hand each statement to its kind
- *   update.c, where.c, fill.c, subquery.c, delete.c, check.c  the kinds -> struct rb_step; those of the schema: ddl.h
+ *   update.c, where.c, subquery.c  UPDATE read; derive.c, fill.c  what it means, of either dialect -> struct rb_step
+ *   delete.c, check.c  the other kinds; those of the schema: ddl.h
  *   as_is.c, wait.c  statements as they are written, and waits
  *   mysql/         all of that for MySQL and MariaDB: mysql.h
  *   refuse.c, recipes.c, proof.c  every other statement: why not, and what to write instead
