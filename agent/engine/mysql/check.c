@@ -20,6 +20,11 @@ enum { QUERY_LIMIT_MS = 3600 * 1000, LOOKS_MAX = 5 };
 /* Looks; `at` is the work with the session that is asked. */
 typedef enum zdm_code look_fn(struct mydb_work *at, void *ctx, struct zdm_error *err);
 
+static bool has_replicas(const struct mydb_work *w)
+{
+    return w->replicas != NULL && w->replicas->n > 0;
+}
+
 static int64_t limit_ms(const struct mydb_work *w)
 {
     return w->op->time_limit_ms == 0 ? QUERY_LIMIT_MS : w->op->time_limit_ms;
@@ -47,6 +52,7 @@ static enum zdm_code look_there(struct mydb_work *w, look_fn *look, void *ctx, b
     bool stopped = code != ZDM_OK && there->gave_up;
     mydb_rollback(there);
     *ran = code == ZDM_OK;
+    w->checked_on[0] = *ran ? w->checked_on[0] : '\0';
     /* The primary's part has its own time. */
     if (w->s->deadline_ms != INT64_MAX) {
         w->s->deadline_ms += mydb_now_ms() - begun_ms;
@@ -163,7 +169,7 @@ static enum zdm_code compare_there(struct mydb_work *w, struct compared *c, bool
 static enum zdm_code compare_chunk(struct mydb_work *w, struct compared *c, struct zdm_error *err)
 {
     bool ran = false;
-    enum zdm_code code = w->n_replicas > 0 ? compare_there(w, c, &ran, err) : ZDM_OK;
+    enum zdm_code code = has_replicas(w) ? compare_there(w, c, &ran, err) : ZDM_OK;
     return code == ZDM_OK && !ran ? compare_here(w, c, err) : code;
 }
 
@@ -305,7 +311,7 @@ static enum zdm_code ask_all(struct mydb_work *w, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer row = ZDM_BUFFER_INIT;
     bool ran = false;
-    enum zdm_code code = w->n_replicas > 0 ? look_there(w, ask, &row, &ran, err) : ZDM_OK;
+    enum zdm_code code = has_replicas(w) ? look_there(w, ask, &row, &ran, err) : ZDM_OK;
     if (code == ZDM_OK && (!ran || row.len > 0)) {
         code = ask_here(w, &row, err);
     }

@@ -59,9 +59,9 @@ static bool begins(const struct mydb_rows *rows, size_t i)
     return i == 0 || strcmp(mydb_text(rows, i, 0), mydb_text(rows, i - 1, 0)) != 0;
 }
 
-/* d.`own` IS NULL OR …; the row itself; EXISTS (the parent). Rows `from` up to `to` are of one foreign key: name, own
+/* d.`own` IS NULL OR … EXISTS (the parent). Rows `from` up to `to` are of one foreign key: name, own
  * column, other schema, other table, other column. */
-static void put_parent(struct zdm_buffer *b, const struct mydb_rows *rows, size_t from, size_t to, bool self)
+static void put_parent(struct zdm_buffer *b, const struct mydb_rows *rows, size_t from, size_t to)
 {
     zdm_buffer_puts(b, " AND (");
     for (size_t i = from; i < to; i++) {
@@ -69,13 +69,7 @@ static void put_parent(struct zdm_buffer *b, const struct mydb_rows *rows, size_
         mydb_put_name(b, mydb_text(rows, i, 1));
         zdm_buffer_puts(b, " IS NULL OR ");
     }
-    for (size_t i = from; self && i < to; i++) {
-        zdm_buffer_puts(b, i == from ? "d." : " AND d.");
-        mydb_put_name(b, mydb_text(rows, i, 1));
-        zdm_buffer_puts(b, " = d.");
-        mydb_put_name(b, mydb_text(rows, i, 4));
-    }
-    zdm_buffer_puts(b, self ? " OR EXISTS (SELECT 1 FROM " : "EXISTS (SELECT 1 FROM ");
+    zdm_buffer_puts(b, "EXISTS (SELECT 1 FROM ");
     mydb_put_name(b, mydb_text(rows, from, 2));
     zdm_buffer_puts(b, ".");
     mydb_put_name(b, mydb_text(rows, from, 3));
@@ -104,9 +98,7 @@ static enum zdm_code put_parents(struct mydb_work *w, const struct back *back, s
         while (to < rows->n && !begins(rows, to)) {
             to++;
         }
-        bool self =
-            strcmp(mydb_text(rows, from, 2), w->s->database) == 0 && strcmp(mydb_text(rows, from, 3), table) == 0;
-        put_parent(b, rows, from, to, self);
+        put_parent(b, rows, from, to);
         from = to;
     }
     return code;

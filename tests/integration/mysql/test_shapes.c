@@ -68,7 +68,7 @@ static const struct shape shapes[] = {
      .keys = "(x.g * 1000003 * 7919) % 2147483647", .set = "id = (x.g * 1000003 * 7919) % 2147483647", NAMED},
     {"binary", "t", "(id varbinary(40) PRIMARY KEY, name varbinary(40), note text)", .key = {"id"},
      .keys = "CONCAT(UNHEX('00FF27'), CAST(x.g AS BINARY))", .set = "id = CONCAT(UNHEX('00FF27'), CAST(x.g AS BINARY))",
-     .source = "name", .value = "UNHEX(SHA1(x.n))", .type = "varbinary(40)"},
+     .source = "name", .value = "UNHEX(LEFT(SHA2(x.n, 256), 40))", .type = "varbinary(40)"},
     {"quoted names", "`Sales 'n ``Orders```", "(`Id ``1``` int PRIMARY KEY, `The 'Name'` varchar(60), note text)",
      .key = {"`Id ``1```"}, .keys = "x.g", .set = "`Id ``1``` = x.g", .source = "`The 'Name'`",
      .value = "CONCAT('N''', x.n)", .type = "varchar(60)", .target = "New `Name` $1", .read = "The 'Name'",

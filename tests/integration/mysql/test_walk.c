@@ -129,6 +129,9 @@ static void table_without_a_usable_key_is_refused(void **state)
     rig_refused(r, AGENT_RUN_BOUND, 1, "cannot be walked by k");
     rig_sql(r, "DROP TABLE w; CREATE TABLE w (k int PRIMARY KEY, a text, b text) ENGINE=MyISAM");
     rig_refused(r, AGENT_RUN_BOUND, 1, "not by InnoDB");
+    rig_sql(r, "DROP TABLE w; CREATE TABLE w (k timestamp(6) NOT NULL DEFAULT '2000-01-01' ON UPDATE"
+               " CURRENT_TIMESTAMP(6) PRIMARY KEY, a text, b text)");
+    rig_refused(r, AGENT_RUN_BOUND, 1, "which every UPDATE sets to the time");
 }
 
 static void empty_table_is_walked_at_once(void **state)
