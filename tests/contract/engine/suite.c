@@ -209,6 +209,23 @@ static void one_of_two_processes_moves_the_journal(void **state)
     }
 }
 
+/* Nobody has accepted anything yet: both want to make the row. The newer one stays, whoever is first. */
+static void two_processes_accept_at_once(void **state)
+{
+    struct agent *a = connected(state);
+    struct agent *b = another(state);
+    uint64_t older = begin_accept(a, 1, 1, 1, 1), newer = begin_accept(b, 1, 2, 1, 2);
+    struct agent_result *result_a = await(a, older), *result_b = await(b, newer);
+    assert_string_equal(agent_outcome_name(result_b->outcome), "ok");
+    assert_true(result_a->outcome == AGENT_OK || result_a->outcome == AGENT_FENCED);
+    agent_result_free(result_a);
+    agent_result_free(result_b);
+    struct agent_result *journal = read_journal(state);
+    assert_int_equal(journal->n_journals, 1);
+    assert_int_equal(journal->journals[0].accepted.generation, 2);
+    agent_result_free(journal);
+}
+
 static void signatures_count_once(void **state)
 {
     struct agent *a = accepted(state);
@@ -458,6 +475,7 @@ int run_suite(const struct backend *backend)
         CASE(stop_is_durable_and_ends_the_attempt_for_every_process),
         CASE(whoever_lost_the_fence_changes_nothing),
         CASE(one_of_two_processes_moves_the_journal),
+        CASE(two_processes_accept_at_once),
         CASE(signatures_count_once),
         CASE(change_is_made_once_and_found_done),
         CASE(what_the_look_needs_and_is_not_there_is_absent),

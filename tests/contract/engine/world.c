@@ -220,7 +220,7 @@ struct agent_result *connect_engine(struct agent *a)
     }
 }
 
-struct agent_result *accept_as(struct agent *a, uint64_t epoch, uint64_t generation, uint8_t instance, uint8_t digest)
+uint64_t begin_accept(struct agent *a, uint64_t epoch, uint64_t generation, uint8_t instance, uint8_t digest)
 {
     struct zdm_envelope envelope = {.bytes = (uint8_t[]){1, 2, 3}, .len = 3};
     struct zdm_directive directive = {.fence = {.epoch = epoch, .generation = generation}, .mode = ZDM_MODE_RUN};
@@ -234,7 +234,12 @@ struct agent_result *accept_as(struct agent *a, uint64_t epoch, uint64_t generat
     uint64_t id = begin(a, &op);
     memset(&directive, 0, sizeof directive); /* it is the caller's memory, and may be used anew */
     envelope.bytes[0] = 99;
-    struct agent_result *result = await(a, id);
+    return id;
+}
+
+struct agent_result *accept_as(struct agent *a, uint64_t epoch, uint64_t generation, uint8_t instance, uint8_t digest)
+{
+    struct agent_result *result = await(a, begin_accept(a, epoch, generation, instance, digest));
     if (result->outcome == AGENT_OK) {
         a->fence = (struct zdm_fence){.epoch = epoch, .generation = generation};
         memset(a->fence.instance.bytes, instance, sizeof a->fence.instance.bytes);

@@ -56,6 +56,7 @@ void close_engine(struct agent *a);
 struct agent_result *connect_engine(struct agent *a);
 /* Stores the plan and accepts a directive of epoch 1 and that generation. */
 void accept_plan(struct agent *a, uint64_t generation);
+uint64_t begin_accept(struct agent *a, uint64_t epoch, uint64_t generation, uint8_t instance, uint8_t digest);
 struct agent_result *accept_as(struct agent *a, uint64_t epoch, uint64_t generation, uint8_t instance, uint8_t digest);
 /* Begins the check that sleeps in that lane, and waits until the server is in it. */
 uint64_t begin_sleep(struct agent *a, unsigned lane);
