@@ -138,17 +138,20 @@ static bool answers(const struct test_mysql *my)
 
 void test_mysql_resume(struct test_mysql *my)
 {
-    char option[4][PATH_SIZE + 16];
+    char option[5][PATH_SIZE + 16];
     snprintf(option[0], sizeof option[0], "--datadir=%s", my->data);
     snprintf(option[1], sizeof option[1], "--socket=%s", my->socket);
     snprintf(option[2], sizeof option[2], "--pid-file=%s", my->pid_file);
     snprintf(option[3], sizeof option[3], "--port=%d", my->port);
+    /* A server that starts deletes what others have in a folder of temporary tables that they share. */
+    snprintf(option[4], sizeof option[4], "--tmpdir=%s", my->directory);
     const char *argv[ARGS_MAX] = {"mariadbd",
                                   "--no-defaults",
                                   option[0],
                                   option[1],
                                   option[2],
                                   option[3],
+                                  option[4],
                                   "--bind-address=127.0.0.1",
                                   "--skip-name-resolve",
                                   "--server-id=1",
@@ -161,7 +164,7 @@ void test_mysql_resume(struct test_mysql *my)
                                   "--innodb-log-file-size=32M",
                                   "--key-buffer-size=1M",
                                   "--max-connections=100"};
-    size_t n = 18;
+    size_t n = 19;
     if (geteuid() == 0) {
         argv[n++] = "--user=root";
     }
