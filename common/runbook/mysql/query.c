@@ -233,6 +233,8 @@ static void take_table(struct my *m, size_t i, struct rb_as_is_text *out)
         is_sign(m, i + 1, ".") || out->n_tables == RB_AS_IS_TABLES_MAX)
         return;
     struct rb_table table = {"", name->value};
+    if (strlen(table.name) > ZDM_IDENTIFIER_MAX)
+        my_fail(m, "name-long", my_place(m, i), "Shorten it.", "a name has more than %d bytes", ZDM_IDENTIFIER_MAX);
     for (size_t k = 0; k < out->n_tables; k++) {
         if (rb_same_table(&out->tables[k], &table))
             return;
