@@ -213,8 +213,10 @@ static const char *kept_name(struct rb *rb, const struct zdm_step *step)
 
 static void add_purge(struct rb *rb, struct rb_phase *purge, struct rb_step *keeper, const struct kept *row)
 {
-    struct rb_step *step = add_implicit(rb, purge, ZDM_STEP_PURGE, row->purges, row->lock, &keeper->step.table,
-                                        lock_text(rb, row->purges));
+    /* MySQL drops an index in the catalogue alone. */
+    enum zdm_lock_class lock = rb->engine == ZDM_ENGINE_MYSQL ? ZDM_LOCK_SHORT : row->lock;
+    struct rb_step *step =
+        add_implicit(rb, purge, ZDM_STEP_PURGE, row->purges, lock, &keeper->step.table, lock_text(rb, row->purges));
     bool column = row->purges == ZDM_ACTION_PURGE_COLUMN;
     step->step.column = column ? rb_dup(keeper->step.column) : NULL;
     step->step.object = rb_dup(keeper->step.object);
