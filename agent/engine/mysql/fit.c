@@ -276,7 +276,9 @@ enum mydb_fit mydb_fit(const struct mydb_column *from, const struct mydb_column 
 static void put_test(struct zdm_buffer *b, const char *value, const struct mydb_column *from,
                      const struct mydb_column *to)
 {
-    if (is_number(to)) {
+    if (mydb_fit(from, to) == MYDB_FITS_NOT) {
+        zdm_buffer_puts(b, "FALSE");
+    } else if (is_number(to)) {
         put_number_test(b, value, to);
     } else if (to->family == MYDB_TEXT) {
         put_text_test(b, value, from, to);
