@@ -102,6 +102,8 @@ void rb_draft_survey(struct rb_statement *s, void *ctx);
 /* SELECT set_config(…), which a dump begins with; NULL. */
 const PgQuery__FuncCall *rb_draft_setting(const PgQuery__Node *node);
 void rb_draft_statement(struct rb_statement *s, void *ctx);
+/* Is it the table in which a framework notes its migrations? The preface says then that the row is left out. */
+bool rb_draft_is_record(struct rb_draft *d, const char *table);
 
 /* ---- draft_alter.c ---- */
 

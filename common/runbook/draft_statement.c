@@ -62,12 +62,25 @@ static void draft_rename(struct rb_draft *d, struct rb_statement *s)
     }
 }
 
-/* The framework's own record that a migration was run. */
-static bool is_bookkeeping(const PgQuery__Node *node)
+bool rb_draft_is_record(struct rb_draft *d, const char *table)
 {
     static const char *const tables[] = {"alembic_version",      "schema_migrations", "django_migrations",
                                          "ar_internal_metadata", "knex_migrations",   "flyway_schema_history",
                                          "_prisma_migrations",   "databasechangelog"};
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        if (!rb_same_word(table, tables[i]))
+            continue;
+        rb_draft_say(
+            d, RB_DRAFT_PREFACE,
+            "The row in which the framework notes its migration is left out: tell it that the migration was run "
+            "(Django `migrate --fake`, Alembic `stamp`) when this one is done.");
+        return true;
+    }
+    return false;
+}
+
+static bool is_bookkeeping(struct rb_draft *d, const PgQuery__Node *node)
+{
     const PgQuery__RangeVar *relation = NULL;
     if (node->node_case == PG_QUERY__NODE__NODE_INSERT_STMT)
         relation = node->insert_stmt->relation;
@@ -75,11 +88,7 @@ static bool is_bookkeeping(const PgQuery__Node *node)
         relation = node->update_stmt->relation;
     else if (node->node_case == PG_QUERY__NODE__NODE_DELETE_STMT)
         relation = node->delete_stmt->relation;
-    for (size_t i = 0; relation != NULL && i < sizeof tables / sizeof tables[0]; i++) {
-        if (strcmp(relation->relname, tables[i]) == 0)
-            return true;
-    }
-    return false;
+    return relation != NULL && rb_draft_is_record(d, relation->relname);
 }
 
 static void draft_index(struct rb_draft *d, struct rb_statement *s)
@@ -139,13 +148,8 @@ void rb_draft_statement(struct rb_statement *s, void *ctx)
     struct rb_draft *d = ctx;
     struct rb_table table = {"", "change"};
     d->at = rb_at_start(s);
-    if (is_bookkeeping(s->node)) {
-        rb_draft_say(
-            d, RB_DRAFT_PREFACE,
-            "The row in which the framework notes its migration is left out: tell it that the migration was run "
-            "(Django `migrate --fake`, Alembic `stamp`) when this one is done.");
+    if (is_bookkeeping(d, s->node))
         return;
-    }
     switch ((int)s->node->node_case) {
     case PG_QUERY__NODE__NODE_TRANSACTION_STMT:
     case PG_QUERY__NODE__NODE_VARIABLE_SET_STMT:

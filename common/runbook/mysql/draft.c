@@ -462,6 +462,15 @@ static bool is_session(const struct my *m)
     return false;
 }
 
+/* INSERT INTO, UPDATE, DELETE FROM, with the table behind. */
+static bool is_record(struct rb_draft *d, const struct my *m)
+{
+    bool insert = my_is(m, 0, "insert") && my_is(m, 1, "into"), delete = my_is(m, 0, "delete") && my_is(m, 1, "from");
+    if (!insert && !delete &&!my_is(m, 0, "update"))
+        return false;
+    return rb_draft_is_record(d, my_peek(m, insert || delete ? 2 : 1)->value);
+}
+
 static void draft_index(struct rb_draft *d, struct my *m)
 {
     bool unique = my_is(m, 1, "unique");
@@ -508,7 +517,7 @@ void my_draft_statement(struct my *m, void *ctx)
     d->at = rb_at_start(&m->s);
     bool table = my_is(m, 1, "table") || my_is(m, 1, "ignore") || my_is(m, 1, "online");
     bool index = my_is(m, 1, "index") || ((my_is(m, 1, "unique") || my_is(m, 1, "fulltext")) && my_is(m, 2, "index"));
-    if (is_session(m))
+    if (is_session(m) || is_record(d, m))
         return; /* each step is a transaction, with settings of the agent's */
     if (table && my_take(m, "alter")) {
         draft_alter(d, m);

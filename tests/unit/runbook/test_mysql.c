@@ -401,6 +401,14 @@ static const struct {
     {NULL, "ALTER TABLE t DROP COLUMN a, DROP FOREIGN KEY f, ALTER b SET DEFAULT 'it\\'s'", "DROP FOREIGN KEY f;"},
     {NULL, "CREATE UNIQUE INDEX i ON t (a)", "## Phase 1: Migrate"},
     {NULL, "DELETE FROM t WHERE a = 1", "DELETE FROM t WHERE a = 1;"},
+    {NULL,
+     "ALTER TABLE u ADD a varchar(80), ADD b varchar(80); UPDATE u SET a = LEFT(n, 1), b = SUBSTRING(n, 2);\n"
+     "ALTER TABLE u DROP COLUMN n;",
+     "## Phase 4: Contract\n```sql\nALTER TABLE u DROP COLUMN n;"},
+    {NULL,
+     "ALTER TABLE u ADD f varchar(160); UPDATE u SET f = CONCAT(a, ' ', b); ALTER TABLE u MODIFY f varchar(160) NOT "
+     "NULL; CREATE INDEX i ON u (f); ALTER TABLE u DROP a, DROP b; INSERT INTO `django_migrations` VALUES (1)",
+     "```sql\nCREATE INDEX i ON u (f);"},
     {NULL, "INSERT INTO t VALUES (1)", NULL},
     {NULL, "ALTER TABLE t ADD COLUMN", NULL},
 };
