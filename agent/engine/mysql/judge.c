@@ -82,8 +82,7 @@ static enum zdm_code drop_own_clones(struct trial *t, struct zdm_error *err)
     return drop(t, &names, err);
 }
 
-/* Of an agent that was interrupted. Its own clones a judge drops by name: right after a table was written anew,
- * information_schema of MySQL may miss it (seen on 9.7). */
+/* Of an agent that was interrupted, whichever tables it had cloned. */
 static enum zdm_code drop_left_clones(struct trial *t, struct zdm_error *err)
 {
     static const char sql[] = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'zdm' AND"
