@@ -2,9 +2,10 @@
  * form.h - SQL compared with forms: see honest.c. The engine asks it where tokens end, so that both read the same.
  *
  * Nothing is parsed. A scanner (scan.h) knows where quoted texts, comments and words begin and end as the lexers of
- * PostgreSQL (with standard_conforming_strings) and of MySQL do (with NO_BACKSLASH_ESCAPES; the agent's sessions set
- * both), and refuses what two releases or settings read differently. MySQL's text has less in it, because the compiler
- * writes no more: no comments, no double quotes, no variables.
+ * PostgreSQL (with standard_conforming_strings, which the agent's sessions set) and of MySQL do, and refuses what two
+ * releases or settings read differently. MySQL's text has less in it, because the compiler writes no more: no comments,
+ * no double quotes, no variables; a backslash in a text of a plan is a backslash, which agents double when they send
+ * it.
  */
 #ifndef ZDM_PLAN_FORM_H
 #define ZDM_PLAN_FORM_H

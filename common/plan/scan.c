@@ -144,8 +144,8 @@ static enum zdm_token next_postgresql(struct zdm_scan *s, char c, char behind)
     return take_sign(s);
 }
 
-/* MySQL's quotes: a backslash is a letter (agents set NO_BACKSLASH_ESCAPES), but where it stands in front of a quote a
- * session without that setting would read on. */
+/* MySQL's quotes: a backslash is a letter in a plan. In front of a quote whoever does not know that would read on:
+ * there it does not stand. */
 static enum zdm_token take_mysql_quoted(struct zdm_scan *s)
 {
     size_t from = s->at;
