@@ -457,7 +457,33 @@ static void backslash_is_an_ordinary_character_everywhere(void **state)
     assert_string_equal(row(r, 2), "Ann|Ann\\n\\it's");
 }
 
-RIG_MAIN(RIG_TEST(agents_session_does_not_spoil_what_the_table_computes),
+/* Rows that come in bulk, in every form that there is. */
+static void bulk_loads_and_statements_over_many_rows_are_followed(void **state)
+{
+    struct rig *r = *state;
+    char sql[700];
+    installed_copy(r);
+    rig_sql(r, "SET GLOBAL local_infile = 1");
+    MYSQL *conn = rig_connect(r, "app_user");
+    mysql_options(conn, MYSQL_OPT_LOCAL_INFILE, &(unsigned){1});
+    snprintf(sql, sizeof sql, "LOAD DATA LOCAL INFILE '%s' INTO TABLE users FIELDS TERMINATED BY ',' (id, name)",
+             rig_file(r, "rows.csv", "1,Ann\n2,Beth\n3,Cleo\n", 0644));
+    rig_exec(conn, sql);
+    rig_exec(conn, "INSERT INTO users (id, name) SELECT id + 10, LOWER(name) FROM users");
+    rig_exec(conn,
+             "INSERT INTO users (id, name) VALUES (1, 'x'), (20, 'y') ON DUPLICATE KEY UPDATE name = 'Z', age = 9");
+    rig_exec(conn, "UPDATE users u JOIN (SELECT 2 AS id) j ON j.id = u.id SET u.name = 'joined'");
+    rig_exec(conn, "INSERT IGNORE INTO users (id, full_name) VALUES (3, 'no'), (30, 'New')");
+    mysql_close(conn);
+    assert_string_equal(rig_value(r, "SELECT GROUP_CONCAT(id, ' ', name ORDER BY id) FROM users"),
+                        "1 Z,2 joined,3 Cleo,11 ann,12 beth,13 cleo,20 y,30 New");
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM users WHERE NOT (CAST(name AS BINARY) <=> CAST(full_name AS"
+                                   " BINARY))"),
+                     0);
+}
+
+RIG_MAIN(RIG_TEST(bulk_loads_and_statements_over_many_rows_are_followed),
+         RIG_TEST(agents_session_does_not_spoil_what_the_table_computes),
          RIG_TEST(backslash_is_an_ordinary_character_everywhere), RIG_TEST(sync_is_proved_installed_twice_and_removed),
          RIG_TEST(half_of_a_pair_is_completed_and_nothing_is_left),
          RIG_TEST(trigger_of_somebody_else_under_our_name_is_refused), RIG_TEST(changed_body_is_noticed),
