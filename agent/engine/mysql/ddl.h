@@ -76,8 +76,11 @@ enum zdm_code mydb_constraint_text(struct mydb_work *w, const char *table, const
                                    struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code mydb_constraint_keep(struct mydb_work *w, const char *kind, const char *table, const char *name,
                                    struct zdm_error *err) ZDM_CHECKED;
-/* settings.c: does the SQL say that word outside of texts, names and comments? Pure. */
+/* column_rules.c, pure: does the SQL say that word outside of texts, names and comments? May the step's MODIFY turn the
+ * column so? ZDM_REFUSED says what is not written, with the words to write. */
 bool mydb_says(const char *sql, const char *word);
+enum zdm_code mydb_column_compare(const struct zdm_step *step, const struct mydb_column *before,
+                                  const struct mydb_column *after, struct zdm_error *err) ZDM_CHECKED;
 
 mydb_look_fn mydb_look_added_column, mydb_look_index, mydb_look_constraint, mydb_look_validated, mydb_look_former,
     mydb_look_created_table, mydb_look_lifted, mydb_look_as_is, mydb_look_nothing;
