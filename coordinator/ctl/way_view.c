@@ -77,7 +77,7 @@ static bool goes(const struct ctl_way *way, const struct ctl_place *place)
 
 static bool stand_alike(const struct ctl_place *a, const struct ctl_place *b)
 {
-    return a->at == b->at && a->entered == b->entered;
+    return a->at == b->at && a->entered == b->entered && a->engine == b->engine;
 }
 
 /* Heading and phases of all shards that stand where `first` stands. */

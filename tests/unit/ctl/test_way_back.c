@@ -603,9 +603,48 @@ static int free_all(void **state)
     return 0;
 }
 
+/* What goes back on one is nothing to the other, although both stand in the same phase. */
+static void shards_of_two_engines_are_told_apart(void **state)
+{
+    static const char shard[] = "{\"shard\": \"%s\", \"status\": \"ready\", \"engine\": \"%s\", \"entered\": 2, "
+                                "\"desired\": {\"phase\": 2, \"mode\": \"run\"}}";
+    const struct zdm_selection all = {.all = true};
+    struct ctl_look look = look_of(100, true);
+    struct ctl_compiled two = {.plan = NULL};
+    struct ctl_places places;
+    struct ctl_way way;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct zdm_buffer out = ZDM_BUFFER_INIT, text = ZDM_BUFFER_INIT;
+    (void)state;
+    assert_int_equal(ctl_compile(ZDM_SOURCE_DIR "/tests/unit/runbook/good/two-engines.md", &two, &err), ZDM_OK);
+    zdm_buffer_puts(&text, "{\"shards\": [");
+    zdm_buffer_printf(&text, shard, "a", "postgresql");
+    zdm_buffer_puts(&text, ", ");
+    zdm_buffer_printf(&text, shard, "b", "mysql");
+    zdm_buffer_puts(&text, "]}");
+    json_t *status = json_loads(zdm_buffer_text(&text), 0, NULL);
+    assert_int_equal(ctl_places_read(status, &all, NULL, two.plan, &places, &err), ZDM_OK);
+    assert_int_equal(places.items[0].engine, ZDM_ENGINE_POSTGRESQL);
+    assert_int_equal(places.items[1].engine, ZDM_ENGINE_MYSQL);
+    assert_int_equal(ctl_places_engine(&places), ZDM_ENGINE_ANY);
+    assert_int_equal(ctl_way_find(two.plan, &places, 2, 0, &way, &err), ZDM_OK);
+    ctl_way_text(&out, &look, &way, 1);
+    const char *page = zdm_buffer_text(&out), *b = strstr(page, "1 shard at the end of phase 2: b");
+    const char *view = strstr(page, "DROP VIEW public.names"),
+               *shown = strstr(page, "users.full_name made invisible again");
+    assert_non_null(strstr(page, "1 shard at the end of phase 2: a"));
+    assert_true(b != NULL && view != NULL && shown != NULL && view < b && shown > b);
+    zdm_buffer_fini(&text);
+    zdm_buffer_fini(&out);
+    ctl_places_fini(&places);
+    json_decref(status);
+    ctl_compiled_fini(&two);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shards_of_two_engines_are_told_apart),
         cmocka_unit_test(each_kind_of_step_has_words_for_its_way_back),
         cmocka_unit_test(no_action_is_without_words_that_were_chosen_for_its_way_back),
         cmocka_unit_test(what_stays_goes_with_what_the_rollback_takes_out_of_sight),
