@@ -48,6 +48,18 @@ static void read_charset(struct my *m, struct my_definition *def)
     def->type = rb_format(m->rb, "%s CHARACTER SET %s", def->type, name == NULL ? "" : name);
 }
 
+/* (10), (10, 2), ('a', 'b'). */
+static void read_size(struct my *m)
+{
+    my_need_sign(m, "(");
+    do {
+        if (my_peek(m, 0)->kind != MY_NUMBER && (my_peek(m, 0)->kind != MY_TEXT || my_peek(m, 0)->charset != NULL))
+            my_unexpected(m, "a number or a text");
+        m->at++;
+    } while (!m->failed && my_take_sign(m, ","));
+    my_need_sign(m, ")");
+}
+
 static void read_type(struct my *m, struct my_definition *def)
 {
     size_t from = m->at;
@@ -67,7 +79,7 @@ static void read_type(struct my *m, struct my_definition *def)
     (void)(my_take(m, "precision") || my_take(m, "varying") || my_take(m, "varchar") || my_take(m, "char") ||
            my_take(m, "character varying") || my_take(m, "character"));
     if (my_is_sign(m, 0, "("))
-        my_skip_parentheses(m);
+        read_size(m);
     while (my_take(m, "unsigned") || my_take(m, "signed") || my_take(m, "zerofill"))
         if (m->rb->neutral)
             rb_not_neutral(m->rb, my_place(m, m->at - 1), "PostgreSQL has no unsigned numbers");
@@ -116,30 +128,29 @@ static void read_on_update(struct my *m, struct my_definition *def)
 }
 
 /* [GENERATED ALWAYS] AS (…) [VIRTUAL | STORED | PERSISTENT] */
-static void read_generated(struct my *m, struct my_definition *def, size_t token)
+static void read_generated(struct my *m, const struct rb_table *table, struct my_definition *def, size_t token)
 {
-    size_t from = m->at;
     def->generated = token + 1; /* token 0 is never it */
     def->generated_at = my_place(m, token);
-    my_skip_parentheses(m);
-    if (m->failed)
-        return;
+    const char *text = my_closed_expr(m, table, "the generated column");
     const char *kind = my_take(m, "virtual")      ? " VIRTUAL"
                        : my_take(m, "stored")     ? " STORED"
                        : my_take(m, "persistent") ? " STORED"
                                                   : "";
-    size_t end = m->at - (kind[0] != '\0');
-    def->generated_text =
-        rb_format(m->rb, " GENERATED ALWAYS AS %s%s", my_write_tokens(m->rb, m->tokens, from, end), kind);
+    def->generated_text = rb_format(m->rb, " GENERATED ALWAYS AS %s%s", text, kind);
 }
 
-static void read_check(struct my *m, struct my_definition *def, size_t token)
+static void read_check(struct my *m, const struct rb_table *table, struct my_definition *def, size_t token)
 {
     if (!def->check)
         def->check_at = my_place(m, token);
     def->check = true;
-    my_skip_parentheses(m);
-    (void)(my_take(m, "not enforced") || my_take(m, "enforced"));
+    const char *text = my_closed_expr(m, table, "the CHECK");
+    def->check_text = rb_format(m->rb, "%s CHECK %s", def->check_text == NULL ? "" : def->check_text, text);
+    if (my_take(m, "not enforced"))
+        my_fail(m, "column-option", my_place(m, m->at - 2), "Leave the CHECK out.",
+                "a CHECK that is not enforced is not known to MariaDB");
+    (void)my_take(m, "enforced");
 }
 
 /* What a plan says itself, or what only some servers or engines know. */
@@ -166,7 +177,7 @@ static bool refuse_word(struct my *m)
     return false;
 }
 
-static bool read_key_word(struct my *m, struct my_definition *def, size_t token)
+static bool read_key_word(struct my *m, const struct rb_table *table, struct my_definition *def, size_t token)
 {
     if (my_take(m, "primary key") || my_take(m, "key")) {
         def->primary = true;
@@ -180,7 +191,7 @@ static bool read_key_word(struct my *m, struct my_definition *def, size_t token)
         def->references = token;
         (void)my_references(m, &parent);
     } else if (my_take(m, "generated always as") || my_take(m, "as")) {
-        read_generated(m, def, token);
+        read_generated(m, table, def, token);
     } else {
         bool named = my_is(m, 0, "constraint");
         m->at += named;
@@ -191,13 +202,13 @@ static bool read_key_word(struct my *m, struct my_definition *def, size_t token)
                 my_unexpected(m, "CHECK");
             return false;
         }
-        read_check(m, def, token);
+        read_check(m, table, def, token);
     }
     return true;
 }
 
 /* One of them; false when none stands here. */
-static bool read_option(struct my *m, struct my_definition *def)
+static bool read_option(struct my *m, const struct rb_table *table, struct my_definition *def)
 {
     size_t token = m->at;
     if (my_take(m, "not null")) {
@@ -223,7 +234,7 @@ static bool read_option(struct my *m, struct my_definition *def)
     } else if (my_take(m, "visible")) {
         def->visible = true;
     } else {
-        return !refuse_word(m) && read_key_word(m, def, token);
+        return !refuse_word(m) && read_key_word(m, table, def, token);
     }
     return true;
 }
@@ -246,7 +257,7 @@ bool my_definition(struct my *m, const struct rb_table *table, bool with_place, 
     out->at = my_here(m);
     out->name = my_column(m, table);
     read_type(m, out);
-    while (!m->failed && read_option(m, out))
+    while (!m->failed && read_option(m, table, out))
         continue;
     if (!m->failed && with_place)
         read_place(m, table, out);

@@ -2,223 +2,32 @@
  * draft.c - plain SQL for MySQL and MariaDB to a whole runbook: which phase each statement and each action of ALTER
  * TABLE belongs into, and what takes several steps. The text around it is ../draft.c's.
  */
+#include "common/runbook/mysql/draft.h"
+
 #include <string.h>
 
-#include "common/runbook/draft.h"
-#include "common/runbook/mysql/parse.h"
-
-/* An action of ALTER TABLE, alone. */
-struct piece {
-    struct rb_draft *d;
-    struct my *m;
-    struct rb_table table;
-    const char *name; /* of the table, as people write it */
-    size_t from, end; /* its tokens */
-};
-
-static const char *text_of(const struct piece *p)
+const char *my_piece_text(const struct my_piece *p)
 {
     return rb_format(p->d->rb, "ALTER TABLE %s %s", p->name, my_source(p->m, p->from, p->end));
 }
 
-static void title(const struct piece *p, const char *word, const char *what)
+void my_piece_title(const struct my_piece *p, const char *word, const char *what)
 {
     struct rb *rb = p->d->rb;
     rb_draft_title(p->d, rb_format(rb, "%s-%s%s%s", p->table.name, word, what[0] == '\0' ? "" : "-", what),
                    rb_format(rb, "Change %s", p->table.name));
 }
 
-/* ---- a new column in the place of an old one ---- */
-
-static const char *type_of(const struct piece *p, const char *column)
-{
-    struct rb_draft *d = p->d;
-    if (d->type != NULL)
-        return d->type;
-    if (d->guess) {
-        rb_draft_say(d, RB_DRAFT_EXPAND, "Write the type of `%s`.", column);
-    } else {
-        d->missing = rb_format(d->rb, "%s.%s", p->table.name, column);
-        rb_draft_fail(d, rb_format(d->rb, "the type of %s is not known", column),
-                      "Write it with --type, as in --type 'varchar(80)', or write CHANGE old new TYPE.");
-    }
-    return "varchar(255)";
-}
-
-static void copy_column(const struct piece *p, const char *from, const char *to, const char *type,
-                        const char *expression)
-{
-    struct rb_draft *d = p->d;
-    struct rb *rb = d->rb;
-    const char *old = rb_plain(rb, from), *new = rb_plain(rb, to);
-    rb_draft_column(d, &p->table, from)->moved_to = to;
-    rb_draft_column(d, &p->table, to)->filled = true;
-    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s", p->name, new, type);
-    rb_draft_say(d, RB_DRAFT_MIGRATE,
-                 "Indexes, constraints and NOT NULL of `%s` do not come along: add those that `%s` needs behind the "
-                 "UPDATE, a unique index last.",
-                 from, to);
-    rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s WHERE %s IS NULL", p->name, new,
-                 expression == NULL ? old : expression, new);
-    rb_draft_say(d, RB_DRAFT_SWITCH,
-                 "Deploy the application that reads and writes `%s` instead of `%s`. Old code may go on running: %s.",
-                 to, from,
-                 expression == NULL ? "triggers keep both columns equal"
-                                    : "triggers compute the new column from the old one, but not back");
-    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_MAIN, "ALTER TABLE %s DROP COLUMN %s", p->name, old);
-    rb_draft_say(d, RB_DRAFT_CONTRACT,
-                 "No code names `%s` any more. It is hidden first, and dropped after the grace period.", from);
-    d->changes_writers = true;
-}
-
-static void rename_column(const struct piece *p, const char *from, const char *to, const char *type)
-{
-    struct rb *rb = p->d->rb;
-    rb_draft_title(p->d, rb_format(rb, "%s-%s-to-%s", p->table.name, from, to),
-                   rb_format(rb, "Rename %s.%s to %s", p->table.name, from, to));
-    copy_column(p, from, to, type != NULL ? type : type_of(p, from), NULL);
-}
-
-/* What a value needs so that it becomes one of the type; NULL: nothing. */
-static const char *cast_of(const struct piece *p, const char *column, const struct my_definition *def)
-{
-    static const char *const types[] = {"date", "datetime", "time", "decimal", "json"};
-    const char *old = rb_plain(p->d->rb, column);
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
-        if (rb_same_word(def->base, types[i]))
-            return rb_format(p->d->rb, "CAST(%s AS %s)", old, def->type);
-    }
-    return rb_same_word(def->base, "timestamp") ? rb_format(p->d->rb, "CAST(%s AS datetime(6))", old) : NULL;
-}
-
-/* Does the server change the catalogue alone, as far as the words tell? It is asked on a clone. */
-static bool may_widen(const struct piece *p, const struct my_definition *def)
-{
-    static const char *const types[] = {"varchar", "varbinary", "enum", "set"};
-    bool known = false;
-    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
-        known = known || rb_same_word(def->base, types[i]);
-    return known && !def->has_charset && !def->has_collation && !p->d->guess;
-}
-
-static void change_type(const struct piece *p, const struct my_definition *def)
-{
-    struct rb_draft *d = p->d;
-    struct rb *rb = d->rb;
-    bool key = def->auto_increment || def->primary || rb_same_word(def->name, "id");
-    if (key) {
-        rb_draft_fail(d, rb_format(rb, "%s is a key of %s, which no trigger can number", def->name, p->table.name),
-                      "Make a new table with the wider key (CREATE TABLE … in an expand phase), let the application "
-                      "write both, copy the old rows by hand in batches, let the application read the new one, and "
-                      "drop the old table in a contract phase.");
-        return;
-    }
-    if (may_widen(p, def)) {
-        title(p, "widen", def->name);
-        rb_draft_say(d, RB_DRAFT_EXPAND,
-                     "Where the new definition only allows more, the server changes the catalogue alone; `zdmctl "
-                     "check` says whether it does. Say all of the column again: NOT NULL, default, comment.");
-        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", text_of(p));
-        return;
-    }
-    rb_draft_title(d, rb_format(rb, "%s-%s-%s", p->table.name, def->name, def->base),
-                   rb_format(rb, "Change the type of %s.%s to %s", p->table.name, def->name, def->type));
-    copy_column(p, def->name, rb_format(rb, "%s_new", def->name), def->type, cast_of(p, def->name, def));
-}
-
-/* ---- ADD COLUMN ---- */
-
-static const char *some_value(const struct my_definition *def)
-{
-    static const struct {
-        const char *type, *value;
-    } rows[] = {{"date", "CURRENT_DATE"}, {"datetime", "NOW()"}, {"timestamp", "NOW()"}, {"time", "'00:00:00'"},
-                {"json", "'{}'"},         {"char", "''"},        {"varchar", "''"},      {"text", "''"},
-                {"tinytext", "''"},       {"mediumtext", "''"},  {"longtext", "''"},     {"binary", "''"},
-                {"varbinary", "''"},      {"blob", "''"},        {"boolean", "FALSE"}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (rb_same_word(def->base, rows[i].type))
-            return rows[i].value;
-    }
-    return "0";
-}
-
-/* NOT NULL once all rows have a value: a rebuild in place, which the fence allows. */
-static void make_not_null(const struct piece *p, enum rb_draft_phase phase, const char *name, const char *type)
-{
-    struct rb_draft *d = p->d;
-    rb_draft_say(d, phase,
-                 "NOT NULL builds the table anew in place: reads and writes go on, and it takes room and time like the "
-                 "table's own size. Leave it out where the application's word is enough.");
-    rb_draft_text(d, phase, RB_DRAFT_LATE,
-                  rb_format(d->rb, "```sql {rewrite-ok}\nALTER TABLE %s MODIFY COLUMN %s %s NOT NULL;\n```", p->name,
-                            rb_plain(d->rb, name), type));
-}
-
-static void add_plain(const struct piece *p, const struct my_definition *def)
-{
-    rb_draft_sql(p->d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s%s%s", p->name,
-                 rb_plain(p->d->rb, def->name), def->type, def->comment == NULL ? "" : " COMMENT ",
-                 def->comment == NULL ? "" : def->comment, def->place);
-}
-
-static void add_column(const struct piece *p)
-{
-    struct rb_draft *d = p->d;
-    struct rb *rb = d->rb;
-    struct my_definition def;
-    (void)my_take(p->m, "column");
-    (void)my_take(p->m, "if not exists");
-    if (!my_definition(p->m, &p->table, true, &def))
-        return;
-    const char *name = rb_plain(rb, def.name);
-    bool value = def.value != NULL && my_bare(def.value)->kind != MY_NULL;
-    const struct rb_draft_column *known = rb_draft_column(d, &p->table, def.name);
-    rb_draft_title(d, rb_format(rb, "%s-add-%s", p->table.name, def.name),
-                   rb_format(rb, "Add %s.%s", p->table.name, def.name));
-    if (def.generated != 0) {
-        const char *text = strchr(def.generated_text, '(');
-        size_t n = strlen(text) - (strstr(text, " STORED") != NULL) * strlen(" STORED") -
-                   (strstr(text, " VIRTUAL") != NULL) * strlen(" VIRTUAL");
-        add_plain(p, &def);
-        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %.*s", p->name, name, (int)n, text);
-        rb_draft_say(d, RB_DRAFT_SWITCH,
-                     "Triggers compute `%s` until the last phase; deploy the application that writes it itself before "
-                     "you advance.",
-                     def.name);
-        d->changes_writers = true;
-    } else if (def.value_is_expression) {
-        add_plain(p, &def);
-        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s WHERE %s IS NULL", p->name, name,
-                     my_write(rb, my_bare(def.value), NULL), name);
-        rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_LAST, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", p->name,
-                     name, def.value_text);
-    } else if (def.not_null && !value) {
-        add_plain(p, &def);
-        if (!known->filled) {
-            rb_draft_say(d, RB_DRAFT_MIGRATE, "Write into the UPDATE which value `%s` has in rows that exist.",
-                         def.name);
-            rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s WHERE %s IS NULL", p->name, name,
-                         some_value(&def), name);
-            rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that writes `%s` in every row.", def.name);
-            d->changes_writers = true;
-        }
-        make_not_null(p, known->filled ? RB_DRAFT_MIGRATE : RB_DRAFT_CONTRACT, def.name, def.type);
-    } else {
-        rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", text_of(p));
-    }
-}
-
 /* ---- constraints and indexes ---- */
 
-static void add_check(const struct piece *p, size_t from)
+static void add_check(const struct my_piece *p, size_t from)
 {
     struct my *m = p->m;
     m->at = from;
     my_skip_parentheses(m);
     if (m->failed)
         return;
-    title(p, "check", "");
+    my_piece_title(p, "check", "");
     rb_draft_say(p->d, RB_DRAFT_MIGRATE,
                  "The server adds a CHECK only by copying the whole table under a lock. Deploy the "
                  "application that keeps the rule.");
@@ -228,7 +37,7 @@ static void add_check(const struct piece *p, size_t from)
 }
 
 /* Does one of its words name a column that the script fills? */
-static bool names_filled(const struct piece *p)
+static bool names_filled(const struct my_piece *p)
 {
     for (const struct rb_draft_column *c = p->d->columns; c != NULL; c = c->next) {
         for (size_t i = p->from; i < p->end && c->filled; i++) {
@@ -239,14 +48,14 @@ static bool names_filled(const struct piece *p)
     return false;
 }
 
-static void add_index(const struct piece *p, const char *sql, bool unique)
+static void add_index(const struct my_piece *p, const char *sql, bool unique)
 {
     bool late = unique || names_filled(p);
-    title(p, "index", "");
+    my_piece_title(p, "index", "");
     rb_draft_sql(p->d, late ? RB_DRAFT_MIGRATE : RB_DRAFT_EXPAND, late ? RB_DRAFT_LAST : RB_DRAFT_MAIN, "%s", sql);
 }
 
-static void add(const struct piece *p)
+static void add(const struct my_piece *p)
 {
     struct my *m = p->m;
     size_t at = m->at;
@@ -255,35 +64,35 @@ static void add(const struct piece *p)
     if (my_take(m, "check")) {
         add_check(p, m->at);
     } else if (my_is(m, 0, "foreign")) {
-        title(p, "foreign-key", "");
-        rb_draft_sql(p->d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "%s", text_of(p));
+        my_piece_title(p, "foreign-key", "");
+        rb_draft_sql(p->d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "%s", my_piece_text(p));
     } else if (my_is(m, 0, "unique") || my_is(m, 0, "index") || my_is(m, 0, "key")) {
-        add_index(p, text_of(p), my_is(m, 0, "unique"));
+        add_index(p, my_piece_text(p), my_is(m, 0, "unique"));
     } else if (my_is(m, 0, "primary") || my_is(m, 0, "fulltext") || my_is(m, 0, "spatial") || my_is_sign(m, 0, "(")) {
-        rb_draft_sql(p->d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", text_of(p)); /* the compiler says why not */
+        rb_draft_sql(p->d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", my_piece_text(p)); /* the compiler says why not */
         p->d->anything = true;
     } else {
         m->at = at;
-        add_column(p);
+        my_draft_add_column(p);
     }
 }
 
 /* ---- the other actions ---- */
 
-static void drop(const struct piece *p)
+static void drop(const struct my_piece *p)
 {
     struct my *m = p->m;
     bool column = !my_is(m, 0, "index") && !my_is(m, 0, "key") && !my_is(m, 0, "foreign") && !my_is(m, 0, "check") &&
                   !my_is(m, 0, "constraint") && !my_is(m, 0, "primary") && !my_is(m, 0, "partition");
     (void)my_take(m, "column");
-    title(p, "drop", column && my_peek(m, 0)->kind != MY_END ? my_peek(m, 0)->value : "");
-    rb_draft_sql(p->d, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", rb_draft_bare(p->d, text_of(p)));
+    my_piece_title(p, "drop", column && my_peek(m, 0)->kind != MY_END ? my_peek(m, 0)->value : "");
+    rb_draft_sql(p->d, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", rb_draft_bare(p->d, my_piece_text(p)));
     if (column)
         rb_draft_say(p->d, RB_DRAFT_SWITCH, "Deploy the application that does not name `%s` any more.",
                      my_peek(m, 0)->value);
 }
 
-static void modify(const struct piece *p, bool change)
+static void modify(const struct my_piece *p, bool change)
 {
     struct my *m = p->m;
     struct my_definition def;
@@ -293,14 +102,14 @@ static void modify(const struct piece *p, bool change)
         return;
     const struct rb_draft_column *known = rb_draft_column(p->d, &p->table, def.name);
     if (change && !rb_same_word(from, def.name))
-        rename_column(p, from, def.name, def.type);
+        my_draft_rename_column(p, from, def.name, def.type);
     else if (known->added && def.not_null)
-        make_not_null(p, RB_DRAFT_MIGRATE, def.name, def.type);
+        my_draft_not_null(p, RB_DRAFT_MIGRATE, def.name, def.type);
     else
-        change_type(p, &def);
+        my_draft_change_type(p, &def);
 }
 
-static void alter_default(const struct piece *p)
+static void alter_default(const struct my_piece *p)
 {
     struct my *m = p->m;
     (void)my_take(m, "column");
@@ -308,8 +117,8 @@ static void alter_default(const struct piece *p)
     if (m->failed)
         return;
     bool late = my_is(m, 0, "drop") || rb_draft_column(p->d, &p->table, name)->filled;
-    title(p, "default", name);
-    rb_draft_sql(p->d, late ? RB_DRAFT_CONTRACT : RB_DRAFT_EXPAND, RB_DRAFT_LAST, "%s", text_of(p));
+    my_piece_title(p, "default", name);
+    rb_draft_sql(p->d, late ? RB_DRAFT_CONTRACT : RB_DRAFT_EXPAND, RB_DRAFT_LAST, "%s", my_piece_text(p));
     if (my_is(m, 0, "drop"))
         rb_draft_say(p->d, RB_DRAFT_SWITCH, "Deploy the application that writes `%s` in every row.", name);
 }
@@ -345,7 +154,7 @@ static void rename_table(struct rb_draft *d, const struct rb_table *table, const
 }
 
 /* What a plan says itself, or does not say. */
-static bool leave_out(const struct piece *p)
+static bool leave_out(const struct my_piece *p)
 {
     struct my *m = p->m;
     if (my_is(m, 0, "algorithm") || my_is(m, 0, "lock")) {
@@ -356,7 +165,7 @@ static bool leave_out(const struct piece *p)
     return false;
 }
 
-static void draft_action(const struct piece *p)
+static void draft_action(const struct my_piece *p)
 {
     struct my *m = p->m;
     if (leave_out(p))
@@ -376,7 +185,7 @@ static void draft_action(const struct piece *p)
         my_need(m, "to");
         const char *to = my_name(m, "the new name");
         if (!m->failed)
-            rename_column(p, from, to, NULL);
+            my_draft_rename_column(p, from, to, NULL);
     } else if (my_is(m, 0, "rename") && !my_is(m, 1, "index") && !my_is(m, 1, "key")) {
         m->at += my_is(m, 1, "to") || my_is(m, 1, "as") ? 2 : 1;
         const char *to = my_name(m, "the new name");
@@ -388,7 +197,7 @@ static void draft_action(const struct piece *p)
                       "varchar(255) CHARACTER SET utf8mb4'; the draft copies it into a new column.");
     } else {
         p->d->anything = true;
-        rb_draft_sql(p->d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", text_of(p));
+        rb_draft_sql(p->d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", my_piece_text(p));
     }
 }
 
@@ -445,7 +254,7 @@ static void draft_alter(struct rb_draft *d, struct my *m)
     if (m->failed || !my_table(m, &table))
         return;
     while (!m->failed && m->at < m->n) {
-        struct piece p = {.d = d, .m = m, .table = table, .name = rb_table_text(d->rb, &table), .from = m->at};
+        struct my_piece p = {.d = d, .m = m, .table = table, .name = rb_table_text(d->rb, &table), .from = m->at};
         p.end = end_of_action(m);
         draft_action(&p);
         m->at = p.end + 1;
@@ -474,7 +283,7 @@ static bool is_record(struct rb_draft *d, const struct my *m)
 static void draft_index(struct rb_draft *d, struct my *m)
 {
     bool unique = my_is(m, 1, "unique");
-    struct piece p = {.d = d, .m = m, .from = 0, .end = m->n, .table = {"", "index"}};
+    struct my_piece p = {.d = d, .m = m, .from = 0, .end = m->n, .table = {"", "index"}};
     for (size_t i = 0; i + 1 < m->n; i++) {
         if (m->tokens[i].kind == MY_WORD && rb_same_word(m->tokens[i].value, "on"))
             p.table.name = m->tokens[i + 1].value;

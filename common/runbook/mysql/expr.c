@@ -257,7 +257,13 @@ static const char *cast_type(struct my *m)
     (void)(my_take(m, "integer") || my_take(m, "int"));
     if (my_is_sign(m, 0, "(")) {
         size_t from = m->at;
-        my_skip_parentheses(m);
+        do {
+            m->at++;
+            if (my_peek(m, 0)->kind != MY_NUMBER)
+                my_unexpected(m, "a number");
+            m->at++;
+        } while (!m->failed && my_is_sign(m, 0, ","));
+        my_need_sign(m, ")");
         text = rb_format(m->rb, "%s%s", text, my_write_tokens(m->rb, m->tokens, from, m->at));
     }
     if (my_take(m, "character set") || my_take(m, "charset")) {
@@ -657,4 +663,17 @@ struct my_node *my_value(struct my *m)
 {
     struct my_node *node = expression(m, LEVEL_COLLATE + 1);
     return m->failed ? NULL : node;
+}
+
+const char *my_closed_expr(struct my *m, const struct rb_table *table, const char *what)
+{
+    struct rb_expr expr = {.n_columns = 0};
+    my_need_sign(m, "(");
+    const struct my_node *node = m->failed ? NULL : my_expr(m);
+    my_need_sign(m, ")");
+    if (m->failed || node == NULL || !my_examine(m, table, NULL, node, what, &expr)) {
+        m->failed = true;
+        return "()";
+    }
+    return rb_format(m->rb, "(%s)", my_write(m->rb, node, NULL));
 }

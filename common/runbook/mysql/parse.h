@@ -131,6 +131,8 @@ struct my_node *my_expr(struct my *m);
 struct my_node *my_value(struct my *m);
 /* The i-th child, or NULL. */
 const struct my_node *my_child(const struct my_node *node, size_t i);
+/* "(expression)" over columns of the table, as a plan has it; "()" with a finding. `what` is for people. */
+const char *my_closed_expr(struct my *m, const struct rb_table *table, const char *what);
 /* Without parentheses around it. */
 const struct my_node *my_bare(const struct my_node *node);
 /* The expression of a value that is a constant: literals, NULL, a sign in front of a number. */
@@ -175,8 +177,9 @@ struct my_definition {
     size_t generated;      /* token of it, 0: none */
     const char *generated_text;
     bool check;
-    size_t references; /* token of it; 0: none */
-    const char *place; /* " FIRST", " AFTER `x`", "" */
+    const char *check_text; /* " CHECK (…)", of several one behind the other */
+    size_t references;      /* token of it; 0: none */
+    const char *place;      /* " FIRST", " AFTER `x`", "" */
 };
 
 /* The name and what stands behind it. `with_place`: FIRST and AFTER may. */

@@ -37,29 +37,11 @@ static void refuse_reference(struct creation *c, const struct my_definition *def
             "MySQL before 9 forgets REFERENCES behind a column");
 }
 
-static const char *check_of(struct creation *c, size_t from, size_t end)
-{
-    const struct my *m = c->m;
-    for (size_t i = from; i < end; i++) {
-        if (m->tokens[i].kind == MY_WORD && rb_same_word(m->tokens[i].value, "check")) {
-            size_t close = i + 1, depth = 0;
-            for (; close < end; close++) {
-                depth += strcmp(m->tokens[close].value, "(") == 0 && m->tokens[close].kind == MY_SIGN;
-                if (strcmp(m->tokens[close].value, ")") == 0 && m->tokens[close].kind == MY_SIGN && --depth == 0)
-                    break;
-            }
-            return rb_format(m->rb, " %s", my_write_tokens(m->rb, m->tokens, i, close + 1));
-        }
-    }
-    return "";
-}
-
 static void read_column(struct creation *c)
 {
     struct my *m = c->m;
     struct rb *rb = m->rb;
     struct my_definition def;
-    size_t from = m->at;
     if (!my_definition(m, &c->table, false, &def))
         return;
     struct rb_column *column = rb_column_of(rb, &c->table, def.name);
@@ -76,7 +58,7 @@ static void read_column(struct creation *c)
     c->n_columns++;
     add_text(c, rb_format(rb, "%s %s%s%s%s", rb_quote(rb, def.name), my_definition_sql(rb, &def),
                           def.primary ? " PRIMARY KEY" : "", def.unique ? " UNIQUE" : "",
-                          def.check ? check_of(c, from, m->at) : ""));
+                          def.check ? def.check_text : ""));
 }
 
 /* ---- constraints and indexes ---- */
@@ -109,9 +91,7 @@ static void read_index(struct creation *c, const char *head, const char *kind, b
 static void read_check(struct creation *c, const char *head)
 {
     struct my *m = c->m;
-    size_t from = m->at;
-    my_skip_parentheses(m);
-    const char *text = m->failed ? "" : my_write_tokens(m->rb, m->tokens, from, m->at);
+    const char *text = my_closed_expr(m, &c->table, "the CHECK");
     if (my_take(m, "not enforced"))
         my_fail(m, "column-option", my_place(m, m->at - 2), "Leave the CHECK out.",
                 "a CHECK that is not enforced is not known to MariaDB");

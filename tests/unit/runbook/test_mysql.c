@@ -391,7 +391,7 @@ static const struct {
     {NULL, "ALTER TABLE t ADD a int NOT NULL", "```sql {rewrite-ok}\nALTER TABLE t MODIFY COLUMN a int NOT NULL;"},
     {NULL, "ALTER TABLE t ADD a int NOT NULL, ADD INDEX (a), ALGORITHM=INPLACE; UPDATE t SET a = b;",
      "ALTER TABLE t ADD INDEX (a);"},
-    {NULL, "ALTER TABLE t ADD s varchar(100) AS (lower(name)) STORED", "UPDATE t SET s = (lower(name));"},
+    {NULL, "ALTER TABLE t ADD s varchar(100) AS (lower(name)) STORED", "UPDATE t SET s = (lower(`name`));"},
     {NULL, "ALTER TABLE t ADD u char(36) DEFAULT (uuid())", "UPDATE t SET u = uuid() WHERE u IS NULL;"},
     {NULL, "ALTER TABLE t RENAME TO u", "RENAME TABLE u TO u_view, t TO u;"},
     {NULL, "RENAME TABLE t TO u", "CREATE VIEW u AS SELECT * FROM t;"},
