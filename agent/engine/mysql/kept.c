@@ -27,19 +27,35 @@ void mydb_put_images(struct zdm_buffer *b, const char *name)
 
 /* ---- Finding ---- */
 
+static enum zdm_code is_made(struct mydb_work *w, const char *name, bool *out, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT 1 FROM information_schema.tables WHERE table_schema = 'zdm' AND table_name = $1";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(w->s, sql, 1, (const char *const[]){name}, &rows, err);
+    *out = code == ZDM_OK && rows->n > 0;
+    return code;
+}
+
+/* The youngest of that name, and no join with the catalogue: see put_size in hidden.c. */
 static enum zdm_code look(struct mydb_work *w, const char *object, bool even_unmade, char out[MYDB_IMAGES_NAME_MAX],
                           struct zdm_error *err)
 {
     static const char sql[] =
-        "SELECT h.hidden_name FROM zdm.hidden h LEFT JOIN information_schema.tables t ON t.table_schema = 'zdm' AND"
-        " t.table_name = h.hidden_name WHERE h.home = $1 AND h.migration = $2 AND h.kind = 'images' AND h.name = $3 AND"
-        " h.by_rollback = 0 AND ($4 = 1 OR t.table_name IS NOT NULL) ORDER BY h.hidden_at DESC LIMIT 1";
+        "SELECT hidden_name FROM zdm.hidden WHERE home = $1 AND migration = $2 AND kind = 'images' AND name = $3 AND"
+        " by_rollback = 0 ORDER BY hidden_at DESC";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
-    const char *const params[] = {w->s->database, w->op->migration, object, even_unmade ? "1" : "0"};
+    const char *const params[] = {w->s->database, w->op->migration, object};
+    bool found = false;
     *out = '\0';
-    enum zdm_code code = mydb_query(w->s, sql, 4, params, &rows, err);
-    if (code == ZDM_OK && rows->n > 0) {
-        zdm_copy_text(out, MYDB_IMAGES_NAME_MAX, mydb_text(rows, 0, 0));
+    enum zdm_code code = mydb_query(w->s, sql, 3, params, &rows, err);
+    for (size_t i = 0; code == ZDM_OK && !found && i < rows->n; i++) {
+        found = even_unmade;
+        if (!found) {
+            code = is_made(w, mydb_text(rows, i, 0), &found, err);
+        }
+        if (code == ZDM_OK && found) {
+            zdm_copy_text(out, MYDB_IMAGES_NAME_MAX, mydb_text(rows, i, 0));
+        }
     }
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.hidden");
 }

@@ -114,7 +114,7 @@ const struct mydb_survey_rule mydb_survey_step_table[] = {
      "SELECT concat($1, '.', k.column_name), concat('foreign key ', k.constraint_name, ' changes it by ', CASE WHEN"
      " r.update_rule IN ('CASCADE', 'SET NULL') THEN concat('ON UPDATE ', r.update_rule) ELSE concat('ON DELETE ',"
      " r.delete_rule) END, ', and triggers do not see that') FROM information_schema.key_column_usage k JOIN"
-     " information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema AND r.constraint_name "
+     " information_schema.referential_constraints r ON r.constraint_schema = database() AND r.constraint_name "
      "="
      " k.constraint_name AND r.table_name = k.table_name WHERE k.table_schema = database() AND k.table_name = $1 AND"
      " k.referenced_table_name IS NOT NULL AND (r.update_rule IN ('CASCADE', 'SET NULL') OR r.delete_rule = 'SET NULL')"
@@ -133,13 +133,15 @@ const struct mydb_survey_rule mydb_survey_step_table[] = {
     {ZDM_SURVEY_DEPENDENTS, ZDM_LEVEL_ERROR, AGENT_DOES(HIDE_COLUMN), NULL,
      "SELECT concat($1, '.', $2), concat('foreign key ', constraint_name, ' of ', table_name, ' needs it: a hide does "
      "not"
-     " begin') FROM information_schema.key_column_usage WHERE referenced_table_schema = database() AND"
+     " begin') FROM information_schema.key_column_usage WHERE table_schema = database() AND referenced_table_schema = "
+     "database() AND"
      " referenced_table_name = $1 AND referenced_column_name = $2",
      "Drop the foreign key before, or point it at another key."},
     {ZDM_SURVEY_DEPENDENTS, ZDM_LEVEL_ERROR, AGENT_DOES(HIDE_TABLE), NULL,
      "SELECT $1, concat('foreign key ', constraint_name, ' of ', table_name, ' points at it: a hide does not begin') "
      "FROM"
-     " information_schema.referential_constraints WHERE unique_constraint_schema = database() AND referenced_table_name"
+     " information_schema.referential_constraints WHERE constraint_schema = database() AND unique_constraint_schema = "
+     "database() AND referenced_table_name"
      " = $1 AND table_name <> $1",
      "Drop the foreign key, or hide that table, in a step before."},
     {ZDM_SURVEY_FUNCTION_BODY, ZDM_LEVEL_WARNING, AGENT_DOES(HIDE_COLUMN), NULL,

@@ -35,7 +35,7 @@ static const char *const outline_sql[] = {
     "SELECT concat_ws(' ', 'foreign key', k.constraint_name, group_concat(k.column_name ORDER BY k.ordinal_position),"
     " 'references', k.referenced_table_name, group_concat(k.referenced_column_name ORDER BY k.ordinal_position),"
     " 'on update', r.update_rule, 'on delete', r.delete_rule) FROM information_schema.key_column_usage k JOIN"
-    " information_schema.referential_constraints r ON r.constraint_schema = k.constraint_schema AND r.constraint_name ="
+    " information_schema.referential_constraints r ON r.constraint_schema = database() AND r.constraint_name ="
     " k.constraint_name AND r.table_name = k.table_name WHERE k.table_schema = database() AND k.table_name = $1 AND"
     " k.referenced_table_name IS NOT NULL GROUP BY k.constraint_name, k.referenced_table_name, r.update_rule,"
     " r.delete_rule ORDER BY 1",

@@ -200,7 +200,7 @@ static const struct {
      " $3 AND index_name = 'PRIMARY'",
      "is part of the primary key:", "Choose another key first."},
     {"SELECT s.index_name FROM information_schema.statistics s JOIN information_schema.statistics o ON o.table_schema ="
-     " s.table_schema AND o.table_name = s.table_name AND o.index_name = s.index_name AND COALESCE(o.column_name, '') "
+     " $1 AND o.table_name = $2 AND o.index_name = s.index_name AND COALESCE(o.column_name, '') "
      "<>"
      " s.column_name WHERE s.table_schema = $1 AND s.table_name = $2 AND s.column_name = $3 AND s.non_unique = 0",
      "is part of a unique index with other columns:",
@@ -210,12 +210,13 @@ static const struct {
      " CONCAT(',', $3, ',')) > 0 OR INSTR(CONCAT(',', REPLACE(COALESCE(subpartition_expression, ''), '`', ','), ','),"
      " CONCAT(',', $3, ',')) > 0)",
      "is part of the partition key:", "The rows are placed by it."},
-    {"SELECT constraint_name FROM information_schema.key_column_usage WHERE referenced_table_schema = $1 AND"
-     " referenced_table_name = $2 AND referenced_column_name = $3",
+    {"SELECT constraint_name FROM information_schema.key_column_usage WHERE table_schema = $1 AND"
+     " referenced_table_schema = $1 AND referenced_table_name = $2 AND referenced_column_name = $3",
      "is what a foreign key points at:", "Drop that foreign key first."},
     /* The server prints the tables of a view with their database, and its columns behind a dot. */
-    {"SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.views WHERE INSTR(view_definition,"
-     " CONCAT('`', REPLACE($1, '`', '``'), '`.`', REPLACE($2, '`', '``'), '`')) > 0 AND INSTR(view_definition,"
+    {"SELECT CONCAT(table_schema, '.', table_name) FROM information_schema.views WHERE table_schema = $1 AND"
+     " INSTR(view_definition, CONCAT('`', REPLACE($1, '`', '``'), '`.`', REPLACE($2, '`', '``'), '`')) > 0 AND "
+     "INSTR(view_definition,"
      " CONCAT('`.`', REPLACE($3, '`', '``'), '`')) > 0",
      "is read by view", "Drop or change that view first, then retry the shard."},
 };
