@@ -111,11 +111,56 @@ static enum zdm_code try_drop(struct mydb_work *w, const struct hiding *h, struc
     return code;
 }
 
+/* Does the hidden column hold what the new one does, in every row? */
+static enum zdm_code is_followed(struct mydb_work *w, const struct hiding *h, bool *out, struct zdm_error *err)
+{
+    const struct zdm_step *sync = sync_of(w);
+    struct mydb_facts facts = {0};
+    *out = false;
+    if (sync == NULL || !sync->derivation->both_ways) {
+        return ZDM_OK;
+    }
+    enum zdm_code code = mydb_facts_read(w, sync, &facts, err);
+    for (size_t i = 0; i < facts.n_pairs; i++) {
+        const struct mydb_pair *pair = &facts.pairs[i];
+        *out = *out || (pair->copy && !pair->guarded && strcmp(pair->source.name, h->column.name) == 0);
+    }
+    mydb_facts_fini(&facts);
+    return code;
+}
+
+/* New code leaves the column out: its default, or its zero value, comes more than once, and has no parent. */
+static enum zdm_code refuse_defaults(struct mydb_work *w, const struct hiding *h, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT index_name FROM information_schema.statistics WHERE table_schema = $1 AND table_name = $2 AND"
+        " column_name = $3 AND non_unique = 0 UNION ALL SELECT constraint_name FROM information_schema.key_column_usage"
+        " WHERE table_schema = $1 AND table_name = $2 AND column_name = $3 AND referenced_table_name IS NOT NULL";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    const char *params[] = {w->s->database, h->table.name, h->column.name};
+    bool followed = false;
+    enum zdm_code code = is_followed(w, h, &followed, err);
+    if (code != ZDM_OK || followed || !(h->column.not_null || h->column.explicit_default)) {
+        return code;
+    }
+    code = mydb_query(w->s, sql, 3, params, &rows, err);
+    if (code != ZDM_OK || rows->n == 0) {
+        return code;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "column %s cannot be hidden: %s would refuse rows that leave it out",
+                  h->column.name, mydb_text(rows, 0, 0));
+    zdm_error_detail(err, "Such rows would all hold its default.");
+    return zdm_error_hint(err, "Drop that index or foreign key in an earlier phase, or make the new column NOT NULL.");
+}
+
 static enum zdm_code may_hide(struct mydb_work *w, const struct hiding *h, struct zdm_error *err)
 {
     enum zdm_code code = mydb_table_fit(&h->table, err);
     if (code == ZDM_OK) {
         code = mydb_column_refuse(w, &h->table, &h->column, err);
+    }
+    if (code == ZDM_OK) {
+        code = refuse_defaults(w, h, err);
     }
     return code == ZDM_OK ? try_drop(w, h, err) : code;
 }

@@ -133,6 +133,8 @@ static void what_stands_against_hiding_is_named(void **state)
         {"ALTER TABLE users ADD UNIQUE INDEX u (name); CREATE TABLE c (n varchar(40), CONSTRAINT fk FOREIGN KEY (n)"
          " REFERENCES users (name))",
          "is what a foreign key points at: fk", "DROP TABLE c; ALTER TABLE users DROP INDEX u"},
+        {"ALTER TABLE users ADD UNIQUE INDEX u (name)", "u would refuse rows that leave it out",
+         "ALTER TABLE users DROP INDEX u"},
         {"ALTER TABLE users ADD COLUMN g varchar(40) AS (UPPER(name)) VIRTUAL", "column name cannot be hidden",
          "ALTER TABLE users DROP COLUMN g"},
     };
