@@ -4,7 +4,7 @@
  *   token.c         text -> tokens, with the values of texts and names; what is read differently somewhere is refused
  *   split.c         tokens -> statements; the bodies of routines stay whole
  *   cursor.c        walking over the tokens of a statement, findings at their places, names
- *   expr.c          an expression -> a small tree of pieces
+ *   expr.c, value.c an expression -> a small tree of pieces
  *   examine.c       what a tree reads, and whether a plan may hold it; functions.c: which functions are known
  *   write.c         trees and tokens -> SQL in the one form that a plan has
  *   definition.c    what stands behind a column's name: type, default, NOT NULL, …
@@ -12,7 +12,7 @@
  *   alter.c         ALTER TABLE, action by action; column.c, change.c, index.c, key.c, drop.c: the actions
  *   rows.c          UPDATE and DELETE; query.c: checks, waits, as-is
  *   refuse.c        everything else: why not, and what to write
- *   draft.c         plain SQL -> a whole runbook, which refusals show, too
+ *   draft.c, draft_column.c  plain SQL -> a whole runbook, which refusals show, too
  *
  * The grammar is our own and small. A statement is read as a whole or refused; nothing is skipped, nothing guessed.
  * struct rb_statement and struct rb_ddl (tree.h, ddl.h) are filled without a tree of PostgreSQL's, so that places,
