@@ -20,6 +20,7 @@
 
 enum {
     STACK_BYTES = 256 * 1024, /* of the library's coroutine: a TLS handshake runs in it */
+    PEEK_MS = 5,              /* between two looks at a greeting of which only a part is there */
     BLOCKING_S = 5            /* of what the library does without being asked: saying good-bye */
 };
 
@@ -40,7 +41,7 @@ static void start_library(void)
 struct where {
     const char *host, *user, *database, *socket, *ca, *cert, *key;
     unsigned port;
-    bool local; /* this machine: a socket or the loopback */
+    bool by_socket, local; /* local: this machine, a socket or the loopback */
     enum mydb_tls tls;
 };
 
@@ -65,9 +66,9 @@ static struct where where_to(const struct mydb_target *t, const struct mydb_opti
                       .tls = t->tls};
     w.socket = t->socket != NULL ? t->socket : t->host == NULL ? o->socket : NULL;
     w.port = t->port != 0 || o->port == NULL ? t->port : (unsigned)strtoul(o->port, NULL, 10);
-    bool by_socket = w.socket != NULL || w.host == NULL || strcmp(w.host, "localhost") == 0;
-    w.local = by_socket || is_loopback(w.host);
-    if (w.tls == MYDB_TLS_UNSET && !by_socket) {
+    w.by_socket = w.socket != NULL || w.host == NULL || strcmp(w.host, "localhost") == 0;
+    w.local = w.by_socket || is_loopback(w.host);
+    if (w.tls == MYDB_TLS_UNSET && !w.by_socket) {
         w.tls = w.ca != NULL ? MYDB_TLS_VERIFY : w.local ? MYDB_TLS_UNSET : MYDB_TLS_REQUIRED;
     }
     return w;
@@ -80,7 +81,7 @@ static void set_flag(MYSQL *conn, enum mysql_option option, my_bool on)
 
 static void set_tls(MYSQL *conn, const struct where *w)
 {
-    if (w->tls == MYDB_TLS_OFF || (w->tls == MYDB_TLS_UNSET && w->socket != NULL)) {
+    if (w->tls == MYDB_TLS_OFF || (w->tls == MYDB_TLS_UNSET && w->by_socket)) {
         return;
     }
     set_flag(conn, MYSQL_OPT_SSL_ENFORCE, 1);
@@ -161,10 +162,12 @@ static enum zdm_code refused(MYSQL *conn, const struct where *w, struct zdm_erro
         return zdm_error_hint(err, w->tls == MYDB_TLS_VERIFY
                                        ? "The certificate must be signed by ssl-ca and name the host of the DSN."
                                        : "Compare what TLS the server offers; ssl=off where the network is trusted.");
+    case 5010: /* the library's words would show bytes of what it sent */
+        zdm_error_set(err, ZDM_AUTH, "could not connect to the database: its way to log in is not one that is used");
+        return zdm_error_hint(err, "It would show the password, or needs TLS (ssl=verify, ssl-ca=…). Used are "
+                                   "mysql_native_password, ed25519 and caching_sha2_password.");
     case 2061:
-    case 5010:
-        return zdm_error_hint(err, "The account's way to log in needs TLS (ssl=verify, ssl-ca=…), or is one that shows "
-                                   "the password and is not used.");
+        return zdm_error_hint(err, "The account's way to log in needs TLS: ssl=verify, ssl-ca=…");
     case 1045:
     case 1698:
         return zdm_error_hint(err, "The password comes from the defaults-file of the DSN alone.");
@@ -173,12 +176,53 @@ static enum zdm_code refused(MYSQL *conn, const struct where *w, struct zdm_erro
     }
 }
 
-/* True when the connection must be dropped before the password could go over it: the library would go on in the clear
- * where the server offers no TLS. The greeting is read by then, the answer to our first packet is not. */
-static bool lacks_tls(const MYSQL *conn, const struct where *w)
+/* What the server can do stands behind its version, the connection's number and half of a challenge. 0: too few bytes;
+ * -1: no greeting, the library will say what it is. */
+static int offers_tls(const unsigned char *bytes, size_t n)
 {
-    static const unsigned long can_tls = 2048; /* CLIENT_SSL */
-    return w->tls >= MYDB_TLS_REQUIRED && conn->server_capabilities != 0 && (conn->server_capabilities & can_tls) == 0;
+    enum { HEADER = 4, PROTOCOL = 10, BEHIND_VERSION = 4 + 8 + 1, CAN_TLS = 0x0800 };
+    if (n > HEADER && bytes[HEADER] != PROTOCOL) {
+        return -1;
+    }
+    const unsigned char *end = n > HEADER ? memchr(bytes + HEADER, '\0', n - HEADER) : NULL;
+    size_t at = end == NULL ? n : (size_t)(end + 1 - bytes) + BEHIND_VERSION;
+    if (at + 2 > n) {
+        return 0;
+    }
+    return ((bytes[at] | bytes[at + 1] << 8) & CAN_TLS) != 0 ? 1 : 2;
+}
+
+/* Where the server offers no TLS, the library goes on in the clear, and yet takes the connection for a safe one: it
+ * would hand out the password as it is. So the greeting is looked at before the library reads it; it may answer it in
+ * one go, without coming back to us. */
+static enum zdm_code look_at_greeting(struct mydb_session *s, MYSQL *conn, const struct where *w, int64_t deadline_ms,
+                                      bool listen, struct zdm_error *err)
+{
+    int fd = mysql_get_socket(conn), offer = 0;
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof peer;
+    if (getpeername(fd, (struct sockaddr *)&peer, &size) != 0) {
+        return ZDM_OK; /* not connected: reading would take the reason away from the library */
+    }
+    while (offer == 0) {
+        unsigned char bytes[512];
+        enum mydb_woken woken = mydb_wait(s, fd, POLLIN, deadline_ms, INT64_MAX, listen);
+        ssize_t n = woken == MYDB_READY ? recv(fd, bytes, sizeof bytes, MSG_PEEK | MSG_DONTWAIT) : 0;
+        if (n <= 0 || n == (ssize_t)sizeof bytes) {
+            return ZDM_OK; /* late, given up, closed or nothing that we know: the library tells */
+        }
+        offer = offers_tls(bytes, (size_t)n);
+        if (offer == 0 && mydb_wait(s, -1, 0, mydb_now_ms() + PEEK_MS, INT64_MAX, listen) == MYDB_GIVE_UP) {
+            return ZDM_OK;
+        }
+        if (offer == 0 && mydb_now_ms() >= deadline_ms) {
+            return ZDM_OK;
+        }
+    }
+    if (offer == 2) {
+        set_flag(conn, MYSQL_OPT_SSL_ENFORCE, 0);
+    }
+    return offer == 2 && w->tls >= MYDB_TLS_REQUIRED ? no_tls(err) : ZDM_OK;
 }
 
 static short events_of(int status)
@@ -195,11 +239,9 @@ static enum zdm_code log_in(struct mydb_session *s, MYSQL *conn, const struct wh
      * library would take one from the environment, where other users of this machine may see it. */
     int status = mysql_real_connect_start(&done, conn, w->host, w->user, password, w->database, w->port, w->socket,
                                           CLIENT_FOUND_ROWS);
+    bool greeted = w->by_socket || w->tls == MYDB_TLS_OFF;
     while (status != 0) {
         int fd = mysql_get_socket(conn);
-        if (lacks_tls(conn, w)) {
-            return no_tls(err);
-        }
         bound_waits(fd, deadline_ms);
         switch (mydb_wait(s, fd, events_of(status), deadline_ms, INT64_MAX, listen)) {
         case MYDB_GIVE_UP:
@@ -211,6 +253,10 @@ static enum zdm_code log_in(struct mydb_session *s, MYSQL *conn, const struct wh
         case MYDB_LOOK:
             break;
         }
+        if (!greeted && look_at_greeting(s, conn, w, deadline_ms, listen, err) != ZDM_OK) {
+            return err->code;
+        }
+        greeted = true;
         status = mysql_real_connect_cont(&done, conn, status & ~MYSQL_WAIT_TIMEOUT);
     }
     if (done == NULL) {

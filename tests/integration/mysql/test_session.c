@@ -470,6 +470,83 @@ static void proxy_that_hands_statements_on_is_refused(void **state)
     close(p.listening);
 }
 
+/* ---- A server that wants the password: without TLS, by a plugin that shows it ---- */
+
+struct thief {
+    int listening, port;
+    const char *plugin;
+    pthread_t thread;
+    bool got_password;
+};
+
+static size_t put_packet(unsigned char *out, unsigned char number, const void *bytes, size_t n)
+{
+    out[0] = (unsigned char)n;
+    out[1] = out[2] = 0;
+    out[3] = number;
+    memcpy(out + 4, bytes, n);
+    return n + 4;
+}
+
+/* Reads what comes, if anything. */
+static void take(struct thief *t, int client)
+{
+    unsigned char bytes[4096];
+    ssize_t n = read(client, bytes, sizeof bytes);
+    t->got_password = t->got_password || (n > 0 && memmem(bytes, (size_t)n, "s3cret", 6) != NULL);
+}
+
+static void *steal(void *arg)
+{
+    static const char head[] = "\x0a"
+                               "8.0.40\0\7\0\0\0abcdefgh\0\xff\xf7\x2d\2\0\xff\xdf\x15\0\0\0\0\0\0\0\0\0\0ijklmnopqrst";
+    struct thief *t = arg;
+    int client;
+    while ((client = accept(t->listening, NULL, NULL)) >= 0) {
+        unsigned char bytes[256], packet[512];
+        memcpy(bytes, head, sizeof head);
+        strcpy((char *)bytes + sizeof head, "mysql_native_password");
+        size_t n = put_packet(packet, 0, bytes, sizeof head + sizeof "mysql_native_password");
+        assert_int_equal(write(client, packet, n), n);
+        take(t, client);
+        n = (size_t)snprintf((char *)bytes, sizeof bytes, "\xfe%s", t->plugin) + 1;
+        memcpy(bytes + n, "abcdefghijklmnopqrst", 21);
+        n = put_packet(packet, 2, bytes, n + 21);
+        (void)send(client, packet, n, MSG_NOSIGNAL);
+        take(t, client);
+        (void)send(client, "\2\0\0\4\1\4", 6, MSG_NOSIGNAL); /* caching_sha2_password: the whole of it */
+        take(t, client);
+        close(client);
+    }
+    return NULL;
+}
+
+static void password_is_never_shown_to_who_asks_for_it(void **state)
+{
+    static const char *const plugins[] = {"mysql_clear_password", "mysql_old_password", "dialog", "sha256_password",
+                                          "caching_sha2_password"};
+    struct rig *r = *state;
+    for (size_t i = 0; i < 2 * sizeof plugins / sizeof *plugins; i++) {
+        struct thief t = {.listening = tcp_socket(0, true), .plugin = plugins[i / 2]};
+        struct sockaddr_in at;
+        socklen_t n = sizeof at;
+        struct zdm_error err = ZDM_ERROR_INIT;
+        char more[64];
+        assert_int_equal(getsockname(t.listening, (struct sockaddr *)&at, &n), 0);
+        pthread_create(&t.thread, NULL, steal, &t);
+        snprintf(more, sizeof more, "port=%d%s", ntohs(at.sin_port), i % 2 == 0 ? " ssl=require" : "");
+        assert_int_not_equal(try_open(r, rig_dsn(r, more), &err), ZDM_OK);
+        assert_null(strstr(err.message, "s3cret"));
+        assert_null(strstr(err.message, r->database)); /* what was sent */
+        shutdown(t.listening, SHUT_RDWR);
+        pthread_join(t.thread, NULL);
+        close(t.listening);
+        if (t.got_password) {
+            fail_msg("%s%s", plugins[i / 2], more);
+        }
+    }
+}
+
 /* ---- Option files and passwords ---- */
 
 static void option_file_must_be_there_and_private(void **state)
@@ -549,5 +626,6 @@ RIG_MAIN(RIG_BASE_TEST(settings_of_the_server_do_not_change_the_session), RIG_BA
          RIG_BASE_TEST(beside_is_another_connection_to_the_same_server), RIG_BASE_TEST(replica_takes_no_writes),
          RIG_BASE_TEST(statement_binlog_is_refused), RIG_BASE_TEST(restarted_server_has_another_identity),
          RIG_BASE_TEST(silent_server_is_hung_up_on), RIG_BASE_TEST(proxy_that_hands_statements_on_is_refused),
+         RIG_BASE_TEST(password_is_never_shown_to_who_asks_for_it),
          RIG_BASE_TEST(option_file_must_be_there_and_private), RIG_BASE_TEST(password_is_in_no_error),
          RIG_BASE_TEST(server_without_tls_is_told), RIG_BASE_TEST(account_without_its_password_is_refused))
