@@ -398,6 +398,33 @@ static void value_that_is_filled_once_is_kept(void **state)
     free(first);
 }
 
+/* ---- The way back of a sync that was removed ---- */
+
+/* While no triggers stood guard, the new column was the truth. */
+static void old_column_catches_up_after_its_sync_was_installed_again(void **state)
+{
+    struct rig *r = *state;
+    rig_numbers(r);
+    rig_sql(r, "CREATE TABLE w (id int PRIMARY KEY, name varchar(10) NOT NULL DEFAULT '', full_name varchar(50) NULL);"
+               "INSERT INTO w SELECT g, CONCAT('n', g), CONCAT('n', g) FROM n WHERE g < 300");
+    rig_plan(r, "w", 2);
+    rig_copy(r, 1, ZDM_ACTION_SYNC_INSTALL, "full_name", "name");
+    rig_ddl(r, 2, ZDM_ACTION_SYNC_REMOVE, NULL, NULL, NULL)->sync_step = 1;
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_REMOVE_SYNC, 2, AGENT_OK);
+    rig_app(r, "UPDATE w SET full_name = CONCAT('N', id) WHERE id %% 3 = 0; UPDATE w SET full_name = 'longer than ten"
+               " letters' WHERE id = 7; UPDATE w SET full_name = NULL WHERE id = 8");
+    rig_back(r, 2, AGENT_PROOF_NOT_DONE, AGENT_RUN_UNDO_REMOVE);
+    rig_undo(r, 2);
+    assert_string_equal(r->remark, "100 rows were brought in step with the new column; 2 rows were left, since the old"
+                                   " column cannot hold the new value");
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM w WHERE NOT (CAST(name AS BINARY) <=> CAST(full_name AS"
+                                   " BINARY))"),
+                     2);
+    assert_string_equal(rig_value(r, "SELECT GROUP_CONCAT(name ORDER BY id) FROM w WHERE id IN (3, 7, 8)"), "N3,n7,n8");
+}
+
 /* ---- Waits ---- */
 
 static void wait_ends_with_its_time_and_its_condition(void **state)
@@ -438,4 +465,5 @@ RIG_MAIN(RIG_TEST(every_kind_of_key_is_walked), RIG_TEST(cursor_means_the_row_wh
          RIG_TEST(batch_with_a_cursor_of_the_past_is_fenced), RIG_TEST(triggers_of_the_application_cannot_be_skipped),
          RIG_TEST(comparison_finds_a_row_that_differs_and_names_it), RIG_TEST(check_query_must_return_nothing),
          RIG_TEST(changed_key_starts_an_idempotent_walk_again), RIG_TEST(value_that_is_filled_once_is_kept),
+         RIG_TEST(old_column_catches_up_after_its_sync_was_installed_again),
          RIG_TEST(wait_ends_with_its_time_and_its_condition))
