@@ -124,12 +124,13 @@ static json_t *steps_json(const struct ctl_check *check)
     for (uint32_t o = 1; o <= zdm_plan_n_steps(check->plan); o++) {
         const struct zdm_step *step = zdm_plan_step(check->plan, o);
         enum zdm_table_lock lock = zdm_step_table_lock(step);
-        json_array_append_new(out, json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o}", "id", step->id, "kind",
-                                             zdm_step_kind_name(step->kind), "action", zdm_action_name(step->action),
-                                             "estimate_ms", range_json(check->fleet, ctl_pick_estimate, &o),
-                                             "room_bytes", range_json(check->fleet, ctl_pick_room, &o), "table_lock",
-                                             lock == ZDM_TABLE_LOCK_NONE ? "none" : zdm_table_lock_name(lock),
-                                             "locks_seen", locks_json(check, o)));
+        json_array_append_new(out,
+                              json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o}", "id", step->id, "kind",
+                                        zdm_step_kind_name(step->kind), "action", zdm_action_name(step->action),
+                                        "estimate_ms", range_json(check->fleet, ctl_pick_estimate, &o), "room_bytes",
+                                        range_json(check->fleet, ctl_pick_room, &o), "table_lock",
+                                        lock == ZDM_TABLE_LOCK_NONE ? "none" : zdm_table_lock_name(lock), "locks_seen",
+                                        step->engine == ZDM_ENGINE_MYSQL ? json_object() : locks_json(check, o)));
     }
     return out;
 }
