@@ -210,7 +210,7 @@ char *mydb_definition_of(const char *create_table, const char *column, char **ou
     }
     while (*p == '(' || *p == ',') {
         p = skip_blanks(p + 1);
-        const char *name = p, *behind = behind_one(p);
+        const char *name = p, *behind = *p == '\0' ? p : behind_one(p);
         for (p = behind; *p != '\0' && *p != ',' && *p != ')';) {
             p = behind_one(p);
         }

@@ -199,8 +199,8 @@ static void zero_of_each_family_is_known(void **state)
 static struct mydb_facts copy_facts(struct zdm_derivation *d, struct zdm_assignment *a)
 {
     struct mydb_facts facts = {.d = d, .n_pairs = 1, .key = {.n = 1}};
-    *a = (struct zdm_assignment){
-        .target = (char[]){"new"}, .expr = (char[]){"t.`old`"}, .expr_new = (char[]){"NEW.`old`"}};
+    static char target[] = "new", expr[] = "t.`old`", expr_new[] = "NEW.`old`";
+    *a = (struct zdm_assignment){.target = target, .expr = expr, .expr_new = expr_new};
     facts.key.columns[0] = column("bigint", "");
     snprintf(facts.key.columns[0].name, sizeof facts.key.columns[0].name, "id");
     facts.pairs[0] = (struct mydb_pair){
