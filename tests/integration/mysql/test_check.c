@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/open.h"
+
 enum { ROWS = 2000, RESERVED_EVERY = 10, DAMAGES = 100, CLEAN_RUNS = 8, CHUNK = 700 };
 
 /* A type, a value, and what is not byte for byte the same. */
@@ -182,5 +184,91 @@ static void rows_that_the_old_column_cannot_follow_are_counted(void **state)
     free(found);
 }
 
+/* ---- On a replica ---- */
+
+static MYSQL *connect_replica(struct test_mysql *replica)
+{
+    MYSQL *conn = mysql_init(NULL);
+    if (mysql_real_connect(conn, NULL, "root", "", NULL, 0, test_mysql_socket(replica), CLIENT_MULTI_STATEMENTS) ==
+        NULL) {
+        fail_msg("replica: %s", mysql_error(conn));
+    }
+    return conn;
+}
+
+static struct test_mysql *start_replica(struct rig *r)
+{
+    static const char *const args[] = {"--server-id=2", "--read-only=1", NULL};
+    char sql[512];
+    struct test_mysql *replica = test_mysql_start(args);
+    snprintf(
+        sql, sizeof sql,
+        "CHANGE MASTER TO master_host = '127.0.0.1', master_port = %d, master_user = 'repl', master_password = 'r',"
+        " master_use_gtid = slave_pos, master_connect_retry = 1; START SLAVE",
+        rig_port(r));
+    rig_sql(r, "CREATE USER repl@'%%' IDENTIFIED BY 'r'; GRANT REPLICATION SLAVE ON *.* TO repl@'%%'");
+    MYSQL *conn = connect_replica(replica);
+    rig_exec(conn, sql);
+    snprintf(sql, sizeof sql, "DO MASTER_GTID_WAIT('%s', 20)", rig_value(r, "SELECT @@gtid_binlog_pos"));
+    rig_exec(conn, sql);
+    mysql_close(conn);
+    return replica;
+}
+
+static void open_with_replica(struct rig *r, struct test_mysql *replica)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    char dsn[512], more[32], there[512];
+    snprintf(more, sizeof more, "port=%d", test_mysql_port(replica));
+    snprintf(there, sizeof there, "%s", rig_dsn(r, more));
+    snprintf(dsn, sizeof dsn, "%s", rig_dsn(r, ""));
+    const char *const replicas[] = {there};
+    const struct agent_engine_config config = {.dsn = dsn,
+                                               .application_name = "zdm-agent test",
+                                               .connect_timeout_ms = 3000,
+                                               .replicas = replicas,
+                                               .n_replicas = 1,
+                                               .sink = rig_sink(r)};
+    r->engine.ops->close(r->engine.self);
+    if (agent_engine_open(&config, &r->engine, &err) != ZDM_OK) {
+        fail_msg("%s", err.message);
+    }
+    rig_connect_engine(r);
+}
+
+static bool ran_on_a_replica(struct rig *r)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_SIGNALS, AGENT_RUN_NONE, 0, 0);
+    bool seen = false;
+    for (size_t i = 0; i < result->n_signals; i++) {
+        seen = seen || strncmp(result->signals[i].name, "check on ", 9) == 0;
+    }
+    agent_result_free(result);
+    return seen;
+}
+
+/* What is found there counts when it is so on the primary. */
+static void comparison_runs_on_a_replica_and_looks_again_on_the_primary(void **state)
+{
+    struct rig *r = *state;
+    char sql[128];
+    if (rig_server(r) == NULL) {
+        skip();
+    }
+    wide_table(r);
+    struct test_mysql *replica = start_replica(r);
+    open_with_replica(r, replica);
+    assert_null(compare(r));
+    assert_true(ran_on_a_replica(r));
+    find_damages(r, 3);
+    MYSQL *conn = connect_replica(replica);
+    snprintf(sql, sizeof sql, "UPDATE %s.wide SET b5 = 99 WHERE id = 77", r->database);
+    rig_exec(conn, sql);
+    mysql_close(conn);
+    assert_null(compare(r));
+    test_mysql_free(replica);
+}
+
 RIG_MAIN(RIG_TEST(every_damage_is_found), RIG_TEST(nothing_else_is_found_under_writers),
-         RIG_TEST(rows_that_the_old_column_cannot_follow_are_counted))
+         RIG_TEST(rows_that_the_old_column_cannot_follow_are_counted),
+         RIG_TEST(comparison_runs_on_a_replica_and_looks_again_on_the_primary))
