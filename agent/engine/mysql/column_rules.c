@@ -109,7 +109,7 @@ static const struct rule {
 } rules[] = {
     {loses_not_null, false, false, NULL, "would take NOT NULL from", "", "Write NOT NULL behind its type."},
     {gets_not_null, false, false, NULL, "would make", " NOT NULL as well",
-     "Write the column as it is, and NOT NULL in a statement of its own with {rebuild-ok}."},
+     "Write the column as it is, and NOT NULL in a statement of its own with {rewrite-ok}."},
     {differs_in_type, true, false, NULL, "would change the type of", " as well",
      "Change the type in a statement of its own."},
     {differs_in_charset, false, true, "CHARSET", "would change the character set of", "",

@@ -97,7 +97,7 @@ enum zdm_code mydb_note(struct mydb_work *w, mydb_part_fn *part, const struct my
 }
 
 /* What writes the table anew takes as long as it takes, whichever class of time its operation has; a person's word
- * (rebuild-ok) stands for that. */
+ * (rewrite-ok) stands for that. */
 static void allow_time(struct mydb_work *w, const char *algorithm)
 {
     bool builds = strstr(algorithm, "INSTANT") == NULL;

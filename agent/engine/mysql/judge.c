@@ -115,13 +115,22 @@ static enum zdm_code refuse_copy(const struct mydb_trial *t, struct zdm_error *e
 
 static enum zdm_code refuse_rebuild(const struct mydb_trial *t, unsigned versions, struct zdm_error *err)
 {
+    unsigned version = t->w->s->version_num;
     zdm_error_set(err, ZDM_REFUSED, "the statement would write all of %s anew (%" PRIu64 " MB)", t->table->name,
                   (t->table->data_bytes + t->table->index_bytes) >> 20);
-    if (!mydb_may_be_instant(t->w->s->mariadb, t->w->s->version_num, versions)) {
-        zdm_error_detail(err, "%s %u of %u.", "Instant changes of the table so far:", versions,
-                         mydb_row_versions_max(t->w->s->version_num));
+    if (!mydb_may_be_instant(t->w->s->mariadb, version, 0)) {
+        return zdm_error_hint(err, "MySQL 8.0.29 to 8.0.31 is asked for no instant change, since a crash may leave one "
+                                   "that cannot be read: bring the server up to date.");
     }
-    return zdm_error_hint(err, "Say {rebuild-ok}: reads and writes go on, but it takes disk and time on this server "
+    if (!mydb_may_be_instant(t->w->s->mariadb, version, versions)) {
+        zdm_error_detail(err, "Instant changes of the table so far: %u of %u.", versions,
+                         mydb_row_versions_max(version));
+        return zdm_error_hint(err,
+                              "ALTER TABLE %s FORCE at a quiet time writes it anew once, and they count from 0 "
+                              "again.",
+                              t->table->name);
+    }
+    return zdm_error_hint(err, "Say {rewrite-ok}: reads and writes go on, but it takes disk and time on this server "
                                "and as long again on each replica.");
 }
 

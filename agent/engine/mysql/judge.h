@@ -6,7 +6,7 @@
  * when an earlier agent left it.
  *
  * Order: ALGORITHM=INSTANT; then MariaDB NOCOPY, INPLACE, and MySQL INPLACE, each with LOCK=NONE. An INPLACE that
- * writes the table anew (NOT NULL, a changed row format) passes only where the step says rebuild-ok. INSTANT is left
+ * writes the table anew (NOT NULL, a changed row format) passes only where the step says rewrite-ok. INSTANT is left
  * out on MySQL 8.0.29 to 8.0.31, and where the real table is near its limit of row versions
  * (INNODB_TABLES.TOTAL_ROW_VERSIONS). What only a copy could do is ZDM_REFUSED: the hint says expand-contract.
  */

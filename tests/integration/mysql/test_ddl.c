@@ -329,7 +329,7 @@ static void modify_that_would_lose_something_is_refused_with_the_words(void **st
     struct rig *r = *state;
     static const char *const cases[][3] = {
         {"name", "ALTER TABLE `users` MODIFY COLUMN `name` varchar(30) NOT NULL", "would take the DEFAULT of column"},
-        {"name", "ALTER TABLE `users` MODIFY COLUMN `name` varchar(20) DEFAULT 'x'", "{rebuild-ok}"},
+        {"name", "ALTER TABLE `users` MODIFY COLUMN `name` varchar(20) DEFAULT 'x'", "{rewrite-ok}"},
         {"age", "ALTER TABLE `users` MODIFY COLUMN `age` bigint", "only a copy of all of users"},
         {"note", "ALTER TABLE `users` MODIFY COLUMN `note` varchar(30)", "would take the COMMENT of column note"},
     };
@@ -371,7 +371,7 @@ static void not_null_needs_a_word_for_the_rebuild_and_comes_back(void **state)
     rig_sql(r, "DELETE FROM users WHERE age IS NULL");
     char *before = rig_dump(r, "users");
     one_step(r, ZDM_ACTION_SET_NOT_NULL, "age", NULL, "ALTER TABLE `users` MODIFY COLUMN `age` int NOT NULL");
-    rig_refused(r, AGENT_RUN_DDL, 1, "{rebuild-ok}");
+    rig_refused(r, AGENT_RUN_DDL, 1, "{rewrite-ok}");
     rig_plan(r, "users", 1);
     rig_ddl(r, 1, ZDM_ACTION_SET_NOT_NULL, "age", NULL, "ALTER TABLE `users` MODIFY COLUMN `age` int NOT NULL")
         ->rewrite_ok = true;
