@@ -4,8 +4,8 @@
  *
  * Pairs key=value separated by blanks; a value with blanks stands in single quotes, doubled inside. A password is
  * taken from the option file alone, which must be there when it is named and must not be readable by others.
- * ssl: verify (encrypted, and the certificate is proven), require (encrypted), off. ssl-ca without ssl means verify; with
- * neither, a connection over the network must be encrypted, one over the loopback is when the server offers it.
+ * ssl: verify (encrypted, and the certificate is proven), require (encrypted), off. ssl-ca without ssl means verify;
+ * with neither, a connection over the network must be encrypted, one over the loopback is when the server offers it.
  */
 #ifndef AGENT_ENGINE_MYSQL_DSN_H
 #define AGENT_ENGINE_MYSQL_DSN_H
