@@ -113,11 +113,13 @@ static struct test_mysql *make(const char *const args[])
 
 static void install(struct test_mysql *my)
 {
-    char data[PATH_SIZE + 16];
+    char data[PATH_SIZE + 16], tmp[PATH_SIZE + 16];
     snprintf(data, sizeof data, "--datadir=%s", my->data);
+    snprintf(tmp, sizeof tmp, "--tmpdir=%s", my->directory); /* as below */
     const char *const argv[] = {"mariadb-install-db",
                                 "--no-defaults",
                                 data,
+                                tmp,
                                 "--auth-root-authentication-method=normal",
                                 "--skip-test-db",
                                 "--skip-name-resolve",
