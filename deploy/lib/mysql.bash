@@ -43,8 +43,8 @@ mysql_make() {
     if ! mysql_is_ours "$shard" || [ -e "$data/ibdata1" ]; then return; fi
     say "making $shard"
     mkdir -p "$dir/$shard"
-    install -d -m 0700 "$data"
-    if [ ${#mysql_user[@]} -gt 0 ]; then chown mysql "$data"; fi
+    install -d -m 0700 "$data" "$dir/$shard/tmp"
+    if [ ${#mysql_user[@]} -gt 0 ]; then chown mysql "$data" "$dir/$shard/tmp"; fi
     "${mysql_user[@]}" mariadb-install-db --no-defaults --datadir="$data" --auth-root-authentication-method=normal --skip-test-db \
         --skip-name-resolve >"$dir/$shard/install.log" 2>&1 || fail "mariadb-install-db failed for $shard" "See $dir/$shard/install.log."
 }
@@ -101,7 +101,8 @@ mysql_start() {
         init=(--init-file="$data/init.sql")
     fi
     rm -f "$data/mariadbd.pid"
-    setsid "${mysql_user[@]}" "$mariadbd" --no-defaults --datadir="$data" --socket="$data/s" --pid-file="$data/mariadbd.pid" \
+    # A server that starts deletes what looks like a temporary table in its tmpdir, also another server's, which then crashes.
+    setsid "${mysql_user[@]}" "$mariadbd" --no-defaults --datadir="$data" --tmpdir="$dir/$shard/tmp" --socket="$data/s" --pid-file="$data/mariadbd.pid" \
         --bind-address=127.0.0.1 --port="$(cat "$dir/$shard/port")" --server-id="$(cat "$dir/$shard/port")" \
         --log-bin=binlog --binlog-format=ROW --log-bin-trust-function-creators=1 --innodb-buffer-pool-size=128M \
         --max-connections=60 --character-set-server=utf8mb4 --performance-schema=ON "${init[@]}" \

@@ -158,9 +158,8 @@ static const char show_sql[] =
                              " h.home = $1 AND h.kind IN ('column', 'index', 'table', 'images') AND h.state = 'hidden'"
                              " ORDER BY h.hidden_at, h.name";
 
-/* How large it is, by the server's statistics. Asked for one table at a time: a statement that scans
- * information_schema without a constant name, as a join with a table does, crashes MariaDB 10.11 when several sessions
- * run it at once. */
+/* How large it is, by the server's statistics. Asked for one table at a time: joined with a table of rows, the server
+ * would open every table of every database for it, each time. */
 static enum zdm_code put_size(struct mydb_work *w, const char *images, struct agent_hidden *h, struct zdm_error *err)
 {
     static const char sql[] =

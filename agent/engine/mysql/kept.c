@@ -36,7 +36,7 @@ static enum zdm_code is_made(struct mydb_work *w, const char *name, bool *out, s
     return code;
 }
 
-/* The youngest of that name, and no join with the catalogue: see put_size in hidden.c. */
+/* The youngest of that name. No join with the catalogue, for which the server would open every table. */
 static enum zdm_code look(struct mydb_work *w, const char *object, bool even_unmade, char out[MYDB_IMAGES_NAME_MAX],
                           struct zdm_error *err)
 {

@@ -84,8 +84,8 @@ static enum zdm_code refuse_children(struct mydb_work *w, const char *table, str
     return zdm_error_hint(err, "Drop that foreign key first.");
 }
 
-/* Of this database: a scan of all of them is not safe on MariaDB (put_size in hidden.c). The server prints the tables
- * of a view with their database. Where definitions are not to be seen, none is found. */
+/* Of this database: for those of others the server would open all views that there are. It prints the tables of a view
+ * with their database. Where definitions are not to be seen, none is found. */
 static enum zdm_code refuse_views(struct mydb_work *w, const char *table, struct zdm_error *err)
 {
     static const char sql[] =

@@ -56,18 +56,46 @@ static bool is_timestamp(const struct mydb_column *column)
     return strcmp(column->base, "timestamp") == 0;
 }
 
-/* A copy between timestamps passes the same instant; any other use is by the clock on the wall of each session. */
+/* Does the text use the column otherwise than to ask whether it is NULL? */
+static bool uses_value(const char *text, const struct mydb_column *column)
+{
+    static const char *const asks[] = {" IS NULL", " IS NOT NULL"};
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer name = ZDM_BUFFER_INIT;
+    zdm_buffer_puts(&name, "t.");
+    mydb_put_name(&name, column->name);
+    size_t n = name.len;
+    for (const char *at = text; at != NULL && (at = strstr(at, zdm_buffer_text(&name))) != NULL; at += n) {
+        bool only_asks = false;
+        for (size_t i = 0; i < sizeof asks / sizeof *asks; i++) {
+            only_asks = only_asks || strncasecmp(at + n, asks[i], strlen(asks[i])) == 0;
+        }
+        if (!only_asks) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_read_by_wall(const struct mydb_facts *facts, const struct mydb_column *source)
+{
+    bool used = uses_value(facts->d->filter, source);
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        used = used || (!facts->pairs[i].copy && uses_value(facts->pairs[i].a->expr, source));
+    }
+    return is_timestamp(source) && used;
+}
+
+/* A copy between timestamps passes the same instant, and whether there is one is the same everywhere; any other use is
+ * by the clock on the wall of each session. */
 static enum zdm_code judge_time_zone(const struct mydb_facts *facts, struct zdm_error *err)
 {
     const struct mydb_column *by_wall = NULL;
-    bool all_copies = facts->d->filter == NULL;
     for (size_t i = 0; by_wall == NULL && i < facts->n_pairs; i++) {
         const struct mydb_pair *pair = &facts->pairs[i];
-        all_copies = all_copies && pair->copy;
         by_wall = !pair->copy && is_timestamp(&pair->target) ? &pair->target : NULL;
     }
-    for (size_t i = 0; by_wall == NULL && !all_copies && i < facts->n_sources; i++) {
-        by_wall = is_timestamp(&facts->sources[i]) ? &facts->sources[i] : NULL;
+    for (size_t i = 0; by_wall == NULL && i < facts->n_sources; i++) {
+        by_wall = is_read_by_wall(facts, &facts->sources[i]) ? &facts->sources[i] : NULL;
     }
     if (by_wall == NULL) {
         return ZDM_OK;

@@ -216,6 +216,17 @@ static void time_zone_of_the_application_does_not_matter(void **state)
     assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM users WHERE at <=> name"), 1);
 }
 
+static void whether_there_is_a_time_depends_on_no_zone(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name timestamp NULL, full_name varchar(40))");
+    forward(r, 1, "full_name", "CASE WHEN t.`name` IS NOT NULL THEN 'yes' ELSE 'no' END",
+            "CASE WHEN NEW.`name` IS NOT NULL THEN 'yes' ELSE 'no' END", "name");
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO users (id, name) VALUES (2, now()), (3, NULL)");
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM users WHERE full_name = if(name IS NULL, 'no', 'yes')"), 2);
+}
+
 static void forward_with_a_filter_follows_it(void **state)
 {
     struct rig *r = *state;
@@ -491,8 +502,9 @@ RIG_MAIN(RIG_TEST(bulk_loads_and_statements_over_many_rows_are_followed),
          RIG_TEST(change_by_the_applications_trigger_is_followed),
          RIG_TEST(default_of_the_new_column_does_not_destroy_the_old_value), RIG_TEST(generated_source_is_refused),
          RIG_TEST(value_made_from_an_auto_increment_key_is_refused),
-         RIG_TEST(time_zone_of_the_application_does_not_matter), RIG_TEST(forward_with_a_filter_follows_it),
-         RIG_TEST(volatile_value_is_filled_once), RIG_TEST(change_that_equality_does_not_see_is_copied),
+         RIG_TEST(time_zone_of_the_application_does_not_matter), RIG_TEST(whether_there_is_a_time_depends_on_no_zone),
+         RIG_TEST(forward_with_a_filter_follows_it), RIG_TEST(volatile_value_is_filled_once),
+         RIG_TEST(change_that_equality_does_not_see_is_copied),
          RIG_TEST(values_that_no_strict_session_wrote_are_copied), RIG_TEST(target_too_narrow_is_refused),
          RIG_TEST(target_that_must_not_be_null_is_refused_where_the_source_may),
          RIG_TEST(reverse_copy_is_guarded_where_it_does_not_fit), RIG_TEST(column_that_a_cascade_changes_is_refused),
