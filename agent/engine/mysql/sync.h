@@ -50,6 +50,8 @@ enum mydb_fit mydb_fit(const struct mydb_column *from, const struct mydb_column 
 /* Appends the test that a value of the type `from` fits column `to`, its NOT NULL included; "TRUE" when always. */
 void mydb_put_fits(struct zdm_buffer *b, const char *value, const struct mydb_column *from,
                    const struct mydb_column *to);
+/* truth.c: does an expression of the compiler give 0, 1 or NULL and nothing else? False where nobody can tell. */
+bool mydb_is_truth(const char *expr);
 /* Appends a condition: target and expression of a pair, in the row ("NEW.", "t."), are not byte for byte the same. */
 void mydb_put_pair_differs(struct zdm_buffer *b, const struct mydb_pair *pair, const char *row);
 /* … a condition: the target in the row is byte for byte what it held before anybody wrote it. */

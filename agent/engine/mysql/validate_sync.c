@@ -246,7 +246,8 @@ static enum zdm_code misfit(const struct mydb_facts *facts, const struct mydb_pa
 static enum zdm_code judge_value(const struct mydb_facts *facts, const struct mydb_pair *pair,
                                  const struct mydb_column *from, struct zdm_error *err)
 {
-    if (mydb_fit(from, &pair->target) != MYDB_FITS) {
+    bool truth = !pair->copy && pair->target.family == MYDB_INTEGER && mydb_is_truth(pair->a->expr);
+    if (!truth && mydb_fit(from, &pair->target) != MYDB_FITS) {
         return misfit(facts, pair, from, err);
     }
     if (pair->target.not_null && !from->not_null) {

@@ -162,7 +162,7 @@ void my_add_foreign_key(struct my_action *a, const char *name, const char *colum
                 rb_format(rb, "Where there is none, write before it: CREATE INDEX %s ON %s (%s);",
                           rb_choose_name(rb, &a->d.table, rb_join_names(rb, key.columns, key.n), "idx"),
                           rb_table_text(rb, &a->d.table), my_quoted_list(rb, key.columns, key.n)),
-                "where no index of %s begins with these columns, the server makes one, which a rollback leaves",
+                "where no index of %s begins with these columns, the step stops: the server would build one on the way",
                 rb_table_text(rb, &a->d.table));
     add_steps(a, &key);
     remember(a, &key, at);
