@@ -204,6 +204,25 @@ static bool is_remembered(const struct mydb_work *w)
            (w->op->run == AGENT_RUN_DDL || w->op->run == AGENT_RUN_INDEX_BUILD || w->op->run == AGENT_RUN_LONG_SQL);
 }
 
+/* Names of foreign keys are unique in a database: clones of two shards of one server would meet in zdm. */
+static enum zdm_code take_turn(struct mydb_session *s, struct zdm_error *err)
+{
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_run(s, "SELECT GET_LOCK('zdm.judge', 5)", &rows, err);
+    if (code == ZDM_OK && !mydb_true(rows, 0, 0)) {
+        return zdm_error_set(err, ZDM_LOCK, "another agent of this server is trying a statement on empty clones");
+    }
+    return code;
+}
+
+static void end_turn(struct mydb_session *s)
+{
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    if (mydb_is_open(s) && mydb_run(s, "DO RELEASE_LOCK('zdm.judge')", NULL, &ignored) != ZDM_OK) {
+        mydb_close(s); /* a lock ends with its connection */
+    }
+}
+
 static enum zdm_code judge_with(struct mydb_work *w, const struct mydb_table *table, const char *alter_sql,
                                 char out[MYDB_ALGORITHM_MAX], const struct wanted *wanted, struct zdm_error *err)
 {
@@ -217,6 +236,9 @@ static enum zdm_code judge_with(struct mydb_work *w, const struct mydb_table *ta
     }
     mydb_clone_name(&t);
     enum zdm_code code = w->op->kind == AGENT_OP_RUN ? mydb_not_running(w, table->name, alter_sql, err) : ZDM_OK;
+    if (code == ZDM_OK) {
+        code = take_turn(w->s, err);
+    }
     if (code != ZDM_OK) {
         return code;
     }
@@ -225,6 +247,7 @@ static enum zdm_code judge_with(struct mydb_work *w, const struct mydb_table *ta
         code = mydb_name_blocker(w, table->name, err); /* a clone reads the table's definition */
     }
     enum zdm_code dropped = mydb_is_open(w->s) ? mydb_clone_drop(&t, &later) : ZDM_OK;
+    end_turn(w->s);
     if (code == ZDM_OK && dropped != ZDM_OK) {
         *err = later;
         return dropped;
