@@ -232,6 +232,10 @@ static void every_writer_finds_the_table_as_one_update_would_leave_it(void **sta
     if (only != NULL && strcmp(only, s->name) != 0) {
         skip();
     }
+    if (!rig_is_mariadb(r) && getenv("ZDM_SHAPES_MYSQL") == NULL && only == NULL && (next_shape - 1) % 4 != 0) {
+        print_message("one shape in four over MySQL; ZDM_SHAPES_MYSQL=1 for all, ten minutes long\n");
+        skip();
+    }
     rig_numbers(r);
     r->lock_wait_ms = 300;
     for (size_t i = 0; i < N_WRITERS; i++) {

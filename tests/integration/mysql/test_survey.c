@@ -216,6 +216,8 @@ static void tables_without_a_key_or_of_another_engine_are_refused(void **state)
 static void statements_that_change_their_meaning_are_seen(void **state)
 {
     struct rig *r = *state;
+    /* The server keeps so many digests, and other tests fill the table. */
+    rig_sql(r, "TRUNCATE performance_schema.events_statements_summary_by_digest");
     rig_app(r, "SELECT * FROM users WHERE id = 1");
     rig_app(r, "INSERT INTO users VALUES (2000, 'x', NULL, 1)");
     rename_plan(r, "varchar(80) NOT NULL DEFAULT ''");

@@ -280,13 +280,15 @@ static void a_join_token_reads_back(void **state)
 {
     (void)state;
     struct zdm_token token, out;
-    struct zdm_buffer text = ZDM_BUFFER_INIT;
+    struct zdm_buffer text = ZDM_BUFFER_INIT, again = ZDM_BUFFER_INIT;
     struct zdm_error err = ZDM_ERROR_INIT;
     sample_token(&token);
     zdm_token_write(&token, &text);
     assert_false(text.failed);
     assert_int_equal(zdm_token_read(zdm_buffer_text(&text), &out, &err), ZDM_OK);
-    assert_memory_equal(&token, &out, sizeof token);
+    zdm_token_write(&out, &again); /* the structs themselves may differ in what lies between their fields */
+    assert_string_equal(zdm_buffer_text(&again), zdm_buffer_text(&text));
+    zdm_buffer_fini(&again);
     zdm_buffer_fini(&text);
 }
 
