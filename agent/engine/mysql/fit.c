@@ -232,6 +232,13 @@ static void put_enum_test(struct zdm_buffer *b, const char *value, const struct 
     zdm_buffer_printf(b, "%s + 0 <= %" PRIu64, value, last);
 }
 
+/* A double(10,2) rounds, and what is large is out of its range. */
+static enum mydb_fit fit_float(const struct mydb_column *from, const struct mydb_column *to)
+{
+    bool holds = strcmp(to->base, "double") == 0 && strchr(to->type, '(') == NULL;
+    return holds && (from->is_unsigned || !to->is_unsigned) ? MYDB_FITS : MYDB_FITS_NOT;
+}
+
 /* ---- All of them ---- */
 
 static bool is_number(const struct mydb_column *c)
@@ -263,7 +270,7 @@ enum mydb_fit mydb_fit(const struct mydb_column *from, const struct mydb_column 
     case MYDB_BIT:
         return from->precision <= to->precision ? MYDB_FITS : MYDB_FITS_SOMETIMES;
     case MYDB_FLOAT:
-        return strcmp(to->base, "double") == 0 && (from->is_unsigned || !to->is_unsigned) ? MYDB_FITS : MYDB_FITS_NOT;
+        return fit_float(from, to);
     case MYDB_INTEGER:
     case MYDB_DECIMAL:
     case MYDB_JSON:

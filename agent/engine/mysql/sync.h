@@ -45,6 +45,12 @@ void mydb_facts_fini(struct mydb_facts *facts);
 enum zdm_code mydb_sync_validate(struct mydb_work *w, const struct mydb_facts *facts,
                                  struct zdm_error *err) ZDM_CHECKED;
 
+/* constant.c: does the value read no column? And, in a table zdm.<probe> that is not there yet and that the caller
+ * drops: does each such value fit its column, and stay what it is? */
+bool mydb_is_constant(const struct mydb_pair *pair);
+enum zdm_code mydb_sync_try_constants(struct mydb_work *w, const struct mydb_facts *facts, const char *probe,
+                                      struct zdm_error *err) ZDM_CHECKED;
+
 enum mydb_fit { MYDB_FITS, MYDB_FITS_SOMETIMES, MYDB_FITS_NOT };
 enum mydb_fit mydb_fit(const struct mydb_column *from, const struct mydb_column *to);
 /* Appends the test that a value of the type `from` fits column `to`, its NOT NULL included; "TRUE" when always. */

@@ -68,12 +68,15 @@ static void put_inputs_changed(struct zdm_buffer *b, const struct mydb_facts *fa
     zdm_buffer_puts(b, ")");
 }
 
-/* An expression as the column would hold it, of what is no copy: what does not fit was refused, so that only what the
- * server rounds or cuts in silence is left. */
+/* An expression as the column would hold it, of what is no copy: what does not fit was refused (validate_sync.c,
+ * constant.c), so that only what the server computes with more digits than it says is left. A backfill without sync is
+ * not judged, and not compared: its batches may write once more what is there. */
 static void put_as_held(struct zdm_buffer *b, const struct mydb_column *column, const char *expr)
 {
     if (column->family == MYDB_DECIMAL) {
         zdm_buffer_printf(b, "CAST((%s) AS DECIMAL(%u,%u))", expr, column->precision, column->scale);
+    } else if (strcmp(column->type, "float") == 0) {
+        zdm_buffer_printf(b, "CAST((%s) AS FLOAT)", expr);
     } else if (strcmp(column->base, "json") == 0) {
         zdm_buffer_printf(b, "CAST((%s) AS JSON)", expr);
     } else if (strcmp(column->base, "char") == 0) {

@@ -272,12 +272,17 @@ static enum zdm_code judge_copy(const struct mydb_facts *facts, const struct myd
 
 enum { PROBE_NAME_SIZE = 48 };
 
+static bool is_judged_by_type(const struct mydb_pair *pair)
+{
+    return !pair->copy && !mydb_is_constant(pair);
+}
+
 static void put_probe(struct zdm_buffer *b, const struct mydb_facts *facts, const char *probe)
 {
     /* A key of its own, where the server asks for one in every table. */
     zdm_buffer_printf(b, "CREATE TABLE zdm.%s (k INT NOT NULL PRIMARY KEY) ENGINE=InnoDB AS SELECT 1 AS k", probe);
     for (size_t i = 0; i < facts->n_pairs; i++) {
-        if (!facts->pairs[i].copy) {
+        if (is_judged_by_type(&facts->pairs[i])) {
             zdm_buffer_printf(b, ", (%s) AS c%zu", facts->pairs[i].a->expr, i);
         }
     }
@@ -300,7 +305,7 @@ static enum zdm_code look_at_probe(struct mydb_work *w, const struct mydb_facts 
     for (size_t i = 0; code == ZDM_OK && i < facts->n_pairs; i++) {
         struct mydb_column result = {0};
         char column[24];
-        if (facts->pairs[i].copy) {
+        if (!is_judged_by_type(&facts->pairs[i])) {
             continue;
         }
         snprintf(column, sizeof column, "c%zu", i);
@@ -313,21 +318,29 @@ static enum zdm_code look_at_probe(struct mydb_work *w, const struct mydb_facts 
     return code;
 }
 
-static enum zdm_code judge_expressions(struct mydb_work *w, const struct mydb_facts *facts, struct zdm_error *err)
+static enum zdm_code try_types(struct mydb_work *w, const struct mydb_facts *facts, const char *probe,
+                               struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    put_probe(&sql, facts, probe);
+    enum zdm_code code = mydb_run(w->s, zdm_buffer_text(&sql), NULL, err);
+    return code == ZDM_OK ? look_at_probe(w, facts, probe, err) : code;
+}
+
+typedef enum zdm_code try_fn(struct mydb_work *w, const struct mydb_facts *facts, const char *probe,
+                             struct zdm_error *err);
+
+/* In a table of its own, of which nothing is left. */
+static enum zdm_code with_probe(struct mydb_work *w, const struct mydb_facts *facts, try_fn *try, struct zdm_error *err)
+{
     struct zdm_error ignored = ZDM_ERROR_INIT;
     char probe[PROBE_NAME_SIZE], hash[9], whose[sizeof w->s->database + sizeof w->op->migration + 1];
     snprintf(whose, sizeof whose, "%s/%s", w->s->database, w->op->migration); /* a server may hold several shards */
     mydb_short_name(hash, whose);
     snprintf(probe, sizeof probe, "probe_%s_%" PRIu32, hash, w->step->ordinal);
-    put_probe(&sql, facts, probe);
     enum zdm_code code = drop_probe(w, probe, err);
     if (code == ZDM_OK) {
-        code = mydb_run(w->s, zdm_buffer_text(&sql), NULL, err);
-    }
-    if (code == ZDM_OK) {
-        code = look_at_probe(w, facts, probe, err);
+        code = try(w, facts, probe, err);
     }
     if (mydb_is_open(w->s) && drop_probe(w, probe, &ignored) != ZDM_OK && code == ZDM_OK) {
         *err = ignored;
@@ -338,14 +351,18 @@ static enum zdm_code judge_expressions(struct mydb_work *w, const struct mydb_fa
 
 static enum zdm_code judge_types(struct mydb_work *w, const struct mydb_facts *facts, struct zdm_error *err)
 {
-    bool expressions = false;
+    bool expressions = false, constants = false;
     enum zdm_code code = ZDM_OK;
     for (size_t i = 0; code == ZDM_OK && i < facts->n_pairs; i++) {
-        expressions = expressions || !facts->pairs[i].copy;
-        code = facts->pairs[i].copy ? judge_copy(facts, &facts->pairs[i], err) : ZDM_OK;
+        const struct mydb_pair *pair = &facts->pairs[i];
+        expressions = expressions || is_judged_by_type(pair);
+        constants = constants || mydb_is_constant(pair);
+        code = pair->copy ? judge_copy(facts, pair, err) : ZDM_OK;
     }
-    /* A constant that does not fit would fail in the first batch, before it can harm a writer. */
-    return code == ZDM_OK && expressions && facts->n_sources > 0 ? judge_expressions(w, facts, err) : code;
+    if (code == ZDM_OK && expressions) {
+        code = with_probe(w, facts, try_types, err);
+    }
+    return code == ZDM_OK && constants ? with_probe(w, facts, mydb_sync_try_constants, err) : code;
 }
 
 enum zdm_code mydb_sync_validate(struct mydb_work *w, const struct mydb_facts *facts, struct zdm_error *err)

@@ -72,6 +72,8 @@ static const struct {
     {"decimal(10,2)", "", "int", "", MYDB_FITS_SOMETIMES},
     {"float", "", "double", "", MYDB_FITS},
     {"double", "", "float", "", MYDB_FITS_NOT},
+    {"double", "", "double(10,2)", "", MYDB_FITS_NOT},
+    {"double(10,2)", "", "double", "", MYDB_FITS},
     {"int", "", "double", "", MYDB_FITS_NOT},
     {"int", "", "varchar(20)", "utf8mb4", MYDB_FITS_NOT},
     {"varchar(20)", "utf8mb4", "varchar(40)", "utf8mb4", MYDB_FITS},
