@@ -254,9 +254,13 @@ static enum zdm_code drop_our_default(struct mydb_work *w, const struct hiding *
 {
     struct mydb_hidden *row = NULL;
     bool ours = false;
+    size_t rows = 0; /* triggers that stand again may need it, too */
     enum zdm_code code = mydb_hidden_find(w, w->step->ordinal, "default", NULL, &ours, &row, err);
     mydb_hidden_free(row, ours ? 1 : 0);
-    if (code == ZDM_OK && ours && h->column.explicit_default) {
+    if (code == ZDM_OK && ours) {
+        code = mydb_default_rows(w, h->table.name, h->column.name, &rows, err);
+    }
+    if (code == ZDM_OK && rows == 1 && h->column.explicit_default) {
         code = mydb_column_drop_default(w, h->table.name, h->column.name, err);
     }
     return code;

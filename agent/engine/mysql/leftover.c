@@ -147,6 +147,9 @@ static enum zdm_code finish_purge(struct mydb_work *w, const struct purge *p, st
     if (code == ZDM_OK) {
         code = mydb_hidden_forget(w, p->hide->ordinal, NULL, NULL, err);
     }
+    if (code == ZDM_OK && w->step->sync_step != 0) {
+        code = mydb_hidden_forget(w, w->step->sync_step, "default", w->step->column, err);
+    }
     if (code == ZDM_OK) {
         code = mydb_journal_step_on(w, err);
     }

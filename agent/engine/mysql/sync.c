@@ -319,6 +319,9 @@ static enum zdm_code install(struct mydb_work *w, const struct zdm_step *sync, b
     if (code == ZDM_OK) {
         code = mydb_trigger_write(&facts, reverse_only, &text, err);
     }
+    if (code == ZDM_OK && !reverse_only) {
+        code = mydb_sync_give_defaults(w, sync, &facts, err);
+    }
     if (code == ZDM_OK) {
         code = put_pair(w, sync, reverse_only, &text, err);
     }
@@ -418,6 +421,9 @@ enum zdm_code mydb_run_remove_sync(struct mydb_work *w, struct zdm_error *err)
     if (sync == NULL) {
         return zdm_error_set(err, ZDM_BUG, "step %s removes no sync", w->step->id);
     }
-    enum zdm_code code = mydb_sync_drop(w, sync, false, err);
+    enum zdm_code code = mydb_sync_take_defaults(w, sync, err);
+    if (code == ZDM_OK) {
+        code = mydb_sync_drop(w, sync, false, err);
+    }
     return code == ZDM_OK ? mydb_note(w, NULL, NULL, true, err) : code;
 }

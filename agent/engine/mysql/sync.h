@@ -84,6 +84,16 @@ enum zdm_code mydb_sync_look(struct mydb_work *w, const struct zdm_step *sync, e
 enum zdm_code mydb_sync_is_gone(struct mydb_work *w, const struct zdm_step *sync, bool *out,
                                 struct zdm_error *err) ZDM_CHECKED;
 
+/* old_default.c: a default for the old columns of a sync in both directions, where the server asks for one although the
+ * triggers fill them: given before the triggers are made, taken before they go. May be called again. */
+enum zdm_code mydb_sync_give_defaults(struct mydb_work *w, const struct zdm_step *sync, const struct mydb_facts *facts,
+                                      struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code mydb_sync_take_defaults(struct mydb_work *w, const struct zdm_step *sync,
+                                      struct zdm_error *err) ZDM_CHECKED;
+/* How many steps of this migration gave the column a default, or found one that another had given. */
+enum zdm_code mydb_default_rows(struct mydb_work *w, const char *table, const char *column, size_t *out,
+                                struct zdm_error *err) ZDM_CHECKED;
+
 /* leftover.c: what an ADD COLUMN has added goes out of sight on the way back, where it is there and this
  * migration's: INVISIBLE, then renamed to "zdm_u<8 hex>", so that it may be added anew, empty. Each statement is DDL; a
  * row of zdm.hidden (kind "column", by_rollback, under the ADD COLUMN's step; "hiding" until it is done) says the name,

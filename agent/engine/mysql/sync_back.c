@@ -83,7 +83,8 @@ static enum zdm_code take_away(struct mydb_work *w, struct zdm_error *err)
     size_t n = agent_undo_syncs(w->op->plan, w->step, syncs);
     enum zdm_code code = ZDM_OK;
     for (size_t i = 0; code == ZDM_OK && i < n; i++) {
-        code = mydb_sync_drop(w, syncs[i], false, err);
+        code = mydb_sync_take_defaults(w, syncs[i], err);
+        code = code == ZDM_OK ? mydb_sync_drop(w, syncs[i], false, err) : code;
     }
     size_t targets = w->step->derivation == NULL ? 0 : w->step->derivation->n_assignments;
     for (size_t i = 0; code == ZDM_OK && i < targets; i++) {
