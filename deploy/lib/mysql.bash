@@ -81,7 +81,7 @@ mysql_admin_lines() { # user and password of that DSN: from the option file that
     sed -n "/^\[${group:-client}\]/,/^\[/{/^\(user\|password\)[[:space:]]*=/p}" "$file"
 }
 
-mysql_pid() { if mysql_is_ours "$1"; then head -n 1 "$dir/$1/data/mariadbd.pid"; else echo null; fi; }
+mysql_pid() { if mysql_is_ours "$1"; then head -n 1 "$dir/$1/server.pid"; else echo null; fi; }
 
 mysql_answers() { mysql_run "$1" admin '' -e 'select 1'; }
 
@@ -92,7 +92,7 @@ mysql_start() {
         mysql_answers "$shard" >/dev/null || fail "the server of $shard does not answer" "Its DSN is in $dir/$shard/server."
         return
     fi
-    alive "$data/mariadbd.pid" mariadbd && return
+    alive "$dir/$shard/server.pid" mariadbd && return
     [ -s "$dir/$shard/port" ] || free_port >"$dir/$shard/port"
     mysql_option_file "$shard"
     if [ ! -e "$dir/$shard/ready" ]; then
@@ -100,14 +100,11 @@ mysql_start() {
         if [ ${#mysql_user[@]} -gt 0 ]; then chown mysql "$data/init.sql"; fi
         init=(--init-file="$data/init.sql")
     fi
-    rm -f "$data/mariadbd.pid"
     # A server that starts deletes what looks like a temporary table in its tmpdir, also another server's, which then crashes.
-    setsid "${mysql_user[@]}" "$mariadbd" --no-defaults --datadir="$data" --tmpdir="$dir/$shard/tmp" --socket="$data/s" --pid-file="$data/mariadbd.pid" \
+    launch "$shard/server" "$dir/$shard/server.log" "${mysql_user[@]}" "$mariadbd" --no-defaults --datadir="$data" --tmpdir="$dir/$shard/tmp" --socket="$data/s" --pid-file="$data/pid" \
         --bind-address=127.0.0.1 --port="$(cat "$dir/$shard/port")" --server-id="$(cat "$dir/$shard/port")" \
         --log-bin=binlog --binlog-format=ROW --log-bin-trust-function-creators=1 --innodb-buffer-pool-size=128M \
-        --max-connections=60 --character-set-server=utf8mb4 --performance-schema=ON "${init[@]}" \
-        >>"$dir/$shard/server.log" 2>&1 </dev/null &
-    disown
+        --max-connections=60 --character-set-server=utf8mb4 --performance-schema=ON "${init[@]}"
     wait_until 60 "MariaDB of $shard" "$dir/$shard/server.log" mysql_answers "$shard"
     rm -f "$data/init.sql"
 }
@@ -118,7 +115,7 @@ mysql_prepare() { # accounts, database, the agent's grants: once
     password=$(cat "$dir/password") database=$(mysql_database "$shard")
     shop=$(mysql_name "$shard" shop) agent=$(mysql_name "$shard" zdm_agent)
     mysql_run "$shard" admin '' <<SQL
-create database $database character set utf8mb4;
+create database if not exists $database character set utf8mb4;
 create user if not exists $shop@'%' identified by '$password';
 grant all on $database.* to $shop@'%';
 create user if not exists $agent@'%' identified by '$password';
@@ -132,7 +129,7 @@ mysql_grants() { # mysql_grants DATABASE AGENT: the agent's rights
 }
 
 mysql_stop() {
-    if mysql_is_ours "$1"; then stop "$dir/$1/data/mariadbd.pid" mariadbd; fi
+    if mysql_is_ours "$1"; then stop "$dir/$1/server.pid" mariadbd; fi
 }
 
 mysql_sql() { # mysql_sql SHARD [STATEMENTS]

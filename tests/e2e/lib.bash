@@ -105,7 +105,7 @@ kill_hard() { # kill_hard PID: kill -9, and wait until it is dead
 
 kill_database() {
     local pidfile=$dir/$1/data/postmaster.pid
-    if [ "$engine" = mysql ]; then pidfile=$dir/$1/data/mariadbd.pid; fi
+    if [ "$engine" = mysql ]; then pidfile=$dir/$1/server.pid; fi
     kill_hard "$(head -n 1 "$pidfile")"
 }
 
