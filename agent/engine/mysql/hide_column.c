@@ -16,7 +16,6 @@
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/ddl.h"
 #include "agent/engine/mysql/journal.h"
-#include "agent/engine/mysql/judge.h"
 #include "agent/engine/mysql/sync.h"
 #include "agent/engine/mysql/visible.h"
 
@@ -92,25 +91,6 @@ enum zdm_code mydb_back_of_hidden_column(struct mydb_work *w, const struct mydb_
 
 /* ---- Hide ---- */
 
-/* What the purge will do, tried on an empty clone: what depends on the column is named now and not days later. */
-static enum zdm_code try_drop(struct mydb_work *w, const struct hiding *h, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    char algorithm[MYDB_ALGORITHM_MAX];
-    mydb_put_alter(&sql, h->table.name);
-    zdm_buffer_puts(&sql, "DROP COLUMN ");
-    mydb_put_name(&sql, h->column.name);
-    enum zdm_code code = mydb_judge(w, &h->table, zdm_buffer_text(&sql), algorithm, NULL, NULL, NULL, err);
-    if (code != ZDM_OK && mydb_is_final(code)) {
-        const struct zdm_error server = *err;
-        zdm_error_set(err, ZDM_REFUSED, "column %s cannot be hidden: %.400s", h->column.name, server.message);
-        zdm_error_detail(err, "So the server answers to a DROP COLUMN, which the purge will need: %.300s",
-                         server.detail);
-        return zdm_error_hint(err, "Drop or change what depends on the column first.");
-    }
-    return code;
-}
-
 /* Does the hidden column hold what the new one does, in every row? */
 static enum zdm_code is_followed(struct mydb_work *w, const struct hiding *h, bool *out, struct zdm_error *err)
 {
@@ -162,7 +142,8 @@ static enum zdm_code may_hide(struct mydb_work *w, const struct hiding *h, struc
     if (code == ZDM_OK) {
         code = refuse_defaults(w, h, err);
     }
-    return code == ZDM_OK ? try_drop(w, h, err) : code;
+    /* What depends on the column is named now, and not days later by the purge. */
+    return code == ZDM_OK ? mydb_column_try_drop(w, &h->table, h->column.name, err) : code;
 }
 
 static enum zdm_code put_row(struct mydb_work *w, const struct hiding *h, const char *kind, const char *back_sql,
