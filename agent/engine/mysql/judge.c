@@ -170,11 +170,20 @@ static enum zdm_code judge(struct mydb_trial *t, const char *sql, bool unchecked
 
 /* What the caller wants to see of the clone. */
 struct wanted {
+    const char *first_sql; /* run on it before; NULL: nothing */
     const char *name;
     struct mydb_column *before, *after;
     enum mydb_line kind;
     char **line;
 };
+
+static enum zdm_code change_first(struct mydb_trial *t, const char *first_sql, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    bool unchecked = false;
+    enum zdm_code code = mydb_clone_statement(t, first_sql, &sql, &unchecked, err);
+    return code == ZDM_OK ? try_one(t, zdm_buffer_text(&sql), unchecked, "", err) : code;
+}
 
 static enum zdm_code on_clone(struct mydb_trial *t, const char *alter_sql, char out[MYDB_ALGORITHM_MAX],
                               const struct wanted *wanted, struct zdm_error *err)
@@ -182,6 +191,9 @@ static enum zdm_code on_clone(struct mydb_trial *t, const char *alter_sql, char 
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     bool unchecked = false;
     enum zdm_code code = mydb_clone_make(t, err);
+    if (code == ZDM_OK && wanted->first_sql != NULL) {
+        code = change_first(t, wanted->first_sql, err);
+    }
     if (code == ZDM_OK) {
         code = mydb_clone_statement(t, alter_sql, &sql, &unchecked, err);
     }
@@ -263,6 +275,13 @@ enum zdm_code mydb_judge(struct mydb_work *w, const struct mydb_table *table, co
                          struct mydb_column *after, struct zdm_error *err)
 {
     const struct wanted wanted = {.name = column, .before = before, .after = after};
+    return judge_with(w, table, alter_sql, out, &wanted, err);
+}
+
+enum zdm_code mydb_judge_behind(struct mydb_work *w, const struct mydb_table *table, const char *first_sql,
+                                const char *alter_sql, char out[MYDB_ALGORITHM_MAX], struct zdm_error *err)
+{
+    const struct wanted wanted = {.first_sql = first_sql};
     return judge_with(w, table, alter_sql, out, &wanted, err);
 }
 

@@ -25,6 +25,10 @@ enum zdm_code mydb_judge(struct mydb_work *w, const struct mydb_table *table, co
                          char out[MYDB_ALGORITHM_MAX], const char *column, struct mydb_column *before,
                          struct mydb_column *after, struct zdm_error *err) ZDM_CHECKED;
 
+/* The same judgement of a clone that first_sql (an ALTER TABLE of the same table; NULL: none) has changed already. */
+enum zdm_code mydb_judge_behind(struct mydb_work *w, const struct mydb_table *table, const char *first_sql,
+                                const char *alter_sql, char out[MYDB_ALGORITHM_MAX], struct zdm_error *err) ZDM_CHECKED;
+
 /* The line of SHOW CREATE TABLE about a column, an index or a constraint. */
 enum mydb_line { MYDB_LINE_COLUMN = 1, MYDB_LINE_INDEX, MYDB_LINE_CONSTRAINT };
 /* The same judgement; *out_line (malloc'd) is how the clone shows what the statement has made, NULL when it does not

@@ -12,17 +12,6 @@
 #include "agent/engine/mysql/sync.h"
 #include "agent/engine/mysql/visible.h"
 
-static enum zdm_code drop_column(struct mydb_work *w, const char *table_name, const char *column, struct zdm_error *err)
-{
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    struct mydb_table table;
-    enum zdm_code code = mydb_table_find(w->s, table_name, &table, err);
-    mydb_put_alter(&sql, table_name);
-    zdm_buffer_puts(&sql, "DROP COLUMN ");
-    mydb_put_name(&sql, column);
-    return code == ZDM_OK ? mydb_alter(w, &table, zdm_buffer_text(&sql), err) : code;
-}
-
 /* Writes within a transaction that holds the fence. */
 typedef enum zdm_code note_fn(struct mydb_work *w, uint32_t step, const struct mydb_hidden *row, struct zdm_error *err);
 
@@ -138,7 +127,7 @@ static enum zdm_code drop_hidden(struct mydb_work *w, const struct purge *p, str
     if (code == ZDM_OK && sync != NULL) {
         code = mydb_sync_drop(w, sync, false, err);
     }
-    return code == ZDM_OK ? drop_column(w, table.name, p->row->name, err) : code;
+    return code == ZDM_OK ? mydb_column_drop(w, table.name, p->row->name, err) : code;
 }
 
 static enum zdm_code finish_purge(struct mydb_work *w, const struct purge *p, struct zdm_error *err)
@@ -307,7 +296,7 @@ enum zdm_code mydb_drop_left_column(struct mydb_work *w, const struct mydb_hidde
     }
     mydb_column_fini(&column);
     if (code == ZDM_OK && found) {
-        code = drop_column(w, left->table, left->hidden_name, err);
+        code = mydb_column_drop(w, left->table, left->hidden_name, err);
     }
     return code == ZDM_OK ? note(w, forget_row, step, left, err) : code;
 }

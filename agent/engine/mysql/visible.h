@@ -19,6 +19,14 @@ enum zdm_code mydb_column_set_default(struct mydb_work *w, const char *table, co
 enum zdm_code mydb_column_drop_default(struct mydb_work *w, const char *table, const char *column,
                                        struct zdm_error *err) ZDM_CHECKED;
 
+/* column_drop.c: drops the indexes that are of the column alone, and then the column. */
+enum zdm_code mydb_column_drop(struct mydb_work *w, const char *table, const char *column,
+                               struct zdm_error *err) ZDM_CHECKED;
+/* Would that be a change of the catalogue alone, when the plan's steps before w's have had their purge? Tried on a
+ * clone; ZDM_REFUSED with what stands against it. */
+enum zdm_code mydb_column_try_drop(struct mydb_work *w, const struct mydb_table *table, const char *column,
+                                   struct zdm_error *err) ZDM_CHECKED;
+
 /* What stands against taking the column away: keys, partitions, and what else reads or writes it by its name. */
 enum zdm_code mydb_column_refuse(struct mydb_work *w, const struct mydb_table *table, const struct mydb_column *column,
                                  struct zdm_error *err) ZDM_CHECKED;

@@ -185,6 +185,34 @@ static void column_that_somebody_shows_again_is_not_purged(void **state)
     assert_int_equal(triggers(r, "zdm%"), 2);
 }
 
+/* Either server writes the table anew where a DROP COLUMN takes the column out of an index. */
+static void indexes_of_the_column_go_with_it_and_others_go_before_it(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r,
+            "CREATE TABLE users (id int PRIMARY KEY, name varchar(40), age int, UNIQUE (name), KEY by_name (name(8)),"
+            " KEY by_age (age), KEY shared (age, name))");
+    rig_plan(r, "users", 4);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_INDEX, NULL, "shared", NULL);
+    rig_ddl(r, 2, ZDM_ACTION_HIDE_COLUMN, "name", "name", NULL);
+    rig_ddl(r, 3, ZDM_ACTION_PURGE_INDEX, NULL, "shared", NULL);
+    rig_ddl(r, 4, ZDM_ACTION_PURGE_COLUMN, "name", "name", NULL);
+    rig_accept(r, 1);
+    rig_step(r, 1)->action = ZDM_ACTION_COMMENT;
+    rig_refused(r, AGENT_RUN_HIDE, 2, "index shared of users has other columns beside it");
+    rig_step(r, 1)->action = ZDM_ACTION_HIDE_INDEX;
+    rig_run(r, AGENT_RUN_HIDE, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_HIDE, 2, AGENT_OK);
+    assert_true(is_invisible(r, "name"));
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE, 3, AGENT_OK);
+    rig_run(r, AGENT_RUN_PURGE, 4, AGENT_OK);
+    assert_string_equal(rig_value(r, "SELECT GROUP_CONCAT(index_name, column_name ORDER BY index_name) FROM"
+                                     " information_schema.statistics WHERE table_schema = DATABASE() AND table_name ="
+                                     " 'users'"),
+                        "by_ageage,PRIMARYid");
+}
+
 static void column_added_out_of_sight_is_shown_and_taken_away_again(void **state)
 {
     struct rig *r = *state;
@@ -311,5 +339,6 @@ RIG_MAIN(RIG_TEST(hidden_column_is_kept_up_and_comes_back_as_it_was),
          RIG_TEST(column_without_a_default_gets_one_while_it_is_hidden), RIG_TEST(what_stands_against_hiding_is_named),
          RIG_TEST(purge_waits_for_its_grace_and_takes_the_triggers_first),
          RIG_TEST(column_that_somebody_shows_again_is_not_purged),
+         RIG_TEST(indexes_of_the_column_go_with_it_and_others_go_before_it),
          RIG_TEST(column_added_out_of_sight_is_shown_and_taken_away_again),
          RIG_TEST(writers_meet_no_error_while_a_column_goes_and_comes_back))
