@@ -12,7 +12,8 @@
 
 enum { TEXT_MAX = 16 * 1024, OUTLINE_MAX = 256 * 1024, NAME_MAX_BYTES = 4 * ZDM_IDENTIFIER_MAX };
 
-_Static_assert(ZDM_TABLE_LOCK_METADATA == (int)ZDM__V1__TABLE_LOCK__TABLE_LOCK_METADATA, "enum TableLock");
+_Static_assert(ZDM_TABLE_LOCK_METADATA_SHARED == (int)ZDM__V1__TABLE_LOCK__TABLE_LOCK_METADATA_SHARED,
+               "enum TableLock");
 
 static const struct zdm_field name_fields[] = {
     F_STRING(zdm_table, schema, ZDM_IDENTIFIER_MAX, ZDM_KEEP_EMPTY),

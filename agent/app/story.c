@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/base/buffer.h"
+#include "common/plan/engines.h"
 
 enum { LABEL_MAX = 160 };
 
@@ -43,7 +44,7 @@ static void tell_server(const struct teller *t, enum zdm_log_level level, const 
 {
     char server[96];
     struct agent_note note = {.level = level, .message = message};
-    snprintf(server, sizeof server, "%s %s", zdm_engine_name(report->engine), report->server_version);
+    zdm_server_text(server, sizeof server, zdm_engine_name(report->engine), report->server_version);
     agent_note_add(&note, "server", server);
     agent_note_add(&note, "role", report->writable ? "primary" : "read-only");
     agent_note_add(&note, "identity", report->identity);

@@ -41,3 +41,30 @@ enum zdm_engine zdm_engine_named(const char *name)
     bool postgresql = name != NULL && strcmp(name, zdm_engine_name(ZDM_ENGINE_POSTGRESQL)) == 0;
     return postgresql ? ZDM_ENGINE_POSTGRESQL : ZDM_ENGINE_ANY;
 }
+
+void zdm_server_text(char *out, size_t size, const char *engine, const char *version)
+{
+    static const char mark[] = "-MariaDB";
+    const char *at = strstr(version, mark);
+    int n = at != NULL ? (int)(at - version) : (int)strlen(version);
+    (void)snprintf(out, size, "%s %.*s", at != NULL ? "mariadb" : engine, n, version);
+}
+
+/* Is `with` the other name with a schema in front? */
+static bool adds_schema(const char *with, const char *without)
+{
+    const char *dot = strchr(with, '.');
+    return dot != NULL && dot != with && strcmp(dot + 1, without) == 0;
+}
+
+bool zdm_is_same_thing(const char *a, const char *b)
+{
+    size_t kind = strcspn(a, " ");
+    if (strcmp(a, b) == 0)
+        return true;
+    if (a[kind] == ' ' && strncmp(a, b, kind + 1) == 0) {
+        a += kind + 1;
+        b += kind + 1;
+    }
+    return adds_schema(a, b) || adds_schema(b, a);
+}

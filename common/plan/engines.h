@@ -1,5 +1,6 @@
 /*
- * engines.h - shards whose engine a plan is not for: who submits it is refused, and is told so before.
+ * engines.h - engines in words, and shards whose engine a plan is not for: who submits it is refused, and is told so
+ * before.
  */
 #ifndef ZDM_PLAN_ENGINES_H
 #define ZDM_PLAN_ENGINES_H
@@ -21,5 +22,11 @@ enum zdm_code zdm_unfit_judge(const struct zdm_unfit *unfit, const struct zdm_pl
                               struct zdm_error *err) ZDM_CHECKED;
 /* The engine of that name; ZDM_ENGINE_ANY: none, or NULL. */
 enum zdm_engine zdm_engine_named(const char *name);
+
+/* The server as people call it: "postgresql 15.4", "mysql 9.7.4", "mariadb 10.11.19" for MySQL's "10.11.19-MariaDB". */
+void zdm_server_text(char *out, size_t size, const char *engine, const char *version);
+/* Do two engines mean the same thing by these names? MySQL knows no schemas: "column public.users.name" of PostgreSQL
+ * is "column users.name" there. Equal texts are the same, too. */
+bool zdm_is_same_thing(const char *a, const char *b);
 
 #endif

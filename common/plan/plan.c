@@ -318,6 +318,7 @@ const char *zdm_table_lock_name(enum zdm_table_lock lock)
         [ZDM_TABLE_LOCK_EXCLUSIVE] = "EXCLUSIVE",
         [ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE] = "ACCESS EXCLUSIVE",
         [ZDM_TABLE_LOCK_METADATA] = "METADATA",
+        [ZDM_TABLE_LOCK_METADATA_SHARED] = "METADATA, shared",
     };
     return ZDM_NAME_IN(names, lock);
 }
@@ -373,5 +374,7 @@ enum zdm_table_lock zdm_step_table_lock(const struct zdm_step *step)
                    step->kind == ZDM_STEP_HIDE || step->kind == ZDM_STEP_PURGE;
     if (step->engine != ZDM_ENGINE_MYSQL)
         return zdm_action_table_lock(step->action);
-    return changes && step->action != ZDM_ACTION_PURGE_IMAGES ? ZDM_TABLE_LOCK_METADATA : ZDM_TABLE_LOCK_NONE;
+    if (step->kind == ZDM_STEP_GATE || step->action == ZDM_ACTION_PURGE_IMAGES)
+        return ZDM_TABLE_LOCK_NONE;
+    return changes ? ZDM_TABLE_LOCK_METADATA : ZDM_TABLE_LOCK_METADATA_SHARED;
 }

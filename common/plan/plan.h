@@ -43,7 +43,8 @@ enum zdm_lock_class {
     ZDM_LOCK_LONG = 2   /* waits for old snapshots; must not be killed by a short timeout */
 };
 
-/* Locks on a table, PostgreSQL's, the weakest first. */
+/* Locks on a table, PostgreSQL's, the weakest first; then MySQL's one, of which statements share what changes of the
+ * table take alone, for a moment. */
 enum zdm_table_lock {
     ZDM_TABLE_LOCK_NONE = 0,
     ZDM_TABLE_LOCK_ACCESS_SHARE,
@@ -54,7 +55,8 @@ enum zdm_table_lock {
     ZDM_TABLE_LOCK_SHARE_ROW_EXCLUSIVE,
     ZDM_TABLE_LOCK_EXCLUSIVE,
     ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE,
-    ZDM_TABLE_LOCK_METADATA /* MySQL's one for all changes of a table: exclusive, held for a moment */
+    ZDM_TABLE_LOCK_METADATA,
+    ZDM_TABLE_LOCK_METADATA_SHARED
 };
 
 enum zdm_step_kind {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/os/clock.h"
+#include "common/plan/engines.h"
 #include "common/plan/undo.h"
 #include "coordinator/app/private.h"
 
@@ -14,6 +15,7 @@
 
 struct hidden {
     const struct zdm_hidden *first; /* the one that may go first; NULL: nothing is known to be hidden */
+    const char *what;               /* its name, without a schema where another engine has it without */
     bool more;                      /* others have another name */
 };
 
@@ -23,9 +25,13 @@ static void look_at(struct hidden *out, const struct zdm_migration_report *repor
         const struct zdm_hidden *hidden = &report->hidden[i];
         if (hidden->by_rollback != by_rollback)
             continue;
-        out->more = out->more || (out->first != NULL && strcmp(out->first->what, hidden->what) != 0);
+        out->more = out->more || (out->first != NULL && !zdm_is_same_thing(out->first->what, hidden->what));
         if (out->first == NULL || hidden->purge_at_ms < out->first->purge_at_ms)
             out->first = hidden;
+        if (out->what == NULL || !zdm_is_same_thing(out->what, out->first->what))
+            out->what = out->first->what;
+        if (zdm_is_same_thing(out->what, hidden->what) && strlen(hidden->what) < strlen(out->what))
+            out->what = hidden->what;
     }
 }
 
@@ -149,10 +155,10 @@ bool advise_undo_approval(const struct coord_driver *d, const struct coord_migra
 /* ---- What rollbacks left ---- */
 
 /* Of a report: "column public.users.full_name, left by a rollback". The sentences here say the rest themselves. */
-static int name_length(const struct zdm_hidden *hidden)
+static int name_length(const char *what)
 {
-    const char *rest = strstr(hidden->what, ", left by");
-    return rest != NULL ? (int)(rest - hidden->what) : (int)strlen(hidden->what);
+    const char *rest = strstr(what, ", left by");
+    return rest != NULL ? (int)(rest - what) : (int)strlen(what);
 }
 
 static bool is_being_purged(const struct coord_migration *migration)
@@ -173,7 +179,7 @@ static void say_leftovers(const struct coord_driver *d, const struct coord_migra
         out->why, out->why_size,
         "what a rollback took away is still there, hidden: %.*s%s. Purging drops it for good; it needs %" PRIu32
         " approval%s, %" PRIu32 " given%s",
-        name_length(left->first), left->first->what, left->more ? ", and more" : "", needed, needed == 1 ? "" : "s",
+        name_length(left->what), left->what, left->more ? ", and more" : "", needed, needed == 1 ? "" : "s",
         given_for(d, migration, ZDM_APPROVE_PURGE, 0), grace);
 }
 
@@ -186,7 +192,7 @@ bool advise_leftovers(const struct coord_driver *d, const struct coord_migration
     grace_text(d, &left, grace, sizeof grace);
     if (is_being_purged(migration))
         (void)snprintf(out->why, out->why_size, "what a rollback took away is being dropped: %.*s%s%s",
-                       name_length(left.first), left.first->what, left.more ? ", and more" : "", grace);
+                       name_length(left.what), left.what, left.more ? ", and more" : "", grace);
     else
         say_leftovers(d, migration, &left, grace, out);
     return true;

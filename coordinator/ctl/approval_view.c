@@ -89,19 +89,12 @@ static void put_fields(struct page *p)
 /* What would not come back, once the phase has run, or stay. */
 static void put_rests(struct page *p, const struct zdm_phase *phase)
 {
-    char text[2 * SENTENCE], stays[SENTENCE], name[2 * ZDM_IDENTIFIER_MAX + 80];
-    for (size_t i = 0; i < phase->n_steps; i++) {
-        const struct zdm_step *step = &phase->steps[i];
-        const char *why = ctl_inexact_text(step);
-        ctl_stays_text(stays, sizeof stays, p->a->plan, step, 1);
-        if (why != NULL)
-            snprintf(text, sizeof text, "not exact: step %s: %s %s", step->id,
-                     ctl_subject_text(name, sizeof name, step), why);
-        else
-            snprintf(text, sizeof text, "stays: step %s: %s", step->id, stays);
-        if (why != NULL || stays[0] != '\0')
-            ctl_wrap(p->out, p->look, CTL_WARN, text, 0, 4);
-    }
+    ZDM_CLEANUP(zdm_freep) const struct zdm_step **steps = calloc(phase->n_steps + 1, sizeof *steps);
+    for (size_t i = 0; steps != NULL && i < phase->n_steps; i++)
+        steps[i] = &phase->steps[i];
+    if (steps != NULL)
+        (void)ctl_put_rests(p->out, p->look, p->a->plan, steps, phase->n_steps, 1);
+    p->out->failed = p->out->failed || steps == NULL;
 }
 
 static void put_loss(struct page *p)

@@ -80,7 +80,7 @@ static const struct rule {
     bool (*when)(const struct zdm_step *step);
     const char *back, *inexact, *stays;
 } rules[] = {
-    {ZDM_ACTION_ADD_COLUMN, is_mysql, "%c made invisible, kept until zdmctl purge", NULL, NULL},
+    {ZDM_ACTION_ADD_COLUMN, is_mysql, "%c hidden as zdm_u..., kept until zdmctl purge", NULL, NULL},
     {ZDM_ACTION_SHOW_COLUMN, NULL, "%c made invisible again", NULL, NULL},
     {ZDM_ACTION_ADD_COLUMN, NULL, "%c hidden as ~zdm_u..., kept until zdmctl purge", NULL, NULL},
     {ZDM_ACTION_ADD_CHECK, NULL, "constraint %o dropped", NULL, NULL},
@@ -208,13 +208,12 @@ static bool is_hidden_with_sync(const struct zdm_plan *plan, const struct zdm_st
 static void put_sync_columns(struct zdm_buffer *out, const struct zdm_plan *plan, const struct zdm_step *step,
                              uint32_t floor)
 {
-    char name[NAME_SIZE];
     for (size_t i = 0; i < step->derivation->n_assignments; i++) {
-        const char *target = step->derivation->assignments[i].target;
-        const struct zdm_step *add = zdm_plan_adds(plan, &step->table, target);
-        if (add != NULL && add->ordinal >= floor)
-            zdm_buffer_printf(out, ", %s hidden as ~zdm_u..., kept until zdmctl purge",
-                              column_text(name, sizeof name, &step->table, target));
+        const struct zdm_step *add = zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target);
+        if (add == NULL || add->ordinal < floor)
+            continue;
+        zdm_buffer_puts(out, ", ");
+        put_words(out, rule_of(add)->back, add);
     }
 }
 

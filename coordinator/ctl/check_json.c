@@ -22,9 +22,9 @@ static const char *step_id(const struct ctl_check *check, uint32_t ordinal)
 
 static json_t *compiler_finding(const struct ctl_check *check, const struct zdm_finding *f)
 {
-    return json_pack("{s:s, s:s, s:s?, s:i, s:i, s:n, s:n, s:s, s:s, s:[]}", "level", zdm_level_name(f->level), "rule",
-                     f->rule, "waived", ctl_waived(check->notes, f->rule), "line", (int)f->line, "column",
-                     (int)f->column, "step", "object", "message", f->message, "hint", f->hint, "shards");
+    return json_pack("{s:s, s:s, s:s?, s:i, s:i, s:n, s:n, s:n, s:s, s:s, s:[]}", "level", zdm_level_name(f->level),
+                     "rule", f->rule, "waived", ctl_waived(check->notes, f->rule), "line", (int)f->line, "column",
+                     (int)f->column, "step", "other_step", "object", "message", f->message, "hint", f->hint, "shards");
 }
 
 static json_t *findings_json(const struct ctl_check *check)
@@ -35,11 +35,12 @@ static json_t *findings_json(const struct ctl_check *check)
     for (size_t i = 0; i < check->grouped->n_findings; i++) {
         const struct ctl_finding_group *group = &check->grouped->findings[i];
         const struct zdm_survey_finding *f = group->finding;
-        json_array_append_new(out, json_pack("{s:s, s:s, s:s?, s:n, s:n, s:s?, s:s, s:s, s:s, s:o}", "level",
-                                             zdm_level_name(f->level), "rule", f->rule, "waived", group->waived, "line",
-                                             "column", "step", step_id(check, f->step), "object", f->object, "message",
-                                             f->message, "hint", f->hint, "shards",
-                                             names_json(check->fleet, &group->shards)));
+        json_array_append_new(out,
+                              json_pack("{s:s, s:s, s:s?, s:n, s:n, s:s?, s:s?, s:s, s:s, s:s, s:o}", "level",
+                                        zdm_level_name(f->level), "rule", f->rule, "waived", group->waived, "line",
+                                        "column", "step", step_id(check, f->step), "other_step",
+                                        step_id(check, group->other_step), "object", f->object, "message", f->message,
+                                        "hint", f->hint, "shards", names_json(check->fleet, &group->shards)));
     }
     return out;
 }

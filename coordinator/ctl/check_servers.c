@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/plan/engines.h"
 #include "coordinator/ctl/check_page.h"
 
 enum { REASONS_SHOWN = 8 };
@@ -51,8 +52,10 @@ void ctl_check_servers(struct zdm_buffer *out, const struct ctl_look *look, cons
             const struct zdm_survey *survey = check->fleet->shards[i].survey;
             if (alike(check->fleet, i, pass == 0 ? same_version : same_replicas, &list) == 0)
                 continue;
+            char server[64];
+            zdm_server_text(server, sizeof server, zdm_engine_name(survey->engine), survey->server_version);
             if (pass == 0)
-                zdm_buffer_printf(&line, "%s %s on ", zdm_engine_name(survey->engine), survey->server_version);
+                zdm_buffer_printf(&line, "%s on ", server);
             else if (survey->replicas == 0)
                 zdm_buffer_puts(&line, "no standby");
             else

@@ -141,6 +141,18 @@ void ctl_check_line(struct zdm_buffer *out, const struct ctl_look *look, enum ct
 
 /* ---- Findings ---- */
 
+/* "step 2.1 - "; of two engines "steps fill.1 and fill.3 - " */
+static void put_steps_of(struct zdm_buffer *line, const struct ctl_check *check, const struct ctl_finding_group *group,
+                         const char *dot)
+{
+    uint32_t step = group->finding->step, other = group->other_step;
+    if (other == 0)
+        zdm_buffer_printf(line, "step %s%s", step_id(check, step), dot);
+    else
+        zdm_buffer_printf(line, "steps %s and %s%s", step_id(check, step < other ? step : other),
+                          step_id(check, step < other ? other : step), dot);
+}
+
 /* "step 2.1 - public.users - on shard-1, shard-2" */
 static void put_where(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check,
                       const struct ctl_finding_group *group)
@@ -149,7 +161,7 @@ static void put_where(struct zdm_buffer *out, const struct ctl_look *look, const
     const struct zdm_survey_finding *f = group->finding;
     const char *dot = look->unicode ? " · " : " - ";
     if (f->step != 0)
-        zdm_buffer_printf(&line, "step %s%s", step_id(check, f->step), dot);
+        put_steps_of(&line, check, group, dot);
     if (f->object[0] != '\0')
         zdm_buffer_printf(&line, "%s%s", f->object, dot);
     zdm_buffer_puts(&line, "on ");
@@ -225,7 +237,7 @@ static void put_size(struct zdm_buffer *out, const struct ctl_look *look, const 
         ctl_number_text(min, sizeof min, (uint64_t)rows.min);
         ctl_number_text(max, sizeof max, (uint64_t)rows.max);
         zdm_buffer_printf(&line, "about %s rows", sum);
-        if (rows.n > 1 && rows.max > rows.min)
+        if (rows.n > 1 && strcmp(min, max) != 0)
             zdm_buffer_printf(&line, " (%s to %s, most on %s)", min, max, check->fleet->shards[rows.max_shard].shard);
     }
     if (ctl_range_of(check->fleet, ctl_pick_bytes, name, &bytes)) {
@@ -233,7 +245,7 @@ static void put_size(struct zdm_buffer *out, const struct ctl_look *look, const 
         ctl_bytes_text(min, sizeof min, bytes.min);
         ctl_bytes_text(max, sizeof max, bytes.max);
         zdm_buffer_printf(&line, "%s%s", line.len > 0 ? "; " : "", sum);
-        if (bytes.n > 1 && bytes.max > bytes.min)
+        if (bytes.n > 1 && strcmp(min, max) != 0)
             zdm_buffer_printf(&line, " (%s to %s)", min, max);
     }
     if (ctl_range_of(check->fleet, ctl_pick_index_bytes, name, &indexes)) {
@@ -356,7 +368,7 @@ static void step_texts(struct step_texts *out, const struct ctl_check *check, co
         time_text(out->min, sizeof out->min, time.min);
         time_text(out->typical, sizeof out->typical, time.typical);
         time_text(out->max, sizeof out->max, time.max);
-        if (time.n > 1 && time.max > time.min)
+        if (time.n > 1 && strcmp(out->min, out->max) != 0)
             out->slowest = check->fleet->shards[time.max_shard].shard;
     }
     if (ctl_range_of(check->fleet, ctl_pick_room, &step->ordinal, &bytes) && bytes.max > 0)

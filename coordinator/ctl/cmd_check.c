@@ -130,7 +130,7 @@ static enum zdm_code check(const struct ctl *ctl, const struct ctl_compiled *c, 
     struct ctl_grouped grouped = {.failed = false};
     enum zdm_code code = ctl_survey_compiled(ctl, c, &fleet, err);
     if (code == ZDM_OK) {
-        ctl_group(&fleet, c->notes, &grouped);
+        ctl_group(&fleet, c->plan, c->notes, &grouped);
         const struct ctl_check all = {c->plan, c->notes, &fleet, &grouped};
         code = grouped.failed ? zdm_error_set(err, ZDM_NOMEM, "out of memory") : show(ctl, &all, err);
         if (code == ZDM_OK)

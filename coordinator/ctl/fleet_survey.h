@@ -41,9 +41,11 @@ struct ctl_shard_list {
     size_t *items, n, cap;
 };
 
-/* Findings that are about the same thing; the words are those of the first shard. */
+/* Findings that are about the same thing; the words are those of the first shard. On shards of two engines it is the
+ * same thing where both carry out one line of the runbook, each with a step of its own. */
 struct ctl_finding_group {
     const struct zdm_survey_finding *finding; /* borrowed from the first shard's survey */
+    uint32_t other_step;                      /* the other engine's, by its ordinal; 0: none */
     bool words_differ;
     const char *waived; /* the reason; NULL: not waived. Borrowed from the notes */
     struct ctl_shard_list shards;
@@ -75,7 +77,8 @@ struct ctl_grouped {
     bool failed;
 };
 
-void ctl_group(const struct ctl_fleet_survey *fleet, const struct zdm_notes *notes, struct ctl_grouped *out);
+void ctl_group(const struct ctl_fleet_survey *fleet, const struct zdm_plan *plan, const struct zdm_notes *notes,
+               struct ctl_grouped *out);
 void ctl_grouped_fini(struct ctl_grouped *grouped);
 /* Groups of that level that are not waived. */
 size_t ctl_grouped_count(const struct ctl_grouped *grouped, enum zdm_level level);
@@ -88,6 +91,7 @@ bool ctl_range_of(const struct ctl_fleet_survey *fleet, int64_t (*pick)(const st
 /* The table in a survey; the step in one. NULL: it is not there. */
 const struct zdm_survey_table *ctl_survey_table(const struct zdm_survey *survey, const struct zdm_table *name);
 const struct zdm_survey_step *ctl_survey_step(const struct zdm_survey *survey, uint32_t ordinal);
+bool ctl_is_same_table(const struct zdm_table *a, const struct zdm_table *b);
 
 /* The type that a column (SCHEMA.TABLE.COLUMN) has on every shard. ZDM_NOT_FOUND: nobody has it; ZDM_CONFLICT: shards
  * differ; ZDM_UNAVAILABLE: nobody answered. The caller frees *out. */

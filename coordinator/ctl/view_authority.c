@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/plan/engines.h"
 #include "coordinator/ctl/json.h"
 #include "coordinator/ctl/view_page.h"
 
@@ -123,8 +124,8 @@ void ctl_page_approvals(struct ctl_page *p)
 struct hidden {
     const char *what, *since, *until; /* the earliest and the latest; borrowed */
     size_t n_shards, last;            /* last: the shard that was counted last, from 1 */
-    bool is_index;
-    int64_t scans; /* of an index, since then, on all of them */
+    bool is_index;                    /* of which scans are counted: with MySQL nobody uses one that is hidden */
+    int64_t scans;                    /* since then, on all of them */
 };
 
 /* A shard may have it several times: each rollback hides a column of its own. */
@@ -133,13 +134,15 @@ static void add_hidden(struct hidden *list, size_t *n, const json_t *item, size_
     const char *what = ctl_json_text(item, "what"), *since = ctl_json_text(item, "hidden_at");
     const char *until = ctl_json_text(item, "purge_at");
     size_t i = 0;
-    while (i < *n && strcmp(list[i].what, what) != 0)
+    while (i < *n && !zdm_is_same_thing(list[i].what, what))
         i++;
     if (i == *n)
         list[(*n)++] = (struct hidden){.what = what, .since = since, .until = until};
+    if (strlen(what) < strlen(list[i].what)) /* with two engines, the name that both know */
+        list[i].what = what;
     list[i].n_shards += list[i].last != shard ? 1 : 0;
     list[i].last = shard;
-    list[i].is_index = json_is_integer(json_object_get(item, "scans"));
+    list[i].is_index = list[i].is_index || json_is_integer(json_object_get(item, "scans"));
     list[i].scans += ctl_json_int(item, "scans", 0);
     if (strcmp(since, list[i].since) < 0) /* times in ISO form sort like text */
         list[i].since = since;

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/plan/engines.h"
 #include "coordinator/ctl/json.h"
 #include "coordinator/ctl/table.h"
 
@@ -202,10 +203,11 @@ static void seen_text(char *out, size_t size, const json_t *agent)
 
 static void database_text(char *out, size_t size, const json_t *agent)
 {
-    const char *engine = ctl_json_text(agent, "engine"), *state = ctl_json_text(agent, "database");
+    const char *state = ctl_json_text(agent, "database");
+    char server[64];
+    zdm_server_text(server, sizeof server, ctl_json_text(agent, "engine"), ctl_json_text(agent, "server_version"));
     if (strcmp(state, "connected") == 0)
-        snprintf(out, size, "%.16s %.24s%s", engine, ctl_json_text(agent, "server_version"),
-                 ctl_json_true(agent, "writable") ? "" : ", read-only");
+        snprintf(out, size, "%.41s%s", server, ctl_json_true(agent, "writable") ? "" : ", read-only");
     else
         snprintf(out, size, "%.24s", state[0] != '\0' ? state : "not known");
 }

@@ -75,15 +75,38 @@ static bool goes(const struct ctl_way *way, const struct ctl_place *place)
     return !place->excluded && place->entered > way->to_phase;
 }
 
-static bool stand_alike(const struct ctl_place *a, const struct ctl_place *b)
+/* Do both stand in one place, and is what goes back there the same in words? Steps of two engines need not be. */
+static bool read_alike(const struct page *p, const struct ctl_place *a, const struct ctl_place *b)
 {
-    return a->at == b->at && a->entered == b->entered && a->engine == b->engine;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer one = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer other = ZDM_BUFFER_INIT;
+    struct page first = *p, second = *p;
+    if (a->at != b->at || a->entered != b->entered)
+        return false;
+    if (a->engine == b->engine)
+        return true;
+    first.out = &one;
+    second.out = &other;
+    put_phases(&first, a);
+    put_phases(&second, b);
+    return strcmp(zdm_buffer_text(&one), zdm_buffer_text(&other)) == 0;
 }
 
-/* Heading and phases of all shards that stand where `first` stands. */
-static void put_group(struct page *p, const struct ctl_place *first)
+/* The first shard that reads as the i-th does: that one's group. */
+static size_t group_of(const struct page *p, const size_t *groups, size_t i)
+{
+    const struct ctl_place *items = p->way->places->items;
+    for (size_t k = 0; k < i; k++)
+        if (goes(p->way, &items[k]) && groups[k] == k && read_alike(p, &items[k], &items[i]))
+            return k;
+    return i;
+}
+
+/* Heading and phases of all shards of one group. */
+static void put_group(struct page *p, const size_t *groups, size_t group)
 {
     const struct ctl_places *places = p->way->places;
+    const struct ctl_place *first = &places->items[group];
     ZDM_CLEANUP(zdm_freep) const struct ctl_place **same = calloc(places->n, sizeof(struct ctl_place *));
     char names[SENTENCE], text[2 * SENTENCE];
     size_t n = 0;
@@ -91,8 +114,8 @@ static void put_group(struct page *p, const struct ctl_place *first)
         p->out->failed = true;
         return;
     }
-    for (size_t i = 0; i < places->n; i++)
-        if (goes(p->way, &places->items[i]) && stand_alike(first, &places->items[i]))
+    for (size_t i = group; i < places->n; i++)
+        if (goes(p->way, &places->items[i]) && groups[i] == group)
             same[n++] = &places->items[i];
     ctl_names_text(names, sizeof names, same, n);
     snprintf(text, sizeof text, "%zu shard%s %s phase %u: %s", n, n == 1 ? "" : "s",
@@ -101,30 +124,34 @@ static void put_group(struct page *p, const struct ctl_place *first)
     put_phases(p, first);
 }
 
+static void put_staying(struct page *p, size_t staying)
+{
+    char text[SENTENCE];
+    if (staying == 0)
+        return;
+    if (p->way->to_phase == 0)
+        snprintf(text, sizeof text, "%zu shard%s at the start: nothing to take back there", staying,
+                 staying == 1 ? "" : "s");
+    else
+        snprintf(text, sizeof text, "%zu shard%s not beyond phase %u: nothing to take back there", staying,
+                 staying == 1 ? "" : "s", p->way->to_phase);
+    line(p, CTL_DIM, 0, text);
+}
+
 static void put_groups(struct page *p)
 {
     const struct ctl_places *places = p->way->places;
+    ZDM_CLEANUP(zdm_freep) size_t *groups = calloc(places->n + 1, sizeof *groups);
     size_t staying = 0;
-    for (size_t i = 0; i < places->n; i++) {
-        bool seen = false;
+    for (size_t i = 0; groups != NULL && i < places->n; i++) {
         staying += !places->items[i].excluded && !goes(p->way, &places->items[i]) ? 1 : 0;
-        if (!goes(p->way, &places->items[i]))
-            continue;
-        for (size_t j = 0; j < i; j++)
-            seen = seen || (goes(p->way, &places->items[j]) && stand_alike(&places->items[i], &places->items[j]));
-        if (!seen)
-            put_group(p, &places->items[i]);
+        groups[i] = goes(p->way, &places->items[i]) ? group_of(p, groups, i) : i;
     }
-    if (staying > 0) {
-        char text[SENTENCE];
-        if (p->way->to_phase == 0)
-            snprintf(text, sizeof text, "%zu shard%s at the start: nothing to take back there", staying,
-                     staying == 1 ? "" : "s");
-        else
-            snprintf(text, sizeof text, "%zu shard%s not beyond phase %u: nothing to take back there", staying,
-                     staying == 1 ? "" : "s", p->way->to_phase);
-        line(p, CTL_DIM, 0, text);
-    }
+    for (size_t i = 0; groups != NULL && i < places->n; i++)
+        if (goes(p->way, &places->items[i]) && groups[i] == i)
+            put_group(p, groups, i);
+    p->out->failed = p->out->failed || groups == NULL;
+    put_staying(p, staying);
 }
 
 static void put_loss(struct page *p, uint32_t needed)
@@ -147,36 +174,28 @@ static void put_doubt(struct page *p)
     line(p, CTL_WARN, 0, text);
 }
 
-/* One line about a step that does not come back exactly, or of which something stays; false: all of it is undone. */
-static bool put_rest(struct page *p, const struct zdm_step *step, uint32_t floor)
-{
-    char text[2 * SENTENCE], stays[SENTENCE], name[2 * ZDM_IDENTIFIER_MAX + 80];
-    const char *why = ctl_inexact_text(step);
-    ctl_stays_text(stays, sizeof stays, p->way->plan, step, floor);
-    if (why != NULL)
-        snprintf(text, sizeof text, "not exact: step %s: %s %s", step->id, ctl_subject_text(name, sizeof name, step),
-                 why);
-    else
-        snprintf(text, sizeof text, "stays: step %s: %s", step->id, stays);
-    if (why != NULL || stays[0] != '\0')
-        line(p, CTL_WARN, 0, text);
-    return why != NULL || stays[0] != '\0';
-}
-
 /* Of all that the shard that is farthest has entered. */
-static void put_rests(struct page *p, uint32_t needed)
+static bool put_rests(struct page *p)
 {
     const struct ctl_way *way = p->way;
     uint32_t end = zdm_plan_first_after(way->plan, way->entered);
     enum zdm_engine engine = ctl_places_engine(way->places);
     uint32_t floor = zdm_plan_undo_floor(way->plan, engine, way->to_phase, end);
-    bool any = way->loses;
-    for (uint32_t o = end; o-- > 1;) {
+    ZDM_CLEANUP(zdm_freep) const struct zdm_step **steps = calloc(end + 1, sizeof *steps);
+    size_t n = 0;
+    for (uint32_t o = end; steps != NULL && o-- > 1;) {
         const struct zdm_step *step = zdm_plan_step(way->plan, o);
-        if (step->kind != ZDM_STEP_PURGE && is_at(step, engine) && zdm_plan_phase_of(way->plan, o) > way->to_phase &&
-            put_rest(p, step, floor))
-            any = true;
+        if (step->kind != ZDM_STEP_PURGE && is_at(step, engine) && zdm_plan_phase_of(way->plan, o) > way->to_phase)
+            steps[n++] = step;
     }
+    p->out->failed = p->out->failed || steps == NULL;
+    return steps != NULL && ctl_put_rests(p->out, p->look, way->plan, steps, n, floor);
+}
+
+static void put_what_is_not_exact(struct page *p, uint32_t needed)
+{
+    const struct ctl_way *way = p->way;
+    bool any = put_rests(p) || way->loses;
     if (way->loses)
         put_loss(p, needed);
     if (way->in_doubt != NULL)
@@ -260,6 +279,6 @@ void ctl_way_text(struct zdm_buffer *out, const struct ctl_look *look, const str
         zdm_buffer_printf(out, " to the end of phase %u (%s)\n\n", way->to_phase,
                           zdm_phase_class_name(zdm_plan_phase(way->plan, way->to_phase)->class));
     put_groups(&p);
-    put_rests(&p, needed);
+    put_what_is_not_exact(&p, needed);
     put_after(&p);
 }

@@ -112,6 +112,8 @@ static enum zdm_code learn_version(struct mydb_session *s, struct zdm_error *err
     s->version_num = major * 10000 + minor * 100 + patch;
     s->version[strcspn(s->version, "-")] = '\0';
     if (s->version_num >= (s->mariadb ? MYDB_MARIADB_MIN : MYDB_MYSQL_MIN)) {
+        size_t n = strlen(s->version);
+        zdm_copy_text(s->version + n, sizeof s->version - n, s->mariadb ? "-MariaDB" : "");
         return ZDM_OK;
     }
     return zdm_error_set(err, ZDM_UNSUPPORTED, "%s %.20s is too old; %s is the oldest that works",

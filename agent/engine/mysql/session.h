@@ -59,9 +59,9 @@ struct mydb_session {
     uint64_t thread;             /* the server's id of this connection */
     bool mariadb;
     unsigned version_num; /* 101119 for 10.11.19, 80407 for 8.4.7 */
-    char version[64];
-    bool writable;                         /* when it was opened: neither read_only nor super_read_only */
-    char identity[64];                     /* server_uuid or server_uid, and the time the server started */
+    char version[64];     /* "10.11.19-MariaDB", "8.4.7": common/plan/engines.h tells people which it is */
+    bool writable;        /* when it was opened: neither read_only nor super_read_only */
+    char identity[64];    /* server_uuid or server_uid, and the time the server started */
     char database[ZDM_IDENTIFIER_MAX + 2]; /* of the application: what the plan's tables are in */
 };
 

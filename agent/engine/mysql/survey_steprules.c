@@ -4,6 +4,8 @@
  * What an earlier step of the plan makes is no finding where it is missing; where it is there already, it is one unless
  * zdm.owned says that this migration made it.
  */
+#include <string.h>
+
 #include "agent/engine/mysql/survey.h"
 
 /* ---- When ---- */
@@ -37,6 +39,20 @@ static bool keeps_both(const struct mydb_survey *survey)
     return survey->common.step->derivation != NULL && survey->common.step->derivation->both_ways;
 }
 
+/* Has an earlier step, which is done, hidden the column? */
+static bool is_hidden(const struct mydb_survey *survey)
+{
+    const struct zdm_step *purge = survey->common.step;
+    for (uint32_t o = 1; o < survey->common.from; o++) {
+        const struct zdm_step *step = zdm_plan_step(survey->common.plan, o);
+        if (step->action == ZDM_ACTION_HIDE_COLUMN && zdm_step_is_for(step, ZDM_ENGINE_MYSQL) &&
+            strcmp(step->table.name, purge->table.name) == 0 && strcmp(step->column, purge->column) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- What ---- */
 
 #define OF_TABLE                                                                                                       \
@@ -55,6 +71,16 @@ static bool keeps_both(const struct mydb_survey *survey)
     " that a batch writes') FROM information_schema.triggers WHERE event_object_schema = database() AND"               \
     " event_object_table = $1 AND event_manipulation = '" event "' AND trigger_name NOT LIKE 'zdm\\_%'"
 #define NAMES(text, name) text " REGEXP concat('(^|[^0-9A-Za-z_$])', " name ", '($|[^0-9A-Za-z_$])')"
+
+/* A digest has names in backquotes, but for those that are words of SQL: those it writes large. */
+#define SAYS(name)                                                                                                     \
+    "(locate(concat('`', " name ", '`'), digest_text) > 0 OR (locate(concat(' ', upper(" name                          \
+    "), ' '), digest_text) > 0 AND locate(concat(' ', upper(" name "), ' ('), digest_text) = 0))"
+/* The application's statements that name both; the agent's walks and what reads or writes its own tables are none. */
+#define SEEN(table, column)                                                                                            \
+    "performance_schema.events_statements_summary_by_digest WHERE schema_name = database() AND digest_text REGEXP"     \
+    " '^(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH) ' AND locate(' AS `t` FORCE INDEX ', digest_text) = 0 AND"          \
+    " locate('`zdm` . ', digest_text) = 0 AND " SAYS(table) " AND " SAYS(column)
 
 const struct mydb_survey_rule mydb_survey_step_table[] = {
     /* Is it there, and is what it makes not there? */
@@ -173,16 +199,20 @@ const struct mydb_survey_rule mydb_survey_step_table[] = {
      "Give the table another key first."},
 
     /* What the server or the agent would refuse, or do otherwise than one thinks. */
-    {ZDM_SURVEY_COLUMN_IN_USE, ZDM_LEVEL_WARNING, AGENT_DOES(HIDE_COLUMN), NULL,
-     "SELECT concat($1, '.', $2), concat('statements that name it are seen, ', sum(count_star), ' times since the"
-     " statistics began, as in: ', left(min(digest_text), 160)) FROM "
-     "performance_schema.events_statements_summary_by_digest"
-     " WHERE schema_name = database() AND locate(concat('`', $1, '`'), digest_text) > 0 AND locate(concat('`', $2, "
-     "'`'),"
-     " digest_text) > 0 AND last_seen > now() - INTERVAL 1 DAY HAVING count(*) > 0",
-     "A hidden column still answers whoever names it, so that hiding proves nothing about leftovers: look again before "
-     "the"
-     " purge."},
+    {ZDM_SURVEY_COLUMN_IN_USE, ZDM_LEVEL_NOTE, AGENT_DOES(HIDE_COLUMN), NULL,
+     "SELECT concat($1, '.', $2), concat('statements of the last day name it, ', sum(count_star), ' times since the"
+     " statistics began, as in: ', left(min(digest_text), 160)) FROM " SEEN("$1",
+                                                                            "$2") " AND last_seen > now() -"
+                                                                                  " INTERVAL 1 DAY HAVING count(*) > 0",
+     "That must have ended before it is hidden; check again before the purge."},
+    {ZDM_SURVEY_COLUMN_IN_USE, ZDM_LEVEL_WARNING, AGENT_DOES(PURGE_COLUMN), is_hidden,
+     "SELECT concat($1, '.', $2), concat('statements have named it since it was hidden, as in: ', "
+     "left(min(digest_text),"
+     " 160)) FROM " SEEN("$1", "$2") " AND last_seen > (SELECT max(hidden_at) FROM zdm.hidden h WHERE h.home ="
+                                     " database() AND h.migration = $4 AND h.kind = 'column' AND h.table_name = $1 AND "
+                                     "h.name = $2) HAVING count(*) >"
+                                     " 0",
+     "A hidden column still answers whoever names it; dropped, it fails them. Change these statements first."},
     {ZDM_SURVEY_INDEX_IN_USE, ZDM_LEVEL_WARNING, AGENT_DOES(HIDE_INDEX), NULL,
      "SELECT concat($1, '.', $3), concat('it was read ', count_read, ' times since the server started') FROM"
      " performance_schema.table_io_waits_summary_by_index_usage WHERE object_schema = database() AND object_name = $1 "

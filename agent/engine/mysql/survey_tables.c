@@ -14,35 +14,50 @@
 enum {
     OUTLINES_MAX = 256 * 1024, /* bytes of all outlines */
     OUTLINE_MAX = 64 * 1024,
-    COLUMNS_MAX = 3200, /* of all tables */
+    COLUMNS_MAX = 3200,        /* of all tables */
+    FILE_ITSELF = 1024 * 1024, /* what a file may take beyond its rows */
     TYPE_MAX = 400,
     DEFAULT_MAX = 400
 };
 
-/* A query a kind of line; each is sorted by its text. */
+/* A query a kind of line; each is sorted by its text. InnoDB does the same for NO ACTION and RESTRICT, of which each
+ * server calls the default by another one. */
 static const char *const outline_sql[] = {
     "SELECT concat_ws(' ', 'table', table_type, coalesce(engine, ''), coalesce(row_format, ''),"
     " coalesce(table_collation, '')) FROM information_schema.tables WHERE table_schema = database() AND table_name = "
     "$1",
-    "SELECT concat_ws(' ', 'column', column_name, column_type, collation_name, if(is_nullable = 'NO', 'not null', "
-    "NULL),"
-    " concat('default ', column_default), nullif(extra, ''), nullif(generation_expression, '')) FROM"
-    " information_schema.columns WHERE table_schema = database() AND table_name = $1 ORDER BY 1",
     "SELECT concat_ws(' ', if(non_unique = 0, 'unique index', 'index'), index_name, index_type, group_concat(concat("
     "coalesce(column_name, '(expression)'), coalesce(concat('(', sub_part, ')'), ''), if(collation = 'D', ' desc', ''))"
     " ORDER BY seq_in_index SEPARATOR ', ')) FROM information_schema.statistics WHERE table_schema = database() AND"
     " table_name = $1 GROUP BY index_name, non_unique, index_type ORDER BY 1",
     "SELECT concat_ws(' ', 'foreign key', k.constraint_name, group_concat(k.column_name ORDER BY k.ordinal_position),"
     " 'references', k.referenced_table_name, group_concat(k.referenced_column_name ORDER BY k.ordinal_position),"
-    " 'on update', r.update_rule, 'on delete', r.delete_rule) FROM information_schema.key_column_usage k JOIN"
-    " information_schema.referential_constraints r ON r.constraint_schema = database() AND r.constraint_name ="
-    " k.constraint_name AND r.table_name = k.table_name WHERE k.table_schema = database() AND k.table_name = $1 AND"
-    " k.referenced_table_name IS NOT NULL GROUP BY k.constraint_name, k.referenced_table_name, r.update_rule,"
-    " r.delete_rule ORDER BY 1",
+    " 'on update', replace(r.update_rule, 'NO ACTION', 'RESTRICT'), 'on delete', replace(r.delete_rule, 'NO ACTION',"
+    " 'RESTRICT')) FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r ON"
+    " r.constraint_schema = database() AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name WHERE"
+    " k.table_schema = database() AND k.table_name = $1 AND k.referenced_table_name IS NOT NULL GROUP BY"
+    " k.constraint_name, k.referenced_table_name, r.update_rule, r.delete_rule ORDER BY 1",
     "SELECT concat_ws(' ', 'trigger', trigger_name, action_timing, event_manipulation, action_order, sha2("
     "action_statement, 256)) FROM information_schema.triggers WHERE event_object_schema = database() AND"
     " event_object_table = $1 ORDER BY 1",
 };
+
+/* In the same words on both servers: MySQL tells no width of an integer, quotes no default that is a value, and has a
+ * word for one that is an expression. */
+#define COLUMN(type, default_value)                                                                                    \
+    "SELECT concat_ws(' ', 'column', column_name, " type ", collation_name, if(is_nullable = 'NO', 'not null', NULL)," \
+    " concat('default ', " default_value "), nullif(trim(replace(replace(lower(extra), 'default_generated', ''),"      \
+    " 'current_timestamp()', 'current_timestamp')), ''), nullif(generation_expression, '')) FROM"                      \
+    " information_schema.columns WHERE table_schema = database() AND table_name = $1 ORDER BY 1"
+static const char mariadb_columns_sql[] =
+    COLUMN("regexp_replace(column_type, '^((small|medium|big)?int|tinyint(?!.1.)|year)[(][0-9]+[)](?!.*zerofill)',"
+           " '\\\\1')",
+           "nullif(replace(column_default, 'current_timestamp()', 'current_timestamp'), 'NULL')");
+static const char mysql_columns_sql[] =
+    COLUMN("column_type",
+           "if(extra LIKE '%DEFAULT_GENERATED%', replace(column_default, 'CURRENT_TIMESTAMP', 'current_timestamp'),"
+           " if(numeric_precision IS NOT NULL, column_default, concat('''', replace(column_default, '''', ''''''),"
+           " '''')))");
 
 /* MariaDB's checks are named within their table, MySQL's within the database. */
 static const char mariadb_checks_sql[] =
@@ -55,8 +70,19 @@ static const char mysql_checks_sql[] =
     "BY"
     " 1";
 
-static const char sizes_sql[] = "SELECT table_rows, coalesce(data_length, 0), coalesce(index_length, 0) FROM"
-                                " information_schema.tables WHERE table_schema = database() AND table_name = $1";
+static const char sizes_sql[] =
+    "SELECT table_rows, coalesce(data_length, 0), coalesce(index_length, 0), coalesce(data_free, 0) FROM"
+    " information_schema.tables WHERE table_schema = database() AND table_name = $1";
+
+/* The table's files, its partitions' too: the statistics above lag behind a load, and are taken anew in the background.
+ * NULL: it has no file of its own. MariaDB writes the names as the file system has them. */
+static const char mariadb_files_sql[] =
+    "SELECT sum(file_size) FROM information_schema.innodb_sys_tablespaces WHERE convert(substring_index(name, '#P#', 1)"
+    " USING binary) = concat(convert(convert(database() USING filename) USING binary), '/',"
+    " convert(convert($1 USING filename) USING binary))";
+static const char mysql_files_sql[] =
+    "SELECT sum(file_size) FROM information_schema.innodb_tablespaces WHERE substring_index(name, '#p#', 1) ="
+    " concat(database(), '/', $1)";
 
 static const char columns_sql[] =
     "SELECT column_name, column_type, is_nullable = 'NO', column_default FROM information_schema.columns WHERE"
@@ -94,13 +120,16 @@ static enum zdm_code read_outline(struct mydb_survey *survey, struct zdm_survey_
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer text = ZDM_BUFFER_INIT;
     size_t most = OUTLINES_MAX / (survey->common.out->n_tables > 0 ? survey->common.out->n_tables : 1);
-    const char *checks = survey->w->s->mariadb ? mariadb_checks_sql : mysql_checks_sql;
-    enum zdm_code code = ZDM_OK;
-    for (size_t i = 0; code == ZDM_OK && i < sizeof outline_sql / sizeof *outline_sql; i++) {
+    bool mariadb = survey->w->s->mariadb;
+    enum zdm_code code = put_lines(survey, outline_sql[0], t->name.name, &text, err);
+    if (code == ZDM_OK) {
+        code = put_lines(survey, mariadb ? mariadb_columns_sql : mysql_columns_sql, t->name.name, &text, err);
+    }
+    for (size_t i = 1; code == ZDM_OK && i < sizeof outline_sql / sizeof *outline_sql; i++) {
         code = put_lines(survey, outline_sql[i], t->name.name, &text, err);
     }
     if (code == ZDM_OK) {
-        code = put_lines(survey, checks, t->name.name, &text, err);
+        code = put_lines(survey, mariadb ? mariadb_checks_sql : mysql_checks_sql, t->name.name, &text, err);
     }
     if (code != ZDM_OK) {
         return code;
@@ -114,17 +143,35 @@ static enum zdm_code read_outline(struct mydb_survey *survey, struct zdm_survey_
     return t->outline != NULL ? ZDM_OK : no_memory(err);
 }
 
+/* Where the files hold much more than the statistics know of, these are older than the rows. */
+static enum zdm_code read_files(struct mydb_survey *survey, struct zdm_survey_table *t, int64_t free_bytes,
+                                struct zdm_error *err)
+{
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    const char *sql = survey->w->s->mariadb ? mariadb_files_sql : mysql_files_sql;
+    enum zdm_code code = mydb_query(survey->w->s, sql, 1, (const char *const[]){t->name.name}, &rows, err);
+    if (code != ZDM_OK || rows->n == 0 || mydb_text(rows, 0, 0) == NULL) {
+        return code;
+    }
+    int64_t held = mydb_int(rows, 0, 0) - free_bytes, known = t->bytes + t->index_bytes;
+    if (held > 2 * known + FILE_ITSELF) {
+        t->bytes = held - t->index_bytes;
+    }
+    return ZDM_OK;
+}
+
 static enum zdm_code read_sizes(struct mydb_survey *survey, struct zdm_survey_table *t, struct zdm_error *err)
 {
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     enum zdm_code code = mydb_query(survey->w->s, sizes_sql, 1, (const char *const[]){t->name.name}, &rows, err);
     t->exists = code == ZDM_OK && rows->n > 0;
-    if (t->exists) {
-        t->rows = mydb_text(rows, 0, 0) == NULL ? -1 : mydb_int(rows, 0, 0);
-        t->bytes = mydb_int(rows, 0, 1);
-        t->index_bytes = mydb_int(rows, 0, 2);
+    if (!t->exists) {
+        return code;
     }
-    return code;
+    t->rows = mydb_text(rows, 0, 0) == NULL ? -1 : mydb_int(rows, 0, 0);
+    t->bytes = mydb_int(rows, 0, 1);
+    t->index_bytes = mydb_int(rows, 0, 2);
+    return read_files(survey, t, mydb_int(rows, 0, 3), err);
 }
 
 static bool read_column(const struct mydb_rows *rows, size_t row, struct zdm_survey_column *out)

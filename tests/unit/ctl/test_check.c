@@ -88,7 +88,7 @@ static void set(struct scene *scene)
     scene->notes = *compiled.notes;
     scene->notes.waivers = &scene->waiver;
     scene->notes.n_waivers = 1;
-    ctl_group(&scene->fleet, &scene->notes, &scene->grouped);
+    ctl_group(&scene->fleet, compiled.plan, &scene->notes, &scene->grouped);
     assert_false(scene->grouped.failed);
     scene->check = (struct ctl_check){compiled.plan, &scene->notes, &scene->fleet, &scene->grouped};
 }
@@ -367,7 +367,7 @@ static void equal_shards_have_one_time_and_no_standby_is_said_once(void **state)
     ctl_fleet_survey_whole(&scene.fleet);
     for (size_t i = 0; i < scene.fleet.n; i++)
         scene.fleet.shards[i].survey->replicas = scene.fleet.shards[i].survey->guarded = 0;
-    ctl_group(&scene.fleet, compiled.notes, &scene.grouped);
+    ctl_group(&scene.fleet, compiled.plan, compiled.notes, &scene.grouped);
     scene.check = (struct ctl_check){compiled.plan, compiled.notes, &scene.fleet, &scene.grouped};
     ctl_check_text(&out, &look, &scene.check);
     assert_has(zdm_buffer_text(&out), "  no standby\n");

@@ -85,7 +85,7 @@ static void page_of(struct ctl_fleet_survey *fleet, unsigned width, struct zdm_b
     struct ctl_grouped grouped;
     look.terminal = true;
     ctl_fleet_survey_whole(fleet);
-    ctl_group(fleet, compiled.notes, &grouped);
+    ctl_group(fleet, compiled.plan, compiled.notes, &grouped);
     assert_false(grouped.failed);
     const struct ctl_check check = {compiled.plan, compiled.notes, fleet, &grouped};
     ctl_check_text(out, &look, &check);

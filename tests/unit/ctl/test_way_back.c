@@ -468,7 +468,7 @@ static const struct words_row {
     {{.action = ZDM_ACTION_GATE_WAIT}, "", NULL, NULL},
     {{.action = ZDM_ACTION_SHOW_COLUMN, MYSQL_USERS, .column = T("age")}, "users.age made invisible again", NULL, NULL},
     {{.action = ZDM_ACTION_ADD_COLUMN, MYSQL_USERS, .column = T("age")},
-     "users.age made invisible, kept until zdmctl purge",
+     "users.age hidden as zdm_u..., kept until zdmctl purge",
      NULL,
      NULL},
     {{.action = ZDM_ACTION_SET_NOT_NULL, MYSQL_USERS, .column = T("age")},
