@@ -6,8 +6,10 @@
  * VALID does elsewhere. The checks off do not make it take anything: another type of the parent's column, or no index
  * there, is refused (3780, 1822, 6125); a parent that does not exist is not, so that this is looked at here.
  *
- * VALIDATE is a query for rows without a parent. When there are some, the foreign key goes again, rather than being
- * left behind to break the application, and the journal goes back to the step that added it (database.md 25).
+ * VALIDATE looks for rows without a parent (orphans.h). The plan's own query says the same of all rows at once; what is
+ * asked in chunks is made from the foreign key as the catalogue has it. When there are some, the foreign key goes
+ * again, rather than being left behind to break the application, and the journal goes back to the step that added it
+ * (database.md 25).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@
 
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/ddl.h"
+#include "agent/engine/mysql/orphans.h"
 
 enum { DROP_TRIES = 100, DROP_PAUSE_MS = 50 };
 
@@ -166,23 +169,13 @@ enum zdm_code mydb_look_validated(struct mydb_work *w, const struct mydb_table *
                : mydb_look_foreign(out_proof, "foreign key", table->name, w->step->object, err);
 }
 
-static enum zdm_code read_orphan(struct mydb_work *w, const char *sql, bool *out_found, char out[ZDM_TEXT_MAX / 2],
-                                 struct zdm_error *err)
+/* "7, 8": the first one. */
+static void row_text(const struct mydb_rows *rows, struct zdm_buffer *out)
 {
-    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer row = ZDM_BUFFER_INIT;
-    enum zdm_code code = mydb_begin_reading(w->s, err);
-    if (code == ZDM_OK) {
-        code = mydb_run(w->s, sql, &rows, err);
-    }
-    mydb_rollback(w->s);
-    *out_found = code == ZDM_OK && rows->n > 0;
-    for (size_t i = 0; *out_found && i < rows->columns; i++) {
+    for (size_t i = 0; i < rows->columns; i++) {
         const char *text = mydb_text(rows, 0, i);
-        zdm_buffer_printf(&row, "%s%.60s", i == 0 ? "" : ", ", text == NULL ? "NULL" : text);
+        zdm_buffer_printf(out, "%s%.60s", i == 0 ? "" : ", ", text == NULL ? "NULL" : text);
     }
-    (void)zdm_copy_text(out, ZDM_TEXT_MAX / 2, zdm_buffer_text(&row));
-    return code;
 }
 
 static enum zdm_code move_back(struct mydb_work *w, const struct zdm_step *adding, struct zdm_error *err)
@@ -246,14 +239,35 @@ static enum zdm_code gone(struct mydb_work *w, const struct mydb_table *table, c
                : code;
 }
 
+/* Looks at the rows, and says what came of it. */
+static enum zdm_code read_rows(struct mydb_orphans *o, const struct mydb_table *table, const struct zdm_step *adding,
+                               struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer row = ZDM_BUFFER_INIT;
+    enum zdm_code code = mydb_orphans_find(o, table->name, o->w->step->object, 1, true, err);
+    if (code == ZDM_OK && o->found != NULL && o->found->n > 0) {
+        row_text(o->found, &row);
+        return violated(o->w, table, adding, zdm_buffer_text(&row), err);
+    }
+    return code == ZDM_OK ? mydb_note(o->w, NULL, table, true, err) : code;
+}
+
+static enum zdm_code validate(struct mydb_work *w, const struct mydb_table *table, const struct zdm_step *adding,
+                              struct zdm_error *err)
+{
+    struct mydb_orphans orphans;
+    mydb_orphans_init(&orphans, w);
+    enum zdm_code code = read_rows(&orphans, table, adding, err);
+    mydb_orphans_fini(&orphans);
+    return code;
+}
+
 enum zdm_code mydb_run_validate(struct mydb_work *w, struct zdm_error *err)
 {
     struct mydb_table table;
     struct found found = {.there = false};
     enum agent_proof proof = AGENT_PROOF_NONE;
     const struct zdm_step *adding = adding_step(w);
-    bool orphan = false;
-    char row[ZDM_TEXT_MAX / 2];
     enum zdm_code code = mydb_table_find(w->s, w->step->table.name, &table, err);
     if (code == ZDM_OK) {
         code = mydb_look_validated(w, &table, &proof, err);
@@ -267,17 +281,12 @@ enum zdm_code mydb_run_validate(struct mydb_work *w, struct zdm_error *err)
     if (code == ZDM_OK && !found.there && adding != NULL) {
         return gone(w, &table, adding, err);
     }
-    if (code == ZDM_OK && proof != AGENT_PROOF_DONE) {
-        code = read_orphan(w, w->step->sql, &orphan, row, err);
-    }
-    if (code == ZDM_OK && orphan) {
-        return violated(w, &table, adding, row, err);
+    bool done = proof == AGENT_PROOF_DONE;
+    if (code == ZDM_OK) {
+        code = done ? mydb_note(w, NULL, &table, true, err) : validate(w, &table, adding, err);
     }
     if (code == ZDM_OK) {
-        code = mydb_note(w, NULL, &table, true, err);
-    }
-    if (code == ZDM_OK) {
-        w->result->outcome = proof == AGENT_PROOF_DONE ? AGENT_ALREADY : AGENT_OK;
+        w->result->outcome = done ? AGENT_ALREADY : AGENT_OK;
     }
     return code;
 }

@@ -16,6 +16,7 @@
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/ddl.h"
 #include "agent/engine/mysql/definition.h"
+#include "agent/engine/mysql/orphans.h"
 
 /* ---- Rows ---- */
 
@@ -274,39 +275,7 @@ enum zdm_code mydb_unlift(struct mydb_work *w, struct zdm_error *err)
 
 /* ---- The rows of a foreign key that came back ---- */
 
-static const char columns_sql[] =
-    "SELECT COLUMN_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, REFERENCED_COLUMN_NAME FROM"
-    " information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = $1 AND CONSTRAINT_NAME = $2"
-    " AND REFERENCED_TABLE_NAME IS NOT NULL ORDER BY ORDINAL_POSITION";
-
-static void put_orphans(struct zdm_buffer *sql, const struct mydb_rows *columns, const char *table)
-{
-    zdm_buffer_puts(sql, "SELECT ");
-    for (size_t i = 0; i < columns->n; i++) {
-        zdm_buffer_puts(sql, i == 0 ? "t." : ", t.");
-        mydb_put_name(sql, mydb_text(columns, i, 0));
-    }
-    zdm_buffer_puts(sql, " FROM ");
-    mydb_put_name(sql, table);
-    zdm_buffer_puts(sql, " AS t WHERE ");
-    for (size_t i = 0; i < columns->n; i++) {
-        zdm_buffer_puts(sql, "t.");
-        mydb_put_name(sql, mydb_text(columns, i, 0));
-        zdm_buffer_puts(sql, " IS NOT NULL AND ");
-    }
-    zdm_buffer_puts(sql, "NOT EXISTS (SELECT 1 FROM ");
-    mydb_put_name(sql, mydb_text(columns, 0, 1));
-    zdm_buffer_puts(sql, ".");
-    mydb_put_name(sql, mydb_text(columns, 0, 2));
-    zdm_buffer_puts(sql, " AS p WHERE ");
-    for (size_t i = 0; i < columns->n; i++) {
-        zdm_buffer_puts(sql, i == 0 ? "p." : " AND p.");
-        mydb_put_name(sql, mydb_text(columns, i, 3));
-        zdm_buffer_puts(sql, " = t.");
-        mydb_put_name(sql, mydb_text(columns, i, 0));
-    }
-    zdm_buffer_puts(sql, ") LIMIT 3");
-}
+enum { NAMED_MAX = 3 };
 
 static void name_orphans(struct zdm_buffer *out, const struct mydb_hidden *row, const struct mydb_rows *found)
 {
@@ -316,29 +285,31 @@ static void name_orphans(struct zdm_buffer *out, const struct mydb_hidden *row, 
     }
 }
 
-static enum zdm_code read_old(struct mydb_work *w, const struct mydb_hidden *row, struct zdm_error *err)
+static enum zdm_code note_old(struct mydb_orphans *o, const struct mydb_hidden *row, struct zdm_error *err)
 {
-    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *columns = NULL;
-    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *found = NULL;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer remark = ZDM_BUFFER_INIT;
-    const char *params[] = {row->table, row->name};
-    enum zdm_code code = mydb_query(w->s, columns_sql, 2, params, &columns, err);
-    if (code != ZDM_OK || columns->n == 0) {
-        return code == ZDM_OK ? note_lost(w, row, "it is not there any more", err) : code;
+    struct mydb_work *w = o->w;
+    if (!o->known) {
+        return note_lost(w, row, "it is not there any more", err);
     }
-    put_orphans(&sql, columns, row->table);
-    code = mydb_begin_reading(w->s, err);
-    if (code == ZDM_OK) {
-        code = mydb_run(w->s, zdm_buffer_text(&sql), &found, err);
+    if (o->found == NULL || o->found->n == 0) {
+        return note_state(w, row, NULL, NULL, err);
     }
-    mydb_rollback(w->s);
-    if (code != ZDM_OK || found->n == 0) {
-        return code == ZDM_OK ? note_state(w, row, NULL, NULL, err) : code;
-    }
-    name_orphans(&remark, row, found);
+    name_orphans(&remark, row, o->found);
     (void)zdm_copy_text(w->result->remark, sizeof w->result->remark, zdm_buffer_text(&remark));
     return note_state(w, row, "violated", zdm_buffer_text(&remark), err);
+}
+
+static enum zdm_code read_old(struct mydb_work *w, const struct mydb_hidden *row, struct zdm_error *err)
+{
+    struct mydb_orphans orphans;
+    mydb_orphans_init(&orphans, w);
+    enum zdm_code code = mydb_orphans_find(&orphans, row->table, row->name, NAMED_MAX, false, err);
+    if (code == ZDM_OK) {
+        code = note_old(&orphans, row, err);
+    }
+    mydb_orphans_fini(&orphans);
+    return code;
 }
 
 enum zdm_code mydb_restore_foreign_key(struct mydb_work *w, struct zdm_error *err)
