@@ -1,6 +1,7 @@
 /*
  * cmd_check.c - check: a runbook is compiled, and every shard is asked what its plan would meet there. Nothing changes.
  */
+#include "common/plan/engines.h"
 #include "coordinator/ctl/command.h"
 
 #include <stdlib.h>
@@ -124,11 +125,24 @@ static enum zdm_code show(const struct ctl *ctl, const struct ctl_check *check, 
     return code;
 }
 
+/* What would be refused when it is submitted. */
+static enum zdm_code refuse_unfit(const struct ctl_fleet_survey *fleet, const struct zdm_plan *plan,
+                                  struct zdm_error *err)
+{
+    struct zdm_unfit unfit = {.n = 0};
+    for (size_t i = 0; i < fleet->n; i++)
+        if (fleet->shards[i].survey != NULL)
+            zdm_unfit_add(&unfit, plan, fleet->shards[i].survey->engine, fleet->shards[i].shard);
+    return zdm_unfit_judge(&unfit, plan, err);
+}
+
 static enum zdm_code check(const struct ctl *ctl, const struct ctl_compiled *c, struct zdm_error *err)
 {
     struct ctl_fleet_survey fleet;
     struct ctl_grouped grouped = {.failed = false};
     enum zdm_code code = ctl_survey_compiled(ctl, c, &fleet, err);
+    if (code == ZDM_OK)
+        code = refuse_unfit(&fleet, c->plan, err);
     if (code == ZDM_OK) {
         ctl_group(&fleet, c->plan, c->notes, &grouped);
         const struct ctl_check all = {c->plan, c->notes, &fleet, &grouped};

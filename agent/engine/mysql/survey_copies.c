@@ -47,6 +47,15 @@ static enum zdm_code find_column(struct mydb_survey *survey, const struct mydb_t
     return ZDM_OK;
 }
 
+/* About a column of the step's table. */
+static enum zdm_code say(struct mydb_survey *survey, enum zdm_survey_rule rule, enum zdm_level level,
+                         const char *column, const char *message, const char *hint, struct zdm_error *err)
+{
+    char object[2 * ZDM_IDENTIFIER_MAX + 2];
+    (void)snprintf(object, sizeof object, "%s.%s", survey->common.step->table.name, column);
+    return mydb_survey_say(survey, rule, level, object, message, hint, err);
+}
+
 /* Triggers make writes fail that work today; a batch alone only fails itself. */
 static enum zdm_level level(const struct mydb_survey *survey)
 {
@@ -62,7 +71,7 @@ static enum zdm_code say_narrow(struct mydb_survey *survey, const struct mydb_co
                    from->charset[0] == '\0' ? "" : " ", from->charset);
     (void)snprintf(hint, sizeof hint, "Give the new column the type %s%s%s, or cast the expression.", from->type,
                    from->charset[0] == '\0' ? "" : " CHARACTER SET ", from->charset);
-    return mydb_survey_say(survey, ZDM_SURVEY_COPY_NARROW, level(survey), to->name, message, hint, err);
+    return say(survey, ZDM_SURVEY_COPY_NARROW, level(survey), to->name, message, hint, err);
 }
 
 static enum zdm_code judge_reverse(struct mydb_survey *survey, const struct mydb_column *source,
@@ -74,8 +83,8 @@ static enum zdm_code judge_reverse(struct mydb_survey *survey, const struct mydb
     if (fit == MYDB_FITS_NOT) {
         (void)snprintf(message, sizeof message, "%s (%s) and %s (%s) cannot be kept in step in both directions",
                        source->name, source->type, target->name, target->type);
-        return mydb_survey_say(survey, ZDM_SURVEY_COPY_NARROW, ZDM_LEVEL_ERROR, target->name, message,
-                               "Give the new column the type and collation of the old one.", err);
+        return say(survey, ZDM_SURVEY_COPY_NARROW, ZDM_LEVEL_ERROR, target->name, message,
+                   "Give the new column the type and collation of the old one.", err);
     }
     if (fit == MYDB_FITS && !nulls) {
         return ZDM_OK;
@@ -84,7 +93,7 @@ static enum zdm_code judge_reverse(struct mydb_survey *survey, const struct mydb
                    "%s (%s%s) cannot follow every value of %s (%s): where it cannot, it keeps its former value, and a "
                    "rollback is not exact for such rows",
                    source->name, source->type, nulls ? ", NOT NULL" : "", target->name, target->type);
-    return mydb_survey_say(
+    return say(
         survey, ZDM_SURVEY_COPY_GUARDED, ZDM_LEVEL_WARNING, target->name, message,
         "Check again once new code runs: the rows are counted then. Same type and NOT NULL on both sides avoid it.",
         err);
@@ -104,10 +113,10 @@ static enum zdm_code judge_constraints(struct mydb_survey *survey, const char *c
     const char *params[] = {survey->common.step->table.name, column};
     enum zdm_code code = mydb_query(survey->w->s, sql, 2, params, &rows, err);
     for (size_t i = 0; code == ZDM_OK && i < rows->n; i++) {
-        code = mydb_survey_say(survey, ZDM_SURVEY_COPY_CONSTRAINT, ZDM_LEVEL_WARNING, column, mydb_text(rows, i, 0),
-                               "New code that breaks it gets the old column's error until Contract: does it keep the "
-                               "constraint?",
-                               err);
+        code = say(survey, ZDM_SURVEY_COPY_CONSTRAINT, ZDM_LEVEL_WARNING, column, mydb_text(rows, i, 0),
+                   "New code that breaks it gets the old column's error until Contract: does it keep the "
+                   "constraint?",
+                   err);
     }
     return code;
 }
@@ -120,8 +129,8 @@ static enum zdm_code judge_pair(struct mydb_survey *survey, const struct mydb_ta
     bool both = survey->common.step->derivation->both_ways;
     enum zdm_code code = find_column(survey, table, a->target, &target, &has_target, err);
     if (code == ZDM_OK && has_target && target.generated) {
-        code = mydb_survey_say(survey, ZDM_SURVEY_DERIVATION_FAILS, ZDM_LEVEL_ERROR, a->target,
-                               "it is generated and cannot be assigned", "Assign the columns that it is made of.", err);
+        code = say(survey, ZDM_SURVEY_DERIVATION_FAILS, ZDM_LEVEL_ERROR, a->target,
+                   "it is generated and cannot be assigned", "Assign the columns that it is made of.", err);
     } else if (code == ZDM_OK && has_target && a->copy_of != NULL) {
         code = find_column(survey, table, a->copy_of, &source, &has_source, err);
     }

@@ -51,7 +51,7 @@ static const char *const outline_sql[] = {
     " information_schema.columns WHERE table_schema = database() AND table_name = $1 ORDER BY 1"
 static const char mariadb_columns_sql[] =
     COLUMN("regexp_replace(column_type, '^((small|medium|big)?int|tinyint(?!.1.)|year)[(][0-9]+[)](?!.*zerofill)',"
-           " '\\\\1')",
+           " '\\1')",
            "nullif(replace(column_default, 'current_timestamp()', 'current_timestamp'), 'NULL')");
 static const char mysql_columns_sql[] =
     COLUMN("column_type",
