@@ -38,15 +38,23 @@ static void judge_trigger(const struct mydb_rows *syncs, size_t row, const struc
     }
 }
 
+/* Only where the row still has the hash that it had before the catalogue was read: the agent itself, which replaces or
+ * drops triggers on another session meanwhile, takes the hash away first. */
 static enum zdm_code put_note(struct mydb_work *w, const struct mydb_rows *syncs, size_t row, const char *what,
                               struct zdm_error *err)
 {
     static const char sql[] =
-        "INSERT INTO zdm.interrupted (home, migration, step, table_name, what) VALUES ($1, $2, $3, $4, $5)"
+        "INSERT INTO zdm.interrupted (home, migration, step, table_name, what) SELECT home, migration, step, "
+        "table_name,"
+        " $5 FROM zdm.sync WHERE home = $1 AND migration = $2 AND step = $3 AND trigger_name = $4 AND body_hash = $6"
         " ON DUPLICATE KEY UPDATE what = $5, last_at = NOW(3)";
-    const char *params[] = {w->s->database, mydb_text(syncs, row, AT_MIGRATION), mydb_text(syncs, row, AT_STEP),
-                            mydb_text(syncs, row, AT_TABLE), what};
-    return mydb_query(w->s, sql, 5, params, NULL, err);
+    const char *params[] = {w->s->database,
+                            mydb_text(syncs, row, AT_MIGRATION),
+                            mydb_text(syncs, row, AT_STEP),
+                            mydb_text(syncs, row, AT_TRIGGER),
+                            what,
+                            mydb_text(syncs, row, AT_HASH)};
+    return mydb_query(w->s, sql, 6, params, NULL, err);
 }
 
 /* A table that is gone takes its triggers with it, and nothing is to be kept in step. */

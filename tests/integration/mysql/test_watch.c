@@ -4,9 +4,12 @@
  */
 #include "tests/integration/mysql/rig.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static void installed(struct rig *r)
 {
@@ -78,6 +81,46 @@ static void trigger_that_is_gone_is_told_until_a_comparison_has_been_through(voi
     free(name);
 }
 
+/* As the agent's other session does it: the hash goes first. */
+struct removal {
+    MYSQL *conn;
+    char forget[256], drop[128];
+    useconds_t after_us;
+    atomic_bool done;
+};
+
+static void *remove_one(void *arg)
+{
+    struct removal *removal = arg;
+    usleep(removal->after_us);
+    rig_exec(removal->conn, removal->forget);
+    rig_exec(removal->conn, removal->drop);
+    atomic_store(&removal->done, true);
+    return NULL;
+}
+
+static void trigger_that_the_agent_takes_away_meanwhile_is_no_news(void **state)
+{
+    struct rig *r = *state;
+    installed(r);
+    MYSQL *conn = rig_connect(r, "root");
+    for (useconds_t round = 0; round < 40; round++) {
+        struct removal removal = {.conn = conn, .after_us = round * 100};
+        pthread_t thread;
+        const char *name = trigger(r, "u");
+        snprintf(removal.drop, sizeof removal.drop, "DROP TRIGGER `%s`.%s", r->database, name);
+        snprintf(removal.forget, sizeof removal.forget,
+                 "UPDATE zdm.sync SET body_hash = '' WHERE home = '%s' AND trigger_name = '%s'", r->database, name);
+        assert_int_equal(pthread_create(&thread, NULL, remove_one, &removal), 0);
+        while (!atomic_load(&removal.done)) {
+            expect_poll(r, "");
+        }
+        pthread_join(thread, NULL);
+        rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    }
+    mysql_close(conn);
+}
+
 static void changed_trigger_and_one_behind_ours_are_told(void **state)
 {
     struct rig *r = *state;
@@ -146,4 +189,5 @@ static void missing_definer_is_refused_before_a_trigger_is_made(void **state)
 RIG_MAIN(RIG_TEST(nobody_needs_the_agents_account), RIG_TEST(missing_definer_is_refused_before_a_trigger_is_made),
          RIG_TEST(sync_as_it_was_installed_is_no_news),
          RIG_TEST(trigger_that_is_gone_is_told_until_a_comparison_has_been_through),
+         RIG_TEST(trigger_that_the_agent_takes_away_meanwhile_is_no_news),
          RIG_TEST(changed_trigger_and_one_behind_ours_are_told), RIG_TEST(missing_and_powerless_definer_is_named))
