@@ -362,29 +362,37 @@ static void open_again(const struct retreat *r)
         zdm_copy_text(event->u.halted.by, sizeof event->u.halted.by, r->input->u.request.name);
 }
 
-static void roll_back(const struct retreat *r)
+/* Of those that have entered a phase, or of those that only were let in: an order is kept with who follows it. */
+static size_t send_back(const struct retreat *r, bool entered, long merge_from)
 {
-    size_t n = 0, stay = 0;
-    if (r->m->mode == COORD_ENDED)
-        open_again(r);
-    long merge_from = (long)r->out->n_events;
+    size_t n = 0;
     for (uint32_t i = 0; i < r->m->n_shards; i++) {
         struct coord_case c = case_for(r, i);
         c.merge_from = merge_from;
-        if (!r->selected[i])
-            continue;
-        bool went = coord_case_run(&c) != NULL;
-        n += went;
-        stay += !went;
+        if (r->selected[i] && (c.s->entered > 0) == entered)
+            n += coord_case_run(&c) != NULL;
     }
+    return n;
+}
+
+static void roll_back(const struct retreat *r)
+{
+    size_t selected = 0;
+    if (r->m->mode == COORD_ENDED)
+        open_again(r);
+    long merge_from = (long)r->out->n_events;
+    for (uint32_t i = 0; i < r->m->n_shards; i++)
+        selected += r->selected[i];
+    size_t n = send_back(r, true, merge_from);
+    n += send_back(r, false, merge_from);
     put_gates_back(r);
-    say_where_to(r, n, stay);
+    say_where_to(r, n, selected - n);
 }
 
 static bool anybody_goes(const struct retreat *r)
 {
     for (uint32_t i = 0; i < r->m->n_shards; i++)
-        if (goes_back(r, i))
+        if (goes_back(r, i) && r->m->shards[i].entered > 0)
             return true;
     return false;
 }

@@ -49,6 +49,13 @@ void act_undone(struct coord_case *c)
     reached(c, COORD_EVENT_SHARD_UNDONE);
 }
 
+/* Nobody reports what was never begun. */
+void act_undone_unbegun(struct coord_case *c)
+{
+    c->agent = c->s->actor;
+    reached(c, COORD_EVENT_SHARD_UNDONE);
+}
+
 void act_undone_part(struct coord_case *c)
 {
     reached(c, COORD_EVENT_SHARD_UNDONE);

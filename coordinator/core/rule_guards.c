@@ -72,11 +72,22 @@ static bool has_purged(const struct coord_case *c)
     return purge != 0 && c->phase < purge && c->s->at >= purge;
 }
 
-/* Half a phase counts: who was let into at + 1 can be taken back to at. */
+/* Half a phase counts: who was let into at + 1 can be taken back to at. So does a phase that is open and was not
+ * entered: who waits for a wave or a barrier there would go in when those before it went out. */
+static bool is_beyond(const struct coord_case *c)
+{
+    return c->undo_order != NULL && c->phase <= c->s->at && (c->phase < c->s->entered || c->phase < c->s->opened);
+}
+
 bool guard_covered(const struct coord_case *c)
 {
-    return c->undo_order != NULL && c->phase <= c->s->at && c->phase < c->s->entered && c->s->generation != 0 &&
-           !has_purged(c);
+    return is_beyond(c) && c->s->entered > 0 && c->s->generation != 0 && !has_purged(c);
+}
+
+/* No agent was ever told to do anything: there is nothing to take back but the permission. */
+bool guard_covered_unbegun(const struct coord_case *c)
+{
+    return is_beyond(c) && c->s->entered == 0;
 }
 
 static bool can_go_forward(const struct coord_case *c)

@@ -79,8 +79,12 @@ static const struct coord_rule rules[] = {
 
     /* Back. The undo order was verified by the driver, and is verified again by the agent. */
     {40, READY | MOVING | HELD | FAILED | UNSURE | DONE, COORD_ON_ROLLBACK,
-     "undo order covers the shard, q <= at and something of a later phase begun, nothing above q purged",
+     "undo order covers the shard, q <= at and something of a later phase begun or open, nothing above q purged",
      "directed(undo, goal q, attempt + 1)", COORD_UNDOING, guard_covered, act_undo},
+    {40, READY, COORD_ON_ROLLBACK, "undo order covers the shard, phase 1 is open, and was not entered", "shard_undone",
+     COORD_UNDONE, guard_covered_unbegun, act_undone_unbegun},
+    {40, HELD, COORD_ON_ROLLBACK, "undo order covers the shard, phase 1 is open, and was not entered", "shard_undone",
+     COORD_HELD, guard_covered_unbegun, act_undone_unbegun},
     {41, UNDOING, COORD_ON_UNDONE, "current, q = goal, q > 0", "shard_undone, directed(pause)", COORD_HELD,
      guard_undone_here, act_undone_part},
     {42, UNDOING, COORD_ON_UNDONE, "current, q = goal, q = 0", "shard_undone", COORD_UNDONE, guard_undone_all,

@@ -36,6 +36,15 @@ static bool is_fill(const struct zdm_step *step)
     return step->action == ZDM_ACTION_BACKFILL || step->action == ZDM_ACTION_DELETE;
 }
 
+/* Let into the first phase, and taken out of it by a rollback before any agent was told to enter. */
+static bool never_began(const struct coord_migration *m, unsigned shard)
+{
+    for (size_t i = 0; m != NULL && i < m->n_shards; i++)
+        if ((unsigned)(m->shards[i].name[6] - '1') == shard)
+            return m->shards[i].status == COORD_UNDONE && m->shards[i].undo == 0;
+    return false;
+}
+
 /* Every row was filled once where the migration stands, and not at all where it was undone. */
 static void check_rows(struct cluster *cluster, unsigned shard, unsigned plan)
 {
@@ -47,7 +56,7 @@ static void check_rows(struct cluster *cluster, unsigned shard, unsigned plan)
         return;
     if (journal == NULL) {
         /* Restored in the moment in which the migration ended: nobody's any more. */
-        if (cluster->restored[shard])
+        if (cluster->restored[shard] || never_began(m, shard))
             return;
         cluster_fail(cluster, "shard-%u has lost the journal of %s", shard + 1, of->id);
         return;

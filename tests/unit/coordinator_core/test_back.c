@@ -217,6 +217,53 @@ static void rolled_back_shard_goes_forward_again_only_after_resume_and_a_new_adv
     fleet_fini(&f);
 }
 
+/* s00001 is wave 1 and moves into phase `to` + 1; s00000 waits for it. */
+static void begin_two_waves(struct fleet *f, uint32_t to)
+{
+    fleet_init(f, 2);
+    struct zdm_plan *plan = plan_of("m", "emm");
+    plan->waves[0].selector = zdm_strdup("tier=odd");
+    plan->waves[1].percent = 100;
+    plan->n_waves = 2;
+    assert_int_equal(fleet_submit(f, plan), ZDM_OK);
+    fleet_heartbeat(f);
+    for (uint32_t p = 1; p <= to; p++) {
+        assert_int_equal(fleet_ask(f, ZDM_VERB_ADVANCE, NULL), ZDM_OK);
+        fleet_obey(f, 1);
+        fleet_obey(f, 0);
+    }
+    assert_int_equal(fleet_ask(f, ZDM_VERB_ADVANCE, NULL), ZDM_OK);
+    assert_status(f, 1, COORD_MOVING);
+    assert_status(f, 0, COORD_READY);
+}
+
+static void rollback_takes_whoever_waits_for_a_wave_out_of_the_phase_it_had_open(void **unused)
+{
+    (void)unused;
+    for (uint32_t to = 0; to <= 2; to++) {
+        struct fleet f;
+        begin_two_waves(&f, to);
+        assert_int_equal(fleet_rollback(&f, NULL, to, false), ZDM_OK);
+        fleet_obey_all(&f);
+        for (size_t i = 0; i < 2; i++) {
+            assert_true(coord_was_rolled_back(shard(&f, i)));
+            assert_int_equal(shard(&f, i)->opened, to);
+            assert_int_equal(shard(&f, i)->at, to);
+        }
+        assert_int_equal(migration(&f)->opened_phase, to);
+        if (to == 0) {
+            assert_int_equal(migration(&f)->outcome, COORD_END_UNDONE);
+        } else {
+            assert_int_equal(fleet_ask(&f, ZDM_VERB_RESUME, NULL), ZDM_OK);
+            fleet_heartbeat(&f);
+            assert_status(&f, 0, COORD_READY);
+            walk_to(&f, 3);
+        }
+        assert_fold_is_the_same(&f);
+        fleet_fini(&f);
+    }
+}
+
 static void undone_shard_is_resumed_to_before_the_first_phase_while_others_go_on(void **unused)
 {
     (void)unused;
@@ -909,6 +956,7 @@ int main(void)
         cmocka_unit_test(going_back_is_no_loss_and_keeps_its_order_through_pause_failure_and_doubt),
         cmocka_unit_test(undone_counts_only_when_the_goal_is_proven),
         cmocka_unit_test(rolled_back_shard_goes_forward_again_only_after_resume_and_a_new_advance),
+        cmocka_unit_test(rollback_takes_whoever_waits_for_a_wave_out_of_the_phase_it_had_open),
         cmocka_unit_test(undone_shard_is_resumed_to_before_the_first_phase_while_others_go_on),
         cmocka_unit_test(rollback_is_given_up_where_the_agent_proves_it_stands),
         cmocka_unit_test(same_plan_is_submitted_again_when_it_was_undone_everywhere),

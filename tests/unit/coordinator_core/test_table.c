@@ -75,6 +75,13 @@ static bool is_sane(enum coord_status status, const struct combination *c)
     return false;
 }
 
+/* Let into phase 1, which it did not enter. What had failed matters to none of these. */
+static bool is_unbegun(enum coord_status status, const struct combination *c)
+{
+    enum coord_status rests = status == COORD_HELD ? c->resume_to : status;
+    return rests == COORD_READY && c->at == 0 && c->failed_back;
+}
+
 static struct coord_shard put(struct fleet *f, enum coord_status status, const struct combination *c)
 {
     struct coord_shard before = *shard(f, 0), *s = shard(f, 0);
@@ -84,7 +91,8 @@ static struct coord_shard put(struct fleet *f, enum coord_status status, const s
     s->goal = c->goal;
     s->mode = c->mode;
     s->failed_back = c->failed_back;
-    s->opened = s->entered = LAST;
+    s->opened = LAST;
+    s->entered = is_unbegun(status, c) ? 0 : LAST;
     s->actor = agent_id(0, 0);
     s->generation = 1;
     return before;
