@@ -174,7 +174,8 @@ void agent_limit(struct agent_core *core, struct agent_migration *m, const struc
 {
     enum agent_limit limit = agent_run_rule(op->run)->limit;
     bool own = op->run == agent_action_run(step); /* and not a part of the way back */
-    if (limit == AGENT_LIMIT_NONE || (own && agent_is_long(step)))
+    bool rebuilds_back = op->run == AGENT_RUN_UNDO_DDL && step->action != ZDM_ACTION_AS_IS;
+    if (limit == AGENT_LIMIT_NONE || ((own || rebuilds_back) && agent_is_long(step)))
         agent_limit_none(m);
     else if (limit == AGENT_LIMIT_WALK)
         agent_limit_walk(core, m, step, op);

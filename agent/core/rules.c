@@ -43,7 +43,7 @@ static const struct agent_action_rule action_rules[] = {
     [ZDM_ACTION_ATTACH_PARTITION] = {AGENT_RUN_DDL, false, false, true, 0},
     [ZDM_ACTION_DETACH_PARTITION] = {AGENT_RUN_DDL, false, false, true, 0},
     [ZDM_ACTION_DELETE] = {AGENT_RUN_BATCH, true, false, true, 0},
-    [ZDM_ACTION_AS_IS] = {AGENT_RUN_DDL, false, false, false, 0}, /* of the long class: agent_action_run */
+    [ZDM_ACTION_AS_IS] = {AGENT_RUN_DDL, false, false, false, 0}, /* of the long class: is_long_statement */
     [ZDM_ACTION_GATE_WAIT] = {AGENT_RUN_WAIT, false, false, false, 0},
     [ZDM_ACTION_SHOW_COLUMN] = {AGENT_RUN_DDL, false, false, false, AGENT_CAN_HIDE_BY_INVISIBLE},
 };
@@ -94,14 +94,16 @@ const struct agent_run_rule *agent_run_rule(enum agent_run run)
     return (size_t)run < n ? &run_rules[run] : &run_rules[0];
 }
 
+/* One whose class the plan says: as it is, or a rebuild of the table that the fence allows. */
 static bool is_long_statement(const struct zdm_step *step)
 {
-    return step->action == ZDM_ACTION_AS_IS && step->lock == ZDM_LOCK_LONG;
+    return agent_action_rule(step)->run == AGENT_RUN_DDL && step->lock == ZDM_LOCK_LONG;
 }
 
 enum agent_run agent_action_run(const struct zdm_step *step)
 {
-    return is_long_statement(step) ? AGENT_RUN_LONG_SQL : agent_action_rule(step)->run;
+    bool as_is = step->action == ZDM_ACTION_AS_IS;
+    return as_is && is_long_statement(step) ? AGENT_RUN_LONG_SQL : agent_action_rule(step)->run;
 }
 
 bool agent_is_long(const struct zdm_step *step)

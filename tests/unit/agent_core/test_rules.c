@@ -90,6 +90,17 @@ static void a_long_statement_as_it_is_has_no_limit_and_a_newer_action_no_run(voi
     assert_int_equal(agent_action_run(&newer), AGENT_RUN_NONE);
 }
 
+static void a_rebuild_of_the_table_has_no_limit_and_waits_for_the_signals(void **state)
+{
+    static const enum zdm_action actions[] = {ZDM_ACTION_SET_NOT_NULL, ZDM_ACTION_DROP_NOT_NULL};
+    (void)state;
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        const struct zdm_step rebuild = {.action = actions[i], .lock = ZDM_LOCK_LONG, .rewrite_ok = true};
+        assert_int_equal(agent_action_run(&rebuild), AGENT_RUN_DDL);
+        assert_true(agent_is_long(&rebuild) && agent_is_bulk(&rebuild));
+    }
+}
+
 static void the_next_step_begins_with_nothing_of_the_one_before(void **state)
 {
     (void)state;
@@ -155,6 +166,7 @@ int main(void)
         cmocka_unit_test(each_action_has_its_run_its_class_and_what_it_leaves),
         cmocka_unit_test(every_action_but_a_flag_runs_something_of_this_agent),
         cmocka_unit_test(a_long_statement_as_it_is_has_no_limit_and_a_newer_action_no_run),
+        cmocka_unit_test(a_rebuild_of_the_table_has_no_limit_and_waits_for_the_signals),
         cmocka_unit_test(the_next_step_begins_with_nothing_of_the_one_before),
         cmocka_unit_test(a_path_that_is_begun_again_trusts_nothing_it_saw),
         cmocka_unit_test(a_step_is_begun_once_its_walk_has_anything),
