@@ -24,6 +24,8 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON `shop`.* TO 'zdm_agent'@'%';
 GRANT CREATE, ALTER, DROP, INDEX, REFERENCES ON `shop`.* TO 'zdm_agent'@'%';
 -- The triggers that keep old and new columns in step; to see the application's own.
 GRANT TRIGGER ON `shop`.* TO 'zdm_agent'@'%';
+-- A table that is renamed has its second name from a view until all code uses it: zdmctl new --from 'RENAME TABLE …'.
+GRANT CREATE VIEW ON `shop`.* TO 'zdm_agent'@'%';
 -- To see views and scheduled events that use what a plan changes: servers show them to nobody else.
 GRANT SHOW VIEW, EVENT ON `shop`.* TO 'zdm_agent'@'%';
 
@@ -31,9 +33,13 @@ GRANT SHOW VIEW, EVENT ON `shop`.* TO 'zdm_agent'@'%';
 -- log in with, and that may do what a trigger does and nothing more.
 CREATE USER IF NOT EXISTS 'zdm_definer'@'localhost' ACCOUNT LOCK;
 GRANT TRIGGER, SELECT, UPDATE ON `shop`.* TO 'zdm_definer'@'localhost';
--- To make them in that account's name. (MySQL 8.0.23 to 8.1 call it SET_USER_ID.)
+-- To make them in that account's name. MySQL before 8.2 calls it SET_USER_ID; no comment is skipped by later versions.
 /*M! GRANT SET USER ON *.* TO 'zdm_agent'@'%' */;
 /*!80200 GRANT SET_ANY_DEFINER ON *.* TO 'zdm_agent'@'%' */;
+/*!80000 SET @zdm_grant = IF(@@version + 0 < 8.2, "GRANT SET_USER_ID ON *.* TO 'zdm_agent'@'%'", 'DO 0') */;
+/*!80000 PREPARE zdm_grant FROM @zdm_grant */;
+/*!80000 EXECUTE zdm_grant */;
+/*!80000 DEALLOCATE PREPARE zdm_grant */;
 
 -- To see whether it is there and may do that still: otherwise every write of the application would fail. No passwords.
 GRANT SELECT (Host, User, Select_priv, Update_priv, Trigger_priv) ON mysql.user TO 'zdm_agent'@'%';

@@ -235,9 +235,13 @@ static enum zdm_code same_server(struct mydb_session *s, const struct mydb_rows 
 
 static enum zdm_code learn_server(struct mydb_session *s, struct zdm_error *err)
 {
-    static const char mariadb[] = "SELECT @@server_uid, UNIX_TIMESTAMP() - VARIABLE_VALUE, @@GLOBAL.read_only,"
-                                  " @@GLOBAL.innodb_read_only, DATABASE(), CONNECTION_ID(), @@hostname, @@port FROM"
-                                  " information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME'";
+    /* Early minor versions of MariaDB's branches (10.6: before .19) have no server_uid: there a server is where its
+     * data are. */
+    static const char mariadb[] =
+        "SELECT COALESCE((SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_VARIABLES WHERE VARIABLE_NAME ="
+        " 'SERVER_UID'), SHA1(CONCAT_WS(':', @@hostname, @@port, @@datadir))), UNIX_TIMESTAMP() - VARIABLE_VALUE,"
+        " @@GLOBAL.read_only, @@GLOBAL.innodb_read_only, DATABASE(), CONNECTION_ID() FROM"
+        " information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME'";
     static const char mysql[] = "SELECT @@server_uuid, UNIX_TIMESTAMP() - VARIABLE_VALUE, @@GLOBAL.read_only,"
                                 " @@GLOBAL.innodb_read_only OR @@GLOBAL.super_read_only, DATABASE(), CONNECTION_ID()"
                                 " FROM performance_schema.global_status WHERE VARIABLE_NAME = 'Uptime'";
