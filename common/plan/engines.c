@@ -59,12 +59,12 @@ static bool adds_schema(const char *with, const char *without)
 
 bool zdm_is_same_thing(const char *a, const char *b)
 {
-    size_t kind = strcspn(a, " ");
-    if (strcmp(a, b) == 0)
+    size_t same = 0;
+    while (a[same] != '\0' && a[same] == b[same])
+        same++;
+    if (a[same] == b[same])
         return true;
-    if (a[kind] == ' ' && strncmp(a, b, kind + 1) == 0) {
-        a += kind + 1;
-        b += kind + 1;
-    }
-    return adds_schema(a, b) || adds_schema(b, a);
+    while (same > 0 && a[same - 1] != ' ') /* back to where the name begins */
+        same--;
+    return adds_schema(a + same, b + same) || adds_schema(b + same, a + same);
 }

@@ -1,12 +1,12 @@
 /*
  * cmd_check.c - check: a runbook is compiled, and every shard is asked what its plan would meet there. Nothing changes.
  */
-#include "common/plan/engines.h"
 #include "coordinator/ctl/command.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/plan/engines.h"
 #include "coordinator/ctl/check_view.h"
 #include "coordinator/ctl/source.h"
 

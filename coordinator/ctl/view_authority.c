@@ -1,16 +1,14 @@
 /*
- * view_authority.c - on the page of `status`: who has approved what, what is hidden until when, and a trust file that
- * is behind.
+ * view_authority.c - on the page of `status`: who has approved what, and a trust file that is behind.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/plan/engines.h"
 #include "coordinator/ctl/json.h"
 #include "coordinator/ctl/view_page.h"
 
-enum { HIDDEN_LINES = 4, DAY_CHARS = 10, MINUTE_CHARS = 16 };
+enum { DAY_CHARS = 10, MINUTE_CHARS = 16 };
 
 void ctl_page_alarm(struct ctl_page *p, enum ctl_style style, const char *label, const char *text)
 {
@@ -115,80 +113,6 @@ void ctl_page_approvals(struct ctl_page *p)
             zdm_buffer_puts(&line, ")");
         ctl_page_alarm(p, given >= needed ? CTL_GOOD : CTL_WARN, "approvals:", zdm_buffer_text(&line));
         zdm_buffer_fini(&line);
-    }
-}
-
-/* ---- What is hidden ---- */
-
-/* One thing that is hidden, over all shards that have it. */
-struct hidden {
-    const char *what, *since, *until; /* the earliest and the latest; borrowed */
-    size_t n_shards, last;            /* last: the shard that was counted last, from 1 */
-    bool is_index;                    /* of which scans are counted: with MySQL nobody uses one that is hidden */
-    int64_t scans;                    /* since then, on all of them */
-};
-
-/* A shard may have it several times: each rollback hides a column of its own. */
-static void add_hidden(struct hidden *list, size_t *n, const json_t *item, size_t shard)
-{
-    const char *what = ctl_json_text(item, "what"), *since = ctl_json_text(item, "hidden_at");
-    const char *until = ctl_json_text(item, "purge_at");
-    size_t i = 0;
-    while (i < *n && !zdm_is_same_thing(list[i].what, what))
-        i++;
-    if (i == *n)
-        list[(*n)++] = (struct hidden){.what = what, .since = since, .until = until};
-    if (strlen(what) < strlen(list[i].what)) /* with two engines, the name that both know */
-        list[i].what = what;
-    list[i].n_shards += list[i].last != shard ? 1 : 0;
-    list[i].last = shard;
-    list[i].is_index = list[i].is_index || json_is_integer(json_object_get(item, "scans"));
-    list[i].scans += ctl_json_int(item, "scans", 0);
-    if (strcmp(since, list[i].since) < 0) /* times in ISO form sort like text */
-        list[i].since = since;
-    if (strcmp(until, list[i].until) > 0)
-        list[i].until = until;
-}
-
-static size_t count_items(const json_t *shards)
-{
-    const json_t *shard;
-    size_t index, n = 0;
-    json_array_foreach(shards, index, shard) n += json_array_size(json_object_get(shard, "hidden"));
-    return n;
-}
-
-static void put_hidden(struct ctl_page *p, const struct hidden *h)
-{
-    struct zdm_buffer line = ZDM_BUFFER_INIT;
-    zdm_buffer_printf(&line, "%s on %zu shard%s since %.*s, may go from %.*s", h->what, h->n_shards,
-                      h->n_shards == 1 ? "" : "s", (int)DAY_CHARS, h->since, (int)DAY_CHARS, h->until);
-    if (strlen(h->until) > MINUTE_CHARS)
-        zdm_buffer_printf(&line, " %.*s UTC", (int)(MINUTE_CHARS - DAY_CHARS - 1), h->until + DAY_CHARS + 1);
-    if (h->is_index)
-        zdm_buffer_printf(&line, "; %" PRId64 " scan%s since%s", h->scans, h->scans == 1 ? "" : "s",
-                          h->scans > 0 ? ": it is still used" : "");
-    ctl_page_alarm(p, h->scans > 0 ? CTL_WARN : CTL_DIM, "hidden:", zdm_buffer_text(&line));
-    zdm_buffer_fini(&line);
-}
-
-void ctl_page_hidden(struct ctl_page *p)
-{
-    const json_t *shards = json_object_get(p->status, "shards"), *shard, *item;
-    ZDM_CLEANUP(zdm_freep) struct hidden *list = calloc(count_items(shards) + 1, sizeof *list);
-    size_t i, j, n = 0;
-    if (list == NULL) {
-        p->out->failed = true;
-        return;
-    }
-    json_array_foreach(shards, i, shard) json_array_foreach(json_object_get(shard, "hidden"), j, item)
-        add_hidden(list, &n, item, i + 1);
-    for (i = 0; i < n && i < HIDDEN_LINES; i++)
-        put_hidden(p, &list[i]);
-    if (n > HIDDEN_LINES) {
-        char text[80];
-        snprintf(text, sizeof text, "and %zu more; -o json lists them", n - HIDDEN_LINES);
-        ctl_page_alarm(p, CTL_DIM, "hidden:", text);
     }
 }
 

@@ -41,6 +41,8 @@ static void a_name_without_schema_is_the_same_thing(void **state)
         {"", "", true},
         {"column public.users.name", "table users.name", false},
         {"column users.name", "column users.mail", false},
+        {"deleted rows of public.users", "deleted rows of users", true},
+        {"column users.users.a, left by a rollback", "column users.a, left by a rollback", true},
         {"column public.users.name", "column name", false},
         {".users", "users", false},
         {"column a.users.name", "column b.users.name", false},
@@ -54,10 +56,14 @@ static void a_name_without_schema_is_the_same_thing(void **state)
 
 static void what_is_hidden_on_both_is_one_line(void **state)
 {
-    static const char *const hidden[] = {"[{\"what\": \"column public.users.name\", \"hidden_at\": "
-                                         "\"2026-11-22T09:00:00Z\", \"purge_at\": \"2026-11-25T09:00:00Z\"}]",
-                                         "[{\"what\": \"column users.name\", \"hidden_at\": "
-                                         "\"2026-11-21T09:00:00Z\", \"purge_at\": \"2026-11-25T10:30:00Z\"}]"};
+#define ROWS(what, size)                                                                                               \
+    ",{\"what\": \"deleted rows of " what " (" size ")\", \"hidden_at\": \"2026-11-22T09:00:00Z\", \"purge_at\": "     \
+    "\"2026-11-25T09:00:00Z\"}]"
+    static const char *const hidden[] = {
+        "[{\"what\": \"column public.users.name\", \"hidden_at\": "
+        "\"2026-11-22T09:00:00Z\", \"purge_at\": \"2026-11-25T09:00:00Z\"}" ROWS("public.logs", "1,168 kB"),
+        "[{\"what\": \"column users.name\", \"hidden_at\": "
+        "\"2026-11-21T09:00:00Z\", \"purge_at\": \"2026-11-25T10:30:00Z\"}" ROWS("logs", "2 MB")};
     struct ctl_look look = look_of(200, true);
     const struct ctl_status_view view = {.all = true};
     struct zdm_buffer out = ZDM_BUFFER_INIT;
@@ -68,6 +74,7 @@ static void what_is_hidden_on_both_is_one_line(void **state)
     ctl_view_status(&out, &look, status, &view);
     assert_has(zdm_buffer_text(&out),
                "hidden: column users.name on 2 shards since 2026-11-21, may go from 2026-11-25 10:30 UTC\n");
+    assert_has(zdm_buffer_text(&out), "hidden: deleted rows of logs (3.14 MB) on 2 shards since 2026-11-22, may go");
     zdm_buffer_fini(&out);
     json_decref(status);
 }
