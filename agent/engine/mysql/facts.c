@@ -3,6 +3,7 @@
  */
 #include "agent/engine/mysql/sync.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* New code may write what the old column cannot hold, and NULL where that must not be. */
@@ -23,6 +24,25 @@ static enum zdm_code read_pair(struct mydb_work *w, const struct zdm_assignment 
     }
     pair->guarded = code == ZDM_OK && pair->copy && needs_guard(pair);
     return code;
+}
+
+static enum zdm_code read_stamps(struct mydb_work *w, struct mydb_facts *out, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT column_name FROM information_schema.columns WHERE table_schema = $1 AND"
+                              " table_name = $2 AND LOWER(extra) LIKE '%on update %' ORDER BY ordinal_position";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(w->s, sql, 2, (const char *const[]){w->s->database, out->table.name}, &rows, err);
+    if (code != ZDM_OK || rows->n == 0) {
+        return code;
+    }
+    out->stamps = calloc(rows->n, sizeof *out->stamps);
+    if (out->stamps == NULL) {
+        return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    for (; out->n_stamps < rows->n; out->n_stamps++) {
+        zdm_copy_text(out->stamps[out->n_stamps], sizeof *out->stamps, mydb_text(rows, out->n_stamps, 0));
+    }
+    return ZDM_OK;
 }
 
 enum zdm_code mydb_facts_read(struct mydb_work *w, const struct zdm_step *step, struct mydb_facts *out,
@@ -48,7 +68,7 @@ enum zdm_code mydb_facts_read(struct mydb_work *w, const struct zdm_step *step, 
         code = mydb_column_find(w->s, out->table.name, d->sources[i], &out->sources[i], err);
         out->n_sources++;
     }
-    return code;
+    return code == ZDM_OK ? read_stamps(w, out, err) : code;
 }
 
 void mydb_facts_fini(struct mydb_facts *facts)
@@ -61,4 +81,7 @@ void mydb_facts_fini(struct mydb_facts *facts)
         mydb_column_fini(&facts->sources[i]);
     }
     mydb_key_fini(&facts->key);
+    free(facts->stamps);
+    facts->stamps = NULL;
+    facts->n_stamps = 0;
 }

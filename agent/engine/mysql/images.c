@@ -121,6 +121,7 @@ static enum zdm_code change_held(struct mydb_work *w, const struct batch *batch,
     mydb_put_walked(&sql, facts->table.name, &facts->key);
     zdm_buffer_puts(&sql, " SET ");
     mydb_put_assignments(&sql, facts);
+    mydb_put_stamps(&sql, facts, MYDB_TARGETS);
     zdm_buffer_puts(&sql, " WHERE ");
     enum zdm_code code = mydb_put_span(&sql, &facts->key, "t.", batch->span, err);
     zdm_buffer_printf(&sql, " AND %s = ", batch->mark);
@@ -272,6 +273,7 @@ static enum zdm_code write_back(struct mydb_work *w, const struct batch *batch, 
         put_target(&sql, facts, i);
         zdm_buffer_puts(&sql, ")");
     }
+    mydb_put_stamps(&sql, facts, MYDB_TARGETS);
     zdm_buffer_puts(&sql, " WHERE ");
     enum zdm_code code = mydb_put_span(&sql, &batch->key, "i.", batch->span, err);
     zdm_buffer_puts(&sql, " AND ");

@@ -33,6 +33,8 @@ struct mydb_facts {
     size_t n_pairs;
     struct mydb_column sources[MYDB_SOURCES_MAX];
     size_t n_sources;
+    char (*stamps)[ZDM_IDENTIFIER_MAX + 2]; /* the columns that the server sets to the time with every UPDATE */
+    size_t n_stamps;
 };
 
 /* Reads table, key and columns of a step with a derivation. The caller frees with mydb_facts_fini, also after a

@@ -130,6 +130,29 @@ void mydb_put_assignments(struct zdm_buffer *b, const struct mydb_facts *facts)
     }
 }
 
+static bool is_assigned(const struct mydb_facts *facts, enum mydb_assigned assigned, const char *name)
+{
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        const struct mydb_pair *pair = &facts->pairs[i];
+        if (strcmp(assigned == MYDB_TARGETS ? pair->target.name : pair->source.name, name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mydb_put_stamps(struct zdm_buffer *b, const struct mydb_facts *facts, enum mydb_assigned assigned)
+{
+    for (size_t i = 0; i < facts->n_stamps; i++) {
+        if (!is_assigned(facts, assigned, facts->stamps[i])) {
+            zdm_buffer_puts(b, ", ");
+            put_column(b, facts->stamps[i]);
+            zdm_buffer_puts(b, " = ");
+            put_column(b, facts->stamps[i]);
+        }
+    }
+}
+
 static void put_term(struct zdm_buffer *b, const char *term)
 {
     if (term != NULL) {
@@ -172,6 +195,7 @@ enum zdm_code mydb_walk_change_text(struct zdm_buffer *b, const struct mydb_fact
     mydb_put_walked(b, facts->table.name, &facts->key);
     zdm_buffer_puts(b, " SET ");
     mydb_put_assignments(b, facts);
+    mydb_put_stamps(b, facts, MYDB_TARGETS);
     zdm_buffer_puts(b, " WHERE ");
     enum zdm_code code = mydb_put_todo_where(b, facts, span, err);
     return code == ZDM_OK ? whole(b, err) : code;
@@ -216,6 +240,7 @@ enum zdm_code mydb_walk_catch_up_text(struct zdm_buffer *b, const struct mydb_fa
         put_column(b, facts->pairs[i].source.name);
         zdm_buffer_puts(b, " END");
     }
+    mydb_put_stamps(b, facts, MYDB_SOURCES);
     zdm_buffer_puts(b, " WHERE ");
     enum zdm_code code = mydb_put_span(b, &facts->key, "t.", span, err);
     for (size_t i = 0; i < facts->n_pairs; i++) {

@@ -36,6 +36,11 @@ enum zdm_code mydb_walk_rest_text(struct zdm_buffer *b, const char *from, const 
 void mydb_put_todo(struct zdm_buffer *b, const struct mydb_pair *pair);
 /* t.`target` = what it should be, …; each target's own assignment in the order of the plan. */
 void mydb_put_assignments(struct zdm_buffer *b, const struct mydb_facts *facts);
+/* , t.`c` = t.`c`, …: behind the assignments of an UPDATE, so that the server leaves its times of the last write as
+ * they are (both do, measured); not those that the UPDATE assigns itself, the targets of the pairs, or their sources.
+ */
+enum mydb_assigned { MYDB_TARGETS, MYDB_SOURCES };
+void mydb_put_stamps(struct zdm_buffer *b, const struct mydb_facts *facts, enum mydb_assigned assigned);
 /* The rows of the span that a batch is to change. */
 enum zdm_code mydb_put_todo_where(struct zdm_buffer *b, const struct mydb_facts *facts, struct mydb_span span,
                                   struct zdm_error *err) ZDM_CHECKED;
