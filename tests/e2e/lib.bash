@@ -14,6 +14,8 @@ if [ "$server" = mysql ] && [ -z "${ZDM_TEST_MYSQL_DSN:-}" ]; then
     echo "skipped: ZDM_TEST_MYSQL_DSN names no MySQL server"
     exit 77
 fi
+mysql_folder=$(sed -n 's|.*defaults-file=\([^ ]*\)/my.cnf.*|\1|p' <<<"${ZDM_TEST_MYSQL_DSN:-}")
+if [ "$server" != mysql ]; then mysql_folder=''; fi
 dir=$(mktemp -d /var/tmp/zdm-e2e.XXXXXX)
 children=()
 passed=''
@@ -74,7 +76,10 @@ fleet() { # fleet N: N shards are up and ZDM_* is set
     mapfile -t shards <"$dir/shards"
 }
 
-again() { "$top/deploy/localfleet" up "$dir"; }
+again() { # what was killed is there again
+    if [ -n "$mysql_folder" ] && [ -e "$mysql_folder/ready" ]; then "$top/tests/support/mysql-server" up "$mysql_folder" >/dev/null; fi
+    "$top/deploy/localfleet" up "$dir"
+}
 
 sql() { # sql SHARD QUERY…
     local shard=$1
@@ -103,10 +108,20 @@ kill_hard() { # kill_hard PID: kill -9, and wait until it is dead
     fail "process $1 did not die"
 }
 
-kill_database() {
+kill_database() { # a server that is not ours stays, and loses every session of the fleet's agents
+    if [ "$server" = mysql ]; then
+        cut_agents_off "$1"
+        return
+    fi
     local pidfile=$dir/$1/data/postmaster.pid
     if [ "$engine" = mysql ]; then pidfile=$dir/$1/server.pid; fi
     kill_hard "$(head -n 1 "$pidfile")"
+}
+
+cut_agents_off() {
+    local admin=(mariadb --defaults-file="$dir/$1/my.cnf" --defaults-group-suffix=_admin --batch --skip-column-names)
+    "${admin[@]}" -e "select concat('kill ', id, ';') from performance_schema.processlist where user = 'zdm_agent_$(cat "$dir/number")'" |
+        "${admin[@]}" --force 2>/dev/null || true # one may have ended by itself
 }
 
 observed() { # observed MIGRATION SHARD FIELD
