@@ -10,22 +10,37 @@
 #include <string.h>
 
 #include "agent/engine/mysql/classify.h"
+#include "agent/engine/mysql/dependents.h"
 #include "agent/engine/mysql/images.h"
 #include "agent/engine/mysql/walk_sql.h"
 
 /* ---- What is refused ---- */
+
+static enum zdm_code refuse_foreign_cascades(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    char what[MYDB_DEPENDENT_MAX];
+    enum zdm_code code = mydb_foreign_child(w, table->name, NULL, true, what, err);
+    if (code != ZDM_OK || what[0] == '\0') {
+        return code;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "a DELETE from %s would change rows of another database too: by %s", table->name,
+                  what);
+    zdm_error_detail(err, "Those rows are not kept, and a rollback could not bring them back.");
+    return zdm_error_hint(err, "Say {no-undo}, and they go or change with it for good; or put a foreign key without "
+                               "that action in its place before.");
+}
 
 /* A CASCADE deletes or changes rows of another table in the same statement, of which nothing is kept. */
 static enum zdm_code refuse_cascades(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
 {
     static const char sql[] =
         "SELECT constraint_name, table_name, delete_rule FROM information_schema.referential_constraints WHERE"
-        " unique_constraint_schema = $1 AND referenced_table_name = $2 AND delete_rule IN ('CASCADE', 'SET NULL',"
-        " 'SET DEFAULT') ORDER BY 1 LIMIT 1";
+        " constraint_schema = $1 AND unique_constraint_schema = $1 AND referenced_table_name = $2 AND delete_rule IN"
+        " ('CASCADE', 'SET NULL', 'SET DEFAULT') ORDER BY 1 LIMIT 1";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     enum zdm_code code = mydb_query(w->s, sql, 2, (const char *const[]){w->s->database, table->name}, &rows, err);
     if (code != ZDM_OK || rows->n == 0) {
-        return code;
+        return code == ZDM_OK ? refuse_foreign_cascades(w, table, err) : code;
     }
     const char *other = mydb_text(rows, 0, 1);
     zdm_error_set(err, ZDM_REFUSED, "a DELETE from %s would change rows of %s too: foreign key %s is ON DELETE %s",

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/mysql/dependents.h"
 #include "agent/engine/mysql/locks.h"
 
 void mydb_names_free(struct mydb_names *names)
@@ -115,11 +116,29 @@ static enum zdm_code refuse_synced(struct mydb_work *w, const char *table, struc
     return zdm_error_hint(err, "Drop the table in a migration behind that one.");
 }
 
+/* A foreign key would follow to the new name, and the purge would fail at it; a view would no longer be found. */
+static enum zdm_code refuse_foreign(struct mydb_work *w, const char *table, struct zdm_error *err)
+{
+    char what[MYDB_DEPENDENT_MAX];
+    enum zdm_code code = mydb_foreign_child(w, table, NULL, false, what, err);
+    if (code == ZDM_OK && what[0] == '\0') {
+        code = mydb_foreign_view(w, table, NULL, what, err);
+    }
+    if (code != ZDM_OK || what[0] == '\0') {
+        return code;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "table %s cannot be hidden: %s uses it", table, what);
+    return zdm_error_hint(err, "That is another database: drop or change it there first, then retry the shard.");
+}
+
 enum zdm_code mydb_trash_refuse(struct mydb_work *w, const char *table, struct zdm_error *err)
 {
     enum zdm_code code = refuse_children(w, table, err);
     if (code == ZDM_OK) {
         code = refuse_views(w, table, err);
+    }
+    if (code == ZDM_OK) {
+        code = refuse_foreign(w, table, err);
     }
     return code == ZDM_OK ? refuse_synced(w, table, err) : code;
 }

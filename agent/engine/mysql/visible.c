@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "agent/engine/mysql/ddl.h"
+#include "agent/engine/mysql/dependents.h"
 #include "agent/engine/mysql/locks.h"
 #include "agent/engine/mysql/triggers.h"
 
@@ -221,6 +222,21 @@ static const struct {
      "is read by view", "Drop or change that view first, then retry the shard."},
 };
 
+static enum zdm_code refuse_foreign(struct mydb_work *w, const struct mydb_table *table,
+                                    const struct mydb_column *column, struct zdm_error *err)
+{
+    char what[MYDB_DEPENDENT_MAX];
+    enum zdm_code code = mydb_foreign_child(w, table->name, column->name, false, what, err);
+    if (code == ZDM_OK && what[0] == '\0') {
+        code = mydb_foreign_view(w, table->name, column->name, what, err);
+    }
+    if (code != ZDM_OK || what[0] == '\0') {
+        return code;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "column %s of %s cannot be hidden: %s uses it", column->name, table->name, what);
+    return zdm_error_hint(err, "That is another database: drop or change it there first, then retry the shard.");
+}
+
 enum zdm_code mydb_column_refuse(struct mydb_work *w, const struct mydb_table *table, const struct mydb_column *column,
                                  struct zdm_error *err)
 {
@@ -237,5 +253,6 @@ enum zdm_code mydb_column_refuse(struct mydb_work *w, const struct mydb_table *t
             return zdm_error_hint(err, "%s", rules[i].hint);
         }
     }
-    return refuse_triggers(w, table, column, err);
+    enum zdm_code code = refuse_triggers(w, table, column, err);
+    return code == ZDM_OK ? refuse_foreign(w, table, column, err) : code;
 }
