@@ -31,8 +31,11 @@ static int64_t per_s(int64_t rows, int64_t rate)
 static int64_t paced(const struct agent_survey *survey, int64_t ms)
 {
     int64_t duty = survey->plan->throttle.duty_percent;
-    duty = duty == 0 ? DUTY_PERCENT : duty;
-    return ms < 0 ? -1 : ms * 100 / duty;
+    int64_t all = ms * 100 / (duty == 0 ? DUTY_PERCENT : duty);
+    if (ms < 0) {
+        return -1;
+    }
+    return all < SHORT_MS ? SHORT_MS : all; /* one batch, however few rows there are */
 }
 
 /* Rows by the statistics; a table that was never analysed: by its size. */

@@ -40,6 +40,28 @@ static bool same_replicas(const struct zdm_survey *a, const struct zdm_survey *b
     return a->replicas == b->replicas && a->guarded == b->guarded;
 }
 
+static size_t of_engine(const struct ctl_fleet_survey *fleet, const struct ctl_shard_list *list, enum zdm_engine engine)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < list->n; i++)
+        n += fleet->shards[list->items[i]].survey->engine == engine;
+    return n;
+}
+
+/* "2 standbys, 1 of them guarded"; what PostgreSQL calls a standby is a replica of MySQL. */
+static void put_replicas(struct zdm_buffer *line, const struct ctl_check *check, const struct ctl_shard_list *list)
+{
+    const struct zdm_survey *survey = check->fleet->shards[list->items[0]].survey;
+    size_t mysql = of_engine(check->fleet, list, ZDM_ENGINE_MYSQL);
+    const char *one = mysql == 0 ? "standby" : mysql == list->n ? "replica" : "standby or replica";
+    const char *many = mysql == 0 ? "standbys" : mysql == list->n ? "replicas" : "standbys or replicas";
+    if (survey->replicas == 0)
+        zdm_buffer_printf(line, "no %s", one);
+    else
+        zdm_buffer_printf(line, "%u %s, %u of them guarded, of ", survey->replicas, survey->replicas == 1 ? one : many,
+                          survey->guarded);
+}
+
 void ctl_check_servers(struct zdm_buffer *out, const struct ctl_look *look, const struct ctl_check *check)
 {
     struct ctl_shard_list list = {.n = 0};
@@ -56,11 +78,8 @@ void ctl_check_servers(struct zdm_buffer *out, const struct ctl_look *look, cons
             zdm_server_text(server, sizeof server, zdm_engine_name(survey->engine), survey->server_version);
             if (pass == 0)
                 zdm_buffer_printf(&line, "%s on ", server);
-            else if (survey->replicas == 0)
-                zdm_buffer_puts(&line, "no standby");
             else
-                zdm_buffer_printf(&line, "%u standby%s, %u of them guarded, of ", survey->replicas,
-                                  survey->replicas == 1 ? "" : "s", survey->guarded);
+                put_replicas(&line, check, &list);
             bool all = list.n == ctl_fleet_survey_answered(check->fleet);
             if (pass == 0 || survey->replicas > 0 || !all) {
                 zdm_buffer_puts(&line, pass == 1 && survey->replicas == 0 ? " of " : "");

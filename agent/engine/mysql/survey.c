@@ -54,6 +54,18 @@ static uint32_t journal_place(struct mydb_work *w)
     return mydb_journal_place(w, &place, &ignored) == ZDM_OK && place.step > 0 ? place.step : 1;
 }
 
+/* Those that read the binary log here. The agent may know of one that is cut off just now. */
+static enum zdm_code count_replicas(struct mydb_survey *survey, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT count(*) FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    struct zdm_survey *out = survey->common.out;
+    enum zdm_code code = mydb_query(survey->w->s, sql, 0, NULL, &rows, err);
+    unsigned seen = code == ZDM_OK ? (unsigned)mydb_uint(rows, 0, 0) : 0;
+    out->replicas = seen > out->guarded ? seen : out->guarded;
+    return code;
+}
+
 static enum zdm_code survey_node(struct mydb_survey *survey, struct zdm_error *err)
 {
     const struct mydb_session *s = survey->w->s;
@@ -62,7 +74,8 @@ static enum zdm_code survey_node(struct mydb_survey *survey, struct zdm_error *e
     (void)snprintf(out->node, sizeof out->node, "%.30s:%u/%.24s", s->conn->host == NULL ? "" : s->conn->host,
                    s->conn->port, s->database);
     out->guarded = (unsigned)survey->w->n_replicas;
-    return mydb_survey_node_rules(survey, err);
+    enum zdm_code code = count_replicas(survey, err);
+    return code == ZDM_OK ? mydb_survey_node_rules(survey, err) : code;
 }
 
 static enum zdm_code survey_tables(struct mydb_survey *survey, struct zdm_error *err)
