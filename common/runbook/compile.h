@@ -53,6 +53,7 @@ struct rb_place {
 
 struct rb_front {
     const char *id, *schema, *selector;
+    struct rb_place schema_at; /* line 0: not stated */
     struct zdm_wave waves[ZDM_WAVES_MAX];
     size_t n_waves;
     int64_t soak_ms, grace_ms;

@@ -52,6 +52,7 @@ static void set_schema(struct rb *rb, struct rb_yaml *yaml)
     const char *value = rb_yaml_scalar(rb, yaml, "the name of a schema", &at);
     if (value == NULL)
         return;
+    rb->front.schema_at = at;
     if (value[0] != '\0' && strlen(value) < ZDM_IDENTIFIER_MAX)
         rb->front.schema = value;
     else
@@ -327,6 +328,15 @@ static void refuse_late(struct rb *rb)
                  "front matter begins in the first line, without blanks in front: this would not be read");
 }
 
+/* A setting that means nothing to the only engine of the runbook. */
+static void judge_schema(struct rb *rb)
+{
+    if (rb->front.schema_at.line != 0 && (rb->front.engines & ZDM_ENGINE_POSTGRESQL) == 0)
+        rb_error(rb, "front-matter-value", rb->front.schema_at,
+                 "Leave schema out: an agent works in the database that its connection string names.",
+                 "MySQL and MariaDB have no schemas inside of a database");
+}
+
 void rb_front_read(struct rb *rb)
 {
     struct rb_front *front = &rb->front;
@@ -356,6 +366,7 @@ void rb_front_read(struct rb *rb)
         id_from_file(rb);
     if (front->engines == 0)
         front->engines = ZDM_ENGINE_POSTGRESQL;
+    judge_schema(rb);
     if (front->n_waves == 0)
         front->waves[front->n_waves++] = (struct zdm_wave){.percent = 100};
 }

@@ -91,10 +91,11 @@ static void merge_phases(struct rb *rb, struct rb *other)
 
 /* ---- findings ---- */
 
+/* That a place is not neutral both may say in words of their own. */
 static bool is_same(const struct zdm_finding *a, const struct zdm_finding *b)
 {
     return a->level == b->level && a->line == b->line && a->column == b->column && strcmp(a->rule, b->rule) == 0 &&
-           strcmp(a->message, b->message) == 0;
+           (strcmp(a->message, b->message) == 0 || strcmp(a->rule, "not-neutral") == 0);
 }
 
 static struct zdm_finding *twin_of(struct rb *rb, size_t n, const struct zdm_finding *finding)

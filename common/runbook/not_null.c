@@ -12,7 +12,7 @@ static void warn_of_writers(const struct rb_ddl *d, const struct rb_column *colu
         return;
     if (column->sync == NULL && column->initial == NULL && !column->has_default)
         rb_warning(rb, "not-null-writers", at,
-                   "From this step on PostgreSQL rejects a NULL in new rows. Be sure that every version of the "
+                   "From this step on the server rejects a NULL in new rows. Be sure that every version of the "
                    "application that runs writes the column.",
                    "no trigger fills %s where the application does not", column->name);
     else if (column->sync != NULL && column->sync->step.derivation->filter != NULL)

@@ -70,7 +70,7 @@ void rb_not_neutral(struct rb *rb, struct rb_place at, const char *fmt, ...)
              "Write one fence for each engine: ```sql {engine=postgresql} and ```sql {engine=mysql}.", "%s", message);
 }
 
-/* The server's message says where, seldom what to write. `offset` is where it stumbled. */
+/* The server's message says where, seldom what to write. `offset` is where it stumbled. NULL: nothing more is known. */
 static const char *syntax_hint(const char *sql, const char *message, size_t offset)
 {
     static const struct {
@@ -91,7 +91,7 @@ static const char *syntax_hint(const char *sql, const char *message, size_t offs
         if (rb_same_start(sql + offset, verbs[i], strlen(verbs[i])))
             return "Put a ; between two statements. The text is read with PostgreSQL's own grammar.";
     }
-    return "The text is read with PostgreSQL's own grammar.";
+    return NULL;
 }
 
 /* One line of the server's message: what it quotes may run on to the end of the fence. */
@@ -99,6 +99,20 @@ static const char *first_line(struct rb *rb, const char *message)
 {
     size_t n = strcspn(message, "\r\n");
     return message[n] == '\0' ? message : rb_format(rb, "%.*s…", (int)n, message);
+}
+
+/* In a fence for two engines it may be right for the other one. */
+static void report_syntax(struct rb_statement *s, const char *message, size_t offset)
+{
+    struct rb_place at = rb_at(s, (int)offset);
+    const char *hint = syntax_hint(s->sql, message, offset);
+    if (hint == NULL && s->rb->neutral)
+        rb_error(s->rb, "not-neutral", at,
+                 "Mend it, or write one fence for each engine: ```sql {engine=postgresql} and ```sql {engine=mysql}.",
+                 "PostgreSQL does not read this: %s", first_line(s->rb, message));
+    else
+        rb_error(s->rb, "sql-syntax", at, hint != NULL ? hint : "The text is read with PostgreSQL's own grammar.", "%s",
+                 first_line(s->rb, message));
 }
 
 /* Tokens first to last of the fence are one statement. */
@@ -121,8 +135,7 @@ static void read_statement(struct rb *rb, struct rb_phase *phase, struct rb_fenc
     rb->n_statements++;
     PgQuery__ParseResult *parsed = rb_parse(rb, s.sql, &message, &offset);
     if (parsed == NULL) {
-        rb_error(rb, "sql-syntax", rb_at(&s, (int)offset), syntax_hint(s.sql, message, offset), "%s",
-                 first_line(rb, message));
+        report_syntax(&s, message, offset);
         return;
     }
     if (parsed->n_stmts != 1 || parsed->stmts[0]->stmt == NULL)

@@ -19,6 +19,15 @@ static void refuse_rename(struct my_action *a, const char *from, const char *to,
             "code that runs while %s becomes %s would fail: it knows one of the names only", from, to);
 }
 
+/* CHANGE name Name: every server reads both as one name. */
+static void refuse_spelling(struct my_action *a, const struct my_definition *def)
+{
+    my_fail(a->m, "rename-column", def->at,
+            rb_format(a->m->rb, "Write ALTER TABLE %s MODIFY COLUMN %s %s; code reads the column in any case.",
+                      rb_table_text(a->m->rb, &a->d.table), rb_plain(a->m->rb, def->name), def->type),
+            "a plan changes no name from upper to lower case or back");
+}
+
 void my_rename_column(struct my_action *a)
 {
     struct rb_place at = my_place(a->m, a->from);
@@ -113,12 +122,18 @@ void my_change_column(struct my_action *a, bool with_new_name)
 {
     struct my *m = a->m;
     struct rb_place at = my_here(m);
+    size_t first = m->at;
     const char *from = with_new_name ? my_column(m, &a->d.table) : NULL;
     struct my_definition def;
+    size_t second = m->at;
     if (!my_definition(m, &a->d.table, true, &def))
         return;
     if (with_new_name && !rb_same_word(from, def.name)) {
         refuse_rename(a, from, def.name, my_place(m, a->from));
+        return;
+    }
+    if (with_new_name && strcmp(m->tokens[first].value, m->tokens[second].value) != 0) {
+        refuse_spelling(a, &def);
         return;
     }
     struct rb_column *column = my_known_column(a, def.name, with_new_name ? at : def.at);
@@ -155,6 +170,19 @@ static void set_default(struct my_action *a, const char *name, const char *value
                      rb_plain(rb, name), value);
 }
 
+/* A text in parentheses is meant for a column that takes no other: MODIFY can do that. */
+static const char *default_text(struct my *m, const struct my_node *node, struct rb_place at)
+{
+    const struct my_node *bare = my_bare(node);
+    const char *value = my_write(m->rb, bare, NULL);
+    bool constant = my_is_constant(bare), text = constant && node->kind == MY_PAREN && value[0] == '\'';
+    if (text)
+        rb_note(m->rb, "default-parentheses", at,
+                rb_format(m->rb, "Where it is of such a type: ALTER TABLE … MODIFY COLUMN … json DEFAULT (%s);", value),
+                "ALTER COLUMN gives a column of type text or json no text as its default on MySQL");
+    return constant && !text ? value : rb_format(m->rb, "(%s)", value);
+}
+
 static void alter_default(struct my_action *a, const char *name, struct rb_place at)
 {
     struct my *m = a->m;
@@ -175,10 +203,7 @@ static void alter_default(struct my_action *a, const char *name, struct rb_place
                     "the default of %s reads a column", name);
             return;
         }
-        const struct my_node *bare = my_bare(node);
-        value = my_write(m->rb, bare, NULL);
-        if (!my_is_constant(bare))
-            value = rb_format(m->rb, "(%s)", value);
+        value = default_text(m, node, value_at);
     }
     const struct rb_column *column = my_known_column(a, name, at);
     if (column != NULL && rb_ddl_phase(&a->d, drop ? RB_DDL_DROP_DEFAULT : RB_DDL_SET_DEFAULT, my_place(m, a->from)) &&

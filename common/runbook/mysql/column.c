@@ -163,10 +163,25 @@ static void add_reference(struct my_action *a, const struct my_definition *def)
     a->m->at = at;
 }
 
-static void remember(struct rb_column *column, const struct my_definition *def)
+/* What goes on MariaDB, and is refused by MySQL's server. */
+static void note_default(struct my_action *a, const struct my_definition *def)
+{
+    struct rb *rb = a->m->rb;
+    const char *table = rb_table_text(rb, &a->d.table), *name = rb_plain(rb, def->name);
+    if (def->value_copies)
+        rb_note(rb, "default-parentheses", def->default_at,
+                rb_format(rb,
+                          "Where shards run MySQL, add the column without it, fill it with an UPDATE, and write in the "
+                          "contract phase: ALTER TABLE %s MODIFY COLUMN %s %s DEFAULT %s;",
+                          table, name, def->type, def->value_text),
+                "MySQL adds a column with the default %s by copying the table, which is refused there",
+                def->value_text);
+}
+
+static void remember(struct rb *rb, struct rb_column *column, const struct my_definition *def)
 {
     bool is_null = def->value == NULL || my_bare(def->value)->kind == MY_NULL;
-    column->initial = is_null || def->value_is_moment ? NULL : def->value_text;
+    column->initial = is_null || def->value_is_moment ? NULL : my_write(rb, my_bare(def->value), NULL);
     column->not_null = def->not_null;
     column->has_default = def->value_is_moment;
     column->filled = def->value_is_moment;
@@ -201,7 +216,8 @@ void my_add_column(struct my_action *a)
     column->at = def.at;
     if (!may_be_added(a, &def) || !phase)
         return;
-    remember(column, &def);
+    note_default(a, &def);
+    remember(m->rb, column, &def);
     add_step(a, &def);
     if (def.unique)
         add_unique(a, &def);

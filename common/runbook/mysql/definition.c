@@ -48,6 +48,24 @@ static void read_charset(struct my *m, struct my_definition *def)
     def->type = rb_format(m->rb, "%s CHARACTER SET %s", def->type, name == NULL ? "" : name);
 }
 
+/* What belongs to a type behind its first word. CHARACTER is none of it in front of SET. */
+static void read_more_words(struct my *m, const char *base)
+{
+    static const struct {
+        const char *base, *words;
+    } rows[] = {
+        {"double", "precision"},      {"char", "varying"},
+        {"character", "varying"},     {"nchar", "varying"},
+        {"nchar", "varchar"},         {"national", "varchar"},
+        {"national", "char varying"}, {"national", "character varying"},
+        {"national", "char"},         {"national", "character"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (rb_same_word(base, rows[i].base) && my_take(m, rows[i].words))
+            return;
+    }
+}
+
 /* (10), (10, 2), ('a', 'b'). */
 static void read_size(struct my *m)
 {
@@ -76,8 +94,7 @@ static void read_type(struct my *m, struct my_definition *def)
     m->at++;
     def->base = word->value;
     judge_neutral_type(m, word->value, from);
-    (void)(my_take(m, "precision") || my_take(m, "varying") || my_take(m, "varchar") || my_take(m, "char") ||
-           my_take(m, "character varying") || my_take(m, "character"));
+    read_more_words(m, word->value);
     if (my_is_sign(m, 0, "("))
         read_size(m);
     while (my_take(m, "unsigned") || my_take(m, "signed") || my_take(m, "zerofill"))
@@ -87,13 +104,53 @@ static void read_type(struct my *m, struct my_definition *def)
         if (m->tokens[i].kind == MY_TEXT && !my_is_plain(m->tokens[i].value))
             my_refuse_text(m, i);
     def->type = my_write_tokens(m->rb, m->tokens, from, m->at);
-    if (my_is(m, 0, "character") || my_is(m, 0, "charset")) {
-        m->at += my_is(m, 0, "charset") ? 1 : 2;
+    if (my_take(m, "character set") || my_take(m, "char set") || my_take(m, "charset"))
         read_charset(m, def);
-    }
 }
 
 /* ---- what stands behind it ---- */
+
+/* The digits behind the first "(", "" where there are none: of datetime(6), and of now(6). */
+static const char *fraction(struct rb *rb, const char *text)
+{
+    const char *open = strchr(text, '(');
+    const char *digits = open == NULL ? "" : rb_copy(rb, open + 1, strcspn(open + 1, ")"));
+    return strcmp(digits, "0") == 0 ? "" : digits;
+}
+
+/* May a default of the moment stand as it is? Else the servers want it as an expression. */
+static bool is_bare_moment(struct rb *rb, const struct my_definition *def, const struct my_node *node, bool closed)
+{
+    static const char *const names[] = {"current_timestamp", "now", "localtime", "localtimestamp"};
+    bool whole = rb_same_word(def->base, "datetime") || rb_same_word(def->base, "timestamp"), known = false;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        known = known || strcmp(node->name, names[i]) == 0;
+    return whole && known && (!closed || strcmp(fraction(rb, def->type), fraction(rb, my_write(rb, node, NULL))) == 0);
+}
+
+/* MySQL takes a default of these types in parentheses alone. */
+static bool has_no_literal(const char *base)
+{
+    static const char *const types[] = {
+        "text",         "tinytext",          "mediumtext", "longtext",   "blob",
+        "tinyblob",     "mediumblob",        "longblob",   "json",       "geometry",
+        "point",        "linestring",        "polygon",    "multipoint", "multilinestring",
+        "multipolygon", "geometrycollection"};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (rb_same_word(base, types[i]))
+            return true;
+    }
+    return false;
+}
+
+/* In parentheses a default is an expression to MySQL, which copies the table for a column that is added with one: they
+ * go where the value is the same without them, and stand where MySQL takes none without. */
+static bool is_closed(struct my *m, const struct my_definition *def, const struct my_node *bare)
+{
+    if (def->value_is_moment)
+        return !is_bare_moment(m->rb, def, bare, def->value->kind == MY_PAREN);
+    return def->value_is_expression || (bare->kind != MY_NULL && has_no_literal(def->base));
+}
 
 static void read_default(struct my *m, struct my_definition *def)
 {
@@ -105,9 +162,10 @@ static void read_default(struct my *m, struct my_definition *def)
     def->value_is_moment =
         bare->kind == MY_MOMENT || (bare->kind == MY_CALL && my_function_kind(bare->name) == RB_FUNCTION_NOW);
     def->value_is_expression = !def->value_is_moment && !my_is_constant(bare);
-    const char *text = my_write(m->rb, def->value_is_expression ? def->value : bare, NULL);
-    bool open = def->value_is_expression && !my_is_sign(m, 0, "(") && def->value->kind != MY_PAREN;
-    def->value_text = open ? rb_format(m->rb, "(%s)", text) : text;
+    const char *text = my_write(m->rb, bare, NULL);
+    bool closed = is_closed(m, def, bare);
+    def->value_copies = closed && !def->value_is_expression;
+    def->value_text = closed ? rb_format(m->rb, "(%s)", text) : text;
     struct rb_expr expr = {.n_columns = 0};
     struct rb_table nothing = {"", ""};
     if (!my_examine(m, &nothing, NULL, def->value, "the default", &expr))
@@ -241,6 +299,7 @@ static bool read_option(struct my *m, const struct rb_table *table, struct my_de
 
 static void read_place(struct my *m, const struct rb_table *table, struct my_definition *def)
 {
+    struct rb_place at = my_here(m);
     if (my_take(m, "first"))
         def->place = " FIRST";
     else if (my_take(m, "after")) {
@@ -248,7 +307,7 @@ static void read_place(struct my *m, const struct rb_table *table, struct my_def
         def->place = rb_format(m->rb, " AFTER %s", rb_quote(m->rb, name == NULL ? "" : name));
     }
     if (def->place[0] != '\0' && m->rb->neutral)
-        rb_not_neutral(m->rb, my_place(m, m->at - 1), "PostgreSQL puts a column at the end");
+        rb_not_neutral(m->rb, at, "PostgreSQL puts a column at the end");
 }
 
 bool my_definition(struct my *m, const struct rb_table *table, bool with_place, struct my_definition *out)

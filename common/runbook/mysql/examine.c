@@ -53,6 +53,50 @@ static bool is_neutral(const char *name)
     return is_one_of(name, names);
 }
 
+/* Does it give a text, whatever its columns are? */
+static bool is_text(const struct my_node *node)
+{
+    static const char *const texts[] = {"lower", "upper", "trim", "concat", NULL};
+    static const char *const passing[] = {"coalesce", "nullif", NULL};
+    node = my_bare(node);
+    if (node->kind == MY_LITERAL)
+        return node->parts != NULL && node->parts->text[0] == '\'';
+    if (node->kind == MY_CALL && is_one_of(node->name, texts))
+        return true;
+    bool cases = node->kind == MY_OPERATOR && strcmp(node->name, "CASE") == 0, value = false, text = false;
+    if (!cases && (node->kind != MY_CALL || !is_one_of(node->name, passing)))
+        return false;
+    for (const struct my_part *part = node->parts; part != NULL; part = part->next) {
+        if (part->text != NULL)
+            value = !cases || strcmp(part->text, " THEN ") == 0 || strcmp(part->text, " ELSE ") == 0;
+        else
+            text = text || (value && is_text(part->child));
+    }
+    return text;
+}
+
+static const char by_collation[] = "whether two texts are equal, each engine says by its own collation";
+
+static void judge_neutral_call(struct look *e, const struct my_node *node)
+{
+    struct rb *rb = e->m->rb;
+    if (!rb->neutral)
+        return;
+    if (!is_neutral(node->name))
+        rb_not_neutral(rb, my_place(e->m, node->token), "%s() is not in the common subset", node->name);
+    else if (strcmp(node->name, "nullif") == 0 && is_text(node))
+        rb_not_neutral(rb, my_place(e->m, node->token), "%s", by_collation);
+    for (size_t i = 0; strcmp(node->name, "concat") == 0 && my_child(node, i) != NULL; i++) {
+        const struct my_node *value = my_child(node, i);
+        if (my_is_never_null(value))
+            continue;
+        rb_not_neutral(rb, my_place(e->m, value->token),
+                       "where a value is NULL concat() is NULL on MySQL, and leaves it out on PostgreSQL: write "
+                       "COALESCE(…, '')");
+        return;
+    }
+}
+
 /* What gives the time of the moment when it is called without arguments. */
 static bool is_moment_without(const struct my_node *node)
 {
@@ -63,8 +107,7 @@ static void look_at_call(struct look *e, const struct my_node *node)
 {
     struct rb *rb = e->m->rb;
     const char *name = node->name;
-    if (rb->neutral && !is_neutral(name))
-        rb_not_neutral(rb, my_place(e->m, node->token), "%s() is not in the common subset", name);
+    judge_neutral_call(e, node);
     switch (my_function_kind(name)) {
     case RB_FUNCTION_AGGREGATE:
         fail(e, "aggregate", node->token, "Each row gets its value from its own columns only.",
@@ -107,13 +150,6 @@ static void look_at_call(struct look *e, const struct my_node *node)
 
 /* ---- operators ---- */
 
-static bool is_text(const struct my_node *node)
-{
-    node = my_bare(node);
-    const char *text = node->kind == MY_LITERAL && node->parts != NULL ? node->parts->text : "";
-    return text[0] == '\'';
-}
-
 static bool compares_texts(const struct my_node *node)
 {
     static const char *const names[] = {"=", "<>", "<", ">", "<=", ">=", "IN", "BETWEEN", NULL};
@@ -129,7 +165,8 @@ static bool compares_cases(const struct my_node *node)
     bool base = node->parts != NULL && node->parts->next != NULL && node->parts->next->text != NULL &&
                 strcmp(node->parts->next->text, " ") == 0;
     for (const struct my_part *part = node->parts; part != NULL && base && part->next != NULL; part = part->next) {
-        if (part->text != NULL && strcmp(part->text, " WHEN ") == 0 && is_text(part->next->child))
+        bool compared = part->text != NULL && (strcmp(part->text, " WHEN ") == 0 || strcmp(part->text, " ") == 0);
+        if (compared && part->next->child != NULL && is_text(part->next->child))
             return strcmp(node->name, "CASE") == 0;
     }
     return false;
@@ -146,8 +183,7 @@ static void judge_neutral(struct look *e, const struct my_node *node)
         rb_not_neutral(rb, my_place(e->m, node->token), "%s means something else, or nothing, on another engine",
                        node->name);
     else if (compares_texts(node) || compares_cases(node))
-        rb_not_neutral(rb, my_place(e->m, node->token),
-                       "whether two texts are equal, each engine says by its own collation");
+        rb_not_neutral(rb, my_place(e->m, node->token), "%s", by_collation);
 }
 
 static void look_at_query(struct look *e, const struct my_node *node)
@@ -205,10 +241,16 @@ bool my_examine(struct my *m, const struct rb_table *table, const char *alias, c
 
 static bool call_is_sure(const struct my_node *node)
 {
+    static const char *const strict[] = {"lower", "upper", "trim", "concat", NULL}; /* NULL of NULL alone */
     bool any = strcmp(node->name, "coalesce") == 0 || strcmp(node->name, "ifnull") == 0;
     bool sure = my_function_kind(node->name) == RB_FUNCTION_NOW || strcmp(node->name, "uuid") == 0 ||
                 strcmp(node->name, "rand") == 0 || strcmp(node->name, "isnull") == 0;
     for (size_t i = 0; any && my_child(node, i) != NULL && !sure; i++)
+        sure = my_is_never_null(my_child(node, i));
+    if (!is_one_of(node->name, strict) || my_child(node, 0) == NULL)
+        return sure;
+    sure = true;
+    for (size_t i = 0; sure && my_child(node, i) != NULL; i++)
         sure = my_is_never_null(my_child(node, i));
     return sure;
 }

@@ -18,9 +18,9 @@ static const char immutable[] =
     " json_array_append json_array_insert json_contains json_contains_path json_depth json_extract json_insert"
     " json_keys json_length json_merge_patch json_merge_preserve json_object json_quote json_remove json_replace"
     " json_search json_set json_type json_unquote json_valid json_value last_day lcase least left length ln locate"
-    " log log10 log2 lower lpad ltrim make_set makedate maketime md5 microsecond mid minute mod month nullif oct"
+    " log log10 log2 lower lpad ltrim make_set makedate maketime microsecond mid minute mod month nullif oct"
     " octet_length ord period_add period_diff pi position pow power quarter quote radians regexp_instr"
-    " regexp_replace regexp_substr repeat replace reverse right round rpad rtrim sec_to_time second sha sha1 sha2"
+    " regexp_replace regexp_substr repeat replace reverse right round rpad rtrim sec_to_time second sha2"
     " sign sin soundex space sqrt strcmp subdate substr substring substring_index subtime tan time time_to_sec"
     " timediff timestamp timestampadd timestampdiff to_base64 to_days to_seconds trim truncate ucase unhex upper"
     " weekday weekofyear year ";

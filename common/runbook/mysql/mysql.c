@@ -55,21 +55,31 @@ static void dispatch(struct my *m)
         my_refuse(m);
 }
 
-/* In a fence for two engines: texts and names that the other one reads differently. */
+/* In a fence for two engines: what the other one reads differently in the token; NULL. */
+static const char *other_reading(const struct my *m, const struct my_token *token)
+{
+    const char *text = m->s.sql + token->start;
+    size_t n = token->end - token->start;
+    if (token->kind == MY_NAME)
+        return "PostgreSQL does not read names in backquotes";
+    if (token->kind == MY_BYTES)
+        return "hexadecimal values and bits are other types on other engines";
+    if (token->kind != MY_TEXT)
+        return NULL;
+    return token->charset != NULL          ? "a text with a character set in front has another type on PostgreSQL"
+           : memchr(text, '"', n) == text  ? "\"…\" is a text on MySQL and a name on PostgreSQL"
+           : memchr(text, '\\', n) != NULL ? "a backslash in a text means something on MySQL alone"
+                                           : NULL;
+}
+
+/* The first such token says it for the statement. */
 static void judge_neutral(struct my *m)
 {
-    for (size_t i = 0; i < m->n && m->rb->neutral; i++) {
-        const struct my_token *token = &m->tokens[i];
-        const char *text = m->s.sql + token->start;
-
-        if (token->kind == MY_NAME)
-            rb_not_neutral(m->rb, my_place(m, i), "PostgreSQL does not read names in backquotes");
-        else if (token->kind == MY_TEXT && memchr(text, '"', token->end - token->start) == text)
-            rb_not_neutral(m->rb, my_place(m, i), "\"…\" is a text on MySQL and a name on PostgreSQL");
-        else if (token->kind == MY_TEXT && memchr(text, '\\', token->end - token->start) != NULL)
-            rb_not_neutral(m->rb, my_place(m, i), "a backslash in a text means something on MySQL alone");
-        else if (token->kind == MY_BYTES)
-            rb_not_neutral(m->rb, my_place(m, i), "hexadecimal values and bits are other types on other engines");
+    const char *reading = NULL;
+    for (size_t i = 0; i < m->n && m->rb->neutral && reading == NULL; i++) {
+        reading = other_reading(m, &m->tokens[i]);
+        if (reading != NULL)
+            rb_not_neutral(m->rb, my_place(m, i), "%s", reading);
     }
 }
 

@@ -10,7 +10,7 @@
  *   definition.c    what stands behind a column's name: type, default, NOT NULL, …
  *   table.c         CREATE TABLE
  *   alter.c         ALTER TABLE, action by action; column.c, change.c, index.c, key.c, drop.c: the actions
- *   rows.c          UPDATE and DELETE; query.c: checks, waits, as-is
+ *   rows.c          UPDATE and DELETE; query.c: checks, waits; as_is.c: what runs as it is written
  *   refuse.c        everything else: why not, and what to write
  *   draft.c, draft_column.c  plain SQL -> a whole runbook, which refusals show, too
  *
@@ -103,7 +103,7 @@ enum my_node_kind {
     MY_AND,      /* a AND b */
     MY_OPERATOR, /* name is it in upper case: "=", "IS NULL", "LIKE", "CASE", … */
     MY_CALL,     /* name in lower case */
-    MY_MOMENT,   /* CURRENT_TIMESTAMP and its like */
+    MY_MOMENT,   /* CURRENT_TIMESTAMP and its like; name in lower case */
     MY_CAST,     /* CAST, CONVERT, BINARY */
     MY_QUERY     /* a subquery */
 };
@@ -172,6 +172,7 @@ struct my_definition {
     const struct my_node *value; /* the default; NULL */
     const char *value_text;      /* as a plan has it */
     bool value_is_moment, value_is_expression;
+    bool value_copies;     /* a column that is added with it is one that MySQL fills by copying the table */
     const char *on_update; /* "CURRENT_TIMESTAMP(3)" */
     const char *comment;   /* literal */
     size_t generated;      /* token of it, 0: none */

@@ -1,6 +1,5 @@
 /*
- * query.c - SELECTs that only read (checks, proofs of as-is statements, conditions of waits), and statements that are
- * run as they are written.
+ * query.c - SELECTs that only read: checks, proofs of as-is statements, conditions of waits.
  *
  * Queries are not taken apart: their tokens are looked through for what writes, locks, or speaks of the session, and
  * are written again with texts in the one form that agents read.
@@ -15,6 +14,13 @@
 static void refuse(struct my *m, size_t token, const char *hint, const char *message)
 {
     my_fail(m, "check-query", my_place(m, token), hint, "%s", message);
+}
+
+/* The first says it for the query. */
+static void fail_neutral(struct my *m, size_t token, const char *message)
+{
+    rb_not_neutral(m->rb, my_place(m, token), "%s", message);
+    m->failed = true;
 }
 
 static bool is_word(const struct my *m, size_t i, const char *word)
@@ -48,8 +54,41 @@ static void judge_call(struct my *m, size_t i)
     if ((kind == RB_FUNCTION_SESSION && !harmless) || kind == RB_FUNCTION_SEQUENCE)
         refuse(m, i, "A check only reads tables.", rb_format(m->rb, "a check cannot use %s()", low));
     else if (m->rb->neutral && kind != RB_FUNCTION_AGGREGATE &&
-             strstr(" coalesce nullif lower upper trim concat ", rb_format(m->rb, " %s ", low)) == NULL)
-        rb_not_neutral(m->rb, my_place(m, i), "%s() is not in the common subset", low);
+             strstr(" coalesce nullif ", rb_format(m->rb, " %s ", low)) == NULL)
+        fail_neutral(m, i, rb_format(m->rb, "%s() is not in the common subset of a check", low));
+}
+
+/* ---- in a fence for two engines ---- */
+
+/* DATE '2026-01-01'. */
+static bool is_dated(const struct my *m, size_t i)
+{
+    return i > 0 && (is_word(m, i - 1, "date") || is_word(m, i - 1, "timestamp"));
+}
+
+static bool is_neutral_sign(const char *sign)
+{
+    static const char *const signs[] = {"(", ")", ",", ".", ";", "=", "<>", "!=", "<", ">", "<=", ">=", "+", "-", "*"};
+    for (size_t i = 0; i < sizeof signs / sizeof signs[0]; i++) {
+        if (strcmp(signs[i], sign) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* What a query would do with a text nobody looks at here: it is compared somewhere, or not needed. */
+static void judge_neutral(struct my *m, size_t i)
+{
+    static const char *const words[] = {"like", "ilike", "similar", "regexp", "rlike",   "sounds",
+                                        "div",  "mod",   "xor",     "binary", "collate", "interval"};
+    const struct my_token *token = &m->tokens[i];
+    bool other = token->kind == MY_SIGN && !is_neutral_sign(token->value);
+    for (size_t k = 0; k < sizeof words / sizeof words[0] && !is_sign(m, i + 1, "("); k++)
+        other = other || is_word(m, i, words[k]);
+    if (other)
+        fail_neutral(m, i, rb_format(m->rb, "%s means something else, or nothing, on another engine", token->value));
+    else if (token->kind == MY_TEXT && !is_dated(m, i))
+        fail_neutral(m, i, "whether two texts are equal, each engine says by its own collation");
 }
 
 /* A database in front of a table: behind FROM and JOIN, and the server's own are allowed. */
@@ -81,14 +120,12 @@ static void judge_token(struct my *m, size_t i)
     };
     const struct my_token *token = &m->tokens[i];
     bool call = is_sign(m, i + 1, "("), part = i > 0 && is_sign(m, i - 1, ".");
-    bool compares = token->kind == MY_SIGN && (strcmp(token->value, "=") == 0 || strcmp(token->value, "<>") == 0 ||
-                                               strcmp(token->value, "!=") == 0);
-    if (compares && m->rb->neutral && (m->tokens[i + 1].kind == MY_TEXT || (i > 0 && m->tokens[i - 1].kind == MY_TEXT)))
-        rb_not_neutral(m->rb, my_place(m, i), "whether two texts are equal, each engine says by its own collation");
+    if (m->rb->neutral)
+        judge_neutral(m, i);
     if (token->kind == MY_VARIABLE)
         my_fail(m, "variable", my_place(m, i), "Write the value itself.",
                 "a variable has another value in the agent's session");
-    else if (token->kind == MY_SIGN && strcmp(token->value, "||") == 0)
+    else if (is_sign(m, i, "||") && !m->rb->neutral)
         my_fail(m, "pipes", my_place(m, i), "Write CONCAT(a, b) to join texts, and OR for a condition.",
                 "|| is OR on MySQL and MariaDB, where numbers are made of texts");
     else if (is_word(m, i, "for") && (is_word(m, i + 1, "update") || is_word(m, i + 1, "share")))
@@ -176,98 +213,4 @@ const char *rb_mysql_query(struct rb *rb, struct rb_phase *phase, struct rb_fenc
     if (my_each(rb, phase, fence, read_query, &q) == 0 && errors == rb->n_errors)
         rb_report(rb, ZDM_LEVEL_ERROR, rule, fence->at, "Write one SELECT.", "there is no SELECT");
     return errors == rb->n_errors ? q.sql : NULL;
-}
-
-/* ---- as it is ---- */
-
-static const struct {
-    const char *first, *second, *rule, *what, *hint;
-} not_as_is[] = {
-    {"set", NULL, "set", "sessions of the agent have settings of their own", "Leave SET out."},
-    {"begin", NULL, "transaction", "the agent begins and ends transactions itself", "Leave BEGIN and COMMIT out."},
-    {"start", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
-    {"commit", NULL, "transaction", "the agent begins and ends transactions itself", "Leave BEGIN and COMMIT out."},
-    {"rollback", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
-    {"release", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
-    {"reset", NULL, "as-is-session", "RESET takes something away that is not the application's", "Leave RESET out."},
-    {"savepoint", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
-    {"xa", NULL, "transaction", "the agent begins and ends transactions itself", "Leave it out."},
-    {"lock", NULL, "lock", "a lock of one's own may queue in front of the application",
-     "Leave LOCK out: each statement takes its own lock, for at most 100 ms at a time."},
-    {"unlock", NULL, "lock", "a lock of one's own may queue in front of the application", "Leave UNLOCK out."},
-    {"flush", NULL, "lock", "FLUSH stops every table that it names", "Leave FLUSH out."},
-    {"load", NULL, "copy", "LOAD DATA moves rows in, which no plan can repeat",
-     "Load the rows by hand between two phases."},
-    {"use", NULL, "as-is-session", "it changes the agent's own session", "Leave USE out."},
-    {"prepare", NULL, "as-is-session", "it uses the agent's own session", "Write the statement."},
-    {"execute", NULL, "as-is-session", "it uses the agent's own session", "Write the statement."},
-    {"deallocate", NULL, "as-is-session", "it uses the agent's own session", "Leave it out."},
-    {"handler", NULL, "as-is-session", "it uses the agent's own session", "Leave it out."},
-    {"kill", NULL, "as-is-session", "it ends the application's sessions", "Leave KILL out."},
-    {"create", "temporary", "as-is-session", "a temporary table goes with the agent's session", "Leave it out."},
-};
-
-static void judge_as_is(struct my *m)
-{
-    for (size_t i = 0; i < sizeof not_as_is / sizeof not_as_is[0]; i++) {
-        if (my_is(m, 0, not_as_is[i].first) && (not_as_is[i].second == NULL || my_is(m, 1, not_as_is[i].second))) {
-            my_fail(m, not_as_is[i].rule, rb_at_start(&m->s), not_as_is[i].hint, "%s", not_as_is[i].what);
-            return;
-        }
-    }
-    if (my_peek(m, 0)->kind != MY_WORD)
-        my_unexpected(m, "the first word of a statement");
-    for (size_t i = 0; i < m->n && !m->failed; i++) {
-        const struct my_token *token = &m->tokens[i];
-        if (token->kind == MY_TEXT && memchr(m->s.sql + token->start, '\\', token->end - token->start) != NULL)
-            my_fail(m, "as-is-backslash", my_place(m, i), "Write the character itself, and a quote twice: 'it''s'.",
-                    "agents read a backslash in a text as a backslash, and this is run as it is written");
-    }
-}
-
-/* A table that it names behind one of these words; what it makes is not there yet. */
-static void take_table(struct my *m, size_t i, struct rb_as_is_text *out)
-{
-    const struct my_token *name = &m->tokens[i];
-    if (i >= m->n || (name->kind != MY_WORD && name->kind != MY_NAME) || is_word(m, i, "select") ||
-        is_sign(m, i + 1, ".") || out->n_tables == RB_AS_IS_TABLES_MAX)
-        return;
-    struct rb_table table = {"", name->value};
-    if (strlen(table.name) > ZDM_IDENTIFIER_MAX)
-        my_fail(m, "name-long", my_place(m, i), "Shorten it.", "a name has more than %d bytes", ZDM_IDENTIFIER_MAX);
-    for (size_t k = 0; k < out->n_tables; k++) {
-        if (rb_same_table(&out->tables[k], &table))
-            return;
-    }
-    out->tables[out->n_tables++] = table;
-}
-
-static void find_tables(struct my *m, struct rb_as_is_text *out)
-{
-    static const char *const words[] = {"from", "join", "update", "into", "on", "references"};
-    bool ddl = my_is(m, 0, "alter") || my_is(m, 0, "truncate") || my_is(m, 0, "rename") || my_is(m, 0, "optimize") ||
-               my_is(m, 0, "analyze") || (my_is(m, 0, "drop") && my_is(m, 1, "table"));
-    if (ddl)
-        take_table(m, my_is(m, 1, "table") ? 2 : 1, out);
-    bool on = my_is(m, 0, "create") && !my_is(m, 1, "view") && !my_is(m, 1, "or");
-    for (size_t i = 1; i < m->n; i++) {
-        for (size_t k = 0; k < sizeof words / sizeof words[0]; k++) {
-            if (is_word(m, i - 1, words[k]) && (k != 4 || on))
-                take_table(m, i, out);
-        }
-    }
-}
-
-static void read_as_is(struct my *m, void *ctx)
-{
-    struct rb_as_is_text *out = ctx;
-    judge_as_is(m);
-    find_tables(m, out);
-    out->sql = out->n_statements++ == 0 ? m->s.sql : rb_format(m->rb, "%s;\n%s", out->sql, m->s.sql);
-}
-
-void rb_mysql_as_is(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, struct rb_as_is_text *out)
-{
-    *out = (struct rb_as_is_text){.sql = ""};
-    (void)my_each(rb, phase, fence, read_as_is, out);
 }

@@ -89,17 +89,6 @@ static void read_one(struct rb *rb, struct rb_phase *phase, struct rb_fence *fen
     on_statement(&m, ctx);
 }
 
-/* The client's own word: what stands behind it is split in another way. */
-static bool is_delimiter(struct rb *rb, const struct rb_fence *fence, const struct my_token *token)
-{
-    if (!is_word(token, "delimiter"))
-        return false;
-    rb_error(rb, "delimiter", rb_place_in_fence(rb, fence, token->start),
-             "Leave DELIMITER out: statements end with a semicolon, and a body is split where its END stands.",
-             "DELIMITER is a word of the client program, not of SQL");
-    return true;
-}
-
 size_t my_each(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, my_on_statement *on_statement, void *ctx)
 {
     struct my_token *tokens;
@@ -107,8 +96,6 @@ size_t my_each(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence, my
     if (!my_scan(rb, fence, fence->text, &tokens, &n))
         return 0;
     for (size_t i = 0; i < n;) {
-        if (is_delimiter(rb, fence, &tokens[i]))
-            return statements + 1;
         size_t end = end_of(tokens, n, i);
         if (end > i) {
             read_one(rb, phase, fence, tokens + i, end - i, on_statement, ctx);

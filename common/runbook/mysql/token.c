@@ -27,6 +27,14 @@ static void fail(struct scan *x, const char *rule, size_t byte, const char *hint
     x->failed = true;
 }
 
+/* In a fence for two engines: the other one reads the text as something else. */
+static void fail_neutral(struct scan *x, const char *message)
+{
+    if (!x->failed)
+        rb_not_neutral(x->rb, rb_place_in_fence(x->rb, x->fence, x->at), "%s", message);
+    x->failed = true;
+}
+
 static char at(const struct scan *x, size_t ahead)
 {
     return x->at + ahead < x->n ? x->text[x->at + ahead] : '\0';
@@ -108,11 +116,27 @@ static bool is_line_comment(const struct scan *x)
     return at(x, 0) == '-' && at(x, 1) == '-' && (x->at + 2 >= x->n || (unsigned char)next <= ' ');
 }
 
+/* To one of two engines: the rest of the line would be SQL to the other one. */
+static bool is_comment_of_one(const struct scan *x)
+{
+    return at(x, 0) == '#' || (at(x, 0) == '-' && at(x, 1) == '-' && !is_line_comment(x));
+}
+
+static void refuse_comment_of_one(struct scan *x)
+{
+    fail_neutral(x, at(x, 0) == '#'
+                        ? "# begins a comment on MySQL, and is an operator on PostgreSQL: write a comment as -- text"
+                        : "-- without a blank behind it begins a comment on PostgreSQL, and is two signs on MySQL: "
+                          "write - - or a comment as -- text");
+}
+
 static void skip_blanks(struct scan *x)
 {
     while (x->at < x->n && !x->failed) {
         if (rb_is_blank(at(x, 0)))
             x->at++;
+        else if (x->rb->neutral && is_comment_of_one(x))
+            refuse_comment_of_one(x);
         else if (is_line_comment(x))
             skip_line(x);
         else if (at(x, 0) == '/' && at(x, 1) == '*')
@@ -218,6 +242,17 @@ static const char *introducer(const struct scan *x, size_t start)
     return NULL;
 }
 
+/* The client's own word, at the start of a statement: what stands behind it is no SQL. */
+static void refuse_delimiter(struct scan *x, size_t start)
+{
+    const struct my_token *last = x->n_tokens == 0 ? NULL : &x->tokens[x->n_tokens - 1];
+    bool starts = last == NULL || (last->kind == MY_SIGN && strcmp(last->value, ";") == 0);
+    if (starts && x->at - start == strlen("delimiter") && rb_same_start(x->text + start, "delimiter", x->at - start))
+        fail(x, "delimiter", start,
+             "Leave DELIMITER out: statements end with a semicolon, and a body is split where its END stands.",
+             "DELIMITER is a word of the client program, not of SQL");
+}
+
 static void read_word(struct scan *x)
 {
     size_t start = x->at;
@@ -228,6 +263,7 @@ static void read_word(struct scan *x)
     }
     while (x->at < x->n && is_word(at(x, 0)))
         x->at++;
+    refuse_delimiter(x, start);
     if (low == 'n' && x->at - start == 1 && at(x, 0) == '\'') {
         read_text(x, start, "N");
         return;
@@ -311,10 +347,8 @@ static void read_sign(struct scan *x)
         }
     }
     if (at(x, 0) == '\0' || strchr(single, at(x, 0)) == NULL) {
-        if (x->rb->neutral && !x->failed) {
-            rb_not_neutral(x->rb, rb_place_in_fence(x->rb, x->fence, start),
-                           "MySQL and MariaDB do not read this character here");
-            x->failed = true;
+        if (x->rb->neutral) {
+            fail_neutral(x, "MySQL and MariaDB do not read this character here");
             return;
         }
         fail(x, "sql-syntax", start,

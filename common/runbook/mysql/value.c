@@ -151,34 +151,77 @@ bool my_is_query(const struct my *m, size_t ahead)
 
 /* ---- casts and calls ---- */
 
+struct cast_type {
+    const char *word;
+    int numbers;          /* that may stand behind it in parentheses */
+    const char *instead;  /* not NULL: what both servers read */
+    bool number, charset; /* INTEGER, CHARACTER SET may stand behind it */
+};
+
+/* What both servers read behind AS, and JSON, which a column of MySQL's may need. */
+static const struct cast_type cast_types[] = {
+    {"unsigned", 0, NULL, true, false},
+    {"signed", 0, NULL, true, false},
+    {"char", 1, NULL, false, true},
+    {"nchar", 1, NULL, false, false},
+    {"binary", 1, NULL, false, false},
+    {"decimal", 2, NULL, false, false},
+    {"double", 0, NULL, false, false},
+    {"float", 0, NULL, false, false},
+    {"date", 0, NULL, false, false},
+    {"datetime", 1, NULL, false, false},
+    {"time", 1, NULL, false, false},
+    {"json", 0, NULL, false, false},
+    {"year", 0, "Write YEAR(…) of a date, or CAST(… AS UNSIGNED).", false, false},
+    {"real", 0, "Write CAST(… AS DOUBLE).", false, false},
+};
+
+static const struct cast_type *take_cast_type(struct my *m)
+{
+    for (size_t i = 0; i < sizeof cast_types / sizeof cast_types[0]; i++) {
+        const struct cast_type *type = &cast_types[i];
+        struct rb_place at = my_here(m);
+        if (!my_take(m, type->word))
+            continue;
+        if (type->instead != NULL)
+            my_fail(m, "cast-type", at, type->instead, "a cast to %s is known to MySQL and not to MariaDB", type->word);
+        else if (strcmp(type->word, "json") == 0)
+            rb_note(m->rb, "cast-type", at,
+                    "Leave the cast out where the value is a text: both servers read it as JSON when it is assigned to "
+                    "a JSON column.",
+                    "a cast to json is known to MySQL and not to MariaDB");
+        return type;
+    }
+    my_unexpected(m, "the type of a cast (CHAR, SIGNED, UNSIGNED, DECIMAL, DATE, DATETIME, BINARY, JSON, …)");
+    return NULL;
+}
+
+/* (10), (10, 2) */
+static const char *cast_numbers(struct my *m, int most)
+{
+    size_t from = m->at;
+    int n = 0;
+    if (most == 0 || !my_take_sign(m, "("))
+        return "";
+    do {
+        if (my_peek(m, 0)->kind != MY_NUMBER || n++ == most)
+            my_unexpected(m, "a number");
+        m->at++;
+    } while (my_take_sign(m, ","));
+    my_need_sign(m, ")");
+    return m->failed ? "" : my_write_tokens(m->rb, m->tokens, from, m->at);
+}
+
 /* What may stand behind AS: a word, with numbers, SIGNED INTEGER, CHARACTER SET x. */
 static const char *cast_type(struct my *m)
 {
-    static const char *const types[] = {"binary", "char",     "date", "datetime", "decimal", "double", "float",  "json",
-                                        "nchar",  "unsigned", "real", "signed",   "time",    "year",   "integer"};
-    const char *text = NULL;
-    for (size_t i = 0; i < sizeof types / sizeof types[0] && text == NULL; i++) {
-        if (my_take(m, types[i]))
-            text = upper(m, types[i]);
-    }
-    if (text == NULL || strcmp(text, "INTEGER") == 0) {
-        m->at -= text != NULL;
-        my_unexpected(m, "the type of a cast (CHAR, SIGNED, UNSIGNED, DECIMAL, DATE, DATETIME, BINARY, JSON, …)");
+    const struct cast_type *type = take_cast_type(m);
+    if (type == NULL)
         return "";
-    }
-    (void)(my_take(m, "integer") || my_take(m, "int"));
-    if (my_is_sign(m, 0, "(")) {
-        size_t from = m->at;
-        do {
-            m->at++;
-            if (my_peek(m, 0)->kind != MY_NUMBER)
-                my_unexpected(m, "a number");
-            m->at++;
-        } while (!m->failed && my_is_sign(m, 0, ","));
-        my_need_sign(m, ")");
-        text = rb_format(m->rb, "%s%s", text, my_write_tokens(m->rb, m->tokens, from, m->at));
-    }
-    if (my_take(m, "character set") || my_take(m, "charset")) {
+    if (type->number)
+        (void)(my_take(m, "integer") || my_take(m, "int"));
+    const char *text = rb_format(m->rb, "%s%s", upper(m, type->word), cast_numbers(m, type->numbers));
+    if (type->charset && (my_take(m, "character set") || my_take(m, "charset"))) {
         const char *name = my_name(m, "a character set");
         text = rb_format(m->rb, "%s CHARACTER SET %s", text, name == NULL ? "" : name);
     }
