@@ -59,14 +59,15 @@ enum zdm_code mydb_clone_drop(struct mydb_trial *t, struct zdm_error *err)
     return drop(t, &names, err);
 }
 
-/* Of an agent that was interrupted, whichever tables it had cloned. */
+/* Of agents that were interrupted, whichever tables they had cloned. It is this agent's turn on the server (judge.c),
+ * so that none of them is in use; and one whose foreign key has the name of ours would stand in the way. */
 static enum zdm_code drop_left_clones(struct mydb_trial *t, struct zdm_error *err)
 {
     static const char sql[] = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'zdm' AND"
-                              " (TABLE_NAME = $1 OR TABLE_NAME REGEXP CONCAT('^', $1, '_[0-9]+$'))";
+                              " TABLE_NAME REGEXP '^judge_[0-9a-f]{8}(_s)?(_[0-9]+)?$'";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer names = ZDM_BUFFER_INIT;
-    enum zdm_code code = mydb_query(t->w->s, sql, 1, (const char *const[]){t->clone}, &rows, err);
+    enum zdm_code code = mydb_query(t->w->s, sql, 0, NULL, &rows, err);
     for (size_t i = 0; code == ZDM_OK && i < rows->n; i++) {
         zdm_buffer_puts(&names, i == 0 ? "`zdm`." : ", `zdm`.");
         mydb_put_name(&names, mydb_text(rows, i, 0));

@@ -25,7 +25,7 @@ struct mydb_trial {
 
 /* Its name is of the shard's database, the migration, and who asks. */
 void mydb_clone_name(struct mydb_trial *t);
-/* Drops what an interrupted agent left, then makes them. */
+/* Drops what interrupted agents left, then makes them: by turns with the other agents of the server. */
 enum zdm_code mydb_clone_make(struct mydb_trial *t, struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code mydb_clone_drop(struct mydb_trial *t, struct zdm_error *err) ZDM_CHECKED;
 /* Appends the statement, about the clone; parents of foreign keys that it makes are cloned, and *out_unchecked says

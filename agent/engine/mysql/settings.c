@@ -200,9 +200,8 @@ static void put_back(struct zdm_buffer *sql, const struct zdm_step *step, const 
     }
 }
 
-static enum zdm_code keep_column(struct mydb_work *w, struct zdm_error *err)
+static enum zdm_code put_column_back(struct mydb_work *w, struct zdm_buffer *out, struct zdm_error *err)
 {
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer back = ZDM_BUFFER_INIT;
     struct mydb_column column = {0};
     enum zdm_code code = mydb_column_find(w->s, w->step->table.name, w->step->column, &column, err);
     if (code == ZDM_OK && column.definition == NULL) {
@@ -210,28 +209,36 @@ static enum zdm_code keep_column(struct mydb_work *w, struct zdm_error *err)
                              w->step->column);
     }
     if (code == ZDM_OK) {
-        put_back(&back, w->step, &column);
-        code = mydb_former_keep(w, STATE, zdm_buffer_text(&back), w->made, err);
+        put_back(out, w->step, &column);
     }
     mydb_column_fini(&column);
     return code;
 }
 
-static enum zdm_code keep_comment(struct mydb_work *w, struct zdm_error *err)
+static enum zdm_code put_comment_back(struct mydb_work *w, struct zdm_buffer *out, struct zdm_error *err)
 {
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer back = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_freep) char *now = NULL;
     enum zdm_code code = table_comment(w, &now, err);
-    mydb_put_alter(&back, w->step->table.name);
-    zdm_buffer_puts(&back, "COMMENT ");
-    mydb_put_literal(&back, now);
-    return code == ZDM_OK ? mydb_former_keep(w, STATE, zdm_buffer_text(&back), w->made, err) : code;
+    if (code == ZDM_OK) {
+        mydb_put_alter(out, w->step->table.name);
+        zdm_buffer_puts(out, "COMMENT ");
+        mydb_put_literal(out, now);
+    }
+    return code;
+}
+
+/* The statement that makes it what it is now. */
+static enum zdm_code put_now(struct mydb_work *w, struct zdm_buffer *out, struct zdm_error *err)
+{
+    return w->step->action == ZDM_ACTION_COMMENT ? put_comment_back(w, out, err) : put_column_back(w, out, err);
 }
 
 enum zdm_code mydb_keep_former(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
 {
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer back = ZDM_BUFFER_INIT;
     (void)table;
-    return w->step->action == ZDM_ACTION_COMMENT ? keep_comment(w, err) : keep_column(w, err);
+    enum zdm_code code = put_now(w, &back, err);
+    return code == ZDM_OK ? mydb_former_keep(w, STATE, zdm_buffer_text(&back), w->made, err) : code;
 }
 
 enum zdm_code mydb_change_setting(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
@@ -293,6 +300,7 @@ enum zdm_code mydb_restore_former(struct mydb_work *w, const struct mydb_table *
     ZDM_CLEANUP(zdm_freep) char *back = NULL;
     ZDM_CLEANUP(zdm_freep) char *made = NULL;
     ZDM_CLEANUP(zdm_freep) char *now = NULL;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer was = ZDM_BUFFER_INIT;
     enum zdm_code code = state_now(w, &now, err);
     if (code == ZDM_OK) {
         code = mydb_former_read(w, STATE, &back, &made, err);
@@ -300,9 +308,13 @@ enum zdm_code mydb_restore_former(struct mydb_work *w, const struct mydb_table *
     if (code != ZDM_OK || back == NULL) {
         return code;
     }
-    if (made == NULL || strcmp(made, now) != 0) {
-        remark(w, "was changed again since, and stays as it is");
-        return ZDM_OK;
+    if (made != NULL && strcmp(made, now) == 0) {
+        return run_back(w, table, back, err);
     }
-    return run_back(w, table, back, err);
+    /* An attempt whose answer was lost has put it back already. */
+    code = put_now(w, &was, err);
+    if (code == ZDM_OK && strcmp(zdm_buffer_text(&was), back) != 0) {
+        remark(w, "was changed again since, and stays as it is");
+    }
+    return code;
 }

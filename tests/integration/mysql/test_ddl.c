@@ -311,6 +311,23 @@ static void default_that_somebody_changed_since_stays(void **state)
     assert_string_equal(rig_value(r, "SELECT name FROM users WHERE id = 8"), "z");
 }
 
+/* The server may have done it although nobody heard: then it is as it was, and nobody changed it since. */
+static void way_back_whose_answer_was_lost_has_nothing_to_remark(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    char *before = rig_dump(r, "users");
+    one_step(r, ZDM_ACTION_SET_DEFAULT, "name", NULL, "ALTER TABLE `users` ALTER COLUMN `name` SET DEFAULT 'y'");
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_sql(r, "ALTER TABLE users ALTER COLUMN name SET DEFAULT 'x'");
+    rig_undo(r, 1);
+    assert_string_equal(r->remark, "");
+    char *after = rig_dump(r, "users");
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
 static void wider_type_keeps_what_is_not_written(void **state)
 {
     struct rig *r = *state;
@@ -535,7 +552,8 @@ RIG_MAIN(RIG_TEST(column_is_added_invisible_once_with_its_owner_and_the_journal)
          RIG_TEST(foreign_key_binds_new_rows_then_the_old_ones_are_read),
          RIG_TEST(foreign_key_that_rows_violate_is_dropped_and_the_journal_goes_back),
          RIG_TEST(parent_of_another_type_is_refused), RIG_TEST(default_is_set_and_put_back),
-         RIG_TEST(default_that_somebody_changed_since_stays), RIG_TEST(wider_type_keeps_what_is_not_written),
+         RIG_TEST(default_that_somebody_changed_since_stays),
+         RIG_TEST(way_back_whose_answer_was_lost_has_nothing_to_remark), RIG_TEST(wider_type_keeps_what_is_not_written),
          RIG_TEST(modify_that_would_lose_something_is_refused_with_the_words),
          RIG_TEST(collation_that_is_not_written_is_not_changed),
          RIG_TEST(widening_leaves_an_invisible_column_invisible),

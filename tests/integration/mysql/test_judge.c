@@ -128,6 +128,27 @@ static void users(struct rig *r)
     rig_sql(r, "CREATE TABLE orders (id int PRIMARY KEY, who int, FOREIGN KEY (who) REFERENCES users (id))");
 }
 
+/* MySQL has names of foreign keys once in a database: another shard's clone would keep every agent from making its own.
+ */
+static void clones_that_another_agent_left_go(void **state)
+{
+    struct rig *r = *state;
+    struct bench b;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    char out[MYDB_ALGORITHM_MAX];
+    users(r);
+    begin(r, &b);
+    rig_sql(r, "CREATE TABLE zdm.judge_0123abcd (id int PRIMARY KEY, place int, CONSTRAINT fk FOREIGN KEY (place)"
+               " REFERENCES zdm.judge_0123abcd (id))");
+    if (judge(&b, "ALTER TABLE `users` ADD COLUMN `c` int", out, &err) != ZDM_OK) {
+        fail_msg("%s", err.message);
+    }
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = 'zdm' AND"
+                                   " TABLE_NAME = 'judge_0123abcd'"),
+                     0);
+    rig_session_free(b.s);
+}
+
 static void algorithms_are_those_of_the_table_of_decisions(void **state)
 {
     struct rig *r = *state;
@@ -229,5 +250,5 @@ RIG_MAIN(cmocka_unit_test(instant_is_not_asked_for_where_a_crash_could_not_read_
          cmocka_unit_test(words_count_outside_of_texts_and_names),
          cmocka_unit_test(line_of_a_table_is_found_by_its_name),
          RIG_TEST(algorithms_are_those_of_the_table_of_decisions),
-         RIG_TEST(clone_that_an_earlier_agent_left_is_no_obstacle),
+         RIG_TEST(clone_that_an_earlier_agent_left_is_no_obstacle), RIG_TEST(clones_that_another_agent_left_go),
          RIG_TEST(table_near_its_limit_of_instant_changes_is_not_changed_so))
