@@ -15,6 +15,7 @@ struct teller {
     agent_notice notice;
     void *ctx;
     const struct agent_core *core;
+    enum zdm_engine engine;
 };
 
 void agent_note_add(struct agent_note *note, const char *key, const char *value)
@@ -88,10 +89,22 @@ static void tell_waiting(const struct teller *t, const struct zdm_migration_repo
         tell(t, level, texts[m->wait], m->migration, "reason", m->error);
 }
 
+static const struct zdm_step *step_of(const struct teller *t, const struct zdm_migration_report *m)
+{
+    return t->core != NULL && m->step != 0 ? agent_core_plan_step(t->core, m->migration, m->step) : NULL;
+}
+
+/* In a plan for two engines it passes the other one's steps by. */
+static bool is_own_step(const struct teller *t, const struct zdm_migration_report *m)
+{
+    const struct zdm_step *step = step_of(t, m);
+    return step == NULL || zdm_step_is_for(step, t->engine);
+}
+
 /* "2.1 backfill users" */
 static void label_step(const struct teller *t, const struct zdm_migration_report *m, char out[LABEL_MAX])
 {
-    const struct zdm_step *step = t->core != NULL ? agent_core_plan_step(t->core, m->migration, m->step) : NULL;
+    const struct zdm_step *step = step_of(t, m);
     if (step == NULL)
         (void)snprintf(out, LABEL_MAX, "number %u", m->step);
     else
@@ -165,7 +178,7 @@ static void tell_progress(const struct teller *t, const struct zdm_migration_rep
         tell(t, ZDM_LOG_INFO, "phase done", m->migration, "phase", text);
     }
     bool begins = m->state == ZDM_AGENT_WORKING || m->state == ZDM_AGENT_LOOKING;
-    if (m->step != 0 && m->step != b->step && m->proven && begins) {
+    if (m->step != 0 && m->step != b->step && m->proven && begins && is_own_step(t, m)) {
         label_step(t, m, text);
         tell(t, ZDM_LOG_INFO, "step begun", m->migration, "step", text);
     }
@@ -207,7 +220,7 @@ static const struct zdm_migration_report *find(const struct zdm_report *report, 
 void agent_story_tell(const struct zdm_report *before, const struct zdm_report *after, const struct agent_core *core,
                       agent_notice notice, void *ctx)
 {
-    const struct teller t = {.notice = notice, .ctx = ctx, .core = core};
+    const struct teller t = {.notice = notice, .ctx = ctx, .core = core, .engine = after->engine};
     if (notice == NULL)
         return;
     tell_database(&t, before, after);
