@@ -114,7 +114,8 @@ static bool read_column(const struct mydb_rows *rows, struct mydb_column *out)
 {
     zdm_copy_text(out->name, sizeof out->name, mydb_text(rows, 0, AT_NAME));
     zdm_copy_text(out->base, sizeof out->base, mydb_text(rows, 0, AT_BASE));
-    out->cut = !zdm_copy_text(out->type, sizeof out->type, mydb_text(rows, 0, AT_TYPE));
+    bool cut = !zdm_copy_text(out->type, sizeof out->type, mydb_text(rows, 0, AT_TYPE));
+    out->long_type = cut ? zdm_strdup(mydb_text(rows, 0, AT_TYPE)) : NULL;
     zdm_copy_text(out->charset, sizeof out->charset, or_empty(mydb_text(rows, 0, AT_CHARSET)));
     zdm_copy_text(out->collation, sizeof out->collation, or_empty(mydb_text(rows, 0, AT_COLLATION)));
     out->family = family_of(out->base);
@@ -127,7 +128,7 @@ static bool read_column(const struct mydb_rows *rows, struct mydb_column *out)
     out->ordinal = (unsigned)mydb_uint(rows, 0, AT_ORDINAL);
     out->comment = zdm_strdup(or_empty(mydb_text(rows, 0, AT_COMMENT)));
     read_extra(or_empty(mydb_text(rows, 0, AT_EXTRA)), out);
-    return out->comment != NULL;
+    return out->comment != NULL && (!cut || out->long_type != NULL);
 }
 
 /* MariaDB has no type of its own for JSON, but a check; where that stands in the definition, NULL else. */
@@ -234,10 +235,16 @@ enum zdm_code mydb_column_find(struct mydb_session *s, const char *table, const 
 
 void mydb_column_fini(struct mydb_column *column)
 {
+    free(column->long_type);
     free(column->default_sql);
     free(column->comment);
     free(column->definition);
-    column->default_sql = column->comment = column->definition = NULL;
+    column->long_type = column->default_sql = column->comment = column->definition = NULL;
+}
+
+const char *mydb_column_type(const struct mydb_column *column)
+{
+    return column->long_type != NULL ? column->long_type : column->type;
 }
 
 /* ---- Indexes and keys ---- */
@@ -281,8 +288,7 @@ static const char keys_of_mysql[] = KEYS_SQL("is_visible = 'NO'");
 
 static bool has_order(const struct mydb_column *column)
 {
-    return column->family != MYDB_FLOAT && column->family != MYDB_JSON && column->family != MYDB_OTHER &&
-           !(column->family == MYDB_ENUM && column->cut);
+    return column->family != MYDB_FLOAT && column->family != MYDB_JSON && column->family != MYDB_OTHER;
 }
 
 static enum zdm_code no_key(const struct mydb_table *table, struct zdm_error *err)
@@ -298,7 +304,8 @@ static enum zdm_code sign(const struct mydb_session *s, struct mydb_key *key, st
     bool texts = false;
     for (size_t i = 0; i < key->n; i++) {
         const struct mydb_column *column = &key->columns[i];
-        zdm_buffer_printf(&b, "%s%s %s %s", i == 0 ? "" : ", ", column->name, column->type, column->collation);
+        zdm_buffer_printf(&b, "%s%s %s %s", i == 0 ? "" : ", ", column->name, mydb_column_type(column),
+                          column->collation);
         texts = texts || column->family == MYDB_TEXT;
     }
     if (texts) {

@@ -39,8 +39,8 @@ enum mydb_family {
 struct mydb_column {
     char name[ZDM_IDENTIFIER_MAX + 2];
     char base[32];            /* DATA_TYPE: "varchar" */
-    char type[MYDB_TYPE_MAX]; /* COLUMN_TYPE: "varchar(40)", "bigint(20) unsigned"; cut, then `cut` */
-    bool cut;
+    char type[MYDB_TYPE_MAX]; /* COLUMN_TYPE: "varchar(40)", "bigint(20) unsigned"; for people: it may be cut */
+    char *long_type;          /* all of one that was; NULL: it was not. mydb_column_type has either */
     enum mydb_family family;
     char charset[64], collation[64]; /* "" where it has none */
     uint64_t length;                 /* CHARACTER_MAXIMUM_LENGTH; 0: none */
@@ -70,6 +70,8 @@ enum zdm_code mydb_column_find(struct mydb_session *s, const char *table, const 
 enum zdm_code mydb_column_of(struct mydb_session *s, const char *database, const char *table, const char *name,
                              struct mydb_column *out, struct zdm_error *err) ZDM_CHECKED;
 void mydb_column_fini(struct mydb_column *column);
+/* Its whole type: that of an enum may be long. */
+const char *mydb_column_type(const struct mydb_column *column);
 
 struct mydb_index {
     bool there, unique, ignored; /* ignored: MySQL's INVISIBLE, MariaDB's IGNORED */

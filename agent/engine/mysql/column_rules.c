@@ -95,7 +95,7 @@ static bool loses_on_update(const struct mydb_column *a, const struct mydb_colum
 
 static bool differs_in_type(const struct mydb_column *a, const struct mydb_column *b)
 {
-    return strcmp(a->type, b->type) != 0;
+    return strcmp(mydb_column_type(a), mydb_column_type(b)) != 0;
 }
 
 /* What a MODIFY would change without having been asked to. words: the statement says it, so that it was. */

@@ -108,7 +108,7 @@ static unsigned count_labels(const char *type)
 static void put_enum(struct zdm_buffer *b, const struct mydb_column *column, const char *name, const char *op,
                      const char *value)
 {
-    unsigned at = (unsigned)strtoul(value, NULL, 10), last = count_labels(column->type);
+    unsigned at = (unsigned)strtoul(value, NULL, 10), last = count_labels(mydb_column_type(column));
     unsigned from = *op == '>' ? at + (op[1] != '=') : *op == '=' ? at : 0;
     unsigned to = *op == '>' ? last : *op == '<' && op[1] != '=' ? at - 1 : at;
     if (from > to || (*op == '<' && op[1] == '\0' && at == 0)) {

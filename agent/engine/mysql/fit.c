@@ -198,9 +198,9 @@ static enum mydb_fit fit_time(const struct mydb_column *from, const struct mydb_
 /* Labels of the one, in their order, at the beginning of those of the other. */
 static bool labels_begin(const struct mydb_column *from, const struct mydb_column *to)
 {
-    size_t n = strlen(from->type);
-    return !from->cut && !to->cut && n > 0 && strlen(to->type) > n && strncmp(from->type, to->type, n - 1) == 0 &&
-           to->type[n - 1] == ',';
+    const char *few = mydb_column_type(from), *more = mydb_column_type(to);
+    size_t n = strlen(few);
+    return n > 0 && strlen(more) > n && strncmp(few, more, n - 1) == 0 && more[n - 1] == ',';
 }
 
 static enum mydb_fit fit_enum(const struct mydb_column *from, const struct mydb_column *to)
@@ -213,7 +213,7 @@ static enum mydb_fit fit_enum(const struct mydb_column *from, const struct mydb_
 
 static unsigned labels_of(const struct mydb_column *c)
 {
-    ZDM_CLEANUP(zdm_freep) char *plain = mydb_plain_strings(c->type);
+    ZDM_CLEANUP(zdm_freep) char *plain = mydb_plain_strings(mydb_column_type(c));
     unsigned n = 0;
     for (const char *p = plain == NULL ? NULL : strchr(plain, '\''); p != NULL; p = strchr(p, '\'')) {
         for (p++; *p != '\0' && (*p != '\'' || p[1] == '\''); p++) {
@@ -248,7 +248,7 @@ static bool is_number(const struct mydb_column *c)
 
 enum mydb_fit mydb_fit(const struct mydb_column *from, const struct mydb_column *to)
 {
-    if (!from->cut && !to->cut && strcmp(from->type, to->type) == 0 && strcmp(from->charset, to->charset) == 0 &&
+    if (strcmp(mydb_column_type(from), mydb_column_type(to)) == 0 && strcmp(from->charset, to->charset) == 0 &&
         from->family == to->family) {
         return MYDB_FITS;
     }

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "agent/engine/mysql/classify.h"
+#include "agent/engine/mysql/escape.h"
 #include "agent/engine/mysql/replica.h"
 
 enum {
@@ -222,16 +223,17 @@ static enum zdm_code look_before(struct mydb_work *w, const char *table, const c
     return code;
 }
 
-/* Whatever ALGORITHM it asks for. */
+/* Whatever ALGORITHM it asks for. The process list has it as it was sent. */
 enum zdm_code mydb_not_running(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
     static const char find[] =
         "SELECT ID, TIME FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND DB = DATABASE() AND"
         " (LEFT(INFO, CHAR_LENGTH($1)) = $1 OR LEFT(INFO, CHAR_LENGTH($2)) = $2) LIMIT 1";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer nowait = ZDM_BUFFER_INIT;
-    zdm_buffer_printf(&nowait, NOWAIT "%s", sql);
-    const char *params[] = {sql, zdm_buffer_text(&nowait)};
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sent = ZDM_BUFFER_INIT;
+    mydb_put_escaped(&sent, NOWAIT, strlen(NOWAIT));
+    mydb_put_escaped(&sent, sql, strlen(sql));
+    const char *params[] = {zdm_buffer_text(&sent) + strlen(NOWAIT), zdm_buffer_text(&sent)};
     enum zdm_code code = mydb_query(w->s, find, 2, params, &rows, err);
     if (code != ZDM_OK || rows->n == 0) {
         return code;

@@ -43,7 +43,7 @@ static char *state_of(const struct zdm_step *step, const struct mydb_column *col
     } else if (is_about_null(step)) {
         zdm_buffer_puts(&b, column->not_null ? "NOT NULL" : "NULL");
     } else {
-        zdm_buffer_printf(&b, "%s %s %s", column->type, column->charset, column->collation);
+        zdm_buffer_printf(&b, "%s %s %s", mydb_column_type(column), column->charset, column->collation);
     }
     return zdm_buffer_take(&b);
 }

@@ -30,7 +30,8 @@ static bool is_text(const struct mydb_column *column)
 void mydb_put_differs(struct zdm_buffer *b, const char *a, const struct mydb_column *of_a, const char *c,
                       const struct mydb_column *of_c)
 {
-    if (of_a->family == MYDB_ENUM && of_c->family == MYDB_ENUM && strcmp(of_a->type, of_c->type) == 0 && !of_a->cut) {
+    if (of_a->family == MYDB_ENUM && of_c->family == MYDB_ENUM &&
+        strcmp(mydb_column_type(of_a), mydb_column_type(of_c)) == 0) {
         /* By number: the empty label and that of a refused value look the same. */
         zdm_buffer_printf(b, "NOT (%s + 0 <=> %s + 0)", a, c);
     } else if (strcmp(of_a->base, "json") == 0 && strcmp(of_c->base, "json") == 0) {
@@ -125,13 +126,13 @@ static void put_enum(struct zdm_buffer *b, const struct mydb_column *column, con
 {
     uint64_t bits = 0;
     if (strcmp(column->base, "set") != 0) {
-        zdm_buffer_printf(b, "%u", label_number(column->type, text, n));
+        zdm_buffer_printf(b, "%u", label_number(mydb_column_type(column), text, n));
         return;
     }
     while (n > 0) {
         const char *comma = memchr(text, ',', n);
         size_t length = comma == NULL ? n : (size_t)(comma - text);
-        unsigned number = label_number(column->type, text, length);
+        unsigned number = label_number(mydb_column_type(column), text, length);
         bits |= number == 0 ? 0 : UINT64_C(1) << (number - 1);
         length += comma != NULL;
         text += length;
@@ -155,7 +156,7 @@ void mydb_put_value(struct zdm_buffer *b, const struct mydb_column *column, cons
         zdm_buffer_puts(b, "X'");
         zdm_buffer_append(b, text, n);
         zdm_buffer_puts(b, "'");
-    } else if (column->family == MYDB_ENUM && !column->cut) {
+    } else if (column->family == MYDB_ENUM) {
         put_enum(b, column, text, n);
     } else if (column->family == MYDB_TEXT) {
         put_text(b, column, text, n);
@@ -188,7 +189,7 @@ static bool put_zero_time(struct zdm_buffer *b, const char *base)
 /* The first label of an enum; a set may be empty. */
 static bool put_first_label(struct zdm_buffer *b, const struct mydb_column *column)
 {
-    ZDM_CLEANUP(zdm_freep) char *plain = mydb_plain_strings(column->type);
+    ZDM_CLEANUP(zdm_freep) char *plain = mydb_plain_strings(mydb_column_type(column));
     const char *from = plain == NULL ? NULL : strchr(plain, '\''), *p = from;
     if (strcmp(column->base, "set") == 0) {
         zdm_buffer_puts(b, "''");

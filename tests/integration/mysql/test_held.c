@@ -132,10 +132,75 @@ CASE(label_is_compared_as_a_text, "enum('a','b') CHARACTER SET latin1", "int", "
 CASE(constant_float_is_what_the_column_holds, "float", "int", "1.1", {"1", "2", "3"}, NULL)
 CASE(bytes_that_would_be_filled_up_are_refused, "binary(4)", "int", "X'61'", {"1", "2", "3"}, "does not hold")
 
-RIG_MAIN(RIG_TEST(quotient_is_held_with_the_columns_digits), RIG_TEST(decimal_that_an_integer_would_round_is_refused),
-         RIG_TEST(decimal_of_more_digits_is_refused), RIG_TEST(fraction_of_a_second_that_would_be_cut_is_refused),
-         RIG_TEST(fraction_of_a_second_is_held), RIG_TEST(double_of_two_digits_is_refused),
-         RIG_TEST(number_between_floats_is_what_the_column_holds_or_refused),
+/* Its type is longer than 200 letters; of the labels, only those behind are others. */
+static void long_enum(char out[1000], unsigned labels)
+{
+    size_t n = (size_t)snprintf(out, 1000, "enum('it''s a\\\\b'");
+    for (unsigned i = 1; i < labels; i++) {
+        n += (size_t)snprintf(out + n, 1000 - n, ",'the label %u'", i);
+    }
+    (void)snprintf(out + n, 1000 - n, ")");
+}
+
+static void copy_of_enums(struct rig *r, unsigned labels, unsigned target_labels)
+{
+    char from[1000], to[1000];
+    long_enum(from, labels);
+    long_enum(to, target_labels);
+    rig_sql(r, "CREATE TABLE held (id %s NOT NULL PRIMARY KEY, src %s, target %s)", from, from, to);
+    rig_sql(r, "INSERT INTO held (id, src) VALUES (1, 30), (30, 1), (7, 8)");
+    rig_plan(r, "held", 3);
+    rig_copy(r, 1, ZDM_ACTION_SYNC_INSTALL, "target", "src");
+    rig_copy(r, 2, ZDM_ACTION_BACKFILL, "target", "src");
+    rig_copy(r, 3, ZDM_ACTION_CHECK_COMPARE, "target", "src");
+    rig_accept(r, 1);
+}
+
+static void enum_of_many_labels_is_copied(void **state)
+{
+    struct rig *r = *state;
+    copy_of_enums(r, 30, 31);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_walk(r, 2, 2);
+    rig_app(r, "UPDATE held SET src = 'the label 29' WHERE id = 7");
+    rig_app(r, "UPDATE held SET target = 'the label 30' WHERE id = 30"); /* which the old one has not: it stays */
+    rig_app(r, "UPDATE held SET target = 5 WHERE id = 1");
+    assert_string_equal(rig_value(r, "SELECT GROUP_CONCAT(src + 0, ' ', target + 0 ORDER BY id) FROM held"),
+                        "5 5,30 30,1 31");
+    rig_walk(r, 3, 2);
+}
+
+static void enum_with_fewer_labels_is_refused(void **state)
+{
+    struct rig *r = *state;
+    copy_of_enums(r, 31, 30);
+    rig_refused(r, AGENT_RUN_INSTALL_SYNC, 1, "cannot hold every value");
+}
+
+static void label_behind_many_is_added_and_seen(void **state)
+{
+    struct rig *r = *state;
+    char more[1000], sql[1100];
+    copy_of_enums(r, 30, 30);
+    long_enum(more, 31);
+    snprintf(sql, sizeof sql, "ALTER TABLE `held` MODIFY COLUMN `src` %s", strstr(more, "enum"));
+    for (char *p = sql; (p = strstr(p, "\\\\")) != NULL; p++) {
+        memmove(p, p + 1, strlen(p)); /* plans write a backslash as it is */
+    }
+    rig_plan(r, "held", 1);
+    rig_ddl(r, 1, ZDM_ACTION_WIDEN_TYPE, "src", NULL, sql);
+    rig_accept(r, 2);
+    rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+    rig_app(r, "UPDATE held SET src = 'the label 30'");
+}
+
+RIG_MAIN(RIG_TEST(enum_of_many_labels_is_copied), RIG_TEST(enum_with_fewer_labels_is_refused),
+         RIG_TEST(label_behind_many_is_added_and_seen), RIG_TEST(quotient_is_held_with_the_columns_digits),
+         RIG_TEST(decimal_that_an_integer_would_round_is_refused), RIG_TEST(decimal_of_more_digits_is_refused),
+         RIG_TEST(fraction_of_a_second_that_would_be_cut_is_refused), RIG_TEST(fraction_of_a_second_is_held),
+         RIG_TEST(double_of_two_digits_is_refused), RIG_TEST(number_between_floats_is_what_the_column_holds_or_refused),
          RIG_TEST(char_that_loses_its_blanks_is_refused), RIG_TEST(float_is_compared_as_the_column_holds_it),
          RIG_TEST(small_number_fits_a_small_column), RIG_TEST(number_that_an_integer_would_round_is_refused),
          RIG_TEST(number_out_of_range_is_refused), RIG_TEST(time_that_would_be_rounded_is_refused),

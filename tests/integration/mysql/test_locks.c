@@ -201,6 +201,29 @@ static void build_that_meets_a_reader_at_its_end_stops_and_is_made_again(void **
     rig_inspect(r, 1, AGENT_PROOF_DONE);
 }
 
+/* What the killed agent left: its intent, and in the server its statement, which waits for somebody. */
+static void wait_for_orphan(struct rig *r, const char *kind, const char *object, enum agent_run run, const char *sent)
+{
+    rig_sql(r,
+            "INSERT INTO zdm.owned (home, migration, step, kind, object) SELECT home, migration, 1, '%s', 'users.%s' "
+            "FROM zdm.migration WHERE home = DATABASE()",
+            kind, object);
+    MYSQL *holder = reader(r), *orphan = rig_connect(r, "zdm_agent");
+    rig_exec(orphan, "SET lock_wait_timeout = 20");
+    assert_int_equal(mysql_send_query(orphan, sent, strlen(sent)), 0);
+    pause_ms(200);
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, run, 1, 0);
+    rig_expect(result, AGENT_LOCK);
+    assert_non_null(strstr(result->blocker, "same statement"));
+    agent_result_free(result);
+    rig_exec(holder, "COMMIT");
+    mysql_read_query_result(orphan);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+    rig_run(r, run, 1, AGENT_ALREADY);
+    mysql_close(holder);
+    mysql_close(orphan);
+}
+
 static void statement_of_an_agent_that_is_gone_is_waited_for(void **state)
 {
     struct rig *r = *state;
@@ -208,26 +231,19 @@ static void statement_of_an_agent_that_is_gone_is_waited_for(void **state)
     char full[120];
     users(r);
     plan_of(r, ZDM_ACTION_CREATE_INDEX, NULL, "i", sql);
-    /* What the killed agent left: its intent, and in the server its statement, which waits for somebody. */
-    rig_sql(r,
-            "INSERT INTO zdm.owned (home, migration, step, kind, object) SELECT home, migration, 1, 'index', 'users.i' "
-            "FROM zdm.migration WHERE home = DATABASE()");
-    MYSQL *holder = reader(r), *orphan = rig_connect(r, "zdm_agent");
-    rig_exec(orphan, "SET lock_wait_timeout = 20");
     (void)snprintf(full, sizeof full, "%s%s", sql,
                    rig_is_mariadb(r) ? ", ALGORITHM=NOCOPY, LOCK=NONE" : ", ALGORITHM=INPLACE, LOCK=NONE");
-    assert_int_equal(mysql_send_query(orphan, full, strlen(full)), 0);
-    pause_ms(200);
-    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_INDEX_BUILD, 1, 0);
-    rig_expect(result, AGENT_LOCK);
-    assert_non_null(strstr(result->blocker, "same statement"));
-    agent_result_free(result);
-    rig_exec(holder, "COMMIT");
-    mysql_read_query_result(orphan);
-    rig_inspect(r, 1, AGENT_PROOF_DONE);
-    rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_ALREADY);
-    mysql_close(holder);
-    mysql_close(orphan);
+    wait_for_orphan(r, "index", "i", AGENT_RUN_INDEX_BUILD, full);
+}
+
+/* The process list has a text as it was sent: with backslashes that are doubled there. */
+static void statement_with_a_backslash_is_known_again(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    plan_of(r, ZDM_ACTION_ADD_COLUMN, "c", NULL, "ALTER TABLE `users` ADD COLUMN `c` varchar(9) COMMENT 'a\\b''s'");
+    wait_for_orphan(r, "column", "c", AGENT_RUN_DDL,
+                    "ALTER TABLE `users` ADD COLUMN `c` varchar(9) COMMENT 'a\\\\b''s', ALGORITHM=INSTANT");
 }
 
 static void reader_of_a_parent_is_named_as_well(void **state)
@@ -262,4 +278,5 @@ static void reader_of_a_parent_is_named_as_well(void **state)
 
 RIG_MAIN(RIG_TEST(nobody_waits_while_a_reader_has_the_table),
          RIG_TEST(build_that_meets_a_reader_at_its_end_stops_and_is_made_again),
-         RIG_TEST(statement_of_an_agent_that_is_gone_is_waited_for), RIG_TEST(reader_of_a_parent_is_named_as_well))
+         RIG_TEST(statement_of_an_agent_that_is_gone_is_waited_for),
+         RIG_TEST(statement_with_a_backslash_is_known_again), RIG_TEST(reader_of_a_parent_is_named_as_well))
