@@ -115,7 +115,7 @@ static bool needs_guard(const struct zdm_plan *plan)
     for (uint32_t i = 1; i <= zdm_plan_n_steps(plan); i++) {
         const struct zdm_step *step = zdm_plan_step(plan, i);
         bool strong = zdm_action_table_lock(step->action) == ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE;
-        if (strong && !step->unguarded) {
+        if (strong && !step->unguarded && zdm_step_is_for(step, ZDM_ENGINE_POSTGRESQL)) {
             return true;
         }
     }

@@ -612,6 +612,10 @@ static void standbys_are_counted_and_those_nobody_looks_at_are_an_error(void **s
     rig_step(r, 1)->unguarded = true;
     expect(survey(r), NOTE, "standby-unguarded", "b2");
     rig_step(r, 1)->unguarded = false;
+    rig_step(r, 1)->engine = ZDM_ENGINE_MYSQL; /* it locks nothing here */
+    expect(survey(r), NOTE, "standby-unguarded", "b2");
+    rig_step(r, 1)->engine = ZDM_ENGINE_POSTGRESQL;
+    expect(survey(r), ERROR, "standby-unguarded", "b2");
     snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
     open_with(r, dsn);
     s = survey(r);
