@@ -109,6 +109,22 @@ static enum zdm_code is_followed(struct mydb_work *w, const struct hiding *h, bo
     return code;
 }
 
+static enum zdm_code refuse_check(struct mydb_work *w, const struct hiding *h, struct zdm_error *err)
+{
+    char check[ZDM_IDENTIFIER_MAX + 2];
+    enum zdm_code code = mydb_omitted_refused(w, &h->table, &h->column, check, err);
+    if (code != ZDM_OK || *check == '\0') {
+        return code;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "column %s cannot be hidden: check %s would refuse rows that leave it out",
+                  h->column.name, check);
+    zdm_error_detail(err, "Such rows would hold its default.");
+    return zdm_error_hint(err,
+                          "Drop that check in an earlier phase, or give the column a default that passes: ALTER COLUMN "
+                          "%s SET DEFAULT …",
+                          h->column.name);
+}
+
 /* New code leaves the column out: its default, or its zero value, comes more than once, and has no parent. */
 static enum zdm_code refuse_defaults(struct mydb_work *w, const struct hiding *h, struct zdm_error *err)
 {
@@ -120,6 +136,9 @@ static enum zdm_code refuse_defaults(struct mydb_work *w, const struct hiding *h
     const char *params[] = {w->s->database, h->table.name, h->column.name};
     bool followed = false;
     enum zdm_code code = is_followed(w, h, &followed, err);
+    if (code == ZDM_OK && !followed) {
+        code = refuse_check(w, h, err);
+    }
     if (code != ZDM_OK || followed || !(h->column.not_null || h->column.explicit_default)) {
         return code;
     }

@@ -93,8 +93,7 @@ static bool is_long(const struct mydb_column *column)
     return strstr(column->base, "text") != NULL || strstr(column->base, "blob") != NULL;
 }
 
-/* False: nobody knows one. */
-static bool put_default(struct zdm_buffer *b, const struct mydb_session *s, const struct mydb_column *column)
+bool mydb_column_put_default(struct zdm_buffer *b, const struct mydb_session *s, const struct mydb_column *column)
 {
     if (!s->mariadb && is_long(column)) {
         zdm_buffer_puts(b, "(CONCAT(''))");
@@ -115,7 +114,7 @@ enum zdm_code mydb_column_set_default(struct mydb_work *w, const char *table, co
     zdm_buffer_puts(&sql, "ALTER COLUMN ");
     mydb_put_name(&sql, column->name);
     zdm_buffer_puts(&sql, " SET DEFAULT ");
-    if (!put_default(&sql, w->s, column)) {
+    if (!mydb_column_put_default(&sql, w->s, column)) {
         zdm_error_set(err, ZDM_REFUSED, "column %s of %s is NOT NULL and has no default", column->name, table);
         zdm_error_detail(err, "Out of sight it would make each INSERT fail that does not name it.");
         return zdm_error_hint(err, "Give it a default in an earlier phase: ALTER COLUMN %s SET DEFAULT …",

@@ -16,8 +16,16 @@ bool mydb_column_needs_default(const struct mydb_column *column);
 /* The zero value of its type as default; ZDM_REFUSED where none is known. */
 enum zdm_code mydb_column_set_default(struct mydb_work *w, const char *table, const struct mydb_column *column,
                                       struct zdm_error *err) ZDM_CHECKED;
+/* … appends that value; false: none is known. */
+bool mydb_column_put_default(struct zdm_buffer *b, const struct mydb_session *s, const struct mydb_column *column);
 enum zdm_code mydb_column_drop_default(struct mydb_work *w, const char *table, const char *column,
                                        struct zdm_error *err) ZDM_CHECKED;
+
+/* omitted.c: a CHECK that would refuse a row which leaves the column out, once that is hidden and has such a default,
+ * or of which nobody can tell; "": there is none. */
+enum zdm_code mydb_omitted_refused(struct mydb_work *w, const struct mydb_table *table,
+                                   const struct mydb_column *column, char out[ZDM_IDENTIFIER_MAX + 2],
+                                   struct zdm_error *err) ZDM_CHECKED;
 
 /* column_drop.c: drops the indexes that are of the column alone, and then the column. */
 enum zdm_code mydb_column_drop(struct mydb_work *w, const char *table, const char *column,

@@ -122,6 +122,68 @@ static void column_without_a_default_gets_one_while_it_is_hidden(void **state)
     }
 }
 
+static void plan_of_drop(struct rig *r, const char *definition, uint64_t generation)
+{
+    rig_sql(r,
+            "SET SESSION sql_mode = ''; DROP TABLE IF EXISTS users; CREATE TABLE users (id int PRIMARY KEY, name %s,"
+            " age int, CONSTRAINT about_age CHECK (age > 0))",
+            definition);
+    rig_plan(r, "users", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_COLUMN, "name", "name", NULL)->inverse = ZDM_INVERSE_UNHIDE;
+    rig_accept(r, generation);
+    rig_reload(r);
+    r->lock_wait_ms = 1000;
+}
+
+/* New code leaves the column out: a CHECK that refuses what it holds then would make each of its INSERTs fail. */
+static void default_that_a_check_refuses_is_found_before_the_column_hides(void **state)
+{
+    static const struct {
+        const char *definition;
+        bool refused;
+    } cases[] = {
+        {"int NOT NULL CHECK (name > 0)", true},
+        {"int NOT NULL CHECK (name >= 0)", false},
+        {"int NOT NULL DEFAULT 0 CHECK (name > 0)", true},
+        {"int NOT NULL DEFAULT 5 CHECK (name > 0)", false},
+        {"int CHECK (name > 0)", false},
+        {"int CHECK (name IS NOT NULL)", true},
+        {"json NOT NULL", false},
+        {"enum('a','b') NOT NULL CHECK (name <> 'a')", true},
+        {"varchar(9) CHARACTER SET latin1 NOT NULL CHECK (name <> 'ä''\\\\')", false},
+        {"varchar(9) CHARACTER SET latin1 NOT NULL DEFAULT 'ä' CHECK (name <> 'ä')", true},
+        {"varchar(9) COLLATE utf8mb4_general_ci NOT NULL DEFAULT 'A' CHECK (name <> 'a')", true},
+        {"varchar(9) COLLATE utf8mb4_bin NOT NULL DEFAULT 'A' CHECK (name <> 'a')", false},
+        {"datetime NOT NULL DEFAULT CURRENT_TIMESTAMP CHECK (name > '2000-01-01')", false},
+        {"datetime NOT NULL CHECK (name > '2000-01-01')", true},
+        {"text NOT NULL CHECK (CHAR_LENGTH(name) > 0)", true},
+    };
+    struct rig *r = *state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        plan_of_drop(r, cases[i].definition, 1 + i);
+        if (cases[i].refused) {
+            rig_refused(r, AGENT_RUN_HIDE, 1, "would refuse rows that leave it out");
+            assert_false(is_invisible(r, "name"));
+            assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM zdm.hidden WHERE home = DATABASE()"), 0);
+        } else {
+            rig_run(r, AGENT_RUN_HIDE, 1, AGENT_OK);
+            rig_app(r, "INSERT INTO users (id) VALUES (1)");
+            rig_undo(r, 1);
+        }
+    }
+}
+
+static void check_that_is_not_enforced_is_in_nobodys_way(void **state)
+{
+    struct rig *r = *state;
+    if (rig_is_mariadb(r)) {
+        skip(); /* has none such */
+    }
+    plan_of_drop(r, "int NOT NULL CHECK (name > 0) NOT ENFORCED", 1);
+    rig_run(r, AGENT_RUN_HIDE, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO users (id) VALUES (1)");
+}
+
 static void what_stands_against_hiding_is_named(void **state)
 {
     static const char *const cases[][3] = {
@@ -135,6 +197,8 @@ static void what_stands_against_hiding_is_named(void **state)
          "is what a foreign key points at: fk", "DROP TABLE c; ALTER TABLE users DROP INDEX u"},
         {"ALTER TABLE users ADD UNIQUE INDEX u (name)", "u would refuse rows that leave it out",
          "ALTER TABLE users DROP INDEX u"},
+        {"ALTER TABLE users ADD CONSTRAINT `it's` CHECK (name <> '')", "check it's would refuse rows that leave it out",
+         "ALTER TABLE users DROP CONSTRAINT `it's`"},
         {"ALTER TABLE users ADD COLUMN g varchar(40) AS (UPPER(name)) VIRTUAL", "column name cannot be hidden",
          "ALTER TABLE users DROP COLUMN g"},
     };
@@ -336,7 +400,9 @@ static void writers_meet_no_error_while_a_column_goes_and_comes_back(void **stat
 }
 
 RIG_MAIN(RIG_TEST(hidden_column_is_kept_up_and_comes_back_as_it_was),
-         RIG_TEST(column_without_a_default_gets_one_while_it_is_hidden), RIG_TEST(what_stands_against_hiding_is_named),
+         RIG_TEST(column_without_a_default_gets_one_while_it_is_hidden),
+         RIG_TEST(default_that_a_check_refuses_is_found_before_the_column_hides),
+         RIG_TEST(check_that_is_not_enforced_is_in_nobodys_way), RIG_TEST(what_stands_against_hiding_is_named),
          RIG_TEST(purge_waits_for_its_grace_and_takes_the_triggers_first),
          RIG_TEST(column_that_somebody_shows_again_is_not_purged),
          RIG_TEST(indexes_of_the_column_go_with_it_and_others_go_before_it),
