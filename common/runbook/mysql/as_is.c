@@ -109,6 +109,8 @@ static void judge_kind(struct my *m)
             my_fail(m, "as-is-online", my_place(m, i), small_hint,
                     "CREATE TABLE … SELECT locks what it reads until it is through");
     }
+    if (my_is(m, 0, "drop") && my_is(m, 1, "index") && rb_same_word(my_peek(m, 2)->value, "primary"))
+        my_fail(m, "as-is-online", my_place(m, 2), small_hint, "a table without its PRIMARY KEY is written anew");
     if (my_is(m, 0, "optimize") || my_is(m, 0, "repair"))
         my_fail(m, "as-is-online", my_place(m, 0), small_hint, "%s TABLE writes the whole table anew",
                 my_is(m, 0, "repair") ? "REPAIR" : "OPTIMIZE");

@@ -493,54 +493,6 @@ static void table_of_somebody_else_is_foreign(void **state)
     rig_refused(r, AGENT_RUN_DDL, 1, "was not made by this migration");
 }
 
-static struct zdm_step *as_is(struct rig *r, const char *sql, const char *proof, const char *back)
-{
-    struct zdm_step *step = rig_ddl(r, 1, ZDM_ACTION_AS_IS, NULL, NULL, sql);
-    step->proof_sql = zdm_strdup(proof);
-    step->inverse = ZDM_INVERSE_SQL;
-    step->inverse_sql = zdm_strdup(back);
-    return step;
-}
-
-static void statement_as_it_is_is_proven_and_undone(void **state)
-{
-    struct rig *r = *state;
-    users(r);
-    rig_plan(r, "users", 1);
-    as_is(r, "INSERT INTO users (id) VALUES (50)",
-          "SELECT 1 FROM (SELECT 1) AS x WHERE NOT EXISTS (SELECT 1 FROM users "
-          "WHERE id = 50)",
-          "DELETE FROM users WHERE id = 50");
-    rig_accept(r, 1);
-    rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
-    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
-    rig_run(r, AGENT_RUN_DDL, 1, AGENT_ALREADY);
-    rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_UNDO_DDL);
-    rig_undo(r, 1);
-    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM users WHERE id = 50"), 0);
-}
-
-static void alter_as_it_is_never_becomes_a_copy_in_silence(void **state)
-{
-    struct rig *r = *state;
-    static const char proof[] =
-        "SELECT 1 FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME "
-        "= 'users' AND COLUMN_NAME = 'age' AND DATA_TYPE = 'int'";
-    users(r);
-    rig_plan(r, "users", 1);
-    as_is(r, "ALTER TABLE users MODIFY age bigint", proof, "SELECT 1");
-    rig_accept(r, 1);
-    rig_refused(r, AGENT_RUN_DDL, 1, "only a copy of the whole table");
-    rig_plan(r, "users", 1);
-    as_is(r, "ALTER TABLE users MODIFY age bigint, ALGORITHM=COPY", proof, "SELECT 1");
-    rig_accept(r, 2);
-    rig_refused(r, AGENT_RUN_DDL, 1, "{rewrite-ok}");
-    rig_plan(r, "users", 1);
-    as_is(r, "ALTER TABLE users MODIFY age bigint", proof, "SELECT 1")->rewrite_ok = true;
-    rig_accept(r, 3);
-    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
-}
-
 RIG_MAIN(RIG_TEST(column_is_added_invisible_once_with_its_owner_and_the_journal),
          RIG_TEST(column_that_no_step_shows_is_visible_at_once), RIG_TEST(column_of_somebody_else_is_foreign),
          RIG_TEST(column_of_somebody_else_after_an_intent_is_foreign),
@@ -561,5 +513,4 @@ RIG_MAIN(RIG_TEST(column_is_added_invisible_once_with_its_owner_and_the_journal)
          RIG_TEST(comment_of_a_table_is_set_and_put_back),
          RIG_TEST(foreign_key_is_lifted_and_comes_back_although_rows_violate_it),
          RIG_TEST(check_is_lifted_and_the_way_back_says_what_it_was),
-         RIG_TEST(table_is_made_once_and_a_rollback_keeps_it), RIG_TEST(table_of_somebody_else_is_foreign),
-         RIG_TEST(statement_as_it_is_is_proven_and_undone), RIG_TEST(alter_as_it_is_never_becomes_a_copy_in_silence))
+         RIG_TEST(table_is_made_once_and_a_rollback_keeps_it), RIG_TEST(table_of_somebody_else_is_foreign))

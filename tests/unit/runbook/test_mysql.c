@@ -297,6 +297,7 @@ static const struct {
     {"", "CREATE SPATIAL INDEX f ON t (c)", 8, "as-is-online"},
     {"", "CREATE UNIQUE INDEX f ON t (c) LOCK=SHARED", 32, "as-is-online"},
     {"", "DROP INDEX f ON t ALGORITHM=COPY", 19, "as-is-online"},
+    {"", "DROP INDEX `primary` ON t", 12, "as-is-online"},
     {"", "CREATE INDEX f ON t (c)", 0, NULL},
     {"", "CREATE TABLE n AS SELECT * FROM t", 19, "as-is-online"},
     {"", "CREATE ALGORITHM=MERGE VIEW v AS SELECT 1 AS a", 0, NULL},
