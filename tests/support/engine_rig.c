@@ -395,3 +395,16 @@ void rig_reload(struct rig *r)
     }
     agent_result_free(result);
 }
+
+/* ---- The journal in SQL ---- */
+
+/* MySQL's server has one journal, PostgreSQL one in each database. */
+const char *rig_home(const struct rig *r)
+{
+    return r->mysql != NULL ? "home = DATABASE()" : "true";
+}
+
+void rig_bytes(const struct rig *r, char *out, size_t size, unsigned n)
+{
+    snprintf(out, size, r->mysql != NULL ? "UNHEX(REPEAT('ab', %u))" : "decode(repeat('ab', %u), 'hex')", n);
+}

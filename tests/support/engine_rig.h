@@ -59,6 +59,23 @@ struct rig {
     char text[RIG_TEXT_MAX]; /* of rig_value */
 };
 
+/* ---- What the rig of each engine defines ---- */
+
+/* SQL as the tables' owner, as the application, as one that may do everything; the first field of the answer. All fail
+ * the test on an error. */
+void rig_sql(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void rig_app(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void rig_super(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+const char *rig_value(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+long rig_number(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- What they share ---- */
+
+/* Which rows of the journal's tables are of this test's database, as a condition. */
+const char *rig_home(const struct rig *r);
+/* Bytes that nobody made, so many, as an expression in the engine's SQL. */
+void rig_bytes(const struct rig *r, char *out, size_t size, unsigned n);
+
 /* Before the engine is opened; after it is closed. */
 void rig_begin_results(struct rig *r);
 void rig_end_results(struct rig *r);

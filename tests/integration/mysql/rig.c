@@ -248,6 +248,14 @@ void rig_sql(struct rig *r, const char *fmt, ...)
     rig_exec(r->mysql->root, sql);
 }
 
+/* The tables of MySQL have no owner. */
+void rig_super(struct rig *r, const char *fmt, ...)
+{
+    char sql[SQL_MAX];
+    FORMAT_SQL(sql, fmt);
+    rig_exec(r->mysql->root, sql);
+}
+
 void rig_app(struct rig *r, const char *fmt, ...)
 {
     char sql[SQL_MAX];

@@ -45,12 +45,6 @@ bool rig_is_mariadb(const struct rig *r);
 struct test_mysql *rig_server(const struct rig *r);
 int rig_port(const struct rig *r);
 
-/* SQL as one that may do everything, as the application; the first field of the answer. All fail the test on an error.
- */
-void rig_sql(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void rig_app(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-const char *rig_value(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-long rig_number(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The server's number of the error of a statement of the application; 0 when it works. */
 unsigned rig_app_fails(struct rig *r, const char *sql);
 /* role: "root", "app_user", "zdm_agent". */

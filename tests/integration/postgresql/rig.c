@@ -147,6 +147,13 @@ void rig_app(struct rig *r, const char *fmt, ...)
     rig_exec(r->app, sql);
 }
 
+void rig_super(struct rig *r, const char *fmt, ...)
+{
+    char sql[8192];
+    FORMAT_SQL(sql, fmt);
+    rig_exec(r->super, sql);
+}
+
 static const char *value(struct rig *r, const char *sql)
 {
     PGresult *res = PQexec(r->super, sql);

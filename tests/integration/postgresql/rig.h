@@ -23,11 +23,6 @@ int rig_group_setup_durable(void **state);
 int rig_setup(void **state);
 int rig_teardown(void **state);
 
-/* SQL as the tables' owner, as the application; the first field of the answer. All fail the test on an error. */
-void rig_sql(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-void rig_app(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-const char *rig_value(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-long rig_number(struct rig *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* SQLSTATE of a statement of the application that must fail, "" when it works. */
 const char *rig_app_fails(struct rig *r, const char *sql);
 PGconn *rig_connect(struct rig *r, const char *role);
