@@ -82,7 +82,7 @@ static void judge_neutral(struct my *m, size_t i)
     static const char *const words[] = {"like", "ilike", "similar", "regexp", "rlike",   "sounds",
                                         "div",  "mod",   "xor",     "binary", "collate", "interval"};
     const struct my_token *token = &m->tokens[i];
-    bool other = token->kind == MY_SIGN && !is_neutral_sign(token->value);
+    bool other = token->kind == MY_BYTES || (token->kind == MY_SIGN && !is_neutral_sign(token->value));
     for (size_t k = 0; k < sizeof words / sizeof words[0] && !is_sign(m, i + 1, "("); k++)
         other = other || is_word(m, i, words[k]);
     if (other)

@@ -298,6 +298,19 @@ static void default_is_set_and_put_back(void **state)
     free(after);
 }
 
+/* What the compiler advises for a column that MySQL gives no text by ALTER COLUMN. */
+static void default_of_a_json_column_is_set_by_modify(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    rig_sql(r, "ALTER TABLE users ADD COLUMN j json");
+    one_step(r, ZDM_ACTION_WIDEN_TYPE, "j", NULL, "ALTER TABLE `users` MODIFY COLUMN `j` json DEFAULT ('[]')");
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+    rig_app(r, "INSERT INTO users (id) VALUES (8)");
+    assert_string_equal(rig_value(r, "SELECT j FROM users WHERE id = 8"), "[]");
+}
+
 static void default_that_somebody_changed_since_stays(void **state)
 {
     struct rig *r = *state;
@@ -504,7 +517,7 @@ RIG_MAIN(RIG_TEST(column_is_added_invisible_once_with_its_owner_and_the_journal)
          RIG_TEST(foreign_key_binds_new_rows_then_the_old_ones_are_read),
          RIG_TEST(foreign_key_that_rows_violate_is_dropped_and_the_journal_goes_back),
          RIG_TEST(parent_of_another_type_is_refused), RIG_TEST(default_is_set_and_put_back),
-         RIG_TEST(default_that_somebody_changed_since_stays),
+         RIG_TEST(default_of_a_json_column_is_set_by_modify), RIG_TEST(default_that_somebody_changed_since_stays),
          RIG_TEST(way_back_whose_answer_was_lost_has_nothing_to_remark), RIG_TEST(wider_type_keeps_what_is_not_written),
          RIG_TEST(modify_that_would_lose_something_is_refused_with_the_words),
          RIG_TEST(collation_that_is_not_written_is_not_changed),
