@@ -19,7 +19,9 @@ struct mydb_names {
 void mydb_names_free(struct mydb_names *names);
 enum zdm_code mydb_foreign_keys(struct mydb_work *w, const char *table, struct mydb_names *out,
                                 struct zdm_error *err) ZDM_CHECKED;
-/* ZDM_REFUSED names the foreign key of another table, the view or the sync that is in the way. */
+/* body.c: does the body of a trigger use the table of that database? Pure. */
+bool mydb_body_uses(const char *body, const char *database, const char *table);
+/* ZDM_REFUSED names the foreign key of another table, the view, its trigger or the sync that is in the way. */
 enum zdm_code mydb_trash_refuse(struct mydb_work *w, const char *table, struct zdm_error *err) ZDM_CHECKED;
 /* The statement itself, under the lock rules of DDL. */
 enum zdm_code mydb_trash_rename(struct mydb_work *w, const char *from, const char *to,

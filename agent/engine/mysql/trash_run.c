@@ -103,6 +103,31 @@ static enum zdm_code refuse_views(struct mydb_work *w, const char *table, struct
     return zdm_error_hint(err, "Drop or change that view first, then retry the shard.");
 }
 
+/* Its own go with it. Those of a table that is out of sight fire no more. */
+static enum zdm_code refuse_triggers(struct mydb_work *w, const char *table, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE"
+        " TRIGGER_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE <> $1 AND EVENT_OBJECT_TABLE NOT IN (SELECT hidden_name"
+        " FROM zdm.hidden WHERE home = DATABASE() AND kind = 'table') ORDER BY 2, 1";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(w->s, sql, 1, (const char *const[]){table}, &rows, err);
+    for (size_t i = 0; code == ZDM_OK && i < rows->n; i++) {
+        const char *body = mydb_text(rows, i, 2), *other = mydb_text(rows, i, 1);
+        if (body == NULL || !mydb_body_uses(body, w->s->database, table)) {
+            continue;
+        }
+        zdm_error_set(err, ZDM_REFUSED, "table %s cannot be hidden: trigger %s of %s uses it", table,
+                      mydb_text(rows, i, 0), other);
+        zdm_error_detail(err, "Every write of %s that fires it would fail.", other);
+        return is_hidden_later(w, other)
+                   ? zdm_error_hint(err, "Write it the other way round, DROP TABLE %s, %s, and submit --amend.", other,
+                                    table)
+                   : zdm_error_hint(err, "Drop or change that trigger first, then retry the shard.");
+    }
+    return code;
+}
+
 static enum zdm_code refuse_synced(struct mydb_work *w, const char *table, struct zdm_error *err)
 {
     static const char sql[] = "SELECT migration FROM zdm.sync WHERE home = DATABASE() AND table_name = $1 LIMIT 1";
@@ -136,6 +161,9 @@ enum zdm_code mydb_trash_refuse(struct mydb_work *w, const char *table, struct z
     enum zdm_code code = refuse_children(w, table, err);
     if (code == ZDM_OK) {
         code = refuse_views(w, table, err);
+    }
+    if (code == ZDM_OK) {
+        code = refuse_triggers(w, table, err);
     }
     if (code == ZDM_OK) {
         code = refuse_foreign(w, table, err);

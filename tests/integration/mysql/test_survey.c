@@ -139,6 +139,21 @@ static void what_the_application_has_around_a_column_is_found(void **state)
     expect(s, WARNING, "two-unique", "one_name");
 }
 
+static void what_uses_a_table_is_found_before_that_goes_out_of_sight(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE orders (id int PRIMARY KEY)");
+    rig_sql(r, "CREATE TRIGGER counted AFTER INSERT ON orders FOR EACH ROW UPDATE users SET age = age + 1");
+    rig_sql(r, "CREATE TRIGGER own BEFORE UPDATE ON users FOR EACH ROW SET @n = (SELECT COUNT(*) FROM users)");
+    plan_of(r, "users", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_TABLE, NULL, "zdm_trash_0a1b2c3d_users", NULL);
+    const struct zdm_survey *s = survey(r);
+    expect(s, WARNING, "function-body", "counted of orders");
+    for (size_t i = 0; i < s->n_findings; i++) {
+        assert_null(strstr(s->findings[i].object, "trigger own"));
+    }
+}
+
 static void columns_that_do_not_fit_each_other_are_said_before_a_trigger_fails(void **state)
 {
     struct rig *r = *state;
@@ -229,7 +244,8 @@ static void statements_that_change_their_meaning_are_seen(void **state)
     expect(s, WARNING, "insert-no-columns", "users");
 }
 
-RIG_MAIN(TEST(a_plain_rename_meets_nothing_on_a_plain_table), TEST(a_fingerprint_follows_the_schema_and_nothing_else),
+RIG_MAIN(TEST(what_uses_a_table_is_found_before_that_goes_out_of_sight),
+         TEST(a_plain_rename_meets_nothing_on_a_plain_table), TEST(a_fingerprint_follows_the_schema_and_nothing_else),
          TEST(what_is_missing_or_there_already_is_said_of_the_step),
          TEST(what_the_application_has_around_a_column_is_found),
          TEST(columns_that_do_not_fit_each_other_are_said_before_a_trigger_fails),

@@ -96,7 +96,14 @@ static void what_refers_to_a_table_keeps_it_in_sight(void **state)
     rig_sql(r, "CREATE VIEW names AS SELECT name FROM users");
     rig_refused(r, AGENT_RUN_HIDE, 1, "names reads it");
     rig_sql(r, "DROP VIEW names");
+    rig_sql(r, "CREATE TABLE `main` (id int PRIMARY KEY, users int)");
+    rig_sql(r, "CREATE TRIGGER copies AFTER INSERT ON `main` FOR EACH ROW INSERT INTO users (id) VALUES (NEW.users)");
+    rig_refused(r, AGENT_RUN_HIDE, 1, "trigger copies of main uses it");
+    rig_sql(r, "DROP TRIGGER copies");
+    rig_sql(r, "CREATE TRIGGER other BEFORE INSERT ON `main` FOR EACH ROW SET NEW.users = 1 -- of users");
+    rig_sql(r, "CREATE TRIGGER own AFTER UPDATE ON users FOR EACH ROW SET @n = (SELECT COUNT(*) FROM users)");
     rig_run(r, AGENT_RUN_HIDE, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO `main` VALUES (1, 2)");
 }
 
 static void table_of_that_hidden_name_by_somebody_else_is_foreign(void **state)
