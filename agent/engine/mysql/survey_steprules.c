@@ -140,9 +140,8 @@ const struct mydb_survey_rule mydb_survey_step_table[] = {
      "SELECT concat($1, '.', k.column_name), concat('foreign key ', k.constraint_name, ' changes it by ', CASE WHEN"
      " r.update_rule IN ('CASCADE', 'SET NULL') THEN concat('ON UPDATE ', r.update_rule) ELSE concat('ON DELETE ',"
      " r.delete_rule) END, ', and triggers do not see that') FROM information_schema.key_column_usage k JOIN"
-     " information_schema.referential_constraints r ON r.constraint_schema = database() AND r.constraint_name "
-     "="
-     " k.constraint_name AND r.table_name = k.table_name WHERE k.table_schema = database() AND k.table_name = $1 AND"
+     " information_schema.referential_constraints r ON r.constraint_schema = database() AND r.table_name = $1 AND"
+     " r.constraint_name = k.constraint_name WHERE k.table_schema = database() AND k.table_name = $1 AND"
      " k.referenced_table_name IS NOT NULL AND (r.update_rule IN ('CASCADE', 'SET NULL') OR r.delete_rule = 'SET NULL')"
      " AND locate(concat(',', k.column_name, ','), $6) > 0",
      "Give the foreign key an action that the application carries out itself, or choose other columns."},

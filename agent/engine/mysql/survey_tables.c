@@ -34,7 +34,7 @@ static const char *const outline_sql[] = {
     " 'references', k.referenced_table_name, group_concat(k.referenced_column_name ORDER BY k.ordinal_position),"
     " 'on update', replace(r.update_rule, 'NO ACTION', 'RESTRICT'), 'on delete', replace(r.delete_rule, 'NO ACTION',"
     " 'RESTRICT')) FROM information_schema.key_column_usage k JOIN information_schema.referential_constraints r ON"
-    " r.constraint_schema = database() AND r.constraint_name = k.constraint_name AND r.table_name = k.table_name WHERE"
+    " r.constraint_schema = database() AND r.table_name = $1 AND r.constraint_name = k.constraint_name WHERE"
     " k.table_schema = database() AND k.table_name = $1 AND k.referenced_table_name IS NOT NULL GROUP BY"
     " k.constraint_name, k.referenced_table_name, r.update_rule, r.delete_rule ORDER BY 1",
     "SELECT concat_ws(' ', 'trigger', trigger_name, action_timing, event_manipulation, action_order, sha2("

@@ -130,9 +130,9 @@ static enum zdm_code judge_cascades(struct mydb_work *w, const struct mydb_facts
     static const char sql[] =
         "SELECT k.column_name, r.constraint_name, r.update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT'),"
         " r.update_rule, r.delete_rule FROM information_schema.referential_constraints r JOIN"
-        " information_schema.key_column_usage k ON k.constraint_schema = r.constraint_schema AND k.constraint_name ="
-        " r.constraint_name AND k.table_name = r.table_name WHERE r.constraint_schema = $1 AND r.table_name = $2 AND"
-        " k.table_schema = $1 AND k.table_name = $2 AND (r.update_rule IN ('CASCADE', 'SET NULL', 'SET DEFAULT') OR"
+        " information_schema.key_column_usage k ON k.constraint_name = r.constraint_name WHERE r.constraint_schema = $1"
+        " AND r.table_name = $2 AND k.table_schema = $1 AND k.table_name = $2 AND (r.update_rule IN ('CASCADE', 'SET "
+        "NULL', 'SET DEFAULT') OR"
         " r.delete_rule IN ('SET NULL', 'SET DEFAULT'))";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     enum zdm_code code = mydb_query(w->s, sql, 2, (const char *const[]){w->s->database, facts->table.name}, &rows, err);
