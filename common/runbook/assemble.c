@@ -152,10 +152,34 @@ static struct rb_phase *show_phase(struct rb *rb)
     return migrate != NULL ? migrate : expand;
 }
 
+/* The step that makes the column NOT NULL before the contract phases, with its phase and the step in front of it. */
+static bool find_not_null(struct rb *rb, const struct rb_step *add, struct rb_phase **phase, struct rb_step **before)
+{
+    for (*phase = rb->phases; *phase != NULL && (*phase)->class <= ZDM_PHASE_MIGRATE; *phase = (*phase)->next) {
+        *before = NULL;
+        for (struct rb_step *step = (*phase)->first; step != NULL; *before = step, step = step->next) {
+            if (step->step.action == ZDM_ACTION_SET_NOT_NULL &&
+                strcmp(step->step.table.name, add->step.table.name) == 0 &&
+                strcmp(step->step.column, add->step.column) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* MariaDB takes no column that is out of sight, NOT NULL and without a default: one that becomes NOT NULL is shown just
+ * before, when it is filled. */
 static void add_show(struct rb *rb, const struct rb_step *add)
 {
-    struct rb_step *step = add_implicit(rb, show_phase(rb), ZDM_STEP_DDL, ZDM_ACTION_SHOW_COLUMN, ZDM_LOCK_SHORT,
+    struct rb_phase *phase;
+    struct rb_step *before;
+    bool not_null = find_not_null(rb, add, &phase, &before);
+    if (!not_null)
+        phase = show_phase(rb);
+    struct rb_step *step = add_implicit(rb, phase, ZDM_STEP_DDL, ZDM_ACTION_SHOW_COLUMN, ZDM_LOCK_SHORT,
                                         &add->step.table, lock_text(rb, ZDM_ACTION_SHOW_COLUMN));
+    if (not_null)
+        move_last(phase, before);
     step->step.column = rb_dup(add->step.column);
     step->step.inverse = ZDM_INVERSE_FORMER;
     step->cause = add;

@@ -86,10 +86,14 @@ static void drop(const struct my_piece *p)
                   !my_is(m, 0, "constraint") && !my_is(m, 0, "primary") && !my_is(m, 0, "partition");
     (void)my_take(m, "column");
     my_piece_title(p, "drop", column && my_peek(m, 0)->kind != MY_END ? my_peek(m, 0)->value : "");
-    rb_draft_sql(p->d, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", rb_draft_bare(p->d, my_piece_text(p)));
-    if (column)
-        rb_draft_say(p->d, RB_DRAFT_SWITCH, "Deploy the application that does not name `%s` any more.",
-                     my_peek(m, 0)->value);
+    /* An index or a constraint goes before the columns that it names. */
+    rb_draft_sql(p->d, RB_DRAFT_CONTRACT, column ? RB_DRAFT_LATE : RB_DRAFT_FIRST, "%s",
+                 rb_draft_bare(p->d, my_piece_text(p)));
+    if (!column)
+        return;
+    my_draft_free(p, my_peek(m, 0)->value);
+    rb_draft_say(p->d, RB_DRAFT_SWITCH, "Deploy the application that does not name `%s` any more.",
+                 my_peek(m, 0)->value);
 }
 
 static void modify(const struct my_piece *p, bool change)
@@ -102,9 +106,9 @@ static void modify(const struct my_piece *p, bool change)
         return;
     const struct rb_draft_column *known = rb_draft_column(p->d, &p->table, def.name);
     if (change && !rb_same_word(from, def.name))
-        my_draft_rename_column(p, from, def.name, def.type);
+        my_draft_rename_column(p, from, def.name, &def);
     else if (known->added && def.not_null)
-        my_draft_not_null(p, RB_DRAFT_MIGRATE, def.name, def.type);
+        my_draft_not_null(p, RB_DRAFT_MIGRATE, def.name, &def);
     else
         my_draft_change_type(p, &def);
 }
@@ -123,7 +127,8 @@ static void alter_default(const struct my_piece *p)
         rb_draft_say(p->d, RB_DRAFT_SWITCH, "Deploy the application that writes `%s` in every row.", name);
 }
 
-/* A view gives the table its second name; at the end both names change in one statement. */
+/* A view gives the table its second name, whoever reads it by rights of their own: the agent's account may go. At the
+ * end both names change in one statement. */
 static void rename_table(struct rb_draft *d, const struct rb_table *table, const char *to)
 {
     struct rb *rb = d->rb;
@@ -133,7 +138,7 @@ static void rename_table(struct rb_draft *d, const struct rb_table *table, const
     rb_draft_say(d, RB_DRAFT_EXPAND, "A view that can be written gives the table its second name.");
     rb_draft_text(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN,
                   rb_format(rb,
-                            "```sql {as-is lock=short}\nCREATE VIEW %s AS SELECT * FROM %s;\n```\n"
+                            "```sql {as-is lock=short}\nCREATE SQL SECURITY INVOKER VIEW %s AS SELECT * FROM %s;\n```\n"
                             "```sql {check}\nSELECT 1 WHERE NOT EXISTS (SELECT 1 FROM information_schema.views WHERE "
                             "table_schema = DATABASE() AND table_name = %s);\n```\n"
                             "```sql {rollback}\nDROP VIEW %s;\n```",
@@ -148,8 +153,11 @@ static void rename_table(struct rb_draft *d, const struct rb_table *table, const
                             "table_schema = DATABASE() AND table_name = %s AND table_type = 'BASE TABLE');\n```\n"
                             "```sql {rollback}\nRENAME TABLE %s TO %s, %s TO %s;\n```",
                             new, view, old, new, my_literal(rb, to), new, old, view, new));
-    rb_draft_say(d, RB_DRAFT_CONTRACT, "The view that is left, `%s`, reads nothing any more: drop it by hand later.",
-                 view);
+    rb_draft_say(
+        d, RB_DRAFT_CONTRACT,
+        "The view that is left, `%s`, reads nothing any more: drop it by hand when you do not want to go back. A dump "
+        "of the database stops at such a view.",
+        view);
     d->changes_writers = true;
 }
 
@@ -295,7 +303,7 @@ static void draft_drop(struct rb_draft *d, struct my *m)
 {
     bool table = my_is(m, 1, "table");
     rb_draft_title(d, table ? "drop-table" : "drop-index", table ? "Drop a table" : "Drop an index");
-    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_LATE, "%s", rb_draft_bare(d, m->s.sql));
+    rb_draft_sql(d, RB_DRAFT_CONTRACT, table ? RB_DRAFT_LATE : RB_DRAFT_FIRST, "%s", rb_draft_bare(d, m->s.sql));
     rb_draft_say(d, RB_DRAFT_SWITCH,
                  table ? "Deploy the application that does not name the table any more."
                        : "Be sure that no query needs the index.");

@@ -25,10 +25,14 @@ void my_piece_title(const struct my_piece *p, const char *word, const char *what
 
 /* Behind ADD. */
 void my_draft_add_column(const struct my_piece *p);
-/* type NULL: not known from the SQL. */
-void my_draft_rename_column(const struct my_piece *p, const char *from, const char *to, const char *type);
+/* def NULL: the SQL does not say it. */
+void my_draft_rename_column(const struct my_piece *p, const char *from, const char *to,
+                            const struct my_definition *def);
 void my_draft_change_type(const struct my_piece *p, const struct my_definition *def);
-/* NOT NULL once all rows have a value. */
-void my_draft_not_null(const struct my_piece *p, enum rb_draft_phase phase, const char *name, const char *type);
+/* New code may leave the column out before it is dropped. */
+void my_draft_free(const struct my_piece *p, const char *column);
+/* NOT NULL of that column once all rows have a value. */
+void my_draft_not_null(const struct my_piece *p, enum rb_draft_phase phase, const char *name,
+                       const struct my_definition *def);
 
 #endif

@@ -3,7 +3,9 @@
  */
 #include "common/runbook/mysql/draft.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 /* ---- a new column in the place of an old one ---- */
 
@@ -22,19 +24,47 @@ static const char *type_of(const struct my_piece *p, const char *column)
     return "varchar(255)";
 }
 
+static const char *comment_of(const struct my_piece *p, const struct my_definition *def)
+{
+    return def->comment == NULL ? "" : rb_format(p->d->rb, " COMMENT %s", def->comment);
+}
+
+/* What the definition says besides the type: NOT NULL when all rows are filled, the default when no trigger fills the
+ * column any more. */
+static void copy_rest(const struct my_piece *p, const char *to, const struct my_definition *def)
+{
+    if (def->not_null)
+        my_draft_not_null(p, RB_DRAFT_MIGRATE, to, def);
+    if (def->value != NULL && my_bare(def->value)->kind != MY_NULL)
+        rb_draft_sql(p->d, RB_DRAFT_CONTRACT, RB_DRAFT_LAST, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", p->name,
+                     rb_plain(p->d->rb, to), def->value_text);
+}
+
+void my_draft_free(const struct my_piece *p, const char *column)
+{
+    const char *name = rb_plain(p->d->rb, column);
+    rb_draft_say(
+        p->d, RB_DRAFT_EXPAND,
+        "From the switch on, new code leaves `%s` out of its INSERTs. Where it is NOT NULL and has no default, "
+        "give it one in this phase: `ALTER TABLE %s ALTER COLUMN %s SET DEFAULT …`.",
+        column, p->name, name);
+}
+
+/* def NULL: nothing is known but the type. */
 static void copy_column(const struct my_piece *p, const char *from, const char *to, const char *type,
-                        const char *expression)
+                        const struct my_definition *def, const char *expression)
 {
     struct rb_draft *d = p->d;
     struct rb *rb = d->rb;
     const char *old = rb_plain(rb, from), *new = rb_plain(rb, to);
     rb_draft_column(d, &p->table, from)->moved_to = to;
     rb_draft_column(d, &p->table, to)->filled = true;
-    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s", p->name, new, type);
+    rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s", p->name, new, type,
+                 def == NULL ? "" : comment_of(p, def));
     rb_draft_say(d, RB_DRAFT_MIGRATE,
-                 "Indexes, constraints and NOT NULL of `%s` do not come along: add those that `%s` needs behind the "
-                 "UPDATE, a unique index last.",
-                 from, to);
+                 "Indexes%s of `%s` do not come along: add those that `%s` needs behind the UPDATE, a unique index "
+                 "last.",
+                 def != NULL ? " and constraints" : ", constraints and NOT NULL", from, to);
     rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_MAIN, "UPDATE %s SET %s = %s WHERE %s IS NULL", p->name, new,
                  expression == NULL ? old : expression, new);
     rb_draft_say(d, RB_DRAFT_SWITCH,
@@ -45,15 +75,38 @@ static void copy_column(const struct my_piece *p, const char *from, const char *
     rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_MAIN, "ALTER TABLE %s DROP COLUMN %s", p->name, old);
     rb_draft_say(d, RB_DRAFT_CONTRACT,
                  "No code names `%s` any more. It is hidden first, and dropped after the grace period.", from);
+    if (expression != NULL)
+        my_draft_free(p, from);
+    if (def != NULL)
+        copy_rest(p, to, def);
     d->changes_writers = true;
 }
 
-void my_draft_rename_column(const struct my_piece *p, const char *from, const char *to, const char *type)
+void my_draft_rename_column(const struct my_piece *p, const char *from, const char *to, const struct my_definition *def)
 {
     struct rb *rb = p->d->rb;
     rb_draft_title(p->d, rb_format(rb, "%s-%s-to-%s", p->table.name, from, to),
                    rb_format(rb, "Rename %s.%s to %s", p->table.name, from, to));
-    copy_column(p, from, to, type != NULL ? type : type_of(p, from), NULL);
+    copy_column(p, from, to, def != NULL ? def->type : type_of(p, from), def, NULL);
+}
+
+enum kind { OF_OTHERS, OF_TEXT, OF_INTEGER };
+
+/* Of a type, by its first word; NULL: the present type is not known. */
+static enum kind kind_of(const char *type)
+{
+    static const struct {
+        const char *word;
+        enum kind kind;
+    } rows[] = {{"char", OF_TEXT},       {"varchar", OF_TEXT},    {"tinytext", OF_TEXT},     {"text", OF_TEXT},
+                {"mediumtext", OF_TEXT}, {"longtext", OF_TEXT},   {"tinyint", OF_INTEGER},   {"smallint", OF_INTEGER},
+                {"int", OF_INTEGER},     {"integer", OF_INTEGER}, {"mediumint", OF_INTEGER}, {"bigint", OF_INTEGER}};
+    size_t n = type == NULL ? 0 : strcspn(type, " (");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (n == strlen(rows[i].word) && strncasecmp(type, rows[i].word, n) == 0)
+            return rows[i].kind;
+    }
+    return OF_OTHERS;
 }
 
 /* What a value needs so that it becomes one of the type; NULL: nothing. */
@@ -61,20 +114,56 @@ static const char *cast_of(const struct my_piece *p, const char *column, const s
 {
     static const char *const types[] = {"date", "datetime", "time", "decimal", "json"};
     const char *old = rb_plain(p->d->rb, column);
+    enum kind now = kind_of(p->d->type), later = kind_of(def->base);
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         if (rb_same_word(def->base, types[i]))
             return rb_format(p->d->rb, "CAST(%s AS %s)", old, def->type);
     }
+    if (now == OF_TEXT && later == OF_INTEGER)
+        return rb_format(p->d->rb, "CAST(%s AS %s)", old, strcasestr(def->type, "unsigned") ? "UNSIGNED" : "SIGNED");
+    if (p->d->type != NULL && now != OF_TEXT && later == OF_TEXT)
+        return rb_format(p->d->rb, "CAST(%s AS CHAR)", old);
     return rb_same_word(def->base, "timestamp") ? rb_format(p->d->rb, "CAST(%s AS datetime(6))", old) : NULL;
+}
+
+/* A cast gives a bigint: a narrower column would not take all of its values, nor would the trigger that fills it. */
+static const char *type_for(const struct my_piece *p, const struct my_definition *def)
+{
+    if (kind_of(def->base) != OF_INTEGER || rb_same_word(def->base, "bigint"))
+        return def->type;
+    if (kind_of(p->d->type) == OF_TEXT) {
+        rb_draft_say(p->d, RB_DRAFT_EXPAND, "The new column is a bigint: a number cast from a text is one.");
+        return strcasestr(def->type, "unsigned") != NULL ? "bigint unsigned" : "bigint";
+    }
+    if (p->d->type == NULL)
+        rb_draft_say(p->d, RB_DRAFT_MIGRATE, "Where `%s` is a text now, say so with --type: it is cast then.",
+                     def->name);
+    return def->type;
+}
+
+static unsigned long length_of(const char *type)
+{
+    const char *open = strchr(type, '(');
+    return open == NULL ? 0 : strtoul(open + 1, NULL, 10);
+}
+
+/* From 256 bytes on a varchar's length takes two; a character has one to four. */
+static bool is_longer_in_place(const char *from, const char *to)
+{
+    size_t n = strcspn(from, "(");
+    unsigned long a = length_of(from), b = length_of(to);
+    return strncasecmp(from, to, n + 1) == 0 && a <= b && (a >= 256 || b <= 63);
 }
 
 /* Does the server change the catalogue alone, as far as the words tell? It is asked on a clone. */
 static bool may_widen(const struct my_piece *p, const struct my_definition *def)
 {
     static const char *const types[] = {"varchar", "varbinary", "enum", "set"};
-    bool known = false;
+    bool known = false, length = rb_same_word(def->base, "varchar") || rb_same_word(def->base, "varbinary");
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
         known = known || rb_same_word(def->base, types[i]);
+    if (length && p->d->type != NULL && !is_longer_in_place(p->d->type, def->type))
+        return false;
     return known && !def->has_charset && !def->has_collation && !p->d->guess;
 }
 
@@ -92,15 +181,19 @@ void my_draft_change_type(const struct my_piece *p, const struct my_definition *
     }
     if (may_widen(p, def)) {
         my_piece_title(p, "widen", def->name);
-        rb_draft_say(d, RB_DRAFT_EXPAND,
-                     "Where the new definition only allows more, the server changes the catalogue alone; `zdmctl "
-                     "check` says whether it does. Say all of the column again: NOT NULL, default, comment.");
+        rb_draft_say(
+            d, RB_DRAFT_EXPAND,
+            "Where the new definition only allows more, the server changes the catalogue alone; `zdmctl "
+            "check` says whether it does. Say all of the column again: NOT NULL, default, comment. Where it does "
+            "not, give the present type with --type, and the draft is one that copies the column.");
         rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", my_piece_text(p));
         return;
     }
     rb_draft_title(d, rb_format(rb, "%s-%s-%s", p->table.name, def->name, def->base),
                    rb_format(rb, "Change the type of %s.%s to %s", p->table.name, def->name, def->type));
-    copy_column(p, def->name, rb_format(rb, "%s_new", def->name), def->type, cast_of(p, def->name, def));
+    struct my_definition new = *def;
+    new.type = type_for(p, def);
+    copy_column(p, def->name, rb_format(rb, "%s_new", def->name), new.type, &new, cast_of(p, def->name, def));
 }
 
 /* ---- ADD COLUMN ---- */
@@ -121,22 +214,22 @@ static const char *some_value(const struct my_definition *def)
 }
 
 /* NOT NULL once all rows have a value: a rebuild in place, which the fence allows. */
-void my_draft_not_null(const struct my_piece *p, enum rb_draft_phase phase, const char *name, const char *type)
+void my_draft_not_null(const struct my_piece *p, enum rb_draft_phase phase, const char *name,
+                       const struct my_definition *def)
 {
     struct rb_draft *d = p->d;
     rb_draft_say(d, phase,
                  "NOT NULL builds the table anew in place: reads and writes go on, and it takes room and time like the "
                  "table's own size. Leave it out where the application's word is enough.");
     rb_draft_text(d, phase, RB_DRAFT_LATE,
-                  rb_format(d->rb, "```sql {rewrite-ok}\nALTER TABLE %s MODIFY COLUMN %s %s NOT NULL;\n```", p->name,
-                            rb_plain(d->rb, name), type));
+                  rb_format(d->rb, "```sql {rewrite-ok}\nALTER TABLE %s MODIFY COLUMN %s %s NOT NULL%s;\n```", p->name,
+                            rb_plain(d->rb, name), def->type, comment_of(p, def)));
 }
 
 static void add_plain(const struct my_piece *p, const struct my_definition *def)
 {
-    rb_draft_sql(p->d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s%s%s", p->name,
-                 rb_plain(p->d->rb, def->name), def->type, def->comment == NULL ? "" : " COMMENT ",
-                 def->comment == NULL ? "" : def->comment, def->place);
+    rb_draft_sql(p->d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s%s", p->name,
+                 rb_plain(p->d->rb, def->name), def->type, comment_of(p, def), def->place);
 }
 
 void my_draft_add_column(const struct my_piece *p)
@@ -180,7 +273,7 @@ void my_draft_add_column(const struct my_piece *p)
             rb_draft_say(d, RB_DRAFT_SWITCH, "Deploy the application that writes `%s` in every row.", def.name);
             d->changes_writers = true;
         }
-        my_draft_not_null(p, known->filled ? RB_DRAFT_MIGRATE : RB_DRAFT_CONTRACT, def.name, def.type);
+        my_draft_not_null(p, known->filled ? RB_DRAFT_MIGRATE : RB_DRAFT_CONTRACT, def.name, &def);
     } else {
         rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "%s", my_piece_text(p));
     }

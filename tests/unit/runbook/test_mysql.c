@@ -506,7 +506,7 @@ static const struct {
     {NULL, "ALTER TABLE t ADD s varchar(100) AS (lower(name)) STORED", "UPDATE t SET s = (lower(`name`));"},
     {NULL, "ALTER TABLE t ADD u char(36) DEFAULT (uuid())", "UPDATE t SET u = uuid() WHERE u IS NULL;"},
     {NULL, "ALTER TABLE t RENAME TO u", "RENAME TABLE u TO u_view, t TO u;"},
-    {NULL, "RENAME TABLE t TO u", "CREATE VIEW u AS SELECT * FROM t;"},
+    {NULL, "RENAME TABLE t TO u", "CREATE SQL SECURITY INVOKER VIEW u AS SELECT * FROM t;"},
     {NULL, "DROP TABLE IF EXISTS t CASCADE; DROP INDEX i ON u", "DROP TABLE t;"},
     {NULL, "SET NAMES utf8mb4; START TRANSACTION; CREATE TABLE t (id int PRIMARY KEY); COMMIT;", "CREATE TABLE t"},
     {NULL, "ALTER TABLE t ENGINE=InnoDB", NULL},
