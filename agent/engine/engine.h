@@ -224,7 +224,7 @@ struct agent_hidden {
     char what[ZDM_TEXT_MAX / 2]; /* "column public.users.name" */
     int64_t hidden_at_ms;
     bool by_rollback;
-    int64_t scans; /* of an index, since then, on all nodes that are known; -1: no index */
+    int64_t scans; /* of an index, since then, on all nodes that are known; -1: no index, or no longer used */
 };
 
 struct agent_result {

@@ -65,7 +65,7 @@ struct zdm_hidden {
     int64_t hidden_at_ms;        /* unix time */
     int64_t purge_at_ms;         /* when its grace period ends */
     bool by_rollback;            /* left by a rollback: `zdmctl purge` and mode purge, not a phase, drop it */
-    int64_t scans;               /* of an index since then, on all known nodes of the shard; -1: it is no index */
+    int64_t scans; /* of an index since then, on all known nodes of the shard; -1: it is none, or no longer used */
 };
 enum { ZDM_HIDDEN_MAX = 4 };
 

@@ -166,7 +166,8 @@ static json_t *hidden_json(const struct zdm_hidden *hidden)
     put_time(out, "hidden_at", hidden->hidden_at_ms);
     put_time(out, "purge_at", hidden->purge_at_ms);
     put_bool(out, "by_rollback", hidden->by_rollback);
-    put(out, "scans", strncmp(hidden->what, "index ", 6) == 0 ? json_integer(hidden->scans) : json_null());
+    put(out, "scans",
+        strncmp(hidden->what, "index ", 6) == 0 && hidden->scans >= 0 ? json_integer(hidden->scans) : json_null());
     return out;
 }
 

@@ -234,7 +234,8 @@ static enum zdm_code judge_defaults(struct mydb_work *w, const struct mydb_facts
 static enum zdm_code misfit(const struct mydb_facts *facts, const struct mydb_pair *pair,
                             const struct mydb_column *from, struct zdm_error *err)
 {
-    bool charset = from->family == MYDB_TEXT && strcmp(from->charset, pair->target.charset) != 0;
+    bool charset = from->family == MYDB_TEXT && pair->target.family == MYDB_TEXT &&
+                   strcmp(from->charset, pair->target.charset) != 0;
     zdm_error_set(err, ZDM_REFUSED, "column %s of type %s%s%s cannot hold every value of %s", pair->target.name,
                   pair->target.type, charset ? " in " : "", charset ? pair->target.charset : "",
                   pair->copy ? pair->source.name : pair->a->expr);

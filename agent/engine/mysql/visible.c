@@ -192,17 +192,20 @@ static enum zdm_code refuse_triggers(struct mydb_work *w, const struct mydb_tabl
 }
 
 static const struct {
-    const char *sql; /* the name of what is in the way; $1 database, $2 table, $3 column */
+    const char *sql; /* the name of what is in the way; $1 database, $2 table, $3 column, $4 migration */
     const char *what, *hint;
 } rules[] = {
     {"SELECT index_name FROM information_schema.statistics WHERE table_schema = $1 AND table_name = $2 AND column_name "
      "="
      " $3 AND index_name = 'PRIMARY'",
      "is part of the primary key:", "Choose another key first."},
+    /* One that the migration itself has hidden is dropped before the column: the purge keeps the order of the hides. */
     {"SELECT s.index_name FROM information_schema.statistics s JOIN information_schema.statistics o ON o.table_schema ="
      " $1 AND o.table_name = $2 AND o.index_name = s.index_name AND COALESCE(o.column_name, '') "
      "<>"
-     " s.column_name WHERE s.table_schema = $1 AND s.table_name = $2 AND s.column_name = $3 AND s.non_unique = 0",
+     " s.column_name WHERE s.table_schema = $1 AND s.table_name = $2 AND s.column_name = $3 AND s.non_unique = 0"
+     " AND NOT EXISTS (SELECT 1 FROM zdm.hidden h WHERE h.home = $1 AND h.migration = $4 AND h.kind = 'index' AND"
+     " h.table_name = $2 AND h.hidden_name = s.index_name AND NOT h.by_rollback)",
      "is part of a unique index with other columns:",
      "Drop that index first: without the column it would be unique over the others alone."},
     {"SELECT partition_name FROM information_schema.partitions WHERE table_schema = $1 AND table_name = $2 AND"
@@ -239,10 +242,10 @@ static enum zdm_code refuse_foreign(struct mydb_work *w, const struct mydb_table
 enum zdm_code mydb_column_refuse(struct mydb_work *w, const struct mydb_table *table, const struct mydb_column *column,
                                  struct zdm_error *err)
 {
-    const char *const params[] = {w->s->database, table->name, column->name};
+    const char *const params[] = {w->s->database, table->name, column->name, w->op->migration};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
-        enum zdm_code code = mydb_query(w->s, rules[i].sql, 3, params, &rows, err);
+        enum zdm_code code = mydb_query(w->s, rules[i].sql, 4, params, &rows, err);
         if (code != ZDM_OK) {
             return code;
         }
