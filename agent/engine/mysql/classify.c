@@ -86,6 +86,7 @@ static const unsigned violations[] = {1022, 1048, 1062, 1138, 1169, 1216, 1217, 
                                       1762, 3140, 3156, 3157, 3167, 3819, 4025, 4079, 4078};
 static const unsigned privileges[] = {1044, 1045, 1142, 1143, 1227, 1370, 1419};
 static const unsigned not_online[] = {1845, 1846};
+static const unsigned not_hidden[] = {3522, 4174}; /* a primary key */
 
 enum zdm_code mydb_code_of(unsigned number)
 {
@@ -145,6 +146,11 @@ bool mydb_is_violation(const struct zdm_error *err)
 bool mydb_is_not_online(const struct zdm_error *err)
 {
     return IS_ONE_OF(err, not_online);
+}
+
+bool mydb_is_not_hidden(const struct zdm_error *err)
+{
+    return IS_ONE_OF(err, not_hidden);
 }
 
 bool mydb_is_privilege(const struct zdm_error *err)

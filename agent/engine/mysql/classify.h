@@ -23,6 +23,8 @@ bool mydb_is_final(enum zdm_code code);
 bool mydb_is_violation(const struct zdm_error *err);
 /* … because the algorithm or lock that was asked for is not possible for it (1845, 1846)? */
 bool mydb_is_not_online(const struct zdm_error *err);
+/* … because an index cannot be INVISIBLE or IGNORED (3522, 4174)? */
+bool mydb_is_not_hidden(const struct zdm_error *err);
 /* … because a right is missing? */
 bool mydb_is_privilege(const struct zdm_error *err);
 

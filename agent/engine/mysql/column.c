@@ -45,7 +45,9 @@ enum zdm_code mydb_is_as_intended(struct mydb_work *w, enum mydb_line kind, cons
     }
     if (code == ZDM_OK && intended != NULL) {
         code = mydb_line_read(w->s, NULL, w->step->table.name, kind, name, &line, err);
-        *out = code == ZDM_OK && line != NULL && strcmp(line, intended) == 0;
+        bool index = kind == MYDB_LINE_INDEX;
+        *out = code == ZDM_OK && line != NULL &&
+               (index ? mydb_index_is_same(w->s, line, intended) : strcmp(line, intended) == 0);
     }
     return code;
 }

@@ -13,7 +13,8 @@
 #include "agent/engine/mysql/journal.h"
 #include "agent/engine/mysql/judge.h"
 
-enum { MYDB_FINGERPRINT = 0 }; /* the part of zdm.former; the way back's own parts begin at 1 */
+/* Parts of zdm.former; the way back's own begin at 1, and CREATE_INDEX has none of these. */
+enum { MYDB_FINGERPRINT = 0, MYDB_BUILT = 1 };
 
 /* inspect.c: looks at the step, in whatever transaction there is. FOREIGN fills err without being a failure. */
 enum zdm_code mydb_look(struct mydb_work *w, enum agent_proof *out_proof, struct zdm_error *err) ZDM_CHECKED;
@@ -64,6 +65,17 @@ enum zdm_code mydb_withdraw(struct mydb_work *w, const char *kind, const char *t
                             struct zdm_error *err);
 /* The statement of ADD_COLUMN, with INVISIBLE where the definition ends. Pure. */
 void mydb_put_add_column(struct zdm_buffer *out, const char *sql, bool invisible);
+
+/* index_show.c. Tries the step's index on a clone, keeps its line in w->made, and gives the statement that builds it:
+ * out of the optimizer's sight, where the server can. Is the line that of the intended index, hidden or not? Is it in
+ * sight, unless it was hidden again after the step? Shows it as soon as no snapshot is left that cannot read it
+ * (ZDM_LOCK names who has one). */
+enum zdm_code mydb_index_learn(struct mydb_work *w, const struct mydb_table *table, struct zdm_buffer *out_sql,
+                               struct zdm_error *err) ZDM_CHECKED;
+bool mydb_index_is_same(const struct mydb_session *s, const char *line, const char *intended);
+enum zdm_code mydb_index_is_shown(struct mydb_work *w, const struct mydb_index *index, bool *out,
+                                  struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code mydb_index_show(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err) ZDM_CHECKED;
 
 /* foreign_key.c: what kind of constraint the table has under that name: "FOREIGN KEY", "CHECK", "UNIQUE", "PRIMARY
  * KEY",

@@ -3,7 +3,7 @@
  *
  * Measured: neither server leaves anything of a build that was interrupted, by KILL QUERY, by a duplicate or by kill -9
  * of the server. There is no invalid index here: AGENT_PROOF_LEFTOVER does not occur. An index that is there is whole,
- * and nothing but the rows of zdm.owned and its fingerprint says whose.
+ * and nothing but the rows of zdm.owned and its fingerprint says whose. It is built out of sight first (index_show.c).
  */
 #include <stdlib.h>
 
@@ -22,7 +22,7 @@ enum zdm_code mydb_look_index(struct mydb_work *w, const struct mydb_table *tabl
                               struct zdm_error *err)
 {
     struct mydb_index index = {.there = false};
-    bool ours = false, same = true;
+    bool ours = false, same = true, shown = true;
     enum zdm_code code = mydb_index_look(w->s, table->name, w->step->object, &index, err);
     *out_proof = mydb_done_if(index.there);
     if (code == ZDM_OK && index.there) {
@@ -31,6 +31,10 @@ enum zdm_code mydb_look_index(struct mydb_work *w, const struct mydb_table *tabl
     if (code == ZDM_OK && ours) {
         code = mydb_is_as_intended(w, MYDB_LINE_INDEX, w->step->object, &same, err);
     }
+    if (code == ZDM_OK && ours && same) {
+        code = mydb_index_is_shown(w, &index, &shown, err);
+        *out_proof = mydb_done_if(shown);
+    }
     return code != ZDM_OK || !index.there || (ours && same)
                ? code
                : mydb_look_foreign(out_proof, "index", table->name, w->step->object, err);
@@ -38,17 +42,19 @@ enum zdm_code mydb_look_index(struct mydb_work *w, const struct mydb_table *tabl
 
 static enum zdm_code intend(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
 {
-    return mydb_intend_made(w, "index", table->name, w->step->object, err);
+    enum zdm_code code = mydb_former_forget(w, err); /* when an earlier one was built */
+    return code == ZDM_OK ? mydb_intend_made(w, "index", table->name, w->step->object, err) : code;
 }
 
 static enum zdm_code build(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
 {
-    enum zdm_code code = mydb_learn_made(w, table, w->step->sql, MYDB_LINE_INDEX, w->step->object, err);
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    enum zdm_code code = mydb_index_learn(w, table, &sql, err);
     if (code == ZDM_OK) {
         code = mydb_note(w, intend, table, false, err);
     }
     if (code == ZDM_OK) {
-        code = mydb_alter(w, table, w->step->sql, err);
+        code = mydb_alter(w, table, zdm_buffer_text(&sql), err);
     }
     if (code == ZDM_OK) {
         return code;
@@ -57,6 +63,20 @@ static enum zdm_code build(struct mydb_work *w, const struct mydb_table *table, 
         zdm_error_hint(err, "Rows share a value: put them right, then retry the shard. Nothing is left of the index.");
     }
     return mydb_withdraw(w, "index", table->name, w->step->object, err);
+}
+
+/* What is there by now is ours, or the look would have said so. */
+static enum zdm_code build_and_show(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    struct mydb_index index = {.there = false};
+    enum zdm_code code = mydb_index_look(w->s, table->name, w->step->object, &index, err);
+    if (code == ZDM_OK && !index.there) {
+        code = build(w, table, err);
+        if (code == ZDM_OK) {
+            code = mydb_index_look(w->s, table->name, w->step->object, &index, err);
+        }
+    }
+    return code == ZDM_OK && index.ignored ? mydb_index_show(w, table, err) : code;
 }
 
 static enum zdm_code look_alone(struct mydb_work *w, enum agent_proof *out_proof, struct zdm_error *err)
@@ -85,7 +105,7 @@ enum zdm_code mydb_run_index_build(struct mydb_work *w, struct zdm_error *err)
     }
     bool done = proof == AGENT_PROOF_DONE;
     if (code == ZDM_OK && !done) {
-        code = build(w, &table, err);
+        code = build_and_show(w, &table, err);
     }
     zdm_freep(&w->made);
     if (code == ZDM_OK) {

@@ -164,6 +164,7 @@ static enum zdm_code judge(struct mydb_trial *t, const char *sql, bool unchecked
     zdm_copy_text(out, MYDB_ALGORITHM_MAX, a->algorithm);
     code = clone_number(t, is, err);
     bool rebuilt = a->rebuilds || (a->may_rebuild && strcmp(was, is) != 0);
+    t->w->rebuilds = rebuilt;
     bool allowed = t->w->step != NULL && t->w->step->rewrite_ok;
     return code == ZDM_OK && rebuilt && !allowed ? refuse_rebuild(t, versions, err) : code;
 }
@@ -244,6 +245,7 @@ static enum zdm_code judge_with(struct mydb_work *w, const struct mydb_table *ta
     bool looks = wanted->before != NULL || wanted->after != NULL || wanted->line != NULL;
     if (remembered && !looks && w->memory->algorithm[0] != '\0') {
         zdm_copy_text(out, MYDB_ALGORITHM_MAX, w->memory->algorithm);
+        w->rebuilds = w->memory->rebuilds;
         return ZDM_OK;
     }
     mydb_clone_name(&t);
@@ -266,6 +268,7 @@ static enum zdm_code judge_with(struct mydb_work *w, const struct mydb_table *ta
     }
     if (code == ZDM_OK && remembered) {
         zdm_copy_text(w->memory->algorithm, sizeof w->memory->algorithm, out);
+        w->memory->rebuilds = w->rebuilds;
     }
     return code;
 }

@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "agent/engine/mysql/classify.h"
+#include "agent/engine/mysql/ddl.h"
 #include "agent/engine/mysql/escape.h"
 #include "agent/engine/mysql/replica.h"
 
@@ -181,16 +182,25 @@ static void pause_ms(unsigned ms)
     nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
 }
 
+/* Of locks, or of transactions. */
+static enum zdm_code look_anew(struct mydb_work *w, const char *sql, bool transactions, struct holders *out,
+                               struct zdm_error *err)
+{
+    enum zdm_code code = transactions ? mydb_see_transactions(w->s, err) : ZDM_OK;
+    return code == ZDM_OK ? read_holders(w, sql, out, err) : code;
+}
+
 /* Whoever is in both of two looks. */
-static enum zdm_code refuse_old(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+static enum zdm_code refuse_old(struct mydb_work *w, const char *table, const char *sql, bool transactions,
+                                struct zdm_error *err)
 {
     struct holders first = {.n = 0}, second = {.known = true};
-    enum zdm_code code = read_holders(w, sql, &first, err);
+    enum zdm_code code = look_anew(w, sql, transactions, &first, err);
     if (code != ZDM_OK || first.n == 0) {
         return code;
     }
     pause_ms(OLD_MS);
-    code = read_holders(w, sql, &second, err);
+    code = look_anew(w, sql, transactions, &second, err);
     for (size_t i = 0; code == ZDM_OK && i < second.n; i++) {
         for (size_t j = 0; j < first.n; j++) {
             if (strcmp(first.h[j].key, second.h[i].key) == 0) {
@@ -201,12 +211,48 @@ static enum zdm_code refuse_old(struct mydb_work *w, const char *table, const ch
     return code;
 }
 
-/* Measured on MySQL 9.7: only what changes the rows' layout makes an older snapshot fail. INVISIBLE, a default or
- * another name do not. */
-static bool fails_snapshots(const char *sql)
+/* As a person wrote it: it may build or copy, whatever it says. */
+static bool may_build(const struct mydb_work *w, const char *sql)
 {
-    return strstr(sql, "ALGORITHM=INSTANT") != NULL &&
-           (strstr(sql, " ADD COLUMN ") != NULL || strstr(sql, " DROP COLUMN ") != NULL);
+    static const char *const words[] = {"ALTER", "INDEX", "OPTIMIZE", "REPAIR"};
+    bool as_is = w->step != NULL && w->step->action == ZDM_ACTION_AS_IS;
+    bool instant = strstr(sql, "ALGORITHM=INSTANT") != NULL;
+    for (size_t i = 0; as_is && !(w->s->mariadb && instant) && i < sizeof words / sizeof *words; i++) {
+        if (mydb_says(sql, words[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool builds_in_sight(const struct mydb_work *w, const char *sql)
+{
+    return w->step != NULL && w->step->action == ZDM_ACTION_CREATE_INDEX && strstr(sql, " ADD ") != NULL &&
+           strstr(sql, " INVISIBLE, ") == NULL && strstr(sql, " IGNORED, ") == NULL;
+}
+
+/* Measured on both: an older snapshot reads neither a table that was written anew nor an index that was built
+ * meanwhile; on MySQL 9.7 nothing either whose rows have another layout. INVISIBLE, a default, a longer type or another
+ * name do no harm, nor does any INSTANT of MariaDB. */
+static bool fails_snapshots(const struct mydb_work *w, const char *sql)
+{
+    bool layout = strstr(sql, " ADD COLUMN ") != NULL || strstr(sql, " DROP COLUMN ") != NULL;
+    if (w->s->mariadb && strstr(sql, "ALGORITHM=INSTANT") != NULL) {
+        return false;
+    }
+    return w->rebuilds || may_build(w, sql) || builds_in_sight(w, sql) || (layout && !w->s->mariadb);
+}
+
+enum zdm_code mydb_snapshots_gone(struct mydb_work *w, const char *table, const char *since, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer older = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    struct holders found = {.known = true};
+    zdm_buffer_printf(&older, "%s AND CONVERT_TZ(x.trx_started, 'SYSTEM', '+00:00') <= ", snapshots_only);
+    mydb_put_literal(&older, since);
+    put_filled(&sql, transactions_sql, zdm_buffer_text(&older));
+    enum zdm_code code = look_anew(w, zdm_buffer_text(&sql), true, &found, err);
+    return code == ZDM_OK && found.n > 0 ? say_blocker(w, table, &found, 0, found.n - 1, err) : code;
 }
 
 /* Where every attempt costs a queue, none is made while somebody is known to be in the way. */
@@ -215,10 +261,10 @@ static enum zdm_code look_before(struct mydb_work *w, const char *table, const c
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer locks = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer snapshots = ZDM_BUFFER_INIT;
     put_locks_sql(&locks, w, table);
-    enum zdm_code code = sees_locks(w) ? refuse_old(w, table, zdm_buffer_text(&locks), err) : ZDM_OK;
-    if (code == ZDM_OK && !w->s->mariadb && fails_snapshots(sql)) {
+    enum zdm_code code = sees_locks(w) ? refuse_old(w, table, zdm_buffer_text(&locks), false, err) : ZDM_OK;
+    if (code == ZDM_OK && fails_snapshots(w, sql)) {
         put_filled(&snapshots, transactions_sql, snapshots_only);
-        code = refuse_old(w, table, zdm_buffer_text(&snapshots), err);
+        code = refuse_old(w, table, zdm_buffer_text(&snapshots), true, err);
     }
     return code;
 }
@@ -338,15 +384,15 @@ static enum zdm_code run_watched(struct mydb_work *w, const char *table, const c
 }
 
 /* Builds wait for the lock at their end, watched; nothing else has anything to lose. */
-static bool builds(const char *sql)
+static bool builds(const struct mydb_work *w, const char *sql)
 {
-    return strstr(sql, "ALGORITHM=NOCOPY") != NULL || strstr(sql, "ALGORITHM=INPLACE") != NULL;
+    return may_build(w, sql) || strstr(sql, "ALGORITHM=NOCOPY") != NULL || strstr(sql, "ALGORITHM=INPLACE") != NULL;
 }
 
 static enum zdm_code run(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer nowait = ZDM_BUFFER_INIT;
-    if (!w->s->mariadb || w->op->lock_wait_ms > 0 || builds(sql)) {
+    if (!w->s->mariadb || w->op->lock_wait_ms > 0 || builds(w, sql)) {
         return run_watched(w, table, sql, err);
     }
     zdm_buffer_printf(&nowait, NOWAIT "%s", sql);

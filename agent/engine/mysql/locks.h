@@ -11,8 +11,8 @@
  *    error says so.
  *
  * Before the statement, transactions that have the table's metadata lock are looked for, here and on the node's
- * replicas, whose appliers would wait for readers there (database.md 1); on MySQL, snapshots of REPEATABLE READ that
- * are older than an INSTANT change as well (database.md 10).
+ * replicas, whose appliers would wait for readers there (database.md 1); and snapshots of REPEATABLE READ, where an
+ * older one cannot read what the statement makes (1412, database.md 10).
  */
 #ifndef AGENT_ENGINE_MYSQL_LOCKS_H
 #define AGENT_ENGINE_MYSQL_LOCKS_H
@@ -31,5 +31,13 @@ enum zdm_code mydb_name_blocker(struct mydb_work *w, const char *table, struct z
  * thread. Asked before a clone is made, too, which could not read the table's definition. */
 enum zdm_code mydb_not_running(struct mydb_work *w, const char *table, const char *sql,
                                struct zdm_error *err) ZDM_CHECKED;
+
+/* Have all transactions of this database ended that may read by a snapshot and were open at that time ("2026-01-31
+ * 12:00:00", UTC)? ZDM_LOCK names one that has not. */
+enum zdm_code mydb_snapshots_gone(struct mydb_work *w, const char *table, const char *since,
+                                  struct zdm_error *err) ZDM_CHECKED;
+
+/* transactions.c: has the server look at its open transactions anew, so that the next answer about them is true. */
+enum zdm_code mydb_see_transactions(struct mydb_session *s, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

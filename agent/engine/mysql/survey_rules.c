@@ -83,8 +83,10 @@ static const struct mydb_survey_rule node_rules[] = {
      .level = ZDM_LEVEL_WARNING,
      .actions = ALTERS | AGENT_DOES(SYNC_INSTALL),
      .sql = "SELECT concat('thread ', trx_mysql_thread_id), concat('a transaction is open for ', timestampdiff(SECOND,"
-            " trx_started, now()), ' s: DDL waits for the end of each that has used the table') FROM"
-            " information_schema.innodb_trx WHERE trx_started < now() - INTERVAL 5 MINUTE AND trx_mysql_thread_id <>"
+            " trx_started, now()), ' s: DDL waits for the end of each that has used the table; a new index is not "
+            "used, and no table written"
+            " anew, while one that reads by a snapshot is older') FROM information_schema.innodb_trx WHERE trx_started "
+            "< now() - INTERVAL 5 MINUTE AND trx_mysql_thread_id <>"
             " connection_id() ORDER BY trx_started LIMIT 5",
      .hint = "End it, or run the step when no such transaction is expected."},
     {.rule = ZDM_SURVEY_UNDER_WAY,

@@ -6,6 +6,7 @@
  */
 #include "agent/engine/mysql/survey.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,6 +62,20 @@ static enum zdm_code say_refused(struct mydb_survey *survey, struct zdm_error *e
                            before != NULL ? ZDM_LEVEL_NOTE : ZDM_LEVEL_ERROR, step->table.name, message, hint, err);
 }
 
+/* A person has allowed it, and may not know what it costs. */
+static enum zdm_code say_rewrites(struct mydb_survey *survey, const struct mydb_table *table, struct zdm_error *err)
+{
+    char message[300];
+    (void)snprintf(message, sizeof message,
+                   "the statement writes all of it anew (%" PRIu64 " MB), as {rewrite-ok} allows: a transaction that "
+                   "reads by a snapshot, begins meanwhile and comes to this table afterwards gets error 1412 once",
+                   (table->data_bytes + table->index_bytes) >> 20);
+    return mydb_survey_say(survey, ZDM_SURVEY_CLONE_REWRITES, ZDM_LEVEL_NOTE, table->name, message,
+                           "Run it at a quiet hour. Transactions that are open before it are waited for; replicas lag "
+                           "for as long as it takes.",
+                           err);
+}
+
 /* Was an error said of this step before? What the server says then is the same once more. */
 static bool is_bad(const struct mydb_survey *survey)
 {
@@ -86,7 +101,7 @@ static enum zdm_code try_step(struct mydb_survey *survey, struct zdm_survey_step
     w->step = NULL;
     out->tried = code == ZDM_OK;
     if (code == ZDM_OK) {
-        return ZDM_OK;
+        return w->rebuilds ? say_rewrites(survey, &table, err) : ZDM_OK;
     }
     bool refused = mydb_is_open(w->s) && (code == ZDM_REFUSED || mydb_is_final(code));
     mydb_rollback(w->s);

@@ -27,6 +27,7 @@ struct mydb_memory {
     uint32_t step;
     uint64_t opened;        /* of the session when it learnt it */
     char algorithm[32];     /* of judge.h: "ALGORITHM=INSTANT", … once the statement was tried on an empty clone */
+    bool rebuilds;          /* … and that it writes the table anew */
     struct mydb_walk *walk; /* key and statements of a walk */
 };
 
@@ -39,6 +40,7 @@ struct mydb_work {
     struct agent_result *result;
     struct mydb_memory *memory;
     char *made;          /* of ddl.c: how what a statement is about to make looked on the judge's clone */
+    bool rebuilds;       /* of judge.h: the statement it was asked about last writes the table anew */
     int64_t waited_ms;   /* for a replica: it says nothing about the cost of a batch */
     char checked_on[80]; /* the replica on which a check ran; "" for the primary */
 };

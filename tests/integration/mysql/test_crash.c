@@ -34,21 +34,22 @@ static const struct kind {
     enum zdm_action action;
     enum agent_run run;
     const char *column, *object, *sql, *parent, *before;
+    bool twice; /* a second statement shows what the first one made */
 } kinds[] = {
-    {ZDM_ACTION_ADD_COLUMN, AGENT_RUN_DDL, "c", NULL, "ALTER TABLE `users` ADD COLUMN `c` int", NULL, NULL},
+    {ZDM_ACTION_ADD_COLUMN, AGENT_RUN_DDL, "c", NULL, "ALTER TABLE `users` ADD COLUMN `c` int", NULL, NULL, false},
     {ZDM_ACTION_CREATE_INDEX, AGENT_RUN_INDEX_BUILD, NULL, "i", "ALTER TABLE `users` ADD INDEX `i` (`name`, `place`)",
-     NULL, NULL},
+     NULL, NULL, true},
     {ZDM_ACTION_ADD_FOREIGN_KEY, AGENT_RUN_DDL, NULL, "fk",
-     "ALTER TABLE `users` ADD CONSTRAINT `fk` FOREIGN KEY (`place`) REFERENCES `places` (`id`)", "places", NULL},
+     "ALTER TABLE `users` ADD CONSTRAINT `fk` FOREIGN KEY (`place`) REFERENCES `places` (`id`)", "places", NULL, false},
     {ZDM_ACTION_LIFT_CONSTRAINT, AGENT_RUN_DDL, NULL, "old", NULL, NULL,
-     "ALTER TABLE users ADD CONSTRAINT old FOREIGN KEY (place) REFERENCES places (id)"},
+     "ALTER TABLE users ADD CONSTRAINT old FOREIGN KEY (place) REFERENCES places (id)", false},
     {ZDM_ACTION_SET_DEFAULT, AGENT_RUN_DDL, "name", NULL, "ALTER TABLE `users` ALTER COLUMN `name` SET DEFAULT 'x'",
-     NULL, NULL},
+     NULL, NULL, false},
     {ZDM_ACTION_WIDEN_TYPE, AGENT_RUN_DDL, "name", NULL, "ALTER TABLE `users` MODIFY COLUMN `name` varchar(120)", NULL,
-     NULL},
-    {ZDM_ACTION_COMMENT, AGENT_RUN_DDL, NULL, NULL, "ALTER TABLE `users` COMMENT 'new'", NULL, NULL},
-    {ZDM_ACTION_HIDE_TABLE, AGENT_RUN_HIDE, NULL, "zdm_trash_00000000_users", NULL, NULL, NULL},
-    {ZDM_ACTION_HIDE_INDEX, AGENT_RUN_HIDE, NULL, "by_name", NULL, NULL, NULL},
+     NULL, false},
+    {ZDM_ACTION_COMMENT, AGENT_RUN_DDL, NULL, NULL, "ALTER TABLE `users` COMMENT 'new'", NULL, NULL, false},
+    {ZDM_ACTION_HIDE_TABLE, AGENT_RUN_HIDE, NULL, "zdm_trash_00000000_users", NULL, NULL, NULL, false},
+    {ZDM_ACTION_HIDE_INDEX, AGENT_RUN_HIDE, NULL, "by_name", NULL, NULL, NULL, false},
 };
 
 static void plan_of(struct rig *r, const struct kind *kind)
@@ -167,8 +168,9 @@ static void each_kind(struct rig *r, bool server, bool after)
         plan_of(r, kind);
         cut_off(r, kind, server, after);
         r->lock_wait_ms = 0;
-        rig_inspect(r, 1, after ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE);
-        rig_run(r, kind->run, 1, after ? AGENT_ALREADY : AGENT_OK);
+        bool done = after && !kind->twice;
+        rig_inspect(r, 1, done ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE);
+        rig_run(r, kind->run, 1, done ? AGENT_ALREADY : AGENT_OK);
         rig_inspect(r, 1, AGENT_PROOF_DONE);
         assert_int_equal(r->journal_step, 2);
         assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM zdm.hidden WHERE home = DATABASE() AND state = 'hiding'"),
