@@ -53,6 +53,7 @@ struct rb_draft_constraint {
 struct rb_draft {
     struct rb *rb;
     const char *type;     /* the present one of a column that is renamed, or gets another type; NULL */
+    const char *type_of;  /* the column that this is of, "users.name", once it is used (MySQL); NULL */
     bool guess;           /* text is taken where a type is not known, and said so */
     bool changes_writers; /* the application must be deployed in between */
     struct rb_place at;   /* of the statement that is being drafted */

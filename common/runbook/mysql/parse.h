@@ -12,7 +12,7 @@
  *   alter.c         ALTER TABLE, action by action; column.c, change.c, index.c, key.c, drop.c: the actions
  *   rows.c          UPDATE and DELETE; query.c: checks, waits; as_is.c: what runs as it is written
  *   refuse.c        everything else: why not, and what to write
- *   draft.c, draft_column.c  plain SQL -> a whole runbook, which refusals show, too
+ *   draft*.c        plain SQL -> a whole runbook, which refusals show, too
  *
  * The grammar is our own and small. A statement is read as a whole or refused; nothing is skipped, nothing guessed.
  * struct rb_statement and struct rb_ddl (tree.h, ddl.h) are filled without a tree of PostgreSQL's, so that places,

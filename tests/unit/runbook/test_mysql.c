@@ -520,7 +520,7 @@ static const struct {
     {NULL,
      "ALTER TABLE u ADD f varchar(160); UPDATE u SET f = CONCAT(a, ' ', b); ALTER TABLE u MODIFY f varchar(160) NOT "
      "NULL; CREATE INDEX i ON u (f); ALTER TABLE u DROP a, DROP b; INSERT INTO `django_migrations` VALUES (1)",
-     "```sql\nCREATE INDEX i ON u (f);"},
+     "CREATE INDEX i ON u (f);"},
     {NULL, "INSERT INTO t VALUES (1)", NULL},
     {NULL, "ALTER TABLE t ADD COLUMN", NULL},
 };
