@@ -61,6 +61,20 @@ static int64_t now_ms(void)
     return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
+struct agent_lane_scope agent_lane_scope_of(const struct agent_op *op, uint64_t opened)
+{
+    if (op->plan == NULL) {
+        return (struct agent_lane_scope){.step = 0};
+    }
+    return (struct agent_lane_scope){.plan_hash = op->plan->hash, .step = op->step, .opened = opened};
+}
+
+bool agent_lane_is_scope(const struct agent_lane_scope *scope, const struct agent_op *op, uint64_t opened)
+{
+    return op->plan != NULL && scope->step == op->step && scope->opened == opened &&
+           zdm_hash_equal(&scope->plan_hash, &op->plan->hash);
+}
+
 /* The session that the operation needs: CONNECT opens anew, others only to the server that CONNECT saw. */
 static enum zdm_code have_session(struct lane *lane, const struct agent_op *op, struct zdm_error *err)
 {

@@ -23,6 +23,17 @@ struct agent_lane_note {
     char checked_on[AGENT_LANE_CHECKED_MAX]; /* the replica on which a check ran; "" for the primary */
 };
 
+/* What a lane remembers from one operation to the next holds for one step, one plan and one connection. */
+struct agent_lane_scope {
+    struct zdm_hash plan_hash;
+    uint32_t step;
+    uint64_t opened; /* how often the session was opened then */
+};
+
+struct agent_lane_scope agent_lane_scope_of(const struct agent_op *op, uint64_t opened);
+/* Is it that of the operation? Of one without a plan nothing is remembered. */
+bool agent_lane_is_scope(const struct agent_lane_scope *scope, const struct agent_op *op, uint64_t opened);
+
 struct agent_lane_ops {
     const char *name; /* "postgresql" */
     enum zdm_engine engine;

@@ -75,23 +75,6 @@ static const char *lane_identity(void *self)
     return ((struct lane *)self)->session.identity;
 }
 
-/* What the lane remembers holds for one step, one plan and one connection. */
-static void refresh_memory(struct lane *lane, const struct agent_op *op)
-{
-    struct mydb_memory *m = &lane->memory;
-    bool same = op->plan != NULL && m->step == op->step && m->opened == lane->session.opened &&
-                zdm_hash_equal(&m->plan_hash, &op->plan->hash);
-    if (same) {
-        return;
-    }
-    mydb_memory_forget(m);
-    if (op->plan != NULL) {
-        m->plan_hash = op->plan->hash;
-        m->step = op->step;
-        m->opened = lane->session.opened;
-    }
-}
-
 /* All but what is done in the journal alone. */
 static bool needs_replicas(const struct agent_op *op)
 {
@@ -134,7 +117,10 @@ static enum zdm_code perform(void *self, const struct agent_op *op, struct agent
     }
     /* Opening a session does not count against an attempt of the short class. */
     s->deadline_ms = op->time_limit_ms == 0 ? INT64_MAX : mydb_now_ms() + op->time_limit_ms;
-    refresh_memory(lane, op);
+    if (!agent_lane_is_scope(&lane->memory.scope, op, s->opened)) {
+        mydb_memory_forget(&lane->memory);
+        lane->memory.scope = agent_lane_scope_of(op, s->opened);
+    }
     enum zdm_code code = mydb_perform(&work, err);
     if (code != ZDM_OK) {
         mydb_walk_forget(&lane->memory); /* the table may not be any more what it was */

@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/engine/engine.h"
+#include "agent/engine/lanes.h"
 #include "agent/engine/mysql/session.h"
 
 struct mydb_walk;     /* walk.h */
@@ -23,9 +23,7 @@ struct mydb_replicas; /* replica.h */
 
 /* What a lane remembers between operations of one step; dropped when the step, the plan or the session changes. */
 struct mydb_memory {
-    struct zdm_hash plan_hash;
-    uint32_t step;
-    uint64_t opened;        /* of the session when it learnt it */
+    struct agent_lane_scope scope;
     char algorithm[32];     /* of judge.h: "ALGORITHM=INSTANT", … once the statement was tried on an empty clone */
     bool rebuilds;          /* … and that it writes the table anew */
     struct mydb_walk *walk; /* key and statements of a walk */

@@ -77,23 +77,6 @@ static const char *lane_identity(void *self)
     return ((struct lane *)self)->session.identity;
 }
 
-/* What the lane remembers holds for one step, one plan and one connection. */
-static void refresh_memory(struct lane *lane, const struct agent_op *op)
-{
-    struct pgsql_memory *m = &lane->memory;
-    bool same = op->plan != NULL && m->step == op->step && m->opened == lane->session.opened &&
-                zdm_hash_equal(&m->plan_hash, &op->plan->hash);
-    if (same) {
-        return;
-    }
-    pgsql_memory_forget(m);
-    if (op->plan != NULL) {
-        m->plan_hash = op->plan->hash;
-        m->step = op->step;
-        m->opened = lane->session.opened;
-    }
-}
-
 /* Runs that may take ACCESS EXCLUSIVE, and checks. */
 static bool needs_replicas(const struct agent_op *op)
 {
@@ -124,7 +107,10 @@ static enum zdm_code perform(void *self, const struct agent_op *op, struct agent
     }
     /* Opening a session does not count against an attempt of the short class. */
     s->deadline_ms = op->time_limit_ms == 0 ? INT64_MAX : pgsql_now_ms() + op->time_limit_ms;
-    refresh_memory(lane, op);
+    if (!agent_lane_is_scope(&lane->memory.scope, op, s->opened)) {
+        pgsql_memory_forget(&lane->memory);
+        lane->memory.scope = agent_lane_scope_of(op, s->opened);
+    }
     enum zdm_code code = pgsql_perform(&work, err);
     if (code != ZDM_OK) {
         pgsql_walk_forget(&lane->memory); /* the table may not be any more what it was */

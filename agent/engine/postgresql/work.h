@@ -10,15 +10,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/engine/engine.h"
+#include "agent/engine/lanes.h"
 #include "agent/engine/postgresql/catalog.h"
 #include "agent/engine/postgresql/session.h"
 
 /* What a lane remembers between operations of one step; dropped when the step, the plan or the session changes. */
 struct pgsql_memory {
-    struct zdm_hash plan_hash;
-    uint32_t step;
-    uint64_t opened;         /* of the session when it learnt it */
+    struct agent_lane_scope scope;
     bool clone_proved;       /* the statement was tried on an empty clone */
     struct pgsql_walk *walk; /* key and statements of a walk */
     bool stale;              /* those are to be made anew */
