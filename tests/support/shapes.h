@@ -27,6 +27,7 @@ struct shape {
     const char *read;                    /* name of the source as it is, NULL: as `source` */
     const char *plain;                   /* name of the table as it is, NULL: as `table` */
     const char *set;                     /* "a = x.g, b = …": the key in an UPDATE, where that has no rows */
+    bool mariadb;                        /* no other server has such a type */
 };
 
 /* $t table, $k key columns, $K their expressions, $e the key set to them, $s source, $v its value, $n the new column,

@@ -67,7 +67,7 @@ static const struct {
     {"tinyblob", MYDB_BINARY}, {"blob", MYDB_BINARY},      {"mediumblob", MYDB_BINARY}, {"longblob", MYDB_BINARY},
     {"date", MYDB_TIME},       {"datetime", MYDB_TIME},    {"timestamp", MYDB_TIME},    {"time", MYDB_TIME},
     {"year", MYDB_TIME},       {"enum", MYDB_ENUM},        {"set", MYDB_ENUM},          {"bit", MYDB_BIT},
-    {"json", MYDB_JSON},
+    {"json", MYDB_JSON},       {"uuid", MYDB_NATIVE},      {"inet6", MYDB_NATIVE},      {"inet4", MYDB_NATIVE},
 };
 
 static enum mydb_family family_of(const char *base)
@@ -297,18 +297,18 @@ static enum zdm_code no_key(const struct mydb_table *table, struct zdm_error *er
     return zdm_error_hint(err, "Add a primary key, or a unique index over whole columns that are NOT NULL.");
 }
 
-/* Texts are ordered by their collation, which a release may change. */
+/* Texts are ordered by their collation, which a release may change; so it did the order of uuid. */
 static enum zdm_code sign(const struct mydb_session *s, struct mydb_key *key, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer b = ZDM_BUFFER_INIT;
-    bool texts = false;
+    bool by_release = false;
     for (size_t i = 0; i < key->n; i++) {
         const struct mydb_column *column = &key->columns[i];
         zdm_buffer_printf(&b, "%s%s %s %s", i == 0 ? "" : ", ", column->name, mydb_column_type(column),
                           column->collation);
-        texts = texts || column->family == MYDB_TEXT;
+        by_release = by_release || column->family == MYDB_TEXT || column->family == MYDB_NATIVE;
     }
-    if (texts) {
+    if (by_release) {
         zdm_buffer_printf(&b, "; %s", s->version);
     }
     key->signature = zdm_buffer_take(&b);

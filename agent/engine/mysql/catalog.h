@@ -33,7 +33,8 @@ enum mydb_family {
     MYDB_ENUM,   /* enum and set */
     MYDB_BIT,    /* as a number */
     MYDB_JSON,
-    MYDB_OTHER /* spatial, inet6 and what is not known: no key, no copy but to the same type */
+    MYDB_NATIVE, /* MariaDB's uuid, inet6, inet4: quoted; ordered by the server in its own way */
+    MYDB_OTHER   /* spatial and what is not known: no key, no copy but to the same type */
 };
 
 struct mydb_column {

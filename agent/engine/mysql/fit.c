@@ -274,6 +274,7 @@ enum mydb_fit mydb_fit(const struct mydb_column *from, const struct mydb_column 
     case MYDB_INTEGER:
     case MYDB_DECIMAL:
     case MYDB_JSON:
+    case MYDB_NATIVE:
     case MYDB_OTHER:
         break;
     }

@@ -184,6 +184,7 @@ static void put_as(struct zdm_buffer *b, const struct mydb_column *column, const
     case MYDB_BINARY:
     case MYDB_ENUM:
     case MYDB_JSON:
+    case MYDB_NATIVE:
     case MYDB_OTHER:
         break;
     }

@@ -167,19 +167,22 @@ void mydb_put_value(struct zdm_buffer *b, const struct mydb_column *column, cons
 
 static const struct {
     const char *base, *zero;
-} zeroes_of_time[] = {
+} zeroes[] = {
     {"date", "'1970-01-01'"},
     {"datetime", "'1970-01-01 00:00:00'"},
     {"timestamp", "'1970-01-01 00:00:01'"}, /* 0 is no timestamp */
     {"time", "'00:00:00'"},
     {"year", "1970"},
+    {"uuid", "'00000000-0000-0000-0000-000000000000'"},
+    {"inet6", "'::'"},
+    {"inet4", "'0.0.0.0'"},
 };
 
-static bool put_zero_time(struct zdm_buffer *b, const char *base)
+static bool put_zero_of(struct zdm_buffer *b, const char *base)
 {
-    for (size_t i = 0; i < sizeof zeroes_of_time / sizeof *zeroes_of_time; i++) {
-        if (strcmp(zeroes_of_time[i].base, base) == 0) {
-            zdm_buffer_puts(b, zeroes_of_time[i].zero);
+    for (size_t i = 0; i < sizeof zeroes / sizeof *zeroes; i++) {
+        if (strcmp(zeroes[i].base, base) == 0) {
+            zdm_buffer_puts(b, zeroes[i].zero);
             return true;
         }
     }
@@ -222,7 +225,8 @@ bool mydb_put_zero(struct zdm_buffer *b, const struct mydb_column *column)
         zdm_buffer_puts(b, "'null'");
         return true;
     case MYDB_TIME:
-        return put_zero_time(b, column->base);
+    case MYDB_NATIVE:
+        return put_zero_of(b, column->base);
     case MYDB_ENUM:
         return put_first_label(b, column);
     case MYDB_OTHER:

@@ -96,12 +96,12 @@ static void hidden_column_is_kept_up_and_comes_back_as_it_was(void **state)
 /* Every type of a NOT NULL column without a default: it gets one, hides, comes back, and has none. */
 static void column_without_a_default_gets_one_while_it_is_hidden(void **state)
 {
-    static const char *const types[] = {"varchar(9)", "text",      "int unsigned", "decimal(9,2)",      "double",
-                                        "date",       "time",      "datetime(6)",  "timestamp",         "year",
-                                        "bit(3)",     "binary(4)", "blob",         "enum('it''s','b')", "set('a','b')",
-                                        "json"};
+    static const char *const types[] = {
+        "varchar(9)",   "text",      "int unsigned", "decimal(9,2)", "double",    "date", "time",
+        "datetime(6)",  "timestamp", "year",         "bit(3)",       "binary(4)", "blob", "enum('it''s','b')",
+        "set('a','b')", "json",      "uuid",         "inet6",        "inet4"};
     struct rig *r = *state;
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    for (size_t i = 0; i < sizeof types / sizeof *types - (rig_is_mariadb(r) ? 0 : 3); i++) {
         rig_sql(r, "SET SESSION sql_mode = '', explicit_defaults_for_timestamp = 1; DROP TABLE IF EXISTS users");
         rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name %s NOT NULL, age int)", types[i]);
         rig_plan(r, "users", 1);

@@ -85,6 +85,12 @@ static const struct shape shapes[] = {
     {"updated by the server", "t",
      "(id int PRIMARY KEY, name varchar(60), note text, at timestamp(6) NULL ON UPDATE CURRENT_TIMESTAMP(6))", BY_ID,
      NAMED},
+    {"uuid of MariaDB", "t", "(id uuid PRIMARY KEY, name uuid, note text)", .key = {"id"}, .keys = RIG_UUID("x.g"),
+     .set = "id = " RIG_UUID("x.g"), .source = "name", .value = RIG_UUID("x.n"), .type = "uuid", .mariadb = true},
+    {"inet6 of MariaDB", "t", "(id inet6 PRIMARY KEY, name inet6 NOT NULL DEFAULT '::', note text)", .key = {"id"},
+     .keys = "CAST(CONCAT('2001:db8::', HEX(x.g)) AS INET6)",
+     .set = "id = CAST(CONCAT('2001:db8::', HEX(x.g)) AS INET6)", .source = "name",
+     .value = "CAST(CONCAT('::', HEX(x.n % 65535)) AS INET6)", .type = "inet6", .mariadb = true},
 };
 
 #define X(g, n)      "(SELECT " g " AS g, " n " AS n) AS x"
@@ -229,7 +235,7 @@ static void every_writer_finds_the_table_as_one_update_would_leave_it(void **sta
     struct rig *r = *state;
     const struct shape *s = &shapes[next_shape++ % N_SHAPES];
     const char *only = getenv("ZDM_SHAPES_ONLY");
-    if (only != NULL && strcmp(only, s->name) != 0) {
+    if ((only != NULL && strcmp(only, s->name) != 0) || (s->mariadb && !rig_is_mariadb(r))) {
         skip();
     }
     if (!rig_is_mariadb(r) && getenv("ZDM_SHAPES_MYSQL") == NULL && only == NULL && (next_shape - 1) % 4 != 0) {

@@ -76,6 +76,11 @@ static const struct shape shapes[] = {
      "g % 5, '2020-01-01' + INTERVAL g % 11 DAY, UNHEX(LPAD(HEX(g % 6), 4, '0')), 'v'", "x, y, z"},
     {"`a ``key` int NOT NULL, id2 int, UNIQUE KEY `by ``it` (`a ``key`)", "g, g, 'v'", "`a ``key`, id2"},
     {"id int, p int, PRIMARY KEY (id, p)) PARTITION BY HASH (p) PARTITIONS 3 -- ", "g, g % 5, 'v'", "id, p"},
+    /* MariaDB alone: */
+    {"id uuid PRIMARY KEY", RIG_UUID("g") ", 'v'", "id"},
+    {"x int, u uuid, PRIMARY KEY (x, u)", "g % 7, " RIG_UUID("g") ", 'v'", "x, u"},
+    {"id inet6 PRIMARY KEY", "CONCAT(ELT(1 + g % 3, '2001:db8::', '::ffff:10.0.0.', '::'), g), 'v'", "id"},
+    {"id inet4 PRIMARY KEY", "CONCAT(g % 7, '.200.', g % 2, '.', g), 'v'", "id"},
 };
 
 static void make_shape(struct rig *r, const struct shape *s)
@@ -96,7 +101,7 @@ static void every_kind_of_key_is_walked(void **state)
 {
     struct rig *r = *state;
     rig_numbers(r);
-    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes - (rig_is_mariadb(r) ? 0 : 4); i++) {
         make_shape(r, &shapes[i]);
         walk_all(r);
         rig_sql(r, "DROP TABLE w; DELETE FROM zdm.migration WHERE home = DATABASE()");

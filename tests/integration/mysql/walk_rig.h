@@ -6,6 +6,9 @@
 
 #include "tests/integration/mysql/rig.h"
 
+/* A uuid of MariaDB made from a number: of one of three versions, which are ordered by different bytes. */
+#define RIG_UUID(g) "CAST(INSERT(INSERT(MD5(" g "), 13, 1, ELT(1 + " g " % 3, 1, 4, 7)), 17, 1, 'a') AS UUID)"
+
 /* Table n of the test's database: column g from 0 to 9999. */
 void rig_numbers(struct rig *r);
 /* The table of zdm that holds what the object names; fails the test when there is none. Borrowed until the next call.
