@@ -1,8 +1,8 @@
 /*
  * settings.c - defaults, NULL or NOT NULL, wider types and comments: changes of the catalogue that make nothing.
  *
- * Each has a state, one text, that it changes: what the column's default is, whether it may be NULL, its type with
- * character set and collation; the table's comment. The judge's clone shows the state that the statement makes of it;
+ * Each has a state, one text, that it changes: what the column's default is; of a MODIFY all of the column, since it
+ * may write any part of it; the table's comment. The judge's clone shows the state that the statement makes of it;
  * together with the way back it is written to zdm.former before the statement, and the step is done when the catalogue
  * shows that state.
  *
@@ -22,11 +22,6 @@ enum { STATE = 1 }; /* the part of zdm.former */
 
 /* ---- States ---- */
 
-static bool is_about_null(const struct zdm_step *step)
-{
-    return step->action == ZDM_ACTION_SET_NOT_NULL || step->action == ZDM_ACTION_DROP_NOT_NULL;
-}
-
 /* "DEFAULT NULL" and no default at all are two things: after DROP DEFAULT an INSERT has to name the column. */
 static const char *default_of(const struct mydb_column *column)
 {
@@ -40,10 +35,9 @@ static char *state_of(const struct zdm_step *step, const struct mydb_column *col
     if (step->action == ZDM_ACTION_SET_DEFAULT) {
         const char *value = default_of(column);
         zdm_buffer_printf(&b, "%s%s", value == NULL ? "DROP DEFAULT" : "SET DEFAULT ", value == NULL ? "" : value);
-    } else if (is_about_null(step)) {
-        zdm_buffer_puts(&b, column->not_null ? "NOT NULL" : "NULL");
     } else {
-        zdm_buffer_printf(&b, "%s %s %s", mydb_column_type(column), column->charset, column->collation);
+        zdm_buffer_printf(&b, "%s %s %s %s", column->not_null ? "NOT NULL" : "NULL", column->charset, column->collation,
+                          column->definition == NULL ? mydb_column_type(column) : column->definition);
     }
     return zdm_buffer_take(&b);
 }

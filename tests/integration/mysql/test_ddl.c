@@ -354,6 +354,23 @@ static void wider_type_keeps_what_is_not_written(void **state)
                      30);
 }
 
+/* A column that went on the way back and was added anew is not the one that the step has changed. */
+static void modify_is_done_when_all_of_the_column_is_as_it_says(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    rig_sql(r, "ALTER TABLE users ADD seen datetime");
+    one_step(r, ZDM_ACTION_WIDEN_TYPE, "seen", NULL,
+             "ALTER TABLE `users` MODIFY COLUMN `seen` datetime DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP");
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_inspect(r, 1, AGENT_PROOF_DONE);
+    rig_sql(r, "ALTER TABLE users DROP seen, ADD seen datetime");
+    rig_inspect(r, 1, AGENT_PROOF_NOT_DONE);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_app(r, "UPDATE users SET age = age + 1");
+    assert_int_equal(rig_number(r, "SELECT COUNT(seen) FROM users"), 2);
+}
+
 static void modify_that_would_lose_something_is_refused_with_the_words(void **state)
 {
     struct rig *r = *state;
@@ -519,6 +536,7 @@ RIG_MAIN(RIG_TEST(column_is_added_invisible_once_with_its_owner_and_the_journal)
          RIG_TEST(parent_of_another_type_is_refused), RIG_TEST(default_is_set_and_put_back),
          RIG_TEST(default_of_a_json_column_is_set_by_modify), RIG_TEST(default_that_somebody_changed_since_stays),
          RIG_TEST(way_back_whose_answer_was_lost_has_nothing_to_remark), RIG_TEST(wider_type_keeps_what_is_not_written),
+         RIG_TEST(modify_is_done_when_all_of_the_column_is_as_it_says),
          RIG_TEST(modify_that_would_lose_something_is_refused_with_the_words),
          RIG_TEST(collation_that_is_not_written_is_not_changed),
          RIG_TEST(widening_leaves_an_invisible_column_invisible),
