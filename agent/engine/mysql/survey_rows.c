@@ -1,6 +1,6 @@
 /*
- * survey_rows.c - rows that are in the way of what is to come: of a unique index, of NOT NULL, of a foreign key
- * (survey.h).
+ * survey_rows.c - rows that are in the way of what is to come: of a unique index, of NOT NULL, of a foreign key; and
+ * how many a DELETE would take (survey.h).
  *
  * Each look is one read of at most two seconds. Columns that the plan adds or fills are looked at when they are there;
  * of a row only its key is said.
@@ -105,13 +105,36 @@ static void put_orphans(const struct mydb_survey *survey, struct zdm_buffer *b)
     zdm_buffer_printf(b, "count(*) FROM (%s) AS found", survey->common.step->sql);
 }
 
+static void put_deleted(const struct mydb_survey *survey, const struct zdm_derivation *d, struct zdm_buffer *b)
+{
+    put_limited(survey, b);
+    zdm_buffer_puts(b, "count(*) FROM (SELECT 1 FROM ");
+    mydb_put_name(b, survey->common.step->table.name);
+    zdm_buffer_printf(b, " AS t WHERE (%s) AND (%s) LIMIT %d) AS found", d->filter == NULL ? "TRUE" : d->filter,
+                      d->guard == NULL ? "TRUE" : d->guard, LOOK_ROWS);
+}
+
 /* ---- One look ---- */
+
+static enum zdm_code say_deleted(struct mydb_survey *survey, int64_t n, struct zdm_error *err)
+{
+    const struct zdm_step *step = survey->common.step;
+    char message[200];
+    (void)snprintf(message, sizeof message, "%s%" PRId64 " row%s would be deleted%s",
+                   n >= LOOK_ROWS ? "more than " : "", n >= LOOK_ROWS ? LOOK_ROWS - 1 : n, n == 1 ? "" : "s",
+                   step->inverse == ZDM_INVERSE_IMPOSSIBLE ? ", for good" : "; they are kept until the purge");
+    return mydb_survey_say(survey, ZDM_SURVEY_DELETE_ROWS, ZDM_LEVEL_NOTE, step->table.name, message,
+                           "Is that about what you expect?", err);
+}
 
 static enum zdm_code say_found(struct mydb_survey *survey, int64_t n, struct zdm_error *err)
 {
     const struct zdm_step *step = survey->common.step;
     bool unique = is_unique(step), nulls = step->action == ZDM_ACTION_SET_NOT_NULL;
     char message[400];
+    if (step->action == ZDM_ACTION_DELETE) {
+        return say_deleted(survey, n, err);
+    }
     const char *more = n >= LOOK_ROWS ? "more than " : step->action == ZDM_ACTION_VALIDATE ? "at least " : "";
     n = n >= LOOK_ROWS ? LOOK_ROWS - 1 : n;
     if (unique) {
@@ -158,7 +181,14 @@ static enum zdm_code survey_step(struct mydb_survey *survey, struct zdm_error *e
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     const struct zdm_step *step = survey->common.step;
     const struct zdm_survey_table *t = agent_survey_table(&survey->common, &step->table);
-    if (t == NULL || !t->exists || step->sql == NULL || changes_before(survey, step->sql)) {
+    if (t == NULL || !t->exists) {
+        return ZDM_OK;
+    }
+    if (step->action == ZDM_ACTION_DELETE) {
+        put_deleted(survey, step->derivation, &sql);
+        return changes_before(survey, zdm_buffer_text(&sql)) ? ZDM_OK : look(survey, zdm_buffer_text(&sql), err);
+    }
+    if (step->sql == NULL || changes_before(survey, step->sql)) {
         return ZDM_OK;
     }
     bool wants = false;

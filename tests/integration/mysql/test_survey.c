@@ -244,6 +244,79 @@ static void statements_that_change_their_meaning_are_seen(void **state)
     expect(s, WARNING, "insert-no-columns", "users");
 }
 
+static void statements_that_name_a_column_are_seen_and_the_agents_own_are_not(void **state)
+{
+    struct rig *r = *state;
+    rename_plan(r, "varchar(80) NOT NULL DEFAULT ''");
+    rig_sql(r, "TRUNCATE performance_schema.events_statements_summary_by_digest");
+    rig_app(r, "SELECT t.id FROM users AS t FORCE INDEX (PRIMARY) WHERE t.name = 'n1'");
+    const struct zdm_survey *s = survey(r);
+    expect_none(s, "column-in-use");
+    if (find(s, "no-statements", "") != NULL) {
+        return;
+    }
+    rig_app(r, "SELECT name FROM users WHERE id = 1"); /* a word of SQL, which digests do not quote */
+    expect(survey(r), NOTE, "column-in-use", "SELECT NAME FROM");
+}
+
+static void what_a_delete_would_take_is_counted(void **state)
+{
+    struct rig *r = *state;
+    plan_of(r, "users", 2);
+    struct zdm_step *step = rig_step(r, 1);
+    step->kind = ZDM_STEP_BACKFILL;
+    step->action = ZDM_ACTION_DELETE;
+    step->inverse = ZDM_INVERSE_IMAGES;
+    step->derivation = calloc(1, sizeof *step->derivation);
+    step->derivation->filter = zdm_strdup("t.`age` > 40");
+    step->derivation->guard = zdm_strdup("t.`id` <= 51");
+    expect(survey(r), NOTE, "delete-rows", "11 rows would be deleted; they are kept until the purge");
+}
+
+/* The statistics are made anew some seconds later. */
+static void a_table_is_as_large_as_it_is_right_behind_a_load(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE loaded (id int AUTO_INCREMENT PRIMARY KEY, pad varchar(500))");
+    rig_sql(r, "INSERT INTO loaded (pad) SELECT repeat('x', 400) FROM users a CROSS JOIN users b");
+    plan_of(r, "loaded", 1);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "more", NULL, "ALTER TABLE `loaded` ADD COLUMN `more` int");
+    assert_in_range(survey(r)->tables[0].bytes, 3 << 20, 20 << 20);
+}
+
+/* A fleet may have both servers: what is equal must not look otherwise. */
+static void outlines_have_the_same_words_on_both_servers(void **state)
+{
+    static const char *const lines[] = {
+        "table BASE TABLE InnoDB Dynamic utf8mb4_general_ci",
+        "column a int\n",
+        "column b bigint unsigned not null default 7\n",
+        "column c tinyint(1) default 0\n",
+        "column d decimal(10,2) default 1.50\n",
+        "column e varchar(10) utf8mb4_general_ci default 'it''s'\n",
+        "column f datetime(3) default current_timestamp(3) on update current_timestamp(3)\n",
+        "column g timestamp default current_timestamp\n",
+        "column h int(5) unsigned zerofill\n",
+        "column i year\n",
+        "on update RESTRICT on delete RESTRICT",
+    };
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE odd (a int, b bigint unsigned NOT NULL DEFAULT 7, c tinyint(1) DEFAULT 0, d decimal(10, 2)"
+               " DEFAULT 1.50, e varchar(10) DEFAULT 'it''s', f datetime(3) DEFAULT CURRENT_TIMESTAMP(3) ON UPDATE"
+               " CURRENT_TIMESTAMP(3), g timestamp NULL DEFAULT CURRENT_TIMESTAMP, h int(5) unsigned zerofill, i year,"
+               " PRIMARY KEY (b), FOREIGN KEY (a) REFERENCES users (id)) DEFAULT CHARSET utf8mb4 COLLATE"
+               " utf8mb4_general_ci");
+    plan_of(r, "odd", 1);
+    rig_ddl(r, 1, ZDM_ACTION_SET_DEFAULT, "a", NULL, "ALTER TABLE `odd` ALTER COLUMN `a` SET DEFAULT 1");
+    const struct zdm_survey *s = survey(r);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        if (strstr(s->tables[0].outline, lines[i]) == NULL) {
+            fail_msg("\"%s\" is not in:\n%s", lines[i], s->tables[0].outline);
+        }
+    }
+    assert_int_equal(strstr(s->server_version, "-MariaDB") != NULL, rig_is_mariadb(r));
+}
+
 RIG_MAIN(TEST(what_uses_a_table_is_found_before_that_goes_out_of_sight),
          TEST(a_plain_rename_meets_nothing_on_a_plain_table), TEST(a_fingerprint_follows_the_schema_and_nothing_else),
          TEST(what_is_missing_or_there_already_is_said_of_the_step),
@@ -252,4 +325,7 @@ RIG_MAIN(TEST(what_uses_a_table_is_found_before_that_goes_out_of_sight),
          TEST(columns_that_cascades_change_are_refused_for_triggers), TEST(rows_in_the_way_are_counted_and_not_quoted),
          TEST(what_only_a_copy_can_do_is_found_on_an_empty_clone),
          TEST(tables_without_a_key_or_of_another_engine_are_refused),
-         TEST(statements_that_change_their_meaning_are_seen))
+         TEST(statements_that_change_their_meaning_are_seen),
+         TEST(statements_that_name_a_column_are_seen_and_the_agents_own_are_not),
+         TEST(what_a_delete_would_take_is_counted), TEST(a_table_is_as_large_as_it_is_right_behind_a_load),
+         TEST(outlines_have_the_same_words_on_both_servers))
