@@ -191,8 +191,8 @@ const struct mydb_survey_rule mydb_survey_step_table[] = {
      " concat('view ', table_name) AS what, view_definition AS body FROM information_schema.views WHERE table_schema ="
      " database() UNION ALL SELECT concat(lower(routine_type), ' ', routine_name), routine_definition FROM"
      " information_schema.routines WHERE routine_schema = database() UNION ALL SELECT concat('trigger ', trigger_name,"
-     " ' of ', event_object_table), action_statement FROM information_schema.triggers WHERE trigger_schema = database()"
-     " AND event_object_table <> $1) AS texts WHERE " NAMES("body", "$1") " LIMIT 20",
+     " ' of ', event_object_table), action_statement FROM information_schema.triggers WHERE event_object_schema ="
+     " database() AND event_object_table <> $1) AS texts WHERE " NAMES("body", "$1") " LIMIT 20",
      "Change it before Contract."},
     {ZDM_SURVEY_KEY_COLUMN, ZDM_LEVEL_ERROR, AGENT_DOES(HIDE_COLUMN), NULL,
      "SELECT concat($1, '.', $2), 'it is part of the primary key' FROM " IS(

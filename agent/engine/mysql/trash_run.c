@@ -108,8 +108,8 @@ static enum zdm_code refuse_triggers(struct mydb_work *w, const char *table, str
 {
     static const char sql[] =
         "SELECT TRIGGER_NAME, EVENT_OBJECT_TABLE, ACTION_STATEMENT FROM information_schema.TRIGGERS WHERE"
-        " TRIGGER_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE <> $1 AND EVENT_OBJECT_TABLE NOT IN (SELECT hidden_name"
-        " FROM zdm.hidden WHERE home = DATABASE() AND kind = 'table') ORDER BY 2, 1";
+        " EVENT_OBJECT_SCHEMA = DATABASE() AND EVENT_OBJECT_TABLE <> $1 AND EVENT_OBJECT_TABLE NOT IN (SELECT"
+        " hidden_name FROM zdm.hidden WHERE home = DATABASE() AND kind = 'table') ORDER BY 2, 1";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     enum zdm_code code = mydb_query(w->s, sql, 1, (const char *const[]){table}, &rows, err);
     for (size_t i = 0; code == ZDM_OK && i < rows->n; i++) {
