@@ -79,12 +79,6 @@ void my_draft_constraints(const struct my_piece *p, const char *name, const stru
 
 /* ---- NOT NULL, DEFAULT, ON UPDATE ---- */
 
-static void set_default(const struct my_piece *p, const char *name, const struct my_definition *def)
-{
-    rb_draft_sql(p->d, RB_DRAFT_CONTRACT, RB_DRAFT_LAST, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", p->name,
-                 rb_plain(p->d->rb, name), def->value_text);
-}
-
 void my_draft_modify(const struct my_piece *p, enum rb_draft_phase phase, const char *name,
                      const struct my_definition *def, bool rebuilds)
 {
@@ -95,23 +89,21 @@ void my_draft_modify(const struct my_piece *p, enum rb_draft_phase phase, const 
                      "table's own size.%s",
                      def->not_null ? "NOT NULL" : "Allowing NULL",
                      def->not_null ? " Leave it out where the application's word is enough." : "");
-    rb_draft_text(p->d, phase, RB_DRAFT_LAST,
+    rb_draft_text(p->d, phase, RB_DRAFT_FIRST,
                   rb_format(rb, "```sql%s\nALTER TABLE %s MODIFY COLUMN %s %s;\n```", rebuilds ? " {rewrite-ok}" : "",
                             p->name, rb_plain(rb, name), my_definition_sql(rb, def)));
 }
 
+/* NOT NULL stands before the old column goes, so that every value can be copied back into it; the default behind it. */
 void my_draft_rest(const struct my_piece *p, const char *name, const struct my_definition *def)
 {
-    bool value = my_draft_has_value(def), computed = value && def->value_is_expression;
-    struct my_definition whole = *def;
+    struct my_definition modified = *def;
+    modified.value_text = NULL;
+    modified.generated_text = NULL;
     my_draft_constraints(p, name, def);
-    if (value && !computed)
-        set_default(p, name, def);
-    whole.generated_text = NULL;
-    if (computed)
-        whole.value_text = NULL; /* which MODIFY cannot say: it begins behind it */
     if (def->not_null || def->on_update != NULL)
-        my_draft_modify(p, RB_DRAFT_CONTRACT, name, &whole, def->not_null);
-    if (computed)
-        set_default(p, name, def);
+        my_draft_modify(p, RB_DRAFT_CONTRACT, name, &modified, def->not_null);
+    if (my_draft_has_value(def))
+        rb_draft_sql(p->d, RB_DRAFT_CONTRACT, RB_DRAFT_LAST, "ALTER TABLE %s ALTER COLUMN %s SET DEFAULT %s", p->name,
+                     rb_plain(p->d->rb, name), def->value_text);
 }
