@@ -8,6 +8,7 @@
 
 #include "agent/engine/mysql/judge.h"
 #include "agent/engine/mysql/sync.h"
+#include "agent/engine/mysql/visible.h"
 
 /* The step of the plan that adds the column, or NULL. */
 static const struct zdm_step *adding_step(const struct mydb_survey *survey, const char *column)
@@ -99,6 +100,36 @@ static enum zdm_code judge_reverse(struct mydb_survey *survey, const struct mydb
         err);
 }
 
+static const char binds_hint[] =
+    "New code that breaks it gets the old column's error until Contract: does it keep the constraint?";
+
+/* MariaDB keeps a JSON column's own among them. */
+static enum zdm_code judge_checks(struct mydb_survey *survey, const char *column, struct zdm_error *err)
+{
+#define NAMES_IT                                                                                                       \
+    " AND locate(concat('`', replace($2, '`', '``'), '`'), c.check_clause) > 0 AND c.check_clause NOT LIKE"            \
+    " 'json\\_valid(`%`)'"
+    static const char of_mariadb[] =
+        "SELECT concat('check ', c.constraint_name, ' of the old column binds what is written into the new one, through"
+        " the copy') FROM information_schema.check_constraints c WHERE c.constraint_schema = database() AND"
+        " c.table_name = $1" NAMES_IT;
+    static const char of_mysql[] =
+        "SELECT concat('check ', c.constraint_name, ' of the old column binds what is written into the new one, through"
+        " the copy') FROM information_schema.check_constraints c JOIN information_schema.table_constraints t ON"
+        " t.constraint_schema = c.constraint_schema AND t.constraint_name = c.constraint_name WHERE t.table_schema ="
+        " database() AND t.table_name = $1 AND t.enforced = 'YES'" NAMES_IT;
+#undef NAMES_IT
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    const char *params[] = {survey->common.step->table.name, column};
+    struct mydb_session *s = survey->w->s;
+    enum zdm_code code = mydb_query(s, s->mariadb ? of_mariadb : of_mysql, 2, params, &rows, err);
+    for (size_t i = 0; code == ZDM_OK && i < rows->n; i++) {
+        code =
+            say(survey, ZDM_SURVEY_COPY_CONSTRAINT, ZDM_LEVEL_WARNING, column, mydb_text(rows, i, 0), binds_hint, err);
+    }
+    return code;
+}
+
 /* What new code can violate through the copy: keys and checks of the old column. */
 static enum zdm_code judge_constraints(struct mydb_survey *survey, const char *column, struct zdm_error *err)
 {
@@ -113,12 +144,10 @@ static enum zdm_code judge_constraints(struct mydb_survey *survey, const char *c
     const char *params[] = {survey->common.step->table.name, column};
     enum zdm_code code = mydb_query(survey->w->s, sql, 2, params, &rows, err);
     for (size_t i = 0; code == ZDM_OK && i < rows->n; i++) {
-        code = say(survey, ZDM_SURVEY_COPY_CONSTRAINT, ZDM_LEVEL_WARNING, column, mydb_text(rows, i, 0),
-                   "New code that breaks it gets the old column's error until Contract: does it keep the "
-                   "constraint?",
-                   err);
+        code =
+            say(survey, ZDM_SURVEY_COPY_CONSTRAINT, ZDM_LEVEL_WARNING, column, mydb_text(rows, i, 0), binds_hint, err);
     }
-    return code;
+    return code == ZDM_OK ? judge_checks(survey, column, err) : code;
 }
 
 static enum zdm_code judge_pair(struct mydb_survey *survey, const struct mydb_table *table,
@@ -172,6 +201,61 @@ static enum zdm_code judge_sources(struct mydb_survey *survey, const struct mydb
         }
     }
     return code;
+}
+
+/* ---- A column that is hidden ---- */
+
+/* Changes an earlier step what a row holds that leaves the column out, or drops the check? */
+static bool is_changed_before(const struct mydb_survey *survey, const char *check)
+{
+    static const uint64_t changes = AGENT_DOES(SET_DEFAULT) | AGENT_DOES(WIDEN_TYPE) | AGENT_DOES(DROP_NOT_NULL);
+    const struct zdm_step *at = survey->common.step;
+    for (uint32_t o = survey->common.from; o < at->ordinal; o++) {
+        const struct zdm_step *step = zdm_plan_step(survey->common.plan, o);
+        const char *object = step->action == ZDM_ACTION_LIFT_CONSTRAINT ? step->object : NULL;
+        bool lifts = object != NULL && strcmp(object, check) == 0;
+        bool sets = (changes >> step->action & 1) != 0 && step->column != NULL && strcmp(step->column, at->column) == 0;
+        if ((lifts || sets) && zdm_step_is_for(step, ZDM_ENGINE_MYSQL) &&
+            strcmp(step->table.name, at->table.name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Where the column follows another one, every row may get its value from there. */
+static bool may_follow(const struct mydb_survey *survey)
+{
+    const struct zdm_step *at = survey->common.step;
+    const struct zdm_step *sync = at->sync_step == 0 ? NULL : zdm_plan_step(survey->common.plan, at->sync_step);
+    return sync != NULL && sync->derivation != NULL && sync->derivation->both_ways;
+}
+
+enum zdm_code mydb_survey_omitted(struct mydb_survey *survey, struct zdm_error *err)
+{
+    const struct zdm_step *step = survey->common.step;
+    struct mydb_column column = {.ordinal = 0};
+    struct mydb_table table;
+    char check[ZDM_IDENTIFIER_MAX + 2] = "", message[400];
+    bool found = false;
+    enum zdm_code code = mydb_table_find(survey->w->s, step->table.name, &table, err);
+    if (code == ZDM_OK) {
+        code = mydb_column_look(survey->w->s, step->table.name, step->column, &found, &column, err);
+    }
+    if (code == ZDM_OK && found) {
+        code = mydb_omitted_refused(survey->w, &table, &column, check, err);
+    }
+    mydb_column_fini(&column);
+    if (code != ZDM_OK) {
+        return mydb_survey_miss(survey, code, "the checks of a column", err);
+    }
+    if (*check == '\0' || is_changed_before(survey, check)) {
+        return ZDM_OK;
+    }
+    (void)snprintf(message, sizeof message, "check %s would refuse rows that leave it out: a hide does not begin%s",
+                   check, may_follow(survey) ? " unless every value of the new column can be copied into it" : "");
+    return say(survey, ZDM_SURVEY_DEPENDENTS, may_follow(survey) ? ZDM_LEVEL_WARNING : ZDM_LEVEL_ERROR, step->column,
+               message, "Drop the check in a step before, or give the column a default that passes.", err);
 }
 
 enum zdm_code mydb_survey_copies(struct mydb_survey *survey, struct zdm_error *err)

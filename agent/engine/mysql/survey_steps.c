@@ -154,7 +154,8 @@ static enum zdm_code survey_step(struct mydb_survey *survey, struct zdm_error *e
                    ? ZDM_OK
                    : zdm_error_set(err, ZDM_NOMEM, "out of memory");
     }
-    enum zdm_code code = mydb_survey_copies(survey, err);
+    enum zdm_code code =
+        step->action == ZDM_ACTION_HIDE_COLUMN ? mydb_survey_omitted(survey, err) : mydb_survey_copies(survey, err);
     bool tries = (TRIED >> step->action & 1) != 0 && step->sql != NULL;
     return code == ZDM_OK && tries ? try_step(survey, out, err) : code;
 }

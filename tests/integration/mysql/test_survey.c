@@ -154,6 +154,29 @@ static void what_uses_a_table_is_found_before_that_goes_out_of_sight(void **stat
     }
 }
 
+static void check_of_a_column_is_said_before_new_code_meets_it(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "ALTER TABLE users ADD CONSTRAINT has_name CHECK (name <> '')");
+    rename_plan(r, "varchar(80)");
+    rig_step(r, 5)->sync_step = 2;
+    const struct zdm_survey *s = survey(r);
+    expect(s, WARNING, "copy-constraint", "has_name");
+    expect(s, WARNING, "dependents", "has_name");
+    plan_of(r, "users", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_COLUMN, "name", "name", NULL);
+    expect(survey(r), ERROR, "dependents", "has_name");
+    /* Dropped before, or given a default that passes. */
+    plan_of(r, "users", 2);
+    rig_ddl(r, 1, ZDM_ACTION_LIFT_CONSTRAINT, NULL, "has_name", NULL);
+    rig_ddl(r, 2, ZDM_ACTION_HIDE_COLUMN, "name", "name", NULL);
+    expect_none(survey(r), "dependents");
+    rig_sql(r, "ALTER TABLE users ALTER name SET DEFAULT 'nobody'");
+    plan_of(r, "users", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_COLUMN, "name", "name", NULL);
+    expect_none(survey(r), "dependents");
+}
+
 static void columns_that_do_not_fit_each_other_are_said_before_a_trigger_fails(void **state)
 {
     struct rig *r = *state;
@@ -317,7 +340,8 @@ static void outlines_have_the_same_words_on_both_servers(void **state)
     assert_int_equal(strstr(s->server_version, "-MariaDB") != NULL, rig_is_mariadb(r));
 }
 
-RIG_MAIN(TEST(what_uses_a_table_is_found_before_that_goes_out_of_sight),
+RIG_MAIN(TEST(check_of_a_column_is_said_before_new_code_meets_it),
+         TEST(what_uses_a_table_is_found_before_that_goes_out_of_sight),
          TEST(a_plain_rename_meets_nothing_on_a_plain_table), TEST(a_fingerprint_follows_the_schema_and_nothing_else),
          TEST(what_is_missing_or_there_already_is_said_of_the_step),
          TEST(what_the_application_has_around_a_column_is_found),
