@@ -216,8 +216,8 @@ struct zdm_step {
     bool unguarded;      /* goes on although there are replicas whose readers nobody can look at (database.md 1) */
     bool publication_ok; /* goes on although the table is published (database.md 11) */
     bool skip_triggers;  /* BACKFILL, DELETE: the application's triggers do not fire (database.md 16) */
-    bool rewrite_ok;     /* AS_IS: a statement that writes the whole table anew is not refused; mysql: SET_NOT_NULL and
-                            DROP_NOT_NULL, too */
+    bool rewrite_ok;     /* AS_IS: a statement that writes the whole table anew is not refused; mysql: of columns, too
+                            (zdm_step_may_rewrite) */
     bool exact_inverse;  /* a rollback would bring everything back; without, and with an inverse, the phase is
                             destructive */
     enum zdm_inverse_kind inverse;
@@ -286,6 +286,8 @@ uint32_t zdm_plan_last_phase(const struct zdm_plan *plan);
 /* What stands between schema and name for people: "public.users"; nothing where there is no schema: "users". */
 const char *zdm_table_dot(const struct zdm_table *table);
 bool zdm_step_is_for(const struct zdm_step *step, enum zdm_engine engine);
+/* May a step of its kind and engine have rewrite_ok? */
+bool zdm_step_may_rewrite(const struct zdm_step *step);
 /* Bits of the engines that the plan is for, at least one. */
 unsigned zdm_plan_engines(const struct zdm_plan *plan);
 bool zdm_plan_is_for(const struct zdm_plan *plan, enum zdm_engine engine);

@@ -92,12 +92,19 @@ static const struct action_row {
 };
 _Static_assert(sizeof action_rows / sizeof *action_rows == ZDM_ACTION_LAST + 1, "every action has a row");
 
-/* Where MySQL's steps have other fields: there an index belongs to a table, and what a MODIFY was is kept. */
+/* Where MySQL's steps have other fields: there an index belongs to a table, what a MODIFY was is kept, and a column may
+ * make the server write the table anew. */
 static const struct {
     enum zdm_action action;
     struct action_row row;
 } mysql_rows[] = {
     {ZDM_ACTION_SHOW_COLUMN, {ZDM_STEP_DDL, TABLE | COLUMN, 0, INVERSE(FORMER), NULL}},
+    {ZDM_ACTION_ADD_COLUMN,
+     {ZDM_STEP_DDL, TABLE | COLUMN | SQL, REWRITE, INVERSE(HIDE) | INVERSE(SQL) | INVERSE(NONE), NULL}},
+    {ZDM_ACTION_HIDE_COLUMN, {ZDM_STEP_HIDE, TABLE | COLUMN | OBJECT, REWRITE, INVERSE(UNHIDE) | INVERSE(NONE), NULL}},
+    {ZDM_ACTION_PURGE_COLUMN,
+     {ZDM_STEP_PURGE, TABLE | COLUMN | OBJECT, REWRITE, INVERSE(IMPOSSIBLE) | INVERSE(NONE), NULL}},
+    {ZDM_ACTION_WIDEN_TYPE, {ZDM_STEP_DDL, TABLE | COLUMN | SQL, REWRITE, INVERSE(NONE), NULL}},
     {ZDM_ACTION_SET_NOT_NULL, {ZDM_STEP_DDL, TABLE | COLUMN | SQL, REWRITE, INVERSE(FORMER), NULL}},
     {ZDM_ACTION_DROP_NOT_NULL, {ZDM_STEP_DDL, TABLE | COLUMN | SQL, REWRITE, INVERSE(FORMER), NULL}},
     {ZDM_ACTION_HIDE_INDEX, {ZDM_STEP_HIDE, TABLE | OBJECT, 0, INVERSE(UNHIDE), NULL}},
@@ -110,6 +117,11 @@ static const struct action_row *row_of(const struct zdm_step *step)
         if (mysql_rows[i].action == step->action)
             return &mysql_rows[i].row;
     return &action_rows[step->action];
+}
+
+bool zdm_step_may_rewrite(const struct zdm_step *step)
+{
+    return (row_of(step)->may & REWRITE) != 0;
 }
 
 static bool is_set(const char *text)

@@ -348,6 +348,8 @@ static void make_phase(struct rb *rb, const struct rb_phase *from, uint32_t numb
         step->step.unguarded = fence != NULL && fence->unguarded;
         step->step.publication_ok = fence != NULL && fence->publication_ok;
         step->step.skip_triggers = fence != NULL && fence->skip_triggers && batches;
+        step->step.rewrite_ok =
+            step->step.rewrite_ok || (fence != NULL && fence->rewrite_ok && zdm_step_may_rewrite(&step->step));
         out->destructive = out->destructive || (!step->step.exact_inverse && step->step.inverse != ZDM_INVERSE_NONE);
         out->steps[out->n_steps++] = step->step;
     }

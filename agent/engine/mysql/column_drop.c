@@ -104,10 +104,13 @@ static enum zdm_code put_indexes_before(struct mydb_work *w, const struct mydb_t
     enum zdm_code code = find_indexes(w, table->name, column, &rows, err);
     for (size_t i = 0; code == ZDM_OK && i < rows->n; i++) {
         const char *index = mydb_text(rows, i, 0);
-        if (!mydb_true(rows, i, 1) && !plan_drops(w, table->name, index)) {
+        bool goes = mydb_true(rows, i, 1) || plan_drops(w, table->name, index);
+        if (!goes && !(w->step != NULL && w->step->rewrite_ok)) {
             return refuse_shared(table, column, index, err);
         }
-        put_drop_index(sql, table->name, index);
+        if (goes) {
+            put_drop_index(sql, table->name, index);
+        }
     }
     return code;
 }
@@ -132,5 +135,6 @@ enum zdm_code mydb_column_try_drop(struct mydb_work *w, const struct mydb_table 
     zdm_error_set(err, ZDM_REFUSED, "column %s cannot be hidden: %.400s", column, server.message);
     zdm_error_detail(err, "So the server answers to a DROP COLUMN, which the purge will need%s%.300s",
                      server.detail[0] != '\0' ? ": " : ".", server.detail);
-    return zdm_error_hint(err, "Drop or change what depends on the column first.");
+    return zdm_error_hint(err, "%s",
+                          server.hint[0] != '\0' ? server.hint : "Drop or change what depends on the column first.");
 }

@@ -101,7 +101,7 @@ enum zdm_code mydb_note(struct mydb_work *w, mydb_part_fn *part, const struct my
 static void allow_time(struct mydb_work *w, const char *algorithm)
 {
     bool builds = strstr(algorithm, "INSTANT") == NULL;
-    if (builds && w->step != NULL && w->step->rewrite_ok) {
+    if (builds && mydb_may_rewrite(w)) {
         w->s->deadline_ms = INT64_MAX;
     }
 }

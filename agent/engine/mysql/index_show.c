@@ -10,9 +10,10 @@
  * When the build was through is written down (part MYDB_BUILT of zdm.former, the database's clock): transactions that
  * began later may be open for ever. An invisible index of ours is a step that is not done.
  *
- * Two kinds are built in sight, behind the snapshots that are old at the start (locks.c): a unique index that becomes
- * the primary key of a table without one (3522, 4174), and one that takes the place of the index which the server made
- * for a foreign key: that goes in the same statement, and queries would be without both.
+ * One kind is built in sight, behind the snapshots that are old at the start (locks.c): an index that takes the place
+ * of the one which the server made for a foreign key. That goes in the same statement, and queries would be without
+ * both. A unique index that becomes the key of a table without a primary key cannot be hidden (3522, 4174), and only a
+ * copy of the table could drop it again: it is refused.
  */
 #include <string.h>
 
@@ -80,6 +81,22 @@ static enum zdm_code learn_in_sight(struct mydb_work *w, const struct mydb_table
     return mydb_learn_made(w, table, w->step->sql, MYDB_LINE_INDEX, w->step->object, err);
 }
 
+static enum zdm_code refuse_key(const struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    struct zdm_error server = *err;
+    zdm_error_set(err, ZDM_REFUSED, "index %s would become the key of %s, which has no primary key", w->step->object,
+                  table->name);
+    zdm_error_detail(err, "%s", server.message);
+    return zdm_error_hint(err,
+                          "All of the table would be written anew, and only a copy of it could take the index away "
+                          "again. Write the statement as-is, with {lock=long rewrite-ok}.");
+}
+
+static bool is_hidden_line(const struct mydb_work *w)
+{
+    return w->made != NULL && strstr(w->made, printed(w->s)) != NULL;
+}
+
 enum zdm_code mydb_index_learn(struct mydb_work *w, const struct mydb_table *table, struct zdm_buffer *out_sql,
                                struct zdm_error *err)
 {
@@ -87,16 +104,16 @@ enum zdm_code mydb_index_learn(struct mydb_work *w, const struct mydb_table *tab
     bool in_place = false;
     zdm_buffer_printf(&unseen, "%s%s", w->step->sql, hiding(w->s));
     enum zdm_code code = mydb_learn_made(w, table, zdm_buffer_text(&unseen), MYDB_LINE_INDEX, w->step->object, err);
-    bool refused = code != ZDM_OK && mydb_is_not_hidden(err);
-    if (code == ZDM_OK && w->made != NULL && strstr(w->made, printed(w->s)) != NULL) {
+    if (code != ZDM_OK) {
+        return mydb_is_not_hidden(err) ? refuse_key(w, table, err) : code;
+    }
+    if (is_hidden_line(w)) {
         code = takes_place(w, table->name, w->made, &in_place, err);
     }
-    if (refused || in_place) {
-        zdm_error_clear(err);
+    if (code == ZDM_OK && in_place) {
         code = learn_in_sight(w, table, err);
     }
-    bool hides = !refused && !in_place && w->made != NULL && strstr(w->made, printed(w->s)) != NULL;
-    zdm_buffer_puts(out_sql, hides ? zdm_buffer_text(&unseen) : w->step->sql);
+    zdm_buffer_puts(out_sql, is_hidden_line(w) ? zdm_buffer_text(&unseen) : w->step->sql);
     return code;
 }
 

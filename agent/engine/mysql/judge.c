@@ -103,14 +103,41 @@ static enum zdm_code try_one(struct mydb_trial *t, const char *sql, bool uncheck
     return code;
 }
 
-static enum zdm_code refuse_copy(const struct mydb_trial *t, struct zdm_error *err)
+static bool is_purge(const struct mydb_work *w)
+{
+    return w->step == NULL || w->step->action == ZDM_ACTION_PURGE_COLUMN;
+}
+
+#define BY_HAND "Run ALTER TABLE … DROP COLUMN yourself at a quiet time: the purge then finds the column gone."
+
+static enum zdm_code refuse_copy(const struct mydb_trial *t, const char *sql, struct zdm_error *err)
 {
     struct zdm_error server = *err;
+    bool drops = strstr(sql, " DROP COLUMN ") != NULL, column = drops || strstr(sql, " ADD COLUMN ") != NULL;
     zdm_error_set(err, ZDM_REFUSED, "only a copy of all of %s could make this change, and nobody could write meanwhile",
                   t->table->name);
     zdm_error_detail(err, "%s", server.message);
-    return zdm_error_hint(err, "Add another column as it shall be, keep both in step, and change over: `zdmctl new "
-                               "--from` writes such a runbook.");
+    if (drops && is_purge(t->w)) {
+        return zdm_error_hint(err, BY_HAND);
+    }
+    return zdm_error_hint(err, column
+                                   ? "What the server names (a FULLTEXT index; on MariaDB an index over a virtual "
+                                     "column) has to go first. Where the table is small: the statement as-is, with "
+                                     "{lock=long rewrite-ok}."
+                                   : "Add another column as it shall be, keep both in step, and change over: `zdmctl "
+                                     "new --from` writes such a runbook.");
+}
+
+static enum zdm_code hint_rebuild(const struct mydb_work *w, struct zdm_error *err)
+{
+    if (is_purge(w)) {
+        return zdm_error_hint(err, BY_HAND);
+    }
+    return zdm_error_hint(err, zdm_step_may_rewrite(w->step)
+                                   ? "Say {rewrite-ok}: reads and writes go on, but it takes disk and time on this "
+                                     "server and as long again on each replica."
+                                   : "Write the statement as-is with {lock=long rewrite-ok}: it takes disk and time on "
+                                     "this server and as long again on each replica.");
 }
 
 static enum zdm_code refuse_rebuild(const struct mydb_trial *t, unsigned versions, struct zdm_error *err)
@@ -120,7 +147,7 @@ static enum zdm_code refuse_rebuild(const struct mydb_trial *t, unsigned version
                   (t->table->data_bytes + t->table->index_bytes) >> 20);
     if (!mydb_may_be_instant(t->w->s->mariadb, version, 0)) {
         return zdm_error_hint(err, "MySQL 8.0.29 to 8.0.31 is asked for no instant change, since a crash may leave one "
-                                   "that cannot be read: bring the server up to date.");
+                                   "that cannot be read: bring the server up to date, or say {rewrite-ok}.");
     }
     if (!mydb_may_be_instant(t->w->s->mariadb, version, versions)) {
         zdm_error_detail(err, "Instant changes of the table so far: %u of %u.", versions,
@@ -130,8 +157,12 @@ static enum zdm_code refuse_rebuild(const struct mydb_trial *t, unsigned version
                               "again.",
                               t->table->name);
     }
-    return zdm_error_hint(err, "Say {rewrite-ok}: reads and writes go on, but it takes disk and time on this server "
-                               "and as long again on each replica.");
+    return hint_rebuild(t->w, err);
+}
+
+bool mydb_may_rewrite(const struct mydb_work *w)
+{
+    return w->rewrite_ok || (w->step != NULL && w->step->rewrite_ok);
 }
 
 static enum zdm_code judge(struct mydb_trial *t, const char *sql, bool unchecked, char out[MYDB_ALGORITHM_MAX],
@@ -156,7 +187,7 @@ static enum zdm_code judge(struct mydb_trial *t, const char *sql, bool unchecked
         }
     }
     if (a->algorithm == NULL) {
-        return refuse_copy(t, err);
+        return refuse_copy(t, sql, err);
     }
     if (code != ZDM_OK) {
         return code;
@@ -165,8 +196,7 @@ static enum zdm_code judge(struct mydb_trial *t, const char *sql, bool unchecked
     code = clone_number(t, is, err);
     bool rebuilt = a->rebuilds || (a->may_rebuild && strcmp(was, is) != 0);
     t->w->rebuilds = rebuilt;
-    bool allowed = t->w->step != NULL && t->w->step->rewrite_ok;
-    return code == ZDM_OK && rebuilt && !allowed ? refuse_rebuild(t, versions, err) : code;
+    return code == ZDM_OK && rebuilt && !mydb_may_rewrite(t->w) ? refuse_rebuild(t, versions, err) : code;
 }
 
 /* What the caller wants to see of the clone. */

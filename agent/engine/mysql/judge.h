@@ -18,6 +18,9 @@
 
 enum { MYDB_ALGORITHM_MAX = 48 };
 
+/* Has a person allowed it to write the table anew? */
+bool mydb_may_rewrite(const struct mydb_work *w);
+
 /* Tries "ALTER TABLE `t` <what>" and gives ", ALGORITHM=…, LOCK=…" to put behind it. The answer is kept in the lane's
  * memory for the step's own statement. before and after (may be NULL): the column `column` on the clone, as it was and
  * as it became, for the caller to compare; freed by the caller. */

@@ -150,7 +150,9 @@ static enum zdm_code purge_one(struct mydb_work *w, const struct leftover *left,
 {
     enum zdm_code code = mydb_journal_check_fence(w, err);
     if (code == ZDM_OK) {
+        w->rewrite_ok = true; /* no fence could say it, and a purge is approved */
         code = drop_leftover(w, left->row, err);
+        w->rewrite_ok = false;
     }
     if (code == ZDM_OK) {
         code = mydb_begin(w->s, err);

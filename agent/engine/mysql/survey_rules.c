@@ -42,7 +42,7 @@ static const struct mydb_survey_rule node_rules[] = {
      .actions = AGENT_DOES(ADD_COLUMN) | AGENT_DOES(PURGE_COLUMN),
      .when = burns_instant,
      .sql = "SELECT '', concat('MySQL ', version(), ' can lose a table at a crash after an INSTANT change: columns are"
-            " added by a rebuild instead')",
+            " added and dropped by a rebuild instead, which needs {rewrite-ok}')",
      .hint = "Update the server to 8.0.32 or newer first."},
     {.rule = ZDM_SURVEY_BINLOG_FORMAT,
      .level = ZDM_LEVEL_ERROR,

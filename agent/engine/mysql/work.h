@@ -38,6 +38,7 @@ struct mydb_work {
     struct agent_result *result;
     struct mydb_memory *memory;
     char *made;          /* of ddl.c: how what a statement is about to make looked on the judge's clone */
+    bool rewrite_ok;     /* beside the step's: what a purge drops of a rollback, a person has approved */
     bool rebuilds;       /* of judge.h: the statement it was asked about last writes the table anew */
     int64_t waited_ms;   /* for a replica: it says nothing about the cost of a batch */
     char checked_on[80]; /* the replica on which a check ran; "" for the primary */

@@ -114,10 +114,18 @@ static bool has_step(const struct rb_phase *phase, const struct rb_fence *fence,
     return false;
 }
 
+static bool may_rewrite(const struct rb_phase *phase, const struct rb_fence *fence)
+{
+    for (const struct rb_step *step = phase->first; step != NULL; step = step->next) {
+        if (step->fence == fence && zdm_step_may_rewrite(&step->step))
+            return true;
+    }
+    return false;
+}
+
 static void judge_attributes(struct rb *rb, const struct rb_phase *phase, const struct rb_fence *fence)
 {
     static const enum zdm_action batches[] = {ZDM_ACTION_BACKFILL, ZDM_ACTION_DELETE};
-    static const enum zdm_action rebuilds[] = {ZDM_ACTION_SET_NOT_NULL, ZDM_ACTION_DROP_NOT_NULL};
     bool batch = has_step(phase, fence, batches, 2);
     if (fence->no_undo && !batch)
         rb_error(rb, "no-undo-unused", rb_attribute_place(fence, "no-undo"), "Leave no-undo out.",
@@ -127,9 +135,9 @@ static void judge_attributes(struct rb *rb, const struct rb_phase *phase, const 
         rb_warning(
             rb, "attribute-unused", fence->at, NULL,
             "batch, sync and no-sync mean something for UPDATE and DELETE only, and there is none in this fence");
-    else if (fence->rewrite_ok && !has_step(phase, fence, rebuilds, 2))
+    else if (fence->rewrite_ok && !may_rewrite(phase, fence))
         rb_warning(rb, "attribute-unused", rb_attribute_place(fence, "rewrite-ok"), NULL,
-                   "rewrite-ok means something for MODIFY with NULL or NOT NULL, and for as-is");
+                   "rewrite-ok means something for ADD, MODIFY and DROP of a column, and for as-is");
     if (fence->skip_triggers)
         rb_error(rb, "triggers-fire", rb_attribute_place(fence, "triggers"),
                  "Leave triggers=skip out. Where a trigger of the application must not fire, drop it as-is before, and "

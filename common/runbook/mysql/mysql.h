@@ -6,9 +6,8 @@
  * (rb_step_add sets the step's engine; rb_quote, rb_table_sql and rb_plain write as the pass's engine does), names
  * (rb_trash_name, rb_images_name); in ddl.h what is known of objects. Tables have the schema "".
  *
- * What a fence says for all its steps is set when the plan is made (unguarded, publication_ok, skip_triggers). What
- * only some steps have the dialect sets itself: step.rewrite_ok of a MODIFY that builds the table anew, from the
- * fence's rewrite_ok ({rewrite-ok}, as for as-is statements: one word for one permission). A column that is added
+ * What a fence says for its steps is set when the plan is made (unguarded, publication_ok, skip_triggers, and
+ * rewrite_ok of those that may have it: one word for one permission, as for as-is statements). A column that is added
  * without {visible} (fence->visible) needs nothing more than its ADD_COLUMN step: assemble.c adds the SHOW_COLUMN.
  *
  * rb->neutral: the fence is compiled for PostgreSQL too; what has another meaning there, or none, is an error of rule
