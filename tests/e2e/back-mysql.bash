@@ -7,7 +7,7 @@ create table teams (id bigint primary key, name varchar(40) not null);
 create table users (id $serial, name varchar(255) not null comment 'what the person is called', email varchar(255) not null,
     status varchar(20), email_verified_at timestamp null, team_id bigint not null default 1, created_at $now_column,
     unique key users_email_key (email), key users_name (name(20)), key users_status (status, created_at desc), key users_team (team_id),
-    constraint users_name_check check (name <> ''), constraint users_team_fkey foreign key (team_id) references teams (id));
+    constraint users_name_check check (name <> 'nobody'), constraint users_team_fkey foreign key (team_id) references teams (id));
 create table orders (id bigint primary key, user_id bigint not null, note varchar(40) not null default 'none', remark varchar(40),
     created_at $now_column, key orders_note (note(10), created_at), key orders_remark (remark, created_at), unique key orders_remark_once (remark));
 create table old_orders (id bigint primary key, user_id bigint not null, body varchar(40),
