@@ -18,8 +18,7 @@ static const char *const forms[] = {
     "INSERT INTO users (full_name) SELECT 'x' FROM DUAL WHERE NOT EXISTS (SELECT 1 FROM src WHERE k = 99)",
     "INSERT INTO users (full_name) SELECT 'a' UNION ALL SELECT 'b'",
     "INSERT INTO users (id, full_name) VALUES (1, 'x') ON DUPLICATE KEY UPDATE full_name = 'z'",
-    "INSERT INTO users (id, full_name) VALUES (1, 'x'), (900, 'y') ON DUPLICATE KEY UPDATE full_name ="
-    " VALUES(full_name)",
+    "INSERT INTO users (id, full_name) VALUES (1, 'x'), (9, 'y') ON DUPLICATE KEY UPDATE full_name = VALUES(full_name)",
     "INSERT INTO users (id, full_name) SELECT k, v FROM src ON DUPLICATE KEY UPDATE full_name = VALUES(full_name)",
     "REPLACE INTO users (id, full_name) VALUES (1, 'x')",
     "REPLACE INTO users (id, full_name) SELECT k, v FROM src",
