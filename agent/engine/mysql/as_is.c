@@ -17,6 +17,7 @@
 
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/ddl.h"
+#include "agent/engine/mysql/definer.h"
 #include "agent/engine/mysql/locks.h"
 #include "common/plan/form.h"
 
@@ -338,6 +339,8 @@ enum zdm_code mydb_run_as_is(struct mydb_work *w, const struct mydb_table *table
     enum zdm_code code = run(w, w->step->sql, err);
     if (code == ZDM_OK) {
         code = look_alone(w, &proof, err);
+    } else {
+        mydb_definer_explain(err);
     }
     if (code == ZDM_OK && proof != AGENT_PROOF_DONE) {
         zdm_error_set(err, ZDM_REFUSED, "step %s has run, and its check still returns a row", w->step->id);

@@ -20,7 +20,7 @@ enum mydb_definer {
 enum zdm_code mydb_definer_look(struct mydb_session *s, enum mydb_definer *out, struct zdm_error *err) ZDM_CHECKED;
 /* Refuses to make a trigger that would make every write fail. */
 enum zdm_code mydb_definer_check(struct mydb_session *s, struct zdm_error *err) ZDM_CHECKED;
-/* Says in the hint what to do where a trigger could not be made for want of a right. */
+/* Says in the hint what to do where something could not be made for want of a right. */
 void mydb_definer_explain(struct zdm_error *err);
 
 #endif

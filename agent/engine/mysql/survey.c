@@ -103,6 +103,9 @@ static enum zdm_code survey_each_step(struct mydb_survey *survey, struct zdm_err
             break;
         }
         code = mydb_survey_step_rules(survey, err);
+        if (code == ZDM_OK) {
+            code = mydb_survey_as_is(survey, err);
+        }
         code = code == ZDM_OK ? mydb_survey_dependents(survey, err) : code;
     }
     survey->common.step = NULL;

@@ -38,6 +38,8 @@ enum zdm_code mydb_survey_table_rules(struct mydb_survey *survey, const char *ta
 enum zdm_code mydb_survey_step_rules(struct mydb_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_dependents.c: what of other databases stands against the step at hand. */
 enum zdm_code mydb_survey_dependents(struct mydb_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* survey_as_is.c: the rights and the words of the step at hand, where it is a statement of a person's own. */
+enum zdm_code mydb_survey_as_is(struct mydb_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_steps.c: estimates, trials on an empty clone, copies of the step at hand, the disk. */
 enum zdm_code mydb_survey_steps(struct mydb_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_rows.c: rows that are in the way. */

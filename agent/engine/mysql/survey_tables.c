@@ -49,10 +49,10 @@ static const char *const outline_sql[] = {
     " concat('default ', " default_value "), nullif(trim(replace(replace(lower(extra), 'default_generated', ''),"      \
     " 'current_timestamp()', 'current_timestamp')), ''), nullif(generation_expression, '')) FROM"                      \
     " information_schema.columns WHERE table_schema = database() AND table_name = $1 ORDER BY 1"
+#define MARIADB_TYPE                                                                                                   \
+    "regexp_replace(column_type, '^((small|medium|big)?int|tinyint(?!.1.)|year)[(][0-9]+[)](?!.*zerofill)', '\\1')"
 static const char mariadb_columns_sql[] =
-    COLUMN("regexp_replace(column_type, '^((small|medium|big)?int|tinyint(?!.1.)|year)[(][0-9]+[)](?!.*zerofill)',"
-           " '\\1')",
-           "nullif(replace(column_default, 'current_timestamp()', 'current_timestamp'), 'NULL')");
+    COLUMN(MARIADB_TYPE, "nullif(replace(column_default, 'current_timestamp()', 'current_timestamp'), 'NULL')");
 static const char mysql_columns_sql[] =
     COLUMN("column_type",
            "if(extra LIKE '%DEFAULT_GENERATED%', replace(column_default, 'CURRENT_TIMESTAMP', 'current_timestamp'),"
@@ -84,9 +84,11 @@ static const char mysql_files_sql[] =
     "SELECT sum(file_size) FROM information_schema.innodb_tablespaces WHERE substring_index(name, '#p#', 1) ="
     " concat(database(), '/', $1)";
 
-static const char columns_sql[] =
-    "SELECT column_name, column_type, is_nullable = 'NO', column_default FROM information_schema.columns WHERE"
-    " table_schema = database() AND table_name = $1 ORDER BY ordinal_position";
+#define TYPES(type)                                                                                                    \
+    "SELECT column_name, " type ", is_nullable = 'NO', column_default FROM information_schema.columns WHERE"           \
+    " table_schema = database() AND table_name = $1 ORDER BY ordinal_position"
+static const char mariadb_types_sql[] = TYPES(MARIADB_TYPE);
+static const char mysql_types_sql[] = TYPES("column_type");
 
 static enum zdm_code no_memory(struct zdm_error *err)
 {
@@ -188,7 +190,8 @@ static enum zdm_code read_columns(struct mydb_survey *survey, struct zdm_survey_
                                   struct zdm_error *err)
 {
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
-    enum zdm_code code = mydb_query(survey->w->s, columns_sql, 1, (const char *const[]){t->name.name}, &rows, err);
+    enum zdm_code code = mydb_query(survey->w->s, survey->w->s->mariadb ? mariadb_types_sql : mysql_types_sql, 1,
+                                    (const char *const[]){t->name.name}, &rows, err);
     size_t n = code == ZDM_OK ? rows->n : 0;
     n = n < *left ? n : *left;
     if (n == 0) {

@@ -56,6 +56,7 @@ static void a_plain_rename_meets_nothing_on_a_plain_table(void **state)
     assert_int_equal(s->tables[0].n_columns, 4);
     assert_string_equal(s->tables[0].columns[1].name, "name");
     assert_string_equal(s->tables[0].columns[1].type, "varchar(80)");
+    assert_string_equal(s->tables[0].columns[3].type, "int");
     assert_true(s->tables[0].columns[1].not_null);
     assert_non_null(strstr(s->tables[0].outline, "column name varchar(80) utf8mb4"));
     assert_non_null(strstr(s->tables[0].outline, "unique index PRIMARY BTREE id"));
@@ -340,6 +341,32 @@ static void outlines_have_the_same_words_on_both_servers(void **state)
     assert_int_equal(strstr(s->server_version, "-MariaDB") != NULL, rig_is_mariadb(r));
 }
 
+static void as_is(struct rig *r, uint32_t ordinal, const char *sql, const char *back)
+{
+    struct zdm_step *step = rig_ddl(r, ordinal, ZDM_ACTION_AS_IS, NULL, NULL, sql);
+    step->proof_sql = zdm_strdup("SELECT 1");
+    step->inverse = ZDM_INVERSE_SQL;
+    step->inverse_sql = zdm_strdup(back);
+}
+
+static void a_statement_as_it_is_is_read_by_the_server_and_its_rights_are_asked_for(void **state)
+{
+    struct rig *r = *state;
+    plan_of(r, "users", 3);
+    as_is(r, 1, "CREATE SQL SECURITY INVOKER VIEW people AS SELECT * FROM users", "DROP VIEW people");
+    as_is(r, 2, "UPDATE people SET age = 'it''s \\'", "ALTER TABLE later ADD COLUMN a int");
+    as_is(r, 3, "CREATE TRIGGER g BEFORE UPDATE ON users FOR EACH ROW SET NEW.age = 1", "DROP TRIGGER g");
+    expect_none(survey(r), "missing-grant");
+    expect_none(survey(r), "clone-refused");
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM information_schema.views WHERE table_schema = DATABASE()"), 0);
+    plan_of(r, "users", 1);
+    as_is(r, 1, "CREATE VIEW mysql.people AS SELECT 1 AS n", "SELECT 1");
+    expect(survey(r), ERROR, "missing-grant", "CREATE VIEW");
+    plan_of(r, "users", 1);
+    as_is(r, 1, "ALTER TABLE users ADD KEY (age)", "ALTER TABLE users DORP KEY age");
+    expect(survey(r), ERROR, "clone-refused", "KEY age");
+}
+
 RIG_MAIN(TEST(check_of_a_column_is_said_before_new_code_meets_it),
          TEST(what_uses_a_table_is_found_before_that_goes_out_of_sight),
          TEST(a_plain_rename_meets_nothing_on_a_plain_table), TEST(a_fingerprint_follows_the_schema_and_nothing_else),
@@ -352,4 +379,5 @@ RIG_MAIN(TEST(check_of_a_column_is_said_before_new_code_meets_it),
          TEST(statements_that_change_their_meaning_are_seen),
          TEST(statements_that_name_a_column_are_seen_and_the_agents_own_are_not),
          TEST(what_a_delete_would_take_is_counted), TEST(a_table_is_as_large_as_it_is_right_behind_a_load),
-         TEST(outlines_have_the_same_words_on_both_servers))
+         TEST(outlines_have_the_same_words_on_both_servers),
+         TEST(a_statement_as_it_is_is_read_by_the_server_and_its_rights_are_asked_for))
