@@ -25,6 +25,7 @@ enum {
     MYSQL_BUDGET_MS = 100, /* the least that an attempt may wait where nothing else is to be had */
     MARIADB_BUDGET_MS = 60,
     OLD_MS = 60, /* who holds the table in two looks so far apart is worth waiting for without a queue */
+    SHORT_MS = 120,
     BLOCKERS_MAX = 64
 };
 
@@ -179,28 +180,19 @@ enum zdm_code mydb_name_blocker(struct mydb_work *w, const char *table, struct z
 
 static void pause_ms(unsigned ms)
 {
-    nanosleep(&(struct timespec){.tv_nsec = (long)ms * 1000000L}, NULL);
-}
-
-/* Of locks, or of transactions. */
-static enum zdm_code look_anew(struct mydb_work *w, const char *sql, bool transactions, struct holders *out,
-                               struct zdm_error *err)
-{
-    enum zdm_code code = transactions ? mydb_see_transactions(w->s, err) : ZDM_OK;
-    return code == ZDM_OK ? read_holders(w, sql, out, err) : code;
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000L}, NULL);
 }
 
 /* Whoever is in both of two looks. */
-static enum zdm_code refuse_old(struct mydb_work *w, const char *table, const char *sql, bool transactions,
-                                struct zdm_error *err)
+static enum zdm_code refuse_old(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
     struct holders first = {.n = 0}, second = {.known = true};
-    enum zdm_code code = look_anew(w, sql, transactions, &first, err);
+    enum zdm_code code = read_holders(w, sql, &first, err);
     if (code != ZDM_OK || first.n == 0) {
         return code;
     }
     pause_ms(OLD_MS);
-    code = look_anew(w, sql, transactions, &second, err);
+    code = read_holders(w, sql, &second, err);
     for (size_t i = 0; code == ZDM_OK && i < second.n; i++) {
         for (size_t j = 0; j < first.n; j++) {
             if (strcmp(first.h[j].key, second.h[i].key) == 0) {
@@ -243,7 +235,7 @@ static bool fails_snapshots(const struct mydb_work *w, const char *sql)
     return w->rebuilds || may_build(w, sql) || builds_in_sight(w, sql) || (layout && !w->s->mariadb);
 }
 
-enum zdm_code mydb_snapshots_gone(struct mydb_work *w, const char *table, const char *since, struct zdm_error *err)
+static enum zdm_code refuse_older(struct mydb_work *w, const char *table, const char *since, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer older = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
@@ -251,22 +243,55 @@ enum zdm_code mydb_snapshots_gone(struct mydb_work *w, const char *table, const 
     zdm_buffer_printf(&older, "%s AND CONVERT_TZ(x.trx_started, 'SYSTEM', '+00:00') <= ", snapshots_only);
     mydb_put_literal(&older, since);
     put_filled(&sql, transactions_sql, zdm_buffer_text(&older));
-    enum zdm_code code = look_anew(w, zdm_buffer_text(&sql), true, &found, err);
+    enum zdm_code code = mydb_see_transactions(w->s, err);
+    if (code == ZDM_OK) {
+        code = read_holders(w, zdm_buffer_text(&sql), &found, err);
+    }
     return code == ZDM_OK && found.n > 0 ? say_blocker(w, table, &found, 0, found.n - 1, err) : code;
+}
+
+/* How long the present second lasts, when it is that one; else 0. */
+static enum zdm_code rest_of_second(struct mydb_work *w, const char *since, unsigned *out_ms, struct zdm_error *err)
+{
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(w->s,
+                                    "SELECT IF(CAST(UTC_TIMESTAMP() AS CHAR) = $1, 1000 - MICROSECOND(UTC_TIMESTAMP(6))"
+                                    " DIV 1000, 0)",
+                                    1, (const char *const[]){since}, &rows, err);
+    *out_ms = code == ZDM_OK && rows->n > 0 ? (unsigned)mydb_uint(rows, 0, 0) : 0;
+    return code;
+}
+
+/* The server tells in seconds when a transaction began, and one that only reads has no number of its own: sessions with
+ * many short ones seem to have an old one until the second is over. */
+enum zdm_code mydb_snapshots_gone(struct mydb_work *w, const char *table, const char *since, struct zdm_error *err)
+{
+    unsigned rest_ms = 0;
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    enum zdm_code code = refuse_older(w, table, since, err);
+    if (code != ZDM_LOCK || rest_of_second(w, since, &rest_ms, &ignored) != ZDM_OK || rest_ms == 0) {
+        return code;
+    }
+    pause_ms(rest_ms + SHORT_MS); /* what began at its very end is not old, either */
+    zdm_error_clear(err);
+    w->result->blocker[0] = '\0';
+    return refuse_older(w, table, since, err);
+}
+
+static enum zdm_code refuse_snapshots(struct mydb_work *w, const char *table, struct zdm_error *err)
+{
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_run(w->s, "SELECT CAST(UTC_TIMESTAMP() AS CHAR)", &rows, err);
+    return code == ZDM_OK ? mydb_snapshots_gone(w, table, mydb_text(rows, 0, 0), err) : code;
 }
 
 /* Where every attempt costs a queue, none is made while somebody is known to be in the way. */
 static enum zdm_code look_before(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer locks = ZDM_BUFFER_INIT;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer snapshots = ZDM_BUFFER_INIT;
     put_locks_sql(&locks, w, table);
-    enum zdm_code code = sees_locks(w) ? refuse_old(w, table, zdm_buffer_text(&locks), false, err) : ZDM_OK;
-    if (code == ZDM_OK && fails_snapshots(w, sql)) {
-        put_filled(&snapshots, transactions_sql, snapshots_only);
-        code = refuse_old(w, table, zdm_buffer_text(&snapshots), true, err);
-    }
-    return code;
+    enum zdm_code code = sees_locks(w) ? refuse_old(w, table, zdm_buffer_text(&locks), err) : ZDM_OK;
+    return code == ZDM_OK && fails_snapshots(w, sql) ? refuse_snapshots(w, table, err) : code;
 }
 
 /* Whatever ALGORITHM it asks for. The process list has it as it was sent. */

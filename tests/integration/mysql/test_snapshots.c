@@ -5,6 +5,8 @@
  * 1412, of an index that is younger than its snapshot, or of a table that was written anew meanwhile: the step waits,
  * and names it.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,6 +230,42 @@ static void rebuild_waits_for_older_transactions(void **state)
     rig_inspect(r, 1, AGENT_PROOF_DONE);
 }
 
+/* One short transaction after the other, each of which reads by a snapshot. */
+struct readers {
+    MYSQL *conn;
+    pthread_t thread;
+    atomic_bool stop;
+};
+
+static void *read_shortly(void *ctx)
+{
+    struct readers *readers = ctx;
+    while (!atomic_load(&readers->stop)) {
+        rig_exec(readers->conn, "BEGIN");
+        rig_exec(readers->conn, "SELECT * FROM other");
+        pause_ms(20);
+        rig_exec(readers->conn, "COMMIT");
+    }
+    return NULL;
+}
+
+static void short_transactions_hold_nothing_up(void **state)
+{
+    struct rig *r = *state;
+    struct readers readers = {.conn = NULL};
+    tables(r);
+    plan_of(r, ZDM_ACTION_SET_NOT_NULL, "age", NULL, "ALTER TABLE `users` MODIFY COLUMN `age` int NOT NULL")
+        ->rewrite_ok = true;
+    rig_accept(r, 1);
+    readers.conn = rig_connect(r, "app_user");
+    assert_int_equal(pthread_create(&readers.thread, NULL, read_shortly, &readers), 0);
+    pause_ms(100);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    atomic_store(&readers.stop, true);
+    pthread_join(readers.thread, NULL);
+    mysql_close(readers.conn);
+}
+
 static void statement_as_it_is_waits_for_older_transactions(void **state)
 {
     struct rig *r = *state;
@@ -268,5 +306,5 @@ RIG_MAIN(RIG_TEST(index_is_shown_when_older_transactions_are_over),
          RIG_TEST(index_that_was_shown_is_done), RIG_TEST(hidden_index_of_somebody_else_is_foreign),
          RIG_TEST(index_of_a_foreign_key_that_would_go_is_replaced_in_sight),
          RIG_TEST(key_of_a_table_without_one_is_refused), RIG_TEST(rebuild_waits_for_older_transactions),
-         RIG_TEST(statement_as_it_is_waits_for_older_transactions),
+         RIG_TEST(short_transactions_hold_nothing_up), RIG_TEST(statement_as_it_is_waits_for_older_transactions),
          RIG_TEST(instant_column_waits_where_the_server_forgets_older_rows))
