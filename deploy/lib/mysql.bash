@@ -1,6 +1,6 @@
 # MariaDB servers of a local fleet, and shards on a MySQL or MariaDB server that somebody else runs: sourced by
-# deploy/localfleet, which has dir, here, fail, say, alive, stop, free_port, wait_until. DIR/SHARD/server holds the DSN of
-# a server that is not ours. Passwords are only ever in option files of mode 0600.
+# deploy/localfleet, which has dir, here, fail, say, alive, stop, free_port, wait_until. A node is a shard, or SHARD/b1,
+# SHARD/b2, … for its replicas. DIR/SHARD/server holds the DSN of a server that is not ours. Passwords are only ever in option files of mode 0600.
 # shellcheck shell=bash disable=SC2154
 
 mysql_user=()
@@ -86,7 +86,7 @@ mysql_pid() { if mysql_is_ours "$1"; then head -n 1 "$dir/$1/server.pid"; else e
 mysql_answers() { mysql_run "$1" admin '' -e 'select 1'; }
 
 mysql_start() {
-    local shard=$1 data=$dir/$1/data init=()
+    local shard=$1 data=$dir/$1/data more=()
     if ! mysql_is_ours "$shard"; then
         mysql_option_file "$shard"
         mysql_answers "$shard" >/dev/null || fail "the server of $shard does not answer" "Its DSN is in $dir/$shard/server."
@@ -96,17 +96,30 @@ mysql_start() {
     [ -s "$dir/$shard/port" ] || free_port >"$dir/$shard/port"
     mysql_option_file "$shard"
     if [ ! -e "$dir/$shard/ready" ]; then
-        (umask 077 && printf "alter user root@localhost identified by '%s';\n" "$(cat "$dir/password")" >"$data/init.sql")
+        (umask 077 && printf "set sql_log_bin = 0;\nalter user root@localhost identified by '%s';\n" "$(cat "$dir/password")" >"$data/init.sql")
         if [ ${#mysql_user[@]} -gt 0 ]; then chown mysql "$data/init.sql"; fi
-        init=(--init-file="$data/init.sql")
+        more=(--init-file="$data/init.sql")
     fi
+    if [[ $shard == */* ]]; then more+=(--read-only); fi
     # A server that starts deletes what looks like a temporary table in its tmpdir, also another server's, which then crashes.
     launch "$shard/server" "$dir/$shard/server.log" "${mysql_user[@]}" "$mariadbd" --no-defaults --datadir="$data" --tmpdir="$dir/$shard/tmp" --socket="$data/s" --pid-file="$data/pid" \
         --bind-address=127.0.0.1 --port="$(cat "$dir/$shard/port")" --server-id="$(cat "$dir/$shard/port")" \
         --log-bin=binlog --binlog-format=ROW --log-bin-trust-function-creators=1 --innodb-buffer-pool-size=128M \
-        --max-connections=60 --character-set-server=utf8mb4 --performance-schema=ON "${init[@]}"
+        --max-connections=60 --character-set-server=utf8mb4 --performance-schema=ON "${more[@]}"
     wait_until 60 "MariaDB of $shard" "$dir/$shard/server.log" mysql_answers "$shard"
     rm -f "$data/init.sql"
+}
+
+# A replica reads the primary's binary log from its beginning, so that it needs no copy of its data.
+mysql_start_standby() { # mysql_start_standby SHARD NODE
+    local shard=$1 node=$2
+    mysql_make "$node"
+    mysql_start "$node"
+    [ -e "$dir/$node/ready" ] && return
+    mysql_run "$shard" admin '' <<<"create or replace user zdm_replica@'%' identified by '$(cat "$dir/password")'; grant replication slave on *.* to zdm_replica@'%'"
+    mysql_run "$node" admin '' <<<"stop slave; change master to master_host = '127.0.0.1', master_port = $(cat "$dir/$shard/port"),
+        master_user = 'zdm_replica', master_password = '$(cat "$dir/password")', master_use_gtid = slave_pos, master_connect_retry = 1; start slave"
+    touch "$dir/$node/ready"
 }
 
 mysql_prepare() { # accounts, database, the agent's grants: once

@@ -76,11 +76,6 @@ SQL
     touch "$dir/$shard/ready"
 }
 
-postgresql_standbys() { # postgresql_standbys SHARD: their nodes
-    local i
-    for i in $(seq "$(cat "$dir/replicas" 2>/dev/null || echo 0)"); do echo "$1/b$i"; done
-}
-
 postgresql_make_standby() {
     local shard=$1 node=$2 data=$dir/$2/data
     mkdir -p "$dir/$node"
@@ -93,13 +88,11 @@ postgresql_make_standby() {
     touch "$dir/$node/copied"
 }
 
-postgresql_start_standbys() {
-    local shard=$1 node
-    for node in $(postgresql_standbys "$shard"); do
-        [ -e "$dir/$node/copied" ] || { say "making $node" && rm -rf "$dir/${node:?}/data" && postgresql_make_standby "$shard" "$node"; }
-        postgresql_start "$node"
-        touch "$dir/$node/ready"
-    done
+postgresql_start_standby() { # postgresql_start_standby SHARD NODE
+    local node=$2
+    [ -e "$dir/$node/copied" ] || { say "making $node" && rm -rf "$dir/${node:?}/data" && postgresql_make_standby "$1" "$node"; }
+    postgresql_start "$node"
+    touch "$dir/$node/ready"
 }
 
 postgresql_stop() {
