@@ -75,6 +75,14 @@ enum zdm_code mydb_definer_check(struct mydb_session *s, struct zdm_error *err)
     return zdm_error_hint(err, RUN_GRANTS);
 }
 
+enum zdm_code mydb_read_rights(struct mydb_session *s, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    zdm_buffer_puts(&sql, "USE ");
+    mydb_put_name(&sql, s->database);
+    return mydb_run(s, zdm_buffer_text(&sql), NULL, err);
+}
+
 void mydb_definer_explain(struct zdm_error *err)
 {
     if (err->number == 1419) {

@@ -18,6 +18,9 @@ enum mydb_definer {
 };
 
 enum zdm_code mydb_definer_look(struct mydb_session *s, enum mydb_definer *out, struct zdm_error *err) ZDM_CHECKED;
+/* Rights on its database that the agent's own account got or lost count from here on: a session goes on with those that
+ * it began with. Outside of a transaction. */
+enum zdm_code mydb_read_rights(struct mydb_session *s, struct zdm_error *err) ZDM_CHECKED;
 /* Refuses to make a trigger that would make every write fail. */
 enum zdm_code mydb_definer_check(struct mydb_session *s, struct zdm_error *err) ZDM_CHECKED;
 /* Says in the hint what to do where something could not be made for want of a right. */

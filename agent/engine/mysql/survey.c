@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "agent/engine/mysql/classify.h"
+#include "agent/engine/mysql/definer.h"
 #include "agent/engine/mysql/journal.h"
 
 enum { RULES_PERCENT = 60 /* of the time, then the trials */ };
@@ -122,7 +123,7 @@ enum zdm_code mydb_survey(struct mydb_work *w, struct zdm_error *err)
     }
     struct mydb_survey survey = {.w = w};
     bool room = agent_survey_begin(&survey.common, w->op->plan, ZDM_ENGINE_MYSQL, journal_place(w));
-    enum zdm_code code = room ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    enum zdm_code code = room ? mydb_read_rights(w->s, err) : zdm_error_set(err, ZDM_NOMEM, "out of memory");
     for (size_t i = 0; code == ZDM_OK && i < sizeof parts / sizeof *parts; i++) {
         code = parts[i](&survey, err);
     }
