@@ -153,6 +153,11 @@ bool mydb_is_not_hidden(const struct zdm_error *err)
     return IS_ONE_OF(err, not_hidden);
 }
 
+bool mydb_is_garbled(const struct zdm_error *err)
+{
+    return err->number == 3854;
+}
+
 bool mydb_is_privilege(const struct zdm_error *err)
 {
     return IS_ONE_OF(err, privileges);

@@ -25,6 +25,8 @@ bool mydb_is_violation(const struct zdm_error *err);
 bool mydb_is_not_online(const struct zdm_error *err);
 /* … because an index cannot be INVISIBLE or IGNORED (3522, 4174)? */
 bool mydb_is_not_hidden(const struct zdm_error *err);
+/* … because the server could not print a text in the character set of its own table (3854)? */
+bool mydb_is_garbled(const struct zdm_error *err);
 /* … because a right is missing? */
 bool mydb_is_privilege(const struct zdm_error *err);
 

@@ -301,7 +301,33 @@ static void instant_column_waits_where_the_server_forgets_older_rows(void **stat
     end(older);
 }
 
-RIG_MAIN(RIG_TEST(index_is_shown_when_older_transactions_are_over),
+static void *run_emoji(void *arg)
+{
+    rig_exec(arg, "UPDATE orders SET id = id + SLEEP(0.4) + ('😀' = '') LIMIT 1");
+    return NULL;
+}
+
+/* MySQL's lists of sessions and transactions cannot be read while such a statement runs. */
+static void statement_with_an_emoji_is_waited_for(void **state)
+{
+    struct rig *r = *state;
+    pthread_t thread;
+    tables(r);
+    rig_sql(r, "CREATE TABLE IF NOT EXISTS orders (id int PRIMARY KEY); INSERT IGNORE INTO orders VALUES (1)");
+    plan_of(r, ZDM_ACTION_ADD_COLUMN, "c", NULL, "ALTER TABLE `users` ADD COLUMN `c` int DEFAULT 5");
+    rig_accept(r, 1);
+    MYSQL *other = rig_connect(r, "app_user");
+    rig_exec(other, "SET NAMES utf8mb4");
+    assert_int_equal(pthread_create(&thread, NULL, run_emoji, other), 0);
+    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+    pthread_join(thread, NULL);
+    mysql_close(other);
+    assert_string_equal(agent_outcome_name(result->outcome), "ok");
+    agent_result_free(result);
+}
+
+RIG_MAIN(RIG_TEST(statement_with_an_emoji_is_waited_for), RIG_TEST(index_is_shown_when_older_transactions_are_over),
          RIG_TEST(index_that_is_not_shown_is_dropped_on_the_way_back), RIG_TEST(unique_index_holds_before_it_is_shown),
          RIG_TEST(index_that_was_shown_is_done), RIG_TEST(hidden_index_of_somebody_else_is_foreign),
          RIG_TEST(index_of_a_foreign_key_that_would_go_is_replaced_in_sight),
