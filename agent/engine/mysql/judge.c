@@ -69,17 +69,17 @@ static enum zdm_code clone_number(struct mydb_trial *t, char out[32], struct zdm
 /* How often the real table was changed by INSTANT: a clone has no history. */
 static enum zdm_code row_versions(struct mydb_trial *t, unsigned *out, struct zdm_error *err)
 {
+    static const char sql[] = "SELECT COALESCE(MAX(TOTAL_ROW_VERSIONS), 0) FROM information_schema.INNODB_TABLES WHERE"
+                              " NAME LIKE $1 ESCAPE '|' OR NAME LIKE CONCAT($1, '#p#%') ESCAPE '|'";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer name = ZDM_BUFFER_INIT;
     struct mydb_session *s = t->w->s;
     *out = 0;
     if (s->mariadb || s->version_num < 80029) {
         return ZDM_OK;
     }
-    enum zdm_code code = mydb_query(s,
-                                    "SELECT COALESCE(MAX(TOTAL_ROW_VERSIONS), 0) FROM information_schema.INNODB_TABLES"
-                                    " WHERE NAME = CONCAT(DATABASE(), '/', $1) OR NAME LIKE CONCAT(DATABASE(), '/', $1,"
-                                    " '#p#%')",
-                                    1, (const char *const[]){t->table->name}, &rows, err);
+    mydb_put_inner_name(&name, s->database, t->table->name);
+    enum zdm_code code = mydb_query(s, sql, 1, (const char *const[]){zdm_buffer_text(&name)}, &rows, err);
     if (code == ZDM_OK && rows->n > 0) {
         *out = (unsigned)mydb_uint(rows, 0, 0);
     }
@@ -170,10 +170,14 @@ static enum zdm_code judge(struct mydb_trial *t, const char *sql, bool unchecked
 {
     char was[32], is[32];
     unsigned versions = 0;
-    const struct mydb_session *s = t->w->s;
+    bool galera = false;
+    struct mydb_session *s = t->w->s;
     enum zdm_code code = row_versions(t, &versions, err);
     if (code == ZDM_OK) {
         code = clone_number(t, was, err);
+    }
+    if (code == ZDM_OK) {
+        code = mydb_galera_look(s, &galera, err);
     }
     if (code != ZDM_OK) {
         return code;
@@ -181,6 +185,9 @@ static enum zdm_code judge(struct mydb_trial *t, const char *sql, bool unchecked
     const struct mydb_attempt *a = mydb_attempts(s->mariadb, mydb_may_be_instant(s->mariadb, s->version_num, versions));
     for (code = ZDM_REFUSED; a->algorithm != NULL; a++) {
         zdm_error_clear(err);
+        if (galera && !mydb_galera_takes(sql, a->algorithm)) {
+            return mydb_galera_refuse(t->table->name, err);
+        }
         code = try_one(t, sql, unchecked, a->algorithm, err);
         if (code == ZDM_OK || !mydb_is_not_online(err)) {
             break;

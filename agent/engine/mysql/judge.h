@@ -8,7 +8,8 @@
  * Order: ALGORITHM=INSTANT; then MariaDB NOCOPY, INPLACE, and MySQL INPLACE, each with LOCK=NONE. An INPLACE that
  * writes the table anew (NOT NULL, a changed row format) passes only where the step says rewrite-ok. INSTANT is left
  * out on MySQL 8.0.29 to 8.0.31, and where the real table is near its limit of row versions
- * (INNODB_TABLES.TOTAL_ROW_VERSIONS). What only a copy could do is ZDM_REFUSED: the hint says expand-contract.
+ * (INNODB_TABLES.TOTAL_ROW_VERSIONS). On a Galera cluster nothing but INSTANT is asked for. What only a copy could do
+ * is ZDM_REFUSED: the hint says expand-contract.
  */
 #ifndef AGENT_ENGINE_MYSQL_JUDGE_H
 #define AGENT_ENGINE_MYSQL_JUDGE_H
@@ -17,6 +18,10 @@
 #include "agent/engine/mysql/work.h"
 
 enum { MYDB_ALGORITHM_MAX = 48 };
+
+/* galera.c: is the session on a node of a Galera cluster? ZDM_REFUSED for what the cluster would stand still for. */
+enum zdm_code mydb_galera_look(struct mydb_session *s, bool *out, struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code mydb_galera_refuse(const char *table, struct zdm_error *err);
 
 /* Has a person allowed it to write the table anew? */
 bool mydb_may_rewrite(const struct mydb_work *w);

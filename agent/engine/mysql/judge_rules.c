@@ -30,6 +30,30 @@ const struct mydb_attempt *mydb_attempts(bool mariadb, bool instant)
     return (mariadb ? mariadb_attempts : mysql_attempts) + (instant ? 0 : 1);
 }
 
+static void put_encoded(struct zdm_buffer *out, const char *name)
+{
+    for (const char *p = name; *p != '\0'; p++) {
+        unsigned char c = (unsigned char)*p;
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (letter) {
+            zdm_buffer_append(out, p, 1);
+        } else if (c == '_') {
+            zdm_buffer_puts(out, "|_");
+        } else if (c < 0x80) {
+            zdm_buffer_printf(out, "@%04x", (unsigned)c);
+        } else if (c >= 0xC0) { /* once for a character */
+            zdm_buffer_puts(out, "@%");
+        }
+    }
+}
+
+void mydb_put_inner_name(struct zdm_buffer *out, const char *database, const char *table)
+{
+    put_encoded(out, database);
+    zdm_buffer_puts(out, "/");
+    put_encoded(out, table);
+}
+
 unsigned mydb_row_versions_max(unsigned version_num)
 {
     return version_num >= 90100 ? ROW_VERSIONS_9_1 : ROW_VERSIONS_8;

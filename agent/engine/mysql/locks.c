@@ -18,6 +18,7 @@
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/ddl.h"
 #include "agent/engine/mysql/escape.h"
+#include "agent/engine/mysql/judge_rules.h"
 #include "agent/engine/mysql/replica.h"
 
 enum {
@@ -425,9 +426,21 @@ static enum zdm_code run(struct mydb_work *w, const char *table, const char *sql
     return code == ZDM_LOCK ? mydb_name_blocker(w, table, err) : code;
 }
 
+/* What was judged is so; a person's own statement was not. */
+static enum zdm_code refuse_on_galera(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
+{
+    bool galera = false;
+    bool slow = builds(w, sql) && !mydb_galera_takes(sql, sql);
+    enum zdm_code code = slow ? mydb_galera_look(w->s, &galera, err) : ZDM_OK;
+    return code == ZDM_OK && galera ? mydb_galera_refuse(table, err) : code;
+}
+
 enum zdm_code mydb_ddl(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
-    enum zdm_code code = mydb_not_running(w, table, sql, err);
+    enum zdm_code code = refuse_on_galera(w, table, sql, err);
+    if (code == ZDM_OK) {
+        code = mydb_not_running(w, table, sql, err);
+    }
     if (code == ZDM_OK) {
         code = mydb_replicas_clear(w, table, err);
     }

@@ -58,6 +58,7 @@ struct mydb_session {
     uint64_t opened;             /* how often: tells one connection from the next */
     uint64_t thread;             /* the server's id of this connection */
     bool mariadb;
+    bool galera;          /* galera.c: known to be on a node of a Galera cluster */
     unsigned version_num; /* 101119 for 10.11.19, 80407 for 8.4.7 */
     char version[64];     /* "10.11.19-MariaDB", "8.4.7": common/plan/engines.h tells people which it is */
     bool writable;        /* when it was opened: neither read_only nor super_read_only */

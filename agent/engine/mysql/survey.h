@@ -53,8 +53,9 @@ struct mydb_survey_rule {
     enum zdm_level level; /* a third column of the answer may say another: 'note', 'warning', 'error' */
     uint64_t actions;     /* of the step; of rules of node and table: some step of the plan has one. 0: any */
     bool (*when)(const struct mydb_survey *survey); /* NULL: always */
-    const char *sql; /* object, message[, level]; $1 table, $2 column, $3 object, $4 migration, $5 other table, $6 the
-                        columns that the step writes or copies, between commas */
+    const char
+        *sql; /* object, message[, level]; $1 table, $2 column (of a rule of tables: the table inside InnoDB), $3
+                 object, $4 migration, $5 other table, $6 the columns that the step writes or copies, between commas */
     const char *hint;
 };
 /* survey_steprules.c */

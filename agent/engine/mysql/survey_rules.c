@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/engine/mysql/judge_rules.h"
+
 enum { X_MAX = 6 };
 
 #define WALKS (AGENT_DOES(BACKFILL) | AGENT_DOES(DELETE))
@@ -14,6 +16,10 @@ enum { X_MAX = 6 };
      AGENT_DOES(ADD_FOREIGN_KEY) | AGENT_DOES(LIFT_CONSTRAINT) | AGENT_DOES(SET_DEFAULT) | AGENT_DOES(WIDEN_TYPE) |    \
      AGENT_DOES(SET_NOT_NULL) | AGENT_DOES(DROP_NOT_NULL) | AGENT_DOES(HIDE_INDEX) | AGENT_DOES(HIDE_TABLE) |          \
      AGENT_DOES(COMMENT))
+
+#define ON_GALERA(what)                                                                                                \
+    "SELECT 'wsrep_on', '" what "' FROM information_schema.global_variables WHERE variable_name = 'WSREP_ON' AND"      \
+    " variable_value = 'ON'"
 
 static bool is_mariadb(const struct mydb_survey *survey)
 {
@@ -29,6 +35,12 @@ static bool burns_instant(const struct mydb_survey *survey)
 {
     unsigned version = survey->w->s->version_num;
     return is_mysql(survey) && version >= 80029 && version <= 80031;
+}
+
+/* Earlier servers have neither the limit nor the column that says it. */
+static bool counts_versions(const struct mydb_survey *survey)
+{
+    return is_mysql(survey) && survey->w->s->version_num >= 80029;
 }
 
 static const struct mydb_survey_rule node_rules[] = {
@@ -58,11 +70,18 @@ static const struct mydb_survey_rule node_rules[] = {
      .hint = "Write log_bin_trust_function_creators = 1 into my.cnf under [mysqld], and SET GLOBAL it."},
     {.rule = ZDM_SURVEY_GALERA,
      .level = ZDM_LEVEL_ERROR,
-     .actions = ALTERS,
+     .actions = AGENT_DOES(CREATE_INDEX) | AGENT_DOES(SET_NOT_NULL),
      .when = is_mariadb,
-     .sql = "SELECT 'wsrep_on', 'it is a node of a Galera cluster: DDL that is not INSTANT stops all of the cluster'"
-            " FROM information_schema.global_variables WHERE variable_name = 'WSREP_ON' AND variable_value = 'ON'",
-     .hint = "Only columns may be added here, and hidden; indexes by a rolling upgrade of the schema."},
+     .sql = ON_GALERA("it is a node of a Galera cluster, which stands still while an index is built or a table written"
+                      " anew: the agent refuses such steps"),
+     .hint = "Make indexes and NOT NULL by a rolling upgrade of the schema, and leave them out of the runbook."},
+    {.rule = ZDM_SURVEY_GALERA,
+     .level = ZDM_LEVEL_NOTE,
+     .actions = ALTERS & ~(AGENT_DOES(CREATE_INDEX) | AGENT_DOES(SET_NOT_NULL)),
+     .when = is_mariadb,
+     .sql = ON_GALERA("it is a node of a Galera cluster: all nodes run a change of the schema at once, and the agent"
+                      " refuses what is not INSTANT"),
+     .hint = "The steps are tried on an empty clone, which says the same of each."},
     {.rule = ZDM_SURVEY_GROUP_REPLICATION,
      .level = ZDM_LEVEL_ERROR,
      .when = is_mysql,
@@ -119,11 +138,13 @@ static const struct mydb_survey_rule table_rules[] = {
     {.rule = ZDM_SURVEY_ROW_VERSIONS,
      .level = ZDM_LEVEL_WARNING,
      .actions = AGENT_DOES(ADD_COLUMN) | AGENT_DOES(PURGE_COLUMN),
-     .when = is_mysql,
+     .when = counts_versions,
      .sql =
-         "SELECT $1, concat('it has ', total_row_versions, ' row versions of the most that INSTANT changes may make:"
-         " columns will be added by a rebuild') FROM information_schema.innodb_tables WHERE name = concat(database(),"
-         " '/', $1) AND total_row_versions > 56",
+         "SELECT $1, concat('it has ', x.n, ' row versions of the ', x.most, ' that INSTANT changes may make: near the"
+         " end a column is added or dropped by a rebuild, which needs {rewrite-ok}') FROM (SELECT"
+         " max(total_row_versions) AS n, IF(CAST(SUBSTRING_INDEX(version(), '.', 2) AS DECIMAL(4, 1)) < 9.1, 64, 255)"
+         " AS most FROM information_schema.innodb_tables WHERE name LIKE $2 ESCAPE '|' OR name LIKE concat($2, '#p#%')"
+         " ESCAPE '|') x WHERE x.n > x.most - 8",
      .hint = "OPTIMIZE TABLE in a quiet hour sets it back."},
     {.rule = ZDM_SURVEY_EVENT_FIRES,
      .level = ZDM_LEVEL_NOTE,
@@ -195,7 +216,9 @@ enum zdm_code mydb_survey_table_rules(struct mydb_survey *survey, const char *ta
     char none[] = "", name[ZDM_IDENTIFIER_MAX + 2];
     zdm_copy_text(name, sizeof name, table);
     const struct zdm_table of = {.schema = none, .name = name};
-    const char *const params[X_MAX] = {[0] = table, [3] = survey->common.plan->id};
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer inner = ZDM_BUFFER_INIT;
+    mydb_put_inner_name(&inner, survey->w->s->database, table);
+    const char *const params[X_MAX] = {[0] = table, [1] = zdm_buffer_text(&inner), [3] = survey->common.plan->id};
     if (agent_survey_is_only_as_is(survey->common.plan, &of)) {
         return ZDM_OK;
     }

@@ -9,6 +9,7 @@
 #include "agent/engine/mysql/ddl.h"
 #include "agent/engine/mysql/judge.h"
 #include "agent/engine/mysql/judge_rules.h"
+#include "agent/engine/mysql/locks.h"
 #include "tests/integration/mysql/rig.h"
 
 /* ---- Pure ---- */
@@ -33,6 +34,25 @@ static void instant_is_not_asked_for_near_the_limit(void **state)
     assert_false(mydb_may_be_instant(false, 90000, 64));
     assert_true(mydb_may_be_instant(false, 90100, 250));
     assert_false(mydb_may_be_instant(false, 90704, 251));
+}
+
+static void names_inside_innodb_are_spelt_otherwise(void **state)
+{
+    (void)state;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer name = ZDM_BUFFER_INIT;
+    mydb_put_inner_name(&name, "shop_1", "t-x$ é%");
+    assert_string_equal(zdm_buffer_text(&name), "shop|_1/t@002dx@0024@0020@%@0025");
+}
+
+static void galera_takes_what_is_instant_and_drops_of_indexes(void **state)
+{
+    (void)state;
+    assert_true(mydb_galera_takes("ALTER TABLE `t` ADD COLUMN `c` int", ", ALGORITHM=INSTANT"));
+    assert_false(mydb_galera_takes("ALTER TABLE `t` ADD INDEX `i` (`c`)", ", ALGORITHM=NOCOPY, LOCK=NONE"));
+    assert_false(mydb_galera_takes("ALTER TABLE `t` MODIFY `c` int NOT NULL", ", ALGORITHM=INPLACE, LOCK=NONE"));
+    assert_true(mydb_galera_takes("ALTER TABLE `t` DROP INDEX `i`", ", ALGORITHM=NOCOPY, LOCK=NONE"));
+    assert_false(
+        mydb_galera_takes("ALTER TABLE `t` DROP INDEX `i`, ADD INDEX `i` (`c`)", ", ALGORITHM=NOCOPY, LOCK=NONE"));
 }
 
 static void invisible_stands_where_the_definition_ends(void **state)
@@ -199,6 +219,35 @@ static void algorithms_are_those_of_the_table_of_decisions(void **state)
     rig_session_free(b.s);
 }
 
+/* No cluster is at hand: the session is told that it is on one. */
+static void galera_is_not_asked_to_build_anything(void **state)
+{
+    struct rig *r = *state;
+    struct bench b;
+    char algorithm[MYDB_ALGORITHM_MAX];
+    struct zdm_error err = ZDM_ERROR_INIT;
+    if (!rig_is_mariadb(r)) {
+        return;
+    }
+    users(r);
+    rig_sql(r, "ALTER TABLE users ADD INDEX by_name (name)");
+    begin(r, &b);
+    b.s->galera = true;
+    b.step.rewrite_ok = true;
+    assert_int_equal(judge(&b, "ALTER TABLE `users` ADD COLUMN `c` int", algorithm, &err), ZDM_OK);
+    assert_int_equal(judge(&b, "ALTER TABLE `users` DROP INDEX `by_name`", algorithm, &err), ZDM_OK);
+    static const char *const refused[] = {"ALTER TABLE `users` ADD INDEX `i` (`name`)",
+                                          "ALTER TABLE `users` MODIFY COLUMN `name` varchar(40) NOT NULL"};
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+        assert_int_equal(judge(&b, refused[i], algorithm, &err), ZDM_REFUSED);
+        assert_non_null(strstr(err.message, "Galera"));
+    }
+    b.step.action = ZDM_ACTION_AS_IS;
+    assert_int_equal(mydb_ddl(&b.w, "users", "alter table users add index i (name)", &err), ZDM_REFUSED);
+    assert_non_null(strstr(err.message, "Galera"));
+    rig_session_free(b.s);
+}
+
 static void clone_that_an_earlier_agent_left_is_no_obstacle(void **state)
 {
     struct rig *r = *state;
@@ -241,14 +290,21 @@ static void table_near_its_limit_of_instant_changes_is_not_changed_so(void **sta
     b.step.rewrite_ok = true;
     assert_int_equal(judge(&b, "ALTER TABLE `users` ADD COLUMN `c` int", out, &err), ZDM_OK);
     assert_string_equal(out, ", ALGORITHM=INPLACE, LOCK=NONE");
+    b.step.rewrite_ok = false;
+    rig_sql(r, "RENAME TABLE users TO `users-ä_1`"); /* InnoDB has that name in another spelling */
+    assert_int_equal(mydb_table_find(b.s, "users-ä_1", &b.table, &err), ZDM_OK);
+    assert_int_equal(judge(&b, "ALTER TABLE `users-ä_1` ADD COLUMN `c` int", out, &err), ZDM_REFUSED);
+    assert_non_null(strstr(err.detail, "Instant changes of the table so far"));
     rig_session_free(b.s);
 }
 
 RIG_MAIN(cmocka_unit_test(instant_is_not_asked_for_where_a_crash_could_not_read_it),
          cmocka_unit_test(instant_is_not_asked_for_near_the_limit),
+         cmocka_unit_test(galera_takes_what_is_instant_and_drops_of_indexes),
+         cmocka_unit_test(names_inside_innodb_are_spelt_otherwise),
          cmocka_unit_test(invisible_stands_where_the_definition_ends),
          cmocka_unit_test(words_count_outside_of_texts_and_names),
          cmocka_unit_test(line_of_a_table_is_found_by_its_name),
-         RIG_TEST(algorithms_are_those_of_the_table_of_decisions),
+         RIG_TEST(algorithms_are_those_of_the_table_of_decisions), RIG_TEST(galera_is_not_asked_to_build_anything),
          RIG_TEST(clone_that_an_earlier_agent_left_is_no_obstacle), RIG_TEST(clones_that_another_agent_left_go),
          RIG_TEST(table_near_its_limit_of_instant_changes_is_not_changed_so))

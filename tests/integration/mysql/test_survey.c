@@ -252,6 +252,26 @@ static void tables_without_a_key_or_of_another_engine_are_refused(void **state)
     expect(survey(r), ERROR, "not-a-table", "MyISAM");
 }
 
+static void a_table_near_its_limit_of_instant_changes_is_told_by_any_name(void **state)
+{
+    struct rig *r = *state;
+    if (rig_is_mariadb(r)) {
+        return;
+    }
+    rig_sql(r, "CREATE TABLE `odd-näme_` (id int PRIMARY KEY) PARTITION BY HASH (id) PARTITIONS 2");
+    unsigned most = strncmp(rig_value(r, "SELECT VERSION()"), "9.0", 3) <= 0 ? 64 : 255;
+    for (unsigned i = 0; i < most - 7; i++) {
+        rig_sql(r, "ALTER TABLE `odd-näme_` %s COLUMN x%s, ALGORITHM=INSTANT", i % 2 == 0 ? "ADD" : "DROP",
+                i % 2 == 0 ? " int" : "");
+        if (i == most - 10) {
+            plan_of(r, "odd-näme_", 1);
+            rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "c", NULL, "ALTER TABLE `odd-näme_` ADD COLUMN `c` int");
+            expect_clean(survey(r));
+        }
+    }
+    expect(survey(r), WARNING, "row-versions", "{rewrite-ok}");
+}
+
 static void statements_that_change_their_meaning_are_seen(void **state)
 {
     struct rig *r = *state;
@@ -376,6 +396,7 @@ RIG_MAIN(TEST(check_of_a_column_is_said_before_new_code_meets_it),
          TEST(columns_that_cascades_change_are_refused_for_triggers), TEST(rows_in_the_way_are_counted_and_not_quoted),
          TEST(what_only_a_copy_can_do_is_found_on_an_empty_clone),
          TEST(tables_without_a_key_or_of_another_engine_are_refused),
+         TEST(a_table_near_its_limit_of_instant_changes_is_told_by_any_name),
          TEST(statements_that_change_their_meaning_are_seen),
          TEST(statements_that_name_a_column_are_seen_and_the_agents_own_are_not),
          TEST(what_a_delete_would_take_is_counted), TEST(a_table_is_as_large_as_it_is_right_behind_a_load),
