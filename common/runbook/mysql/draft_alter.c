@@ -67,8 +67,11 @@ static void add(const struct my_piece *p);
 static void add_list(const struct my_piece *p)
 {
     struct my *m = p->m;
-    size_t last = p->end - 1;
-    m->at++;
+    size_t first = m->at + 1, last = p->end - 1;
+    my_skip_parentheses(m);
+    if (!my_piece_ends(p))
+        return;
+    m->at = first;
     while (!m->failed && m->at < last) {
         struct my_piece one = *p;
         one.from = m->at;

@@ -149,6 +149,10 @@ static const struct draft bad[] = {
     {NULL, "ALTER TABLE t MODIFY body text CHARACTER utf8mb4", {"stands where"}},
     {NULL, "ALTER TABLE t MODIFY body text whatever", {"\"whatever\" stands where"}},
     {NULL, "ALTER TABLE t RENAME COLUMN a TO b c", {"\"c\" stands where"}},
+    {NULL, "ALTER TABLE t ADD (a int, b int", {"stands where \")\""}},
+    {NULL, "ALTER TABLE t ADD (a int) b", {"\"b\" stands where"}},
+    {NULL, "ALTER TABLE t DROP", {"stands where"}},
+    {NULL, "ALTER TABLE t ADD ()", {"there is nothing"}},
     {NULL, "ALTER IGNORE TABLE t ADD UNIQUE INDEX (a)", {"throws rows away"}},
 };
 
