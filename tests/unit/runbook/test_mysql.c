@@ -555,6 +555,31 @@ static void plain_sql_becomes_a_runbook_that_compiles(void **state)
     assert_int_equal(failed, 0);
 }
 
+static void column_is_shown_just_before_it_becomes_not_null(void **state)
+{
+    (void)state;
+    static const char text[] = "---\nid: a\nengines: mysql\n---\n# A\n\n## Phase 1: Expand\n```sql\nALTER TABLE t ADD "
+                               "COLUMN a int, ADD COLUMN b "
+                               "int;\n```\n## Phase 2: Migrate\n```sql\nUPDATE t SET a = 1, b = 2;\n```\n```sql "
+                               "{rewrite-ok}\nALTER TABLE t MODIFY "
+                               "b int NOT NULL;\n```\n";
+    static const struct {
+        enum zdm_action action;
+        const char *column;
+    } wanted[] = {{ZDM_ACTION_SHOW_COLUMN, "b"},
+                  {ZDM_ACTION_SET_NOT_NULL, "b"},
+                  {ZDM_ACTION_CHECK_COMPARE, NULL},
+                  {ZDM_ACTION_SHOW_COLUMN, "a"}};
+    struct compiled c = compile_good("a.md", text);
+    for (uint32_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++) {
+        const struct zdm_step *step = zdm_plan_step(c.plan, 5 + i);
+        assert_int_equal(step->action, wanted[i].action);
+        if (wanted[i].column != NULL)
+            assert_string_equal(step->column, wanted[i].column);
+    }
+    compiled_fini(&c);
+}
+
 /* The runbook inside of a hint, from its first heading on. */
 static void recipes_of_refusals_compile(void **state)
 {
@@ -591,6 +616,7 @@ int main(void)
         cmocka_unit_test(what_two_engines_read_differently_is_refused_at_its_place),
         cmocka_unit_test(what_both_engines_read_alike_is_compiled_for_both),
         cmocka_unit_test(plain_sql_becomes_a_runbook_that_compiles),
+        cmocka_unit_test(column_is_shown_just_before_it_becomes_not_null),
         cmocka_unit_test(recipes_of_refusals_compile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
