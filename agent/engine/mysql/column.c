@@ -28,7 +28,7 @@ static enum zdm_code is_owned(struct mydb_work *w, const char *table, const char
 enum zdm_code mydb_confirm_fingerprint(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
 {
     (void)table;
-    return mydb_former_forget(w, err);
+    return mydb_former_forget_below(w, MYDB_PUSHED, err);
 }
 
 enum zdm_code mydb_is_as_intended(struct mydb_work *w, enum mydb_line kind, const char *name, bool *out,

@@ -14,7 +14,7 @@
 #include "agent/engine/mysql/judge.h"
 
 /* Parts of zdm.former; the way back's own begin at 1, and CREATE_INDEX has none of these. */
-enum { MYDB_FINGERPRINT = 0, MYDB_BUILT = 1 };
+enum { MYDB_FINGERPRINT = 0, MYDB_BUILT = 1, MYDB_PUSHED = 8 /* and above: index.c's, for the way back */ };
 
 /* inspect.c: looks at the step, in whatever transaction there is. FOREIGN fills err without being a failure. */
 enum zdm_code mydb_look(struct mydb_work *w, enum agent_proof *out_proof, struct zdm_error *err) ZDM_CHECKED;

@@ -58,10 +58,16 @@ enum zdm_code mydb_former_read(struct mydb_work *w, unsigned part, char **out_ba
     return ZDM_OK;
 }
 
+enum zdm_code mydb_former_forget_below(struct mydb_work *w, unsigned part, struct zdm_error *err)
+{
+    char step[AGENT_NUMBER_SIZE], number[AGENT_NUMBER_SIZE];
+    const char *params[] = {w->s->database, w->op->migration, agent_number(step, w->step->ordinal),
+                            agent_number(number, part)};
+    enum zdm_code code = mydb_query(w->s, "DELETE FROM zdm.former" OF_STEP " AND part < $4", 4, params, NULL, err);
+    return code == ZDM_OK ? ZDM_OK : mydb_journal_failed(err, "writing zdm.former");
+}
+
 enum zdm_code mydb_former_forget(struct mydb_work *w, struct zdm_error *err)
 {
-    char step[AGENT_NUMBER_SIZE];
-    const char *params[] = {w->s->database, w->op->migration, agent_number(step, w->step->ordinal)};
-    enum zdm_code code = mydb_query(w->s, "DELETE FROM zdm.former" OF_STEP, 3, params, NULL, err);
-    return code == ZDM_OK ? ZDM_OK : mydb_journal_failed(err, "writing zdm.former");
+    return mydb_former_forget_below(w, UINT8_MAX, err);
 }

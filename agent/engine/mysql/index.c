@@ -40,10 +40,65 @@ enum zdm_code mydb_look_index(struct mydb_work *w, const struct mydb_table *tabl
                : mydb_look_foreign(out_proof, "index", table->name, w->step->object, err);
 }
 
+/* ---- What it may push out ---- */
+
+enum { PUSHED_MAX = 8 };
+
+/* An index that a foreign key made by itself goes without a word when another one begins with its columns; that one
+ * could not be dropped then (1553). No catalogue tells which are of that kind: all that a foreign key may use are kept.
+ */
+static enum zdm_code keep_pushed(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT DISTINCT s.index_name FROM information_schema.statistics s JOIN information_schema.key_column_usage k"
+        " ON k.table_schema = $1 AND k.table_name = $2 AND k.column_name = s.column_name AND k.ordinal_position = 1 AND"
+        " k.referenced_table_name IS NOT NULL WHERE s.table_schema = $1 AND s.table_name = $2 AND s.seq_in_index = 1 "
+        "AND"
+        " s.non_unique = 1 AND s.index_name <> $3";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code =
+        mydb_query(w->s, sql, 3, (const char *const[]){w->s->database, table->name, w->step->object}, &rows, err);
+    for (size_t i = 0; code == ZDM_OK && i < rows->n && i < PUSHED_MAX; i++) {
+        ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer back = ZDM_BUFFER_INIT;
+        ZDM_CLEANUP(zdm_freep) char *line = NULL;
+        code = mydb_line_read(w->s, NULL, table->name, MYDB_LINE_INDEX, mydb_text(rows, i, 0), &line, err);
+        mydb_put_alter(&back, table->name);
+        zdm_buffer_printf(&back, "ADD %s", line == NULL ? "" : line);
+        if (code == ZDM_OK && line != NULL) {
+            code = mydb_former_keep(w, MYDB_PUSHED + (unsigned)i, zdm_buffer_text(&back), mydb_text(rows, i, 0), err);
+        }
+    }
+    return code;
+}
+
+/* Before the index goes that pushed them out. */
+static enum zdm_code bring_back_pushed(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    enum zdm_code code = ZDM_OK;
+    for (unsigned i = 0; code == ZDM_OK && i < PUSHED_MAX; i++) {
+        ZDM_CLEANUP(zdm_freep) char *back = NULL;
+        ZDM_CLEANUP(zdm_freep) char *name = NULL;
+        struct mydb_index index = {.there = true};
+        code = mydb_former_read(w, MYDB_PUSHED + i, &back, &name, err);
+        if (code == ZDM_OK && back != NULL && name != NULL) {
+            code = mydb_index_look(w->s, table->name, name, &index, err);
+        }
+        if (code == ZDM_OK && !index.there) {
+            code = mydb_alter(w, table, back, err);
+        }
+    }
+    return code;
+}
+
+/* ---- Forward ---- */
+
 static enum zdm_code intend(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
 {
     enum zdm_code code = mydb_former_forget(w, err); /* when an earlier one was built */
-    return code == ZDM_OK ? mydb_intend_made(w, "index", table->name, w->step->object, err) : code;
+    if (code == ZDM_OK) {
+        code = mydb_intend_made(w, "index", table->name, w->step->object, err);
+    }
+    return code == ZDM_OK ? keep_pushed(w, table, err) : code;
 }
 
 static enum zdm_code build(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
@@ -145,6 +200,9 @@ static enum zdm_code drop(struct mydb_work *w, const struct mydb_table *table, s
     zdm_buffer_puts(&sql, "DROP INDEX ");
     mydb_put_name(&sql, w->step->object);
     enum zdm_code code = mydb_note(w, NULL, table, false, err);
+    if (code == ZDM_OK) {
+        code = bring_back_pushed(w, table, err);
+    }
     return code == ZDM_OK ? mydb_alter(w, table, zdm_buffer_text(&sql), err) : code;
 }
 

@@ -93,6 +93,8 @@ enum zdm_code mydb_former_keep(struct mydb_work *w, unsigned part, const char *b
 enum zdm_code mydb_former_read(struct mydb_work *w, unsigned part, char **out_back_sql, char **out_made,
                                struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code mydb_former_forget(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* Parts below that one alone. */
+enum zdm_code mydb_former_forget_below(struct mydb_work *w, unsigned part, struct zdm_error *err) ZDM_CHECKED;
 
 /* ---- hidden.c: what was taken out of sight (zdm.hidden) ---- */
 struct mydb_hidden {

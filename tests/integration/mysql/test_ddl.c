@@ -200,6 +200,28 @@ static void unique_index_over_equal_values_leaves_nothing(void **state)
     assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM zdm.owned WHERE kind = 'index' AND home = DATABASE()"), 0);
 }
 
+/* The server drops it without a word, and no other index of that foreign key can be dropped then. */
+static void index_that_a_foreign_key_made_comes_back_when_another_pushed_it_out(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE places (id int PRIMARY KEY)");
+    rig_sql(r,
+            "CREATE TABLE users (id int PRIMARY KEY, age int, place int, CONSTRAINT fk FOREIGN KEY (place) REFERENCES"
+            " places (id))");
+    char *before = rig_dump(r, "users");
+    one_step(r, ZDM_ACTION_CREATE_INDEX, NULL, "u", "ALTER TABLE `users` ADD UNIQUE INDEX `u` (`place`, `age`)");
+    rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() "
+                                   "AND TABLE_NAME = 'users' AND INDEX_NAME = 'fk'"),
+                     0);
+    rig_back(r, 1, AGENT_PROOF_NOT_DONE, AGENT_RUN_INDEX_DROP);
+    rig_undo(r, 1);
+    char *after = rig_dump(r, "users");
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+}
+
 static void index_of_somebody_else_is_foreign(void **state)
 {
     struct rig *r = *state;
@@ -535,8 +557,9 @@ RIG_MAIN(RIG_TEST(column_is_added_invisible_once_with_its_owner_and_the_journal)
          RIG_TEST(foreign_key_that_rows_violate_is_dropped_and_the_journal_goes_back),
          RIG_TEST(parent_of_another_type_is_refused), RIG_TEST(default_is_set_and_put_back),
          RIG_TEST(default_of_a_json_column_is_set_by_modify), RIG_TEST(default_that_somebody_changed_since_stays),
-         RIG_TEST(way_back_whose_answer_was_lost_has_nothing_to_remark), RIG_TEST(wider_type_keeps_what_is_not_written),
-         RIG_TEST(modify_is_done_when_all_of_the_column_is_as_it_says),
+         RIG_TEST(way_back_whose_answer_was_lost_has_nothing_to_remark),
+         RIG_TEST(index_that_a_foreign_key_made_comes_back_when_another_pushed_it_out),
+         RIG_TEST(wider_type_keeps_what_is_not_written), RIG_TEST(modify_is_done_when_all_of_the_column_is_as_it_says),
          RIG_TEST(modify_that_would_lose_something_is_refused_with_the_words),
          RIG_TEST(collation_that_is_not_written_is_not_changed),
          RIG_TEST(widening_leaves_an_invisible_column_invisible),
