@@ -61,7 +61,7 @@ tables() { # tables DATABASE SPACE TYPE
 schema() { # schema DATABASE SPACE [MORE]
     local t
     for t in $(tables "$1" "$2" 'BASE TABLE'); do
-        ask "$1" "show create table $t" | sed -E "s/ AUTO_INCREMENT=[0-9]+//; s/,\$//; s/^/$t: /" | grep -vE "${3:-^$}" | sort
+        ask "$1" "show create table $t" | sed -E "s/ AUTO_INCREMENT=[0-9]+//; s/ _utf8mb[34]'/ '/g; s/,\$//; s/^/$t: /" | grep -vE "${3:-^$}" | sort
     done
     tables "$1" "$2" VIEW
 }
