@@ -19,7 +19,7 @@ any="set @any = 1 + floor(rand() * ($rows - 1));"
 
 change 01-django-not-null "create table library_branch (id $key, name varchar(40));
     create table library_loan (id $key, branch_id bigint, number bigint unsigned not null default (uuid_short()), due date,
-        key library_loan_branch (branch_id), constraint library_loan_branch_fk foreign key (branch_id) references library_branch (id));
+        constraint library_loan_branch_fk foreign key (branch_id) references library_branch (id));
     insert into library_branch (name) values ('Main'), ('North'), ('South');
     insert into library_loan (branch_id, number, due) select nullif(i % 3, 0), i, current_date + interval i % 30 day from $(series "$rows")" \
     "$any insert into library_loan (branch_id, due) values (2, current_date);
