@@ -94,6 +94,7 @@ struct zdm_step *rig_ddl(struct rig *r, uint32_t ordinal, enum zdm_action action
                          const char *object, const char *sql)
 {
     struct zdm_step *step = rig_step(r, ordinal);
+    step->engine = (enum zdm_engine)r->engines;
     step->action = action;
     step->column = zdm_strdup(column);
     step->object = zdm_strdup(object);
