@@ -169,6 +169,23 @@ static bool is_being_purged(const struct coord_migration *migration)
     return false;
 }
 
+/* Did somebody sign that what rollbacks left goes without waiting for its grace period? */
+static bool goes_at_once(const struct coord_driver *d, const struct coord_migration *migration)
+{
+    struct coord_overview overview;
+    bool at_once = false;
+    if (!coord_approvals_overview(d->state, &d->view, migration, d->now_ms, &overview))
+        return false;
+    for (size_t i = 0; i < overview.n_acts; i++) {
+        const struct coord_act_overview *act = &overview.acts[i];
+        for (size_t k = act->first; k < act->first + act->n_by; k++)
+            at_once = at_once || (act->action == ZDM_APPROVE_PURGE && act->phase == 0 && overview.by[k].purge_now &&
+                                  !overview.by[k].revoked);
+    }
+    coord_overview_fini(&overview);
+    return at_once;
+}
+
 static void say_leftovers(const struct coord_driver *d, const struct coord_migration *migration,
                           const struct hidden *left, const char *grace, const struct advice *out)
 {
@@ -192,7 +209,8 @@ bool advise_leftovers(const struct coord_driver *d, const struct coord_migration
     grace_text(d, &left, grace, sizeof grace);
     if (is_being_purged(migration))
         (void)snprintf(out->why, out->why_size, "what a rollback took away is being dropped: %.*s%s%s",
-                       name_length(left.what), left.what, left.more ? ", and more" : "", grace);
+                       name_length(left.what), left.what, left.more ? ", and more" : "",
+                       goes_at_once(d, migration) ? "" : grace);
     else
         say_leftovers(d, migration, &left, grace, out);
     return true;

@@ -263,7 +263,12 @@ static void a_rollback_carries_its_signed_order_to_the_agent_and_ends_undone(voi
     expect_ok(approve(&s, s.bob, &purge));
     assert_true(get_orders(&s));
     assert_int_equal(s.orders.mode, ZDM_MODE_PURGE);
-    expect_status(&s, "\"command\":null,\"why\":\"what a rollback took away is being dropped: column public.users.a");
+    expect_status(&s, "\"command\":null,\"why\":\"what a rollback took away is being dropped: column public.users.a; "
+                      "nothing is dropped before 2025-11-25");
+    purge = approval_of(&s, 0, ZDM_APPROVE_PURGE);
+    purge.purge_now = true;
+    expect_ok(approve(&s, s.bob, &purge));
+    expect_status(&s, "\"why\":\"what a rollback took away is being dropped: column public.users.a\"");
     drop_orders(&s);
 }
 
