@@ -202,9 +202,9 @@ const struct mydb_survey_rule mydb_survey_step_table[] = {
     /* What the server or the agent would refuse, or do otherwise than one thinks. */
     {ZDM_SURVEY_COLUMN_IN_USE, ZDM_LEVEL_NOTE, AGENT_DOES(HIDE_COLUMN), NULL,
      "SELECT concat($1, '.', $2), concat('statements of the last day name it (', sum(count_star), ' since the"
-     " statistics began), as in: ', left(min(digest_text), 160)) FROM " SEEN("$1",
-                                                                            "$2") " AND last_seen > now() -"
-                                                                                  " INTERVAL 1 DAY HAVING count(*) > 0",
+     " statistics began), as in: ', left(min(digest_text), 160)) FROM " SEEN(
+         "$1", "$2") " AND last_seen > now() -"
+                     " INTERVAL 1 DAY HAVING count(*) > 0",
      "That must have ended before it is hidden; check again before the purge."},
     {ZDM_SURVEY_COLUMN_IN_USE, ZDM_LEVEL_WARNING, AGENT_DOES(PURGE_COLUMN), is_hidden,
      "SELECT concat($1, '.', $2), concat('statements have named it since it was hidden, as in: ', "
