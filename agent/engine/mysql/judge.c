@@ -133,7 +133,9 @@ static enum zdm_code hint_rebuild(const struct mydb_work *w, struct zdm_error *e
     if (is_purge(w)) {
         return zdm_error_hint(err, BY_HAND);
     }
-    return zdm_error_hint(err, zdm_step_may_rewrite(w->step)
+    struct zdm_step ours = *w->step;
+    ours.engine = ZDM_ENGINE_MYSQL;
+    return zdm_error_hint(err, zdm_step_may_rewrite(&ours)
                                    ? "Say {rewrite-ok}: reads and writes go on, but it takes disk and time on this "
                                      "server and as long again on each replica."
                                    : "Write the statement as-is with {lock=long rewrite-ok}: it takes disk and time on "
