@@ -435,7 +435,7 @@ static const struct breach breaches[] = {
     {"not one query", ZDM_ACTION_GATE_WAIT, waits_on_a_file},
     {"nothing that this engine does", ZDM_ACTION_ADD_COLUMN, is_nothing_of_mysql},
     {"not one query", ZDM_ACTION_AS_IS, is_proven_by_two},
-    {"a rewrite that it never makes", ZDM_ACTION_WIDEN_TYPE, rewrites},
+    {"a rewrite that it never makes", ZDM_ACTION_CREATE_INDEX, rewrites},
 };
 
 static void each_breach_is_refused_in_its_own_words(void **state)
