@@ -14,8 +14,8 @@ if [ "$server" = mysql ] && [ -z "${ZDM_TEST_MYSQL_DSN:-}" ]; then
     echo "skipped: ZDM_TEST_MYSQL_DSN names no MySQL server"
     exit 77
 fi
-mysql_folder=$(sed -n 's|.*defaults-file=\([^ ]*\)/my.cnf.*|\1|p' <<<"${ZDM_TEST_MYSQL_DSN:-}")
-if [ "$server" != mysql ]; then mysql_folder=''; fi
+# By hand: where tests/support/mysql-server has made that server, for this test alone, which may kill it.
+mysql_folder=${ZDM_TEST_MYSQL_FOLDER:-}
 dir=$(mktemp -d /var/tmp/zdm-e2e.XXXXXX)
 children=()
 passed=''
@@ -77,7 +77,7 @@ fleet() { # fleet N: N shards are up and ZDM_* is set
 }
 
 again() { # what was killed is there again
-    if [ -n "$mysql_folder" ] && [ -e "$mysql_folder/ready" ]; then "$top/tests/support/mysql-server" up "$mysql_folder" >/dev/null; fi
+    if [ "$server" = mysql ] && [ -n "$mysql_folder" ]; then "$top/tests/support/mysql-server" up "$mysql_folder" >/dev/null; fi
     "$top/deploy/localfleet" up "$dir"
 }
 
@@ -108,13 +108,16 @@ kill_hard() { # kill_hard PID: kill -9, and wait until it is dead
     fail "process $1 did not die"
 }
 
-kill_database() { # a server that is not ours stays, and loses every session of the fleet's agents
-    if [ "$server" = mysql ]; then
-        cut_agents_off "$1"
-        return
-    fi
+kill_database() { # a MySQL server that others use stays, and loses every session of the fleet's agents
     local pidfile=$dir/$1/data/postmaster.pid
     if [ "$engine" = mysql ]; then pidfile=$dir/$1/server.pid; fi
+    if [ "$server" = mysql ]; then
+        if [ -z "$mysql_folder" ]; then
+            cut_agents_off "$1"
+            return
+        fi
+        pidfile=$mysql_folder/pid
+    fi
     kill_hard "$(head -n 1 "$pidfile")"
 }
 

@@ -149,7 +149,9 @@ static enum zdm_code refuse_defaults(struct mydb_work *w, const struct hiding *h
     zdm_error_set(err, ZDM_REFUSED, "column %s cannot be hidden: %s would refuse rows that leave it out",
                   h->column.name, mydb_text(rows, 0, 0));
     zdm_error_detail(err, "Such rows would all hold its default.");
-    return zdm_error_hint(err, "Drop that index or foreign key in an earlier phase, or make the new column NOT NULL.");
+    return zdm_error_hint(err,
+                          "Drop that index or foreign key in an earlier phase; or give the new column the old one's "
+                          "type and NOT NULL, so that every value of it can be copied back.");
 }
 
 static enum zdm_code may_hide(struct mydb_work *w, const struct hiding *h, struct zdm_error *err)

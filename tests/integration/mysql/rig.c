@@ -38,6 +38,7 @@ static unsigned n_databases;
 
 bool rig_turn(unsigned turn, const char *const args[])
 {
+    turn += getenv("ZDM_TEST_MYSQL_ALONE") == NULL ? 0 : 1;
     server.args = args;
     server.mariadb = turn == 0;
     if (turn == 1 && getenv("ZDM_TEST_MYSQL_DSN") == NULL) {

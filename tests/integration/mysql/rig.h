@@ -1,10 +1,10 @@
 /*
  * rig.h - one database of a MySQL or MariaDB server, and an engine on it, driven as the agent's core would.
  *
- * Each test program runs twice: over a private MariaDB server, and over the MySQL server of ZDM_TEST_MYSQL_DSN, when it
- * is set (an account that may do everything). The database, the connections and the engine are of one test. Accounts:
- * app_user reads and writes the tables and has no right on database zdm, zdm_agent has what deploy/sql grants and
- * nothing more.
+ * Each test program runs twice: over a private MariaDB server (not with ZDM_TEST_MYSQL_ALONE), and over the MySQL
+ * server of ZDM_TEST_MYSQL_DSN, when it is set (an account that may do everything). The database, the connections and
+ * the engine are of one test. Accounts: app_user reads and writes the tables and has no right on database zdm,
+ * zdm_agent has what deploy/sql grants and nothing more.
  */
 #ifndef TESTS_INTEGRATION_MYSQL_RIG_H
 #define TESTS_INTEGRATION_MYSQL_RIG_H
