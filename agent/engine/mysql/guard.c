@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "agent/engine/mysql/locks.h"
 #include "agent/engine/mysql/signals.h"
 #include "agent/engine/steps.h"
 
@@ -27,10 +28,11 @@ static enum zdm_code not_guarded(struct mydb_work *w, const char *name, const ch
  * be one of the settings. */
 static enum zdm_code guard_unknown(struct mydb_work *w, struct zdm_error *err)
 {
-    static const char sql[] = "SELECT COUNT(*), MIN(HOST) FROM information_schema.PROCESSLIST WHERE COMMAND LIKE"
-                              " 'Binlog Dump%'";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
-    enum zdm_code code = mydb_run(w->s, sql, &rows, err);
+    char sql[120];
+    (void)snprintf(sql, sizeof sql, "SELECT COUNT(*), MIN(HOST) FROM %s WHERE COMMAND LIKE 'Binlog Dump%%'",
+                   mydb_processlist(w->s));
+    enum zdm_code code = mydb_query_shown(w->s, &(struct mydb_look){.sql = sql}, 0, NULL, &rows, err);
     uint64_t known = 0;
     for (size_t i = 0; i < w->replicas->n; i++) {
         known += w->replicas->each[i].receives ? 1 : 0;
@@ -54,16 +56,20 @@ static enum zdm_code guard_unknown(struct mydb_work *w, struct zdm_error *err)
 /* Sessions that hold the table's metadata lock; where those are not to be seen (MariaDB has them off unless it is told
  * otherwise), every transaction. What replication itself applies is not in its own way. */
 static const char locks_sql[] =
-    "SELECT t.PROCESSLIST_ID, MIN(COALESCE(x.trx_started, t.PROCESSLIST_TIME)), MIN(t.PROCESSLIST_USER),"
-    " MIN(t.PROCESSLIST_HOST), MIN(t.PROCESSLIST_TIME), MIN(t.PROCESSLIST_INFO) FROM performance_schema.metadata_locks"
-    " m JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID LEFT JOIN information_schema.INNODB_TRX x"
-    " ON x.trx_mysql_thread_id = t.PROCESSLIST_ID WHERE m.OBJECT_TYPE = 'TABLE' AND m.OBJECT_SCHEMA = DATABASE() AND"
-    " m.OBJECT_NAME = $1 AND m.LOCK_STATUS = 'GRANTED' AND t.PROCESSLIST_ID <> CONNECTION_ID() AND"
-    " COALESCE(t.PROCESSLIST_USER, 'system user') <> 'system user' GROUP BY t.PROCESSLIST_ID";
+    "SELECT t.PROCESSLIST_ID, CONCAT_WS('-', m.OWNER_THREAD_ID, m.OWNER_EVENT_ID, m.OBJECT_INSTANCE_BEGIN),"
+    " t.PROCESSLIST_USER, t.PROCESSLIST_HOST, t.PROCESSLIST_TIME, t.PROCESSLIST_INFO FROM"
+    " performance_schema.metadata_locks m JOIN performance_schema.threads t ON t.THREAD_ID = m.OWNER_THREAD_ID WHERE"
+    " m.OBJECT_TYPE = 'TABLE' AND m.OBJECT_SCHEMA = DATABASE() AND m.OBJECT_NAME = $1 AND m.LOCK_STATUS = 'GRANTED' AND"
+    " t.PROCESSLIST_ID <> CONNECTION_ID() AND COALESCE(t.PROCESSLIST_USER, 'system user') <> 'system user'";
 static const char transactions_sql[] =
     "SELECT x.trx_mysql_thread_id, x.trx_started, p.USER, p.HOST, p.TIME, p.INFO FROM information_schema.INNODB_TRX x"
     " JOIN information_schema.PROCESSLIST p ON p.ID = x.trx_mysql_thread_id WHERE p.ID <> CONNECTION_ID() AND p.USER"
     " <> 'system user' AND $1 = $1";
+static const char events_sql[] =
+    "SELECT t.PROCESSLIST_ID, e.EVENT_ID, t.PROCESSLIST_USER, t.PROCESSLIST_HOST, t.PROCESSLIST_TIME,"
+    " t.PROCESSLIST_INFO FROM performance_schema.events_transactions_current e JOIN performance_schema.threads t ON"
+    " t.THREAD_ID = e.THREAD_ID WHERE e.STATE = 'ACTIVE' AND t.PROCESSLIST_ID <> CONNECTION_ID() AND"
+    " t.PROCESSLIST_USER <> 'system user' AND $1 = $1";
 
 static bool sees_locks(struct mydb_session *s)
 {
@@ -112,13 +118,14 @@ static enum zdm_code look_twice(struct mydb_work *w, struct mydb_replica *replic
     struct mydb_session *s = &replica->session;
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *before = NULL;
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *after = NULL;
-    const char *sql = sees_locks(s) ? locks_sql : transactions_sql;
-    enum zdm_code code = mydb_query(s, sql, 1, (const char *const[]){table}, &before, trouble);
+    const struct mydb_look locks = {.sql = locks_sql}, all = {.sql = transactions_sql, .events = events_sql};
+    const struct mydb_look *at = sees_locks(s) ? &locks : &all;
+    enum zdm_code code = mydb_query_shown(s, at, 1, (const char *const[]){table}, &before, trouble);
     if (code != ZDM_OK || before->n == 0) {
         return code;
     }
     nanosleep(&(struct timespec){.tv_nsec = OLD_MS * 1000000L}, NULL);
-    code = mydb_query(s, sql, 1, (const char *const[]){table}, &after, trouble);
+    code = mydb_query_shown(s, at, 1, (const char *const[]){table}, &after, trouble);
     if (code == ZDM_OK && who_stays(before, after) < after->n) {
         *held = true;
         say_who(w, replica, after, who_stays(before, after));

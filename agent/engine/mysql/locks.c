@@ -59,10 +59,18 @@ static const char transactions_sql[] =
     " p.COMMAND, TIMESTAMPDIFF(SECOND, CONVERT_TZ(x.trx_started, 'SYSTEM', '+00:00'), UTC_TIMESTAMP()),"
     " COALESCE(x.trx_query, p.INFO) FROM information_schema.INNODB_TRX x LEFT JOIN information_schema.PROCESSLIST p ON"
     " p.ID = x.trx_mysql_thread_id WHERE x.trx_mysql_thread_id NOT IN ($1, $2)%s ORDER BY x.trx_started LIMIT 64";
+/* The same, where MySQL cannot show those (transactions.c). */
+static const char events_sql[] =
+    "SELECT t.PROCESSLIST_ID, CONCAT_WS('-', e.THREAD_ID, e.EVENT_ID), t.PROCESSLIST_USER, t.PROCESSLIST_HOST,"
+    " t.PROCESSLIST_COMMAND, e.TIMER_WAIT DIV 1000000000000, t.PROCESSLIST_INFO FROM"
+    " performance_schema.events_transactions_current e JOIN performance_schema.threads t ON t.THREAD_ID = e.THREAD_ID"
+    " WHERE e.STATE = 'ACTIVE' AND t.PROCESSLIST_ID NOT IN ($1, $2)%s ORDER BY e.TIMER_WAIT DESC LIMIT 64";
 /* Their next look at a table that was changed by INSTANT meanwhile fails with 1412 on MySQL (database.md 10). Sessions
  * of other databases do not count: a server that many shards share always has one, and DDL would wait for ever. */
 static const char snapshots_only[] = " AND x.trx_isolation_level IN ('REPEATABLE READ', 'SERIALIZABLE') AND p.ID IS NOT"
                                      " NULL AND COALESCE(p.DB, DATABASE()) = DATABASE()";
+static const char snapshot_events_only[] = " AND e.ISOLATION_LEVEL IN ('REPEATABLE READ', 'SERIALIZABLE') AND"
+                                           " COALESCE(t.PROCESSLIST_DB, DATABASE()) = DATABASE()";
 
 static void put_filled(struct zdm_buffer *sql, const char *text, const char *filling)
 {
@@ -111,7 +119,8 @@ struct holders {
     struct holder h[BLOCKERS_MAX];
 };
 
-static enum zdm_code read_holders(struct mydb_work *w, const char *sql, struct holders *out, struct zdm_error *err)
+static enum zdm_code read_holders(struct mydb_work *w, const struct mydb_look *at, struct holders *out,
+                                  struct zdm_error *err)
 {
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     char own[24], second[24];
@@ -119,7 +128,7 @@ static enum zdm_code read_holders(struct mydb_work *w, const char *sql, struct h
     const struct mydb_session *beside = mydb_beside(w->s, &ignored);
     snprintf(own, sizeof own, "%" PRIu64, w->s->thread);
     snprintf(second, sizeof second, "%" PRIu64, beside == NULL ? w->s->thread : beside->thread);
-    enum zdm_code code = mydb_query(w->s, sql, 2, (const char *const[]){own, second}, &rows, err);
+    enum zdm_code code = mydb_query_shown(w->s, at, 2, (const char *const[]){own, second}, &rows, err);
     out->n = 0;
     for (size_t i = 0; code == ZDM_OK && i < rows->n && out->n < BLOCKERS_MAX; i++) {
         describe(rows, i, &out->h[out->n++]);
@@ -141,15 +150,18 @@ static enum zdm_code find_holders(struct mydb_work *w, const char *table, struct
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer locks = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer transactions = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer events = ZDM_BUFFER_INIT;
     put_locks_sql(&locks, w, table);
     put_filled(&transactions, transactions_sql, "");
+    put_filled(&events, events_sql, "");
     out->known = sees_locks(w);
-    if (out->known && read_holders(w, zdm_buffer_text(&locks), out, err) == ZDM_OK) {
+    if (out->known && read_holders(w, &(struct mydb_look){.sql = zdm_buffer_text(&locks)}, out, err) == ZDM_OK) {
         return ZDM_OK;
     }
     zdm_error_clear(err);
     out->known = false;
-    return read_holders(w, zdm_buffer_text(&transactions), out, err);
+    const struct mydb_look at = {.sql = zdm_buffer_text(&transactions), .events = zdm_buffer_text(&events)};
+    return read_holders(w, &at, out, err);
 }
 
 static enum zdm_code say_blocker(struct mydb_work *w, const char *table, const struct holders *found, size_t first,
@@ -188,12 +200,13 @@ static void pause_ms(unsigned ms)
 static enum zdm_code refuse_old(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
     struct holders first = {.n = 0}, second = {.known = true};
-    enum zdm_code code = read_holders(w, sql, &first, err);
+    const struct mydb_look at = {.sql = sql};
+    enum zdm_code code = read_holders(w, &at, &first, err);
     if (code != ZDM_OK || first.n == 0) {
         return code;
     }
     pause_ms(OLD_MS);
-    code = read_holders(w, sql, &second, err);
+    code = read_holders(w, &at, &second, err);
     for (size_t i = 0; code == ZDM_OK && i < second.n; i++) {
         for (size_t j = 0; j < first.n; j++) {
             if (strcmp(first.h[j].key, second.h[i].key) == 0) {
@@ -236,18 +249,29 @@ static bool fails_snapshots(const struct mydb_work *w, const char *sql)
     return w->rebuilds || may_build(w, sql) || builds_in_sight(w, sql) || (layout && !w->s->mariadb);
 }
 
-static enum zdm_code refuse_older(struct mydb_work *w, const char *table, const char *since, struct zdm_error *err)
+/* Both tell in seconds who began by then; events by how long ago that was. */
+static void put_older_sql(struct zdm_buffer *sql, struct zdm_buffer *events, const char *since)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer older = ZDM_BUFFER_INIT;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    struct holders found = {.known = true};
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer older_event = ZDM_BUFFER_INIT;
     zdm_buffer_printf(&older, "%s AND CONVERT_TZ(x.trx_started, 'SYSTEM', '+00:00') <= ", snapshots_only);
     mydb_put_literal(&older, since);
-    put_filled(&sql, transactions_sql, zdm_buffer_text(&older));
-    enum zdm_code code = mydb_see_transactions(w->s, err);
-    if (code == ZDM_OK) {
-        code = read_holders(w, zdm_buffer_text(&sql), &found, err);
-    }
+    put_filled(sql, transactions_sql, zdm_buffer_text(&older));
+    zdm_buffer_printf(&older_event, "%s AND UTC_TIMESTAMP(6) - INTERVAL e.TIMER_WAIT DIV 1000000 MICROSECOND < CAST(",
+                      snapshot_events_only);
+    mydb_put_literal(&older_event, since);
+    zdm_buffer_puts(&older_event, " AS DATETIME) + INTERVAL 1 SECOND");
+    put_filled(events, events_sql, zdm_buffer_text(&older_event));
+}
+
+static enum zdm_code refuse_older(struct mydb_work *w, const char *table, const char *since, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer events = ZDM_BUFFER_INIT;
+    struct holders found = {.known = true};
+    put_older_sql(&sql, &events, since);
+    const struct mydb_look at = {.sql = zdm_buffer_text(&sql), .events = zdm_buffer_text(&events), .fresh = true};
+    enum zdm_code code = read_holders(w, &at, &found, err);
     return code == ZDM_OK && found.n > 0 ? say_blocker(w, table, &found, 0, found.n - 1, err) : code;
 }
 
@@ -295,18 +319,25 @@ static enum zdm_code look_before(struct mydb_work *w, const char *table, const c
     return code == ZDM_OK && fails_snapshots(w, sql) ? refuse_snapshots(w, table, err) : code;
 }
 
-/* Whatever ALGORITHM it asks for. The process list has it as it was sent. */
+/* Whatever ALGORITHM it asks for. The process list has it as it was sent, or its beginning: a statement that is cut is
+ * the same as one that goes on. */
 enum zdm_code mydb_not_running(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
-    static const char find[] =
-        "SELECT ID, TIME FROM information_schema.PROCESSLIST WHERE ID <> CONNECTION_ID() AND DB = DATABASE() AND"
-        " (LEFT(INFO, CHAR_LENGTH($1)) = $1 OR LEFT(INFO, CHAR_LENGTH($2)) = $2) LIMIT 1";
+    static const char condition[] =
+        " WHERE ID <> CONNECTION_ID() AND DB = DATABASE() AND (LEFT(INFO, CHAR_LENGTH($1)) = $1 OR LEFT(INFO,"
+        " CHAR_LENGTH($2)) = $2 OR (LENGTH(INFO) > $3 AND (LEFT($1, CHAR_LENGTH(INFO) - 1) = LEFT(INFO,"
+        " CHAR_LENGTH(INFO) - 1) OR LEFT($2, CHAR_LENGTH(INFO) - 1) = LEFT(INFO, CHAR_LENGTH(INFO) - 1)))) LIMIT 1";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sent = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer find = ZDM_BUFFER_INIT;
+    char nearly_cut[16];
+    (void)snprintf(nearly_cut, sizeof nearly_cut, "%d", MYDB_INFO_MAX - 5);
     mydb_put_escaped(&sent, NOWAIT, strlen(NOWAIT));
     mydb_put_escaped(&sent, sql, strlen(sql));
-    const char *params[] = {zdm_buffer_text(&sent) + strlen(NOWAIT), zdm_buffer_text(&sent)};
-    enum zdm_code code = mydb_query(w->s, find, 2, params, &rows, err);
+    zdm_buffer_printf(&find, "SELECT ID, TIME FROM %s%s", mydb_processlist(w->s), condition);
+    const char *params[] = {zdm_buffer_text(&sent) + strlen(NOWAIT), zdm_buffer_text(&sent), nearly_cut};
+    const struct mydb_look at = {.sql = zdm_buffer_text(&find)};
+    enum zdm_code code = mydb_query_shown(w->s, &at, 3, params, &rows, err);
     if (code != ZDM_OK || rows->n == 0) {
         return code;
     }

@@ -40,4 +40,20 @@ enum zdm_code mydb_snapshots_gone(struct mydb_work *w, const char *table, const 
 /* transactions.c: has the server look at its open transactions anew, so that the next answer about them is true. */
 enum zdm_code mydb_see_transactions(struct mydb_session *s, struct zdm_error *err) ZDM_CHECKED;
 
+/* transactions.c: the table that has the columns of PROCESSLIST and can be read whatever the statements say; its INFO
+ * may end after MYDB_INFO_MAX bytes. */
+enum { MYDB_INFO_MAX = 1024 };
+const char *mydb_processlist(struct mydb_session *s);
+
+/* transactions.c: a question about sessions or transactions that information_schema may be unable to answer. */
+struct mydb_look {
+    const char *sql;    /* to information_schema */
+    const char *events; /* the same to performance_schema, which may tell of more; NULL: sql alone */
+    bool fresh;         /* sql is behind mydb_see_transactions */
+};
+/* Like mydb_query. Where MySQL fails to show a statement and events do not tell of all transactions either, sql is
+ * asked again for a second, then ZDM_CONFLICT. */
+enum zdm_code mydb_query_shown(struct mydb_session *s, const struct mydb_look *at, size_t n, const char *const params[],
+                               struct mydb_rows **out, struct zdm_error *err) ZDM_CHECKED;
+
 #endif

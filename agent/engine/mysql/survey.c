@@ -8,6 +8,7 @@
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/definer.h"
 #include "agent/engine/mysql/journal.h"
+#include "agent/engine/mysql/locks.h"
 
 enum { RULES_PERCENT = 60 /* of the time, then the trials */ };
 
@@ -58,10 +59,12 @@ static uint32_t journal_place(struct mydb_work *w)
 /* Those that read the binary log here. The agent may know of one that is cut off just now. */
 static enum zdm_code count_replicas(struct mydb_survey *survey, struct zdm_error *err)
 {
-    static const char sql[] = "SELECT count(*) FROM information_schema.processlist WHERE command LIKE 'Binlog Dump%'";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     struct zdm_survey *out = survey->common.out;
-    enum zdm_code code = mydb_query(survey->w->s, sql, 0, NULL, &rows, err);
+    struct mydb_session *s = survey->w->s;
+    char sql[120];
+    (void)snprintf(sql, sizeof sql, "SELECT count(*) FROM %s WHERE command LIKE 'Binlog Dump%%'", mydb_processlist(s));
+    enum zdm_code code = mydb_query_shown(s, &(struct mydb_look){.sql = sql}, 0, NULL, &rows, err);
     unsigned seen = code == ZDM_OK ? (unsigned)mydb_uint(rows, 0, 0) : 0;
     out->replicas = seen > out->guarded ? seen : out->guarded;
     return code;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/engine/mysql/judge_rules.h"
+#include "agent/engine/mysql/locks.h"
 
 enum { X_MAX = 6 };
 
@@ -176,11 +177,44 @@ static enum zdm_level level_of(const struct mydb_survey_rule *rule, const struct
                                        : ZDM_LEVEL_WARNING;
 }
 
+/* What is asked where information_schema cannot answer (locks.h). */
+static const struct {
+    enum zdm_survey_rule rule;
+    const char *sql;
+} by_events[] = {
+    {ZDM_SURVEY_OLD_SNAPSHOT,
+     "SELECT concat('thread ', t.processlist_id), concat('a transaction is open for ', e.timer_wait DIV"
+     " 1000000000000, ' s: DDL waits for the end of each that has used the table; a new index is not used, "
+     "and no table written anew, while one that reads by a snapshot is older') FROM"
+     " performance_schema.events_transactions_current e JOIN performance_schema.threads t ON t.thread_id ="
+     " e.thread_id WHERE e.state = 'ACTIVE' AND e.timer_wait > 300 * 1000000000000 AND t.processlist_id <>"
+     " connection_id() ORDER BY e.timer_wait DESC LIMIT 5"},
+    {ZDM_SURVEY_BUSY_TABLE,
+     "SELECT $1, concat('thread ', t.processlist_id, ' ', coalesce(t.processlist_user, ''), '@',"
+     " coalesce(t.processlist_host, ''), ' has used it in a transaction that is open for ', e.timer_wait DIV"
+     " 1000000000000, ' s: a step that needs the table waits for its end') FROM performance_schema.metadata_locks l"
+     " JOIN performance_schema.threads t ON t.thread_id = l.owner_thread_id JOIN"
+     " performance_schema.events_transactions_current e ON e.thread_id = t.thread_id AND e.state = 'ACTIVE' WHERE"
+     " l.object_schema = database() AND l.object_name = $1 AND l.lock_status = 'GRANTED' AND t.processlist_id <>"
+     " connection_id() AND e.timer_wait > 10 * 1000000000000 ORDER BY e.timer_wait DESC LIMIT 3"},
+};
+
+static const char *events_of(const struct mydb_survey_rule *rule)
+{
+    for (size_t i = 0; i < sizeof by_events / sizeof *by_events; i++) {
+        if (by_events[i].rule == rule->rule) {
+            return by_events[i].sql;
+        }
+    }
+    return NULL;
+}
+
 static enum zdm_code run_rule(struct mydb_survey *survey, const struct mydb_survey_rule *rule,
                               const char *const params[X_MAX], struct zdm_error *err)
 {
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
-    enum zdm_code code = mydb_query(survey->w->s, rule->sql, X_MAX, params, &rows, err);
+    const struct mydb_look at = {.sql = rule->sql, .events = events_of(rule)};
+    enum zdm_code code = mydb_query_shown(survey->w->s, &at, X_MAX, params, &rows, err);
     if (code != ZDM_OK) {
         code = mydb_survey_miss(survey, code, zdm_survey_rule_name(rule->rule), err);
         return code == ZDM_OK ? mydb_begin_reading(survey->w->s, err) : code;

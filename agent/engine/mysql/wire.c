@@ -13,8 +13,6 @@
 #include "agent/engine/mysql/classify.h"
 #include "agent/engine/mysql/escape.h"
 
-enum { GARBLED_TRIES = 10, GARBLED_MS = 110 };
-
 int64_t mydb_now_ms(void)
 {
     struct timespec now;
@@ -262,8 +260,8 @@ static bool is_over(const struct mydb_session *s, const char *sql)
     return (s->gave_up || s->timed_out) && strcmp(sql, "COMMIT") != 0 && strcmp(sql, "ROLLBACK") != 0;
 }
 
-static enum zdm_code ask_once(struct mydb_session *s, const char *sql, size_t n, struct mydb_watch *watch,
-                              struct mydb_rows **out, struct zdm_error *err)
+enum zdm_code mydb_ask(struct mydb_session *s, const char *sql, size_t n, struct mydb_watch *watch,
+                       struct mydb_rows **out, struct zdm_error *err)
 {
     if (is_over(s, sql)) {
         return s->gave_up ? zdm_error_set(err, ZDM_CANCELLED, "cancelled")
@@ -294,28 +292,4 @@ static enum zdm_code ask_once(struct mydb_session *s, const char *sql, size_t n,
     }
     mysql_free_result(res);
     return state < 0 ? hang_up(s, err) : judge(&w, err);
-}
-
-/* MySQL's information_schema shows statements of sessions in utf8mb3, and fails while one with other characters runs
- * (3854, measured on 9.7): that is over soon, and asked for anew when what is kept of transactions is (transactions.c).
- */
-static bool is_garbled(const struct mydb_session *s, const char *sql, const struct zdm_error *err)
-{
-    return s->conn != NULL && mydb_is_garbled(err) && strstr(sql, "information_schema") != NULL;
-}
-
-enum zdm_code mydb_ask(struct mydb_session *s, const char *sql, size_t n, struct mydb_watch *watch,
-                       struct mydb_rows **out, struct zdm_error *err)
-{
-    enum zdm_code code = ask_once(s, sql, n, watch, out, err);
-    for (int i = 0; code != ZDM_OK && is_garbled(s, sql, err); i++) {
-        if (i == GARBLED_TRIES) {
-            zdm_error_set(err, ZDM_CONFLICT, "the server cannot show the statements that run");
-            return zdm_error_detail(err, "MySQL fails to, as long as one has characters of four bytes, as emojis are.");
-        }
-        zdm_error_clear(err);
-        nanosleep(&(struct timespec){.tv_nsec = GARBLED_MS * 1000000L}, NULL);
-        code = ask_once(s, sql, n, watch, out, err);
-    }
-    return code;
 }

@@ -299,6 +299,18 @@ static void statement_with_a_backslash_is_known_again(void **state)
                     "ALTER TABLE `users` ADD COLUMN `c` varchar(9) COMMENT 'a\\\\b''s', ALGORITHM=INSTANT");
 }
 
+/* MySQL's performance_schema has 1024 bytes of it, and its information_schema none that has an emoji. */
+static void long_statement_with_an_emoji_is_known_again(void **state)
+{
+    struct rig *r = *state;
+    char sql[1200], full[1300];
+    users(r);
+    (void)snprintf(sql, sizeof sql, "ALTER TABLE `users` ADD COLUMN `c` varchar(9) COMMENT '😀%01000d'", 0);
+    plan_of(r, ZDM_ACTION_ADD_COLUMN, "c", NULL, sql);
+    (void)snprintf(full, sizeof full, "%s, ALGORITHM=INSTANT", sql);
+    wait_for_orphan(r, "column", "c", AGENT_RUN_DDL, full);
+}
+
 static void reader_of_a_parent_is_named_as_well(void **state)
 {
     struct rig *r = *state;
@@ -333,4 +345,5 @@ RIG_MAIN(RIG_TEST(nobody_waits_while_a_reader_has_the_table),
          RIG_TEST(build_that_meets_a_reader_at_its_end_stops_and_is_made_again),
          RIG_TEST(copy_that_a_person_allows_waits_for_short_transactions_at_its_end),
          RIG_TEST(statement_of_an_agent_that_is_gone_is_waited_for),
-         RIG_TEST(statement_with_a_backslash_is_known_again), RIG_TEST(reader_of_a_parent_is_named_as_well))
+         RIG_TEST(statement_with_a_backslash_is_known_again), RIG_TEST(long_statement_with_an_emoji_is_known_again),
+         RIG_TEST(reader_of_a_parent_is_named_as_well))

@@ -66,14 +66,19 @@ static void plan_of_index(struct rig *r, const char *sql)
     rig_accept(r, 1);
 }
 
-static void waits_for(struct rig *r, enum agent_run run, MYSQL *holder)
+static void step_waits_for(struct rig *r, enum agent_run run, uint32_t step, MYSQL *holder)
 {
     char thread[32];
-    struct agent_result *result = rig_do(r, AGENT_OP_RUN, run, 1, 0);
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, run, step, 0);
     (void)snprintf(thread, sizeof thread, "thread %lu ", mysql_thread_id(holder));
     rig_expect(result, AGENT_LOCK);
     assert_non_null(strstr(result->blocker, thread));
     agent_result_free(result);
+}
+
+static void waits_for(struct rig *r, enum agent_run run, MYSQL *holder)
+{
+    step_waits_for(r, run, 1, holder);
 }
 
 /* 0: not there; 1: out of the optimizer's sight; 2: shown. */
@@ -301,33 +306,132 @@ static void instant_column_waits_where_the_server_forgets_older_rows(void **stat
     end(older);
 }
 
-static void *run_emoji(void *arg)
+/* ---- Beside emojis ---- */
+
+enum { TALKERS = 3, GARBLED = 3854 };
+
+/* At every moment one of several sessions runs a statement that MySQL's information_schema cannot show. */
+struct talkers {
+    struct readers each[TALKERS];
+};
+
+static void *talk(void *ctx)
 {
-    rig_exec(arg, "UPDATE orders SET id = id + SLEEP(0.4) + ('😀' = '') LIMIT 1");
+    struct readers *talker = ctx;
+    while (!atomic_load(&talker->stop)) {
+        rig_exec(talker->conn, "SELECT id, SLEEP(0.05), '😀' FROM other LIMIT 1");
+    }
     return NULL;
 }
 
-/* MySQL's lists of sessions and transactions cannot be read while such a statement runs. */
-static void statement_with_an_emoji_is_waited_for(void **state)
+static void begin_talk(struct rig *r, struct talkers *t)
 {
-    struct rig *r = *state;
-    pthread_t thread;
-    tables(r);
-    rig_sql(r, "CREATE TABLE IF NOT EXISTS orders (id int PRIMARY KEY); INSERT IGNORE INTO orders VALUES (1)");
-    plan_of(r, ZDM_ACTION_ADD_COLUMN, "c", NULL, "ALTER TABLE `users` ADD COLUMN `c` int DEFAULT 5");
-    rig_accept(r, 1);
-    MYSQL *other = rig_connect(r, "app_user");
-    rig_exec(other, "SET NAMES utf8mb4");
-    assert_int_equal(pthread_create(&thread, NULL, run_emoji, other), 0);
-    nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
-    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
-    pthread_join(thread, NULL);
-    mysql_close(other);
-    assert_string_equal(agent_outcome_name(result->outcome), "ok");
-    agent_result_free(result);
+    for (size_t i = 0; i < TALKERS; i++) {
+        t->each[i].conn = rig_connect(r, "app_user");
+        rig_exec(t->each[i].conn, "SET NAMES utf8mb4");
+        assert_int_equal(pthread_create(&t->each[i].thread, NULL, talk, &t->each[i]), 0);
+        pause_ms(20);
+    }
 }
 
-RIG_MAIN(RIG_TEST(statement_with_an_emoji_is_waited_for), RIG_TEST(index_is_shown_when_older_transactions_are_over),
+static void end_talk(struct talkers *t)
+{
+    for (size_t i = 0; i < TALKERS; i++) {
+        atomic_store(&t->each[i].stop, true);
+        pthread_join(t->each[i].thread, NULL);
+        mysql_close(t->each[i].conn);
+    }
+}
+
+/* Is it so? */
+static void expect_garbled(struct rig *r)
+{
+    MYSQL *root = rig_connect(r, "root");
+    assert_true(mysql_query(root, "SELECT COUNT(*) INTO @n FROM information_schema.INNODB_TRX") != 0);
+    assert_int_equal(mysql_errno(root), GARBLED);
+    assert_true(mysql_query(root, "SELECT COUNT(*) INTO @n FROM information_schema.PROCESSLIST") != 0);
+    assert_int_equal(mysql_errno(root), GARBLED);
+    mysql_close(root);
+}
+
+/* The step's own statement has one, too. */
+static void plan_beside_emojis(struct rig *r)
+{
+    tables(r);
+    rig_sql(r, "ALTER TABLE users ADD COLUMN full_name varchar(100)");
+    rig_plan(r, "users", 5);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "c", NULL, "ALTER TABLE `users` ADD COLUMN `c` varchar(9) DEFAULT '😀'");
+    rig_ddl(r, 2, ZDM_ACTION_CREATE_INDEX, NULL, "i", "ALTER TABLE `users` ADD INDEX `i` (`age`)");
+    rig_copy(r, 3, ZDM_ACTION_SYNC_INSTALL, "full_name", "name");
+    rig_copy(r, 4, ZDM_ACTION_BACKFILL, "full_name", "name");
+    struct zdm_step *hide = rig_ddl(r, 5, ZDM_ACTION_HIDE_COLUMN, "name", "name", NULL);
+    hide->sync_step = 3;
+    hide->inverse = ZDM_INVERSE_UNHIDE;
+    rig_accept(r, 1);
+}
+
+/* Each step at its first attempt, but for the one that a snapshot is in the way of. */
+static void statements_with_emojis_hold_nothing_up(void **state)
+{
+    struct rig *r = *state;
+    struct talkers talkers = {0};
+    plan_beside_emojis(r);
+    begin_talk(r, &talkers);
+    if (!rig_is_mariadb(r)) {
+        expect_garbled(r);
+    }
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    MYSQL *older = reader(r);
+    step_waits_for(r, AGENT_RUN_INDEX_BUILD, 2, older);
+    reads_on(older);
+    end(older);
+    rig_run(r, AGENT_RUN_INDEX_BUILD, 2, AGENT_OK);
+    assert_int_equal(sight(r), 2);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 3, AGENT_OK);
+    rig_walk(r, 4, 500);
+    rig_run(r, AGENT_RUN_STEP_DONE, 4, AGENT_OK);
+    rig_run(r, AGENT_RUN_HIDE, 5, AGENT_OK);
+    end_talk(&talkers);
+}
+
+/* Seen by the table's lock, whatever its statement says. */
+static void holder_is_named_beside_emojis(void **state)
+{
+    struct rig *r = *state;
+    struct talkers talkers = {0};
+    plan_beside_emojis(r);
+    begin_talk(r, &talkers);
+    MYSQL *holder = rig_connect(r, "app_user");
+    rig_exec(holder, "BEGIN");
+    rig_exec(holder, "SELECT * FROM users WHERE id = 1");
+    step_waits_for(r, AGENT_RUN_DDL, 1, holder);
+    end(holder);
+    end_talk(&talkers);
+}
+
+/* Where events tell of not all sessions, the server is asked until it can answer. */
+static void statement_with_an_emoji_is_waited_for_where_nothing_else_tells(void **state)
+{
+    struct rig *r = *state;
+    struct talkers talkers = {0};
+    if (rig_is_mariadb(r)) {
+        return;
+    }
+    plan_beside_emojis(r);
+    MYSQL *root = rig_connect(r, "root");
+    rig_exec(root, "UPDATE performance_schema.threads SET INSTRUMENTED = 'NO' WHERE PROCESSLIST_ID = CONNECTION_ID()");
+    begin_talk(r, &talkers);
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_DDL, 1, 0);
+    end_talk(&talkers);
+    assert_string_equal(agent_outcome_name(result->outcome), agent_outcome_name(AGENT_RETRY));
+    agent_result_free(result);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    mysql_close(root);
+}
+
+RIG_MAIN(RIG_TEST(statements_with_emojis_hold_nothing_up), RIG_TEST(holder_is_named_beside_emojis),
+         RIG_TEST(statement_with_an_emoji_is_waited_for_where_nothing_else_tells),
+         RIG_TEST(index_is_shown_when_older_transactions_are_over),
          RIG_TEST(index_that_is_not_shown_is_dropped_on_the_way_back), RIG_TEST(unique_index_holds_before_it_is_shown),
          RIG_TEST(index_that_was_shown_is_done), RIG_TEST(hidden_index_of_somebody_else_is_foreign),
          RIG_TEST(index_of_a_foreign_key_that_would_go_is_replaced_in_sight),
