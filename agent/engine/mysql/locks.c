@@ -319,14 +319,14 @@ static enum zdm_code look_before(struct mydb_work *w, const char *table, const c
     return code == ZDM_OK && fails_snapshots(w, sql) ? refuse_snapshots(w, table, err) : code;
 }
 
-/* Whatever ALGORITHM it asks for. The process list has it as it was sent, or its beginning: a statement that is cut is
- * the same as one that goes on. */
+/* Whatever ALGORITHM it asks for. The process list has it as it was sent (MariaDB's INFO has no emojis), or its
+ * beginning: what is the same for so long is the same. */
 enum zdm_code mydb_not_running(struct mydb_work *w, const char *table, const char *sql, struct zdm_error *err)
 {
     static const char condition[] =
-        " WHERE ID <> CONNECTION_ID() AND DB = DATABASE() AND (LEFT(INFO, CHAR_LENGTH($1)) = $1 OR LEFT(INFO,"
-        " CHAR_LENGTH($2)) = $2 OR (LENGTH(INFO) > $3 AND (LEFT($1, CHAR_LENGTH(INFO) - 1) = LEFT(INFO,"
-        " CHAR_LENGTH(INFO) - 1) OR LEFT($2, CHAR_LENGTH(INFO) - 1) = LEFT(INFO, CHAR_LENGTH(INFO) - 1)))) LIMIT 1";
+        " WHERE ID <> CONNECTION_ID() AND DB = DATABASE() AND (LEFT(SENT, LENGTH($1)) = CAST($1 AS BINARY) OR"
+        " LEFT(SENT, LENGTH($2)) = CAST($2 AS BINARY) OR (LENGTH(SENT) > $3 AND (LEFT(CAST($1 AS BINARY), $3) ="
+        " LEFT(SENT, $3) OR LEFT(CAST($2 AS BINARY), $3) = LEFT(SENT, $3)))) LIMIT 1";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sent = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer find = ZDM_BUFFER_INIT;
@@ -334,7 +334,8 @@ enum zdm_code mydb_not_running(struct mydb_work *w, const char *table, const cha
     (void)snprintf(nearly_cut, sizeof nearly_cut, "%d", MYDB_INFO_MAX - 5);
     mydb_put_escaped(&sent, NOWAIT, strlen(NOWAIT));
     mydb_put_escaped(&sent, sql, strlen(sql));
-    zdm_buffer_printf(&find, "SELECT ID, TIME FROM %s%s", mydb_processlist(w->s), condition);
+    zdm_buffer_printf(&find, "SELECT ID, TIME FROM (SELECT ID, TIME, DB, %s AS SENT FROM %s) p%s",
+                      w->s->mariadb ? "INFO_BINARY" : "CAST(INFO AS BINARY)", mydb_processlist(w->s), condition);
     const char *params[] = {zdm_buffer_text(&sent) + strlen(NOWAIT), zdm_buffer_text(&sent), nearly_cut};
     const struct mydb_look at = {.sql = zdm_buffer_text(&find)};
     enum zdm_code code = mydb_query_shown(w->s, &at, 3, params, &rows, err);
