@@ -388,7 +388,24 @@ static void a_statement_as_it_is_is_read_by_the_server_and_its_rights_are_asked_
     expect(survey(r), ERROR, "clone-refused", "KEY age");
 }
 
-RIG_MAIN(TEST(check_of_a_column_is_said_before_new_code_meets_it),
+/* MySQL's information_schema cannot be read while it runs. */
+static void a_statement_with_an_emoji_keeps_no_rule_from_being_looked_at(void **state)
+{
+    struct rig *r = *state;
+    static const char emoji[] = "SELECT SLEEP(30), '😀' FROM places";
+    rig_sql(r, "CREATE TABLE places (id int PRIMARY KEY)");
+    rig_sql(r, "INSERT INTO places VALUES (1)");
+    MYSQL *app = rig_connect(r, "app_user");
+    rig_exec(app, "SET NAMES utf8mb4");
+    assert_int_equal(mysql_send_query(app, emoji, strlen(emoji)), 0);
+    rename_plan(r, "varchar(80) NOT NULL DEFAULT ''");
+    expect_clean(survey(r));
+    rig_sql(r, "KILL QUERY %lu", mysql_thread_id(app));
+    mysql_close(app);
+}
+
+RIG_MAIN(TEST(a_statement_with_an_emoji_keeps_no_rule_from_being_looked_at),
+         TEST(check_of_a_column_is_said_before_new_code_meets_it),
          TEST(what_uses_a_table_is_found_before_that_goes_out_of_sight),
          TEST(a_plain_rename_meets_nothing_on_a_plain_table), TEST(a_fingerprint_follows_the_schema_and_nothing_else),
          TEST(what_is_missing_or_there_already_is_said_of_the_step),
