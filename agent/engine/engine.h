@@ -318,7 +318,7 @@ struct agent_engine {
 
 /* What an engine is opened with. */
 struct agent_engine_config {
-    const char *dsn; /* libpq conninfo without password, or with passfile/service; "mysql:…" (mysql/dsn.h) */
+    const char *dsn; /* libpq conninfo without password, or with passfile/service; "mysql:…" (mysql/session/dsn.h) */
     const char *application_name; /* "zdm-agent shard-1" */
     uint32_t connect_timeout_ms;
     const char *const *replicas; /* conninfos of the node's standbys: readers there are waited for, checks run there */

@@ -3,7 +3,7 @@
  */
 #include "agent/engine/mysql/actions.h"
 
-#include "agent/engine/mysql/ddl.h"
+#include "agent/engine/mysql/change/ddl.h"
 
 /* A change whose former state is kept. */
 #define SETTING                                                                                                        \

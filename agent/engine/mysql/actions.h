@@ -7,8 +7,8 @@
 #ifndef AGENT_ENGINE_MYSQL_ACTIONS_H
 #define AGENT_ENGINE_MYSQL_ACTIONS_H
 
-#include "agent/engine/mysql/catalog.h"
-#include "agent/engine/mysql/work.h"
+#include "agent/engine/mysql/catalog/catalog.h"
+#include "agent/engine/mysql/session/work.h"
 
 /* Is the step done? FOREIGN fills err without being a failure. The table is NULL for kinds that are not about one. */
 typedef enum zdm_code mydb_look_fn(struct mydb_work *w, const struct mydb_table *table, enum agent_proof *out_proof,

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "agent/engine/mysql/ddl.h"
+#include "agent/engine/mysql/change/ddl.h"
 
 enum zdm_code mydb_look_foreign(enum agent_proof *out_proof, const char *what, const char *table, const char *name,
                                 struct zdm_error *err)

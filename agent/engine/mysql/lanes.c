@@ -7,8 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/mysql/dsn.h"
-#include "agent/engine/mysql/replica.h"
+#include "agent/engine/mysql/session/dsn.h"
+#include "agent/engine/mysql/session/replica.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, REPLICA_CONNECT_TIMEOUT_MS = 2000 };
 

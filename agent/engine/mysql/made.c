@@ -3,7 +3,7 @@
  */
 #include <string.h>
 
-#include "agent/engine/mysql/judge.h"
+#include "agent/engine/mysql/change/judge.h"
 
 /* Lines begin with two blanks; an index with its kind. A line break within a text or a name is printed as it is, so
  * that a line may be a piece of one: the name at its beginning decides, and the same piece is found again. */

@@ -1,9 +1,9 @@
 /*
  * perform.c - from an operation to the function that carries it out (work.h).
  */
-#include "agent/engine/mysql/ddl.h"
-#include "agent/engine/mysql/journal.h"
-#include "agent/engine/mysql/survey.h"
+#include "agent/engine/mysql/change/ddl.h"
+#include "agent/engine/mysql/journal/journal.h"
+#include "agent/engine/mysql/survey/survey.h"
 
 static enum zdm_code connect_node(struct mydb_work *w, struct zdm_error *err)
 {

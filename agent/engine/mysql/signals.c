@@ -3,8 +3,8 @@
  */
 #include "agent/engine/mysql/signals.h"
 
-#include "agent/engine/mysql/journal.h"
-#include "agent/engine/mysql/sync.h"
+#include "agent/engine/mysql/journal/journal.h"
+#include "agent/engine/mysql/walk/sync.h"
 
 struct zdm_signal *mydb_add_signal(struct agent_result *r, const char *name, int64_t value, int64_t limit)
 {

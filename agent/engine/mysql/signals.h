@@ -4,7 +4,7 @@
 #ifndef AGENT_ENGINE_MYSQL_SIGNALS_H
 #define AGENT_ENGINE_MYSQL_SIGNALS_H
 
-#include "agent/engine/mysql/replica.h"
+#include "agent/engine/mysql/session/replica.h"
 
 /* limit 0: not judged. NULL when there is no room for another one. */
 struct zdm_signal *mydb_add_signal(struct agent_result *r, const char *name, int64_t value, int64_t limit);

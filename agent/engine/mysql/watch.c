@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/mysql/definer.h"
-#include "agent/engine/mysql/sync.h"
-#include "agent/engine/mysql/triggers.h"
+#include "agent/engine/mysql/walk/definer.h"
+#include "agent/engine/mysql/walk/sync.h"
+#include "agent/engine/mysql/walk/triggers.h"
 
 enum { AT_MIGRATION, AT_STEP, AT_TABLE, AT_TRIGGER, AT_HASH };
 

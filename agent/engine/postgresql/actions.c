@@ -3,11 +3,11 @@
  */
 #include "agent/engine/postgresql/actions.h"
 
-#include "agent/engine/postgresql/hidden.h"
-#include "agent/engine/postgresql/index.h"
-#include "agent/engine/postgresql/lift.h"
+#include "agent/engine/postgresql/hide/hidden.h"
+#include "agent/engine/postgresql/online/index.h"
+#include "agent/engine/postgresql/change/lift.h"
 #include "agent/engine/postgresql/looks.h"
-#include "agent/engine/postgresql/trash.h"
+#include "agent/engine/postgresql/hide/trash.h"
 
 static const struct pgsql_action actions[] = {
     [ZDM_ACTION_ADD_COLUMN] = {.of_table = true,

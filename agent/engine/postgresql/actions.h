@@ -7,7 +7,7 @@
 #ifndef AGENT_ENGINE_POSTGRESQL_ACTIONS_H
 #define AGENT_ENGINE_POSTGRESQL_ACTIONS_H
 
-#include "agent/engine/postgresql/locks.h"
+#include "agent/engine/postgresql/change/locks.h"
 
 /* Is the step done? In whatever transaction there is. FOREIGN fills err without being a failure. The table is NULL for
  * kinds that are not about one. */

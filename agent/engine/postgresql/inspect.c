@@ -4,17 +4,17 @@
  * FOREIGN means that a name which the step needs is taken by something that does not carry this migration's mark; the
  * error then says what. Which look belongs to which kind of step: actions.c.
  */
-#include "agent/engine/postgresql/ddl.h"
+#include "agent/engine/postgresql/change/ddl.h"
 
 #include <string.h>
 
-#include "agent/engine/postgresql/hidden.h"
-#include "agent/engine/postgresql/images.h"
-#include "agent/engine/postgresql/index.h"
-#include "agent/engine/postgresql/journal.h"
+#include "agent/engine/postgresql/hide/hidden.h"
+#include "agent/engine/postgresql/walk/images.h"
+#include "agent/engine/postgresql/online/index.h"
+#include "agent/engine/postgresql/journal/journal.h"
 #include "agent/engine/postgresql/looks.h"
-#include "agent/engine/postgresql/sync.h"
-#include "agent/engine/postgresql/undo.h"
+#include "agent/engine/postgresql/walk/sync.h"
+#include "agent/engine/postgresql/back/undo.h"
 #include "agent/engine/postgresql/watch.h"
 
 enum zdm_code pgsql_look_foreign(enum agent_proof *out_proof, const struct pgsql_table *table, const char *what,

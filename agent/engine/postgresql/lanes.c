@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/postgresql/classify.h"
+#include "agent/engine/postgresql/session/classify.h"
 #include "agent/engine/postgresql/perform.h"
-#include "agent/engine/postgresql/replica.h"
+#include "agent/engine/postgresql/session/replica.h"
 #include "common/base/limits.h"
 
 enum { CONNECT_TIMEOUT_MS = 5000, REPLICA_CONNECT_TIMEOUT_MS = 2000 };

@@ -5,12 +5,12 @@
 
 #include <string.h>
 
-#include "agent/engine/postgresql/as_is.h"
-#include "agent/engine/postgresql/gate.h"
-#include "agent/engine/postgresql/index.h"
-#include "agent/engine/postgresql/journal.h"
-#include "agent/engine/postgresql/partition.h"
-#include "agent/engine/postgresql/survey.h"
+#include "agent/engine/postgresql/change/as_is.h"
+#include "agent/engine/postgresql/online/gate.h"
+#include "agent/engine/postgresql/online/index.h"
+#include "agent/engine/postgresql/journal/journal.h"
+#include "agent/engine/postgresql/change/partition.h"
+#include "agent/engine/postgresql/survey/survey.h"
 
 static enum zdm_code connect_node(struct pgsql_work *w, struct zdm_error *err)
 {

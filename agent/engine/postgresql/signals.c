@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/postgresql/images.h"
+#include "agent/engine/postgresql/walk/images.h"
 
 static struct zdm_signal *add(struct agent_result *r, const char *name, int64_t value, int64_t limit)
 {

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "agent/engine/postgresql/replica.h"
+#include "agent/engine/postgresql/session/replica.h"
 
 /* Each trigger of each sync on each table of its tree. Where its function is gone too, it was taken away on purpose.
  * The last test finds a trigger of the application that fires behind ours and may change what they derived. */

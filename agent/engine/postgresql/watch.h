@@ -9,7 +9,7 @@
 #ifndef AGENT_ENGINE_POSTGRESQL_WATCH_H
 #define AGENT_ENGINE_POSTGRESQL_WATCH_H
 
-#include "agent/engine/postgresql/work.h"
+#include "agent/engine/postgresql/session/work.h"
 
 /* Notes what deviates, and lists in the result what is noted, and what comparisons counted. On a writable node. */
 enum zdm_code pgsql_watch_syncs(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;

@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/engine/mysql/dsn.h"
-#include "agent/engine/mysql/options.h"
+#include "agent/engine/mysql/session/dsn.h"
+#include "agent/engine/mysql/session/options.h"
 #include "common/base/buffer.h"
 
 #define PASSWORD "zdm-test-s3cret"

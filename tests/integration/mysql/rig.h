@@ -11,7 +11,7 @@
 
 #include <mysql.h>
 
-#include "agent/engine/mysql/session.h"
+#include "agent/engine/mysql/session/session.h"
 #include "tests/support/engine_rig.h"
 #include "tests/support/mysql.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/mysql/catalog.h"
+#include "agent/engine/mysql/catalog/catalog.h"
 #include "tests/integration/mysql/rig.h"
 
 static void users(struct rig *r)

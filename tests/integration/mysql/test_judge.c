@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/mysql/ddl.h"
-#include "agent/engine/mysql/judge.h"
-#include "agent/engine/mysql/judge_rules.h"
-#include "agent/engine/mysql/locks.h"
+#include "agent/engine/mysql/change/ddl.h"
+#include "agent/engine/mysql/change/judge.h"
+#include "agent/engine/mysql/change/judge_rules.h"
+#include "agent/engine/mysql/change/locks.h"
 #include "tests/integration/mysql/rig.h"
 
 /* ---- Pure ---- */

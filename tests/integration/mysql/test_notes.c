@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/mysql/journal.h"
+#include "agent/engine/mysql/journal/journal.h"
 
 /* An operation on step 1, in a session beside the engine's. */
 struct beside {

@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "agent/engine/mysql/classify.h"
+#include "agent/engine/mysql/session/classify.h"
 
 static struct mydb_session *opened(struct rig *r)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "agent/engine/postgresql/leaf.h"
+#include "agent/engine/postgresql/online/leaf.h"
 #include "common/base/buffer.h"
 
 /* Three levels, a leaf in another schema, and names that need quoting. */

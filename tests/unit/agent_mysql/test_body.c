@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "agent/engine/mysql/trash.h"
+#include "agent/engine/mysql/hide/trash.h"
 
 static void table_is_found_where_a_statement_has_tables(void **state)
 {

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "agent/engine/mysql/classify.h"
+#include "agent/engine/mysql/session/classify.h"
 
 static void numbers_have_their_code_and_outcome(void **state)
 {

@@ -11,11 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/mysql/catalog.h"
-#include "agent/engine/mysql/definition.h"
-#include "agent/engine/mysql/escape.h"
-#include "agent/engine/mysql/triggers.h"
-#include "agent/engine/mysql/visible.h"
+#include "agent/engine/mysql/catalog/catalog.h"
+#include "agent/engine/mysql/catalog/definition.h"
+#include "agent/engine/mysql/session/escape.h"
+#include "agent/engine/mysql/walk/triggers.h"
+#include "agent/engine/mysql/hide/visible.h"
 
 static const char table[] =
     "CREATE TABLE `t, (` (\n"

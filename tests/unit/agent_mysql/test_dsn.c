@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "agent/engine/mysql/dsn.h"
-#include "agent/engine/mysql/options.h"
+#include "agent/engine/mysql/session/dsn.h"
+#include "agent/engine/mysql/session/options.h"
 
 static void all_keys_are_read(void **state)
 {

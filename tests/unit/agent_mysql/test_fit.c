@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/mysql/sync.h"
+#include "agent/engine/mysql/walk/sync.h"
 
 static struct mydb_column column(const char *type, const char *charset)
 {

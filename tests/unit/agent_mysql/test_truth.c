@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "agent/engine/mysql/sync.h"
+#include "agent/engine/mysql/walk/sync.h"
 
 static void comparisons_and_logic_are_truth(void **state)
 {

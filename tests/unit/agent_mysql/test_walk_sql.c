@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/engine/mysql/walk_sql.h"
+#include "agent/engine/mysql/walk/walk_sql.h"
 
 static void column(struct mydb_key *key, const char *name, enum mydb_family family, const char *type)
 {

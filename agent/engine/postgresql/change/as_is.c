@@ -1,0 +1,351 @@
+/*
+ * as_is.c - statements that a person answers for: run as they are written, proven by the person's own query.
+ *
+ * zdm.owned says that it was this migration which ran the statement, so that the way back undoes nothing that was there
+ * before. In the short class that row, the statements and the journal's step are one transaction. A long statement
+ * cannot be in one: the intent comes first, and after an answer that was lost the query decides.
+ */
+#include "agent/engine/postgresql/change/as_is.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "agent/engine/postgresql/change/ddl.h"
+#include "agent/engine/postgresql/journal/journal.h"
+#include "agent/engine/postgresql/looks.h"
+#include "agent/engine/postgresql/catalog/owner.h"
+#include "agent/engine/postgresql/clone/retarget.h"
+#include "agent/engine/postgresql/session/running.h"
+#include "agent/engine/postgresql/clone/trial.h"
+
+/* ---- zdm.owned, kind 'as-is' ---- */
+
+static enum zdm_code owned(struct pgsql_work *w, const char *sql, PGresult **out, struct zdm_error *err)
+{
+    char step[16];
+    snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
+    return pgsql_query(w->s, sql, 2, (const char *const[]){w->op->migration, step}, out, err);
+}
+
+static enum zdm_code note_owned(struct pgsql_work *w, struct zdm_error *err)
+{
+    return owned(w,
+                 "INSERT INTO zdm.owned (migration, step, kind, schema_name, object) VALUES ($1::text, $2::int4,"
+                 " 'as-is', $1::text, $2::text) ON CONFLICT (kind, schema_name, object) DO UPDATE SET since = now()",
+                 NULL, err);
+}
+
+static enum zdm_code is_owned(struct pgsql_work *w, bool *out, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = owned(w,
+                               "SELECT FROM zdm.owned WHERE kind = 'as-is' AND migration = $1::text AND step ="
+                               " $2::int4",
+                               &res, err);
+    *out = code == ZDM_OK && PQntuples(res) > 0;
+    return code;
+}
+
+static enum zdm_code forget_owned(struct pgsql_work *w, struct zdm_error *err)
+{
+    return owned(w, "DELETE FROM zdm.owned WHERE kind = 'as-is' AND migration = $1::text AND step = $2::int4", NULL,
+                 err);
+}
+
+/* ---- Proof ---- */
+
+enum zdm_code pgsql_look_as_is(struct pgsql_work *w, const struct pgsql_table *table, enum agent_proof *out_proof,
+                               struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    (void)table;
+    if (w->step->proof_sql == NULL) {
+        return zdm_error_set(err, ZDM_BUG, "step %s has no query that proves it", w->step->id);
+    }
+    enum zdm_code code = pgsql_query_as_plan(w, w->step->proof_sql, &res, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while asking whether step %s has done its work", w->step->id);
+    }
+    *out_proof = pgsql_done_if(PQntuples(res) == 0);
+    return ZDM_OK;
+}
+
+enum zdm_code pgsql_back_of_as_is(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+{
+    bool ours = false;
+    (void)table;
+    enum zdm_code code = w->step->inverse == ZDM_INVERSE_SQL ? is_owned(w, &ours, err) : ZDM_OK;
+    return code == ZDM_OK ? pgsql_answer_back(w, !ours, AGENT_RUN_UNDO_DDL) : code;
+}
+
+/* ---- The short class ---- */
+
+/* What a statement is sure to lock, by its first words; ALTER TABLE: what the trial saw is weaker at most. What is not
+ * here waits for each of its locks under the attempt's limit. */
+static const struct {
+    const char *words;
+    enum pgsql_lock_mode mode;
+} locks[] = {
+    {"ALTER TABLE", PGSQL_ACCESS_EXCLUSIVE},
+    {"CREATE TRIGGER", PGSQL_SHARE_ROW_EXCLUSIVE},
+    {"CREATE OR REPLACE TRIGGER", PGSQL_SHARE_ROW_EXCLUSIVE},
+    {"CREATE CONSTRAINT TRIGGER", PGSQL_SHARE_ROW_EXCLUSIVE},
+    {"CREATE RULE", PGSQL_ACCESS_EXCLUSIVE},
+    {"CREATE OR REPLACE RULE", PGSQL_ACCESS_EXCLUSIVE},
+    {"CREATE POLICY", PGSQL_ACCESS_EXCLUSIVE},
+    {"ALTER POLICY", PGSQL_ACCESS_EXCLUSIVE},
+    {"DROP TABLE", PGSQL_ACCESS_EXCLUSIVE},
+    {"DROP TRIGGER", PGSQL_ACCESS_EXCLUSIVE},
+    {"DROP RULE", PGSQL_ACCESS_EXCLUSIVE},
+    {"DROP POLICY", PGSQL_ACCESS_EXCLUSIVE},
+    {"TRUNCATE", PGSQL_ACCESS_EXCLUSIVE},
+    {"LOCK", PGSQL_ACCESS_EXCLUSIVE},
+};
+
+static enum pgsql_lock_mode strongest(const char *sql)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer statement = ZDM_BUFFER_INIT;
+    enum pgsql_lock_mode mode = PGSQL_NO_LOCK;
+    while (pgsql_next_statement(&sql, &statement)) {
+        for (size_t i = 0; i < sizeof locks / sizeof *locks; i++) {
+            if (pgsql_begins_with(zdm_buffer_text(&statement), locks[i].words) && locks[i].mode > mode) {
+                mode = locks[i].mode;
+            }
+        }
+    }
+    return mode;
+}
+
+static enum zdm_code lock_one(struct pgsql_short *attempt, const struct zdm_table *name, enum pgsql_lock_mode mode,
+                              struct zdm_error *err)
+{
+    struct pgsql_table table;
+    enum zdm_code code = pgsql_table_find(attempt->w->s, name, &table, err);
+    if (code == ZDM_NOT_FOUND) {
+        zdm_error_clear(err); /* the statement may be about to make it */
+        return ZDM_OK;
+    }
+    bool lockable = table.kind == 'r' || table.kind == 'p';
+    return code == ZDM_OK && lockable ? pgsql_short_lock_parent(attempt, &table, mode, err) : code;
+}
+
+static enum zdm_code lock_named(struct pgsql_short *attempt, const char *sql, struct zdm_error *err)
+{
+    const struct zdm_step *step = attempt->w->step;
+    enum pgsql_lock_mode mode = sql == NULL ? PGSQL_NO_LOCK : strongest(sql);
+    enum zdm_code code = ZDM_OK;
+    if (mode != PGSQL_NO_LOCK && step->table.name != NULL) {
+        code = lock_one(attempt, &step->table, mode, err);
+    }
+    for (size_t i = 0; code == ZDM_OK && mode != PGSQL_NO_LOCK && i < step->n_others; i++) {
+        code = lock_one(attempt, &step->others[i], mode, err);
+    }
+    return code;
+}
+
+enum zdm_code pgsql_lock_named(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    (void)table;
+    return lock_named(attempt, attempt->w->step->sql, err);
+}
+
+/* Statements that write a whole table anew under an exclusive lock, whatever a clone shows. */
+static const char *const rewriting[] = {"CLUSTER", "VACUUM FULL", "VACUUM (FULL", "REFRESH MATERIALIZED VIEW"};
+
+static enum zdm_code may_run(const struct zdm_step *step, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer statement = ZDM_BUFFER_INIT;
+    const char *sql = step->sql;
+    while (!step->rewrite_ok && pgsql_next_statement(&sql, &statement)) {
+        for (size_t i = 0; i < sizeof rewriting / sizeof *rewriting; i++) {
+            if (pgsql_begins_with(zdm_buffer_text(&statement), rewriting[i]) &&
+                !pgsql_begins_with(zdm_buffer_text(&statement), "REFRESH MATERIALIZED VIEW CONCURRENTLY")) {
+                zdm_error_set(err, ZDM_REFUSED, "%s writes all of it anew under an exclusive lock", rewriting[i]);
+                return zdm_error_hint(err, "Say {rewrite-ok} if it is small.");
+            }
+        }
+    }
+    return ZDM_OK;
+}
+
+enum zdm_code pgsql_may_run_as_is(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    (void)table;
+    return may_run(attempt->w->step, err);
+}
+
+/* A statement that ends the transaction would leave its work without the fence. */
+static enum zdm_code still_inside(struct pgsql_work *w, struct zdm_error *err)
+{
+    if (PQtransactionStatus(w->s->conn) == PQTRANS_INTRANS) {
+        return ZDM_OK;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "step %s ends the transaction that it runs in", w->step->id);
+    return zdm_error_hint(err, "Leave BEGIN, COMMIT and ROLLBACK to the agent.");
+}
+
+/* What is made without a schema goes into the table's, and pg_catalog is searched before it all the same. */
+static enum zdm_code set_path(struct pgsql_work *w, const char *set, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer path = ZDM_BUFFER_INIT;
+    zdm_buffer_printf(&path, "%s search_path = ", set);
+    pgsql_put_name(&path, w->step->table.schema == NULL ? "public" : w->step->table.schema);
+    zdm_buffer_puts(&path, ", pg_temp");
+    return pgsql_script(w->s, zdm_buffer_text(&path), NULL, err);
+}
+
+/* Several statements, as they are, and as the owner of the application's tables. */
+static enum zdm_code run_script(struct pgsql_work *w, const char *sql, struct zdm_error *err)
+{
+    struct pgsql_owner owner;
+    enum zdm_code code = set_path(w, "SET LOCAL", err);
+    if (code == ZDM_OK) {
+        code = pgsql_owner_enter(w, &owner, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_owner_explain(&owner, pgsql_script(w->s, sql, NULL, err), err);
+    }
+    if (code == ZDM_OK) {
+        code = still_inside(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_owner_leave(w, &owner, err);
+    }
+    return code == ZDM_OK ? pgsql_script(w->s, "SET LOCAL search_path = pg_catalog", NULL, err) : code;
+}
+
+enum zdm_code pgsql_run_as_is(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    enum agent_proof proof = AGENT_PROOF_NONE;
+    (void)table;
+    enum zdm_code code = note_owned(w, err);
+    if (code == ZDM_OK) {
+        code = run_script(w, w->step->sql, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_look_as_is(w, NULL, &proof, err);
+    }
+    if (code == ZDM_OK && proof != AGENT_PROOF_DONE) {
+        zdm_error_set(err, ZDM_REFUSED, "step %s has run, and its check still returns a row", w->step->id);
+        return zdm_error_hint(err, "The check must return a row as long as the statement has not done its work, and "
+                                   "none afterwards. All of it was rolled back.");
+    }
+    return code;
+}
+
+enum zdm_code pgsql_undo_as_is(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
+{
+    struct pgsql_work *w = attempt->w;
+    enum agent_proof proof = AGENT_PROOF_NONE;
+    enum zdm_code code = pgsql_look_as_is(w, table, &proof, err);
+    if (code == ZDM_OK && proof == AGENT_PROOF_DONE) {
+        code = lock_named(attempt, w->step->inverse_sql, err);
+        if (code == ZDM_OK) {
+            code = run_script(w, w->step->inverse_sql, err);
+        }
+    }
+    return code == ZDM_OK ? forget_owned(w, err) : code;
+}
+
+/* ---- The long class ---- */
+
+static enum zdm_code intend(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = note_owned(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    return code == ZDM_OK ? pgsql_commit(w->s, err) : code;
+}
+
+static enum zdm_code look_alone(struct pgsql_work *w, enum agent_proof *out_proof, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_begin_reading(w->s, err);
+    if (code == ZDM_OK) {
+        code = pgsql_look_as_is(w, NULL, out_proof, err);
+    }
+    pgsql_rollback(w->s);
+    return code;
+}
+
+/* A session that is not what it was must not go on. */
+static void put_right(struct pgsql_work *w, const struct pgsql_owner *owner)
+{
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    if (pgsql_is_open(w->s) && (pgsql_owner_leave(w, owner, &ignored) != ZDM_OK ||
+                                pgsql_script(w->s, "SET search_path = pg_catalog", NULL, &ignored) != ZDM_OK)) {
+        pgsql_close(w->s);
+    }
+}
+
+/* Outside of a transaction. */
+static enum zdm_code run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err)
+{
+    struct pgsql_owner owner = {.role = ""};
+    enum zdm_code code = pgsql_owner_enter(w, &owner, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    code = set_path(w, "SET", err);
+    if (code == ZDM_OK) {
+        code = pgsql_owner_explain(&owner, pgsql_query(w->s, sql, 0, NULL, NULL, err), err);
+    }
+    put_right(w, &owner);
+    return code != ZDM_OK && !pgsql_is_open(w->s)
+               ? zdm_error_set(err, ZDM_UNKNOWN, "the connection was lost while the statement ran")
+               : code;
+}
+
+static enum zdm_code run_long(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum agent_proof proof = AGENT_PROOF_NONE;
+    enum zdm_code code = pgsql_not_running(w, w->step->sql, err);
+    if (code == ZDM_OK) {
+        code = may_run(w->step, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_prove_on_clone(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = intend(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = run_alone(w, w->step->sql, err);
+    }
+    if (code == ZDM_OK) {
+        code = look_alone(w, &proof, err);
+    }
+    if (code == ZDM_OK && proof != AGENT_PROOF_DONE) {
+        zdm_error_set(err, ZDM_REFUSED, "step %s has run, and its check still returns a row", w->step->id);
+        return zdm_error_hint(err, "The check must return a row as long as the statement has not done its work, and "
+                                   "none afterwards.");
+    }
+    return code;
+}
+
+enum zdm_code pgsql_run_long_sql(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum agent_proof proof = AGENT_PROOF_NONE;
+    enum zdm_code code = look_alone(w, &proof, err);
+    bool done = proof == AGENT_PROOF_DONE;
+    if (code == ZDM_OK && !done) {
+        code = run_long(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_begin(w->s, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_step_on(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_commit(w, err);
+    }
+    if (code == ZDM_OK && done) {
+        w->result->outcome = AGENT_ALREADY;
+    }
+    return code;
+}

@@ -1,0 +1,257 @@
+/*
+ * hidden.c - taking a column out of sight, for a hide of the plan and for a rollback alike (hidden.h).
+ */
+#include "agent/engine/postgresql/hide/hidden.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+void pgsql_put_alter(struct zdm_buffer *b, const struct zdm_table *table)
+{
+    zdm_buffer_puts(b, "ALTER TABLE ");
+    pgsql_put_table(b, table);
+}
+
+static enum zdm_code refuse(const struct pgsql_hiding *h, const char *what, const char *name, const char *hint,
+                            struct zdm_error *err)
+{
+    zdm_error_set(err, ZDM_REFUSED, "column %s of %s.%s %s%s%s", h->column.name, h->table.schema, h->table.name, what,
+                  name == NULL ? "" : " ", name == NULL ? "" : name);
+    return zdm_error_hint(err, "%s", hint);
+}
+
+enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = $1::oid AND (indisprimary OR indisreplident)"
+        " AND $2::int2 = ANY (indkey)), EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = $1::oid"
+        " AND $2::int2 = ANY (partattrs)), (SELECT min(pubname) FROM pg_publication_tables WHERE schemaname = $3"
+        " AND tablename = $4), (SELECT min(conname) FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'x'"
+        " AND conkey = ARRAY[$2::int2]), (SELECT min(conname) FROM pg_constraint WHERE conrelid = $1::oid"
+        " AND contype = 'f' AND conkey = ARRAY[$2::int2] AND $5 = 'p')";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char kind[] = {h->table.kind, '\0'};
+    const char *params[] = {h->table.oid, h->column.number, h->table.schema, h->table.name, kind};
+    enum zdm_code code = pgsql_query(w->s, sql, 5, params, &res, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    if (pgsql_true(res, 0, 0)) {
+        return refuse(h, "is part of the primary key or replica identity", NULL, "Choose another key first.", err);
+    }
+    if (pgsql_true(res, 0, 1)) {
+        return refuse(h, "is part of the partition key", NULL, "The rows are placed by it.", err);
+    }
+    bool allowed = h->in_place || (h->by_rollback && w->step->publication_ok);
+    if (pgsql_text(res, 0, 2) != NULL && !allowed) {
+        return refuse(h, "is published in", pgsql_text(res, 0, 2),
+                      "A column that is renamed stops the subscribers. Take the table out of the publication first, or "
+                      "say {publication-ok}: then it keeps its name until it is purged.",
+                      err);
+    }
+    if (h->by_rollback) {
+        return ZDM_OK; /* nothing of it is ever to be built again */
+    }
+    if (pgsql_text(res, 0, 3) != NULL) {
+        return refuse(h, "has an exclusion constraint of its own:", pgsql_text(res, 0, 3),
+                      "No server can build one again without blocking writers. Drop it yourself first.", err);
+    }
+    if (pgsql_text(res, 0, 4) != NULL) {
+        return refuse(h, "of a partitioned table has a foreign key of its own:", pgsql_text(res, 0, 4),
+                      "The server cannot add one again without reading the table under a lock. Drop it yourself first.",
+                      err);
+    }
+    return ZDM_OK;
+}
+
+#define IN_PLACE ", in place"
+
+enum zdm_code pgsql_hidden_in_place(struct pgsql_work *w, const struct zdm_step *step, bool *out, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT EXISTS (SELECT FROM zdm.hidden WHERE migration = $1 AND schema_name = $2 AND table_name = $3 AND"
+        " hidden_name = $4 AND kind = 'column' AND NOT by_rollback AND definition LIKE '%" IN_PLACE "')";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {w->op->migration, step->table.schema, step->table.name, step->object};
+    enum zdm_code code = pgsql_query(w->s, sql, 4, params, &res, err);
+    *out = code == ZDM_OK && pgsql_true(res, 0, 0);
+    return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.hidden");
+}
+
+/* Constraints over this column alone. */
+#define OWN_CONSTRAINTS "c.conrelid = $1::oid AND c.conkey = ARRAY[$2::int2] AND c.contype IN ('c', 'f', 'u')"
+
+enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struct pgsql_hiding *h,
+                                        struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT DISTINCT n.nspname, r.relname FROM pg_constraint c JOIN pg_class r ON r.oid = c.confrelid"
+        " JOIN pg_namespace n ON n.oid = r.relnamespace WHERE c.contype = 'f' AND r.oid <> $1::oid"
+        " AND c.conrelid = $1::oid AND $2::int2 = ANY (c.conkey) ORDER BY 1, 2";
+    const char *params[] = {h->table.oid, h->column.number};
+    return pgsql_short_lock_parents(attempt, sql, 2, params, PGSQL_ACCESS_EXCLUSIVE, err);
+}
+
+/* A hide that was half undone, or whose way back met rows that violate something: what is still to be brought back goes
+ * back to where it was. $1 migration, $2 step, $3 hidden name, $4 the table's oid. */
+static const char forget_sql[] =
+    "WITH gone AS (DELETE FROM zdm.hidden WHERE migration = $1 AND step = $2::int4 AND hidden_name = $3"
+    " AND (kind = 'column' OR (kind IN ('check', 'foreign key') AND state <> 'lost' AND name NOT IN (SELECT conname"
+    " FROM pg_constraint WHERE conrelid = $4::oid))))"
+    " UPDATE zdm.hidden SET state = 'hidden', remark = NULL WHERE migration = $1 AND step = $2::int4"
+    " AND hidden_name = $3 AND kind <> 'column'";
+
+/* The helper is named like no constraint of anybody's. */
+#define HELPER_NAME "'~zdm_n' || left(md5($3::text || ' ' || $5::text || ' ' || $9::text), 8)"
+
+/* $1 table's oid, $2 column's number, $3 migration, $4 step, $5 schema, $6 table, $7 hidden name, $8 by rollback,
+ * $9 column. A constraint that is there again NOT VALID, because rows violated it on an earlier way back, is still to
+ * be validated. */
+static const char keep_constraints_sql[] =
+    "INSERT INTO zdm.hidden AS h (migration, step, schema_name, table_name, kind, name, hidden_name, by_rollback,"
+    " definition, validated, comment, parent_schema, parent_table, back_sql, long_sql, finish_sql, violated_by)"
+    " SELECT $3::text, $4::int4, $5::text, $6::text, CASE contype WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key' "
+    "ELSE 'unique' END,"
+    " conname, $7::text, $8::bool, def, convalidated, note, pn.nspname, p.relname,"
+    " CASE WHEN contype <> 'u' THEN format('ALTER TABLE %I.%I ADD CONSTRAINT %I %s', $5::text, $6::text, conname, def)"
+    "  || CASE WHEN convalidated THEN ' NOT VALID' ELSE '' END || about END,"
+    " CASE WHEN contype = 'u' THEN regexp_replace(pg_get_indexdef(conindid), '^CREATE UNIQUE INDEX ',"
+    "   'CREATE UNIQUE INDEX CONCURRENTLY ') || coalesce(' TABLESPACE ' || quote_ident(spcname), '')"
+    "  WHEN convalidated THEN format('ALTER TABLE %I.%I VALIDATE CONSTRAINT %I', $5::text, $6::text, conname) END,"
+    " CASE WHEN contype = 'u' THEN format('ALTER TABLE %I.%I ADD CONSTRAINT %I UNIQUE USING INDEX %I', $5::text, "
+    "$6::text, conname,"
+    "   i.relname) || CASE WHEN condeferrable THEN ' DEFERRABLE' ELSE '' END || CASE WHEN condeferred THEN"
+    "   ' INITIALLY DEFERRED' ELSE '' END || about || coalesce(format('; COMMENT ON INDEX %I.%I IS %L', $5::text, "
+    "conname,"
+    "   obj_description(conindid, 'pg_class')), '') || CASE WHEN indisclustered THEN"
+    "   format('; ALTER TABLE %I.%I CLUSTER ON %I', $5::text, $6::text, conname) ELSE '' END END,"
+    " CASE contype WHEN 'c' THEN format('NOT (%s)', pg_get_expr(conbin, conrelid))"
+    "  WHEN 'f' THEN format('t.%1$I IS NOT NULL AND NOT EXISTS (SELECT FROM %2$s AS p WHERE p.%3$I = t.%1$I)', "
+    "$9::text,"
+    "   confrelid::regclass, (SELECT attname FROM pg_attribute WHERE attrelid = confrelid AND attnum = confkey[1]))"
+    "  ELSE format('t.%1$I IN (SELECT d.%1$I FROM %2$I.%3$I AS d GROUP BY d.%1$I HAVING count(*) > 1)', $9::text, "
+    "$5::text, $6::text) END"
+    " FROM (SELECT c.*, pg_get_constraintdef(c.oid) AS def, obj_description(c.oid, 'pg_constraint') AS note,"
+    "  coalesce(format('; COMMENT ON CONSTRAINT %I ON %I.%I IS %L', conname, $5::text, $6::text, obj_description(c.oid,"
+    "  'pg_constraint')), '') AS about FROM pg_constraint c WHERE " OWN_CONSTRAINTS ") AS c"
+    " LEFT JOIN pg_class p ON p.oid = confrelid AND contype = 'f' LEFT JOIN pg_namespace pn ON pn.oid = p.relnamespace"
+    " LEFT JOIN pg_class i ON i.oid = conindid LEFT JOIN pg_tablespace s ON s.oid = i.reltablespace"
+    " LEFT JOIN pg_index x ON x.indexrelid = conindid WHERE conname <> " HELPER_NAME
+    " ON CONFLICT (migration, step, hidden_name, kind, name) DO UPDATE SET definition = excluded.definition,"
+    " comment = excluded.comment, back_sql = excluded.back_sql, long_sql = coalesce(excluded.long_sql, h.long_sql),"
+    " finish_sql = excluded.finish_sql, violated_by = excluded.violated_by, hidden_at = clock_timestamp()";
+
+/* Its parameters end like those above; $10 is whether it is NOT NULL, $11 its comment. format() of a NULL comment is
+ * never asked for: the unhide writes it. */
+static const char keep_column_sql[] =
+    "INSERT INTO zdm.hidden (migration, step, schema_name, table_name, kind, name, hidden_name, by_rollback,"
+    " definition, validated, comment, back_sql, long_sql, finish_sql, violated_by)"
+    " SELECT $3::text, $4::int4, $5::text, $6::text, 'column', $9::text, $7::text, $8::bool, CASE WHEN $10::bool THEN "
+    "'NOT NULL' ELSE 'NULL' END || $12::text,"
+    " true, $11::text, NULL, NULL, NULL, NULL WHERE $1::oid <> 0 AND $2::int2 > 0"
+    " UNION ALL SELECT $3::text, $4::int4, $5::text, $6::text, 'not null', $9::text, $7::text, $8::bool, 'NOT NULL', "
+    "true, NULL,"
+    " format('ALTER TABLE %I.%I ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID', $5::text, $6::text, helper, "
+    "$9::text),"
+    " format('ALTER TABLE %I.%I VALIDATE CONSTRAINT %I', $5::text, $6::text, helper),"
+    " format('ALTER TABLE %1$I.%2$I ALTER COLUMN %4$I SET NOT NULL; ALTER TABLE %1$I.%2$I DROP CONSTRAINT %3$I', "
+    "$5::text,"
+    "  $6::text, helper, $9::text), format('t.%I IS NULL', $9::text)"
+    " FROM (SELECT " HELPER_NAME " AS helper) AS h WHERE $10::bool"
+    " ON CONFLICT (migration, step, hidden_name, kind, name) DO UPDATE SET state = 'hidden', remark = NULL";
+
+static enum zdm_code keep(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
+{
+    char step[16];
+    snprintf(step, sizeof step, "%" PRIu32, h->step);
+    const char *forget[] = {w->op->migration, step, h->hidden_name, h->table.oid};
+    const char *params[] = {h->table.oid,      h->column.number,
+                            w->op->migration,  step,
+                            h->table.schema,   h->table.name,
+                            h->hidden_name,    h->by_rollback ? "t" : "f",
+                            h->column.name,    h->column.not_null ? "t" : "f",
+                            h->column.comment, h->in_place ? IN_PLACE : ""};
+    enum zdm_code code = pgsql_query(w->s, forget_sql, 4, forget, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, keep_constraints_sql, 9, params, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, keep_column_sql, 12, params, NULL, err);
+    }
+    return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while writing zdm.hidden");
+}
+
+static enum zdm_code drop_constraints(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT string_agg(format('DROP CONSTRAINT %I', c.conname), ', ' ORDER BY c.conname)"
+                              " FROM pg_constraint c WHERE " OWN_CONSTRAINTS;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer drop = ZDM_BUFFER_INIT;
+    const char *params[] = {h->table.oid, h->column.number};
+    enum zdm_code code = pgsql_query(w->s, sql, 2, params, &res, err);
+    if (code != ZDM_OK || pgsql_text(res, 0, 0) == NULL) {
+        return code;
+    }
+    pgsql_put_alter(&drop, h->name);
+    zdm_buffer_printf(&drop, " %s", pgsql_text(res, 0, 0));
+    return pgsql_script(w->s, zdm_buffer_text(&drop), NULL, err);
+}
+
+static enum zdm_code rename_column(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    char mark[ZDM_NAME_MAX + 8];
+    pgsql_owner_mark(mark, w->op->migration);
+    if (h->column.not_null) {
+        pgsql_put_alter(&sql, h->name);
+        zdm_buffer_puts(&sql, " ALTER COLUMN ");
+        pgsql_put_name(&sql, h->column.name);
+        zdm_buffer_puts(&sql, " DROP NOT NULL;");
+    }
+    if (!h->in_place) {
+        pgsql_put_alter(&sql, h->name);
+        zdm_buffer_puts(&sql, " RENAME COLUMN ");
+        pgsql_put_name(&sql, h->column.name);
+        zdm_buffer_puts(&sql, " TO ");
+        pgsql_put_name(&sql, h->hidden_name);
+        zdm_buffer_puts(&sql, "; ");
+    }
+    zdm_buffer_puts(&sql, "COMMENT ON COLUMN ");
+    pgsql_put_table(&sql, h->name);
+    zdm_buffer_puts(&sql, ".");
+    pgsql_put_name(&sql, h->in_place ? h->column.name : h->hidden_name);
+    zdm_buffer_puts(&sql, " IS ");
+    pgsql_put_literal(&sql, mark);
+    return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+}
+
+enum zdm_code pgsql_hidden_put(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
+{
+    enum zdm_code code = keep(w, h, err);
+    if (code == ZDM_OK) {
+        code = drop_constraints(w, h, err);
+    }
+    return code == ZDM_OK ? rename_column(w, h, err) : code;
+}
+
+enum zdm_code pgsql_hidden_read(struct pgsql_work *w, uint32_t step, struct pgsql_hidden_state *out,
+                                struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT count(*) FILTER (WHERE state = 'hidden'), count(*) FILTER (WHERE state = 'back'),"
+        " count(*) FILTER (WHERE state = 'proven'),"
+        " coalesce(string_agg(remark, '; ' ORDER BY kind, name) FILTER (WHERE state IN ('violated', 'lost')), '')"
+        " FROM zdm.hidden WHERE migration = $1 AND step = $2::int4 AND NOT by_rollback";
+    char ordinal[16];
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    snprintf(ordinal, sizeof ordinal, "%" PRIu32, step);
+    enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){w->op->migration, ordinal}, &res, err);
+    if (code == ZDM_OK) {
+        out->hidden = pgsql_int(res, 0, 0);
+        out->back = pgsql_int(res, 0, 1);
+        out->proven = pgsql_int(res, 0, 2);
+        zdm_copy_text(out->remark, sizeof out->remark, pgsql_text(res, 0, 3));
+    }
+    return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.hidden");
+}

@@ -1,0 +1,71 @@
+/*
+ * hidden.h - zdm.hidden: what was taken out of sight, and the statements that bring it back.
+ *
+ * A column on its way out of sight leaves a row of kind 'column', and one for each thing that belongs to it alone and
+ * goes with it: 'not null', 'check', 'foreign key', 'unique'. The statements are written while the catalogue still
+ * shows all of it, so that what comes back is what was there, byte for byte in a dump:
+ *
+ *   back_sql    short, in the transaction of the unhide: the constraint, NOT VALID
+ *   long_sql    afterwards, without blocking anybody: VALIDATE, or the index built concurrently
+ *   finish_sql  short: SET NOT NULL proven by the helper's CHECK, the unique constraint on its index
+ *   violated_by condition over t. that names the rows which stand against it
+ *
+ * States: hidden -> back (long_sql is to be run) -> proven (finish_sql is to be run) -> the row goes. What rows violate
+ * ends as 'violated', what cannot be there again as 'lost', each with a remark. Rows of rollbacks stay hidden until
+ * they are purged. A row of kind 'images' stands for a table of before-images; its hidden_at is the time of the last
+ * batch. Tables and types: trash.h; constraints without a column: lift.h. A row of kind 'index' stands for one that is
+ * to be dropped and is still there, with its scans when its grace began (index_drop.c).
+ */
+#ifndef AGENT_ENGINE_POSTGRESQL_HIDE_HIDDEN_H
+#define AGENT_ENGINE_POSTGRESQL_HIDE_HIDDEN_H
+
+#include "agent/engine/postgresql/change/locks.h"
+
+/* A column on its way out of sight. */
+struct pgsql_hiding {
+    uint32_t step; /* that it is kept under */
+    const struct zdm_table *name;
+    struct pgsql_table table;
+    struct pgsql_column column;
+    const char *hidden_name;
+    bool by_rollback;
+    bool in_place; /* of a published table: it keeps its name, which subscribers know (database.md 11) */
+};
+
+/* "ALTER TABLE s.t" */
+void pgsql_put_alter(struct zdm_buffer *b, const struct zdm_table *table);
+/* Refuses columns that cannot lose their name, or whose own constraints could not be brought back. */
+enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hiding *h,
+                                  struct zdm_error *err) ZDM_CHECKED;
+/* Was the column of that HIDE_COLUMN or PURGE_COLUMN retired in place? Its row says so. */
+enum zdm_code pgsql_hidden_in_place(struct pgsql_work *w, const struct zdm_step *step, bool *out,
+                                    struct zdm_error *err) ZDM_CHECKED;
+/* Locks the tables that foreign keys over the column point at: dropping one, by itself or with the column, locks both.
+ */
+enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struct pgsql_hiding *h,
+                                        struct zdm_error *err) ZDM_CHECKED;
+/* Under ACCESS EXCLUSIVE: keeps what belongs to the column, drops it, renames the column and marks it. */
+enum zdm_code pgsql_hidden_put(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err) ZDM_CHECKED;
+
+/* How the rows of a step's hide stand. */
+struct pgsql_hidden_state {
+    int64_t hidden, back, proven;
+    char remark[ZDM_TEXT_MAX + 1]; /* of what did not come back as it was, "" for all did */
+};
+enum zdm_code pgsql_hidden_read(struct pgsql_work *w, uint32_t step, struct pgsql_hidden_state *out,
+                                struct zdm_error *err) ZDM_CHECKED;
+
+/* unhide.c: proof of the way back of a hide, and which part comes next */
+enum zdm_code pgsql_unhide_look(struct pgsql_work *w, const struct pgsql_table *table,
+                                struct zdm_error *err) ZDM_CHECKED;
+/* purge.c: looks at the age of the rows of zdm.hidden that `where` names, by values from $2 on. False: too early, and
+ * the result says how long. What is not there at all is not early. */
+enum zdm_code pgsql_hidden_is_due(struct pgsql_work *w, const char *where, size_t n, const char *const *values,
+                                  bool *out, struct zdm_error *err) ZDM_CHECKED;
+/* purge.c: nothing that rollbacks of this migration left on the step's table */
+enum zdm_code pgsql_leftovers_look(struct pgsql_work *w, bool *out_none, struct zdm_error *err) ZDM_CHECKED;
+
+/* … and dropping them, in the transaction of the attempt. */
+enum zdm_code pgsql_purge_leftovers_of_table(struct pgsql_short *attempt, struct zdm_error *err) ZDM_CHECKED;
+
+#endif
