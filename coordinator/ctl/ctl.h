@@ -18,7 +18,7 @@
 #include "common/base/buffer.h"
 #include "common/base/error.h"
 #include "coordinator/ctl/options.h"
-#include "coordinator/ctl/text.h"
+#include "coordinator/ctl/text/text.h"
 
 /* Promises to scripts (docs, design 9). */
 enum ctl_exit {

@@ -6,7 +6,7 @@
 
 #include "run.h"
 
-#include "coordinator/ctl/source.h"
+#include "coordinator/ctl/cmd/source.h"
 
 static const char runbook[] = "---\nid: rename\n---\n# Rename name\n## Phase 1: Expand\n```sql\n"
                               "ALTER TABLE users ADD COLUMN full_name text;\n"

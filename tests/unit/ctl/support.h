@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "coordinator/ctl/text.h"
+#include "coordinator/ctl/text/text.h"
 
 /* A look that depends on nothing around the test but the locale that main() sets. */
 static inline struct ctl_look look_of(unsigned width, bool unicode)

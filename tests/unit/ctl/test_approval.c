@@ -8,9 +8,9 @@
 #include <unistd.h>
 
 #include "common/os/crypto.h"
-#include "coordinator/ctl/agent_find.h"
-#include "coordinator/ctl/approval_view.h"
-#include "coordinator/ctl/source.h"
+#include "coordinator/ctl/client/agent_find.h"
+#include "coordinator/ctl/view/approval_view.h"
+#include "coordinator/ctl/cmd/source.h"
 
 static struct ctl_compiled ours;
 

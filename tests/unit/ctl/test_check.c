@@ -4,9 +4,9 @@
  */
 #include "checked.h"
 
-#include "coordinator/ctl/amend_view.h"
-#include "coordinator/ctl/check_view.h"
-#include "coordinator/ctl/fleet_survey.h"
+#include "coordinator/ctl/view/amend_view.h"
+#include "coordinator/ctl/view/check_view.h"
+#include "coordinator/ctl/client/fleet_survey.h"
 #include "proto/codec.h"
 
 static const char outline[] = "column email text\ncolumn name text not null\nindex users_email_idx btree (email)\n";

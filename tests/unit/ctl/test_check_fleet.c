@@ -8,8 +8,8 @@
 
 #include <time.h>
 
-#include "coordinator/ctl/check_view.h"
-#include "coordinator/ctl/fleet_survey.h"
+#include "coordinator/ctl/view/check_view.h"
+#include "coordinator/ctl/client/fleet_survey.h"
 #include "proto/codec.h"
 
 static void add_finding(struct zdm_survey *s, enum zdm_level level, const char *rule, const char *message)

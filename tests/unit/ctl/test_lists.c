@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "coordinator/ctl/view_lists.h"
+#include "coordinator/ctl/view/view_lists.h"
 
 static const char story[] =
     "{\"events\": ["

@@ -8,11 +8,11 @@
 
 #include "common/os/crypto.h"
 #include "common/plan/engines.h"
-#include "coordinator/ctl/back_text.h"
-#include "coordinator/ctl/check_view.h"
-#include "coordinator/ctl/source.h"
-#include "coordinator/ctl/view_status.h"
-#include "coordinator/ctl/way_back.h"
+#include "coordinator/ctl/text/back_text.h"
+#include "coordinator/ctl/view/check_view.h"
+#include "coordinator/ctl/cmd/source.h"
+#include "coordinator/ctl/view/view_status.h"
+#include "coordinator/ctl/model/way_back.h"
 
 static struct ctl_compiled renamed; /* phases: 1 expand, 2 migrate, 3 switch, 4 contract, 5 purge */
 

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-#include "coordinator/ctl/shard_state.h"
-#include "coordinator/ctl/view_status.h"
+#include "coordinator/ctl/model/shard_state.h"
+#include "coordinator/ctl/view/view_status.h"
 
 static char *render(const json_t *status, const struct ctl_look *look, const struct ctl_status_view *view)
 {

@@ -4,7 +4,7 @@
  */
 #include "run.h"
 
-#include "coordinator/ctl/trust_proposal.h"
+#include "coordinator/ctl/model/trust_proposal.h"
 
 static void read_file(const char *path, struct zdm_buffer *out)
 {

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-#include "coordinator/ctl/fleet.h"
-#include "coordinator/ctl/wait_rule.h"
+#include "coordinator/ctl/client/fleet.h"
+#include "coordinator/ctl/model/wait_rule.h"
 
 static const struct zdm_selection everything = {.all = true};
 

@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "common/os/crypto.h"
-#include "coordinator/ctl/back_text.h"
-#include "coordinator/ctl/source.h"
-#include "coordinator/ctl/way_back.h"
+#include "coordinator/ctl/text/back_text.h"
+#include "coordinator/ctl/cmd/source.h"
+#include "coordinator/ctl/model/way_back.h"
 
 static struct ctl_compiled flag, lossy; /* phases: 1 expand, 2 migrate, 3 switch, 4 contract, 5 purge */
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "coordinator/ctl/plan_view.h"
+#include "coordinator/ctl/view/plan_view.h"
 
 static const struct ctl_look plain = {.terminal = false, .color = false, .unicode = false, .width = 80};
 
