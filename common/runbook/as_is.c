@@ -6,7 +6,7 @@
  * in strings) must be written with its schema.
  */
 #include "common/runbook/mysql/mysql.h"
-#include "common/runbook/tree.h"
+#include "common/runbook/postgresql/tree.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -8,17 +8,19 @@
  *   markdown.c     headings and fences                            -> struct rb_phase, struct rb_fence
  *   attributes.c   {batch=2000 name=fill} behind a fence or heading
  *   statements.c   one SQL fence: split, parse, hand each statement to its kind
- *   update.c, where.c, subquery.c  UPDATE read; derive.c, fill.c  what it means, of either dialect -> struct rb_step
- *   delete.c, check.c  the other kinds; those of the schema: ddl.h
- *   as_is.c, wait.c  statements as they are written, and waits
- *   mysql/         all of that for MySQL and MariaDB: mysql.h
- *   refuse.c, recipes.c, proof.c  every other statement: why not, and what to write instead
- *   draft.c and draft_*.c  plain SQL -> a whole runbook, by the same recipes
- *   expr.c, expr_write.c, tree.c, functions.c  expressions: what they read, whether they are allowed, written again
- *   flag.c         a flag fence                                   -> a gate
- *   model.c, names.c  phases, steps and columns while they grow; names that are derived, or PostgreSQL's own
+ *   as_is.c, wait.c, flag.c  statements as they are written, waits, gates
+ *   derive.c, fill.c  what an UPDATE means, of either dialect    -> struct rb_step
+ *   model.c        phases, steps and columns while they grow
  *   merge.c        the passes of a runbook for two engines, made one
  *   assemble.c     the end of syncs, purge phase, ordinals        -> struct zdm_plan, struct zdm_notes
+ *   draft.c, draft_text.c  plain SQL -> a whole runbook
+ *
+ * In postgresql/, what is said of PostgreSQL's SQL (in mysql/ the same of MySQL's and MariaDB's: mysql/mysql.h):
+ *   update.c, where.c, subquery.c, delete.c, check.c  rows; those of the schema: ddl.h
+ *   expr.c, expr_write.c, tree.c, functions.c  expressions: what they read, whether they are allowed, written again
+ *   names.c        names that PostgreSQL would choose
+ *   refuse.c, recipes.c, proof.c  every other statement: why not, and what to write instead
+ *   draft_*.c      the drafts, by the same recipes
  *
  * Beside it rules.c: the page of a rule in docs/RULES.md.
  *

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/runbook/ddl.h"
+#include "common/runbook/postgresql/ddl.h"
 
 struct rb_target *rb_update_target(struct rb_update *u, const char *name)
 {

@@ -6,7 +6,7 @@
 #ifndef ZDM_RUNBOOK_DRAFT_H
 #define ZDM_RUNBOOK_DRAFT_H
 
-#include "common/runbook/tree.h"
+#include "common/runbook/postgresql/tree.h"
 
 enum rb_draft_phase {
     RB_DRAFT_EXPAND,

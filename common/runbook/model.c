@@ -7,7 +7,7 @@
  */
 #include "common/runbook/compile.h"
 #include "common/runbook/mysql/mysql.h"
-#include "common/runbook/tree.h"
+#include "common/runbook/postgresql/tree.h"
 
 #include <stdio.h>
 #include <stdlib.h>

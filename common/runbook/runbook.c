@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "common/runbook/compile.h"
-#include "common/runbook/tree.h"
+#include "common/runbook/postgresql/tree.h"
 
 static const char *base_name(const char *path)
 {

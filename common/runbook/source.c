@@ -6,7 +6,7 @@
  * the line is the same in both.
  */
 #include "common/runbook/compile.h"
-#include "common/runbook/tree.h"
+#include "common/runbook/postgresql/tree.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * statements.c - one sql fence: split at semicolons, parse each statement alone (so that an error in one hides none in
  * the others), hand it to its kind.
  */
-#include "common/runbook/ddl.h"
+#include "common/runbook/postgresql/ddl.h"
 #include "common/runbook/mysql/mysql.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #ifndef ZDM_RUNBOOK_UPDATE_H
 #define ZDM_RUNBOOK_UPDATE_H
 
-#include "common/runbook/tree.h"
+#include "common/runbook/postgresql/tree.h"
 
 enum { RB_TARGETS_MAX = 32, RB_TERMS_MAX = 64 };
 

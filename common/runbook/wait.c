@@ -2,7 +2,7 @@
  * wait.c - a wait fence: a gate inside a phase that opens when some time has passed on the shard, or a query says so.
  */
 #include "common/runbook/mysql/mysql.h"
-#include "common/runbook/tree.h"
+#include "common/runbook/postgresql/tree.h"
 
 #include <stdlib.h>
 #include <string.h>

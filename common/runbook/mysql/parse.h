@@ -21,7 +21,7 @@
 #ifndef ZDM_RUNBOOK_MYSQL_PARSE_H
 #define ZDM_RUNBOOK_MYSQL_PARSE_H
 
-#include "common/runbook/ddl.h"
+#include "common/runbook/postgresql/ddl.h"
 #include "common/runbook/mysql/mysql.h"
 
 enum my_kind {

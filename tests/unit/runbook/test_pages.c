@@ -271,7 +271,7 @@ static bool is_of_compiler(const char *rule)
 {
     char quoted[128];
     snprintf(quoted, sizeof quoted, "\"%s\"", rule);
-    mysql = !folder_names("common/runbook", quoted);
+    mysql = !folder_names("common/runbook", quoted) && !folder_names("common/runbook/postgresql", quoted);
     return !mysql || folder_names("common/runbook/mysql", quoted);
 }
 

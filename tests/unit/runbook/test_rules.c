@@ -95,15 +95,15 @@ static void collect_mysql(struct ids *ids)
     free(names);
 }
 
-static void collect_compiler(struct ids *ids)
+static void collect_folder(struct ids *ids, const char *folder)
 {
     static const char *const marks[] = {"rb_error(", "rb_warning(", "rb_note(", "fail(e,", "fail(w,", "{0,"};
     size_t n;
-    char **names = list_source("common/runbook", ".c", &n);
+    char **names = list_source(folder, ".c", &n);
     for (size_t i = 0; i < n; i++) {
         char path[512];
         size_t length;
-        snprintf(path, sizeof path, "common/runbook/%s", names[i]);
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
         char *text = read_source(path, &length);
         for (size_t k = 0; k < sizeof marks / sizeof marks[0]; k++)
             take_behind(ids, text, marks[k], 0);
@@ -114,6 +114,12 @@ static void collect_compiler(struct ids *ids)
         free(names[i]);
     }
     free(names);
+}
+
+static void collect_compiler(struct ids *ids)
+{
+    collect_folder(ids, "common/runbook");
+    collect_folder(ids, "common/runbook/postgresql");
     collect_mysql(ids);
 }
 
