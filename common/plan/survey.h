@@ -69,7 +69,11 @@ enum {
     X(COPY_GUARDED, "copy-guarded")                                                                                    \
     X(COPY_CONSTRAINT, "copy-constraint")                                                                              \
     X(DERIVATION_FAILS, "derivation-fails")                                                                            \
+    X(OPERATOR_DIFFERS, "operator-differs")                                                                            \
+    X(READS_ITSELF, "reads-itself")                                                                                    \
+    X(DEFAULT_DIFFERS, "default-differs")                                                                              \
     X(NO_KEY, "no-key")                                                                                                \
+    X(KEY_CHANGES, "key-changes")                                                                                      \
     X(TWO_UNIQUE, "two-unique")                                                                                        \
     X(CHECK_OVER_WIDENED, "check-over-widened")                                                                        \
     X(DELETE_CASCADES, "delete-cascades")                                                                              \
