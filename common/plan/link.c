@@ -17,7 +17,8 @@ enum match {
     COLUMN = 8,
     OBJECT = 16,
     OTHER = 32, /* the first of the other tables */
-    MYSQL = 64  /* both are of MySQL */
+    MYSQL = 64, /* both are of MySQL */
+    READS = 128 /* the earlier one has no sync, and its derivation reads or fills the column of the later one */
 };
 
 #define ANY ((enum zdm_action)0)
@@ -32,6 +33,7 @@ static const struct rule {
     {ZDM_ACTION_SYNC_INSTALL, ZDM_ACTION_HIDE_COLUMN, SYNC},
     {ZDM_ACTION_CHECK_COMPARE, ZDM_ACTION_SYNC_REMOVE, SYNC},
     {ZDM_ACTION_CHECK_COMPARE, ZDM_ACTION_HIDE_COLUMN, SYNC},
+    {ZDM_ACTION_CHECK_COMPARE, ZDM_ACTION_HIDE_COLUMN, TABLE | READS},
 
     {ZDM_ACTION_ADD_COLUMN, ZDM_ACTION_HIDE_COLUMN, TABLE | COLUMN},
     {ZDM_ACTION_SHOW_COLUMN, ZDM_ACTION_HIDE_COLUMN, TABLE | COLUMN},
@@ -114,6 +116,19 @@ static bool same_sync(const struct zdm_step *earlier, const struct zdm_step *lat
     return later->sync_step != 0 && (later->sync_step == earlier->ordinal || later->sync_step == earlier->sync_step);
 }
 
+static bool reads(const struct zdm_step *step, const char *column)
+{
+    const struct zdm_derivation *d = step->derivation;
+    bool any = false;
+    if (step->sync_step != 0 || d == NULL || column == NULL)
+        return false;
+    for (size_t i = 0; i < d->n_sources; i++)
+        any = any || strcmp(d->sources[i], column) == 0;
+    for (size_t i = 0; i < d->n_assignments; i++)
+        any = any || strcmp(d->assignments[i].target, column) == 0;
+    return any;
+}
+
 static bool matches(unsigned match, const struct zdm_step *earlier, const struct zdm_step *later)
 {
     bool mysql = later->engine == ZDM_ENGINE_MYSQL;
@@ -124,7 +139,8 @@ static bool matches(unsigned match, const struct zdm_step *earlier, const struct
            ((match & TABLE) == 0 || same_table(&earlier->table, &later->table)) &&
            ((match & COLUMN) == 0 || same_text(earlier->column, later->column)) &&
            ((match & OBJECT) == 0 || same_text(earlier->object, later->object)) &&
-           ((match & OTHER) == 0 || same_other(earlier, later));
+           ((match & OTHER) == 0 || same_other(earlier, later)) &&
+           ((match & READS) == 0 || reads(earlier, later->column));
 }
 
 /* Both of one engine, as far as the later one says one: a step of the other one is never done here. */

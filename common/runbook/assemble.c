@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Changes whenever the same runbook gives other bytes. */
-static const char compiler_version[] = "zdm-runbook 4";
+static const char compiler_version[] = "zdm-runbook 5";
 
 /* ---- what nobody wrote ---- */
 
@@ -64,6 +64,18 @@ static void add_compare(struct rb *rb, struct rb_sync *sync)
     sync->compare = compare_step(rb, sync, sync->phase);
     rb_step_does(sync->compare, "compare %s with what fills %s, byte for byte, in every row",
                  rb_targets_text(rb, install->derivation), install->derivation->n_assignments == 1 ? "it" : "them");
+}
+
+/* Where no trigger fills them, and what they are filled from can be asked again. */
+static void add_fill_compare(struct rb *rb, struct rb_fill *fill)
+{
+    const struct zdm_derivation *d = fill->compared;
+    struct rb_step *step = add_implicit(rb, fill->phase, ZDM_STEP_CHECK, ZDM_ACTION_CHECK_COMPARE, ZDM_LOCK_NONE,
+                                        &fill->backfill->step.table, "none; reads");
+    step->step.derivation = fill->compared;
+    fill->compared = NULL;
+    rb_step_does(step, "compare %s with what filled %s, byte for byte, in every row", rb_targets_text(rb, d),
+                 d->n_assignments == 1 ? "it" : "them");
 }
 
 static struct rb_phase *contract_phase(struct rb *rb, struct rb_place at)
@@ -296,6 +308,8 @@ void rb_finish(struct rb *rb)
     struct rb_phase *purge = NULL;
     for (struct rb_sync *sync = rb->syncs; sync != NULL; sync = sync->next)
         add_compare(rb, sync);
+    for (struct rb_fill *fill = rb->fills; fill != NULL; fill = fill->next)
+        add_fill_compare(rb, fill);
     for (struct rb_sync *sync = rb->syncs; sync != NULL; sync = sync->next)
         end_sync(rb, sync);
     struct rb_step *behind = NULL;

@@ -169,6 +169,14 @@ struct rb_sync {
     struct rb_sync *next;
 };
 
+/* An UPDATE without triggers of columns that the runbook adds, as far as it can be computed again. */
+struct rb_fill {
+    const struct rb_step *backfill;
+    struct zdm_derivation *compared; /* moves into the step that compares */
+    struct rb_phase *phase;
+    struct rb_fill *next;
+};
+
 struct rb_chunk;
 struct rb_tree;
 struct rb_object; /* ddl.h */
@@ -192,6 +200,7 @@ struct rb {
     struct rb_index *indexes;
     struct rb_object *objects;
     struct rb_sync *syncs;
+    struct rb_fill *fills;
     struct zdm_finding *findings;
     size_t n_findings, findings_cap, n_errors;
     struct rb_chunk *chunks;

@@ -72,6 +72,13 @@ static void add_expr(struct rb *rb, struct rb_expr *to, const struct rb_expr *fr
     to->has_subquery = to->has_subquery || from->has_subquery;
 }
 
+/* A batch writes no row whose only target is right already. `<>` leaves rows out besides, those with a NULL: that says
+ * something about a column that was there before, and nothing about one that is NULL in every row. */
+static bool is_said_anyway(const struct rb_update *u, const struct rb_term *term)
+{
+    return term->is_difference && (!term->by_equality || u->derive || u->targets[0].column->added);
+}
+
 void rb_update_term(struct rb_update *u, const struct rb_term *term)
 {
     struct rb *rb = u->s->rb;
@@ -85,7 +92,13 @@ void rb_update_term(struct rb_update *u, const struct rb_term *term)
     if (expr->is_volatile || (expr->is_now && u->derive)) {
         rb_error(rb, "condition-volatile", term->at, "Write the time or the value itself.",
                  "the condition is another one each time it is evaluated");
-    } else if (targets && others && term->is_difference) {
+        return;
+    }
+    if (expr->is_now)
+        rb_note(rb, "now", term->at, "Write the time itself where every shard shall write the same rows.",
+                "the time in the condition is that of each batch: rows that come to match meanwhile may be written or "
+                "not");
+    if (targets && others && is_said_anyway(u, term)) {
         if (term->by_equality)
             rb_note(rb, "condition-null", term->at, NULL, "rows in which the target is NULL are filled too");
     } else if (targets && !others) {
@@ -93,7 +106,8 @@ void rb_update_term(struct rb_update *u, const struct rb_term *term)
     } else if (targets && u->derive) {
         rb_error(rb, "condition-mixed", term->at,
                  "Write terms that name only the filled columns and terms that name only others, with AND between "
-                 "them.",
+                 "them. That a column differs from what fills it, a batch asks by itself; with several columns write "
+                 "an UPDATE for each.",
                  "a term of the condition names both a column that is filled and another one");
     } else {
         u->filters[u->n_filters++] = *term;
@@ -383,6 +397,54 @@ struct zdm_derivation *rb_update_derive(struct rb_update *u, size_t first, size_
     d->both_ways = u->both_ways;
     d->idempotent = u->idempotent;
     return d;
+}
+
+/* ---- what can be compared later, without a trigger ---- */
+
+static bool reads_target(struct rb_update *u, const struct rb_expr *expr)
+{
+    for (size_t i = 0; i < expr->n_columns; i++) {
+        if (rb_update_target(u, expr->columns[i]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static bool can_be_asked_again(const struct rb_expr *expr)
+{
+    return !expr->is_now && !expr->is_volatile && !expr->has_subquery;
+}
+
+/* A column of this migration whose value follows from the row's other columns. */
+static bool is_recomputable(struct rb_update *u, const struct rb_target *target)
+{
+    const struct rb_expr *expr = &target->expr;
+    return target->column->added && !target->fill_once && expr->n_columns > 0 && can_be_asked_again(expr) &&
+           !reads_target(u, expr);
+}
+
+struct zdm_derivation *rb_update_compared(struct rb_update *u)
+{
+    size_t n = 0, kept = 0;
+    if (u->derive || !can_be_asked_again(&u->filter_expr))
+        return NULL;
+    for (size_t i = 0; i < u->n_targets; i++) {
+        struct rb_target target = u->targets[i];
+        if (!is_recomputable(u, &target))
+            continue;
+        u->targets[i] = u->targets[n];
+        u->targets[n++] = target;
+    }
+    u->filter_expr = (struct rb_expr){.n_columns = 0};
+    for (size_t i = 0; i < u->n_filters; i++) {
+        if (reads_target(u, &u->filters[i].expr))
+            continue;
+        add_expr(u->s->rb, &u->filter_expr, &u->filters[i].expr);
+        u->filters[kept++] = u->filters[i];
+    }
+    u->n_filters = kept;
+    u->n_guards = 0;
+    return n == 0 ? NULL : rb_update_derive(u, 0, n);
 }
 
 void rb_update_finish(struct rb_update *u, size_t errors)

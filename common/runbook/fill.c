@@ -155,9 +155,46 @@ static void add_backfill(struct rb_update *u, struct zdm_derivation *d)
                  step->step.inverse == ZDM_INVERSE_IMAGES ? ", and keep the old values" : "");
 }
 
+static bool touches(const struct rb_update *u, const struct zdm_step *fill, const struct zdm_derivation *compared)
+{
+    bool any = false;
+    if (strcmp(fill->table.name, u->table.name) != 0 || strcmp(fill->table.schema, u->table.schema) != 0)
+        return false;
+    for (size_t i = 0; i < u->n_targets; i++) {
+        for (size_t j = 0; j < compared->n_assignments; j++)
+            any = any || strcmp(compared->assignments[j].target, u->targets[i].name) == 0;
+        for (size_t j = 0; j < compared->n_sources; j++)
+            any = any || strcmp(compared->sources[j], u->targets[i].name) == 0;
+    }
+    return any;
+}
+
+/* No trigger keeps the columns equal to what fills them: so that nobody drops what they were filled from without a
+ * look, they are compared at the end of the phase all the same. Not what a later UPDATE of the phase writes over. */
+static void remember_fill(struct rb_update *u)
+{
+    struct rb *rb = u->s->rb;
+    struct rb_fill **at = &rb->fills;
+    while (*at != NULL) {
+        struct rb_fill *fill = *at;
+        if (fill->phase == u->s->phase && touches(u, &fill->backfill->step, fill->compared)) {
+            zdm_derivation_free(fill->compared);
+            *at = fill->next;
+        } else {
+            at = &fill->next;
+        }
+    }
+    struct zdm_derivation *compared = rb_update_compared(u);
+    if (compared == NULL)
+        return;
+    *at = rb_alloc(rb, sizeof **at);
+    **at = (struct rb_fill){.backfill = u->s->phase->last, .compared = compared, .phase = u->s->phase};
+}
+
 void rb_update_steps(struct rb_update *u, struct zdm_derivation *d)
 {
     if (u->derive)
         add_syncs(u);
     add_backfill(u, d);
+    remember_fill(u);
 }

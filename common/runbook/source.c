@@ -81,6 +81,8 @@ char *rb_take(struct rb *rb, struct zdm_buffer *b)
 void rb_fini(struct rb *rb)
 {
     rb_trees_free(rb);
+    for (struct rb_fill *fill = rb->fills; fill != NULL; fill = fill->next)
+        zdm_derivation_free(fill->compared); /* the plan had errors */
     for (size_t i = 0; i < rb->n_findings; i++) {
         free(rb->findings[i].rule);
         free(rb->findings[i].message);

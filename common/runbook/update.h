@@ -27,8 +27,8 @@ struct rb_term {
     struct rb_expr expr;
     const char *null_of; /* it is: that column IS NULL (is_null) or IS NOT NULL; else NULL */
     bool is_null;
-    bool is_difference, by_equality; /* it is: a target and its own expression differ, said with an operator that NULL
-                                        makes NULL */
+    bool is_difference, by_equality; /* it is: the only target and its own expression differ, said with an operator that
+                                        NULL makes NULL */
 };
 
 struct rb_update {
@@ -67,6 +67,11 @@ struct rb_deletion {
 /* Judges a DELETE of either engine and adds its step. */
 void rb_delete_finish(struct rb_deletion *d, bool has_where);
 
+/* ---- own_table.c: is the answer of a subquery over the changed table the same for each batch? False with a finding.
+ * `what` as for rb_expr_examine. ---- */
+bool rb_own_in_update(const struct rb_update *u, const struct rb_expr *expr, const char *what);
+bool rb_own_in_delete(const struct rb_deletion *d);
+
 /* ---- derive.c, where.c, fill.c ---- */
 
 /* The target of that name, or NULL. */
@@ -75,6 +80,9 @@ struct rb_target *rb_update_target(struct rb_update *u, const char *name);
 void rb_split_where(struct rb_update *u, PgQuery__Node *node);
 /* What the targets from `first` to before `end` are derived from. Findings where it cannot be written. */
 struct zdm_derivation *rb_update_derive(struct rb_update *u, size_t first, size_t end);
+/* What of an UPDATE without triggers can be computed again from each row, to be compared with what it holds; NULL:
+ * nothing. Conditions that read what it writes fall away: the last use of u. */
+struct zdm_derivation *rb_update_compared(struct rb_update *u);
 /* The syncs and the backfill. Takes d, the derivation of all targets. */
 void rb_update_steps(struct rb_update *u, struct zdm_derivation *d);
 

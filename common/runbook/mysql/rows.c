@@ -146,7 +146,7 @@ static void read_target(struct reading *r)
         judge_order(r, target);
 }
 
-/* NOT (t <=> f), or t <> f, for a target and its own expression. */
+/* NOT (t <=> f), or t <> f, for the only target and its own expression. */
 static bool is_difference(struct rb_update *u, const struct my_node *term, bool *out_by_equality)
 {
     struct rb *rb = u->s->rb;
@@ -157,14 +157,12 @@ static bool is_difference(struct rb_update *u, const struct my_node *term, bool 
     bool null_safe = term->kind == MY_OPERATOR && strcmp(term->name, "<=>") == 0;
     if (!null_safe && !*out_by_equality)
         return false;
-    for (size_t i = 0; i < u->n_targets; i++) {
-        const char *value = my_write(rb, my_bare(u->targets[i].value), "t");
-        for (size_t side = 0; side < 2; side++) {
-            const char *column = my_column_of(my_child(term, side));
-            if (column != NULL && strcmp(column, u->targets[i].name) == 0 &&
-                strcmp(my_write(rb, my_bare(my_child(term, 1 - side)), "t"), value) == 0)
-                return true;
-        }
+    const char *value = my_write(rb, my_bare(u->targets[0].value), "t");
+    for (size_t side = 0; side < 2 && u->n_targets == 1; side++) {
+        const char *column = my_column_of(my_child(term, side));
+        if (column != NULL && strcmp(column, u->targets[0].name) == 0 &&
+            strcmp(my_write(rb, my_bare(my_child(term, 1 - side)), "t"), value) == 0)
+            return true;
     }
     return false;
 }

@@ -47,6 +47,11 @@ static bool judge_condition(const struct rb_deletion *d)
     if (d->condition.is_now)
         rb_note(rb, "delete-now", at, "Write the time itself where every shard shall delete the same rows.",
                 "the time of the moment is that of each batch: rows that come to match meanwhile may go or stay");
+    if (d->condition.has_subquery)
+        rb_note(rb, "delete-subquery", rb_at(d->s, d->condition.subquery_at),
+                "Where what is deleted changes what it reads (ON DELETE CASCADE, a trigger, a view), mark the rows "
+                "first, in a column that the runbook adds, and delete those that are marked.",
+                "each batch asks the subquery anew: rows that it finds by then may go, others stay");
     if (d->condition.uses_zone)
         rb_note(rb, "time-zone", rb_at_start(d->s), NULL,
                 rb->engine == ZDM_ENGINE_MYSQL ? "dates and times are computed with time_zone +00:00 and in English"
@@ -155,6 +160,8 @@ void rb_compile_delete(struct rb_statement *s, PgQuery__DeleteStmt *stmt)
     d->where_at = where == NULL ? rb_at_start(s) : rb_at_word(s, 0, "where");
     d->condition.queries = RB_QUERIES_ANY;
     if (where != NULL && !rb_expr_examine(s, stmt->relation, where, "the condition", &d->condition))
+        return;
+    if (!rb_own_in_delete(d))
         return;
     d->filter = where == NULL ? NULL : rb_expr_write(rb, where, "t");
     rb_delete_finish(d, where != NULL);

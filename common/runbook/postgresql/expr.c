@@ -15,6 +15,7 @@ struct examination {
     const char *what;
     struct rb_expr *out;
     const struct rb_scope *scope; /* of the subquery that is being looked at */
+    bool in_exists;               /* the subquery to come stands in EXISTS */
     bool failed;
 };
 
@@ -47,7 +48,7 @@ void rb_expr_add(struct rb *rb, struct rb_expr *expr, const char *column)
     expr->columns[expr->n_columns++] = column;
 }
 
-static bool is_system_column(const char *name)
+bool rb_is_system_column(const char *name)
 {
     static const char *const names[] = {"ctid", "xmin", "xmax", "cmin", "cmax", "tableoid"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -64,6 +65,8 @@ static void examine_inner_column(struct examination *e, const PgQuery__ColumnRef
     const char *schema = e->table->schemaname[0] != '\0' ? e->table->schemaname : rb->front.schema;
     enum rb_meaning meaning = rb_scope_meaning(e->scope, e->table, schema, ref);
     const char *name = meaning == RB_MEANS_INNER ? "" : rb_string(ref->fields[ref->n_fields - 1]);
+    if (meaning != RB_MEANS_ROW)
+        rb_own_column(rb, e->table, e->scope, ref, e->out);
     if (meaning == RB_MEANS_EITHER && e->out->queries == RB_QUERIES_QUALIFIED) {
         fail(e, "subquery", ref->location,
              rb_format(rb,
@@ -71,7 +74,7 @@ static void examine_inner_column(struct examination *e, const PgQuery__ColumnRef
                        rb_plain(rb, e->table->alias != NULL ? e->table->alias->aliasname : e->table->relname),
                        rb_plain(rb, name)),
              rb_format(rb, "has a subquery that names %s without its table", name));
-    } else if (meaning == RB_MEANS_ROW && is_system_column(name)) {
+    } else if (meaning == RB_MEANS_ROW && rb_is_system_column(name)) {
         fail(e, "system-column", ref->location, "Read columns of the application only.",
              rb_format(rb, "reads the system column %s", name));
     } else if (meaning == RB_MEANS_ROW) {
@@ -101,7 +104,7 @@ static void examine_column(struct examination *e, const PgQuery__ColumnRef *ref)
         fail(e, "other-table", ref->location,
              "Read columns of the updated table only; copy what another table holds in a step of its own.",
              rb_format(e->s->rb, "reads %s, which is not the updated table", rb_string(ref->fields[0])));
-    else if (is_system_column(rb_string(last)))
+    else if (rb_is_system_column(rb_string(last)))
         fail(e, "system-column", ref->location, "Read columns of the application only.",
              rb_format(e->s->rb, "reads the system column %s", rb_string(last)));
     else
@@ -164,6 +167,11 @@ static void examine_function(struct examination *e, const PgQuery__FuncCall *cal
         break;
     case RB_FUNCTION_VOLATILE:
         e->out->is_volatile = true;
+        if (e->scope != NULL)
+            fail(e, "subquery-any", call->location,
+                 "One statement would ask once for all rows, each batch asks anew. Write it outside of the subquery, "
+                 "or a constant.",
+                 rb_format(rb, "has a subquery with %s()", name));
         break;
     case RB_FUNCTION_STABLE:
         e->out->uses_zone = true;
@@ -217,7 +225,15 @@ static void examine(const ProtobufCMessage *m, void *ctx);
 static void examine_select(struct examination *e, const PgQuery__SelectStmt *select)
 {
     struct rb_scope scope = {.outer = e->scope, .select = select};
-    const char *refused = rb_subquery_refused(select);
+    const char *refused = rb_subquery_refused(select), *any = rb_subquery_any(select, e->in_exists);
+    e->in_exists = false;
+    if (any != NULL) {
+        fail(e, "subquery-any", e->out->subquery_at,
+             "Which rows it finds may differ each time it is asked. Write ORDER BY with columns that name one row, or "
+             "an aggregate as min() or max().",
+             any);
+        return;
+    }
     if (refused != NULL) {
         fail(e, "subquery", e->out->subquery_at, "Write it without; other tables may be called anything but t.",
              refused);
@@ -243,6 +259,7 @@ static void examine_subquery(struct examination *e, const PgQuery__SubLink *link
     catalog_name(e, link->oper_name, link->n_oper_name, link->location, "operator");
     if (link->testexpr != NULL)
         examine(&link->testexpr->base, e);
+    e->in_exists = link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK;
     if (link->subselect != NULL)
         examine(&link->subselect->base, e);
 }
@@ -302,6 +319,9 @@ static void examine(const ProtobufCMessage *m, void *ctx)
     }
     if (d == &pg_query__range_var__descriptor) {
         rb_subquery_schema(e->s->rb, (const PgQuery__RangeVar *)m);
+        rb_own_table(e->s->rb, e->table, (const PgQuery__RangeVar *)m, e->out);
+    } else if (d == &pg_query__join_expr__descriptor) {
+        rb_own_join(e->s->rb, e->table, (const PgQuery__JoinExpr *)m, e->out);
     } else if (d == &pg_query__func_call__descriptor) {
         examine_function(e, (const PgQuery__FuncCall *)m);
         if (((const PgQuery__FuncCall *)m)->over != NULL)

@@ -93,6 +93,32 @@ const char *rb_subquery_refused(const PgQuery__SelectStmt *select)
     return NULL;
 }
 
+/* LIMIT ALL is none. */
+static bool is_limit(const PgQuery__Node *count)
+{
+    return count != NULL && !(count->node_case == PG_QUERY__NODE__NODE_A_CONST && count->a_const->isnull);
+}
+
+/* LIMIT 1 and the like: whichever row it is, there is one. */
+static bool is_harmless_limit(const PgQuery__SelectStmt *select)
+{
+    const PgQuery__Node *count = select->limit_count;
+    return select->limit_offset == NULL && count->node_case == PG_QUERY__NODE__NODE_A_CONST &&
+           count->a_const->val_case == PG_QUERY__A__CONST__VAL_IVAL && count->a_const->ival->ival > 0;
+}
+
+const char *rb_subquery_any(const PgQuery__SelectStmt *select, bool in_exists)
+{
+    bool on = select->n_distinct_clause > 0 && select->distinct_clause[0]->node_case != PG_QUERY__NODE__NODE__NOT_SET;
+    if (select->n_sort_clause > 0)
+        return NULL;
+    if (on && !in_exists)
+        return "has a subquery with DISTINCT ON and no ORDER BY";
+    if (is_limit(select->limit_count) && !(in_exists && is_harmless_limit(select)))
+        return "has a subquery with LIMIT and no ORDER BY";
+    return select->limit_offset != NULL && !in_exists ? "has a subquery with OFFSET and no ORDER BY" : NULL;
+}
+
 void rb_subquery_schema(const struct rb *rb, const PgQuery__RangeVar *table)
 {
     if (table->schemaname[0] == '\0' && strncmp(table->relname, "pg_", 3) != 0)

@@ -93,6 +93,10 @@ struct rb_expr {
     } queries; /* set by who asks: may there be subqueries? */
     bool has_subquery;
     int subquery_at;
+    struct rb_expr
+        *own;       /* what its subqueries read of the changed table, in whichever rows; NULL: they do not name it */
+    bool own_whole; /* and that may be any column of it */
+    int own_at;
     const char *session; /* what in it says who is connected, or of which transaction; NULL: nothing */
     int session_at;
 };
@@ -109,6 +113,7 @@ void rb_expr_add(struct rb *rb, struct rb_expr *expr, const char *column);
 const char *rb_expr_write(struct rb *rb, const PgQuery__Node *node, const char *prefix);
 /* The column when the expression is just that, else NULL. */
 const char *rb_expr_column(const PgQuery__Node *node);
+bool rb_is_system_column(const char *name);
 /* Is it a constant, cast or not? */
 bool rb_is_constant(const PgQuery__Node *node);
 
@@ -130,7 +135,15 @@ void rb_name_outer_row(const PgQuery__ColumnRef *ref);
 bool rb_names_outer_row(const PgQuery__ColumnRef *ref);
 /* What is wrong with such a subquery ("has a subquery with WITH"); NULL when nothing is. */
 const char *rb_subquery_refused(const PgQuery__SelectStmt *select);
+/* What makes its answer another one each time ("has a subquery with LIMIT …"); NULL when nothing does. */
+const char *rb_subquery_any(const PgQuery__SelectStmt *select, bool in_exists);
 void rb_subquery_schema(const struct rb *rb, const PgQuery__RangeVar *table);
+
+/* ---- own_table.c: notes in out->own what a subquery reads of the table that is changed ---- */
+void rb_own_table(struct rb *rb, const PgQuery__RangeVar *changed, const PgQuery__RangeVar *table, struct rb_expr *out);
+void rb_own_join(struct rb *rb, const PgQuery__RangeVar *changed, const PgQuery__JoinExpr *join, struct rb_expr *out);
+void rb_own_column(struct rb *rb, const PgQuery__RangeVar *changed, const struct rb_scope *scope,
+                   const PgQuery__ColumnRef *ref, struct rb_expr *out);
 
 /* ---- functions.c: what pg_catalog offers (PostgreSQL 15) ---- */
 enum rb_function_kind {

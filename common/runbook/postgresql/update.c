@@ -8,7 +8,7 @@
  *   guard    top-level AND terms of WHERE that name only targets: for the batch, never for the trigger (a row filled
  *            once must follow its source)
  *   filter   terms that name only other columns: for both, over t, NEW and OLD
- *   mixed    refused, unless it is exactly "t IS DISTINCT FROM f", which every batch checks anyway
+ *   mixed    refused, unless it is exactly "t IS DISTINCT FROM f" of the only target, which every batch checks anyway
  *   sources  whatever the expressions and the filter read: the trigger compares all of them, not what SET names
  *
  * and what cannot keep that meaning is refused here. What needs the catalogue (types, NOT NULL, the key) the agent
@@ -42,9 +42,10 @@ static bool may_be_batched(struct rb_update *u)
         rb_error(
             rb, "update-from", place_of_from(u),
             rb_format(rb,
-                      "Write a subquery, which {no-sync} behind the fence's sql allows: SET x = (SELECT b.x FROM b "
-                      "WHERE b.id = %s.b_id).",
-                      rb_plain(rb, u->stmt->relation->relname)),
+                      "Write subqueries, which {no-sync} behind the fence's sql allows: SET x = (SELECT b.x FROM b "
+                      "WHERE b.id = %s.b_id) WHERE EXISTS (SELECT FROM b WHERE b.id = %s.b_id). Without the condition "
+                      "a row that FROM finds nothing for would get NULL.",
+                      rb_plain(rb, u->stmt->relation->relname), rb_plain(rb, u->stmt->relation->relname)),
             "an UPDATE that reads another table (FROM) cannot be done row by row");
     if (u->stmt->n_returning_list > 0)
         rb_error(rb, "update-returning", rb_at_word(s, 0, "returning"), "Leave RETURNING out.",
@@ -144,6 +145,17 @@ static bool read_targets(struct rb_update *u)
     return ok;
 }
 
+/* Where no trigger goes with it: there are subqueries then. */
+static bool judge_own(const struct rb_update *u)
+{
+    bool ok = true;
+    for (size_t i = 0; i < u->n_targets && !u->derive; i++) {
+        const char *what = rb_format(u->s->rb, "the expression of %s", u->targets[i].name);
+        ok = rb_own_in_update(u, &u->targets[i].expr, what) && ok;
+    }
+    return ok;
+}
+
 static const char *write_node(struct rb *rb, const void *node, const char *prefix)
 {
     return rb_expr_write(rb, node, prefix);
@@ -157,7 +169,7 @@ void rb_compile_update(struct rb_statement *s, PgQuery__UpdateStmt *stmt)
     u->s = s;
     u->stmt = stmt;
     u->write = write_node;
-    if (!may_be_batched(u) || !read_targets(u) || !rb_update_choose_sync(u))
+    if (!may_be_batched(u) || !read_targets(u) || !rb_update_choose_sync(u) || !judge_own(u))
         return;
     if (stmt->where_clause != NULL)
         rb_split_where(u, stmt->where_clause);

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* t IS DISTINCT FROM f, or t <> f, for a target and its own expression. */
+/* t IS DISTINCT FROM f, or t <> f, for the only target and its own expression. */
 static bool is_difference(struct rb_update *u, const PgQuery__Node *term, bool *out_by_equality)
 {
     if (term->node_case != PG_QUERY__NODE__NODE_A_EXPR)
@@ -16,14 +16,11 @@ static bool is_difference(struct rb_update *u, const PgQuery__Node *term, bool *
     *out_by_equality = e->kind == PG_QUERY__A__EXPR__KIND__AEXPR_OP && strcmp(op, "<>") == 0;
     if ((e->kind != PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT && !*out_by_equality) || e->lexpr == NULL)
         return false;
-    for (size_t i = 0; i < u->n_targets; i++) {
-        const char *left = rb_expr_column(e->lexpr), *right = rb_expr_column(e->rexpr);
-        const struct rb_target *target = &u->targets[i];
-        if ((left != NULL && strcmp(left, target->name) == 0 && rb_same_node(u->s->rb, e->rexpr, target->value)) ||
-            (right != NULL && strcmp(right, target->name) == 0 && rb_same_node(u->s->rb, e->lexpr, target->value)))
-            return true;
-    }
-    return false;
+    const char *left = rb_expr_column(e->lexpr), *right = rb_expr_column(e->rexpr);
+    const struct rb_target *target = &u->targets[0];
+    return u->n_targets == 1 &&
+           ((left != NULL && strcmp(left, target->name) == 0 && rb_same_node(u->s->rb, e->rexpr, target->value)) ||
+            (right != NULL && strcmp(right, target->name) == 0 && rb_same_node(u->s->rb, e->lexpr, target->value)));
 }
 
 static int location_of(const PgQuery__Node *term)
@@ -62,6 +59,8 @@ static void read_term(struct rb_update *u, PgQuery__Node *node)
     struct rb_term term = {.node = node, .at = place_of_term(u, node)};
     term.expr.queries = u->derive ? RB_QUERIES_REFUSED : RB_QUERIES_ANY;
     if (!rb_update_has_room(u, term.at) || !rb_expr_examine(u->s, u->stmt->relation, node, "the condition", &term.expr))
+        return;
+    if (!rb_own_in_update(u, &term.expr, "the condition"))
         return;
     term.is_difference = is_difference(u, node, &term.by_equality);
     if (node->node_case == PG_QUERY__NODE__NODE_NULL_TEST) {

@@ -166,6 +166,41 @@ static void two_that_name_one_sync_are_linked_and_two_that_name_none_are_not(voi
     }
 }
 
+static void a_comparison_without_a_sync_ends_with_the_hide_of_a_column_that_it_reads(void **state)
+{
+    (void)state;
+    char schema[] = "public", table[] = "users", other[] = "orders", source[] = "name", target[] = "full_name",
+         mail[] = "mail";
+    char *sources[] = {source};
+    struct zdm_assignment assignment = {.target = target};
+    struct zdm_derivation d = {.assignments = &assignment, .n_assignments = 1, .sources = sources, .n_sources = 1};
+    const struct {
+        char *table, *column;
+        uint32_t compare_of, hide_of;
+        bool ends;
+    } rows[] = {{table, source, 0, 0, true}, {table, target, 0, 0, true},  {table, source, 0, 5, true},
+                {table, mail, 0, 0, false},  {other, source, 0, 0, false}, {table, source, 5, 0, false},
+                {table, source, 5, 5, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct zdm_step steps[] = {
+            {.ordinal = 1,
+             .action = ZDM_ACTION_CHECK_COMPARE,
+             .table = {schema, table},
+             .derivation = &d,
+             .sync_step = rows[i].compare_of},
+            {.ordinal = 2,
+             .action = ZDM_ACTION_HIDE_COLUMN,
+             .table = {schema, rows[i].table},
+             .column = rows[i].column,
+             .sync_step = rows[i].hide_of},
+        };
+        struct zdm_phase phase = {.number = 1, .steps = steps, .n_steps = 2};
+        struct zdm_plan plan = {.phases = &phase, .n_phases = 1};
+        zdm_plan_link(&plan);
+        assert_int_equal(steps[0].superseded_by, rows[i].ends ? 2 : 0);
+    }
+}
+
 static uint32_t linked_on_mysql(enum zdm_action earlier, enum zdm_action later, bool other_table, bool other_engine)
 {
     char none[] = "", users[] = "users", orders[] = "orders", name[] = "name", index[] = "i";
@@ -237,6 +272,7 @@ int main(void)
         cmocka_unit_test(every_two_actions_are_linked_by_what_they_must_have_in_common),
         cmocka_unit_test(names_that_both_lack_are_the_same_but_a_table_without_a_name_is_none),
         cmocka_unit_test(two_that_name_one_sync_are_linked_and_two_that_name_none_are_not),
+        cmocka_unit_test(a_comparison_without_a_sync_ends_with_the_hide_of_a_column_that_it_reads),
         cmocka_unit_test(on_mysql_an_index_belongs_to_a_table_and_a_modify_says_all_of_a_column),
         cmocka_unit_test(the_first_of_several_ends_it_and_one_for_any_engine_does),
     };

@@ -506,18 +506,160 @@ static void a_subquery_is_written_with_schemas_and_with_the_row_that_is_changed(
     (void)state;
     struct compiled c = compile_good(
         "a.md",
-        MIGRATE " {no-sync}\nUPDATE a SET n = (SELECT count(*) FROM b WHERE b.up = a.id AND b.n > (SELECT min(a.n) "
+        MIGRATE " {no-sync}\nUPDATE a SET n = (SELECT count(*) FROM b WHERE b.up = a.id AND b.n > (SELECT min(a.m) "
                 "FROM a WHERE a.id = b.id)) WHERE k IN (SELECT k FROM b);" END);
     const struct zdm_derivation *d = derivation(&c);
     /* The inner a is not the one that is changed. */
     assert_string_equal(d->assignments[0].expr,
-                        "(SELECT count(*) FROM public.b WHERE b.up = t.\"id\" AND b.n > (SELECT min(a.n) FROM public.a "
+                        "(SELECT count(*) FROM public.b WHERE b.up = t.\"id\" AND b.n > (SELECT min(a.m) FROM public.a "
                         "WHERE a.id = b.id))");
     assert_string_equal(d->filter, "(t.\"k\" IN (SELECT k FROM public.b))");
     assert_null(d->assignments[0].expr_new);
     assert_true(d->idempotent && reads(d, "id") && reads(d, "k") && !reads(d, "up"));
     assert_non_null(find_rule(&c, "subquery-once"));
     compiled_fini(&c);
+}
+
+static void a_subquery_over_the_changed_table_may_read_what_is_not_changed(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "UPDATE a SET n = (SELECT max(b.m) FROM a b WHERE b.id < a.id)",
+        "UPDATE a SET n = (SELECT count(*) FROM a b WHERE b.up = a.id)",
+        "UPDATE a SET n = (SELECT max(n.n) FROM n WHERE n.id = a.id)",
+        "UPDATE a SET n = (SELECT max(other.a.n) FROM other.a)",
+        "UPDATE a SET n = (SELECT s.m FROM (SELECT x.m, x.id FROM a x) s WHERE s.id = a.up)",
+        "UPDATE a SET n = 1 WHERE id IN (SELECT id FROM a ORDER BY id LIMIT 10)",
+        "UPDATE a SET n = 1 WHERE id IN (SELECT b.id FROM a JOIN b USING (id) WHERE b.n > 1)",
+        "UPDATE a SET n = 1 WHERE EXISTS (SELECT FROM b WHERE b.id = a.id LIMIT 1)",
+        "DELETE FROM a WHERE id IN (SELECT a.id FROM other.a)",
+        "DELETE FROM a WHERE id IN (SELECT b.id FROM b ORDER BY b.id LIMIT 10)",
+    };
+    static const char *const wrong[] = {
+        "UPDATE a SET n = (SELECT max(b.n) FROM a b WHERE b.id < a.id)",
+        "UPDATE a SET n = (SELECT max(public.a.n) FROM a)",
+        "UPDATE a SET n = (SELECT max(s.n) FROM (SELECT * FROM a) s)",
+        "UPDATE a SET n = (SELECT count(b.*) FROM a b)",
+        "UPDATE a SET n = (SELECT max(b.m) FROM a b JOIN c USING (n))",
+        "UPDATE a SET n = (SELECT max(b.m) FROM a b NATURAL JOIN c)",
+        "UPDATE a SET n = (SELECT max(b.m) FROM a AS b (x, m))",
+        "UPDATE a SET n = (SELECT b.m FROM a b ORDER BY b.n LIMIT 1)",
+        "UPDATE a SET n = (SELECT max(b.m) FROM a b WHERE b.xmin IS NULL)",
+        "UPDATE a SET n = (SELECT max(j.n) FROM (a JOIN c ON a.id = c.id) AS j)",
+        "UPDATE a SET n = 1 WHERE id IN (SELECT id FROM a WHERE n IS NULL)",
+        "UPDATE a SET n = 1 WHERE EXISTS (SELECT FROM a b WHERE EXISTS (SELECT FROM c WHERE c.x = b.n))",
+        "UPDATE a SET n = 1 WHERE id IN (SELECT count(b) FROM a b)",
+        "DELETE FROM a WHERE id IN (SELECT id FROM a ORDER BY id LIMIT 1000)",
+        "DELETE FROM a WHERE score < (SELECT avg(score) FROM public.a)",
+        "DELETE FROM a x WHERE NOT EXISTS (SELECT FROM c JOIN a y ON y.id = c.id WHERE y.up = x.id)",
+    };
+    char text[512];
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        snprintf(text, sizeof text, MIGRATE " {no-sync}\n%s;" END, good[i]);
+        struct compiled c = compile_good("a.md", text);
+        compiled_fini(&c);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(text, sizeof text, MIGRATE " {no-sync}\n%s;" END, wrong[i]);
+        refused(text, "subquery-own-table");
+    }
+}
+
+static void what_triggers_of_the_plan_change_counts_as_changed_for_a_subquery(void **state)
+{
+    (void)state;
+    static const char copied[] = "## Expand\n```sql\nALTER TABLE a ADD COLUMN n2 int, ADD COLUMN n3 int;\n```\n" MIGRATE
+                                 "\nUPDATE a SET n2 = n;\nUPDATE a SET n3 = m + 1;\n"
+                                 "UPDATE a SET %s = (SELECT max(b.%s) FROM a b WHERE b.id < a.id);" END;
+    static const struct {
+        const char *target, *read;
+        bool right;
+    } rows[] = {{"n", "n2", false}, {"m", "n3", false}, {"m", "n2", true}, {"n", "n3", true}, {"k", "n3", true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512];
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(text, sizeof text, copied, rows[i].target, rows[i].read);
+#pragma GCC diagnostic pop
+        struct compiled c = compile_text("a.md", text, strlen(text));
+        assert_int_equal(c.plan != NULL, rows[i].right);
+        assert_int_equal(find_rule(&c, "subquery-own-table") == NULL, rows[i].right);
+        compiled_fini(&c);
+    }
+}
+
+static void that_a_column_differs_is_left_to_the_batch_only_where_it_is_the_only_one(void **state)
+{
+    (void)state;
+    struct compiled c = compile_good(
+        "a.md", MIGRATE "\nUPDATE o SET total = n * 100, seen = NULL WHERE total IS DISTINCT FROM n * 100;" END);
+    assert_string_equal(derivation(&c)->filter, "(t.\"total\" IS DISTINCT FROM (t.\"n\" * 100))");
+    compiled_fini(&c);
+    c = compile_good("a.md", MIGRATE "\nUPDATE o SET total = n * 100 WHERE total IS DISTINCT FROM n * 100;" END);
+    assert_null(derivation(&c)->filter);
+    compiled_fini(&c);
+    /* A row with a NULL is none that this names. */
+    c = compile_good("a.md", MIGRATE "\nUPDATE o SET total = n * 100 WHERE total <> n * 100;" END);
+    assert_string_equal(derivation(&c)->filter, "(t.\"total\" <> (t.\"n\" * 100))");
+    assert_null(find_rule(&c, "condition-null"));
+    compiled_fini(&c);
+    refused(MIGRATE " {sync}\nUPDATE o SET total = n * 100, seen = NULL WHERE total IS DISTINCT FROM n * 100;" END,
+            "condition-mixed");
+}
+
+static void what_no_trigger_keeps_is_compared_where_it_can_be_computed_again(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql, *compared; /* expressions, and the filter */
+    } rows[] = {
+        {"UPDATE u SET a = name", "t.\"name\" -"},
+        {"UPDATE u SET a = upper(name) WHERE a IS NULL", "upper(t.\"name\") -"},
+        {"UPDATE u SET a = name WHERE a IS DISTINCT FROM name", "t.\"name\" -"},
+        {"UPDATE u SET a = name WHERE a <> name", "t.\"name\" -"},
+        {"UPDATE u SET a = name WHERE k > 1 AND (a IS NULL OR b < name)", "t.\"name\" (t.\"k\" > 1)"},
+        {"UPDATE u SET a = 'x', b = name", "t.\"name\" -"},
+        {"UPDATE u SET old = 'x', b = name", "t.\"name\" -"},
+        {"UPDATE u SET a = name, b = lower(name)", "t.\"name\" lower(t.\"name\") -"},
+        {"UPDATE u SET a = name; UPDATE u SET b = lower(name)", "t.\"name\" - lower(t.\"name\") -"},
+        {"UPDATE u SET a = name; UPDATE u SET a = nick WHERE k = 1", "t.\"nick\" (t.\"k\" = 1)"},
+        {"UPDATE u SET a = name; UPDATE u SET name = 'x'", ""},
+        {"UPDATE u SET a = 'x'", ""},
+        {"UPDATE u SET a = now()::text", ""},
+        {"UPDATE u SET a = gen_random_uuid()::text", ""},
+        {"UPDATE u SET a = a || name", ""},
+        {"UPDATE u SET a = b || name, b = 'x'", ""},
+        {"UPDATE u SET old = name", ""},
+        {"UPDATE u SET a = (SELECT max(b.a) FROM b WHERE b.id = u.name)", ""},
+        {"UPDATE u SET a = name WHERE at < now()", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char text[512], found[512] = "";
+        snprintf(text, sizeof text,
+                 "## Expand\n```sql\nALTER TABLE u ADD COLUMN a text, ADD COLUMN b text;\n```\n" MIGRATE
+                 " {no-sync}\n%s;\n```\n## Contract\n```sql\nALTER TABLE u DROP COLUMN name;" END,
+                 rows[i].sql);
+        struct compiled c = compile_good("a.md", text);
+        for (uint32_t o = 1; o <= zdm_plan_n_steps(c.plan); o++) {
+            const struct zdm_step *step = zdm_plan_step(c.plan, o);
+            if (step->action != ZDM_ACTION_CHECK_COMPARE)
+                continue;
+            assert_int_equal(zdm_plan_phase_of(c.plan, o), 2);
+            assert_int_equal(step->sync_step, 0);
+            assert_null(step->derivation->guard);
+            for (size_t j = 0; j < step->derivation->n_assignments; j++) {
+                strcat(found, found[0] == '\0' ? "" : " ");
+                strcat(found, step->derivation->assignments[j].expr);
+            }
+            strcat(found, " ");
+            strcat(found, step->derivation->filter == NULL ? "-" : step->derivation->filter);
+            /* Once the column that it was filled from is hidden nobody compares again. */
+            const struct zdm_step *ends = zdm_plan_step(c.plan, step->superseded_by);
+            assert_true(strstr(found, "name") == NULL || (ends != NULL && ends->action == ZDM_ACTION_HIDE_COLUMN));
+        }
+        assert_string_equal(found, rows[i].compared);
+        compiled_fini(&c);
+    }
 }
 
 static void the_grace_period_is_72_hours_where_nothing_else_is_written(void **state)
@@ -641,6 +783,10 @@ int main(void)
         cmocka_unit_test(no_undo_keeps_nothing_and_asks_for_an_approval),
         cmocka_unit_test(every_kind_of_step_says_truly_what_its_way_back_is),
         cmocka_unit_test(a_subquery_is_written_with_schemas_and_with_the_row_that_is_changed),
+        cmocka_unit_test(a_subquery_over_the_changed_table_may_read_what_is_not_changed),
+        cmocka_unit_test(what_triggers_of_the_plan_change_counts_as_changed_for_a_subquery),
+        cmocka_unit_test(that_a_column_differs_is_left_to_the_batch_only_where_it_is_the_only_one),
+        cmocka_unit_test(what_no_trigger_keeps_is_compared_where_it_can_be_computed_again),
         cmocka_unit_test(the_grace_period_is_72_hours_where_nothing_else_is_written),
         cmocka_unit_test(an_index_without_name_gets_the_one_that_postgresql_would_choose),
         cmocka_unit_test(tables_of_a_check_get_the_schema_of_the_runbook),

@@ -37,7 +37,7 @@ static void within_a_phase_each_engine_has_its_steps_together(void **state)
     char engines[64];
     assert_int_equal(c.plan->n_phases, 5);
     assert_int_equal(c.plan->engines, ZDM_ENGINE_POSTGRESQL | ZDM_ENGINE_MYSQL);
-    assert_string_equal(c.plan->compiler, "zdm-runbook 4");
+    assert_string_equal(c.plan->compiler, "zdm-runbook 5");
     for (size_t i = 0; i < c.plan->n_phases; i++) {
         engines_of(&c.plan->phases[i], engines, sizeof engines);
         assert_string_equal(engines, expected[i]);
