@@ -41,12 +41,14 @@ struct ctl_shard_list {
     size_t *items, n, cap;
 };
 
-/* Findings that are about the same thing; the words are those of the first shard. On shards of two engines it is the
- * same thing where both carry out one line of the runbook, each with a step of its own. */
+/* Findings that are about the same thing; the words are those of the first shard. Several that one shard has about one
+ * object are a group each; those of other shards go to the one with the same words, else with other numbers. On shards
+ * of two engines it is the same thing where both carry out one line of the runbook, each with a step of its own. */
 struct ctl_finding_group {
     const struct zdm_survey_finding *finding; /* borrowed from the first shard's survey */
     uint32_t other_step;                      /* the other engine's, by its ordinal; 0: none */
     bool words_differ;
+    bool alone;         /* each of its shards says one thing only of that object */
     const char *waived; /* the reason; NULL: not waived. Borrowed from the notes */
     struct ctl_shard_list shards;
 };

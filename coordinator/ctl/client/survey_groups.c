@@ -1,6 +1,7 @@
 /*
  * survey_groups.c - what is the same on several shards of a fleet: findings, tables, numbers. See fleet_survey.h.
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,32 +51,112 @@ static bool same_step(const struct grouper *g, uint32_t a, uint32_t b)
            zdm_plan_phase_of(g->plan, a) == zdm_plan_phase_of(g->plan, b);
 }
 
-static bool same_finding(const struct grouper *g, const struct zdm_survey_finding *a,
-                         const struct zdm_survey_finding *b)
+static bool same_thing(const struct grouper *g, const struct zdm_survey_finding *a, const struct zdm_survey_finding *b)
 {
     return a->level == b->level && strcmp(a->rule, b->rule) == 0 && zdm_is_same_thing(a->object, b->object) &&
            same_step(g, a->step, b->step);
 }
 
-static void add_finding(const struct grouper *g, size_t shard, const struct zdm_survey_finding *finding)
+static size_t digits_at(const char *text, const char *at)
+{
+    bool in_name = at > text && (isalnum((unsigned char)at[-1]) || at[-1] == '_');
+    return in_name ? 0 : strspn(at, "0123456789");
+}
+
+/* But for numbers: how many rows, which pid. Those of a name are no numbers. */
+static bool same_but_numbers(const char *a, const char *b)
+{
+    const char *x = a, *y = b;
+    for (;;) {
+        size_t n = digits_at(a, x), m = digits_at(b, y);
+        if ((n > 0) != (m > 0) || x[n] != y[m])
+            return false;
+        if (x[n] == '\0')
+            return true;
+        x += n + 1;
+        y += m + 1;
+    }
+}
+
+/* One shard says several things of one object: three views depend on a column. */
+static bool is_alone(const struct grouper *g, const struct zdm_survey *survey, const struct zdm_survey_finding *finding)
+{
+    for (size_t i = 0; i < survey->n_findings; i++)
+        if (&survey->findings[i] != finding && same_thing(g, &survey->findings[i], finding))
+            return false;
+    return true;
+}
+
+static bool has_shard(const struct ctl_finding_group *group, size_t shard)
+{
+    return group->shards.n > 0 && group->shards.items[group->shards.n - 1] == shard;
+}
+
+static struct ctl_finding_group *in_the_same_words(const struct grouper *g, const struct zdm_survey_finding *finding)
+{
+    for (size_t i = 0; i < g->out->n_findings; i++)
+        if (same_thing(g, g->out->findings[i].finding, finding) &&
+            strcmp(g->out->findings[i].finding->message, finding->message) == 0)
+            return &g->out->findings[i];
+    return NULL;
+}
+
+/* Of other shards only: what one shard says in two ways is two things. */
+static struct ctl_finding_group *in_other_words(const struct grouper *g, size_t shard,
+                                                const struct zdm_survey_finding *finding, bool alone)
+{
+    for (size_t i = 0; i < g->out->n_findings; i++) {
+        struct ctl_finding_group *group = &g->out->findings[i];
+        if (same_thing(g, group->finding, finding) && !has_shard(group, shard) &&
+            ((alone && group->alone) || same_but_numbers(group->finding->message, finding->message)))
+            return group;
+    }
+    return NULL;
+}
+
+static struct ctl_finding_group *new_group(const struct grouper *g, const struct zdm_survey_finding *finding)
 {
     struct ctl_grouped *out = g->out;
-    struct ctl_finding_group *group = NULL;
-    for (size_t i = 0; i < out->n_findings && group == NULL; i++)
-        if (same_finding(g, out->findings[i].finding, finding))
-            group = &out->findings[i];
-    if (group == NULL) {
-        if (!ZDM_RESERVE(out->findings, out->cap_findings, out->n_findings + 1)) {
-            out->failed = true;
-            return;
-        }
-        group = &out->findings[out->n_findings++];
-        *group = (struct ctl_finding_group){.finding = finding, .waived = ctl_waived(g->notes, finding->rule)};
+    if (!ZDM_RESERVE(out->findings, out->cap_findings, out->n_findings + 1)) {
+        out->failed = true;
+        return NULL;
     }
+    struct ctl_finding_group *group = &out->findings[out->n_findings++];
+    *group =
+        (struct ctl_finding_group){.finding = finding, .alone = true, .waived = ctl_waived(g->notes, finding->rule)};
+    return group;
+}
+
+static void join(const struct grouper *g, size_t shard, const struct zdm_survey_finding *finding, bool alone,
+                 struct ctl_finding_group *group)
+{
     if (finding->step != group->finding->step)
         group->other_step = finding->step;
+    group->alone = group->alone && alone;
     group->words_differ = group->words_differ || strcmp(group->finding->message, finding->message) != 0;
-    out->failed = !add_shard(&group->shards, shard) || out->failed;
+    g->out->failed = !add_shard(&group->shards, shard) || g->out->failed;
+}
+
+/* First what others said in the same words, so that nothing else takes its place. */
+static void add_findings(const struct grouper *g, size_t shard, const struct zdm_survey *survey)
+{
+    for (size_t i = 0; i < survey->n_findings; i++) {
+        const struct zdm_survey_finding *finding = &survey->findings[i];
+        struct ctl_finding_group *group = in_the_same_words(g, finding);
+        if (group != NULL)
+            join(g, shard, finding, is_alone(g, survey, finding), group);
+    }
+    for (size_t i = 0; i < survey->n_findings && !g->out->failed; i++) {
+        const struct zdm_survey_finding *finding = &survey->findings[i];
+        bool alone = is_alone(g, survey, finding);
+        struct ctl_finding_group *group = in_the_same_words(g, finding);
+        if (group == NULL)
+            group = in_other_words(g, shard, finding, alone);
+        if (group == NULL)
+            group = new_group(g, finding);
+        if (group != NULL)
+            join(g, shard, finding, alone, group);
+    }
 }
 
 static struct ctl_table_groups *groups_of(struct ctl_grouped *out, const struct zdm_table *name)
@@ -141,8 +222,8 @@ void ctl_group(const struct ctl_fleet_survey *fleet, const struct zdm_plan *plan
     *out = (struct ctl_grouped){.failed = false};
     for (size_t s = 0; s < fleet->n; s++) {
         const struct zdm_survey *survey = fleet->shards[s].survey;
-        for (size_t i = 0; survey != NULL && i < survey->n_findings; i++)
-            add_finding(&g, s, &survey->findings[i]);
+        if (survey != NULL)
+            add_findings(&g, s, survey);
         for (size_t i = 0; survey != NULL && i < survey->n_tables; i++)
             add_table(out, s, &survey->tables[i]);
     }

@@ -138,6 +138,64 @@ static void equal_findings_are_one_and_waived_ones_do_not_count(void **state)
     unset(&scene);
 }
 
+/* One shard's findings that differ in nothing but their words. */
+static void say(struct ctl_fleet_survey *fleet, const char *shard, const char *const *words)
+{
+    struct zdm_survey *survey = calloc(1, sizeof *survey);
+    struct zdm_buffer bytes = ZDM_BUFFER_INIT;
+    assert_non_null(survey);
+    survey->engine = ZDM_ENGINE_POSTGRESQL;
+    survey->findings = calloc(4, sizeof *survey->findings);
+    for (; *words != NULL; words++)
+        survey->findings[survey->n_findings++] = finding_of(ZDM_LEVEL_ERROR, "dependents", *words);
+    zdm_survey_encode(survey, &bytes);
+    ctl_fleet_survey_piece(fleet, shard, bytes.data, bytes.len);
+    ctl_fleet_survey_piece(fleet, shard, NULL, 0);
+    zdm_buffer_fini(&bytes);
+    zdm_survey_free(survey);
+}
+
+static const struct ctl_finding_group *group_of(const struct ctl_grouped *grouped, const char *message)
+{
+    for (size_t i = 0; i < grouped->n_findings; i++)
+        if (strcmp(grouped->findings[i].finding->message, message) == 0)
+            return &grouped->findings[i];
+    return NULL;
+}
+
+static void several_findings_of_one_shard_about_one_object_are_all_shown(void **state)
+{
+    static const char *const a[] = {"view v1 depends on it", "view v2 depends on it", "3 rows of public.x", NULL};
+    static const char *const b[] = {"4 rows of public.x", "view v3 depends on it", "view v2 depends on it", NULL};
+    struct ctl_fleet_survey fleet = {.n = 0};
+    struct zdm_buffer text = ZDM_BUFFER_INIT, json = ZDM_BUFFER_INIT;
+    struct ctl_grouped grouped;
+    struct ctl_look look = look_of(100, true);
+    (void)state;
+    say(&fleet, "a", a);
+    say(&fleet, "b", b);
+    ctl_fleet_survey_whole(&fleet);
+    ctl_group(&fleet, compiled.plan, compiled.notes, &grouped);
+    const struct ctl_check check = {compiled.plan, compiled.notes, &fleet, &grouped};
+    assert_int_equal(grouped.n_findings, 4);
+    assert_int_equal(group_of(&grouped, "view v1 depends on it")->shards.n, 1);
+    assert_int_equal(group_of(&grouped, "view v2 depends on it")->shards.n, 2);
+    assert_false(group_of(&grouped, "view v2 depends on it")->words_differ);
+    assert_int_equal(group_of(&grouped, "view v3 depends on it")->shards.items[0], 1);
+    assert_true(group_of(&grouped, "3 rows of public.x")->words_differ);
+    ctl_check_text(&text, &look, &check);
+    ctl_check_json(&json, &check);
+    for (size_t i = 0; i < 3; i++) {
+        assert_has(zdm_buffer_text(&text), a[i]);
+        assert_has(zdm_buffer_text(&json), a[i]);
+    }
+    assert_has(zdm_buffer_text(&text), "view v3 depends on it");
+    zdm_buffer_fini(&text);
+    zdm_buffer_fini(&json);
+    ctl_grouped_fini(&grouped);
+    ctl_fleet_survey_fini(&fleet);
+}
+
 static void outliers_are_compared_with_the_many(void **state)
 {
     struct zdm_buffer out = ZDM_BUFFER_INIT;
@@ -398,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_come_in_pieces_and_mixed),
         cmocka_unit_test(equal_findings_are_one_and_waived_ones_do_not_count),
+        cmocka_unit_test(several_findings_of_one_shard_about_one_object_are_all_shown),
         cmocka_unit_test(outliers_are_compared_with_the_many),
         cmocka_unit_test(ranges_say_the_typical_and_the_slowest),
         cmocka_unit_test(what_was_found_fits_narrow_and_wide_terminals),
