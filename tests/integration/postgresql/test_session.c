@@ -14,11 +14,15 @@
 
 enum { PIECE = 16384, GREETING_MAX = 65536 };
 
-/* ---- A pooler: passes bytes on, and shows its clients a backend pid of its own making ---- */
+/* ---- A pooler: passes bytes on, and shows its clients a backend pid of its own making. All of them, one behind the
+ * other, have the same backend, as it is left to them: what pgbouncer does between transactions. ---- */
 
 struct pooler {
     int listening, port;
     int server_port;
+    int server;                           /* the backend; -1 before the first client */
+    unsigned char greeting[GREETING_MAX]; /* of the backend, for the clients behind the first */
+    size_t n_greeting;
     pthread_t thread;
 };
 
@@ -52,44 +56,54 @@ static bool disguise(unsigned char *bytes, size_t n)
     return false;
 }
 
+/* A client that goes says so (Terminate); its backend stays. */
 static bool pass(int from, int to)
 {
     unsigned char bytes[PIECE];
     ssize_t n = read(from, bytes, sizeof bytes);
-    return n > 0 && write(to, bytes, (size_t)n) == n;
+    return n > 0 && bytes[0] != 'X' && write(to, bytes, (size_t)n) == n;
 }
 
-static bool pass_greeting(int client, int server)
+static bool take_greeting(struct pooler *p)
 {
-    static unsigned char bytes[GREETING_MAX];
-    size_t n = 0;
+    static unsigned char copy[GREETING_MAX];
     bool over = false;
-    while (!over && n < sizeof bytes) {
-        ssize_t got = read(server, bytes + n, sizeof bytes - n);
+    while (!over && p->n_greeting < sizeof p->greeting) {
+        ssize_t got = read(p->server, p->greeting + p->n_greeting, sizeof p->greeting - p->n_greeting);
         if (got <= 0) {
             return false;
         }
-        n += (size_t)got;
-        unsigned char copy[GREETING_MAX];
-        memcpy(copy, bytes, n);
-        over = disguise(copy, n);
-        if (over) {
-            memcpy(bytes, copy, n);
-        }
+        p->n_greeting += (size_t)got;
+        memcpy(copy, p->greeting, p->n_greeting);
+        over = disguise(copy, p->n_greeting);
     }
-    return write(client, bytes, n) == (ssize_t)n;
+    memcpy(p->greeting, copy, p->n_greeting);
+    return over;
 }
 
-static void serve(const struct pooler *p, int client)
+/* The startup packet of the first client becomes the backend's; that of a later one only gets the greeting. */
+static bool greet(struct pooler *p, int client)
 {
-    int server = tcp_socket(p->server_port, false);
-    bool going = pass(client, server) && pass_greeting(client, server);
-    while (going) {
-        struct pollfd fds[2] = {{.fd = client, .events = POLLIN}, {.fd = server, .events = POLLIN}};
-        going = poll(fds, 2, -1) > 0;
-        going = going && (fds[0].revents == 0 || pass(client, server)) && (fds[1].revents == 0 || pass(server, client));
+    unsigned char startup[PIECE];
+    bool going = true;
+    if (p->server < 0) {
+        p->server = tcp_socket(p->server_port, false);
+        going = pass(client, p->server) && take_greeting(p);
+    } else {
+        going = read(client, startup, sizeof startup) > 0;
     }
-    close(server);
+    return going && write(client, p->greeting, p->n_greeting) == (ssize_t)p->n_greeting;
+}
+
+static void serve(struct pooler *p, int client)
+{
+    bool going = greet(p, client);
+    while (going) {
+        struct pollfd fds[2] = {{.fd = client, .events = POLLIN}, {.fd = p->server, .events = POLLIN}};
+        going = poll(fds, 2, -1) > 0;
+        going = going && (fds[0].revents == 0 || pass(client, p->server)) &&
+                (fds[1].revents == 0 || pass(p->server, client));
+    }
 }
 
 static void *pool(void *arg)
@@ -107,7 +121,7 @@ static void pooler_start(struct pooler *p, int server_port)
 {
     struct sockaddr_in at;
     socklen_t n = sizeof at;
-    p->server_port = server_port;
+    *p = (struct pooler){.server_port = server_port, .server = -1};
     p->listening = tcp_socket(0, true);
     assert_int_equal(getsockname(p->listening, (struct sockaddr *)&at, &n), 0);
     p->port = ntohs(at.sin_port);
@@ -119,6 +133,9 @@ static void pooler_stop(struct pooler *p)
     shutdown(p->listening, SHUT_RDWR);
     pthread_join(p->thread, NULL);
     close(p->listening);
+    if (p->server >= 0) {
+        close(p->server);
+    }
 }
 
 /* ---- The tests ---- */
@@ -142,7 +159,7 @@ static struct agent_result *connect_over(struct rig *r, const char *dsn)
 static void connection_pooler_is_refused(void **state)
 {
     struct rig *r = *state;
-    struct pooler pooler;
+    static struct pooler pooler;
     char dsn[256];
     pooler_start(&pooler, test_pg_port(r->pg));
     (void)snprintf(dsn, sizeof dsn,
@@ -152,6 +169,45 @@ static void connection_pooler_is_refused(void **state)
     assert_string_equal(agent_outcome_name(result->outcome), "fail");
     assert_string_equal(result->error.message, "a connection pooler stands between the agent and the database");
     assert_true(result->error.hint[0] != '\0');
+    agent_result_free(result);
+    pooler_stop(&pooler);
+}
+
+/* One query over the pooler, as an application that comes and goes; the caller clears it. */
+static PGresult *application(const char *dsn, const char *sql)
+{
+    PGconn *conn = PQconnectdb(dsn);
+    if (PQstatus(conn) != CONNECTION_OK) {
+        fail_msg("%s", PQerrorMessage(conn));
+    }
+    PGresult *res = PQexec(conn, sql);
+    if (PQresultStatus(res) != PGRES_TUPLES_OK) {
+        fail_msg("%s", PQerrorMessage(conn));
+    }
+    PQfinish(conn);
+    return res;
+}
+
+/* The backend that the agent met serves the application next: it must not find a search_path of pg_catalog there. */
+static void agent_that_meets_a_pooler_leaves_nothing_with_its_backend(void **state)
+{
+    static const char sql[] = "SELECT string_agg(format('%s=%s', name, setting), ' ' ORDER BY name), pg_backend_pid()"
+                              " FROM pg_settings";
+    struct rig *r = *state;
+    static struct pooler pooler;
+    char dsn[256];
+    pooler_start(&pooler, test_pg_port(r->pg));
+    (void)snprintf(dsn, sizeof dsn,
+                   "host=127.0.0.1 port=%d user=zdm_agent dbname=%s sslmode=disable gssencmode=disable", pooler.port,
+                   r->database);
+    PGresult *before = application(dsn, sql);
+    struct agent_result *result = connect_over(r, dsn);
+    assert_string_equal(agent_outcome_name(result->outcome), "fail");
+    PGresult *behind = application(dsn, sql);
+    assert_string_equal(PQgetvalue(before, 0, 1), PQgetvalue(behind, 0, 1));
+    assert_string_equal(PQgetvalue(before, 0, 0), PQgetvalue(behind, 0, 0));
+    PQclear(before);
+    PQclear(behind);
     agent_result_free(result);
     pooler_stop(&pooler);
 }
@@ -198,6 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIG_TEST(connection_pooler_is_refused),
+        RIG_TEST(agent_that_meets_a_pooler_leaves_nothing_with_its_backend),
         RIG_TEST(password_is_in_no_error),
         cmocka_unit_test(connection_string_that_cannot_be_read_is_refused_without_quoting_it),
     };

@@ -192,7 +192,8 @@ static enum zdm_code pin_settings(struct pgsql_session *s, struct zdm_error *err
     return ZDM_OK;
 }
 
-/* A pooler in between hands statements of one client to several backends: its clients see a made-up backend pid. */
+/* A pooler in between hands statements of one client to several backends: its clients see a made-up backend pid. What
+ * was set before would stay with a backend that serves the application next: this comes first, and sets nothing. */
 static enum zdm_code refuse_pooler(struct pgsql_session *s, struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
@@ -249,7 +250,7 @@ static enum zdm_code learn_privileges(struct pgsql_session *s, struct zdm_error 
 
 enum zdm_code pgsql_open(struct pgsql_session *s, struct zdm_error *err)
 {
-    enum zdm_code (*const steps[])(struct pgsql_session *, struct zdm_error *) = {dial, pin_settings, refuse_pooler,
+    enum zdm_code (*const steps[])(struct pgsql_session *, struct zdm_error *) = {dial, refuse_pooler, pin_settings,
                                                                                   pgsql_identify, learn_privileges};
     pgsql_close(s);
     s->opened++;
