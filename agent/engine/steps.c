@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "common/base/buffer.h"
+
 bool agent_step_is_switched(const struct zdm_plan *plan, const struct zdm_step *step)
 {
     const struct zdm_phase *phase = zdm_plan_phase(plan, zdm_plan_phase_of(plan, step->ordinal));
@@ -19,6 +21,32 @@ bool agent_step_is_once(const struct zdm_step *step)
         once = step->derivation->assignments[i].expr_new == NULL && !step->derivation->assignments[i].fill_once;
     }
     return once;
+}
+
+static bool is_read(const char *text, const char *column)
+{
+    return text != NULL && strstr(text, column) != NULL;
+}
+
+bool agent_target_reads(const struct zdm_derivation *d, const struct zdm_assignment *target, const char *source,
+                        char quote)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer column = ZDM_BUFFER_INIT;
+    zdm_buffer_printf(&column, "NEW.%c", quote);
+    for (const char *c = source; *c != '\0'; c++) {
+        zdm_buffer_append(&column, *c == quote ? (const char[]){quote, quote} : c, *c == quote ? 2 : 1);
+    }
+    zdm_buffer_append(&column, &quote, 1);
+    if (column.failed) {
+        return true;
+    }
+    const char *text = zdm_buffer_text(&column);
+    bool shown = is_read(d->filter_new, text);
+    bool own = shown || is_read(target->expr_new, text);
+    for (size_t i = 0; !own && !shown && i < d->n_assignments; i++) {
+        shown = is_read(d->assignments[i].expr_new, text);
+    }
+    return own || !shown;
 }
 
 static bool shares_target(const struct zdm_step *a, const struct zdm_step *b)

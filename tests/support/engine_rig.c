@@ -123,6 +123,14 @@ struct zdm_derivation *rig_derive(struct rig *r, uint32_t ordinal, enum zdm_acti
     return d;
 }
 
+void rig_derive_more(struct zdm_derivation *d, const char *target, const char *expr, const char *expr_new)
+{
+    d->assignments = realloc(d->assignments, (d->n_assignments + 1) * sizeof *d->assignments);
+    assert_non_null(d->assignments);
+    d->assignments[d->n_assignments++] = (struct zdm_assignment){
+        .target = zdm_strdup(target), .expr = zdm_strdup(expr), .expr_new = zdm_strdup(expr_new), .added = true};
+}
+
 struct zdm_derivation *rig_copy(struct rig *r, uint32_t ordinal, enum zdm_action action, const char *target,
                                 const char *source)
 {

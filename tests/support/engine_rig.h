@@ -91,6 +91,8 @@ struct zdm_step *rig_ddl(struct rig *r, uint32_t ordinal, enum zdm_action action
 /* target := expr; expr over t., expr_new over NEW. */
 struct zdm_derivation *rig_derive(struct rig *r, uint32_t ordinal, enum zdm_action action, const char *target,
                                   const char *expr, const char *expr_new, const char *const *sources, size_t n_sources);
+/* Another target of the same UPDATE; its sources are among those of the derivation. */
+void rig_derive_more(struct zdm_derivation *d, const char *target, const char *expr, const char *expr_new);
 /* A pure copy in both directions. */
 struct zdm_derivation *rig_copy(struct rig *r, uint32_t ordinal, enum zdm_action action, const char *target,
                                 const char *source);

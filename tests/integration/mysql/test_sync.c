@@ -252,6 +252,68 @@ static void forward_with_a_filter_follows_it(void **state)
     assert_string_equal(row(r, 10), "ANN|ann");
 }
 
+static const char *targets(struct rig *r, int id)
+{
+    return rig_value(r,
+                     "SELECT CONCAT(COALESCE(email_ci, ''), '|', COALESCE(nick_ci, ''), '|', COALESCE(kind, ''))"
+                     " FROM users WHERE id = %d",
+                     id);
+}
+
+/* Each target follows what it is made of itself, not what another target of the same UPDATE is made of. */
+static void target_that_new_code_wrote_stays_when_the_source_of_another_changes(void **state)
+{
+    static const char *const sources[] = {"email", "nick", "age"};
+    struct rig *r = *state;
+    rig_sql(
+        r, "CREATE TABLE users (id int PRIMARY KEY, email varchar(40), nick varchar(40), age int, email_ci varchar(40),"
+           " nick_ci varchar(40), kind varchar(40))");
+    rig_plan(r, "users", 1);
+    struct zdm_derivation *d =
+        rig_derive(r, 1, ZDM_ACTION_SYNC_INSTALL, "email_ci", "lower(t.`email`)", "lower(NEW.`email`)", sources, 3);
+    rig_derive_more(d, "nick_ci", "lower(t.`nick`)", "lower(NEW.`nick`)");
+    rig_derive_more(d, "kind", "'old'", "'old'");
+    d->filter = strdup("t.`age` > 0");
+    d->filter_new = strdup("NEW.`age` > 0");
+    d->filter_old = strdup("OLD.`age` > 0");
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO users (id, email, nick, age) VALUES (1, 'A@B', 'ANN', 1)");
+    assert_string_equal(targets(r, 1), "a@b|ann|old");
+    rig_app(r, "UPDATE users SET email_ci = 'new@b', kind = 'new' WHERE id = 1");
+    rig_app(r, "UPDATE users SET nick = 'BETH' WHERE id = 1");
+    assert_string_equal(targets(r, 1), "new@b|beth|new");
+    rig_app(r, "UPDATE users SET email = 'C@D' WHERE id = 1");
+    assert_string_equal(targets(r, 1), "c@d|beth|new");
+    /* The filter and the key are everybody's. */
+    rig_app(r, "UPDATE users SET age = -1 WHERE id = 1");
+    assert_string_equal(targets(r, 1), "||");
+    rig_app(r, "UPDATE users SET age = 2 WHERE id = 1");
+    assert_string_equal(targets(r, 1), "c@d|beth|old");
+    rig_app(r, "UPDATE users SET kind = 'new' WHERE id = 1");
+    rig_app(r, "UPDATE users SET id = 2 WHERE id = 1");
+    assert_string_equal(targets(r, 2), "c@d|beth|old");
+}
+
+/* A source that no expression shows as the compiler writes it counts for every target. */
+static void source_that_is_not_seen_in_any_expression_counts_for_all(void **state)
+{
+    static const char *const sources[] = {"email", "nick"};
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, email varchar(40), nick varchar(40), email_ci varchar(40), "
+               "nick_ci varchar(40),"
+               " kind varchar(40))");
+    rig_plan(r, "users", 1);
+    struct zdm_derivation *d =
+        rig_derive(r, 1, ZDM_ACTION_SYNC_INSTALL, "email_ci", "lower(t.`email`)", "lower(NEW.email)", sources, 2);
+    rig_derive_more(d, "nick_ci", "lower(t.`nick`)", "lower(NEW.`nick`)");
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO users (id, email, nick) VALUES (1, 'A@B', 'ANN')");
+    rig_app(r, "UPDATE users SET email = 'C@D' WHERE id = 1");
+    assert_string_equal(targets(r, 1), "c@d|ann|");
+}
+
 static void volatile_value_is_filled_once(void **state)
 {
     struct rig *r = *state;
@@ -504,6 +566,8 @@ RIG_MAIN(RIG_TEST(bulk_loads_and_statements_over_many_rows_are_followed),
          RIG_TEST(value_made_from_an_auto_increment_key_is_refused),
          RIG_TEST(time_zone_of_the_application_does_not_matter), RIG_TEST(whether_there_is_a_time_depends_on_no_zone),
          RIG_TEST(forward_with_a_filter_follows_it), RIG_TEST(volatile_value_is_filled_once),
+         RIG_TEST(target_that_new_code_wrote_stays_when_the_source_of_another_changes),
+         RIG_TEST(source_that_is_not_seen_in_any_expression_counts_for_all),
          RIG_TEST(change_that_equality_does_not_see_is_copied),
          RIG_TEST(values_that_no_strict_session_wrote_are_copied), RIG_TEST(target_too_narrow_is_refused),
          RIG_TEST(target_that_must_not_be_null_is_refused_where_the_source_may),

@@ -212,6 +212,63 @@ static void forward_with_a_filter_follows_it(void **state)
     assert_string_equal(row(r, 10), "ANN|ann");
 }
 
+static const char *targets(struct rig *r, int id)
+{
+    return rig_value(r, "SELECT format('%%s|%%s|%%s', email_ci, nick_ci, kind) FROM users WHERE id = %d", id);
+}
+
+/* Each target follows what it is made of itself, not what another target of the same UPDATE is made of. */
+static void target_that_new_code_wrote_stays_when_the_source_of_another_changes(void **state)
+{
+    static const char *const sources[] = {"email", "nick", "age"};
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, email text, nick text, age int, email_ci text,"
+               " nick_ci text, kind text)");
+    rig_plan(r, "users", 1);
+    struct zdm_derivation *d =
+        rig_derive(r, 1, ZDM_ACTION_SYNC_INSTALL, "email_ci", "lower(t.\"email\")", "lower(NEW.\"email\")", sources, 3);
+    rig_derive_more(d, "nick_ci", "lower(t.\"nick\")", "lower(NEW.\"nick\")");
+    rig_derive_more(d, "kind", "'old'", "'old'");
+    d->filter = strdup("t.\"age\" > 0");
+    d->filter_new = strdup("NEW.\"age\" > 0");
+    d->filter_old = strdup("OLD.\"age\" > 0");
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO users (id, email, nick, age) VALUES (1, 'A@B', 'ANN', 1)");
+    assert_string_equal(targets(r, 1), "a@b|ann|old");
+    rig_app(r, "UPDATE users SET email_ci = 'new@b', kind = 'new' WHERE id = 1");
+    rig_app(r, "UPDATE users SET nick = 'BETH' WHERE id = 1");
+    assert_string_equal(targets(r, 1), "new@b|beth|new");
+    rig_app(r, "UPDATE users SET email = 'C@D' WHERE id = 1");
+    assert_string_equal(targets(r, 1), "c@d|beth|new");
+    /* The filter and the key are everybody's. */
+    rig_app(r, "UPDATE users SET age = -1 WHERE id = 1");
+    assert_string_equal(targets(r, 1), "||");
+    rig_app(r, "UPDATE users SET age = 2 WHERE id = 1");
+    assert_string_equal(targets(r, 1), "c@d|beth|old");
+    rig_app(r, "UPDATE users SET kind = 'new' WHERE id = 1");
+    rig_app(r, "UPDATE users SET id = 2 WHERE id = 1");
+    assert_string_equal(targets(r, 2), "c@d|beth|old");
+}
+
+/* A source that no expression shows as the compiler writes it counts for every target. */
+static void source_that_is_not_seen_in_any_expression_counts_for_all(void **state)
+{
+    static const char *const sources[] = {"email", "nick"};
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, email text, nick text, email_ci text, nick_ci text,"
+               " kind text)");
+    rig_plan(r, "users", 1);
+    struct zdm_derivation *d =
+        rig_derive(r, 1, ZDM_ACTION_SYNC_INSTALL, "email_ci", "lower(t.email)", "lower(NEW.email)", sources, 2);
+    rig_derive_more(d, "nick_ci", "lower(t.\"nick\")", "lower(NEW.\"nick\")");
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO users (id, email, nick) VALUES (1, 'A@B', 'ANN')");
+    rig_app(r, "UPDATE users SET email = 'C@D' WHERE id = 1");
+    assert_string_equal(targets(r, 1), "c@d|ann|");
+}
+
 static void volatile_value_is_filled_once(void **state)
 {
     struct rig *r = *state;
@@ -404,6 +461,8 @@ int main(void)
         RIG_TEST(applications_time_zone_does_not_matter),
         RIG_TEST(function_of_a_private_schema_is_refused),
         RIG_TEST(forward_with_a_filter_follows_it),
+        RIG_TEST(target_that_new_code_wrote_stays_when_the_source_of_another_changes),
+        RIG_TEST(source_that_is_not_seen_in_any_expression_counts_for_all),
         RIG_TEST(volatile_value_is_filled_once),
         RIG_TEST(identity_is_more_than_equality),
         RIG_TEST(identity_is_more_than_equality_between_different_types_too),

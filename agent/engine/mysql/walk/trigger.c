@@ -1,7 +1,7 @@
 /*
  * trigger.c - writes the bodies of the sync triggers: database.md 3, word for word.
  *
- * Targets t, sources S (columns read by the expressions and the filter), key K of the backfill, initial value d.
+ * Target t, its sources S (columns read by its expression and the filter), key K of the backfill, initial value d.
  *   forward:  INSERT  t identical to d and filter(NEW)             t := f(NEW)
  *             UPDATE  t the same in OLD and NEW, S or K changed    t := f(NEW) where filter(NEW),
  *                                                                  t := d where filter(OLD) and not filter(NEW)
@@ -18,6 +18,8 @@
 #include "agent/engine/mysql/walk/sync.h"
 
 #include <string.h>
+
+#include "agent/engine/steps.h"
 
 void mydb_trigger_text_fini(struct mydb_trigger_text *text)
 {
@@ -56,14 +58,16 @@ static void put_key_changed(struct zdm_buffer *b, const struct mydb_key *key)
     }
 }
 
-/* Anything in S or K changed. */
-static void put_inputs_changed(struct zdm_buffer *b, const struct mydb_facts *facts)
+/* Anything in S or K of the target changed. */
+static void put_inputs_changed(struct zdm_buffer *b, const struct mydb_facts *facts, const struct mydb_pair *pair)
 {
     zdm_buffer_puts(b, "(");
     put_key_changed(b, &facts->key);
     for (size_t i = 0; i < facts->n_sources; i++) {
-        zdm_buffer_puts(b, " OR ");
-        put_changed(b, &facts->sources[i]);
+        if (agent_target_reads(facts->d, pair->a, facts->d->sources[i], '`')) {
+            zdm_buffer_puts(b, " OR ");
+            put_changed(b, &facts->sources[i]);
+        }
     }
     zdm_buffer_puts(b, ")");
 }
@@ -161,7 +165,7 @@ static void forward_update(struct zdm_buffer *b, const struct mydb_facts *facts,
         zdm_buffer_puts(b, ") AND ");
         mydb_put_is_initial(b, pair, "NEW.");
     } else {
-        put_inputs_changed(b, facts);
+        put_inputs_changed(b, facts, pair);
     }
     zdm_buffer_puts(b, " THEN\n");
     if (d->filter_new == NULL) {

@@ -1,7 +1,7 @@
 /*
  * trigger.c - writes the bodies of the sync triggers: database.md 3, word for word.
  *
- * Targets t, sources S (columns read by the expressions and the filter), key K of the backfill, initial value d.
+ * Target t, its sources S (columns read by its expression and the filter), key K of the backfill, initial value d.
  *   forward:  INSERT  t identical to d and filter(NEW)             t := f(NEW)
  *             UPDATE  t the same in OLD and NEW, S or K changed    t := f(NEW) where filter(NEW),
  *                                                                  t := d where filter(OLD) and not filter(NEW)
@@ -12,6 +12,9 @@
  * where t is identical to d: on INSERT, and when the key of such a row moves, since the row may thereby pass behind the
  * cursor.
  *
+ * WHEN has what any of the targets needs, and each target's own test stands in the function: one that new code has
+ * written must not follow what another is made of.
+ *
  * What stands in WHEN runs in the application's session and must not depend on its settings: identity tests only. What
  * depends on settings (the filter, f, a literal d) stands in the function, which has settings of its own.
  */
@@ -20,6 +23,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "agent/engine/steps.h"
 
 void pgsql_trigger_text_fini(struct pgsql_trigger_text *text)
 {
@@ -53,12 +58,15 @@ static void put_key_changed(struct zdm_buffer *b, const struct pgsql_key *key)
     }
 }
 
-/* Anything in S or K changed. */
-static void put_inputs_changed(struct zdm_buffer *b, const struct pgsql_facts *facts)
+/* Anything in S or K changed: of one target, or of all (NULL). */
+static void put_inputs_changed(struct zdm_buffer *b, const struct pgsql_facts *facts, const struct pgsql_pair *pair)
 {
     zdm_buffer_puts(b, "(");
     put_key_changed(b, &facts->key);
     for (size_t i = 0; i < facts->n_sources; i++) {
+        if (pair != NULL && !agent_target_reads(facts->d, pair->a, facts->d->sources[i], '"')) {
+            continue;
+        }
         zdm_buffer_puts(b, " OR ");
         put_changed(b, facts->sources[i].name, facts->sources[i].exact);
     }
@@ -111,11 +119,14 @@ static void forward_update(struct zdm_buffer *b, const struct pgsql_facts *facts
     const struct zdm_derivation *d = facts->d;
     zdm_buffer_puts(b, "  IF NOT ");
     put_changed(b, pair->target.name, pair->target.exact);
+    zdm_buffer_puts(b, " AND ");
     if (pair->a->fill_once) {
-        zdm_buffer_puts(b, " AND (");
+        zdm_buffer_puts(b, "(");
         put_key_changed(b, &facts->key);
         zdm_buffer_puts(b, ") AND ");
         put_initial(b, pair, "NEW.");
+    } else {
+        put_inputs_changed(b, facts, pair);
     }
     zdm_buffer_puts(b, " THEN\n");
     if (d->filter_new == NULL) {
@@ -286,7 +297,7 @@ enum zdm_code pgsql_trigger_write(const struct pgsql_facts *facts, struct pgsql_
         both_when(&out->update_when, facts, false);
     } else {
         forward_insert_when(&out->insert_when, facts);
-        put_inputs_changed(&out->update_when, facts);
+        put_inputs_changed(&out->update_when, facts, NULL);
     }
     return whole(out, err);
 }
