@@ -40,6 +40,7 @@ static const struct pin pins[] = {
     {"intervalstyle", "iso_8601", 0},
     {"bytea_output", "hex", 0},
     {"extra_float_digits", "1", 0},
+    {"default_text_search_config", "pg_catalog.simple", 0},
     {"standard_conforming_strings", "on", 0},
     {"escape_string_warning", "off", 0},
     {"backslash_quote", "safe_encoding", 0},

@@ -58,7 +58,8 @@ static void put_function(struct zdm_buffer *b, const char *name, const struct zd
     zdm_buffer_puts(b, "() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp");
     if (!copy) {
         zdm_buffer_puts(b, " SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET intervalstyle = 'iso_8601'"
-                           " SET extra_float_digits = 1 SET bytea_output = 'hex'");
+                           " SET extra_float_digits = 1 SET bytea_output = 'hex'"
+                           " SET default_text_search_config = 'pg_catalog.simple'");
     }
     zdm_buffer_puts(b, " AS ");
     pgsql_put_literal(b, zdm_buffer_text(body));
