@@ -69,6 +69,26 @@ static void key_columns_are_not_hidden(void **state)
     rig_refused(r, AGENT_RUN_HIDE, 2, "part of the primary key");
 }
 
+static void what_could_not_come_back_is_not_hidden(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name int GENERATED ALWAYS AS IDENTITY);"
+               "CREATE TABLE parts (id int, name int, UNIQUE (id, name)) PARTITION BY RANGE (id);"
+               "CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (1) TO (9)");
+    rig_plan(r, "users", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_COLUMN, "name", "zdm_h_name", NULL);
+    rig_accept(r, 1);
+    rig_refused(r, AGENT_RUN_HIDE, 1, "column name of public.users is an identity column");
+    rig_plan(r, "parts", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_COLUMN, "name", "zdm_h_name", NULL);
+    rig_accept(r, 2);
+    rig_refused(r, AGENT_RUN_HIDE, 1, "is part of the unique index");
+    rig_sql(r, "ALTER TABLE parts DROP CONSTRAINT parts_id_name_key; CREATE UNIQUE INDEX leaf ON parts_1 (name)");
+    rig_refused(r, AGENT_RUN_HIDE, 1, "is part of the unique index public.leaf");
+    rig_sql(r, "DROP INDEX leaf");
+    rig_run(r, AGENT_RUN_HIDE, 1, AGENT_OK);
+}
+
 static void published_table_is_not_touched(void **state)
 {
     struct rig *r = *state;
@@ -108,6 +128,7 @@ int main(void)
         RIG_TEST(hidden_column_goes_on_being_written_by_new_code),
         RIG_TEST(view_that_depends_on_the_column_is_named),
         RIG_TEST(key_columns_are_not_hidden),
+        RIG_TEST(what_could_not_come_back_is_not_hidden),
         RIG_TEST(published_table_is_not_touched),
         RIG_TEST(hiding_the_source_of_an_expression_removes_its_triggers),
         RIG_TEST(taken_name_is_foreign),

@@ -176,11 +176,65 @@ static void index_of_somebody_else_is_not_taken_for_the_constraint(void **state)
     assert_non_null(
         strstr(r->remark, "unique constraint name_one was not built again: index public.name_one is there"));
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_constraint WHERE conname = 'name_one'"), 0);
-    /* With the name free, the next way back brings it. */
+    /* It enforces what it should not any more, and so is taken away: with the name free, the constraint comes back. */
     rig_run(r, AGENT_RUN_HIDE, 2, AGENT_OK);
-    rig_sql(r, "DROP INDEX name_one");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'name_one'"), 0);
     rig_undo(r, 2);
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_constraint WHERE conname = 'name_one'"), 1);
+}
+
+/* What Rails makes: unique indexes without a constraint. Two that enforce are never there at once, and what is unique
+ * over the column and others would be over its default. */
+static void unique_indexes_go_with_the_column_and_come_back(void **state)
+{
+    struct rig *r = *state;
+    migrated(r);
+    rig_sql(r, "CREATE UNIQUE INDEX one_lower ON users (lower(name) DESC) INCLUDE (age) WITH (fillfactor = 80) WHERE"
+               " age IS NOT NULL; COMMENT ON INDEX one_lower IS 'it''s one'; CREATE UNIQUE INDEX one_pair ON users"
+               " (age, name); CREATE UNIQUE INDEX one_where ON users (age) WHERE name = 'Beth';"
+               "CREATE UNIQUE INDEX only_includes ON users (id) INCLUDE (name); CREATE UNIQUE INDEX others ON users"
+               " (id, age); ALTER TABLE users ADD CONSTRAINT pair_one UNIQUE (age, name);"
+               "COMMENT ON INDEX one_pair IS 'two'; ALTER TABLE users CLUSTER ON one_pair");
+    char *before = rig_dump(r, "users");
+    assert_non_null(strstr(before, "CREATE UNIQUE INDEX one_where"));
+    for (int i = 0; i < 2; i++) {
+        rig_run(r, AGENT_RUN_HIDE, 2, AGENT_OK);
+        assert_string_equal(
+            rig_value(
+                r,
+                "SELECT string_agg(indexrelid::regclass::text, ' ' ORDER BY indexrelid::regclass::text) FROM pg_index"
+                " WHERE indrelid = 'users'::regclass AND indisunique"),
+            "only_includes others users_pkey");
+        rig_app(r, "INSERT INTO users (full_name, age) VALUES ('Beth', 1), ('beth', 2), ('BETH', 2)");
+        rig_app(r, "DELETE FROM users WHERE age > 0");
+        assert_int_equal(rig_undo(r, 2), 10);
+        assert_string_equal(r->remark, "");
+        assert_same_dump(r, before);
+        assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
+        assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 0);
+    }
+    free(before);
+}
+
+static void rows_that_a_unique_index_does_not_allow_any_more_are_named(void **state)
+{
+    struct rig *r = *state;
+    migrated(r);
+    rig_sql(r, "ALTER TABLE users DROP CONSTRAINT name_one; ALTER TABLE users DROP CONSTRAINT \"name's parent\";"
+               " CREATE UNIQUE INDEX one_lower ON users (lower(name)) WHERE age > 0");
+    rig_run(r, AGENT_RUN_HIDE, 2, AGENT_OK);
+    rig_app(r, "INSERT INTO users (full_name, age) VALUES ('Beth', 1), ('BETH', 2), ('beth', 0)");
+    rig_undo(r, 2);
+    assert_string_equal(r->remark, "unique index one_lower was not built again: rows [\"2\"], [\"3\"] share a value");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname = 'one_lower'"), 0);
+    /* Gone forward and back again, with the rows put right, it is there. */
+    rig_run(r, AGENT_RUN_STEP_BACK, 2, AGENT_OK);
+    rig_run(r, AGENT_RUN_HIDE, 2, AGENT_OK);
+    rig_app(r, "UPDATE users SET age = NULL WHERE id = 3");
+    rig_undo(r, 2);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_index WHERE indexrelid = 'one_lower'::regclass AND"
+                                   " indisvalid"),
+                     1);
 }
 
 /* Whoever is awake at three must not have to repair a foreign key before the column comes back. */
@@ -390,6 +444,8 @@ int main(void)
         RIG_TEST(what_rows_violate_stays_not_valid_and_is_named),
         RIG_TEST(half_built_unique_index_is_built_anew),
         RIG_TEST(index_of_somebody_else_is_not_taken_for_the_constraint),
+        RIG_TEST(unique_indexes_go_with_the_column_and_come_back),
+        RIG_TEST(rows_that_a_unique_index_does_not_allow_any_more_are_named),
         RIG_TEST(what_cannot_be_there_again_is_left_out_and_named),
         RIG_TEST(parent_of_another_owner_is_no_obstacle),
         RIG_TEST(rows_in_which_new_code_wrote_null_can_be_written_after_the_way_back),

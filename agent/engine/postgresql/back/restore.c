@@ -39,7 +39,7 @@ static enum zdm_code next_thing(struct pgsql_work *w, struct thing *out, struct 
 {
     static const char sql[] = "SELECT kind, name, long_sql, violated_by, finish_sql IS NOT NULL FROM zdm.hidden"
                               " WHERE migration = $1 AND step = $2::int4 AND NOT by_rollback AND state = 'back'"
-                              " ORDER BY kind IN ('unique', 'primary key'), kind, name LIMIT 1";
+                              " ORDER BY kind IN ('unique', 'unique index', 'primary key'), kind, name LIMIT 1";
     char step[16];
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
@@ -116,6 +116,7 @@ static const struct left {
     const char *kind, *before, *after, *rows; /* before and after the name */
 } lefts[] = {
     {"unique", "unique constraint ", " was not built again: ", " share a value"},
+    {"unique index", "unique index ", " was not built again: ", " share a value"},
     {"primary key", "primary key ", " was not built again: ", " share a value"},
     {"not null", "NOT NULL of ", " stays a CHECK that is NOT VALID: ", " hold NULL"},
     {"", "", " stays NOT VALID: ", " violate it"},
@@ -171,7 +172,7 @@ enum zdm_code pgsql_run_restore(struct pgsql_work *w, struct zdm_error *err)
         return ZDM_OK;
     }
     if (code == ZDM_OK) {
-        bool index = strcmp(thing.kind, "unique") == 0 || strcmp(thing.kind, "primary key") == 0;
+        bool index = strncmp(thing.kind, "unique", 6) == 0 || strcmp(thing.kind, "primary key") == 0;
         code = index ? build(w, &thing, err) : validate(w, &thing, err);
         if (code != ZDM_OK && (pgsql_is_violation(err) || pgsql_is_final(code))) {
             pgsql_rollback(w->s);

@@ -29,7 +29,11 @@ enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hidin
         " AND $2::int2 = ANY (partattrs)), (SELECT min(pubname) FROM pg_publication_tables WHERE schemaname = $3"
         " AND tablename = $4), (SELECT min(conname) FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'x'"
         " AND conkey = ARRAY[$2::int2]), (SELECT min(conname) FROM pg_constraint WHERE conrelid = $1::oid"
-        " AND contype = 'f' AND conkey = ARRAY[$2::int2] AND $5 = 'p')";
+        " AND contype = 'f' AND conkey = ARRAY[$2::int2] AND $5 = 'p'), EXISTS (SELECT FROM pg_attribute WHERE attrelid"
+        " = $1::oid AND attnum = $2::int2 AND attidentity <> ''), (SELECT min(x.indexrelid::regclass::text) FROM"
+        " pg_partition_tree($1::oid::regclass) t JOIN pg_attribute a ON a.attrelid = t.relid JOIN pg_index x ON"
+        " x.indrelid = t.relid AND x.indisunique AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1]) WHERE"
+        " $5 = 'p' AND a.attname = (SELECT attname FROM pg_attribute WHERE attrelid = $1::oid AND attnum = $2::int2))";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     const char kind[] = {h->table.kind, '\0'};
     const char *params[] = {h->table.oid, h->column.number, h->table.schema, h->table.name, kind};
@@ -50,6 +54,12 @@ enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hidin
                       "say {publication-ok}: then it keeps its name until it is purged.",
                       err);
     }
+    if (pgsql_true(res, 0, 5)) {
+        return refuse(h, "is an identity column", NULL,
+                      "The server keeps it NOT NULL, and its sequence would go. Give it a plain sequence first: ALTER "
+                      "COLUMN … DROP IDENTITY and SET DEFAULT nextval(…), as is.",
+                      err);
+    }
     if (h->by_rollback) {
         return ZDM_OK; /* nothing of it is ever to be built again */
     }
@@ -61,6 +71,10 @@ enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hidin
         return refuse(h, "of a partitioned table has a foreign key of its own:", pgsql_text(res, 0, 4),
                       "The server cannot add one again without reading the table under a lock. Drop it yourself first.",
                       err);
+    }
+    if (pgsql_text(res, 0, 6) != NULL) {
+        return refuse(h, "of a partitioned table is part of the unique index", pgsql_text(res, 0, 6),
+                      "The server cannot build one again without blocking writers. Drop it yourself first.", err);
     }
     return ZDM_OK;
 }
@@ -79,8 +93,18 @@ enum zdm_code pgsql_hidden_in_place(struct pgsql_work *w, const struct zdm_step 
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading zdm.hidden");
 }
 
-/* Constraints over this column alone. */
-#define OWN_CONSTRAINTS "c.conrelid = $1::oid AND c.conkey = ARRAY[$2::int2] AND c.contype IN ('c', 'f', 'u')"
+/* Constraints over this column alone; and what is unique over it and others: code that does not know the column any
+ * more gives every row its default there. */
+#define OWN_CONSTRAINTS                                                                                                \
+    "c.conrelid = $1::oid AND ((c.conkey = ARRAY[$2::int2] AND c.contype IN ('c', 'f')) OR (c.contype = 'u' AND"       \
+    " $2::int2 = ANY (c.conkey)))"
+
+/* The same without a constraint, over a row x of pg_index: also where the column stands in an expression or in the
+ * condition. One that only INCLUDEs the column enforces nothing of it, and stays. */
+#define OWN_UNIQUE_INDEX                                                                                               \
+    "x.indisunique AND NOT x.indisprimary AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = x.indexrelid" \
+    " AND k.contype IN ('p', 'u', 'x')) AND ($2::int2 = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1]) OR"              \
+    " position(format(':varattno %s ', $2::int2) IN concat(x.indexprs, x.indpred)) > 0)"
 
 enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struct pgsql_hiding *h,
                                         struct zdm_error *err)
@@ -130,8 +154,10 @@ static const char keep_constraints_sql[] =
     "  WHEN 'f' THEN format('t.%1$I IS NOT NULL AND NOT EXISTS (SELECT FROM %2$s AS p WHERE p.%3$I = t.%1$I)', "
     "$9::text,"
     "   confrelid::regclass, (SELECT attname FROM pg_attribute WHERE attrelid = confrelid AND attnum = confkey[1]))"
-    "  ELSE format('t.%1$I IN (SELECT d.%1$I FROM %2$I.%3$I AS d GROUP BY d.%1$I HAVING count(*) > 1)', $9::text, "
-    "$5::text, $6::text) END"
+    "  ELSE (SELECT format('(%1$s) IN (SELECT %1$s FROM %2$I.%3$I AS d GROUP BY %1$s HAVING count(*) > 1)',"
+    "    string_agg(quote_ident(a.attname), ', ' ORDER BY k.n), $5::text, $6::text)"
+    "    FROM unnest(conkey) WITH ORDINALITY AS k(own, n) JOIN pg_attribute a ON a.attrelid = conrelid AND"
+    "    a.attnum = k.own) END"
     " FROM (SELECT c.*, pg_get_constraintdef(c.oid) AS def, obj_description(c.oid, 'pg_constraint') AS note,"
     "  coalesce(format('; COMMENT ON CONSTRAINT %I ON %I.%I IS %L', conname, $5::text, $6::text, obj_description(c.oid,"
     "  'pg_constraint')), '') AS about FROM pg_constraint c WHERE " OWN_CONSTRAINTS ") AS c"
@@ -141,6 +167,33 @@ static const char keep_constraints_sql[] =
     " ON CONFLICT (migration, step, hidden_name, kind, name) DO UPDATE SET definition = excluded.definition,"
     " comment = excluded.comment, back_sql = excluded.back_sql, long_sql = coalesce(excluded.long_sql, h.long_sql),"
     " finish_sql = excluded.finish_sql, violated_by = excluded.violated_by, hidden_at = clock_timestamp()";
+
+/* The same parameters. The tablespace is no part of the definition, and stands before its WHERE; finish_sql is never
+ * NULL, since with it the intent to build the index ends. One that somebody made under the name of a constraint that is
+ * still to come back only goes: the name is the constraint's. */
+static const char keep_indexes_sql[] =
+    "INSERT INTO zdm.hidden AS h (migration, step, schema_name, table_name, kind, name, hidden_name, by_rollback,"
+    " definition, validated, comment, long_sql, finish_sql, violated_by)"
+    " SELECT $3::text, $4::int4, $5::text, $6::text, 'unique index', name, $7::text, $8::bool, def, true, note,"
+    " regexp_replace(CASE WHEN space IS NULL THEN def WHEN right(def, length(condition)) = condition THEN"
+    "   left(def, -length(condition)) || ' TABLESPACE ' || quote_ident(space) || condition ELSE def END,"
+    "   '^CREATE UNIQUE INDEX ', 'CREATE UNIQUE INDEX CONCURRENTLY '),"
+    " format('COMMENT ON INDEX %I.%I IS %L', $5::text, name, note) || CASE WHEN indisclustered THEN"
+    "   format('; ALTER TABLE %I.%I CLUSTER ON %I', $5::text, $6::text, name) ELSE '' END,"
+    " format('(%1$s) IN (SELECT %1$s FROM %2$I.%3$I AS d%4$s GROUP BY %1$s HAVING count(*) > 1)%5$s', keys, $5::text,"
+    "   $6::text, condition, CASE condition WHEN '' THEN '' ELSE ' AND ' || substr(condition, 8) END)"
+    " FROM (SELECT i.relname AS name, x.indisclustered, pg_get_indexdef(i.oid) AS def,"
+    "  obj_description(i.oid, 'pg_class') AS note, s.spcname AS space,"
+    "  coalesce(' WHERE ' || pg_get_expr(x.indpred, x.indrelid), '') AS condition,"
+    "  (SELECT string_agg(pg_get_indexdef(i.oid, n, true), ', ' ORDER BY n) FROM generate_series(1,"
+    "  x.indnkeyatts::int4) AS n) AS keys FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid"
+    "  LEFT JOIN pg_tablespace s ON s.oid = i.reltablespace WHERE x.indrelid = $1::oid AND $9::text IS NOT NULL"
+    "  AND NOT EXISTS (SELECT FROM zdm.hidden o WHERE o.migration = $3::text AND o.step = $4::int4 AND o.hidden_name ="
+    "  $7::text AND o.kind = 'unique' AND o.name = i.relname)"
+    "  AND " OWN_UNIQUE_INDEX ") AS own"
+    " ON CONFLICT (migration, step, hidden_name, kind, name) DO UPDATE SET definition = excluded.definition,"
+    " comment = excluded.comment, long_sql = excluded.long_sql, finish_sql = excluded.finish_sql,"
+    " violated_by = excluded.violated_by, hidden_at = clock_timestamp()";
 
 /* Its parameters end like those above; $10 is whether it is NOT NULL, $11 its comment. format() of a NULL comment is
  * never asked for: the unhide writes it. */
@@ -177,6 +230,9 @@ static enum zdm_code keep(struct pgsql_work *w, const struct pgsql_hiding *h, st
         code = pgsql_query(w->s, keep_constraints_sql, 9, params, NULL, err);
     }
     if (code == ZDM_OK) {
+        code = pgsql_query(w->s, keep_indexes_sql, 9, params, NULL, err);
+    }
+    if (code == ZDM_OK) {
         code = pgsql_query(w->s, keep_column_sql, 12, params, NULL, err);
     }
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while writing zdm.hidden");
@@ -196,6 +252,19 @@ static enum zdm_code drop_constraints(struct pgsql_work *w, const struct pgsql_h
     pgsql_put_alter(&drop, h->name);
     zdm_buffer_printf(&drop, " %s", pgsql_text(res, 0, 0));
     return pgsql_script(w->s, zdm_buffer_text(&drop), NULL, err);
+}
+
+static enum zdm_code drop_unique_indexes(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT 'DROP INDEX ' || string_agg(format('%I.%I', n.nspname, i.relname), ', ' ORDER BY i.relname) ||"
+        " ' RESTRICT' FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN pg_namespace n ON n.oid ="
+        " i.relnamespace WHERE x.indrelid = $1::oid AND " OWN_UNIQUE_INDEX;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {h->table.oid, h->column.number};
+    enum zdm_code code = pgsql_query(w->s, sql, 2, params, &res, err);
+    bool any = code == ZDM_OK && pgsql_text(res, 0, 0) != NULL;
+    return any ? pgsql_script(w->s, pgsql_text(res, 0, 0), NULL, err) : code;
 }
 
 static enum zdm_code rename_column(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
@@ -231,6 +300,9 @@ enum zdm_code pgsql_hidden_put(struct pgsql_work *w, const struct pgsql_hiding *
     enum zdm_code code = keep(w, h, err);
     if (code == ZDM_OK) {
         code = drop_constraints(w, h, err);
+    }
+    if (code == ZDM_OK) {
+        code = drop_unique_indexes(w, h, err);
     }
     return code == ZDM_OK ? rename_column(w, h, err) : code;
 }

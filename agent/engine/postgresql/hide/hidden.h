@@ -2,8 +2,10 @@
  * hidden.h - zdm.hidden: what was taken out of sight, and the statements that bring it back.
  *
  * A column on its way out of sight leaves a row of kind 'column', and one for each thing that belongs to it alone and
- * goes with it: 'not null', 'check', 'foreign key', 'unique'. The statements are written while the catalogue still
- * shows all of it, so that what comes back is what was there, byte for byte in a dump:
+ * goes with it: 'not null', 'check', 'foreign key', 'unique', and 'unique index' where there is no constraint. What is
+ * unique over it and other columns goes as well: it would be so over the others and a default. The statements are
+ * written while the catalogue still shows all of it, so that what comes back is what was there, byte for byte in a
+ * dump:
  *
  *   back_sql    short, in the transaction of the unhide: the constraint, NOT VALID
  *   long_sql    afterwards, without blocking anybody: VALIDATE, or the index built concurrently

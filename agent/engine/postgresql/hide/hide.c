@@ -5,8 +5,9 @@
  * First the very DROP that the purge will make is tried in a savepoint and rolled back, so that what depends on the
  * column is named now and not days later. Then, under the same lock: the sync triggers lose their forward half (or go,
  * when they are no copy), NOT NULL and the column's own constraints are dropped with their definitions kept in
- * zdm.hidden, the column is renamed and marked. Indexes without a constraint, defaults and grants stay, so that an
- * undo is one short transaction.
+ * zdm.hidden, the column is renamed and marked. Indexes that enforce nothing, defaults and grants stay, so that an
+ * undo is one short transaction; unique ones go with their definition kept, as unique constraints do: kept in step with
+ * the new column's, a second one makes upserts fail (database.md 13).
  */
 #include "agent/engine/postgresql/change/ddl.h"
 
