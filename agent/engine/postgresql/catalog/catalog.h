@@ -40,7 +40,7 @@ struct pgsql_column {
     bool not_null;
     bool checked;       /* of a domain with constraints: not every value of its base type fits */
     bool generated;     /* GENERATED … STORED, or identity ALWAYS */
-    char *default_expr; /* NULL: none */
+    char *default_expr; /* its own, else that of its type: a domain has one for all its columns. NULL: none */
     char *comment;
 };
 

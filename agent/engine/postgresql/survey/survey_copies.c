@@ -8,10 +8,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/engine/postgresql/clone/clone.h"
+#include "agent/engine/postgresql/walk/meaning.h"
 #include "agent/engine/postgresql/walk/sync.h"
+#include "agent/engine/postgresql/walk/validate_sync.h"
 
 #define PROBE "pg_temp.zdm_survey_probe"
 
@@ -31,6 +34,17 @@ static enum zdm_code say(struct pgsql_survey *survey, enum zdm_survey_rule rule,
     char object[4 * ZDM_IDENTIFIER_MAX];
     put_column(object, sizeof object, survey->common.step, column);
     return agent_survey_add(&survey->common, rule, level, object, message, hint) ? ZDM_OK : out_of_memory(err);
+}
+
+/* What the step would be refused for. */
+static enum zdm_code say_table(struct pgsql_survey *survey, enum zdm_survey_rule rule, const struct zdm_error *why,
+                               struct zdm_error *err)
+{
+    char object[3 * ZDM_IDENTIFIER_MAX];
+    const struct zdm_table *table = &survey->common.step->table;
+    (void)snprintf(object, sizeof object, "%s.%s", table->schema, table->name);
+    bool added = agent_survey_add(&survey->common, rule, ZDM_LEVEL_ERROR, object, why->message, why->hint);
+    return added ? ZDM_OK : out_of_memory(err);
 }
 
 /* ---- The clone ---- */
@@ -154,6 +168,29 @@ static enum zdm_code judge_constraints(struct pgsql_survey *survey, const struct
     return code;
 }
 
+/* Where a sequence would be drawn from, or the default fails, it is another value: read-only, as when the step asks. */
+static enum zdm_code judge_default(struct pgsql_survey *survey, const struct zdm_assignment *a,
+                                   const struct pgsql_table *clone, const struct pgsql_column *column,
+                                   const struct pgsql_column *target, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    struct zdm_error why = ZDM_ERROR_INIT;
+    struct pgsql_session *s = survey->w->s;
+    pgsql_put_default_differs(&sql, column, target, a->initial);
+    enum zdm_code code = pgsql_script(s, "SAVEPOINT usual; SET LOCAL transaction_read_only = on", NULL, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    bool same = pgsql_query(s, zdm_buffer_text(&sql), 0, NULL, &res, &why) == ZDM_OK && !pgsql_true(res, 0, 0);
+    code = pgsql_script(s, "ROLLBACK TO usual; RELEASE usual", NULL, err);
+    if (code != ZDM_OK || same) {
+        return code;
+    }
+    (void)pgsql_default_refused(clone, column, a->initial, &why);
+    return say(survey, ZDM_SURVEY_DEFAULT_DIFFERS, ZDM_LEVEL_ERROR, column->name, why.message, why.hint, err);
+}
+
 static enum zdm_code judge_pair(struct pgsql_survey *survey, size_t i, const struct pgsql_table *clone,
                                 const struct pgsql_table *probe, const struct pgsql_table *table, struct zdm_error *err)
 {
@@ -178,6 +215,13 @@ static enum zdm_code judge_pair(struct pgsql_survey *survey, size_t i, const str
     if (code == ZDM_OK && a->copy_of != NULL && d->both_ways) {
         code = judge_constraints(survey, a, table, err);
     }
+    bool syncs = survey->common.step->action == ZDM_ACTION_SYNC_INSTALL;
+    if (code == ZDM_OK && syncs) {
+        code = judge_default(survey, a, clone, &target, &target, err);
+    }
+    if (code == ZDM_OK && syncs && a->copy_of != NULL && d->both_ways && a->initial != NULL) {
+        code = judge_default(survey, a, clone, &from, &target, err);
+    }
     pgsql_column_fini(&target);
     pgsql_column_fini(&from);
     return code;
@@ -195,11 +239,27 @@ static bool makes_key(const struct pgsql_survey *survey)
     return false;
 }
 
+/* Rows may not move along the key that they are walked by. */
+static enum zdm_code judge_targets(struct pgsql_survey *survey, const struct pgsql_table *table,
+                                   const struct pgsql_key *key, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_key_keeps(survey->w->s, table, key, survey->common.step->derivation, err);
+    if (code != ZDM_REFUSED) {
+        return code;
+    }
+    struct zdm_error why = *err;
+    zdm_error_clear(err);
+    return say_table(survey, ZDM_SURVEY_KEY_CHANGES, &why, err);
+}
+
 static enum zdm_code judge_key(struct pgsql_survey *survey, const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_key key = {.n = 0};
     char object[3 * ZDM_IDENTIFIER_MAX];
     enum zdm_code code = pgsql_key_find(survey->w->s, table, &key, err);
+    if (code == ZDM_OK && survey->common.step->action == ZDM_ACTION_BACKFILL) {
+        code = judge_targets(survey, table, &key, err);
+    }
     pgsql_key_fini(&key);
     if (code != ZDM_REFUSED && code != ZDM_UNSUPPORTED && code != ZDM_NOT_FOUND) {
         return code;
@@ -232,13 +292,63 @@ static enum zdm_code say_fails(struct pgsql_survey *survey, const struct pgsql_s
                "Try them on a copy of the database, behind that step.", err);
 }
 
+/* ---- What it means ---- */
+
+/* Texts with the names that they have on stage; the caller frees them. */
+static bool turn_texts(const struct pgsql_stage *stage, struct pgsql_meaning *m)
+{
+    bool whole = true;
+    for (size_t i = 0; i < m->n; i++) {
+        struct zdm_buffer turned = ZDM_BUFFER_INIT;
+        pgsql_stage_names(stage, m->texts[i], &turned);
+        m->texts[i] = zdm_buffer_take(&turned);
+        whole = whole && m->texts[i] != NULL;
+    }
+    return whole;
+}
+
+static void free_texts(struct pgsql_meaning *m)
+{
+    for (size_t i = 0; i < m->n; i++) {
+        free((void *)(uintptr_t)m->texts[i]);
+    }
+}
+
+/* *out_clear: nothing was found. */
+static enum zdm_code judge_meaning(struct pgsql_survey *survey, const struct pgsql_stage *stage,
+                                   const struct pgsql_table *table, bool *out_clear, struct zdm_error *err)
+{
+    static const enum zdm_survey_rule rules[] = {ZDM_SURVEY_OPERATOR_DIFFERS, ZDM_SURVEY_READS_ITSELF};
+    struct pgsql_meaning m = {.from = PGSQL_CLONE, .oid = table->oid, .schema = table->schema};
+    pgsql_meaning_texts(survey->common.step->derivation, &m);
+    enum zdm_code code = turn_texts(stage, &m) ? ZDM_OK : out_of_memory(err);
+    *out_clear = true;
+    for (size_t i = 0; code == ZDM_OK && i < sizeof rules / sizeof *rules; i++) {
+        code = i == 0 ? pgsql_meaning_same(survey->w->s, &m, err) : pgsql_meaning_outside(survey->w->s, &m, err);
+        if (code == ZDM_REFUSED) {
+            struct zdm_error why = *err;
+            zdm_error_clear(err);
+            *out_clear = false;
+            code = say_table(survey, rules[i], &why, err);
+        }
+    }
+    free_texts(&m);
+    return code;
+}
+
 static enum zdm_code judge_on_stage(struct pgsql_survey *survey, struct pgsql_stage *stage,
                                     const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_table clone, probe;
+    bool clear = false;
     enum zdm_code code = make_clone(survey, stage, &clone, err);
     if (code != ZDM_OK) {
         return pgsql_survey_miss(survey, code, "an empty clone with the plan's columns", err);
+    }
+    code = judge_meaning(survey, stage, table, &clear, err);
+    if (code != ZDM_OK || !clear) {
+        pgsql_rollback(survey->w->s);
+        return code == ZDM_OK ? ZDM_OK : pgsql_survey_miss(survey, code, "what the derivation means", err);
     }
     code = make_probe(survey, stage, &probe, err);
     if (code == ZDM_DATABASE || code == ZDM_INVALID || code == ZDM_NOT_FOUND) {

@@ -36,7 +36,8 @@ static enum zdm_code read_columns(struct future *f, const char *clone, struct zd
 {
     static const char sql[] =
         "SELECT attname, format_type(atttypid, CASE WHEN atttypid = 'varchar'::regtype THEN -1 ELSE atttypmod END),"
-        " pg_get_expr(adbin, adrelid) FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
+        " coalesce(pg_get_expr(adbin, adrelid), pg_get_expr(y.typdefaultbin, 0), quote_literal(y.typdefault)) FROM"
+        " pg_attribute JOIN pg_type y ON y.oid = atttypid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
         " WHERE attrelid = to_regclass($1) AND attnum > 0 AND NOT attisdropped";
     return pgsql_query(f->survey->w->s, sql, 1, (const char *const[]){clone}, &f->columns, err);
 }

@@ -51,6 +51,7 @@ static enum zdm_code take_error(struct pgsql_look *look, enum zdm_code code, str
         return code;
     }
     look->late = late;
+    zdm_copy_text(look->sqlstate, sizeof look->sqlstate, err->sqlstate);
     agent_survey_words(err, look->why, sizeof look->why);
     zdm_error_clear(err);
     return ZDM_OK;

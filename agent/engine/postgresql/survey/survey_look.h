@@ -26,6 +26,7 @@ struct pgsql_look {
     bool whole; /* all rows were seen, or as many as are counted */
     bool late;  /* the time was over before */
     char first[96], second[96], why[320];
+    char sqlstate[6]; /* of what the server refuses */
 };
 
 /* survey_look.c */
@@ -49,5 +50,7 @@ enum zdm_code pgsql_future_put(struct pgsql_survey *survey, const struct pgsql_s
 
 /* survey_counts.c: rows of the step at hand that are counted for a person. */
 enum zdm_code pgsql_survey_counts(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* survey_values.c: what the fill at hand computes, on rows that are there. */
+enum zdm_code pgsql_survey_values(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

@@ -290,6 +290,9 @@ enum zdm_code pgsql_survey_rows(struct pgsql_survey *survey, struct zdm_error *e
         if (code == ZDM_OK) {
             code = pgsql_survey_counts(survey, err);
         }
+        if (code == ZDM_OK) {
+            code = pgsql_survey_values(survey, err);
+        }
     }
     survey->common.step = NULL;
     return code;

@@ -27,7 +27,8 @@ static const char outline_sql[] =
     " UNION ALL SELECT format('column %I %s%s%s%s%s', attname, format_type(atttypid, atttypmod),"
     " CASE WHEN attnotnull THEN ' not null' ELSE '' END, coalesce(' collate ' || nullif(attcollation, y.typcollation)"
     "::regcollation::text, ''), coalesce(CASE WHEN attgenerated <> '' THEN ' generated ' ELSE ' default ' END"
-    " || pg_get_expr(d.adbin, d.adrelid), ''), CASE WHEN attidentity <> '' THEN ' identity ' || attidentity::text ELSE "
+    " || pg_get_expr(d.adbin, d.adrelid), ' domain default ' || coalesce(pg_get_expr(y.typdefaultbin, 0),"
+    " y.typdefault), ''), CASE WHEN attidentity <> '' THEN ' identity ' || attidentity::text ELSE "
     "'' "
     "END)"
     " FROM t JOIN pg_attribute a ON attrelid = t.oid JOIN pg_type y ON y.oid = atttypid LEFT JOIN pg_attrdef d"
@@ -57,7 +58,8 @@ static const char sizes_sql[] =
 
 static const char columns_sql[] =
     "SELECT attname, format_type(atttypid, atttypmod), attnotnull, CASE WHEN attgenerated = '' THEN"
-    " pg_get_expr(adbin, adrelid) END FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
+    " coalesce(pg_get_expr(adbin, adrelid), pg_get_expr(y.typdefaultbin, 0), quote_literal(y.typdefault)) END FROM"
+    " pg_attribute JOIN pg_type y ON y.oid = atttypid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
     " WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
 
 static enum zdm_code no_memory(struct zdm_error *err)

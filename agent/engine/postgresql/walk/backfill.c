@@ -13,6 +13,7 @@
 
 #include "agent/engine/postgresql/walk/delete.h"
 #include "agent/engine/postgresql/walk/images.h"
+#include "agent/engine/postgresql/walk/meaning.h"
 #include "agent/engine/postgresql/journal/journal.h"
 #include "agent/engine/steps.h"
 
@@ -116,6 +117,12 @@ enum zdm_code pgsql_run_bound(struct pgsql_work *w, struct zdm_error *err)
     }
     if (code == ZDM_OK) {
         code = pgsql_key_find(w->s, &table, &key, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_key_keeps(w->s, &table, &key, w->step->derivation, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_meaning_judge(w, &table, err);
     }
     if (code == ZDM_OK) {
         code = fix_bound(w, &table, &key, err);

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/postgresql/walk/meaning.h"
+
 static enum zdm_code refuse_generated_sources(const struct pgsql_facts *facts, struct zdm_error *err)
 {
     for (size_t i = 0; i < facts->n_sources; i++) {
@@ -85,6 +87,16 @@ static enum zdm_code make_probe(struct pgsql_work *w, const struct pgsql_facts *
     return pgsql_query(w->s, zdm_buffer_text(&sql), 0, NULL, NULL, err);
 }
 
+/* Triggers compute what batches compute, and under the same path. */
+static enum zdm_code judge_meaning(struct pgsql_work *w, const struct pgsql_facts *facts, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer from = ZDM_BUFFER_INIT;
+    pgsql_put_table(&from, &w->step->table);
+    struct pgsql_meaning m = {.from = zdm_buffer_text(&from), .oid = facts->table.oid, .schema = facts->table.schema};
+    pgsql_meaning_texts(facts->d, &m);
+    return pgsql_meaning_same(w->s, &m, err);
+}
+
 /* Dependencies on pg_catalog are pinned and not recorded: what is found is the application's. */
 static enum zdm_code refuse_private_functions(struct pgsql_work *w, struct zdm_error *err)
 {
@@ -124,34 +136,44 @@ static enum zdm_code judge_expressions(struct pgsql_work *w, struct pgsql_facts 
     return code;
 }
 
+void pgsql_put_default_differs(struct zdm_buffer *sql, const struct pgsql_column *column,
+                               const struct pgsql_column *target, const char *initial)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer a = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer b = ZDM_BUFFER_INIT;
+    zdm_buffer_printf(&a, "(%s)::%s", column->default_expr == NULL ? "NULL" : column->default_expr, target->type);
+    zdm_buffer_printf(&b, "(%s)::%s", initial == NULL ? "NULL" : initial, target->type);
+    zdm_buffer_puts(sql, "SELECT ");
+    pgsql_put_differs(sql, zdm_buffer_text(&a), zdm_buffer_text(&b), target->exact);
+}
+
+enum zdm_code pgsql_default_refused(const struct pgsql_table *table, const struct pgsql_column *column,
+                                    const char *initial, struct zdm_error *err)
+{
+    zdm_error_set(err, ZDM_REFUSED, "the default of column %s of %s.%s is %s, not %s", column->name, table->schema,
+                  table->name, column->default_expr == NULL ? "NULL" : column->default_expr,
+                  initial == NULL ? "NULL" : initial);
+    zdm_error_detail(err, "The trigger could not tell a value that the application wrote from one that it left out.");
+    return zdm_error_hint(err, "Leave the default on the old column only until the switch; of a domain that has one, "
+                               "take the type below it.");
+}
+
 /* Is the column's default byte for byte the initial value that the plan names? Judged in a read-only transaction, in
  * which a sequence cannot be drawn from. */
 static enum zdm_code judge_default(struct pgsql_work *w, const struct pgsql_facts *facts, const struct pgsql_pair *pair,
                                    const struct pgsql_column *column, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer a = ZDM_BUFFER_INIT;
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer b = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     struct zdm_error ignored = ZDM_ERROR_INIT;
-    zdm_buffer_printf(&a, "(%s)::%s", column->default_expr == NULL ? "NULL" : column->default_expr, pair->target.type);
-    zdm_buffer_printf(&b, "(%s)::%s", pair->a->initial == NULL ? "NULL" : pair->a->initial, pair->target.type);
-    zdm_buffer_puts(&sql, "SELECT ");
-    pgsql_put_differs(&sql, zdm_buffer_text(&a), zdm_buffer_text(&b), pair->target.exact);
+    pgsql_put_default_differs(&sql, column, &pair->target, pair->a->initial);
     enum zdm_code code = pgsql_begin_reading(w->s, err);
     if (code != ZDM_OK) {
         return code;
     }
     bool same = pgsql_query(w->s, zdm_buffer_text(&sql), 0, NULL, &res, &ignored) == ZDM_OK && !pgsql_true(res, 0, 0);
     pgsql_rollback(w->s);
-    if (same) {
-        return ZDM_OK;
-    }
-    zdm_error_set(err, ZDM_REFUSED, "the default of column %s of %s.%s is %s, not %s", column->name,
-                  facts->table.schema, facts->table.name, column->default_expr == NULL ? "NULL" : column->default_expr,
-                  pair->a->initial == NULL ? "NULL" : pair->a->initial);
-    zdm_error_detail(err, "The trigger could not tell a value that the application wrote from one that it left out.");
-    return zdm_error_hint(err, "Leave the default on the old column only until the switch.");
+    return same ? ZDM_OK : pgsql_default_refused(&facts->table, column, pair->a->initial, err);
 }
 
 static enum zdm_code judge_defaults(struct pgsql_work *w, const struct pgsql_facts *facts, struct zdm_error *err)
@@ -191,6 +213,9 @@ enum zdm_code pgsql_sync_validate(struct pgsql_work *w, struct pgsql_facts *fact
     }
     if (code == ZDM_OK) {
         code = pgsql_begin(w->s, "SET LOCAL lock_timeout = 100; SET LOCAL statement_timeout = 5000;", err);
+    }
+    if (code == ZDM_OK) {
+        code = judge_meaning(w, facts, err);
     }
     if (code == ZDM_OK) {
         code = make_probe(w, facts, err);

@@ -15,4 +15,11 @@ void pgsql_sync_mark_guards(struct pgsql_facts *facts);
  * writes while the column is hidden is to be right when it is back. */
 void pgsql_sync_count_on(struct pgsql_facts *facts, const char *column, bool not_null);
 
+/* A query that answers whether the column's default, as SQL, is another value than the initial one of the plan; it may
+ * draw from a sequence, and fail. And what is said then: ZDM_REFUSED. */
+void pgsql_put_default_differs(struct zdm_buffer *sql, const struct pgsql_column *column,
+                               const struct pgsql_column *target, const char *initial);
+enum zdm_code pgsql_default_refused(const struct pgsql_table *table, const struct pgsql_column *column,
+                                    const char *initial, struct zdm_error *err);
+
 #endif

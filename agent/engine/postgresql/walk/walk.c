@@ -10,6 +10,7 @@
 
 #include "agent/engine/postgresql/walk/delete.h"
 #include "agent/engine/postgresql/journal/journal.h"
+#include "agent/engine/postgresql/walk/meaning.h"
 #include "agent/engine/postgresql/walk/walk_sql.h"
 #include "agent/engine/steps.h"
 
@@ -88,6 +89,10 @@ enum zdm_code pgsql_walk_get(struct pgsql_work *w, const struct pgsql_walk **out
         return zdm_error_set(err, ZDM_BUG, "step %s removes no sync", w->step->id);
     }
     enum zdm_code code = pgsql_facts_read(w, derived, 0, &facts, err);
+    /* The key may be another one than when the bound was fixed. */
+    if (code == ZDM_OK && w->step->action == ZDM_ACTION_BACKFILL) {
+        code = pgsql_key_keeps(w->s, &facts.table, &facts.key, facts.d, err);
+    }
     struct pgsql_walk *walk =
         code == ZDM_OK ? build(&facts, w->step, agent_step_is_switched(w->op->plan, w->step)) : NULL;
     if (code == ZDM_OK && walk == NULL) {
