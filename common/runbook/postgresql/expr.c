@@ -111,15 +111,15 @@ static void examine_column(struct examination *e, const PgQuery__ColumnRef *ref)
         rb_expr_add(e->s->rb, e->out, rb_string(last));
 }
 
-/* The name of a function or operator; NULL with a finding when it is not in pg_catalog. */
-static const char *catalog_name(struct examination *e, PgQuery__Node *const *names, size_t n, int location,
-                                const char *kind)
+/* The name of a function; NULL with a finding when it is not in pg_catalog. Operators may be written out with any
+ * schema: it is how an extension's is named under the agent's path, and the agent asks whether everybody may use it. */
+static const char *catalog_name(struct examination *e, PgQuery__Node *const *names, size_t n, int location)
 {
     if (n > 1 && strcmp(rb_string(names[0]), "pg_catalog") != 0) {
         fail(e, "function-schema", location,
              "The trigger runs inside the application's own statements, whose role may not be allowed to use that "
              "schema. Write the expression with functions of pg_catalog.",
-             rb_format(e->s->rb, "uses the %s %s.%s, which is outside pg_catalog", kind, rb_string(names[0]),
+             rb_format(e->s->rb, "uses the function %s.%s, which is outside pg_catalog", rb_string(names[0]),
                        rb_string(names[n - 1])));
         return NULL;
     }
@@ -129,7 +129,7 @@ static const char *catalog_name(struct examination *e, PgQuery__Node *const *nam
 static void examine_function(struct examination *e, const PgQuery__FuncCall *call)
 {
     struct rb *rb = e->s->rb;
-    const char *name = catalog_name(e, call->funcname, call->n_funcname, call->location, "function");
+    const char *name = catalog_name(e, call->funcname, call->n_funcname, call->location);
     if (name == NULL)
         return;
     bool aggregated = call->over != NULL || call->agg_filter != NULL || call->n_agg_order > 0 || call->agg_star ||
@@ -256,7 +256,6 @@ static void examine_subquery(struct examination *e, const PgQuery__SubLink *link
     if (!e->out->has_subquery)
         e->out->subquery_at = link->location;
     e->out->has_subquery = true;
-    catalog_name(e, link->oper_name, link->n_oper_name, link->location, "operator");
     if (link->testexpr != NULL)
         examine(&link->testexpr->base, e);
     e->in_exists = link->sub_link_type == PG_QUERY__SUB_LINK_TYPE__EXISTS_SUBLINK;
@@ -330,9 +329,6 @@ static void examine(const ProtobufCMessage *m, void *ctx)
         examine_value_function(e, (const PgQuery__SQLValueFunction *)m);
     else if (d == &pg_query__type_cast__descriptor)
         examine_cast(e, (const PgQuery__TypeCast *)m);
-    else if (d == &pg_query__a__expr__descriptor)
-        catalog_name(e, ((const PgQuery__AExpr *)m)->name, ((const PgQuery__AExpr *)m)->n_name,
-                     ((const PgQuery__AExpr *)m)->location, "operator");
     rb_children(m, examine, ctx);
 }
 

@@ -121,7 +121,21 @@ static void a_function_that_the_application_may_not_be_allowed_to_use_is_refused
     (void)state;
     refused(HEAD MIGRATE "\nUPDATE users SET full_name = priv.f(name);" END, "function-schema");
     refused(HEAD MIGRATE "\nUPDATE users SET full_name = f(name);" END, "function-unknown");
-    refused(HEAD MIGRATE "\nUPDATE users SET full_name = name OPERATOR(priv.||) 'x';" END, "function-schema");
+}
+
+static void an_operator_of_an_extension_is_written_out(void **state)
+{
+    (void)state;
+    static const char text[] = HEAD MIGRATE "\nUPDATE users SET full_name = name OPERATOR(ext.||) 'x'::ext.words;" END;
+    struct compiled c = compile_good("a.md", text);
+    const struct zdm_step *fill = NULL;
+    for (uint32_t i = 1; i <= zdm_plan_n_steps(c.plan); i++) {
+        const struct zdm_step *step = zdm_plan_step(c.plan, i);
+        fill = step->action == ZDM_ACTION_BACKFILL ? step : fill;
+    }
+    assert_non_null(fill);
+    assert_string_equal(fill->derivation->assignments[0].expr, "t.\"name\" OPERATOR(ext.||) 'x'::ext.words");
+    compiled_fini(&c);
 }
 
 /* ---- around them ---- */
@@ -761,6 +775,7 @@ int main(void)
         cmocka_unit_test(an_automatic_key_is_not_read_on_engines_where_it_is_not_there_yet),
         cmocka_unit_test(what_depends_on_the_session_s_time_zone_is_said),
         cmocka_unit_test(a_function_that_the_application_may_not_be_allowed_to_use_is_refused),
+        cmocka_unit_test(an_operator_of_an_extension_is_written_out),
         cmocka_unit_test(a_pure_copy_runs_both_ways),
         cmocka_unit_test(a_copy_with_a_filter_runs_forward_only_and_says_so),
         cmocka_unit_test(two_copies_of_one_source_run_forward_only),
