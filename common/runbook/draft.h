@@ -1,7 +1,8 @@
 /*
  * draft.h - a runbook while it is drafted from plain SQL: shared by draft.c (from SQL to text), draft_survey.c (what
  * becomes of each column), draft_statement.c and draft_alter.c (what goes into which phase), draft_text.c (how it is
- * written), recipes.c and draft_key.c (what becomes several steps), proof.c (statements that are run as they are).
+ * written), recipes.c, draft_key.c, draft_numbers.c and draft_cast.c (what becomes several steps), proof.c (statements
+ * that are run as they are).
  */
 #ifndef ZDM_RUNBOOK_DRAFT_H
 #define ZDM_RUNBOOK_DRAFT_H
@@ -39,6 +40,7 @@ struct rb_draft_column {
     bool added, filled, dropped, has_default, not_null;
     const PgQuery__TypeName *type; /* of a column that is added */
     bool is_wider;                 /* the SQL makes a bigint of it */
+    bool may_be_left;              /* the one that takes its place has no value where this one's does not fit */
     const char *moved_to;          /* the column that takes its place: renamed, or of another type */
     struct rb_draft_column *next;
 };
@@ -158,11 +160,26 @@ void rb_recipe_column(struct rb_draft *d, const struct rb_table *table, const ch
 void rb_recipe_table(struct rb_draft *d, const struct rb_table *table, const char *to);
 /* `using` is NULL or an expression. */
 void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type,
-                    const PgQuery__CollateClause *collation, const char *using);
+                    const PgQuery__CollateClause *collation, const PgQuery__Node *using);
+
+/* ---- draft_cast.c ---- */
+
+/* The expression that makes the new value, guarded where values of the old column may not fit, with checks that name
+ * those; itself where none can fail, or nothing is known of it. `using` is NULL: a cast by assignment. */
+const char *rb_recipe_cast(struct rb_draft *d, const struct rb_table *table, const char *column,
+                           PgQuery__TypeName *type, const PgQuery__Node *using, const char *expression);
+
+/* ---- draft_numbers.c ---- */
+
+/* Fences that let the new column of a key take over the sequence or identity of the old one, as it counts there. */
+const char *rb_recipe_numbers(struct rb *rb, const struct rb_table *table, const char *from, const char *to);
+/* The fence behind all others: an identity that was ALWAYS is so again. */
+const char *rb_recipe_always(struct rb *rb, const struct rb_table *table, const char *from, const char *to);
+/* The primary key goes over to the new column, without a moment that is without one. */
+void rb_recipe_key(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to);
+
 /* ---- draft_key.c ---- */
 
-/* Fences that let the new column of a key take over the sequence or identity of the old one. */
-const char *rb_recipe_numbers(struct rb *rb, const struct rb_table *table, const char *from, const char *to);
 /* A loop of a DO block with a record r: roles that may insert into the table may use the sequence, as with an identity
  * they could without asking. */
 const char *rb_recipe_grants(struct rb *rb, const char *indent, const char *table, const char *sequence);

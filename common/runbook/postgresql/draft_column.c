@@ -192,13 +192,25 @@ static int32_t typmod(const PgQuery__TypeName *type, size_t i)
     return number ? node->a_const->ival->ival : -1;
 }
 
-/* Is what the column holds now, where that is known, wider than what it shall become? */
+/* Are the files of a table the same for both types? */
+static bool is_stored_alike(const char *from, const char *to)
+{
+    static const char *const pairs[][2] = {{"varchar", "text"},   {"text", "varchar"},   {"text", "citext"},
+                                           {"varchar", "citext"}, {"citext", "varchar"}, {"citext", "text"},
+                                           {"cidr", "inet"}};
+    bool alike = strcmp(from, to) == 0;
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        alike = alike || (strcmp(pairs[i][0], from) == 0 && strcmp(pairs[i][1], to) == 0);
+    return alike;
+}
+
+/* Is what the column holds now, where that is known, another thing than what it shall become, or wider? */
 static bool narrows(struct rb_draft *d, const PgQuery__TypeName *to)
 {
     struct rb *rb = d->rb;
     const char *message;
     size_t offset;
-    if (d->guess || d->type == NULL || to->n_typmods == 0)
+    if (d->guess || d->type == NULL)
         return d->guess;
     PgQuery__ParseResult *parsed = rb_parse(rb, rb_format(rb, "SELECT NULL::%s", d->type), &message, &offset);
     if (parsed == NULL || parsed->n_stmts != 1)
@@ -207,8 +219,11 @@ static bool narrows(struct rb_draft *d, const PgQuery__TypeName *to)
     if (value->node_case != PG_QUERY__NODE__NODE_TYPE_CAST)
         return false;
     const PgQuery__TypeName *from = value->type_cast->type_name;
-    bool same = strcmp(rb_string(from->names[from->n_names - 1]), rb_string(to->names[to->n_names - 1])) == 0;
-    return !same || from->n_typmods == 0 || typmod(from, 0) > typmod(to, 0) || typmod(from, 1) != typmod(to, 1);
+    const char *old = rb_string(from->names[from->n_names - 1]), *new = rb_string(to->names[to->n_names - 1]);
+    if (from->n_array_bounds > 0 || !is_stored_alike(old, new))
+        return true;
+    return to->n_typmods > 0 && (strcmp(old, new) != 0 || from->n_typmods == 0 || typmod(from, 0) > typmod(to, 0) ||
+                                 typmod(from, 1) != typmod(to, 1));
 }
 
 bool rb_draft_is_long(struct rb_draft *d, const char *column, const PgQuery__ColumnDef *def)
@@ -231,8 +246,7 @@ void rb_draft_change_type(struct rb_draft *d, const struct rb_table *table, cons
                      rb_table_text(rb, table), rb_plain(rb, cmd->name), rb_deparse_type(rb, def->type_name));
         return;
     }
-    const char *using = def->raw_default == NULL ? NULL : rb_deparse_expr(rb, rb_node_copy(rb, def->raw_default));
-    rb_recipe_type(d, table, cmd->name, def->type_name, def->coll_clause, using);
+    rb_recipe_type(d, table, cmd->name, def->type_name, def->coll_clause, def->raw_default);
 }
 
 /* A default of a column that this script fills belongs behind the triggers; taking one away, behind the old code. */
@@ -261,7 +275,8 @@ void rb_draft_set_not_null(struct rb_draft *d, const struct rb_table *table, con
     const struct rb_draft_column *column = rb_draft_column(d, table, cmd->name);
     bool early = column->added && (column->filled || column->has_default);
     if (column->moved_to != NULL) {
-        rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+        rb_draft_sql(d, column->may_be_left ? RB_DRAFT_CONTRACT : RB_DRAFT_MIGRATE,
+                     column->may_be_left ? RB_DRAFT_LAST : RB_DRAFT_LATE, "ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
                      rb_table_text(d->rb, table), rb_plain(d->rb, column->moved_to));
         return;
     }

@@ -176,9 +176,7 @@ static void move_key(struct rb_draft *d, const struct rb_table *table, const cha
 {
     struct rb *rb = d->rb;
     const char *name = rb_table_text(rb, table), *new = rb_plain(rb, to);
-    const char *key = rb_plain(rb, rb_format(rb, "%s_pkey", table->name));
     const char *index = rb_plain(rb, rb_format(rb, "%s_%s_key", table->name, to));
-    const char *new_key = rb_plain(rb, rb_format(rb, "%s_%s_pkey", table->name, to));
     rb_draft_say(
         d, RB_DRAFT_EXPAND,
         "Each table that refers to `%s.%s` needs a column of the new type, here or with a runbook of its own before. "
@@ -193,9 +191,8 @@ static void move_key(struct rb_draft *d, const struct rb_table *table, const cha
                  "runbook may drop it.",
                  from, index);
     rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, rb_recipe_numbers(rb, table, from, to));
-    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, "ALTER TABLE %s DROP CONSTRAINT %s", name, key);
-    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, "ALTER TABLE %s ADD CONSTRAINT %s PRIMARY KEY (%s)", name,
-                 new_key, new);
+    rb_recipe_key(d, table, from, to);
+    rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_LAST, rb_recipe_always(rb, table, from, to));
 }
 
 /* It needs an index as the old one has: each DELETE of a row that it refers to looks there. */
@@ -244,13 +241,14 @@ static void check_length(struct rb_draft *d, const struct rb_table *table, const
 }
 
 void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char *column, PgQuery__TypeName *type,
-                    const PgQuery__CollateClause *collation, const char *using)
+                    const PgQuery__CollateClause *collation, const PgQuery__Node *value)
 {
     static const char *const integers[] = {"int2", "int4", "int8", NULL};
     static const char *const zoned[] = {"timestamptz", NULL};
     static const char *const texts[] = {"varchar", "bpchar", NULL};
     struct rb *rb = d->rb;
     const char *text = rb_deparse_type(rb, type), *name = type_name(type);
+    const char *using = value == NULL ? NULL : rb_deparse_expr(rb, rb_node_copy(rb, value));
     bool is_integer = is_one_of(name, integers), is_key = rb_draft_is_key(d, table, column);
     if (text == NULL) {
         rb_draft_fail(d, "this type cannot be written in a runbook", "Write it more simply.");
@@ -296,6 +294,8 @@ void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char
                      "Indexes, constraints and NOT NULL of `%s` do not come along: add those that `%s` needs behind "
                      "the UPDATE, a unique index last.",
                      column, to);
+    if (expression != NULL)
+        expression = rb_recipe_cast(d, table, column, type, value, expression);
     copy_column(d, table, column, to, text, expression);
 }
 
