@@ -239,10 +239,10 @@ struct zdm_survey_table *agent_survey_table(const struct agent_survey *survey, c
 /* What is there now, and may be otherwise when an earlier step has run as it is. */
 static bool is_passing(enum zdm_survey_rule rule)
 {
-    static const enum zdm_survey_rule rules[] = {ZDM_SURVEY_TABLE_MISSING,       ZDM_SURVEY_COLUMN_MISSING,
-                                                 ZDM_SURVEY_OBJECT_MISSING,      ZDM_SURVEY_DEPENDENTS,
-                                                 ZDM_SURVEY_KEY_COLUMN,          ZDM_SURVEY_CHECK_OVER_WIDENED,
-                                                 ZDM_SURVEY_INDEX_OF_CONSTRAINT, ZDM_SURVEY_ALREADY_THERE};
+    static const enum zdm_survey_rule rules[] = {
+        ZDM_SURVEY_TABLE_MISSING,      ZDM_SURVEY_COLUMN_MISSING,      ZDM_SURVEY_OBJECT_MISSING,
+        ZDM_SURVEY_DEPENDENTS,         ZDM_SURVEY_KEY_COLUMN,          ZDM_SURVEY_IDENTITY_COLUMN,
+        ZDM_SURVEY_CHECK_OVER_WIDENED, ZDM_SURVEY_INDEX_OF_CONSTRAINT, ZDM_SURVEY_ALREADY_THERE};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++) {
         if (rules[i] == rule) {
             return true;

@@ -65,8 +65,11 @@ enum {
     X(DEPENDENTS, "dependents")                                                                                        \
     X(FUNCTION_BODY, "function-body")                                                                                  \
     X(KEY_COLUMN, "key-column")                                                                                        \
+    X(IDENTITY_COLUMN, "identity-column")                                                                              \
+    X(UNIQUE_GOES, "unique-goes")                                                                                      \
     X(COPY_NARROW, "copy-narrow")                                                                                      \
     X(COPY_GUARDED, "copy-guarded")                                                                                    \
+    X(COPY_NO_VALUE, "copy-no-value")                                                                                  \
     X(COPY_CONSTRAINT, "copy-constraint")                                                                              \
     X(DERIVATION_FAILS, "derivation-fails")                                                                            \
     X(OPERATOR_DIFFERS, "operator-differs")                                                                            \

@@ -430,8 +430,33 @@ static void indexes_constraints_and_rows_in_the_way_are_found(void **state)
     expect_none(s, "index-in-use");
     rename_plan(r, "text NOT NULL DEFAULT ''");
     expect_none(survey(r), "two-unique");
-    rig_sql(r, "CREATE UNIQUE INDEX by_name ON users (name)");
+    expect_none(survey(r), "unique-goes");
+    rig_sql(r,
+            "CREATE UNIQUE INDEX by_name ON users (name); CREATE UNIQUE INDEX by_word ON users (id) WHERE name > 'a';"
+            "ALTER TABLE users ADD CONSTRAINT pair UNIQUE (age, name)");
     expect(survey(r), WARNING, "two-unique", "by_name");
+    expect(survey(r), NOTE, "unique-goes", "by_name");
+    expect(survey(r), NOTE, "unique-goes", "by_word");
+    expect(survey(r), NOTE, "unique-goes", "pair");
+}
+
+static void a_column_that_could_not_come_back_is_said(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "ALTER TABLE users ADD COLUMN old int GENERATED ALWAYS AS IDENTITY; CREATE TYPE pair AS (a int, b int);"
+               "ALTER TABLE users ADD COLUMN place pair; UPDATE users SET place = '(1,2)';"
+               "ALTER TABLE users ALTER place SET NOT NULL; CREATE TABLE parts (id int, name int, UNIQUE (id, name))"
+               " PARTITION BY RANGE (id)");
+    plan_of(r, "users", 3);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_COLUMN, "old", "~zdm_h", NULL);
+    add_column(r, 2, "spot", "public.pair");
+    rig_copy(r, 3, ZDM_ACTION_SYNC_INSTALL, "spot", "place");
+    const struct zdm_survey *s = survey(r);
+    expect(s, ERROR, "identity-column", "users.old");
+    expect(s, ERROR, "copy-no-value", "spot");
+    plan_of(r, "parts", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_COLUMN, "name", "~zdm_h", NULL);
+    expect(survey(r), ERROR, "dependents", "parts_id_name_key");
 }
 
 static void an_index_that_is_scanned_is_said_to_be_in_use(void **state)
@@ -708,6 +733,7 @@ int main(void)
         SURVEY_TEST(publications_slots_and_replica_identity_are_seen),
         SURVEY_TEST(partitions_are_counted_and_a_full_default_one_is_an_error),
         SURVEY_TEST(indexes_constraints_and_rows_in_the_way_are_found),
+        SURVEY_TEST(a_column_that_could_not_come_back_is_said),
         SURVEY_TEST(an_index_that_is_scanned_is_said_to_be_in_use),
         SURVEY_TEST(who_holds_a_concurrent_build_up_is_named),
         SURVEY_TEST(what_the_server_would_do_to_the_table_is_seen_on_a_clone),

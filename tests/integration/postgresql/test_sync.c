@@ -399,6 +399,44 @@ static void reverse_copy_is_guarded_where_it_does_not_fit(void **state)
     assert_string_equal(row(r, 2), "|");
 }
 
+/* New code that writes nothing, or NULL, must not meet the old column's NOT NULL: of any type. */
+static void old_column_that_must_not_be_null_has_a_value_of_its_type(void **state)
+{
+    static const char *const types[] = {
+        "text",       "int",     "numeric(9,2)", "bool",      "date",   "timestamptz", "time",      "timetz(3)",
+        "interval",   "json",    "jsonb",        "text[]",    "int[]",  "inet",        "cidr",      "macaddr",
+        "bit(5)",     "varbit",  "uuid",         "bytea",     "mood",   "int4range",   "tsvector",  "point",
+        "varchar(3)", "oid",     "char(4)",      "\"char\"",  "money",  "macaddr8",    "tstzrange", "xml",
+        "pg_lsn",     "numeric", "mood[]",       "plainname", "tsquery"};
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TYPE mood AS ENUM ('so so', 'fine'); CREATE DOMAIN plainname AS text");
+    copy_of_name(r, "text", "text");
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        rig_sql(r, "DROP TABLE users; CREATE TABLE users (id serial PRIMARY KEY, name %s NOT NULL, full_name %s)",
+                types[i], types[i]);
+        rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+        rig_app(r, "INSERT INTO users DEFAULT VALUES; INSERT INTO users (full_name) VALUES (NULL)");
+        rig_app(r, "UPDATE users SET full_name = name WHERE id = 1; UPDATE users SET full_name = NULL");
+        assert_int_equal(rig_number(r, "SELECT count(*) FROM users WHERE name IS NOT NULL AND full_name IS NULL"), 2);
+        rig_run(r, AGENT_RUN_STEP_BACK, 1, AGENT_OK);
+    }
+}
+
+static void old_column_of_a_type_without_such_a_value_is_refused(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TYPE pair AS (a int, b int); CREATE DOMAIN mail AS text CHECK (VALUE LIKE '%%@%%')");
+    copy_of_name(r, "pair NOT NULL", "pair");
+    rig_refused(r, AGENT_RUN_INSTALL_SYNC, 1, "column name of type public.pair is NOT NULL, and full_name is not");
+    rig_sql(r, "ALTER TABLE users ALTER name SET DEFAULT '(1,2)'");
+    rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+    rig_app(r, "INSERT INTO users (full_name) VALUES (NULL), ('(3,4)')");
+    assert_string_equal(row(r, 1), "(1,2)|(1,2)");
+    assert_string_equal(row(r, 2), "(3,4)|(3,4)");
+    rig_sql(r, "DROP TABLE users; CREATE TABLE users (id serial PRIMARY KEY, name mail NOT NULL, full_name mail)");
+    rig_refused(r, AGENT_RUN_INSTALL_SYNC, 1, "of that type no value is known");
+}
+
 static void row_level_security_is_refused(void **state)
 {
     struct rig *r = *state;
@@ -470,6 +508,8 @@ int main(void)
         RIG_TEST(json_without_equality_is_kept_in_step),
         RIG_TEST(target_too_narrow_is_refused),
         RIG_TEST(reverse_copy_is_guarded_where_it_does_not_fit),
+        RIG_TEST(old_column_that_must_not_be_null_has_a_value_of_its_type),
+        RIG_TEST(old_column_of_a_type_without_such_a_value_is_refused),
         RIG_TEST(row_level_security_is_refused),
         RIG_TEST(views_and_inheritance_are_refused),
         RIG_TEST(session_without_triggers_is_synced_too),

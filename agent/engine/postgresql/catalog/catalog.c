@@ -228,35 +228,66 @@ void pgsql_put_differs(struct zdm_buffer *b, const char *a, const char *c, bool 
     zdm_buffer_printf(b, exact ? "(%s IS DISTINCT FROM %s)" : "pg_catalog.record_image_ne(ROW(%s), ROW(%s))", a, c);
 }
 
+/* By the type below domains, else by its category. An array, a composite or a set of bits has no name of its own. */
+static const struct {
+    char category;
+    const char *base, *zero;
+} zeroes[] = {
+    {0, "uuid", "'00000000-0000-0000-0000-000000000000'"},
+    {0, "bytea", "''"},
+    {0, "json", "'null'"},
+    {0, "jsonb", "'null'"},
+    {0, "time", "'00:00'"},
+    {0, "timetz", "'00:00+00'"},
+    {0, "inet", "'0.0.0.0'"},
+    {0, "cidr", "'0.0.0.0/32'"},
+    {0, "macaddr", "'00:00:00:00:00:00'"},
+    {0, "macaddr8", "'00:00:00:00:00:00:00:00'"},
+    {0, "char", "''"},
+    {0, "varbit", "''"},
+    {0, "tsvector", "''"},
+    {0, "tsquery", "''"},
+    {0, "xml", "''"},
+    {0, "hstore", "''"},
+    {0, "pg_lsn", "'0/0'"},
+    {0, "point", "'(0,0)'"},
+    {'A', NULL, "'{}'"},
+    {'B', NULL, "false"},
+    {'D', NULL, "'epoch'"},
+    {'N', NULL, "0"},
+    {'S', NULL, "''"},
+    {'T', NULL, "'0'"},
+};
+
+static const char *zero_of(const struct pgsql_column *column)
+{
+    for (size_t i = 0; i < sizeof zeroes / sizeof *zeroes; i++) {
+        if (zeroes[i].base == NULL ? zeroes[i].category == column->category
+                                   : strcmp(zeroes[i].base, column->base) == 0) {
+            return zeroes[i].zero;
+        }
+    }
+    return NULL;
+}
+
 bool pgsql_put_zero(struct zdm_buffer *b, const struct pgsql_column *column)
 {
-    const char *literal = NULL;
-    switch (column->category) {
-    case 'S':
-        literal = "''";
-        break;
-    case 'N':
-        literal = "0";
-        break;
-    case 'B':
-        literal = "false";
-        break;
-    case 'D':
-        literal = "'epoch'";
-        break;
-    default:
-        literal = strcmp(column->base, "uuid") == 0    ? "'00000000-0000-0000-0000-000000000000'"
-                  : strcmp(column->base, "bytea") == 0 ? "''"
-                                                       : NULL;
+    const char *literal = zero_of(column);
+    bool multirange = strstr(column->base, "multirange") != NULL;
+    if (column->checked) {
+        return false; /* who knows what its CHECK allows */
     }
     if (column->is_enum) {
         zdm_buffer_printf(b, "pg_catalog.enum_first(NULL::%s)", column->type);
-        return true;
-    }
-    if (literal == NULL || strcmp(column->base, "time") == 0 || strcmp(column->base, "timetz") == 0) {
+    } else if (strcmp(column->base, "bit") == 0 && column->typmod > 0) {
+        zdm_buffer_printf(b, "pg_catalog.repeat('0', %d)::%s", column->typmod, column->type);
+    } else if (column->category == 'R') {
+        zdm_buffer_printf(b, "'%s'::%s", multirange ? "{}" : "empty", column->type);
+    } else if (literal != NULL) {
+        zdm_buffer_printf(b, "%s::%s", literal, column->type);
+    } else {
         return false;
     }
-    zdm_buffer_printf(b, "%s::%s", literal, column->type);
     return true;
 }
 

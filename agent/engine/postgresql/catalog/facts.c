@@ -141,3 +141,9 @@ void pgsql_put_fits(struct zdm_buffer *b, const char *value, const struct pgsql_
         zdm_buffer_puts(b, "true");
     }
 }
+
+bool pgsql_has_value(const struct pgsql_column *source, const struct pgsql_column *target)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer zero = ZDM_BUFFER_INIT;
+    return !source->not_null || target->not_null || source->default_expr != NULL || pgsql_put_zero(&zero, source);
+}

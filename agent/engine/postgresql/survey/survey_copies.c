@@ -129,6 +129,15 @@ static enum zdm_code judge_reverse(struct pgsql_survey *survey, const struct zdm
                    "Give the new column the type and collation of the old one.", err);
     }
     bool nulls = source->not_null && !target->not_null;
+    if (!pgsql_has_value(source, target)) {
+        (void)snprintf(message, sizeof message,
+                       "%s (%s) is NOT NULL and %s is not: an INSERT of new code without a value would fail, since of "
+                       "that type no value is known that stands for none",
+                       source->name, source->type, target->name);
+        return say(survey, ZDM_SURVEY_COPY_NO_VALUE, ZDM_LEVEL_ERROR, a->target, message,
+                   "Add the new column with a constant DEFAULT and NOT NULL, or give the old one a DEFAULT first.",
+                   err);
+    }
     if (fit == PGSQL_FITS && !nulls) {
         return ZDM_OK;
     }

@@ -276,6 +276,30 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
               "t.partrelid ="
               " x.tab AND a.attnum = ANY (t.partattrs::int2[])",
      "Give the table another key first."},
+    {ZDM_SURVEY_IDENTITY_COLUMN, ZDM_LEVEL_ERROR, AGENT_DOES(HIDE_COLUMN), NULL,
+     "SELECT " TABLE_NAME " || '.' || quote_ident(x.col), 'it is an identity column, which the server keeps NOT NULL:"
+     " hidden, every INSERT would go on drawing from its sequence' FROM x JOIN pg_attribute a ON a.attrelid = x.tab AND"
+     " a.attname = x.col AND a.attidentity <> '' WHERE NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = x.tab AND"
+     " i.indisprimary AND a.attnum = ANY (i.indkey::int2[]))",
+     "ALTER COLUMN … DROP IDENTITY before, as is, with a sequence as its DEFAULT where old code needs numbers."},
+    {ZDM_SURVEY_DEPENDENTS, ZDM_LEVEL_ERROR, AGENT_DOES(HIDE_COLUMN), NULL,
+     "SELECT " TABLE_NAME " || '.' || quote_ident(x.col), format('it is part of the unique index %s of a partitioned"
+     " table, which the way back could not build again without blocking writers', i.indexrelid::regclass) FROM x JOIN"
+     " pg_class c ON c.oid = x.tab AND c.relkind = 'p' JOIN pg_attribute a ON a.attrelid = x.tab AND a.attname = x.col"
+     " JOIN pg_index i ON i.indrelid = x.tab AND i.indisunique AND NOT i.indisprimary AND a.attnum = ANY"
+     " ((i.indkey::int2[])[0:i.indnkeyatts - 1]) WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid ="
+     " i.indexrelid AND k.conrelid = x.tab AND " GONE("c", "x.schema", "x.name", "k.conname") ")",
+     "Drop it before, or leave the column."},
+    {ZDM_SURVEY_UNIQUE_GOES, ZDM_LEVEL_NOTE, AGENT_DOES(HIDE_COLUMN), NULL,
+     "SELECT " TABLE_NAME " || '.' || quote_ident(x.col), format('what is unique by index %s is so no more from this"
+     " step on; a rollback builds it again, as far as the rows allow', i.indexrelid::regclass) FROM x JOIN pg_class c "
+     "ON"
+     " c.oid = x.tab AND c.relkind = 'r' JOIN pg_attribute a ON a.attrelid = x.tab AND a.attname = x.col JOIN pg_index "
+     "i"
+     " ON i.indrelid = x.tab AND i.indisunique AND NOT i.indisprimary AND (a.attnum = ANY"
+     " ((i.indkey::int2[])[0:i.indnkeyatts - 1]) OR position(format(':varattno %s ', a.attnum) IN concat(i.indexprs,"
+     " i.indpred)) > 0)",
+     "Nothing, where the new column has a unique index of its own; it is built right before Switch."},
 
     /* What the server or the agent would refuse, or do otherwise than one thinks. */
     {ZDM_SURVEY_DEFAULT_PARTITION, ZDM_LEVEL_ERROR, AGENT_DOES(ATTACH_PARTITION), NULL,

@@ -67,6 +67,14 @@ static enum zdm_code judge_copy(const struct pgsql_facts *facts, struct pgsql_pa
                       pair->source.name, pair->source.type, pair->target.name, pair->target.type);
         return zdm_error_hint(err, "Give the new column the type and collation of the old one.");
     }
+    if (!pgsql_has_value(&pair->source, &pair->target)) {
+        zdm_error_set(err, ZDM_REFUSED, "column %s of type %s is NOT NULL, and %s is not", pair->source.name,
+                      pair->source.type, pair->target.name);
+        zdm_error_detail(err, "New code that writes NULL would fail: of that type no value is known that stands for "
+                              "none.");
+        return zdm_error_hint(err, "Add the new column with a constant DEFAULT and NOT NULL, or give the old one a "
+                                   "DEFAULT first.");
+    }
     return ZDM_OK;
 }
 
