@@ -136,6 +136,7 @@ struct rb_column {
     struct rb_table table;
     const char *name;
     struct rb_place at;
+    const char *type; /* PostgreSQL: the name of its type, where that is one of pg_catalog and known; else NULL */
     bool added;
     bool created;          /* with its table */
     bool not_null;         /* was added so */

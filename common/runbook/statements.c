@@ -94,6 +94,57 @@ static const char *syntax_hint(const char *sql, const char *message, size_t offs
     return NULL;
 }
 
+static const char own_grammar[] = "The text is read with PostgreSQL 15's own grammar. What a later version brought "
+                                  "runs as-is, inside of DO $$ BEGIN … "
+                                  "END $$, where every server has it.";
+
+/* What later versions read, by the word that 15 stumbles over. */
+static const char *later_hint(const struct rb_statement *s, size_t offset)
+{
+    static const char virtual_hint[] = "A generated column that is not STORED is of PostgreSQL 18, and the grammar is "
+                                       "15's. Write the expression where it "
+                                       "is read, or a column that an UPDATE in a migrate phase fills and keeps right.";
+    static const struct {
+        const char *word, *in, *hint; /* word "": the end; in: what the statement holds besides; NULL: whatever */
+    } rows[] = {
+        {"storage", NULL,
+         "STORAGE within a column's definition is of PostgreSQL 16. Add the column without, and write behind it ALTER "
+         "TABLE … ALTER COLUMN … SET STORAGE …, as-is: ```sql {as-is lock=short}."},
+        {"virtual", NULL, virtual_hint},
+        {"", "generated", virtual_hint},
+        {",", "generated", virtual_hint},
+        {"default", "statistics",
+         "SET STATISTICS DEFAULT is of PostgreSQL 17. Write SET STATISTICS -1, which means the same everywhere."},
+        {"not", "constraint",
+         "A NOT NULL constraint with a name is of PostgreSQL 18. Write ALTER TABLE … ALTER COLUMN … SET NOT NULL: it "
+         "is "
+         "proven without blocking writers."},
+        {"enforced", NULL,
+         "ENFORCED and NOT ENFORCED are of PostgreSQL 18. Leave it out; NOT VALID adds a constraint that rows which "
+         "exist "
+         "need not fulfil."},
+        {"without", "constraint",
+         "WITHOUT OVERLAPS is of PostgreSQL 18. Where every server has it, it runs as-is, inside of DO $$ BEGIN … END "
+         "$$."},
+        {"expression", NULL,
+         "SET EXPRESSION is of PostgreSQL 17, and writes the table anew. Write a new column, and an UPDATE that fills "
+         "it."},
+    };
+    struct rb_token *at = NULL;
+    for (size_t i = 0; i < s->n_tokens && at == NULL; i++) {
+        if (s->tokens[i].start >= offset)
+            at = &s->tokens[i];
+    }
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool there = rows[i].in == NULL;
+        for (size_t j = 0; j < s->n_tokens && !there; j++)
+            there = rb_token_is(s, &s->tokens[j], rows[i].in);
+        if (there && (at == NULL ? rows[i].word[0] == '\0' : rb_token_is(s, at, rows[i].word)))
+            return rows[i].hint;
+    }
+    return NULL;
+}
+
 /* One line of the server's message: what it quotes may run on to the end of the fence. */
 static const char *first_line(struct rb *rb, const char *message)
 {
@@ -105,14 +156,13 @@ static const char *first_line(struct rb *rb, const char *message)
 static void report_syntax(struct rb_statement *s, const char *message, size_t offset)
 {
     struct rb_place at = rb_at(s, (int)offset);
-    const char *hint = syntax_hint(s->sql, message, offset);
+    const char *later = later_hint(s, offset), *hint = later != NULL ? later : syntax_hint(s->sql, message, offset);
     if (hint == NULL && s->rb->neutral)
         rb_error(s->rb, "not-neutral", at,
                  "Mend it, or write one fence for each engine: ```sql {engine=postgresql} and ```sql {engine=mysql}.",
                  "PostgreSQL does not read this: %s", first_line(s->rb, message));
     else
-        rb_error(s->rb, "sql-syntax", at, hint != NULL ? hint : "The text is read with PostgreSQL's own grammar.", "%s",
-                 first_line(s->rb, message));
+        rb_error(s->rb, "sql-syntax", at, hint != NULL ? hint : own_grammar, "%s", first_line(s->rb, message));
 }
 
 /* Tokens first to last of the fence are one statement. */

@@ -72,6 +72,9 @@ void rb_delete_finish(struct rb_deletion *d, bool has_where);
 bool rb_own_in_update(const struct rb_update *u, const struct rb_expr *expr, const char *what);
 bool rb_own_in_delete(const struct rb_deletion *d);
 
+/* may_fail.c: warns of what in a trigger may make the application's statement fail. */
+void rb_update_may_fail(struct rb_update *u);
+
 /* ---- derive.c, where.c, fill.c ---- */
 
 /* The target of that name, or NULL. */

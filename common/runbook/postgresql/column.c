@@ -76,6 +76,29 @@ bool rb_ddl_is_serial(const PgQuery__TypeName *type)
 
 /* ---- reading ---- */
 
+bool rb_ddl_column_clauses(struct rb_statement *s, const PgQuery__ColumnDef *def)
+{
+    struct rb *rb = s->rb;
+    size_t errors = rb->n_errors, defaults = 0, nulls = 0, not_nulls = 0;
+    if (def->n_fdwoptions > 0)
+        rb_error(rb, "column-clause", rb_at_word(s, (size_t)def->location, "options"), "Leave it out.",
+                 "OPTIONS of %s are for foreign tables", rb_plain(rb, def->colname));
+    for (size_t i = 0; i < def->n_constraints; i++) {
+        const PgQuery__Constraint *constraint = def->constraints[i]->constraint;
+        bool is_default = constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_DEFAULT;
+        bool is_null = constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_NULL;
+        bool is_not_null = constraint->contype == PG_QUERY__CONSTR_TYPE__CONSTR_NOTNULL;
+        if ((is_default && defaults > 0) || (is_null && not_nulls > 0) || (is_not_null && nulls > 0))
+            rb_error(rb, "column-clause", rb_at(s, constraint->location), "Keep one of them.",
+                     is_default ? "%s has two defaults" : "%s is said to be NULL and NOT NULL",
+                     rb_plain(rb, def->colname));
+        defaults += is_default;
+        nulls += is_null;
+        not_nulls += is_not_null;
+    }
+    return errors == rb->n_errors;
+}
+
 /* DEFERRABLE and its like are nodes of their own behind the constraint that they belong to. */
 static bool read_attribute(struct parts *parts, const PgQuery__Constraint *constraint)
 {
@@ -217,7 +240,7 @@ static bool read_type(const struct rb_ddl *d, const PgQuery__ColumnDef *def, str
 static bool read_parts(const struct rb_ddl *d, const PgQuery__ColumnDef *def, struct parts *parts)
 {
     size_t errors = d->s->rb->n_errors;
-    if (!read_type(d, def, parts))
+    if (!rb_ddl_column_clauses(d->s, def) || !read_type(d, def, parts))
         return false;
     for (size_t i = 0; i < def->n_constraints; i++)
         read_constraint(d, def, parts, def->constraints[i]->constraint);
@@ -295,8 +318,9 @@ static bool may_be_not_null(const struct rb_ddl *d, const PgQuery__ColumnDef *de
 }
 
 /* What the plan knows of it from now on. */
-static void remember(struct rb_column *column, const struct parts *parts)
+static void remember(struct rb_column *column, const PgQuery__ColumnDef *def, const struct parts *parts)
 {
+    column->type = rb_type_known(def->type_name);
     column->initial = parts->initial;
     column->not_null = parts->not_null && parts->initial != NULL;
     column->has_default = parts->is_volatile || parts->is_now;
@@ -313,7 +337,7 @@ void rb_ddl_add_column(const struct rb_ddl *d)
     struct rb_column *column = begin(d, def);
     if (column == NULL || !read_parts(d, def, &parts) || !may_be_not_null(d, def, &parts) || errors != rb->n_errors)
         return;
-    remember(column, &parts);
+    remember(column, def, &parts);
     add_step(d, def, &parts);
     if (parts.is_volatile)
         add_fill(d, def, &parts);

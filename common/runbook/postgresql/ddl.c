@@ -247,9 +247,10 @@ static void examine_call(struct walk *w, const PgQuery__FuncCall *call)
              rb_format(rb, "uses %s(), which gives many rows", name));
         break;
     case RB_FUNCTION_UNKNOWN:
-        fail(w, "function-unknown", call->location,
-             "Write its schema in front where it is the application's own: app.is_valid(…).",
-             rb_format(rb, "uses %s(), which is not known as a function of pg_catalog", name));
+        fail(
+            w, "function-unknown", call->location,
+            rb_function_hint(rb, name, "Write its schema in front where it is the application's own: app.is_valid(…)."),
+            rb_format(rb, "uses %s(), which is not known as a function of PostgreSQL 15's pg_catalog", name));
         break;
     case RB_FUNCTION_SEQUENCE:
         judge_sequence(w, call);

@@ -191,4 +191,8 @@ void rb_compile_comment(struct rb_statement *s, PgQuery__CommentStmt *comment);
 void rb_compile_drop(struct rb_statement *s, PgQuery__DropStmt *drop);
 void rb_compile_reindex(struct rb_statement *s, PgQuery__ReindexStmt *reindex);
 
+/* column.c: does each clause of the column say its thing once, and nothing that a plan would leave out? False with
+ * findings. */
+bool rb_ddl_column_clauses(struct rb_statement *s, const PgQuery__ColumnDef *def);
+
 #endif

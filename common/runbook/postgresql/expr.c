@@ -126,12 +126,34 @@ static const char *catalog_name(struct examination *e, PgQuery__Node *const *nam
     return n == 0 ? "" : rb_string(names[n - 1]);
 }
 
+/* Something of pg_catalog that another session would answer differently. */
+static bool depends_on_setting(struct examination *e, const char *setting, int location, const char *hint,
+                               const char *name)
+{
+    if (setting != NULL)
+        fail(e, "session-setting", location, hint,
+             rb_format(e->s->rb, "uses %s, whose answer depends on the session's setting %s", name, setting));
+    return setting != NULL;
+}
+
+/* A query in a string, which nobody has read. */
+static bool runs_a_query(const char *name, const PgQuery__FuncCall *call)
+{
+    return strcmp(name, "ts_stat") == 0 || (strcmp(name, "ts_rewrite") == 0 && call->n_args == 2);
+}
+
 static void examine_function(struct examination *e, const PgQuery__FuncCall *call)
 {
     struct rb *rb = e->s->rb;
     const char *name = catalog_name(e, call->funcname, call->n_funcname, call->location);
-    if (name == NULL)
+    const char *hint, *setting = name == NULL ? NULL : rb_setting_of_call(name, call, &hint);
+    if (name == NULL || depends_on_setting(e, setting, call->location, hint, rb_format(rb, "%s()", name)))
         return;
+    if (runs_a_query(name, call)) {
+        fail(e, "subquery", call->location, "Write what the query gives as a constant.",
+             rb_format(rb, "uses %s(), which runs a query from a string", name));
+        return;
+    }
     bool aggregated = call->over != NULL || call->agg_filter != NULL || call->n_agg_order > 0 || call->agg_star ||
                       call->agg_distinct || call->agg_within_group;
     enum rb_function_kind kind = aggregated ? RB_FUNCTION_AGGREGATE : rb_function_kind(name);
@@ -157,10 +179,12 @@ static void examine_function(struct examination *e, const PgQuery__FuncCall *cal
              rb_format(rb, "uses %s() of a sequence", name));
         break;
     case RB_FUNCTION_UNKNOWN:
-        fail(e, "function-unknown", call->location,
-             "Only functions of pg_catalog over a row's own values may be used (docs/RUNBOOKS.md lists what is "
-             "refused and why).",
-             rb_format(rb, "uses %s(), which is not known as a function of pg_catalog", name));
+        fail(
+            e, "function-unknown", call->location,
+            rb_function_hint(rb, name,
+                             "Only functions of pg_catalog over a row's own values may be used (docs/RUNBOOKS.md lists "
+                             "what is refused and why)."),
+            rb_format(rb, "uses %s(), which is not known as a function of PostgreSQL 15's pg_catalog", name));
         break;
     case RB_FUNCTION_NOW:
         e->out->is_now = true;
@@ -180,7 +204,7 @@ static void examine_function(struct examination *e, const PgQuery__FuncCall *cal
         break;
     case RB_FUNCTION_IMMUTABLE:
         if (strcmp(name, "date_trunc") == 0 || strcmp(name, "date_part") == 0 || strcmp(name, "extract") == 0 ||
-            strcmp(name, "date") == 0)
+            strcmp(name, "date") == 0 || (strcmp(name, "to_timestamp") == 0 && call->n_args == 2))
             e->out->uses_zone = true;
         break;
     }
@@ -208,6 +232,9 @@ static void examine_cast(struct examination *e, const PgQuery__TypeCast *cast)
     const PgQuery__AConst *constant =
         cast->arg != NULL && cast->arg->node_case == PG_QUERY__NODE__NODE_A_CONST ? cast->arg->a_const : NULL;
     bool is_zoned = false;
+    const char *hint, *setting = rb_setting_of_cast(cast, &hint);
+    if (depends_on_setting(e, setting, type->location, hint, rb_format(e->s->rb, "a cast to %s", name)))
+        return;
     for (size_t i = 0; i < sizeof zoned / sizeof zoned[0]; i++)
         is_zoned = is_zoned || strcmp(name, zoned[i]) == 0;
     e->out->uses_zone = e->out->uses_zone || (is_zoned && constant == NULL);

@@ -126,6 +126,48 @@ enum rb_function_kind rb_function_kind(const char *name)
     return RB_FUNCTION_UNKNOWN;
 }
 
+/* Of versions that came later: a plan is for every server that may get it. */
+static const struct {
+    const char *names;
+    int since;
+} newer[] = {
+    {" any_value array_sample array_shuffle date_add date_subtract erf erfc json_array json_scalar pg_input_error_info"
+     " pg_input_is_valid random_normal system_user ",
+     16},
+    {" json_exists json_query json_serialize json_value merge_action to_bin to_oct unicode_assigned"
+     " uuid_extract_timestamp uuid_extract_version xmltext ",
+     17},
+    {" array_reverse array_sort casefold crc32 crc32c gamma lgamma uuidv4 uuidv7 ", 18},
+};
+
+int rb_function_since(const char *name)
+{
+    for (size_t i = 0; i < sizeof newer / sizeof newer[0]; i++) {
+        if (holds(newer[i].names, name))
+            return newer[i].since;
+    }
+    return 0;
+}
+
+const char *rb_function_hint(struct rb *rb, const char *name, const char *other)
+{
+    int since = rb_function_since(name);
+    if (since == 0)
+        return other;
+    if (strcmp(name, "uuidv7") != 0 && strcmp(name, "uuidv4") != 0)
+        return rb_format(rb,
+                         "It is of PostgreSQL %d and later, and plans are made of what version 15 has. Write it with "
+                         "functions of that version.",
+                         since);
+    return rb_format(
+        rb,
+        "It is of PostgreSQL %d and later, and plans are made of what version 15 has. Rows that exist can "
+        "have gen_random_uuid(), or what the application writes. Where every server has it, new rows get it "
+        "from a default that is set as-is: ALTER TABLE … ALTER COLUMN … SET DEFAULT pg_catalog.%s(), in a "
+        "```sql {as-is lock=short}.",
+        since, name);
+}
+
 bool rb_type_is_built_in(const char *name)
 {
     return holds(types, name);

@@ -185,6 +185,23 @@ static void refuse_create_as(struct rb_statement *s)
            rb_at_start(s), s->sql);
 }
 
+/* SELECT … INTO makes a table, wherever the INTO stands. */
+static void refuse_select(struct rb_statement *s)
+{
+    static const struct refusal into = {
+        0, "create-table",
+        "SELECT INTO copies under one transaction, and what it copies is another thing on another shard",
+        "Write CREATE TABLE with its columns; fill it from the application."};
+    const PgQuery__SelectStmt *select = s->node->select_stmt;
+    while (select->into_clause == NULL && select->larg != NULL)
+        select = select->larg;
+    refuse(s,
+           select->into_clause != NULL
+               ? &into
+               : find(statements, sizeof statements / sizeof statements[0], (int)s->node->node_case, &other_statement),
+           rb_at_start(s), s->sql);
+}
+
 static void refuse_alter(struct rb_statement *s, const PgQuery__AlterTableStmt *alter)
 {
     static const struct refusal index = {0, "alter-index", "an index is changed by building another one",
@@ -205,6 +222,9 @@ void rb_refuse(struct rb_statement *s)
         break;
     case PG_QUERY__NODE__NODE_CREATE_TABLE_AS_STMT:
         refuse_create_as(s);
+        break;
+    case PG_QUERY__NODE__NODE_SELECT_STMT:
+        refuse_select(s);
         break;
     case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
         refuse_alter(s, s->node->alter_table_stmt);

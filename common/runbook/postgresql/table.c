@@ -107,7 +107,9 @@ static void read_column(struct creation *c, const PgQuery__ColumnDef *def)
         rb_error(rb, "column-twice", rb_at(c->s, def->location), "Remove one of them.", "column %s is there twice",
                  name);
     column->created = true;
+    column->type = def->type_name == NULL ? NULL : rb_type_known(def->type_name);
     column->at = rb_at(c->s, def->location);
+    (void)rb_ddl_column_clauses(c->s, def);
     for (size_t i = 0; i < def->n_constraints; i++)
         read_constraint(c, def->constraints[i]->constraint);
 }

@@ -158,8 +158,20 @@ enum rb_function_kind {
     RB_FUNCTION_SET
 };
 enum rb_function_kind rb_function_kind(const char *name);
+/* The version that brought it, of those behind 15; 0: none that is known. */
+int rb_function_since(const char *name);
+/* What to write instead of an unknown one: `other`, or what is true of one that came later. */
+const char *rb_function_hint(struct rb *rb, const char *name, const char *other);
 bool rb_type_is_built_in(const char *name);
 bool rb_operator_class_is_built_in(const char *name);
+
+/* ---- settings.c: the setting of the session that the answer depends on, and what to write instead; NULL for none ---- */
+const char *rb_setting_of_call(const char *name, const PgQuery__FuncCall *call, const char **out_hint);
+const char *rb_setting_of_cast(const PgQuery__TypeCast *cast, const char **out_hint);
+
+/* ---- may_fail.c ---- */
+/* The name of a type of pg_catalog that is no array, as it stands there; NULL for any other. */
+const char *rb_type_known(const PgQuery__TypeName *type);
 
 /* Reads a fence statement by statement; what cannot be parsed is a finding. Returns how many there are. */
 typedef void rb_on_statement(struct rb_statement *s, void *ctx);

@@ -182,6 +182,10 @@ void rb_ddl_unique(const struct rb_ddl *d, const PgQuery__Constraint *constraint
     const char *name =
         rb_ddl_constraint_name(d, constraint, primary ? "" : rb_join_names(rb, columns, n), primary ? "pkey" : "key");
     const char *sql = name == NULL ? NULL : index_sql(d, constraint, name, columns, n);
+    if (name != NULL && sql == NULL)
+        rb_error(rb, "index", place_of(d, constraint),
+                 "Write CREATE UNIQUE INDEX name ON …, and behind it ADD CONSTRAINT name UNIQUE USING INDEX name.",
+                 "the index of the constraint %s cannot be written in a plan", name);
     if (sql == NULL || !rb_index_remember(d, name, columns, n, true))
         return;
     if (primary)

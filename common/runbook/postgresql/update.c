@@ -173,5 +173,7 @@ void rb_compile_update(struct rb_statement *s, PgQuery__UpdateStmt *stmt)
         return;
     if (stmt->where_clause != NULL)
         rb_split_where(u, stmt->where_clause);
+    if (errors == rb->n_errors)
+        rb_update_may_fail(u);
     rb_update_finish(u, errors);
 }

@@ -676,6 +676,110 @@ static void what_no_trigger_keeps_is_compared_where_it_can_be_computed_again(voi
     }
 }
 
+static void what_may_fail_in_a_trigger_is_warned_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value;
+        bool warned;
+    } rows[] = {
+        {"raw::smallint", true},
+        {"raw::jsonb", true},
+        {"raw::public.status", true},
+        {"raw::int[]", true},
+        {"k::smallint", true},
+        {"k::numeric(5, 2)", true},
+        {"(doc ->> 'n')::int", true},
+        {"coalesce(raw, '0')::int", true},
+        {"length(raw)::smallint", true},
+        {"CASE WHEN other ~ 'x' THEN raw::int END", true},
+        {"CASE WHEN raw::int > 5 THEN 1 END", true},
+        {"a / b", true},
+        {"a % b", true},
+        {"to_date(raw, 'YYYY')", true},
+        {"raw::text", false},
+        {"upper(raw)::varchar(20)", false},
+        {"'5'::int", false},
+        {"k::bigint", false},
+        {"coalesce(k, 0)::bigint", false},
+        {"(k * 2)::numeric", false},
+        {"length(raw)::bigint", false},
+        {"(a > 1)::int", false},
+        {"extract(year from at)::int", false},
+        {"date_trunc('day', at)::date", false},
+        {"CASE WHEN raw ~ '^[0-9]{1,9}$' THEN raw::int END", false},
+        {"CASE raw WHEN 'x' THEN 1 ELSE raw::int END", false},
+        {"CASE WHEN doc ->> 'n' ~ '^[0-9]{1,9}$' THEN (doc ->> 'n')::int END", false},
+        {"a / 2", false},
+        {"a / nullif(b, 0)", false},
+        {"to_timestamp(a)", false},
+    };
+    static const char *const tails[] = {"", " WHERE raw ~ '^[0-9]+$'"};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (size_t t = 0; t < 2; t++) {
+            char text[512];
+            snprintf(text, sizeof text,
+                     "## Expand\n```sql\nALTER TABLE t ADD COLUMN c text, ADD COLUMN k int;\n```\n" MIGRATE
+                     "\nUPDATE t SET c = %s%s;" END,
+                     rows[i].value, tails[t]);
+            struct compiled c = compile_good("a.md", text);
+            const struct zdm_finding *finding = find_rule(&c, "may-fail");
+            bool guarded = t == 1 && strstr(rows[i].value, "raw") != NULL;
+            if ((finding != NULL) != (rows[i].warned && !guarded))
+                fail_msg("%s%s: %s", rows[i].value, tails[t], finding == NULL ? "no warning" : finding->message);
+            assert_true(finding == NULL || finding->level == ZDM_LEVEL_WARNING);
+            compiled_fini(&c);
+        }
+    }
+    struct compiled c = compile_good("a.md", MIGRATE " {no-sync}\nUPDATE t SET c = raw::int;" END);
+    assert_null(find_rule(&c, "may-fail"));
+    compiled_fini(&c);
+    c = compile_good("a.md", MIGRATE " {sync}\nUPDATE t SET c = d WHERE raw::int > 5;" END);
+    assert_non_null(find_rule(&c, "may-fail"));
+    compiled_fini(&c);
+}
+
+static void what_a_setting_decides_is_refused_and_its_safe_form_is_not(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"to_tsvector('english', body)",
+                                       "to_tsvector('english'::regconfig, body)",
+                                       "ts_headline('english', body, q)",
+                                       "ts_headline('english', body, q, 'MaxWords=3')",
+                                       "jsonb_to_tsvector('simple', body, '\"string\"')",
+                                       "to_char(n, 'FM999,990.00SG')",
+                                       "to_char(at, 'YYYY-MM-DD\"TM LG\"HH24:MI:SS D')",
+                                       "format('%s', name)",
+                                       "to_number(body, '99.9PL')",
+                                       "ts_rewrite(q, a, b)"};
+    static const char *const wrong[] = {"to_tsvector(body)",
+                                        "pg_catalog.to_tsquery(body)",
+                                        "phraseto_tsquery(body)",
+                                        "websearch_to_tsquery(body)",
+                                        "json_to_tsvector(body, '\"all\"')",
+                                        "ts_headline(body, q)",
+                                        "money(n)",
+                                        "to_char(n, 'L999')",
+                                        "to_number(body, '9G999')",
+                                        "to_date(body, 'DD TMMon YYYY')",
+                                        "format('%I', body)",
+                                        "format('%2$I', a, body)",
+                                        "xml_is_well_formed(body)",
+                                        "body::regtype",
+                                        "body::regconfig",
+                                        "CAST(body AS money)"};
+    char text[512];
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        snprintf(text, sizeof text, MIGRATE "\nUPDATE t SET c = %s;" END, good[i]);
+        struct compiled c = compile_good("a.md", text);
+        compiled_fini(&c);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        snprintf(text, sizeof text, MIGRATE "\nUPDATE t SET c = %s;" END, wrong[i]);
+        refused(text, "session-setting");
+    }
+}
+
 static void the_grace_period_is_72_hours_where_nothing_else_is_written(void **state)
 {
     (void)state;
@@ -802,6 +906,8 @@ int main(void)
         cmocka_unit_test(what_triggers_of_the_plan_change_counts_as_changed_for_a_subquery),
         cmocka_unit_test(that_a_column_differs_is_left_to_the_batch_only_where_it_is_the_only_one),
         cmocka_unit_test(what_no_trigger_keeps_is_compared_where_it_can_be_computed_again),
+        cmocka_unit_test(what_may_fail_in_a_trigger_is_warned_of),
+        cmocka_unit_test(what_a_setting_decides_is_refused_and_its_safe_form_is_not),
         cmocka_unit_test(the_grace_period_is_72_hours_where_nothing_else_is_written),
         cmocka_unit_test(an_index_without_name_gets_the_one_that_postgresql_would_choose),
         cmocka_unit_test(tables_of_a_check_get_the_schema_of_the_runbook),
