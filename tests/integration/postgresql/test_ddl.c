@@ -3,9 +3,11 @@
  */
 #include "tests/integration/postgresql/rig.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static void users(struct rig *r)
 {
@@ -115,6 +117,93 @@ static void set_not_null_without_a_validated_check_is_refused(void **state)
     rig_refused(r, AGENT_RUN_DDL, 3, "no validated CHECK");
 }
 
+/* As long as it is there it makes the application's INSERTs fail: whoever holds the table, it goes in the end. */
+static void check_that_rows_violate_goes_when_the_table_is_free_again_also_after_a_restart(void **state)
+{
+    struct rig *r = *state;
+    not_null_chain(r);
+    rig_sql(r, "UPDATE users SET name = NULL WHERE id = 50");
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    PGconn *reader = rig_connect(r, "app_user");
+    rig_exec(reader, "BEGIN; SELECT count(*) FROM users");
+    struct agent_result *held = rig_do(r, AGENT_OP_RUN, AGENT_RUN_VALIDATE, 2, 0);
+    assert_int_equal(held->outcome, AGENT_LOCK);
+    assert_non_null(strstr(held->blocker, "BEGIN; SELECT count(*) FROM users"));
+    assert_non_null(strstr(held->blocker, "constraint zdm_nn, which rows violate, binds until then"));
+    assert_non_null(strstr(held->error.message, "is still there: could not lock public.users"));
+    agent_result_free(held);
+    assert_int_equal(r->journal_step, 2);
+    rig_inspect(r, 2, AGENT_PROOF_NOT_DONE);
+    /* Another agent takes over, and the rows are right by then: it is taken away all the same. */
+    rig_sql(r, "UPDATE users SET name = 'x' WHERE id = 50");
+    rig_connect_engine(r);
+    rig_reload(r);
+    rig_exec(reader, "COMMIT");
+    rig_refused(r, AGENT_RUN_VALIDATE, 2, "rows of public.users violate constraint zdm_nn");
+    assert_string_equal(rig_app_fails(r, "INSERT INTO users VALUES (1000, NULL)"), "");
+    rig_app(r, "DELETE FROM users WHERE id = 1000");
+    assert_int_equal(r->journal_step, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 0);
+    PQfinish(reader);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    rig_run(r, AGENT_RUN_VALIDATE, 2, AGENT_OK);
+}
+
+/* One of that name that is added anew is no leftover of the last time. */
+static void check_that_was_taken_away_otherwise_is_validated_when_it_is_there_again(void **state)
+{
+    struct rig *r = *state;
+    not_null_chain(r);
+    rig_sql(r, "UPDATE users SET name = NULL WHERE id = 50");
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    PGconn *reader = rig_connect(r, "app_user");
+    rig_exec(reader, "BEGIN; SELECT count(*) FROM users");
+    rig_run(r, AGENT_RUN_VALIDATE, 2, AGENT_LOCK);
+    PQfinish(reader);
+    rig_sql(r, "UPDATE users SET name = 'x' WHERE id = 50");
+    rig_sql(r,
+            "ALTER TABLE users DROP CONSTRAINT zdm_nn; ALTER TABLE users ADD CONSTRAINT zdm_nn CHECK (name IS NOT"
+            " NULL) NOT VALID; COMMENT ON CONSTRAINT zdm_nn ON users IS 'zdm:%s'",
+            r->plan->id);
+    rig_run(r, AGENT_RUN_VALIDATE, 2, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 0);
+}
+
+/* Readers that follow each other without a gap: the drop queues for a moment. */
+static void *read_on_and_on(void *arg)
+{
+    PGconn *conn = rig_connect(arg, "app_user");
+    for (int i = 0; i < 60; i++) {
+        rig_exec(conn, "BEGIN; SELECT count(*) FROM users; SELECT pg_sleep(0.07); COMMIT");
+    }
+    PQfinish(conn);
+    return NULL;
+}
+
+static void check_that_rows_violate_goes_between_readers_who_never_let_go(void **state)
+{
+    struct rig *r = *state;
+    pthread_t readers[4];
+    not_null_chain(r);
+    rig_sql(r, "UPDATE users SET name = NULL WHERE id = 50");
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(pthread_create(&readers[i], NULL, read_on_and_on, r), 0);
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    struct agent_result *result = NULL;
+    for (int tries = 0; tries < 5 && (result == NULL || result->outcome == AGENT_LOCK); tries++) {
+        agent_result_free(result);
+        result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_VALIDATE, 2, 0);
+    }
+    assert_int_equal(result->outcome, AGENT_FAIL);
+    agent_result_free(result);
+    for (size_t i = 0; i < 4; i++) {
+        pthread_join(readers[i], NULL);
+    }
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_constraint WHERE conname = 'zdm_nn'"), 0);
+}
+
 static void check_that_rows_violate_is_dropped_again(void **state)
 {
     struct rig *r = *state;
@@ -158,6 +247,9 @@ int main(void)
         RIG_TEST(not_null_is_set_by_way_of_a_validated_check),
         RIG_TEST(set_not_null_without_a_validated_check_is_refused),
         RIG_TEST(check_that_rows_violate_is_dropped_again),
+        RIG_TEST(check_that_rows_violate_goes_when_the_table_is_free_again_also_after_a_restart),
+        RIG_TEST(check_that_was_taken_away_otherwise_is_validated_when_it_is_there_again),
+        RIG_TEST(check_that_rows_violate_goes_between_readers_who_never_let_go),
         RIG_TEST(column_is_added_to_a_partitioned_table_and_an_oddly_named_one),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);

@@ -44,8 +44,8 @@ enum pgsql_fit pgsql_fit(const struct pgsql_column *from, const struct pgsql_col
 void pgsql_put_fits(struct zdm_buffer *b, const char *value, const struct pgsql_column *from,
                     const struct pgsql_column *to);
 
-/* What a row that new code inserts with NULL, or without the column, holds in an old one that is NOT NULL: its default or
- * its type's zero value. False: there is none, and the INSERT would fail. */
+/* What a row that new code inserts with NULL, or without the column, holds in an old one that is NOT NULL: its default
+ * or its type's zero value. False: there is none, and the INSERT would fail. */
 bool pgsql_has_value(const struct pgsql_column *source, const struct pgsql_column *target);
 
 /* Bodies of the two trigger functions and the WHEN conditions of the two triggers. */
