@@ -44,6 +44,10 @@ enum zdm_code mydb_survey_as_is(struct mydb_survey *survey, struct zdm_error *er
 enum zdm_code mydb_survey_steps(struct mydb_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_rows.c: rows that are in the way. */
 enum zdm_code mydb_survey_rows(struct mydb_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* Appends "SELECT ", with a limit of two seconds. */
+void mydb_survey_put_limited(const struct mydb_survey *survey, struct zdm_buffer *b);
+/* survey_values.c: what the fill at hand computes, on rows that are there. */
+enum zdm_code mydb_survey_values(struct mydb_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_statements.c: what the application is seen to write. */
 enum zdm_code mydb_survey_statements(struct mydb_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 

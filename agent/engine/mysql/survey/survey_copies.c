@@ -8,6 +8,7 @@
 
 #include "agent/engine/mysql/change/judge.h"
 #include "agent/engine/mysql/walk/sync.h"
+#include "agent/engine/mysql/walk/walk.h"
 #include "agent/engine/mysql/hide/visible.h"
 
 /* The step of the plan that adds the column, or NULL. */
@@ -23,11 +24,11 @@ static const struct zdm_step *adding_step(const struct mydb_survey *survey, cons
     return NULL;
 }
 
-/* As it is, or as the plan will make it. False: it is neither, or nobody can tell. */
-static enum zdm_code find_column(struct mydb_survey *survey, const struct mydb_table *table, const char *name,
+enum zdm_code mydb_survey_column(struct mydb_survey *survey, const struct mydb_table *table, const char *name,
                                  struct mydb_column *out, bool *found, struct zdm_error *err)
 {
     struct mydb_work *w = survey->w;
+    const struct zdm_step *before = w->step;
     char algorithm[MYDB_ALGORITHM_MAX];
     enum zdm_code code = mydb_column_look(w->s, table->name, name, found, out, err);
     const struct zdm_step *adds = code == ZDM_OK && !*found ? adding_step(survey, name) : NULL;
@@ -38,7 +39,7 @@ static enum zdm_code find_column(struct mydb_survey *survey, const struct mydb_t
     *out = (struct mydb_column){.ordinal = 0};
     w->step = adds;
     code = mydb_judge(w, table, adds->sql, algorithm, name, NULL, out, err);
-    w->step = NULL;
+    w->step = before;
     mydb_memory_forget(w->memory);
     *found = code == ZDM_OK;
     if (code == ZDM_OK || !mydb_is_open(w->s)) {
@@ -156,12 +157,12 @@ static enum zdm_code judge_pair(struct mydb_survey *survey, const struct mydb_ta
     struct mydb_column target = {.ordinal = 0}, source = {.ordinal = 0};
     bool has_target = false, has_source = false;
     bool both = survey->common.step->derivation->both_ways;
-    enum zdm_code code = find_column(survey, table, a->target, &target, &has_target, err);
+    enum zdm_code code = mydb_survey_column(survey, table, a->target, &target, &has_target, err);
     if (code == ZDM_OK && has_target && target.generated) {
         code = say(survey, ZDM_SURVEY_DERIVATION_FAILS, ZDM_LEVEL_ERROR, a->target,
                    "it is generated and cannot be assigned", "Assign the columns that it is made of.", err);
     } else if (code == ZDM_OK && has_target && a->copy_of != NULL) {
-        code = find_column(survey, table, a->copy_of, &source, &has_source, err);
+        code = mydb_survey_column(survey, table, a->copy_of, &source, &has_source, err);
     }
     if (code == ZDM_OK && has_source && mydb_fit(&source, &target) != MYDB_FITS) {
         code = say_narrow(survey, &source, &target, err);
@@ -258,6 +259,27 @@ enum zdm_code mydb_survey_omitted(struct mydb_survey *survey, struct zdm_error *
                message, "Drop the check in a step before, or give the column a default that passes.", err);
 }
 
+/* Rows may not move along the key that they are walked by; that there is none is said by a rule. */
+static enum zdm_code judge_key(struct mydb_survey *survey, const struct mydb_table *table, struct zdm_error *err)
+{
+    struct mydb_key key = {.n = 0};
+    const struct zdm_step *step = survey->common.step;
+    enum zdm_code code = mydb_key_find(survey->w->s, table, &key, err);
+    bool known = code == ZDM_OK;
+    if (known && step->action == ZDM_ACTION_BACKFILL) {
+        code = mydb_key_keeps(table->name, &key, step->derivation, err);
+    }
+    mydb_key_fini(&key);
+    if (code != ZDM_REFUSED && code != ZDM_UNSUPPORTED && code != ZDM_NOT_FOUND) {
+        return code;
+    }
+    struct zdm_error why = *err;
+    zdm_error_clear(err);
+    return known ? mydb_survey_say(survey, ZDM_SURVEY_KEY_CHANGES, ZDM_LEVEL_ERROR, table->name, why.message, why.hint,
+                                   err)
+                 : ZDM_OK;
+}
+
 enum zdm_code mydb_survey_copies(struct mydb_survey *survey, struct zdm_error *err)
 {
     static const uint64_t derives = AGENT_DOES(SYNC_INSTALL) | AGENT_DOES(BACKFILL) | AGENT_DOES(DELETE);
@@ -270,6 +292,9 @@ enum zdm_code mydb_survey_copies(struct mydb_survey *survey, struct zdm_error *e
     if (code == ZDM_OK && (table.view || mydb_table_fit(&table, err) != ZDM_OK)) {
         zdm_error_clear(err);
         return ZDM_OK; /* said by a rule */
+    }
+    if (code == ZDM_OK) {
+        code = judge_key(survey, &table, err);
     }
     if (code == ZDM_OK) {
         code = judge_sources(survey, &table, err);

@@ -13,4 +13,8 @@ enum zdm_code mydb_survey_copies(struct mydb_survey *survey, struct zdm_error *e
 /* Of a HIDE_COLUMN: would a CHECK refuse the rows of new code, which leave the column out? */
 enum zdm_code mydb_survey_omitted(struct mydb_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 
+/* A column as it is, or as the plan will make it. *found false: it is neither, or nobody can tell. */
+enum zdm_code mydb_survey_column(struct mydb_survey *survey, const struct mydb_table *table, const char *name,
+                                 struct mydb_column *out, bool *found, struct zdm_error *err) ZDM_CHECKED;
+
 #endif

@@ -59,7 +59,7 @@ static bool find_list(const char *sql, struct zdm_buffer *out)
     return strcasestr(zdm_buffer_text(out), " desc") == NULL;
 }
 
-static void put_limited(const struct mydb_survey *survey, struct zdm_buffer *b)
+void mydb_survey_put_limited(const struct mydb_survey *survey, struct zdm_buffer *b)
 {
     if (survey->w->s->mariadb) {
         zdm_buffer_printf(b, "SET STATEMENT max_statement_time=%d FOR SELECT ", LOOK_MS / 1000);
@@ -74,7 +74,7 @@ static bool put_duplicates(const struct mydb_survey *survey, struct zdm_buffer *
     if (!find_list(survey->common.step->sql, &list)) {
         return false;
     }
-    put_limited(survey, b);
+    mydb_survey_put_limited(survey, b);
     zdm_buffer_puts(b, "count(*) FROM (SELECT 1 FROM ");
     mydb_put_name(b, survey->common.step->table.name);
     zdm_buffer_puts(b, " WHERE ");
@@ -90,7 +90,7 @@ static bool put_duplicates(const struct mydb_survey *survey, struct zdm_buffer *
 
 static void put_nulls(const struct mydb_survey *survey, struct zdm_buffer *b)
 {
-    put_limited(survey, b);
+    mydb_survey_put_limited(survey, b);
     zdm_buffer_puts(b, "count(*) FROM (SELECT 1 FROM ");
     mydb_put_name(b, survey->common.step->table.name);
     zdm_buffer_puts(b, " WHERE ");
@@ -101,13 +101,13 @@ static void put_nulls(const struct mydb_survey *survey, struct zdm_buffer *b)
 /* The plan's own look for rows without a parent ends with LIMIT 1. */
 static void put_orphans(const struct mydb_survey *survey, struct zdm_buffer *b)
 {
-    put_limited(survey, b);
+    mydb_survey_put_limited(survey, b);
     zdm_buffer_printf(b, "count(*) FROM (%s) AS found", survey->common.step->sql);
 }
 
 static void put_deleted(const struct mydb_survey *survey, const struct zdm_derivation *d, struct zdm_buffer *b)
 {
-    put_limited(survey, b);
+    mydb_survey_put_limited(survey, b);
     zdm_buffer_puts(b, "count(*) FROM (SELECT 1 FROM ");
     mydb_put_name(b, survey->common.step->table.name);
     zdm_buffer_printf(b, " AS t WHERE (%s) AND (%s) LIMIT %d) AS found", d->filter == NULL ? "TRUE" : d->filter,
@@ -187,6 +187,9 @@ static enum zdm_code survey_step(struct mydb_survey *survey, struct zdm_error *e
     if (step->action == ZDM_ACTION_DELETE) {
         put_deleted(survey, step->derivation, &sql);
         return changes_before(survey, zdm_buffer_text(&sql)) ? ZDM_OK : look(survey, zdm_buffer_text(&sql), err);
+    }
+    if (step->action == ZDM_ACTION_BACKFILL) {
+        return mydb_survey_values(survey, err);
     }
     if (step->sql == NULL || changes_before(survey, step->sql)) {
         return ZDM_OK;

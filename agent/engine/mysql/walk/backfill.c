@@ -85,21 +85,6 @@ static enum zdm_code may_walk(struct mydb_work *w, struct zdm_error *err)
     return code == ZDM_OK ? mydb_walk_refuse(w, &table, err) : code;
 }
 
-/* Every UPDATE would give each row another key: a batch could not say what it did to which. */
-static enum zdm_code refuse_moving_key(const struct mydb_facts *facts, struct zdm_error *err)
-{
-    for (size_t i = 0; i < facts->key.n; i++) {
-        const struct mydb_column *column = &facts->key.columns[i];
-        if (column->family == MYDB_TIME && column->definition != NULL &&
-            strcasestr(column->definition, " ON UPDATE ") != NULL) {
-            zdm_error_set(err, ZDM_UNSUPPORTED, "%s cannot be walked by %s, which every UPDATE sets to the time",
-                          facts->table.name, column->name);
-            return zdm_error_hint(err, "Add a primary key or a unique index that stays.");
-        }
-    }
-    return ZDM_OK;
-}
-
 /* What is kept goes into a table of its own, which is made first: the server commits that by itself. */
 enum zdm_code mydb_run_bound(struct mydb_work *w, struct zdm_error *err)
 {
@@ -110,7 +95,7 @@ enum zdm_code mydb_run_bound(struct mydb_work *w, struct zdm_error *err)
         code = mydb_walk_get(w, &walk, err);
     }
     if (code == ZDM_OK) {
-        code = refuse_moving_key(&walk->facts, err);
+        code = mydb_key_keeps(walk->facts.table.name, &walk->facts.key, walk->facts.d, err);
     }
     if (code == ZDM_OK && w->step->inverse == ZDM_INVERSE_IMAGES) {
         code = mydb_images_make(w, &walk->facts, err);
@@ -220,6 +205,10 @@ enum zdm_code mydb_run_batch(struct mydb_work *w, struct zdm_error *err)
     enum zdm_code code = mydb_walk_get(w, &walk, err);
     if (code == ZDM_OK && fresh) {
         code = check_walk_key(w, walk, &stale, err);
+    }
+    /* The key may be another one than when the bound was fixed. */
+    if (code == ZDM_OK && fresh && w->step->action == ZDM_ACTION_BACKFILL) {
+        code = mydb_key_keeps(walk->facts.table.name, &walk->facts.key, walk->facts.d, err);
     }
     if (code == ZDM_OK && stale) {
         return start_again(w, err);

@@ -53,4 +53,9 @@ bool mydb_walk_is_over(const struct mydb_work *w, const struct mydb_chunk *chunk
 /* The journal's part: cursor to the chunk's end. */
 enum zdm_code mydb_walk_move(struct mydb_work *w, const struct mydb_chunk *chunk, struct zdm_error *err) ZDM_CHECKED;
 
+/* moving_key.c: refuses a derivation that assigns a column of the key, or one that such a column is generated from, and
+ * a key that every UPDATE changes. */
+enum zdm_code mydb_key_keeps(const char *table, const struct mydb_key *key, const struct zdm_derivation *d,
+                             struct zdm_error *err) ZDM_CHECKED;
+
 #endif
