@@ -102,6 +102,7 @@ static unsigned all(struct rig *r, take_fn *take)
     glob_t files;
     unsigned n = 0;
     assert_int_equal(glob(ZDM_SOURCE_DIR "/agent/engine/mysql/*.c", 0, NULL, &files), 0);
+    assert_int_equal(glob(ZDM_SOURCE_DIR "/agent/engine/mysql/*/*.c", GLOB_APPEND, NULL, &files), 0);
     for (size_t i = 0; i < files.gl_pathc; i++) {
         n += each_statement(r, files.gl_pathv[i], take);
     }
