@@ -90,6 +90,7 @@ enum {
     X(ROWS_DIFFER, "rows-differ")                                                                                      \
     X(CHECK_FINDS, "check-finds")                                                                                      \
     X(DELETE_ROWS, "delete-rows")                                                                                      \
+    X(STEP_REFUSED, "step-refused")                                                                                    \
     X(NOT_TRIED, "not-tried")                                                                                          \
     X(CLONE_REFUSED, "clone-refused")                                                                                  \
     X(CLONE_REWRITES, "clone-rewrites")                                                                                \

@@ -198,17 +198,25 @@ static const struct {
     {7, false, "belongs to a constraint already"},
 };
 
+enum zdm_code pgsql_refuse_key(const struct pgsql_table *table, struct zdm_error *err)
+{
+    if (table->kind != 'p') {
+        return ZDM_OK;
+    }
+    zdm_error_set(err, ZDM_UNSUPPORTED, "%s.%s is partitioned, and the server makes no constraint of its index",
+                  table->schema, table->name);
+    return zdm_error_hint(err, "A unique index enforces the same: CREATE UNIQUE INDEX.");
+}
+
 enum zdm_code pgsql_may_use_index(struct pgsql_short *attempt, const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_work *w = attempt->w;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    if (table->kind == 'p') {
-        zdm_error_set(err, ZDM_UNSUPPORTED, "%s.%s is partitioned, and the server makes no constraint of its index",
-                      table->schema, table->name);
-        return zdm_error_hint(err, "A unique index enforces the same: CREATE UNIQUE INDEX.");
-    }
     const char *params[] = {table->oid, w->step->object, table->schema, w->op->migration};
-    enum zdm_code code = pgsql_query(w->s, index_sql, 4, params, &res, err);
+    enum zdm_code code = pgsql_refuse_key(table, err);
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, index_sql, 4, params, &res, err);
+    }
     if (code == ZDM_OK && PQntuples(res) == 0) {
         return zdm_error_set(err, ZDM_NOT_FOUND, "index %s of %s.%s does not exist", w->step->object, table->schema,
                              table->name);

@@ -163,6 +163,22 @@ static const struct rule *find_rule(const struct constraint *c, const struct pgs
     return NULL;
 }
 
+static enum zdm_code refuse(const struct rule *rule, const struct pgsql_table *table, const char *name,
+                            struct zdm_error *err)
+{
+    zdm_error_set(err, ZDM_REFUSED, "constraint %s of %s.%s %s", name, table->schema, table->name, rule->message);
+    return zdm_error_hint(err, "%s", rule->hint);
+}
+
+enum zdm_code pgsql_lift_refuse(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
+                                struct zdm_error *err)
+{
+    struct constraint c;
+    enum zdm_code code = find(w, table, name, &c, err);
+    const struct rule *rule = code == ZDM_OK && c.there ? find_rule(&c, table, w->step) : NULL;
+    return rule != NULL ? refuse(rule, table, name, err) : code;
+}
+
 static enum zdm_code lock_parent(struct pgsql_short *attempt, struct constraint *c, struct zdm_error *err)
 {
     struct pgsql_table parent;
@@ -201,8 +217,7 @@ enum zdm_code pgsql_lift_constraint(struct pgsql_short *attempt, const struct pg
     }
     const struct rule *rule = code == ZDM_OK ? find_rule(&c, table, w->step) : NULL;
     if (rule != NULL) {
-        zdm_error_set(err, ZDM_REFUSED, "constraint %s of %s.%s %s", name, table->schema, table->name, rule->message);
-        return zdm_error_hint(err, "%s", rule->hint);
+        return refuse(rule, table, name, err);
     }
     if (code == ZDM_OK) {
         code = lock_parent(attempt, &c, err);

@@ -26,6 +26,9 @@ enum zdm_code pgsql_lift_constraint(struct pgsql_short *attempt, const struct pg
 /* The same for NOT NULL. Nothing is kept of a column that was nullable. */
 enum zdm_code pgsql_lift_not_null(struct pgsql_short *attempt, const struct pgsql_table *table, const char *column,
                                   struct zdm_error *err) ZDM_CHECKED;
+/* What pgsql_lift_constraint would refuse, asked before: ZDM_OK also where there is no such constraint. */
+enum zdm_code pgsql_lift_refuse(struct pgsql_work *w, const struct pgsql_table *table, const char *name,
+                                struct zdm_error *err) ZDM_CHECKED;
 
 /* Keeps those constraints ("{oid,…}") under the operation's step and this hidden name, and drops none. */
 enum zdm_code pgsql_lift_keep(struct pgsql_work *w, const char *oids, const char *hidden_name,

@@ -104,6 +104,7 @@ static enum zdm_code clone_foreign_key(struct pgsql_work *w, const PGresult *res
     return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
 }
 
+/* One that points at a partitioned table has a row for each of its partitions as well, below its own. */
 enum zdm_code pgsql_clone_foreign_keys(struct pgsql_work *w, const struct zdm_table *table, const char *clone,
                                        struct zdm_error *err)
 {
@@ -111,7 +112,8 @@ enum zdm_code pgsql_clone_foreign_keys(struct pgsql_work *w, const struct zdm_ta
         "SELECT k.conname, pg_get_constraintdef(k.oid), pn.nspname, p.relname, p.oid, k.confrelid = k.conrelid"
         " FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace"
         " JOIN pg_class p ON p.oid = k.confrelid JOIN pg_namespace pn ON pn.oid = p.relnamespace"
-        " WHERE k.contype = 'f' AND n.nspname = $1 AND c.relname = $2 ORDER BY k.conname";
+        " WHERE k.contype = 'f' AND n.nspname = $1 AND c.relname = $2 AND NOT EXISTS (SELECT FROM pg_constraint a"
+        " WHERE a.oid = k.conparentid AND a.conrelid = k.conrelid) ORDER BY k.conname";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     const char *params[] = {table->schema, table->name};
     enum zdm_code code = pgsql_query(w->s, sql, 2, params, &res, err);

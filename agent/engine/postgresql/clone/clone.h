@@ -53,7 +53,7 @@ struct pgsql_clone_rule {
     bool (*turn)(const struct pgsql_stage *stage, const struct zdm_step *step, struct zdm_buffer *out);
 };
 
-/* clone.c. `name` is quoted SQL. */
+/* clone.c. `name` is quoted SQL. None takes a lock on each partition. */
 /* Runs each statement that the query answers. */
 enum zdm_code pgsql_run_each(struct pgsql_work *w, const char *sql, size_t n, const char *const *params,
                              struct zdm_error *err) ZDM_CHECKED;
@@ -72,6 +72,13 @@ enum zdm_code pgsql_clones_to_owner(struct pgsql_work *w, struct zdm_error *err)
 /* Of a trial that was cut short, too. */
 enum zdm_code pgsql_drop_clones(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 void pgsql_parent_clone(char out[PGSQL_CLONE_NAME_MAX], const char *id);
+
+/* room.c */
+/* As many locks may one transaction of a trial or a look take. */
+enum zdm_code pgsql_lock_room(struct pgsql_work *w, int64_t *out, struct zdm_error *err) ZDM_CHECKED;
+/* The table and its partitions, and the locks of a statement that reads all of them: their indexes, too. */
+enum zdm_code pgsql_tree_locks(struct pgsql_work *w, const struct zdm_table *table, int64_t *out_tables,
+                               int64_t *out_locks, struct zdm_error *err) ZDM_CHECKED;
 
 /* stage.c */
 /* The transaction that clones are made in and statements are tried in. */

@@ -4,7 +4,10 @@
  */
 #include "agent/engine/postgresql/change/partition.h"
 
+#include <inttypes.h>
 #include <string.h>
+
+#include "agent/engine/postgresql/clone/clone.h"
 
 static enum zdm_code run_rows(struct pgsql_work *w, const char *sql, size_t n, const char *const *params,
                               struct zdm_error *err)
@@ -137,6 +140,29 @@ static enum zdm_code clone_child(struct pgsql_work *w, const struct zdm_table *p
     return code == ZDM_OK ? pgsql_partition_complete(w, parent, PGSQL_CLONE_CHILD, err) : code;
 }
 
+/* Each of the others becomes a table with indexes, all in one transaction. */
+static enum zdm_code refuse_too_many(struct pgsql_work *w, const struct zdm_table *parent, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT (SELECT count(*) FROM pg_inherits WHERE inhparent = p.oid), 3 + (SELECT count(*) FROM pg_index WHERE"
+        " indrelid = p.oid) FROM " PARENT;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    int64_t room = 0;
+    enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){parent->schema, parent->name}, &res, err);
+    if (code == ZDM_OK) {
+        code = pgsql_lock_room(w, &room, err);
+    }
+    if (code != ZDM_OK || PQntuples(res) == 0 || pgsql_int(res, 0, 0) * pgsql_int(res, 0, 1) <= room) {
+        return code;
+    }
+    zdm_error_set(err, ZDM_UNSUPPORTED,
+                  "%s.%s has %s partitions: asking the server what rows a DEFAULT partition beside them may have would "
+                  "take %" PRId64 " locks of the %" PRId64 " that one transaction may take of everybody's",
+                  parent->schema, parent->name, pgsql_text(res, 0, 0), pgsql_int(res, 0, 0) * pgsql_int(res, 0, 1),
+                  room);
+    return zdm_error_hint(err, "Raise max_locks_per_transaction, or attach the DEFAULT partition yourself, empty.");
+}
+
 /* The parent, and the others where they make the default partition's condition. */
 static enum zdm_code clone_parent(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,
                                   const char *name, bool others, struct zdm_error *err)
@@ -144,7 +170,10 @@ static enum zdm_code clone_parent(struct pgsql_work *w, const struct zdm_table *
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer quoted = ZDM_BUFFER_INIT;
     pgsql_put_table(&quoted, child);
     const char *params[] = {parent->schema, parent->name, name, zdm_buffer_text(&quoted)};
-    enum zdm_code code = run_rows(w, parent_sql, 3, params, err);
+    enum zdm_code code = others ? refuse_too_many(w, parent, err) : ZDM_OK;
+    if (code == ZDM_OK) {
+        code = run_rows(w, parent_sql, 3, params, err);
+    }
     return code == ZDM_OK && others ? run_rows(w, others_sql, 4, params, err) : code;
 }
 

@@ -21,62 +21,68 @@ static enum zdm_code refuse(const struct pgsql_hiding *h, const char *what, cons
     return zdm_error_hint(err, "%s", hint);
 }
 
-enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
+/* What a column cannot be hidden for, in the order in which it is said and in which refuse_sql answers: NULL for not
+ * so, else whose name belongs behind the words. */
+static const struct {
+    bool by_rollback;   /* also where nothing is ever to be built again */
+    bool where_renamed; /* only where the column does not keep its name */
+    bool surveyed;      /* a rule of surveys says it, which knows what earlier steps take away */
+    const char *what, *hint;
+} refusals[] = {
+    {true, false, true, "is part of the primary key or replica identity", "Choose another key first."},
+    {true, false, true, "is part of the partition key", "The rows are placed by it."},
+    {true, true, true, "is published in",
+     "A column that is renamed stops the subscribers. Take the table out of the publication first, or say "
+     "{publication-ok}: then it keeps its name until it is purged."},
+    {true, false, true, "is an identity column",
+     "The server keeps it NOT NULL, and its sequence would go. Give it a plain sequence first: ALTER COLUMN … DROP "
+     "IDENTITY and SET DEFAULT nextval(…), as is."},
+    {false, false, false, "has an exclusion constraint of its own:",
+     "No server can build one again without blocking writers. Drop it yourself first."},
+    {false, false, false, "of a partitioned table has a foreign key of its own:",
+     "The server cannot add one again without reading the table under a lock. Drop it yourself first."},
+    {false, false, true, "of a partitioned table is part of the unique index",
+     "The server cannot build one again without blocking writers. Drop it yourself first."},
+};
+
+static const char refuse_sql[] =
+    "SELECT (SELECT min('') FROM pg_index WHERE indrelid = $1::oid AND (indisprimary OR indisreplident)"
+    " AND $2::int2 = ANY (indkey)), (SELECT min('') FROM pg_partitioned_table WHERE partrelid = $1::oid"
+    " AND $2::int2 = ANY (partattrs)), (SELECT min(pubname) FROM pg_publication_tables WHERE schemaname = $3"
+    " AND tablename = $4), (SELECT min('') FROM pg_attribute WHERE attrelid = $1::oid AND attnum = $2::int2 AND"
+    " attidentity <> ''), (SELECT min(conname) FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'x'"
+    " AND conkey = ARRAY[$2::int2]), (SELECT min(conname) FROM pg_constraint WHERE conrelid = $1::oid"
+    " AND contype = 'f' AND conkey = ARRAY[$2::int2] AND $5 = 'p'), (SELECT min(x.indexrelid::regclass::text) FROM"
+    " pg_partition_tree($1::oid::regclass) t JOIN pg_attribute a ON a.attrelid = t.relid JOIN pg_index x ON"
+    " x.indrelid = t.relid AND x.indisunique AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1]) WHERE"
+    " $5 = 'p' AND a.attname = (SELECT attname FROM pg_attribute WHERE attrelid = $1::oid AND attnum = $2::int2))";
+
+static enum zdm_code judge(struct pgsql_work *w, const struct pgsql_hiding *h, bool surveyed_too, struct zdm_error *err)
 {
-    static const char sql[] =
-        "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = $1::oid AND (indisprimary OR indisreplident)"
-        " AND $2::int2 = ANY (indkey)), EXISTS (SELECT FROM pg_partitioned_table WHERE partrelid = $1::oid"
-        " AND $2::int2 = ANY (partattrs)), (SELECT min(pubname) FROM pg_publication_tables WHERE schemaname = $3"
-        " AND tablename = $4), (SELECT min(conname) FROM pg_constraint WHERE conrelid = $1::oid AND contype = 'x'"
-        " AND conkey = ARRAY[$2::int2]), (SELECT min(conname) FROM pg_constraint WHERE conrelid = $1::oid"
-        " AND contype = 'f' AND conkey = ARRAY[$2::int2] AND $5 = 'p'), EXISTS (SELECT FROM pg_attribute WHERE attrelid"
-        " = $1::oid AND attnum = $2::int2 AND attidentity <> ''), (SELECT min(x.indexrelid::regclass::text) FROM"
-        " pg_partition_tree($1::oid::regclass) t JOIN pg_attribute a ON a.attrelid = t.relid JOIN pg_index x ON"
-        " x.indrelid = t.relid AND x.indisunique AND a.attnum = ANY ((x.indkey::int2[])[0:x.indnkeyatts - 1]) WHERE"
-        " $5 = 'p' AND a.attname = (SELECT attname FROM pg_attribute WHERE attrelid = $1::oid AND attnum = $2::int2))";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     const char kind[] = {h->table.kind, '\0'};
     const char *params[] = {h->table.oid, h->column.number, h->table.schema, h->table.name, kind};
-    enum zdm_code code = pgsql_query(w->s, sql, 5, params, &res, err);
-    if (code != ZDM_OK) {
-        return code;
+    enum zdm_code code = pgsql_query(w->s, refuse_sql, 5, params, &res, err);
+    bool keeps_name = h->in_place || (h->by_rollback && w->step->publication_ok);
+    for (size_t i = 0; code == ZDM_OK && i < sizeof refusals / sizeof *refusals; i++) {
+        const char *name = pgsql_text(res, 0, (int)i);
+        bool applies = (refusals[i].by_rollback || !h->by_rollback) && !(refusals[i].where_renamed && keeps_name) &&
+                       (surveyed_too || !refusals[i].surveyed);
+        if (name != NULL && applies) {
+            return refuse(h, refusals[i].what, name[0] == '\0' ? NULL : name, refusals[i].hint, err);
+        }
     }
-    if (pgsql_true(res, 0, 0)) {
-        return refuse(h, "is part of the primary key or replica identity", NULL, "Choose another key first.", err);
-    }
-    if (pgsql_true(res, 0, 1)) {
-        return refuse(h, "is part of the partition key", NULL, "The rows are placed by it.", err);
-    }
-    bool allowed = h->in_place || (h->by_rollback && w->step->publication_ok);
-    if (pgsql_text(res, 0, 2) != NULL && !allowed) {
-        return refuse(h, "is published in", pgsql_text(res, 0, 2),
-                      "A column that is renamed stops the subscribers. Take the table out of the publication first, or "
-                      "say {publication-ok}: then it keeps its name until it is purged.",
-                      err);
-    }
-    if (pgsql_true(res, 0, 5)) {
-        return refuse(h, "is an identity column", NULL,
-                      "The server keeps it NOT NULL, and its sequence would go. Give it a plain sequence first: ALTER "
-                      "COLUMN … DROP IDENTITY and SET DEFAULT nextval(…), as is.",
-                      err);
-    }
-    if (h->by_rollback) {
-        return ZDM_OK; /* nothing of it is ever to be built again */
-    }
-    if (pgsql_text(res, 0, 3) != NULL) {
-        return refuse(h, "has an exclusion constraint of its own:", pgsql_text(res, 0, 3),
-                      "No server can build one again without blocking writers. Drop it yourself first.", err);
-    }
-    if (pgsql_text(res, 0, 4) != NULL) {
-        return refuse(h, "of a partitioned table has a foreign key of its own:", pgsql_text(res, 0, 4),
-                      "The server cannot add one again without reading the table under a lock. Drop it yourself first.",
-                      err);
-    }
-    if (pgsql_text(res, 0, 6) != NULL) {
-        return refuse(h, "of a partitioned table is part of the unique index", pgsql_text(res, 0, 6),
-                      "The server cannot build one again without blocking writers. Drop it yourself first.", err);
-    }
-    return ZDM_OK;
+    return code;
+}
+
+enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
+{
+    return judge(w, h, true, err);
+}
+
+enum zdm_code pgsql_hidden_refuse_unsurveyed(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
+{
+    return judge(w, h, false, err);
 }
 
 #define IN_PLACE ", in place"

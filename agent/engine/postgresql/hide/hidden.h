@@ -39,6 +39,9 @@ void pgsql_put_alter(struct zdm_buffer *b, const struct zdm_table *table);
 /* Refuses columns that cannot lose their name, or whose own constraints could not be brought back. */
 enum zdm_code pgsql_hidden_refuse(struct pgsql_work *w, const struct pgsql_hiding *h,
                                   struct zdm_error *err) ZDM_CHECKED;
+/* The same for a survey, but for what rules of its own say (key-column, published). */
+enum zdm_code pgsql_hidden_refuse_unsurveyed(struct pgsql_work *w, const struct pgsql_hiding *h,
+                                             struct zdm_error *err) ZDM_CHECKED;
 /* Was the column of that HIDE_COLUMN or PURGE_COLUMN retired in place? Its row says so. */
 enum zdm_code pgsql_hidden_in_place(struct pgsql_work *w, const struct zdm_step *step, bool *out,
                                     struct zdm_error *err) ZDM_CHECKED;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "agent/engine/postgresql/session/classify.h"
+#include "agent/engine/postgresql/change/ddl.h"
 #include "agent/engine/postgresql/journal/journal.h"
 #include "agent/engine/postgresql/online/leaf.h"
 #include "agent/engine/postgresql/session/replica.h"
@@ -154,6 +155,21 @@ static enum zdm_code build(struct pgsql_work *w, const struct pgsql_table *table
     return code;
 }
 
+/* Does a later step make a constraint of it? */
+static bool becomes_key(const struct pgsql_work *w)
+{
+    const struct zdm_step *index = w->step;
+    for (uint32_t o = index->ordinal + 1; o <= zdm_plan_n_steps(w->op->plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(w->op->plan, o);
+        bool key = step->action == ZDM_ACTION_ADD_UNIQUE || step->action == ZDM_ACTION_ADD_PRIMARY_KEY;
+        if (key && strcmp(step->object, index->object) == 0 && strcmp(step->table.schema, index->table.schema) == 0 &&
+            strcmp(step->table.name, index->table.name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 enum zdm_code pgsql_run_index_build(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_table table;
@@ -161,6 +177,9 @@ enum zdm_code pgsql_run_index_build(struct pgsql_work *w, struct zdm_error *err)
     enum zdm_code code = pgsql_table_find(w->s, &w->step->table, &table, err);
     if (code == ZDM_OK) {
         code = pgsql_index_may_build(w, err);
+    }
+    if (code == ZDM_OK && becomes_key(w)) {
+        code = pgsql_refuse_key(&table, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_index_look(w, &table, &proof, err);

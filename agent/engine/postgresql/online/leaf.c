@@ -286,10 +286,12 @@ static enum zdm_code leaf(struct pgsql_work *w, const struct part *part, struct 
 
 /* ---- The whole ---- */
 
-static enum zdm_code refuse_foreign_tables(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
+enum zdm_code pgsql_leaf_refuse(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
-    static const char sql[] = "SELECT min(t.relid::text) FROM pg_partition_tree($1::oid::regclass) t JOIN pg_class c ON"
-                              " c.oid = t.relid WHERE c.relkind NOT IN ('r', 'p')";
+    static const char sql[] =
+        "WITH RECURSIVE t AS (SELECT $1::oid AS oid UNION ALL SELECT inhrelid FROM t JOIN"
+        " pg_inherits ON inhparent = t.oid) SELECT min(t.oid::regclass::text) FROM t JOIN pg_class"
+        " c ON c.oid = t.oid WHERE c.relkind NOT IN ('r', 'p')";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(w->s, sql, 1, (const char *const[]){table->oid}, &res, err);
     if (code != ZDM_OK || pgsql_text(res, 0, 0) == NULL) {
@@ -316,7 +318,7 @@ static enum zdm_code build_parts(struct pgsql_work *w, const struct pgsql_table 
 enum zdm_code pgsql_leaf_build(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
     struct pgsql_index top;
-    enum zdm_code code = refuse_foreign_tables(w, table, err);
+    enum zdm_code code = pgsql_leaf_refuse(w, table, err);
     if (code == ZDM_OK) {
         code = pgsql_index_read(w, table, w->step->object, &top, err);
     }

@@ -6,6 +6,9 @@
 
 #include "agent/engine/postgresql/session/work.h"
 
+/* Refuses trees that no index can be made of. */
+enum zdm_code pgsql_leaf_refuse(struct pgsql_work *w, const struct pgsql_table *table,
+                                struct zdm_error *err) ZDM_CHECKED;
 /* From wherever it stands to a valid index of the whole table; the journal's step is left to the caller. */
 enum zdm_code pgsql_leaf_build(struct pgsql_work *w, const struct pgsql_table *table,
                                struct zdm_error *err) ZDM_CHECKED;

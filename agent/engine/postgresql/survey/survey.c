@@ -24,7 +24,7 @@ enum zdm_code pgsql_survey_miss(struct pgsql_survey *survey, enum zdm_code code,
     agent_survey_words(err, why, sizeof why);
     (void)snprintf(message, sizeof message, "%s could not be looked at: %s", what, why);
     *err = (struct zdm_error)ZDM_ERROR_INIT;
-    return agent_survey_add(&survey->common, ZDM_SURVEY_NOT_SURVEYED, ZDM_LEVEL_NOTE, "", message, "")
+    return agent_survey_add(&survey->common, ZDM_SURVEY_NOT_SURVEYED, ZDM_LEVEL_WARNING, "", message, "")
                ? ZDM_OK
                : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
@@ -79,6 +79,9 @@ static enum zdm_code survey_each_step(struct pgsql_survey *survey, struct zdm_er
             break;
         }
         code = pgsql_survey_step_rules(survey, err);
+        if (code == ZDM_OK) {
+            code = pgsql_survey_refused(survey, err);
+        }
         if (code == ZDM_OK) {
             code = pgsql_survey_copies(survey, err);
         }

@@ -34,6 +34,8 @@ enum zdm_code pgsql_survey_node_rules(struct pgsql_survey *survey, struct zdm_er
 enum zdm_code pgsql_survey_table_rules(struct pgsql_survey *survey, const struct zdm_table *table,
                                        struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code pgsql_survey_step_rules(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
+/* survey_refused.c: what the step at hand would be refused for, by the code that refuses it. */
+enum zdm_code pgsql_survey_refused(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_node.c: version, rights, pooler, standbys. */
 enum zdm_code pgsql_survey_node(struct pgsql_survey *survey, struct zdm_error *err) ZDM_CHECKED;
 /* survey_statements.c: what the application is seen to write. */

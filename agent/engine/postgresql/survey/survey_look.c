@@ -3,6 +3,7 @@
  */
 #include "agent/engine/postgresql/survey/survey_look.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -101,13 +102,41 @@ static void turn(const struct pgsql_stage *stage, struct zdm_buffer *sql)
     *sql = turned;
 }
 
+/* A statement over a partitioned table locks every partition and every index of it. */
+static enum zdm_code has_room(struct pgsql_survey *survey, struct pgsql_look *look, bool *out, struct zdm_error *err)
+{
+    const struct zdm_step *step = survey->common.step;
+    int64_t room = 0, tables = 0, locks = 0, of_others = 0;
+    enum zdm_code code = pgsql_lock_room(survey->w, &room, err);
+    if (code == ZDM_OK && step->table.schema != NULL && step->table.name != NULL) {
+        code = pgsql_tree_locks(survey->w, &step->table, &tables, &locks, err);
+    }
+    for (size_t i = 0; code == ZDM_OK && i < step->n_others; i++) {
+        code = pgsql_tree_locks(survey->w, &step->others[i], &tables, &of_others, err);
+        locks += of_others;
+    }
+    *out = locks <= room;
+    if (!*out) {
+        (void)snprintf(look->why, sizeof look->why,
+                       "with its partitions and their indexes that would take %" PRId64 " locks of the %" PRId64
+                       " that one transaction may take of everybody's",
+                       locks, room);
+    }
+    return code;
+}
+
 enum zdm_code pgsql_look_run(struct pgsql_survey *survey, const struct pgsql_stage *stage, struct pgsql_look *look,
                              struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer settings = ZDM_BUFFER_INIT;
     struct pgsql_work *w = survey->w;
     const char *schema = survey->common.step->table.schema;
-    bool ran = false;
+    bool ran = false, room = false;
+    look->whole = look->late = false;
+    enum zdm_code code = has_room(survey, look, &room, err);
+    if (code != ZDM_OK || !room) {
+        return code;
+    }
     turn(stage, &look->all);
     turn(stage, &look->one);
     zdm_buffer_printf(&settings,
@@ -115,9 +144,9 @@ enum zdm_code pgsql_look_run(struct pgsql_survey *survey, const struct pgsql_sta
                       " max_parallel_workers_per_gather = 0; SET LOCAL search_path = pg_catalog, ",
                       PGSQL_LOOK_MS);
     pgsql_put_name(&settings, schema == NULL || schema[0] == '\0' ? "public" : schema);
-    enum zdm_code code = look->here_only ? ZDM_OK
-                                         : pgsql_check_there(w, zdm_buffer_text(&settings), 2 * PGSQL_LOOK_MS,
-                                                             look_there, look, &ran, err);
+    code = look->here_only
+               ? ZDM_OK
+               : pgsql_check_there(w, zdm_buffer_text(&settings), 2 * PGSQL_LOOK_MS, look_there, look, &ran, err);
     if (code != ZDM_OK || ran) {
         return code;
     }

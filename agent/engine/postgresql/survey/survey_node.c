@@ -197,7 +197,7 @@ static enum zdm_code look_at_standby(struct pgsql_survey *survey, struct pgsql_r
     }
     if (pgsql_query(pgsql_replica_session(r, STANDBY_MS), sql, 0, NULL, &res, &why) != ZDM_OK) {
         pgsql_replica_failed(r, &why);
-        return say(survey, ZDM_SURVEY_NOT_SURVEYED, ZDM_LEVEL_NOTE, r->name, why.message, "", err);
+        return say(survey, ZDM_SURVEY_NOT_SURVEYED, ZDM_LEVEL_WARNING, r->name, why.message, "", err);
     }
     return say_of_standby(survey, r, res, err);
 }

@@ -2,7 +2,8 @@
  * survey_rules.c - rules that are one query each, of the node and of its tables; and the running of all such rules.
  *
  * Each query begins with what it may speak of: x, one row with the step's or table's names, and r, the table and all
- * its partitions. It answers a row a finding: what it is about, what is found, and where it depends, the level.
+ * its partitions, none of them locked. It answers a row a finding: what it is about, what is found, and where it
+ * depends, the level.
  */
 #include "agent/engine/postgresql/survey/survey.h"
 
@@ -10,11 +11,13 @@
 #include <string.h>
 
 static const char prefix[] =
-    "WITH x AS (SELECT $1::oid AS tab, $2::text AS col, $3::text AS obj, $4::text AS migration, $5::text[] AS cols,"
+    "WITH RECURSIVE x AS (SELECT $1::oid AS tab, $2::text AS col, $3::text AS obj, $4::text AS migration, $5::text[] "
+    "AS cols,"
     " $6::text AS schema, $7::text AS name, $8::bool AS skip, $9::bool AS pubok, $10::text AS oschema, $11::text AS "
     "oname,"
     " $12::bool AS forgo, $13::text[] AS gone),"
-    " r AS (SELECT tab AS oid FROM x WHERE tab IS NOT NULL UNION SELECT relid FROM x, pg_partition_tree(x.tab)) ";
+    " r AS (SELECT tab AS oid FROM x WHERE tab IS NOT NULL UNION ALL SELECT i.inhrelid FROM r JOIN pg_inherits i ON"
+    " i.inhparent = r.oid JOIN pg_class k ON k.oid = i.inhrelid AND k.relispartition) ";
 
 enum { X_MAX = 13 };
 
@@ -105,7 +108,8 @@ static const struct pgsql_survey_rule table_rules[] = {
      .level = ZDM_LEVEL_WARNING,
      .sql =
          "SELECT format('%I.%I', x.schema, x.name), format('it has %s partitions: a statement on it locks all of them"
-         " within one budget', count(*)) FROM x, pg_partition_tree(x.tab) p WHERE p.isleaf GROUP BY x.schema, x.name"
+         " within one budget', count(*)) FROM x, r JOIN pg_class c ON c.oid = r.oid AND c.relkind <> 'p' GROUP BY "
+         "x.schema, x.name"
          " HAVING count(*) > 50",
      .hint = "Expect more attempts until all locks are got at once; detach what is not used, or raise max_stall."},
     {.rule = ZDM_SURVEY_INVALID_INDEX,

@@ -38,15 +38,18 @@ static enum zdm_code say_of_trial(struct pgsql_survey *survey, const struct pgsq
                : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
 
+/* By the server; what has no SQLSTATE the agent itself refuses, there as here. */
 static enum zdm_code say_refused(struct pgsql_survey *survey, struct zdm_error *err)
 {
     const struct zdm_step *step = survey->common.step;
     char object[3 * ZDM_IDENTIFIER_MAX], message[700];
     put_object(object, sizeof object, step);
-    (void)snprintf(message, sizeof message, "the server refuses the statement, tried on an empty clone: %.500s",
+    bool server = err->sqlstate[0] != '\0';
+    (void)snprintf(message, sizeof message, "%s: %.500s",
+                   server ? "the server refuses the statement, tried on an empty clone" : "the step would be refused",
                    err->message);
-    bool added =
-        agent_survey_add(&survey->common, ZDM_SURVEY_CLONE_REFUSED, ZDM_LEVEL_ERROR, object, message, err->hint);
+    bool added = agent_survey_add(&survey->common, server ? ZDM_SURVEY_CLONE_REFUSED : ZDM_SURVEY_STEP_REFUSED,
+                                  ZDM_LEVEL_ERROR, object, message, err->hint);
     *err = (struct zdm_error)ZDM_ERROR_INIT;
     return added ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
@@ -59,7 +62,7 @@ static enum zdm_code say_not_tried(struct pgsql_survey *survey, const struct pgs
     }
     put_object(object, sizeof object, survey->common.step);
     (void)snprintf(message, sizeof message, "the statement was not tried: %s", trial->why_not);
-    return agent_survey_add(&survey->common, ZDM_SURVEY_NOT_TRIED, ZDM_LEVEL_NOTE, object, message,
+    return agent_survey_add(&survey->common, ZDM_SURVEY_NOT_TRIED, ZDM_LEVEL_WARNING, object, message,
                             "Try it on a copy of the database, or read it once more: what it locks, reads and writes "
                             "anew shows only when it runs.")
                ? ZDM_OK

@@ -2,7 +2,9 @@
  * survey_tables.c - the plan's tables as the catalogue has them: an outline that is the same on equal shards, its hash,
  * sizes, and the columns (survey.h).
  *
- * Names of partitions and numbers of rows are not in the outline: they differ where nothing is wrong.
+ * Names of partitions and numbers of rows are not in the outline: they differ where nothing is wrong. So do the rows
+ * that the server keeps of a foreign key for each partition of the table it points at, and the names that version 18
+ * gives to NOT NULL, which stands with its column.
  */
 #include "agent/engine/postgresql/survey/survey.h"
 
@@ -34,7 +36,8 @@ static const char outline_sql[] =
     " FROM t JOIN pg_attribute a ON attrelid = t.oid JOIN pg_type y ON y.oid = atttypid LEFT JOIN pg_attrdef d"
     " ON d.adrelid = attrelid AND d.adnum = attnum WHERE attnum > 0 AND NOT attisdropped"
     " UNION ALL SELECT format('constraint %I %s', conname, pg_get_constraintdef(k.oid)) FROM t JOIN pg_constraint k"
-    " ON conrelid = t.oid"
+    " ON conrelid = t.oid AND contype <> 'n' AND NOT EXISTS (SELECT FROM pg_constraint a WHERE a.oid = k.conparentid"
+    " AND a.conrelid = k.conrelid)"
     " UNION ALL SELECT format('referenced by %I of %s %s', conname, conrelid::regclass, pg_get_constraintdef(k.oid))"
     " FROM t JOIN pg_constraint k ON confrelid = t.oid AND conrelid <> t.oid AND conparentid = 0"
     " UNION ALL SELECT pg_get_indexdef(indexrelid) || CASE WHEN indisvalid THEN '' ELSE ' INVALID' END"
@@ -50,8 +53,10 @@ static const char outline_sql[] =
     " FROM line";
 
 static const char sizes_sql[] =
-    "WITH r AS (SELECT $1::oid AS oid UNION SELECT relid FROM pg_partition_tree($1::oid))"
-    " SELECT CASE WHEN bool_or(reltuples < 0 AND relkind = 'r' AND pg_relation_size(c.oid) > 0) THEN -1"
+    "WITH RECURSIVE r AS (SELECT $1::oid AS oid UNION ALL SELECT i.inhrelid FROM r JOIN pg_inherits i ON i.inhparent ="
+    " r.oid JOIN pg_class k ON k.oid = i.inhrelid AND k.relispartition)"
+    " SELECT CASE WHEN bool_or((reltuples < 0 OR (reltuples = 0 AND relpages = 0)) AND relkind = 'r' AND"
+    " pg_relation_size(c.oid) > 0) THEN -1"
     " ELSE coalesce(sum(greatest(reltuples, 0)) FILTER (WHERE relkind <> 'p'), 0)::int8 END,"
     " coalesce(sum(pg_table_size(c.oid)), 0)::int8, coalesce(sum(pg_indexes_size(c.oid)), 0)::int8"
     " FROM r JOIN pg_class c ON c.oid = r.oid";
