@@ -148,6 +148,10 @@ bool my_examine(struct my *m, const struct rb_table *table, const char *alias, c
 bool my_is_never_null(const struct my_node *node);
 enum rb_function_kind my_function_kind(const char *name);
 
+/* ---- may_fail.c: warns of what in a trigger may make the application's statement fail ---- */
+struct rb_update;
+void my_update_may_fail(struct my *m, const struct rb_update *u);
+
 /* ---- write.c ---- */
 
 /* prefix "t", "NEW", "OLD"; NULL: columns without anything in front. */

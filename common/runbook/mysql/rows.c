@@ -226,6 +226,8 @@ void my_update(struct my *m)
         return;
     if (where != NULL)
         read_term(&r, where);
+    if (errors == m->rb->n_errors)
+        my_update_may_fail(m, u);
     rb_update_finish(u, errors);
 }
 

@@ -581,6 +581,76 @@ static void column_is_shown_just_before_it_becomes_not_null(void **state)
 }
 
 /* The runbook inside of a hint, from its first heading on. */
+static struct compiled compile_filled(const char *attribute, const char *sql)
+{
+    char text[TEXT_MAX];
+    snprintf(text, sizeof text,
+             "---\nid: a\nengines: mysql\n---\n## Expand\n```sql\nALTER TABLE t ADD COLUMN c varchar(99);\n```\n"
+             "## Migrate\n```sql %s\n%s;\n```\n",
+             attribute, sql);
+    return compile_good("filled.md", text);
+}
+
+static void what_may_fail_in_a_trigger_is_warned_of(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sql;
+        bool warned;
+    } may_fail[] = {
+        {"UPDATE t SET c = CAST(raw AS SIGNED)", true},
+        {"UPDATE t SET c = CONVERT(raw, DATE)", true},
+        {"UPDATE t SET c = COALESCE(CAST(raw AS DECIMAL(5, 2)), 0)", true},
+        {"UPDATE t SET c = STR_TO_DATE(raw, '%Y')", true},
+        {"UPDATE t SET c = IF(b > 1, CAST(raw AS SIGNED), 0)", true},
+        {"UPDATE t SET c = IF(CAST(raw AS SIGNED) > 1, 1, 0)", true},
+        {"UPDATE t SET c = d WHERE CAST(raw AS SIGNED) > 1", true},
+        {"UPDATE t SET c = CAST(raw AS CHAR(20))", false},
+        {"UPDATE t SET c = CONVERT(raw USING utf8mb4)", false},
+        {"UPDATE t SET c = CAST(LENGTH(raw) AS SIGNED)", false},
+        {"UPDATE t SET c = CAST('5' AS SIGNED)", false},
+        {"UPDATE t SET c = a / b", false},
+        {"UPDATE t SET c = CASE WHEN raw REGEXP '^[0-9]{1,9}$' THEN CAST(raw AS SIGNED) END", false},
+        {"UPDATE t SET c = IF(raw REGEXP '^[0-9]{1,9}$', CAST(raw AS SIGNED), 0)", false},
+        {"UPDATE t SET c = CAST(raw AS SIGNED) WHERE raw REGEXP '^[0-9]+$'", false},
+    };
+    for (size_t i = 0; i < sizeof may_fail / sizeof may_fail[0]; i++) {
+        struct compiled c = compile_filled("", may_fail[i].sql);
+        if ((find_rule(&c, "may-fail") != NULL) != may_fail[i].warned)
+            fail_msg("%s: warned %d", may_fail[i].sql, !may_fail[i].warned);
+        compiled_fini(&c);
+    }
+    struct compiled c = compile_filled("{no-sync}", may_fail[0].sql);
+    assert_null(find_rule(&c, "may-fail"));
+    compiled_fini(&c);
+}
+
+static void conditions_of_several_columns_stay_and_what_is_filled_without_triggers_is_compared(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *attribute, *sql, *filter;
+        bool compared;
+    } filled[] = {
+        {"{no-sync}", "UPDATE t SET c = d, e = NULL WHERE NOT (c <=> d)", "(NOT (t.`c` <=> t.`d`))", true},
+        {"{no-sync}", "UPDATE t SET c = d WHERE NOT (c <=> d)", NULL, true},
+        {"", "UPDATE t SET e = d, f = NULL WHERE NOT (e <=> d)", "(NOT (t.`e` <=> t.`d`))", false},
+        {"", "UPDATE t SET e = d WHERE NOT (e <=> d)", NULL, false},
+        {"", "UPDATE t SET e = d WHERE e <> d", "(t.`e` <> t.`d`)", false},
+        {"{no-sync}", "UPDATE t SET c = NOW()", NULL, false},
+        {"{no-sync}", "UPDATE t SET c = 'x'", NULL, false},
+    };
+    for (size_t i = 0; i < sizeof filled / sizeof filled[0]; i++) {
+        struct compiled c = compile_filled(filled[i].attribute, filled[i].sql);
+        const char *filter = find_action(&c, ZDM_ACTION_BACKFILL)->derivation->filter;
+        const struct zdm_step *compare = find_action(&c, ZDM_ACTION_CHECK_COMPARE);
+        assert_string_equal(filter == NULL ? "" : filter, filled[i].filter == NULL ? "" : filled[i].filter);
+        assert_int_equal(compare != NULL, filled[i].compared);
+        assert_true(compare == NULL || compare->derivation->n_assignments == 1);
+        compiled_fini(&c);
+    }
+}
+
 static void recipes_of_refusals_compile(void **state)
 {
     (void)state;
@@ -618,6 +688,8 @@ int main(void)
         cmocka_unit_test(plain_sql_becomes_a_runbook_that_compiles),
         cmocka_unit_test(column_is_shown_just_before_it_becomes_not_null),
         cmocka_unit_test(recipes_of_refusals_compile),
+        cmocka_unit_test(what_may_fail_in_a_trigger_is_warned_of),
+        cmocka_unit_test(conditions_of_several_columns_stay_and_what_is_filled_without_triggers_is_compared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
