@@ -110,19 +110,36 @@ enum zdm_code pgsql_walk_get(struct pgsql_work *w, const struct pgsql_walk **out
     return ZDM_OK;
 }
 
+/* Rows are locked in the order of the key; the application has its own order, and of a deadlock the session dies that
+ * looks for one first after it has begun to wait. That is to be the agent, which tries fewer rows again. Where it may
+ * not look earlier than others, it lets go before it would look at all. */
+enum { DEADLOCK_MS = 10 };
+
+static void be_the_victim(const struct pgsql_session *s, uint32_t *lock_ms, char *out, size_t size)
+{
+    uint32_t patience = s->deadlock_timeout_ms / 2;
+    *out = '\0';
+    if (s->may_set_deadlock_timeout) {
+        (void)snprintf(out, size, " SET LOCAL deadlock_timeout = %d;", DEADLOCK_MS);
+    } else if (patience > 0 && *lock_ms > patience) {
+        *lock_ms = patience;
+    }
+}
+
 enum zdm_code pgsql_walk_begin(struct pgsql_work *w, struct zdm_error *err)
 {
-    char settings[320];
+    char settings[400], deadlock[64];
     uint32_t limit_ms = w->op->time_limit_ms;
     /* Foreign keys that others defer to the end would fail at COMMIT, where no row is named. */
     const char *now = w->step->action == ZDM_ACTION_DELETE ? " SET CONSTRAINTS ALL IMMEDIATE;" : "";
     const char *quiet = w->step->skip_triggers ? " SET LOCAL session_replication_role = replica;" : "";
     /* Shorter than the whole, so that a row held by somebody shows as what it is. */
     uint32_t lock_ms = w->op->lock_wait_ms != 0 ? w->op->lock_wait_ms : limit_ms - limit_ms / 4;
+    be_the_victim(w->s, &lock_ms, deadlock, sizeof deadlock);
     snprintf(settings, sizeof settings,
              "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL statement_timeout = %" PRIu32
-             "; SET LOCAL lock_timeout = %" PRIu32 ";%s%s",
-             limit_ms, lock_ms, now, quiet);
+             "; SET LOCAL lock_timeout = %" PRIu32 ";%s%s%s",
+             limit_ms, lock_ms, deadlock, now, quiet);
     return pgsql_begin(w->s, settings, err);
 }
 
