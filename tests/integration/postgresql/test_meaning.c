@@ -257,6 +257,26 @@ static void default_of_a_domain_is_a_default_of_its_columns(void **state)
     assert_string_equal(rig_value(r, "SELECT format('%%s|%%s', name, full_name) FROM named WHERE id = 3"), "Ann|Ann");
 }
 
+/* ADD COLUMN … label, ALTER COLUMN … SET DEFAULT gen_random_uuid(): old rows are 'unset' then, and nothing is NULL. */
+static void default_of_a_domain_is_not_taken_for_nothing_to_fill(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE DOMAIN label AS text DEFAULT 'unset'; CREATE TABLE users (id serial PRIMARY KEY);"
+               "INSERT INTO users DEFAULT VALUES");
+    plan_of(r, "users", 2);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "token", NULL,
+            "ALTER TABLE public.users ADD COLUMN \"token\" public.label, ALTER COLUMN \"token\" SET DEFAULT"
+            " gen_random_uuid()::text");
+    struct zdm_derivation *d = rig_derive(r, 2, ZDM_ACTION_BACKFILL, "token", "gen_random_uuid()::text", NULL, NULL, 0);
+    d->assignments[0].fill_once = true;
+    d->guard = zdm_strdup("t.\"token\" IS NULL");
+    expect(survey(r), ERROR, "default-differs", "before token was added hold the default of its type label: 'unset'");
+    rig_sql(r, "ALTER TABLE public.users ADD COLUMN token label, ALTER COLUMN token SET DEFAULT gen_random_uuid()");
+    rig_accept(r, r->fence.generation + 1);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_refused(r, AGENT_RUN_BOUND, 2, "hold the default of its type public.label");
+}
+
 /* ---- Rows that are there ---- */
 
 static void narrow(struct rig *r, const char *type, const char *expr)
@@ -331,6 +351,7 @@ int main(void)
         MEANING_TEST(table_under_another_name_is_not_read_while_it_is_changed),
         MEANING_TEST(partition_and_its_parent_are_the_same_rows),
         MEANING_TEST(default_of_a_domain_is_a_default_of_its_columns),
+        MEANING_TEST(default_of_a_domain_is_not_taken_for_nothing_to_fill),
         MEANING_TEST(expression_that_fails_on_a_row_is_found_before),
         MEANING_TEST(rows_that_a_fill_leaves_out_do_not_fail),
     };

@@ -10,6 +10,7 @@
  * zdm, and dropped again.
  */
 #include "agent/engine/mysql/walk/sync.h"
+#include "agent/engine/mysql/walk/walk.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -372,6 +373,10 @@ enum zdm_code mydb_sync_validate(struct mydb_work *w, const struct mydb_facts *f
     enum zdm_code code = judge_shape(facts, err);
     if (code == ZDM_OK) {
         code = judge_sources(facts, err);
+    }
+    /* The fill that follows would be refused. */
+    if (code == ZDM_OK) {
+        code = mydb_key_keeps(facts->table.name, &facts->key, facts->d, err);
     }
     if (code == ZDM_OK) {
         code = judge_time_zone(facts, err);

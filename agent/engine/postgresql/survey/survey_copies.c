@@ -345,6 +345,17 @@ static enum zdm_code judge_meaning(struct pgsql_survey *survey, const struct pgs
     return code;
 }
 
+static enum zdm_code judge_begin(struct pgsql_survey *survey, const struct pgsql_table *clone, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_fill_begins(survey->w->s, clone, survey->common.plan, survey->common.step, err);
+    if (code != ZDM_REFUSED) {
+        return code;
+    }
+    struct zdm_error why = *err;
+    zdm_error_clear(err);
+    return say_table(survey, ZDM_SURVEY_DEFAULT_DIFFERS, &why, err);
+}
+
 static enum zdm_code judge_on_stage(struct pgsql_survey *survey, struct pgsql_stage *stage,
                                     const struct pgsql_table *table, struct zdm_error *err)
 {
@@ -365,6 +376,9 @@ static enum zdm_code judge_on_stage(struct pgsql_survey *survey, struct pgsql_st
         code = say_fails(survey, stage, err);
         zdm_error_clear(err);
         return code;
+    }
+    if (code == ZDM_OK) {
+        code = judge_begin(survey, &clone, err);
     }
     for (size_t i = 0; code == ZDM_OK && i < survey->common.step->derivation->n_assignments; i++) {
         code = judge_pair(survey, i, &clone, &probe, table, err);

@@ -267,7 +267,11 @@ enum zdm_code pgsql_meaning_judge(struct pgsql_work *w, const struct pgsql_table
     pgsql_put_table(&from, &w->step->table);
     struct pgsql_meaning m = {.from = zdm_buffer_text(&from), .oid = table->oid, .schema = table->schema};
     pgsql_meaning_texts(w->step->derivation, &m);
-    enum zdm_code code = pgsql_begin(w->s, "SET LOCAL lock_timeout = 100; SET LOCAL statement_timeout = 5000;", err);
+    enum zdm_code code = pgsql_fill_begins(w->s, table, w->op->plan, w->step, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    code = pgsql_begin(w->s, "SET LOCAL lock_timeout = 100; SET LOCAL statement_timeout = 5000;", err);
     if (code == ZDM_OK) {
         code = pgsql_meaning_same(w->s, &m, err);
     }
@@ -330,4 +334,50 @@ enum zdm_code pgsql_key_keeps(struct pgsql_session *s, const struct pgsql_table 
                      pgsql_text(res, 0, 1));
     return zdm_error_hint(err, "Put the new values into a column of its own and make that one the key, or write one "
                                "statement in an as-is fence.");
+}
+
+/* ---- What rows begin with ---- */
+
+static bool is_added(const struct zdm_plan *plan, const struct zdm_step *step, const char *column)
+{
+    for (uint32_t o = 1; o < step->ordinal; o++) {
+        const struct zdm_step *add = zdm_plan_step(plan, o);
+        if (add->action == ZDM_ACTION_ADD_COLUMN && strcmp(add->column, column) == 0 &&
+            strcmp(add->table.schema, step->table.schema) == 0 && strcmp(add->table.name, step->table.name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ADD COLUMN gives rows that are there the default of the domain, where the column has none in the same statement. */
+static enum zdm_code judge_begin(struct pgsql_session *s, const struct pgsql_table *table, const char *column,
+                                 struct zdm_error *err)
+{
+    static const char sql[] = "SELECT t.oid::regtype, coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault) FROM"
+                              " pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = $1::oid AND"
+                              " a.attname = $2 AND coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault) IS NOT NULL";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(s, sql, 2, (const char *const[]){table->oid, column}, &res, err);
+    if (code != ZDM_OK || PQntuples(res) == 0) {
+        return code;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "rows that were there before %s was added hold the default of its type %s: %.200s",
+                  column, pgsql_text(res, 0, 0), pgsql_text(res, 0, 1));
+    zdm_error_detail(err, "They are filled where they are NULL, and they are not.");
+    return zdm_error_hint(err, "Take the type below the domain, or a domain without a default.");
+}
+
+enum zdm_code pgsql_fill_begins(struct pgsql_session *s, const struct pgsql_table *table, const struct zdm_plan *plan,
+                                const struct zdm_step *step, struct zdm_error *err)
+{
+    const struct zdm_derivation *d = step->derivation;
+    enum zdm_code code = ZDM_OK;
+    for (size_t i = 0; code == ZDM_OK && i < d->n_assignments; i++) {
+        const struct zdm_assignment *a = &d->assignments[i];
+        if (a->fill_once && a->initial == NULL && is_added(plan, step, a->target)) {
+            code = judge_begin(s, table, a->target, err);
+        }
+    }
+    return code;
 }

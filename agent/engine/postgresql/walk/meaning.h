@@ -37,4 +37,9 @@ enum zdm_code pgsql_meaning_judge(struct pgsql_work *w, const struct pgsql_table
 enum zdm_code pgsql_key_keeps(struct pgsql_session *s, const struct pgsql_table *table, const struct pgsql_key *key,
                               const struct zdm_derivation *d, struct zdm_error *err) ZDM_CHECKED;
 
+/* ZDM_REFUSED where the derivation fills a column once that the plan adds, and rows that were there did not get the
+ * value it counts on, but the default of the column's domain. $table may be a clone. */
+enum zdm_code pgsql_fill_begins(struct pgsql_session *s, const struct pgsql_table *table, const struct zdm_plan *plan,
+                                const struct zdm_step *step, struct zdm_error *err) ZDM_CHECKED;
+
 #endif

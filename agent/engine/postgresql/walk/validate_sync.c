@@ -216,6 +216,10 @@ enum zdm_code pgsql_sync_validate(struct pgsql_work *w, struct pgsql_facts *fact
     if (code == ZDM_OK) {
         code = refuse_generated_sources(facts, err);
     }
+    /* The fill that follows would be refused. */
+    if (code == ZDM_OK) {
+        code = pgsql_key_keeps(w->s, &facts->table, &facts->key, facts->d, err);
+    }
     if (code == ZDM_OK) {
         code = judge_defaults(w, facts, err);
     }
