@@ -303,6 +303,9 @@ struct rb_as_is_text {
 void rb_wait_compile(struct rb *rb, struct rb_phase *phase, struct rb_fence *fence);
 /* An error of a fence without engine= in a runbook for several: what is not the same in each of them. */
 void rb_not_neutral(struct rb *rb, struct rb_place at, const char *fmt, ...) ZDM_PRINTF(3, 4);
+/* An error for a statement that made no step and was not refused: no statement vanishes from a plan. Counts from before
+ * it. */
+void rb_judge_nothing(struct rb *rb, struct rb_place at, size_t steps, size_t findings);
 /* What to write instead of a statement that no kind covers: the as-is form of exactly that statement. */
 const char *rb_as_is_hint(struct rb *rb, const char *sql);
 

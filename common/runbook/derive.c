@@ -98,6 +98,10 @@ void rb_update_term(struct rb_update *u, const struct rb_term *term)
         rb_note(rb, "now", term->at, "Write the time itself where every shard shall write the same rows.",
                 "the time in the condition is that of each batch: rows that come to match meanwhile may be written or "
                 "not");
+    if (expr->has_subquery)
+        rb_note(
+            rb, "subquery-once", term->at, NULL,
+            "each batch asks the subquery of the condition anew: rows that it finds meanwhile may be written or not");
     if (targets && others && is_said_anyway(u, term)) {
         if (term->by_equality)
             rb_note(rb, "condition-null", term->at, NULL, "rows in which the target is NULL are filled too");

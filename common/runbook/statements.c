@@ -48,14 +48,23 @@ static void dispatch(struct rb_statement *s)
     }
 }
 
+void rb_judge_nothing(struct rb *rb, struct rb_place at, size_t steps, size_t findings)
+{
+    if (rb->n_steps == steps && rb->n_findings == findings)
+        rb_error(rb, "statement", at, "Write it more simply, or as-is.",
+                 "nothing of this statement came into the plan");
+}
+
 static void compile_one(struct rb_statement *s)
 {
     const struct rb_step *before = s->phase->last;
+    size_t steps = s->rb->n_steps, findings = s->rb->n_findings;
     if (s->fence->check) {
         rb_compile_check(s);
         return;
     }
     dispatch(s);
+    rb_judge_nothing(s->rb, rb_at_start(s), steps, findings);
     rb_judge_order(s, before);
 }
 

@@ -86,7 +86,7 @@ static void judge_neutral(struct my *m)
 static void compile_statement(struct my *m, void *ctx)
 {
     const struct rb_step *before = m->s.phase->last;
-    size_t errors = m->rb->n_errors;
+    size_t errors = m->rb->n_errors, steps = m->rb->n_steps, findings = m->rb->n_findings;
     (void)ctx;
     judge_neutral(m);
     if (errors != m->rb->n_errors)
@@ -96,6 +96,7 @@ static void compile_statement(struct my *m, void *ctx)
         return;
     }
     dispatch(m);
+    rb_judge_nothing(m->rb, rb_at_start(&m->s), steps, findings);
     if (!m->failed)
         rb_judge_order(&m->s, before);
 }
