@@ -116,7 +116,7 @@ static const char *sized_cast(const struct my_piece *p, const struct my_definiti
 
 /* A cast is signed: an unsigned column takes other numbers as they are. A timestamp is another one in each time zone:
  * only one that is copied as it is stays. */
-const char *my_cast_of(const struct my_piece *p, const struct my_definition *def)
+static const char *cast_of(const struct my_piece *p, const struct my_definition *def)
 {
     struct rb *rb = p->d->rb;
     const char *type = my_known_type(p, def->name);
@@ -129,6 +129,93 @@ const char *my_cast_of(const struct my_piece *p, const struct my_definition *def
     const char *common = common_type(rb, def->type);
     bool same = type != NULL && word == strcspn(common, " (") && strncmp(common_type(rb, type), common, word) == 0;
     return same || is_unsigned(def) ? NULL : sized_cast(p, def);
+}
+
+/* ---- texts that cannot be cast ---- */
+
+/* A day that there is, of a year from 1 on. */
+#define DAY                                                                                                            \
+    "(?!0000)([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"                   \
+    "|02-(0[1-9]|1[0-9]|2[0-8]))|([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
+#define TIME "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,6})?)?"
+
+static const char *form_of_decimal(struct rb *rb, const struct my_definition *def)
+{
+    unsigned long digits = 10, scale = 0;
+    const char *open = strchr(def->type, '('), *comma = open == NULL ? NULL : strchr(open, ',');
+    if (open != NULL)
+        digits = strtoul(open + 1, NULL, 10);
+    if (comma != NULL)
+        scale = strtoul(comma + 1, NULL, 10);
+    if (digits <= scale)
+        return rb_format(rb, "^[-+]?0?[.][0-9]{1,%lu}$", scale);
+    if (scale == 0)
+        return rb_format(rb, "^[-+]?[0-9]{1,%lu}$", digits);
+    return rb_format(rb, "^[-+]?[0-9]{1,%lu}([.][0-9]{1,%lu})?$", digits - scale, scale);
+}
+
+/* Of a text that the cast takes; NULL: that cannot be told. */
+static const char *form_of(const struct my_piece *p, const struct my_definition *def)
+{
+    static const char *const decimals[] = {"decimal", "dec", "numeric", "fixed"};
+    for (size_t i = 0; i < sizeof decimals / sizeof decimals[0]; i++) {
+        if (rb_same_word(def->base, decimals[i]))
+            return form_of_decimal(p->d->rb, def);
+    }
+    if (kind_of(p->d->rb, def->base) == OF_INTEGER)
+        return is_unsigned(def) ? "^[0-9]{1,19}$" : "^[-+]?[0-9]{1,18}$";
+    if (rb_same_word(def->base, "date"))
+        return "^" DAY "$";
+    return rb_same_word(def->base, "datetime") ? "^" DAY "( " TIME ")?$" : NULL;
+}
+
+/* A trigger casts inside the application's own INSERT, which strict mode makes fail with it: a text that is no such
+ * value stays NULL, and checks name it. */
+static const char *guarded(const struct my_piece *p, const struct my_definition *def, const char *cast)
+{
+    struct rb_draft *d = p->d;
+    struct rb *rb = d->rb;
+    const char *form = form_of(p, def), *old = rb_plain(rb, def->name), *to = rb_format(rb, "%s_new", def->name);
+    if (form == NULL) {
+        rb_draft_say(
+            d, RB_DRAFT_MIGRATE,
+            "From the UPDATE on a trigger casts in each INSERT and UPDATE of the application, and in strict mode "
+            "one that writes what cannot be cast **fails**. Where old code may write such values, put a CASE "
+            "around the cast that lets those through that can be, so that the others stay NULL.");
+        return cast;
+    }
+    const char *fits = rb_format(rb, "%s REGEXP '%s' AND %s NOT REGEXP '[[:space:]]$'", old, form, old);
+    const char *fence =
+        rb_format(rb, "```sql {check}\nSELECT %s FROM %s WHERE %s IS NULL AND %s IS NOT NULL\n  AND NOT (%s);\n```",
+                  old, p->name, rb_plain(rb, to), old, fits);
+    rb_draft_text(d, RB_DRAFT_MIGRATE, RB_DRAFT_FIRST, fence);
+    rb_draft_text(d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, fence);
+    rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_FRONT, fence);
+    rb_draft_say(
+        d, RB_DRAFT_MIGRATE,
+        "A trigger computes `%s` in each INSERT and UPDATE of the application. Where `%s` is no %s the CASE "
+        "leaves `%s` NULL: without it, that INSERT of the old code would fail in strict mode. Checks name such "
+        "rows, now, before the switch, and before `%s` goes: mend them then, or leave the checks out where NULL "
+        "is right for them.",
+        to, def->name, def->type, to, def->name);
+    return rb_format(rb, "CASE WHEN %s\n  THEN %s END", fits, cast);
+}
+
+const char *my_cast_of(const struct my_piece *p, const struct my_definition *def)
+{
+    const char *cast = cast_of(p, def), *type = my_known_type(p, def->name);
+    enum kind now = kind_of(p->d->rb, type);
+    if (cast == NULL || kind_of(p->d->rb, def->base) == OF_TEXT)
+        return cast;
+    if (now == OF_TEXT)
+        return guarded(p, def, cast);
+    if (type == NULL)
+        rb_draft_say(
+            p->d, RB_DRAFT_MIGRATE,
+            "Where `%s` is a text now, say so with --type: an INSERT of the old code that writes what cannot be "
+            "cast fails in strict mode, and the draft is one that guards it.",
+            def->name);
+    return cast;
 }
 
 /* A cast gives a bigint: a narrower column would not take all of its values, nor would the trigger that fills it. */

@@ -250,6 +250,30 @@ static const char *spare_index(const struct hand_over *h, const char *name)
                  rb_format(rb, "DROP INDEX IF EXISTS %s; -- as long as it is no key's", whole));
 }
 
+/* What the statements below rely on. */
+static void check_key(struct rb_draft *d, const struct hand_over *h, const char *key)
+{
+    struct rb *rb = d->rb;
+    const char *column = rb_plain(rb, h->from);
+    rb_draft_say(
+        d, RB_DRAFT_EXPAND,
+        "The check names a primary key that is another one than `%s (%s)`. One of more columns is written into "
+        "the check, and these columns into the three unique indexes below; another name into the exchange of "
+        "keys, too. A partitioned table takes no key from an index that is there: its key cannot go over this "
+        "way.",
+        key, h->from);
+    rb_draft_text(
+        d, RB_DRAFT_EXPAND, RB_DRAFT_FRONT,
+        rb_format(rb,
+                  "```sql {check}\n"
+                  "SELECT k.conname AS name, pg_get_constraintdef(k.oid) AS key, t.relkind = 'p' AS partitioned\n"
+                  "FROM pg_class t LEFT JOIN pg_constraint k ON k.conrelid = t.oid AND k.contype = 'p'\n"
+                  "WHERE t.oid = %s::regclass AND (t.relkind = 'p' OR k.conname IS DISTINCT FROM %s\n"
+                  "  OR pg_get_constraintdef(k.oid) <> %s);\n```",
+                  rb_literal(rb, h->table), rb_literal(rb, key),
+                  rb_literal(rb, rb_format(rb, "PRIMARY KEY (%s)", column))));
+}
+
 void rb_recipe_key(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to)
 {
     struct rb *rb = d->rb;
@@ -257,18 +281,11 @@ void rb_recipe_key(struct rb_draft *d, const struct rb_table *table, const char 
     const char *name = rb_table_text(rb, table), *whole = rb_literal(rb, h.table);
     const char *old = rb_format(rb, "%s_pkey", table->name), *new = rb_format(rb, "%s_%s_pkey", table->name, to);
     const char *spare = rb_format(rb, "%s_%s_back", table->name, from);
+    check_key(d, &h, old);
     rb_draft_say(
-        d, RB_DRAFT_EXPAND,
-        "The check finds a table whose primary key is another one than `%s (%s)`: where it has more columns or "
-        "another name, write these into the check and into the indexes and the exchange of keys below.",
-        old, from);
-    rb_draft_text(d, RB_DRAFT_EXPAND, RB_DRAFT_FRONT,
-                  rb_format(rb,
-                            "```sql {check}\nSELECT 1 WHERE NOT EXISTS (SELECT FROM pg_constraint\n"
-                            "  WHERE conrelid = %s::regclass AND conname = %s\n"
-                            "    AND pg_get_constraintdef(oid) = %s);\n```",
-                            whole, rb_literal(rb, old),
-                            rb_literal(rb, rb_format(rb, "PRIMARY KEY (%s)", rb_plain(rb, from)))));
+        d, RB_DRAFT_SWITCH,
+        "`%s` becomes the primary key in the next phase: until then `GROUP BY %s` needs the other columns, too.", to,
+        to);
     rb_draft_say(d, RB_DRAFT_CONTRACT,
                  "The primary key goes over in one statement, to an index that is there by then, and so it does on the "
                  "way back: that is what `%s` is for, which goes in the end. The check names foreign keys that still "
