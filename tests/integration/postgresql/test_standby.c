@@ -275,15 +275,10 @@ static void one_of_two_standbys_of_the_same_name_does_not_stand_for_the_other(vo
     test_pg_free(other);
 }
 
-/* It streams from the first, and its name is the same: it says nothing of who reads there. */
-static void standby_of_a_standby_does_not_guard_its_namesake(void **state)
+/* From now on it streams from the first. */
+static void put_behind(struct rig *r, struct test_pg *behind)
 {
-    struct rig *r = *state;
-    users(r, "");
-    have_standby(r);
-    struct test_pg *behind = test_pg_standby(r->pg, "b2", NULL);
-    wait_for_streams(r, 2);
-    char dsn[DSN_SIZE], sql[DSN_SIZE + 64];
+    char sql[DSN_SIZE + 64];
     PGconn *super = PQconnectdb(test_pg_dsn(behind, "postgres", "postgres"));
     snprintf(sql, sizeof sql, "ALTER SYSTEM SET primary_conninfo = $$%s$$",
              test_pg_dsn(standby, "postgres", "postgres"));
@@ -303,6 +298,18 @@ static void standby_of_a_standby_does_not_guard_its_namesake(void **state)
         sleep_ms(20);
     }
     PQfinish(reading);
+}
+
+/* It streams from the first, and its name is the same: it says nothing of who reads there. */
+static void standby_of_a_standby_does_not_guard_its_namesake(void **state)
+{
+    struct rig *r = *state;
+    users(r, "");
+    have_standby(r);
+    struct test_pg *behind = test_pg_standby(r->pg, "b2", NULL);
+    wait_for_streams(r, 2);
+    char dsn[DSN_SIZE];
+    put_behind(r, behind);
     snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(behind, "zdm_agent", r->database));
     open_with(r, (const char *const[]){dsn}, 1);
     BLOCKED(r, "replica b2", "is not guarded: its namesake streams from ",
@@ -310,6 +317,48 @@ static void standby_of_a_standby_does_not_guard_its_namesake(void **state)
     char first[DSN_SIZE];
     snprintf(first, sizeof first, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
     open_with(r, (const char *const[]){dsn, first}, 2);
+    rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
+    test_pg_free(behind);
+}
+
+/* The lock is replayed there, too, when the one between has replayed it. */
+static void standby_behind_a_standby_is_guarded_like_the_others(void **state)
+{
+    struct rig *r = *state;
+    users(r, "");
+    open_with_standby(r);
+    struct test_pg *behind = test_pg_standby(r->pg, "b9", NULL);
+    wait_for_streams(r, 2);
+    put_behind(r, behind);
+    PGconn *between = PQconnectdb(test_pg_dsn(standby, "postgres", "postgres"));
+    for (long waited = 0, streams = 0; streams == 0; waited += 20) {
+        PGresult *res = PQexec(between, "SELECT FROM pg_stat_replication WHERE replay_lsn IS NOT NULL");
+        streams = PQntuples(res);
+        PQclear(res);
+        assert_true(waited < PATIENCE_MS);
+        sleep_ms(20);
+    }
+    PQfinish(between);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_stat_replication"), 1);
+    PGconn *reader = PQconnectdb(test_pg_dsn(behind, "app_user", r->database));
+    rig_exec(reader, "BEGIN; SELECT count(*) FROM users");
+    sleep_ms(OLD_MS);
+    BLOCKED(r, "replica b9", "is not guarded: it streams from b2; name it in the agent's setting `replicas`");
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'users'::regclass AND attname ="
+                                   " 'full_name'"),
+                     0);
+    char first[DSN_SIZE], dsn[DSN_SIZE];
+    snprintf(first, sizeof first, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
+    snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(behind, "zdm_agent", r->database));
+    open_with(r, (const char *const[]){first, dsn}, 2);
+    BLOCKED(r, "replica b9: pid ", "SELECT count(*) FROM users");
+    struct agent_result *survey = rig_do(r, AGENT_OP_SURVEY, AGENT_RUN_NONE, 0, 0);
+    rig_expect(survey, AGENT_OK);
+    assert_int_equal(survey->survey->replicas, 2);
+    assert_int_equal(survey->survey->guarded, 2);
+    agent_result_free(survey);
+    PQfinish(reader);
+    sleep_ms(50);
     rig_run(r, AGENT_RUN_DDL, 1, AGENT_OK);
     test_pg_free(behind);
 }
@@ -406,6 +455,7 @@ int main(void)
         RIG_TEST(replica_that_is_named_twice_counts_once),
         RIG_TEST(one_of_two_standbys_of_the_same_name_does_not_stand_for_the_other),
         RIG_TEST(standby_of_a_standby_does_not_guard_its_namesake),
+        RIG_TEST(standby_behind_a_standby_is_guarded_like_the_others),
         RIG_TEST(standby_that_was_promoted_is_not_guarded),
         RIG_TEST(index_is_dropped_when_nobody_reads_it_there),
         RIG_TEST(index_is_built_anew_when_nobody_reads_it_there),

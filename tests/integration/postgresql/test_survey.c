@@ -646,6 +646,29 @@ static void standbys_are_counted_and_those_nobody_looks_at_are_an_error(void **s
     expect(survey(r), NOTE, "standby-unguarded", "b2");
     rig_step(r, 1)->engine = ZDM_ENGINE_POSTGRESQL;
     expect(survey(r), ERROR, "standby-unguarded", "b2");
+    /* what parks at the step is an error here: the end of these takes an index wholly */
+    rig_sql(r, "CREATE TABLE parts (id int) PARTITION BY LIST (id); CREATE INDEX by_age ON users (age)");
+    static const struct {
+        enum zdm_action action;
+        const char *table;
+        enum zdm_level level;
+    } steps[] = {{ZDM_ACTION_REINDEX, "users", ERROR},
+                 {ZDM_ACTION_PURGE_INDEX, "users", ERROR},
+                 {ZDM_ACTION_ATTACH_PARTITION, "parts", ERROR},
+                 {ZDM_ACTION_CREATE_INDEX, "parts", ERROR},
+                 {ZDM_ACTION_CREATE_INDEX, "users", NOTE}};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        char sql[100];
+        (void)snprintf(sql, sizeof sql, "CREATE INDEX CONCURRENTLY by_age ON public.%s (id)", steps[i].table);
+        plan_of(r, steps[i].table, 1);
+        struct zdm_step *step = rig_ddl(r, 1, steps[i].action, NULL, "by_age", sql);
+        if (steps[i].action == ZDM_ACTION_ATTACH_PARTITION) {
+            point_at(step, "users");
+        }
+        expect(survey(r), steps[i].level, "standby-unguarded", "b2");
+    }
+    plan_of(r, "users", 1);
+    add_column(r, 1, "note", "text");
     snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(standby, "zdm_agent", r->database));
     open_with(r, dsn);
     s = survey(r);

@@ -189,7 +189,7 @@ void pgsql_replicas_open(struct pgsql_work *w)
     }
 }
 
-/* ---- Who streams from here ---- */
+/* ---- Who streams from here, and from there ---- */
 
 /* Standbys only: what replays tells how far; base backups and receivers of WAL do not. A row that this role may not
  * see counts. */
@@ -260,16 +260,17 @@ static bool from_elsewhere(const struct pgsql_replicas *replicas, const struct p
     return false;
 }
 
-static void match(const struct pgsql_replicas *replicas, const PGresult *res, int n, bool guarded[STREAMS_MAX])
+/* server: the replica that they stream from, NULL for the primary. One that streams from one server is no other's. */
+static void match(const struct pgsql_replicas *replicas, const struct pgsql_replica *server, const PGresult *res, int n,
+                  bool used[AGENT_REPLICAS_MAX], bool guarded[STREAMS_MAX])
 {
     static bool (*const rules[])(const struct pgsql_replica *, const PGresult *,
                                  int) = {same_slot, same_name_and_address, same_name};
-    bool used[AGENT_REPLICAS_MAX] = {false};
     for (size_t rule = 0; rule < sizeof rules / sizeof *rules; rule++) {
         for (size_t i = 0; i < replicas->n; i++) {
             const struct pgsql_replica *r = &replicas->each[i];
-            bool usable =
-                pgsql_is_open(&r->session) && r->streams && (rule == 0 || !from_elsewhere(replicas, r, res, n));
+            bool usable = r != server && pgsql_is_open(&r->session) && r->streams &&
+                          (rule == 0 || !from_elsewhere(replicas, r, res, n));
             for (int row = 0; usable && !used[i] && row < n; row++) {
                 if (!guarded[row] && rules[rule](r, res, row)) {
                     guarded[row] = used[i] = true;
@@ -325,16 +326,33 @@ static const char *name_it_how(const struct pgsql_work *w, const PGresult *res, 
     return "name it in the agent's setting `replicas`";
 }
 
-static enum zdm_code guard_streams(struct pgsql_work *w, struct zdm_error *err)
+/* Who streams from there; of a replica (NULL: the primary) in no long time. */
+static enum zdm_code read_streams(struct pgsql_work *w, struct pgsql_replica *server, PGresult **out,
+                                  struct zdm_error *err)
+{
+    struct zdm_error trouble = ZDM_ERROR_INIT;
+    if (server == NULL) {
+        enum zdm_code code = pgsql_query(w->s, streams_sql, 0, NULL, out, err);
+        return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while looking who streams from here");
+    }
+    if (pgsql_query(pgsql_replica_session(server, FACTS_LIMIT_MS), streams_sql, 0, NULL, out, &trouble) == ZDM_OK) {
+        return ZDM_OK;
+    }
+    pgsql_replica_failed(server, &trouble);
+    return not_guarded(w, server->name, "", server->why, err);
+}
+
+static enum zdm_code guard_streams(struct pgsql_work *w, struct pgsql_replica *server, bool used[AGENT_REPLICAS_MAX],
+                                   struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     bool guarded[STREAMS_MAX] = {false};
-    enum zdm_code code = pgsql_query(w->s, streams_sql, 0, NULL, &res, err);
+    enum zdm_code code = read_streams(w, server, &res, err);
     if (code != ZDM_OK) {
-        return zdm_error_wrap(err, "while looking who streams from here");
+        return code;
     }
     int n = PQntuples(res) < STREAMS_MAX ? PQntuples(res) : STREAMS_MAX;
-    match(w->replicas, res, n, guarded);
+    match(w->replicas, server, res, n, used, guarded);
     for (int i = 0; i < n; i++) {
         if (pgsql_true(res, i, 3)) {
             return not_guarded(w, pgsql_text(res, i, 0), pgsql_text(res, i, 1),
@@ -342,11 +360,28 @@ static enum zdm_code guard_streams(struct pgsql_work *w, struct zdm_error *err)
         }
         if (!guarded[i]) {
             char how[96];
-            return not_guarded(w, pgsql_text(res, i, 0), pgsql_text(res, i, 1), name_it_how(w, res, n, i, guarded, how),
-                               err);
+            const char *why = name_it_how(w, res, n, i, guarded, how);
+            if (server != NULL) {
+                (void)snprintf(how, sizeof how, "it streams from %.20s; name it in the agent's setting `replicas`",
+                               server->name);
+                why = how;
+            }
+            return not_guarded(w, pgsql_text(res, i, 0), pgsql_text(res, i, 1), why, err);
         }
     }
     return n < PQntuples(res) ? not_guarded(w, "65", "", "there are too many", err) : ZDM_OK;
+}
+
+/* Those of the primary first; then a standby replays the lock for the standbys behind it as well. */
+static enum zdm_code guard_all(struct pgsql_work *w, struct zdm_error *err)
+{
+    bool used[AGENT_REPLICAS_MAX] = {false};
+    enum zdm_code code = guard_streams(w, NULL, used, err);
+    for (size_t i = 0; code == ZDM_OK && i < w->replicas->n; i++) {
+        struct pgsql_replica *r = &w->replicas->each[i];
+        code = pgsql_is_open(&r->session) ? guard_streams(w, r, used, err) : ZDM_OK;
+    }
+    return code;
 }
 
 static bool may_be_unguarded(const struct pgsql_work *w)
@@ -372,7 +407,39 @@ enum zdm_code pgsql_replicas_guard(struct pgsql_work *w, struct zdm_error *err)
             return not_guarded(w, r->name, "", r->why, err);
         }
     }
-    return guard_streams(w, err);
+    return guard_all(w, err);
+}
+
+unsigned pgsql_replicas_count(struct pgsql_work *w, unsigned *out_guarded)
+{
+    unsigned n = 0;
+    *out_guarded = 0;
+    for (size_t i = 0; i <= w->replicas->n; i++) {
+        ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+        struct zdm_error ignored = ZDM_ERROR_INIT;
+        struct pgsql_replica *r = i == 0 ? NULL : &w->replicas->each[i - 1];
+        if (r != NULL && !pgsql_is_open(&r->session)) {
+            continue;
+        }
+        *out_guarded += r != NULL && r->streams;
+        struct pgsql_session *s = r == NULL ? w->s : pgsql_replica_session(r, FACTS_LIMIT_MS);
+        if (pgsql_query(s, streams_sql, 0, NULL, &res, &ignored) == ZDM_OK) {
+            n += (unsigned)PQntuples(res);
+        } else if (r != NULL) {
+            pgsql_replica_failed(r, &ignored);
+        }
+    }
+    return n;
+}
+
+bool pgsql_replicas_matter(const struct zdm_step *step, bool partitioned)
+{
+    /* Beside those that lock their table wholly: statements that do so to an index at their end (pgsql_replicas_clear),
+     * and to the partition. */
+    static const uint64_t others = UINT64_C(1) << ZDM_ACTION_REINDEX | UINT64_C(1) << ZDM_ACTION_PURGE_INDEX |
+                                   UINT64_C(1) << ZDM_ACTION_ATTACH_PARTITION;
+    return zdm_action_table_lock(step->action) == ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE ||
+           (others >> step->action & 1) != 0 || (partitioned && step->action == ZDM_ACTION_CREATE_INDEX);
 }
 
 /* ---- Who reads there ---- */

@@ -4,8 +4,8 @@
  *
  * Only ACCESS EXCLUSIVE is replayed by a standby. Its startup process then waits for the queries that hold the table,
  * and every new reader of it waits behind. So before such a lock is asked for, each replica of the settings is looked
- * at; a standby that streams from here and cannot be looked at is not guarded, and only a step that says
- * {unguarded-replicas} goes on then.
+ * at; a standby that streams from here, or from one of them, and cannot be looked at is not guarded, and only a step
+ * that says {unguarded-replicas} goes on then.
  *
  * Each lane has sessions of its own, opened when they are first needed, with a back-off; they are closed at the first
  * error, and nothing here waits long for an answer. A replica must belong to the very primary of the lane.
@@ -55,9 +55,14 @@ enum zdm_code pgsql_replicas_guard(struct pgsql_work *w, struct zdm_error *err) 
 /* Is nobody on a replica in the way of ACCESS EXCLUSIVE on these relations: "{16384,16390}"? ZDM_LOCK: the result's
  * blocker says who is. Only asks sessions that are open, and waits for none of them longer than a moment. */
 enum zdm_code pgsql_replicas_look(struct pgsql_work *w, const char *oids, struct zdm_error *err) ZDM_CHECKED;
-/* Both, for statements that lock by themselves (DROP INDEX CONCURRENTLY, REINDEX): oids of tables and indexes as text,
- * of this database. */
+/* Both, for statements that lock by themselves (DROP INDEX CONCURRENTLY, REINDEX, ATTACH of an index): oids of tables
+ * and indexes as text, of this database. A kind of step that comes here belongs into pgsql_replicas_matter. */
 enum zdm_code pgsql_replicas_clear(struct pgsql_work *w, const char *const *oids, size_t n,
                                    struct zdm_error *err) ZDM_CHECKED;
+
+/* Would the step wait for the guard, and for readers there? partitioned: its table is. */
+bool pgsql_replicas_matter(const struct zdm_step *step, bool partitioned);
+/* How many stream from here and from the replicas at hand; and how many of the replicas do and can be looked at. */
+unsigned pgsql_replicas_count(struct pgsql_work *w, unsigned *out_guarded);
 
 #endif

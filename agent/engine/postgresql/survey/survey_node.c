@@ -109,13 +109,23 @@ static enum zdm_code look_at_rights(struct pgsql_survey *survey, struct zdm_erro
 
 /* ---- Standbys ---- */
 
-/* Locks that a standby replays. */
-static bool needs_guard(const struct zdm_plan *plan)
+static bool is_partitioned(struct pgsql_survey *survey, const struct zdm_table *name)
 {
-    for (uint32_t i = 1; i <= zdm_plan_n_steps(plan); i++) {
+    struct pgsql_table table;
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    return name->schema != NULL && name->name != NULL &&
+           pgsql_table_find(survey->w->s, name, &table, &ignored) == ZDM_OK && table.kind == 'p';
+}
+
+/* Some step would wait for the guard. */
+static bool needs_guard(struct pgsql_survey *survey)
+{
+    const struct zdm_plan *plan = survey->common.plan;
+    for (uint32_t i = survey->common.from; i <= zdm_plan_n_steps(plan); i++) {
         const struct zdm_step *step = zdm_plan_step(plan, i);
-        bool strong = zdm_action_table_lock(step->action) == ZDM_TABLE_LOCK_ACCESS_EXCLUSIVE;
-        if (strong && !step->unguarded && zdm_step_is_for(step, ZDM_ENGINE_POSTGRESQL)) {
+        bool index = step->action == ZDM_ACTION_CREATE_INDEX;
+        if (!step->unguarded && zdm_step_is_for(step, ZDM_ENGINE_POSTGRESQL) &&
+            pgsql_replicas_matter(step, index && is_partitioned(survey, &step->table))) {
             return true;
         }
     }
@@ -131,35 +141,18 @@ static enum zdm_code look_at_guard(struct pgsql_survey *survey, struct zdm_error
     w->step = &any;
     enum zdm_code code = pgsql_replicas_guard(w, &why);
     w->step = NULL;
-    for (size_t i = 0; i < w->replicas->n; i++) {
-        const struct pgsql_replica *r = &w->replicas->each[i];
-        survey->common.out->guarded += pgsql_is_open((struct pgsql_session *)(uintptr_t)&r->session) && r->streams;
-    }
+    survey->common.out->replicas = pgsql_replicas_count(w, &survey->common.out->guarded);
     if (code != ZDM_LOCK) {
         *err = why;
         return code;
     }
-    bool bad = needs_guard(survey->common.plan);
+    bool bad = needs_guard(survey);
     (void)snprintf(message, sizeof message, "%s", w->result->blocker);
     w->result->blocker[0] = '\0';
     return say(survey, ZDM_SURVEY_STANDBY_UNGUARDED, bad ? ZDM_LEVEL_ERROR : ZDM_LEVEL_NOTE, "", message,
                "A step that takes an exclusive lock stalls readers there and stops the replay: give the agent its "
                "connection string in `replicas`, or write {unguarded-replicas} at the fence.",
                err);
-}
-
-static enum zdm_code count_standbys(struct pgsql_survey *survey, struct zdm_error *err)
-{
-    static const char sql[] =
-        "SELECT count(*) FROM pg_stat_replication r LEFT JOIN pg_replication_slots s ON s.active_pid = r.pid WHERE"
-        " s.slot_type IS DISTINCT FROM 'logical' AND (r.state IS NULL OR (r.state <> 'backup' AND r.replay_lsn IS NOT"
-        " NULL))";
-    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query(survey->w->s, sql, 0, NULL, &res, err);
-    if (code == ZDM_OK) {
-        survey->common.out->replicas = (unsigned)pgsql_int(res, 0, 0);
-    }
-    return code;
 }
 
 static enum zdm_code say_of_standby(struct pgsql_survey *survey, const struct pgsql_replica *r, const PGresult *res,
@@ -204,10 +197,7 @@ static enum zdm_code look_at_standby(struct pgsql_survey *survey, struct pgsql_r
 
 static enum zdm_code look_at_standbys(struct pgsql_survey *survey, struct zdm_error *err)
 {
-    enum zdm_code code = count_standbys(survey, err);
-    if (code == ZDM_OK) {
-        code = look_at_guard(survey, err);
-    }
+    enum zdm_code code = look_at_guard(survey, err);
     for (size_t i = 0; code == ZDM_OK && i < survey->w->replicas->n; i++) {
         code = look_at_standby(survey, &survey->w->replicas->each[i], err);
     }
