@@ -22,6 +22,7 @@ void agent_back_restart(struct agent_migration *m)
 {
     m->back.at = 0;
     m->back.floor = 0;
+    m->back.redo = 0;
     m->back.turned = false;
     m->back.partly = false;
     m->back.next_run = m->back.last_run = AGENT_RUN_NONE;
@@ -48,6 +49,7 @@ static void go_to(struct agent_migration *m, uint32_t ordinal)
     m->back.turned = ordinal < m->back.floor;
     if (m->back.turned) {
         m->back.partly = false;
+        m->back.redo = m->back.floor;
         return;
     }
     if (m->looked > ordinal)
@@ -275,6 +277,7 @@ bool agent_drive_back(struct agent_core *core, struct agent_migration *m)
 /* At its goal a rollback has taken away all that new code wrote in later phases: only then the mark falls. */
 bool agent_drive_back_end(struct agent_core *core, struct agent_migration *m)
 {
+    m->back.redo = 0;
     if (m->accepted.mode != ZDM_MODE_UNDO || m->switched_phase <= m->accepted.goal_phase)
         return false;
     struct agent_op *op = agent_launch_journal(core, m, AGENT_RUN_UNDO_END, agent_step_named(m));

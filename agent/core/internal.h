@@ -7,6 +7,7 @@
  *   link.c   the database as a whole: connecting, reading the journal, role and identity, signals
  *   path.c   one migration's way forward: which step is looked at or run next
  *   regress.c  a step that was done is not any more: back to it, or a person is asked
+ *   written.c  the same behind a switch: nothing is written over what new code wrote
  *   back.c   the way back: the undo order, the walk down to the floor
  *   rules.c  one row for each action and for each run: what all these files ask
  *   launch.c starting an operation, with which limits
@@ -97,6 +98,7 @@ struct agent_flight {
 struct agent_back {
     uint32_t at;    /* ordinal at hand; 0: the walk is to be taken up at the journal's step */
     uint32_t floor; /* the walk ends with this ordinal */
+    uint32_t redo;  /* it has ended, and from there on all is made anew up to the goal; 0: that is over, or unknown */
     bool turned;    /* it has ended: what is missing up to the goal is worked forward */
     bool partly;    /* half undone: looking ended at the first step that is not done any more */
     enum agent_run next_run, last_run;
@@ -147,6 +149,9 @@ struct agent_migration {
     bool proven;
     uint32_t proven_phase;
     uint32_t regress_to;    /* 0, or the step to go back to */
+    uint32_t repair;        /* 0, or the step to be done again where the journal stands (written.c) */
+    uint32_t asked;         /* 0, or the comparison that a person was asked about … */
+    uint32_t let_pass;      /* … and has let pass: a retry came */
     uint32_t phase_checked; /* this phase's steps can all be done by this release */
     enum agent_proof proof; /* of the step at hand; NONE: look first */
     bool ran;               /* its run succeeded, the proof is outstanding */
@@ -378,6 +383,26 @@ bool agent_phase_destroys(const struct zdm_phase *phase);
 /* regress.c */
 /* The step is journalled as done and was looked at: it is not. */
 void agent_regress(struct agent_migration *m, uint32_t ordinal);
+/* The highest phase that a rollback can go back to, of those that are proven; false: what lies above is purged.
+ * ordinal: the step at which something was seen. */
+bool agent_way_out(const struct agent_migration *m, uint32_t ordinal, uint32_t *out_phase);
+
+/* written.c */
+/* May new code have written on what the phase of this step made? */
+bool agent_is_written(const struct agent_migration *m, uint32_t ordinal);
+/* Would doing the step go over that? */
+bool agent_writes_over(const struct agent_migration *m, const struct zdm_step *step);
+/* The step was done and is not: false where that is treated as before a switch. */
+bool agent_regress_written(struct agent_migration *m, const struct zdm_step *step);
+/* m->repair, where the journal stands. */
+void agent_drive_repair(struct agent_core *core, struct agent_migration *m);
+void agent_on_let_pass(struct agent_migration *m);
+/* A person's retry was taken. */
+void agent_take_answer(struct agent_migration *m);
+/* The step at hand writes over: true, its rows are left to the comparison behind it; false, the shard is unsure. */
+bool agent_passes_over(struct agent_migration *m, const struct zdm_step *step);
+/* A comparison that failed: true where a person has to look at its rows, and the shard is unsure. */
+bool agent_doubts_rows(struct agent_migration *m, const struct agent_result *result);
 
 /* back.c */
 /* Takes the walk up anew at the journal's step. */
@@ -446,6 +471,9 @@ void agent_on_leftover_gone(struct agent_migration *m, const struct agent_result
 void agent_take_interrupted(struct agent_core *core, const struct agent_result *result);
 void agent_take_compared(struct agent_core *core, const struct agent_result *result);
 void agent_take_hidden(struct agent_core *core, const struct agent_result *result);
+enum { AGENT_TIME_SIZE = 80 };
+/* "2026-11-25 10:00:00 UTC". */
+void agent_time_text(char out[AGENT_TIME_SIZE], int64_t unix_ms);
 
 /* react.c */
 void agent_on_work_done(struct agent_core *core, struct agent_migration *m, const struct agent_result *result);

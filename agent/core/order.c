@@ -376,8 +376,10 @@ static void settle(struct agent_migration *m)
     m->signer = m->accepting.plan_signer;
     if (ends_rollback(m, mode))
         looks_anew = true;
-    if (m->accepted.attempt > attempt)
+    if (m->accepted.attempt > attempt) {
         m->stop_wanted = false;
+        agent_take_answer(m);
+    }
     m->asking = m->purged = false;
     if (zdm_fence_compare(&m->accepted.fence, &m->hold_fence) >= 0)
         m->hold = false;

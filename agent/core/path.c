@@ -29,6 +29,7 @@ void agent_step_reset(struct agent_migration *m)
     agent_step_at_hand_reset(m);
     m->unknowns = 0;
     m->failures = 0;
+    m->repair = 0;
     m->next_ms = 0;
     m->backing_off = false;
     m->throttled = false;
@@ -43,7 +44,7 @@ void agent_path_reset(struct agent_migration *m)
     m->looked = 1;
     m->proven = false;
     m->proven_phase = 0;
-    m->regress_to = 0;
+    m->regress_to = m->repair = 0;
     m->phase_checked = 0;
     m->ran_step = 0;
     m->vanished = 0;
@@ -107,6 +108,7 @@ void agent_take_interrupted(struct agent_core *core, const struct agent_result *
         if (one == NULL) {
             m->interrupted_ms = 0;
             m->interrupted[0] = '\0';
+            m->asked = m->let_pass = 0;
         } else if (one->first_ms != m->interrupted_ms && may_look_anew(m)) {
             m->interrupted_ms = one->first_ms;
             zdm_copy_text(m->interrupted, sizeof m->interrupted, one->what);
@@ -259,7 +261,9 @@ static void drive_step(struct agent_core *core, struct agent_migration *m)
         (void)agent_launch_journal(core, m, AGENT_RUN_STEP_DONE, m->step);
     else if (m->proof != AGENT_PROOF_NOT_DONE && m->proof != AGENT_PROOF_LEFTOVER)
         agent_launch_look(core, m, m->step);
-    else if (!is_kept_back(core, m, step))
+    else if (agent_writes_over(m, step) && agent_passes_over(m, step))
+        (void)agent_launch_journal(core, m, AGENT_RUN_STEP_DONE, m->step);
+    else if (!m->unsure && !is_kept_back(core, m, step))
         start_run(core, m, step);
 }
 
@@ -285,6 +289,8 @@ static void drive_forward(struct agent_core *core, struct agent_migration *m)
 {
     if (m->regress_to != 0)
         (void)agent_launch_journal(core, m, AGENT_RUN_STEP_BACK, m->regress_to);
+    else if (m->repair != 0)
+        agent_drive_repair(core, m);
     else if (m->accepted.mode == ZDM_MODE_PURGE)
         agent_drive_leftovers(core, m);
     else if (agent_goal_reached(m))
@@ -299,7 +305,7 @@ static void drive_on(struct agent_core *core, struct agent_migration *m)
     bool goes_back = m->accepted.mode == ZDM_MODE_UNDO && !m->back.turned;
     if (goes_back && (m->hold || (!m->proven && drive_looking(core, m)) || agent_drive_back(core, m)))
         return;
-    if (m->regress_to == 0 && drive_looking(core, m))
+    if (m->regress_to == 0 && m->repair == 0 && drive_looking(core, m))
         return;
     if (!agent_is_paused(m) && !m->unsure)
         drive_forward(core, m);

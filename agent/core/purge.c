@@ -45,15 +45,21 @@ static void duration_text(char *out, size_t size, int64_t ms)
         (void)snprintf(out, size, "%llds", (long long)((ms + SECOND_MS - 1) / SECOND_MS));
 }
 
-static void early_text(char *out, size_t size, int64_t until_ms, int64_t grace_ms)
+void agent_time_text(char out[AGENT_TIME_SIZE], int64_t unix_ms)
 {
-    int64_t s = until_ms / 1000, of_day = s % 86400;
-    char grace[24];
+    int64_t s = unix_ms / 1000, of_day = s % 86400;
     int year, month, day;
     date_of(s / 86400, &year, &month, &day);
+    (void)snprintf(out, AGENT_TIME_SIZE, "%04d-%02d-%02d %02d:%02d:%02d UTC", year, month, day, (int)(of_day / 3600),
+                   (int)(of_day / 60 % 60), (int)(of_day % 60));
+}
+
+static void early_text(char *out, size_t size, int64_t until_ms, int64_t grace_ms)
+{
+    char grace[24], until[AGENT_TIME_SIZE];
+    agent_time_text(until, until_ms);
     duration_text(grace, sizeof grace, grace_ms);
-    int n = snprintf(out, size, "until %04d-%02d-%02d %02d:%02d:%02d UTC (grace %s)", year, month, day,
-                     (int)(of_day / 3600), (int)(of_day / 60 % 60), (int)(of_day % 60), grace);
+    int n = snprintf(out, size, "until %s (grace %s)", until, grace);
     if (n < 0 || (size_t)n >= size)
         (void)snprintf(out, size, "for its grace period");
 }

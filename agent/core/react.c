@@ -281,6 +281,8 @@ static void go(struct agent_core *core, struct agent_migration *m, const struct 
         agent_on_back_done(core, m, result);
     else if (m->flight.kind == AGENT_OP_INSPECT)
         looked(core, m, result);
+    else if (m->flight.run == AGENT_RUN_STEP_DONE && m->flight.step < m->step)
+        agent_on_let_pass(m);
     else if (m->flight.run == AGENT_RUN_STEP_DONE || m->flight.run == AGENT_RUN_STEP_BACK)
         stepped(m, result);
     else if (m->flight.run == AGENT_RUN_STOP)
@@ -371,6 +373,8 @@ static uint32_t spent_before(const struct agent_migration *m, const struct agent
 static void halt(struct agent_core *core, struct agent_migration *m, const struct agent_result *result)
 {
     uint32_t spent = spent_before(m, result);
+    if (agent_doubts_rows(m, result))
+        return;
     if (spent != 0) {
         agent_back_off(core, m);
         agent_on_spend_refused(m, spent);

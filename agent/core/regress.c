@@ -39,29 +39,33 @@ static enum zdm_engine engine_of(const struct agent_migration *m, uint32_t ordin
     return zdm_plan_step(m->plan, ordinal)->engine;
 }
 
-/* Nor over what does something else the second time: a backfill that counts, a deletion, a statement as it is. After
- * the goal that must not be forgotten either as long as it stands, because the next advance would do it once more; what
- * was looked at just now and is undone itself is nothing to forget. */
+/* Nor over what does something else the second time: a backfill that counts, a deletion, a statement as it is; behind a
+ * switch each backfill (written.c). After the goal that must not be forgotten either as long as it stands, because the
+ * next advance would do it once more; what was looked at just now and is undone itself is nothing to forget. */
 static struct bar bar_of(const struct agent_migration *m, uint32_t from)
 {
     enum zdm_engine engine = engine_of(m, from);
+    /* A comparison behind a switch only reads, and the flag stays as people have turned it. */
+    bool compares = zdm_plan_step(m->plan, from)->action == ZDM_ACTION_CHECK_COMPARE && agent_is_written(m, from);
     for (uint32_t o = from; o <= m->step && o <= zdm_plan_n_steps(m->plan); o++) {
         const struct zdm_step *step = zdm_plan_step(m->plan, o);
         const struct zdm_phase *phase = zdm_plan_phase(m->plan, zdm_plan_phase_of(m->plan, o));
         bool begun = o < m->step || m->cursor != NULL, undone = o == from && is_behind(m, phase);
-        if (o < m->step && !is_free(m, phase))
+        bool gate = compares && step->action == ZDM_ACTION_GATE_FLAG;
+        if (o < m->step && !gate && !is_free(m, phase))
             return (struct bar){.phase = phase};
         bool ours = engine == ZDM_ENGINE_ANY || zdm_step_is_for(step, engine);
-        if (begun && !undone && ours && zdm_plan_overwrites(step))
+        if (begun && !undone && ours && (zdm_plan_overwrites(step) || agent_writes_over(m, step)))
             return (struct bar){.step = step};
     }
     return (struct bar){.step = NULL};
 }
 
 /* The highest phase that a rollback can go back to, of those that are proven; false: what lies above is purged. */
-static bool way_out(const struct agent_migration *m, enum zdm_engine engine, uint32_t *out_phase)
+bool agent_way_out(const struct agent_migration *m, uint32_t ordinal, uint32_t *out_phase)
 {
     struct zdm_undo_repeat repeat;
+    enum zdm_engine engine = engine_of(m, ordinal <= zdm_plan_n_steps(m->plan) ? ordinal : zdm_plan_n_steps(m->plan));
     uint32_t last = agent_is_begun(m) ? m->step : m->step - 1, phase = m->proven_phase;
     if (zdm_plan_undo_repeats(m->plan, engine, phase, last, &repeat))
         phase = repeat.below;
@@ -91,7 +95,7 @@ static void say_way_out(struct agent_migration *m, uint32_t ordinal, const struc
     else
         append(&m->error, "; step %s (%s) is not done a second time unasked", bar->step->id,
                zdm_action_name(bar->step->action));
-    if (way_out(m, engine_of(m, ordinal), &phase))
+    if (agent_way_out(m, ordinal, &phase))
         append(&m->error, ": " ZDM_ERROR_ROLL_BACK "%u, or put it back by hand and retry", phase);
     else
         append(&m->error, ": put it back by hand and retry");
@@ -104,6 +108,8 @@ void agent_regress(struct agent_migration *m, uint32_t ordinal)
     bool barred = bar.phase != NULL || bar.step != NULL;
     m->proven = true;
     m->proven_phase = agent_complete_phase(m, ordinal);
+    if (agent_regress_written(m, step))
+        return;
     (void)zdm_error_set(&m->error, ZDM_CONFLICT, "step %s (%s) was done and is not any more", step->id,
                         zdm_action_name(step->action));
     if (barred && m->accepted.mode != ZDM_MODE_PURGE)

@@ -149,6 +149,8 @@ struct agent_op {
     uint32_t journal_step; /* step of the journal row as the core believes */
     const char *cursor;    /* cursor as the core believes; NULL: none */
     const char *bound;
+    bool lets_pass; /* STEP_DONE of a comparison that the journal is past: a person lets the rows stay as they are, and
+                       the note of an interruption that speaks against it falls */
     uint32_t rows;             /* BATCH, CHECK_CHUNK: rows to walk */
     uint32_t lock_wait_ms;     /* short class: 0 is NOWAIT, else the budget over the sum of locks */
     uint32_t max_stall_ms;     /* short class: … and so long, for an autovacuum to give way; 0: no longer */

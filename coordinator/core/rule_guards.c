@@ -130,8 +130,9 @@ bool guard_undone_all(const struct coord_case *c)
     return c->current && c->phase == c->s->goal && c->phase == 0;
 }
 
-/* Expand and migrate can be done again behind anybody's back, unless the agent says that it does not know (a backfill
- * that would count twice); what switched applications rely on cannot. */
+/* Expand and migrate can be made good behind anybody's back, and a flag stays as people have turned it, unless the
+ * agent says that it does not know: a backfill that would count twice, or go over what new code wrote behind a switch.
+ * What else switched applications rely on cannot. */
 bool guard_lost_rows_come_back(const struct coord_case *c)
 {
     if (c->report != NULL && c->report->state == ZDM_AGENT_UNSURE)
@@ -140,7 +141,8 @@ bool guard_lost_rows_come_back(const struct coord_case *c)
         return false;
     for (uint32_t p = c->phase + 1; p <= c->s->at; p++) {
         const struct zdm_phase *phase = zdm_plan_phase(c->m->plan, p);
-        if (phase == NULL || (phase->class != ZDM_PHASE_EXPAND && phase->class != ZDM_PHASE_MIGRATE))
+        bool early = phase != NULL && (phase->class == ZDM_PHASE_EXPAND || phase->class == ZDM_PHASE_MIGRATE);
+        if (!early && (phase == NULL || phase->class != ZDM_PHASE_SWITCH))
             return false;
     }
     return true;

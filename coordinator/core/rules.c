@@ -96,7 +96,7 @@ static const struct coord_rule rules[] = {
 
     /* Losses and doubt. 52 stands before 51, which would else take what is held. */
     {50, READY | MOVING | FAILED | UNSURE, COORD_ON_REGRESSED,
-     "current, p < at, what is missing is expand or migrate, mode run, agent not unsure",
+     "current, p < at, what is missing is expand, migrate or switch, mode run, agent not unsure",
      "shard_regressed, directed(run, goal p + 1)", COORD_MOVING, guard_lost_rows_come_back, act_regressed_on},
     {52, HELD, COORD_ON_REGRESSED, "from the actor, p < at", "shard_regressed", COORD_HELD, guard_lost_held,
      act_regressed},

@@ -146,6 +146,10 @@ enum cluster_sight {
     SAW_SIGNED_ANEW,      /* a plan whose signer had left */
     SAW_AMENDED_UNSIGNED, /* refused: nobody had signed it anew */
     SAW_WAITED,
+    SAW_GAP,     /* triggers went away behind a switch */
+    SAW_REPAIR,  /* and were installed again where the journal stood */
+    SAW_DIFFERS, /* rows differed that new code had written, or nobody had filled */
+    SAW_LET_PASS,
     SAW_SIGHTS
 };
 

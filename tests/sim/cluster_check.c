@@ -59,7 +59,7 @@ static void check_reached(struct cluster *cluster, const struct coord_migration 
     const struct agent_journal *journal = sim_db_journal(db, m->id);
     const struct zdm_phase *phase = zdm_plan_phase(m->plan, shard->at);
     bool back = shard->undo != 0 && shard->status != COORD_READY && shard->status != COORD_MOVING;
-    bool older = cluster->forgot || cluster->restored[shard->name[6] - '1'];
+    bool older = cluster->forgot || cluster->restored[shard->name[6] - '1'] || db->gaps > 0; /* compared once more */
     /* A rollback was given up by what its agent said, which goes back until it hears of it. */
     bool goes_on = shard->undo != 0 && journal != NULL && journal->accepted.generation != shard->generation;
     if (shard->at == 0 || phase == NULL || phase->n_steps == 0 || back || goes_on || older)
@@ -197,7 +197,8 @@ static void check_migration(struct cluster *cluster, unsigned plan, const struct
             check_release(cluster, m, shard, last);
         /* Of two processes with one key the one that knows less may speak last; else nothing here is ever lost. */
         unsigned number = (unsigned)(shard->name[6] - '1');
-        bool losable = cluster->doubled[number] || cluster->restored[number] || cluster->forgot || shard->undo != 0;
+        bool losable = cluster->doubled[number] || cluster->restored[number] || cluster->forgot || shard->undo != 0 ||
+                       cluster->dbs[number].gaps > 0;
         cluster->excluded[plan][number] |= shard->status == COORD_EXCLUDED;
         if (shard->at < last->at && !losable)
             cluster_fail(cluster, "%s of %s fell from phase %u to %u, and nothing was lost", shard->name, m->id,

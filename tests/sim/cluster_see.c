@@ -65,6 +65,10 @@ const char *cluster_sight_name(enum cluster_sight sight)
         [SAW_SIGNED_ANEW] = "a plan that was signed anew",
         [SAW_AMENDED_UNSIGNED] = "an amendment of a plan whose signer had left",
         [SAW_WAITED] = "a wait of a plan",
+        [SAW_GAP] = "triggers that went away behind a switch",
+        [SAW_REPAIR] = "triggers that were installed again behind a switch",
+        [SAW_DIFFERS] = "a comparison that found a row",
+        [SAW_LET_PASS] = "rows that a person let stay as they are",
         [SAW_LIE_REFUSED] = "an agent that refused what nobody signed",
     };
     return names[sight];
@@ -167,6 +171,10 @@ void cluster_see_everything(struct cluster *cluster)
         saw[SAW_AMENDED] |= db->amends > 0;
         saw[SAW_AMENDED_AGAIN] |= db->amends > 1;
         saw[SAW_AMENDED_MOVING] |= db->amends_inside > 0;
+        saw[SAW_GAP] |= db->gaps > 0;
+        saw[SAW_REPAIR] |= db->repairs > 0;
+        saw[SAW_DIFFERS] |= db->differences > 0;
+        saw[SAW_LET_PASS] |= db->let_pass > 0;
         saw[SAW_WAITED] |= db->done[ZDM_ACTION_GATE_WAIT] > 0;
     }
 }

@@ -80,6 +80,21 @@ static bool is_told_to_roll_back(const struct coord_shard *s, uint32_t *out_to)
     return at != NULL;
 }
 
+/* The error says which rows: people put them right, now and then, before they ask for it again. */
+static void mend_rows(struct cluster *cluster, const struct coord_migration *m, const struct coord_shard *s)
+{
+    bool told = s->failure != NULL && strstr(s->failure, "put it right by hand") != NULL;
+    if (told && world_chance(&cluster->world, 50))
+        sim_db_mend(&cluster->dbs[s->name[6] - '1'], m->plan);
+}
+
+static void roll_back_as_told(struct cluster *cluster, unsigned plan, const struct coord_migration *m,
+                              const struct coord_shard *s, uint32_t to)
+{
+    if (!mind_signs_loss(cluster, plan, m, to))
+        mind_roll_back(cluster, plan, m, s->name, to);
+}
+
 /* Whoever is held, failed, unsure or out of it is brought back; true when something was asked. */
 static bool mend(struct cluster *cluster, unsigned plan, const struct coord_migration *m)
 {
@@ -99,11 +114,12 @@ static bool mend(struct cluster *cluster, unsigned plan, const struct coord_migr
             mind_approve(cluster, plan, m, ZDM_VERB_APPROVE, ZDM_APPROVE_UNDO, s->goal);
         else if (held || (s->status == COORD_UNDONE && m->mode != COORD_ENDED))
             mind_do(cluster, plan, ZDM_VERB_RESUME, s->name);
-        else if (s->status == COORD_UNSURE && is_told_to_roll_back(s, &to) && world_chance(&cluster->world, 70))
-            mind_roll_back(cluster, plan, m, s->name, to);
-        else if (s->status == COORD_FAILED || s->status == COORD_UNSURE)
+        else if (s->status == COORD_UNSURE && is_told_to_roll_back(s, &to) && world_chance(&cluster->world, 50))
+            roll_back_as_told(cluster, plan, m, s, to);
+        else if (s->status == COORD_FAILED || s->status == COORD_UNSURE) {
+            mend_rows(cluster, m, s);
             mind_do(cluster, plan, ZDM_VERB_RETRY, s->name);
-        else
+        } else
             continue;
         return true;
     }

@@ -50,12 +50,31 @@ static void do_inspect(const struct sim_db *db, const struct sim_pending *pendin
         result->proof = sim_schema_look_back(schema, op->plan, op->step, &result->next_run);
     else
         result->proof = sim_schema_look(schema, op->plan, op->step, journalled);
+    if (!op->back && schema->gap_ms != 0 && zdm_plan_step(op->plan, op->step)->action == ZDM_ACTION_CHECK_COMPARE)
+        result->proof = AGENT_PROOF_NOT_DONE;
 }
 
 /* ---- Walks ---- */
 
-static void do_batch(struct sim_db *db, const struct sim_pending *pending, struct agent_journal *journal,
-                     struct agent_result *result)
+/* Old and new, row by row. */
+static bool compare(struct sim_db *db, const struct agent_op *op, struct sim_schema *schema, uint32_t from, uint32_t to,
+                    struct agent_result *result)
+{
+    if (from == 0)
+        schema->compared_ms = sim_db_wall_ms(db);
+    for (uint32_t row = from; row < to; row++)
+        if (sim_schema_differs(schema, op->plan, op->step, row)) {
+            (void)zdm_error_set(&result->error, ZDM_REFUSED, "row %u does not hold what it should", row);
+            db->differences++;
+            return false;
+        }
+    if (to == db->rows && schema->gap_ms < schema->compared_ms)
+        schema->gap_ms = 0;
+    return true;
+}
+
+static enum agent_outcome do_batch(struct sim_db *db, const struct sim_pending *pending, struct agent_journal *journal,
+                                   struct agent_result *result)
 {
     const struct agent_op *op = &pending->op;
     uint32_t from = journal->cursor != NULL ? (uint32_t)strtoul(journal->cursor, NULL, 10) : 0;
@@ -69,6 +88,13 @@ static void do_batch(struct sim_db *db, const struct sim_pending *pending, struc
         db->violation = "a batch was committed under an accepted pause";
     if (change && zdm_plan_step(op->plan, op->step)->inverse == ZDM_INVERSE_IMAGES)
         sim_schema_keep_images(&truth->schema, op->step, sim_db_wall_ms(db));
+    bool compares =
+        op->run == AGENT_RUN_CHECK_CHUNK && zdm_plan_step(op->plan, op->step)->action == ZDM_ACTION_CHECK_COMPARE;
+    if (compares && !compare(db, op, &truth->schema, from, to, result))
+        return AGENT_FAIL;
+    for (uint32_t i = from; i < to && change; i++)
+        if (truth->schema.own[fill][i] != 0)
+            db->violation = "a row that new code had written was written over";
     for (uint32_t i = from; i < to && change; i++)
         if (!(truth->schema.again[fill] && counters[i] == 1) && ++counters[i] > 1)
             db->violation = "a row was changed twice";
@@ -81,6 +107,7 @@ static void do_batch(struct sim_db *db, const struct sim_pending *pending, struc
     result->rows_changed = change ? to - from : 0;
     result->elapsed_ms = (uint32_t)world_between(db->world, 1, 40);
     db->batches++;
+    return AGENT_OK;
 }
 
 static void do_bound(const struct sim_db *db, struct agent_journal *journal)
@@ -238,11 +265,31 @@ static void check_rights(struct sim_db *db, const struct sim_db_truth *truth, co
 }
 
 /* Whatever is journalled as done has to be so. Gates are turned by people. */
-static bool is_true(const struct sim_schema *schema, const struct agent_journal *journal, const struct agent_op *op)
+static bool is_true(const struct sim_db *db, const struct sim_schema *schema, const struct agent_journal *journal,
+                    const struct agent_op *op)
 {
     const struct zdm_step *step = zdm_plan_step(op->plan, op->step);
+    uint32_t reached = zdm_plan_switched(op->plan, journal->switched_phase, journal->reached_phase);
+    uint32_t goal = sim_db_truth(db, journal)->goal;
+    /* Left to the comparison behind it. */
+    if (step->action == ZDM_ACTION_BACKFILL &&
+        sim_schema_is_behind_switch(op->plan, op->step, goal > reached ? goal : reached))
+        return true;
     return step->action == ZDM_ACTION_GATE_FLAG || !zdm_step_is_for(step, ZDM_ENGINE_POSTGRESQL) ||
            sim_schema_look(schema, op->plan, op->step, journal->walked) == AGENT_PROOF_DONE;
+}
+
+/* Where the journal is past the step, triggers are repaired: rows may have passed by meanwhile. */
+static void step_on(struct sim_db *db, struct agent_journal *journal, const struct agent_op *op)
+{
+    if (journal->step == op->step) {
+        sim_journal_go_to(db, journal, op->plan, op->step + 1);
+        return;
+    }
+    if (op->run != AGENT_RUN_INSTALL_SYNC)
+        db->violation = "a step was done again where the journal is past it";
+    sim_db_truth(db, journal)->schema.gap_ms = sim_db_wall_ms(db);
+    db->repairs++;
 }
 
 /* And whatever is journalled as undone. In the first part of a step's way back nothing is there yet to be undone. */
@@ -290,7 +337,7 @@ static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pe
     case AGENT_RUN_LONG_SQL:
         wrong = sim_schema_do(&truth->schema, op->plan, op->step, sim_db_wall_ms(db));
         sim_schema_write(&truth->schema, op->plan, journal->reached_phase);
-        sim_journal_go_to(db, journal, op->plan, op->step + 1);
+        step_on(db, journal, op);
         break;
     case AGENT_RUN_WAIT:
         result->wait_ms = sim_schema_wait(&truth->schema, op->plan, op->step, sim_db_wall_ms(db));
@@ -308,8 +355,7 @@ static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pe
         break;
     case AGENT_RUN_BATCH:
     case AGENT_RUN_CHECK_CHUNK:
-        do_batch(db, pending, journal, result);
-        break;
+        return do_batch(db, pending, journal, result);
     case AGENT_RUN_PURGE: {
         enum agent_outcome outcome = do_purge(db, truth, op, result);
         if (outcome == AGENT_OK)
@@ -338,7 +384,14 @@ static enum agent_outcome change(struct sim_db *db, const struct sim_pending *pe
     case AGENT_RUN_SPEND_APPROVALS:
         return sim_journal_spend(db, journal, pending, result);
     case AGENT_RUN_STEP_DONE:
-        if (!is_true(&truth->schema, journal, op))
+        if (op->lets_pass) {
+            if (zdm_plan_step(op->plan, op->step)->derivation->both_ways)
+                db->violation = "rows were let pass that can be compared";
+            truth->schema.gap_ms = 0;
+            db->let_pass++;
+            break;
+        }
+        if (!is_true(db, &truth->schema, journal, op))
             db->violation = "a step was journalled as done that is not";
         sim_journal_go_to(db, journal, op->plan, op->step + 1);
         break;

@@ -46,6 +46,7 @@ struct sim_db_truth {
     struct sim_rights rights;
     bool paused;        /* mode of the accepted directive is pause */
     bool purging;       /* it is purge */
+    uint32_t goal;      /* the phase that it names */
     uint32_t attempt;   /* and its attempt */
     uint64_t forgotten; /* the accepted generation of the last backup that was put back */
 };
@@ -92,6 +93,7 @@ struct sim_db {
     uint64_t batches, lost_answers, fenced, locks, retries, leftovers;
     uint64_t let_in, purged_now, refused_spent, early, purged, dropped_leftovers, undone_parts, images_back, restores,
         half_undone, no_column, amends, amends_inside;
+    uint64_t gaps, repairs, differences, let_pass;
     /* Asked before a step of a phase begins to change the database: may this shard be in that phase now? */
     bool (*may_enter)(void *ctx, const struct sim_db *db, const struct zdm_plan *plan, uint32_t phase);
     uint64_t done[ZDM_ACTION_LAST + 1], undone[ZDM_ACTION_LAST + 1]; /* steps, or parts of them, by action */
@@ -114,6 +116,10 @@ void sim_db_start(struct sim_db *db);
 void sim_db_back_up(struct sim_db *db);
 /* Puts the backup back (there must be one): what happened since is lost, sessions end, its identity changes. */
 void sim_db_restore(struct sim_db *db);
+/* Triggers go away behind a switch, for the migration with that plan; false: none stand there. */
+bool sim_db_cut_sync(struct sim_db *db, const struct zdm_plan *plan);
+/* A person puts the rows right. */
+void sim_db_mend(struct sim_db *db, const struct zdm_plan *plan);
 void sim_db_identity(const struct sim_db *db, char out[64]);
 int64_t sim_db_wall_ms(const struct sim_db *db);
 /* The plan with that hash as it is stored, NULL for none. */

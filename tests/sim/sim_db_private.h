@@ -16,6 +16,7 @@ struct sim_pending {
     struct zdm_envelope envelope;
     enum zdm_mode mode; /* ACCEPT: of the directive */
     uint32_t reach;     /* ditto: zdm_directive_reach */
+    uint32_t goal;      /* ditto: its phase */
     uint32_t attempt;   /* ditto */
     struct zdm_hash plan_hash;
     struct zdm_fence offered;

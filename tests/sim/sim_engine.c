@@ -146,6 +146,7 @@ static enum zdm_code engine_start(void *self, const struct agent_op *op, struct 
     if (op->directive != NULL) {
         pending->mode = op->directive->mode;
         pending->reach = zdm_directive_reach(op->directive);
+        pending->goal = op->directive->goal_phase;
         pending->attempt = op->directive->attempt;
         pending->plan_hash = op->directive->plan_hash;
         pending->offered = op->directive->fence;

@@ -98,6 +98,24 @@ void sim_db_restore(struct sim_db *db)
     db->restores++;
 }
 
+bool sim_db_cut_sync(struct sim_db *db, const struct zdm_plan *plan)
+{
+    struct agent_journal *journal = sim_db_journal(db, plan->id);
+    if (journal == NULL || !zdm_hash_equal(&journal->plan_hash, &plan->hash))
+        return false;
+    uint32_t reached = zdm_plan_switched(plan, journal->switched_phase, journal->reached_phase);
+    bool cut = sim_schema_cut_sync(&sim_db_truth(db, journal)->schema, plan, reached, sim_db_wall_ms(db));
+    db->gaps += cut;
+    return cut;
+}
+
+void sim_db_mend(struct sim_db *db, const struct zdm_plan *plan)
+{
+    struct agent_journal *journal = sim_db_journal(db, plan->id);
+    if (journal != NULL && zdm_hash_equal(&journal->plan_hash, &plan->hash))
+        sim_schema_mend(&sim_db_truth(db, journal)->schema, plan, db->rows);
+}
+
 int64_t sim_db_wall_ms(const struct sim_db *db)
 {
     return INT64_C(1700000000000) + db->world->now_ms + db->wall_offset_ms;
@@ -148,6 +166,23 @@ void sim_db_identity(const struct sim_db *db, char out[64])
     snprintf(out, 64, "sim-%d-%llu", db->number, (unsigned long long)db->boots);
 }
 
+static void list_interrupted(const struct sim_db *db, struct agent_result *result)
+{
+    result->interrupted = calloc(SIM_DB_JOURNALS_MAX, sizeof *result->interrupted);
+    if (result->interrupted == NULL)
+        abort();
+    for (size_t i = 0; i < db->now.n_journals; i++) {
+        const struct sim_schema *schema = &db->now.truths[i].schema;
+        struct agent_interrupted *one = &result->interrupted[result->n_interrupted];
+        if (schema->gap_ms == 0)
+            continue;
+        zdm_copy_text(one->migration, sizeof one->migration, db->now.journals[i].migration);
+        zdm_copy_text(one->what, sizeof one->what, "trigger is gone");
+        one->first_ms = schema->gap_ms;
+        result->n_interrupted++;
+    }
+}
+
 void sim_journal_describe(const struct sim_db *db, struct agent_result *result)
 {
     result->connected = true;
@@ -158,8 +193,10 @@ void sim_journal_describe(const struct sim_db *db, struct agent_result *result)
     result->timeline = 1;
     sim_db_identity(db, result->identity);
     zdm_copy_text(result->server_version, sizeof result->server_version, "15.0");
-    if (result->kind == AGENT_OP_SIGNALS)
+    if (result->kind == AGENT_OP_SIGNALS) {
         list_hidden(db, result);
+        list_interrupted(db, result);
+    }
 }
 
 void sim_journal_connect(struct sim_db *db, struct agent_result *result)
@@ -265,6 +302,7 @@ static void take_order(struct sim_db *db, struct agent_journal *journal, const s
         truth->rights.leftovers_under = pending->offered.generation;
     truth->purging = pending->mode == ZDM_MODE_PURGE;
     truth->attempt = pending->attempt;
+    truth->goal = pending->goal;
     zdm_envelope_fini(&journal->directive);
     copy_envelope(&journal->directive, &pending->envelope);
     journal->accepted = pending->offered;

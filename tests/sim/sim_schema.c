@@ -279,6 +279,89 @@ static bool is_copied_back(const struct zdm_plan *plan, const struct zdm_step *a
     return false;
 }
 
+static bool same_target(const struct zdm_step *a, const struct zdm_step *b)
+{
+    const struct zdm_derivation *x = a->derivation, *y = b->derivation;
+    return x != NULL && y != NULL && x->n_assignments > 0 && y->n_assignments > 0 &&
+           same(a->table.name, b->table.name) && same(x->assignments[0].target, y->assignments[0].target);
+}
+
+/* The step of that action which is about the same column; 0 for none. */
+static uint32_t about(const struct zdm_plan *plan, enum zdm_action action, const struct zdm_step *like)
+{
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++)
+        if (zdm_plan_step(plan, o)->action == action && same_target(zdm_plan_step(plan, o), like))
+            return o;
+    return 0;
+}
+
+/* A copy into a column that the migration adds, which triggers keep in step. */
+static bool is_copy(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    return step->action == ZDM_ACTION_BACKFILL && step->derivation->assignments[0].added &&
+           about(plan, ZDM_ACTION_SYNC_INSTALL, step) != 0;
+}
+
+static void write_rows(struct sim_schema *schema, const struct zdm_plan *plan, const struct zdm_step *fill)
+{
+    enum { EVERY = 41, OWN_MAX = 400 /* as many rows as a database here has */ };
+    unsigned n = sim_schema_fill(plan, fill->ordinal);
+    const struct zdm_step *add = zdm_plan_adds(plan, &fill->table, fill->derivation->assignments[0].target);
+    bool apart = schema->made[about(plan, ZDM_ACTION_SYNC_INSTALL, fill)] == SIM_ABSENT;
+    if (add == NULL || schema->made[add->ordinal] == SIM_ABSENT)
+        return;
+    for (uint32_t row = fill->ordinal; row < OWN_MAX; row += EVERY)
+        schema->own[n][row] |= apart ? SIM_OWN | SIM_APART : SIM_OWN;
+}
+
+bool sim_schema_is_behind_switch(const struct zdm_plan *plan, uint32_t step, uint32_t reached)
+{
+    uint32_t flag = zdm_plan_switch_between(plan, 0, reached);
+    return flag != 0 && zdm_plan_phase_of(plan, step) < flag;
+}
+
+bool sim_schema_cut_sync(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t reached, int64_t now_ms)
+{
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (step->action != ZDM_ACTION_SYNC_INSTALL || schema->made[o] != SIM_THERE ||
+            !sim_schema_is_behind_switch(plan, o, reached))
+            continue;
+        schema->made[o] = SIM_ABSENT;
+        schema->gap_ms = now_ms;
+        sim_schema_write(schema, plan, reached);
+        return true;
+    }
+    return false;
+}
+
+bool sim_schema_differs(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t compare, uint32_t row)
+{
+    const struct zdm_step *step = zdm_plan_step(plan, compare);
+    uint32_t fill = about(plan, ZDM_ACTION_BACKFILL, step);
+    if (fill == 0 || !is_copy(plan, zdm_plan_step(plan, fill)))
+        return false;
+    unsigned n = sim_schema_fill(plan, fill);
+    uint8_t own = schema->own[n][row];
+    return (schema->counters[n][row] == 0 && own == 0) || (own & SIM_APART) != 0 ||
+           (own != 0 && !step->derivation->both_ways);
+}
+
+void sim_schema_mend(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t rows)
+{
+    for (uint32_t o = 1; o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *step = zdm_plan_step(plan, o);
+        if (!is_fill(step) || !is_copy(plan, step))
+            continue;
+        const struct zdm_step *add = zdm_plan_adds(plan, &step->table, step->derivation->assignments[0].target);
+        unsigned n = sim_schema_fill(plan, o);
+        if (add == NULL || schema->made[add->ordinal] == SIM_ABSENT)
+            continue;
+        memset(schema->own[n], 0, sizeof schema->own[n]);
+        memset(schema->counters[n], 1, rows);
+    }
+}
+
 void sim_schema_write(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t reached)
 {
     uint32_t flag = zdm_plan_switch_between(plan, 0, reached);
@@ -287,6 +370,8 @@ void sim_schema_write(struct sim_schema *schema, const struct zdm_plan *plan, ui
         bool room = step->action == ZDM_ACTION_ADD_COLUMN || step->action == ZDM_ACTION_CREATE_TABLE;
         if (room && schema->made[o] != SIM_ABSENT && !is_copied_back(plan, step))
             schema->written[o] = true;
+        if (is_fill(step) && is_copy(plan, step))
+            write_rows(schema, plan, step);
     }
 }
 
@@ -322,6 +407,7 @@ static const char *hide_added(struct sim_schema *schema, const struct zdm_plan *
         for (size_t i = 0; i < step->derivation->n_assignments; i++)
             if (zdm_plan_adds(plan, &step->table, step->derivation->assignments[i].target) == column) {
                 memset(schema->counters[sim_schema_fill(plan, o)], 0, SIM_ROWS_MAX);
+                memset(schema->own[sim_schema_fill(plan, o)], 0, SIM_ROWS_MAX);
                 schema->again[sim_schema_fill(plan, o)] = false;
             }
     }
@@ -427,6 +513,7 @@ const char *sim_schema_amend(struct sim_schema *schema, const struct zdm_plan *p
     }
     for (; fill < SIM_FILLS_MAX; fill++) {
         memset(schema->counters[fill], 0, sizeof schema->counters[fill]);
+        memset(schema->own[fill], 0, sizeof schema->own[fill]);
         schema->again[fill] = false;
     }
     for (uint32_t p = common + 1; p <= SIM_PHASES_MAX; p++)

@@ -32,6 +32,8 @@ enum sim_made {
     SIM_UNPROVEN = 7, /* such a column, back, with constraints that are not validated again */
 };
 
+enum { SIM_OWN = 1, SIM_APART = 2 /* no trigger was there to carry it into the old column */ };
+
 struct sim_picture {
     uint8_t made[SIM_STEPS_MAX + 1];
     uint32_t filled[SIM_FILLS_MAX]; /* changes of rows by each backfill, added up */
@@ -41,6 +43,9 @@ struct sim_schema {
     uint8_t made[SIM_STEPS_MAX + 1]; /* enum sim_made, by ordinal */
     bool written[SIM_STEPS_MAX + 1]; /* a column or table that new code has written to, and nothing copies that back */
     uint8_t counters[SIM_FILLS_MAX][SIM_ROWS_MAX];
+    uint8_t own[SIM_FILLS_MAX][SIM_ROWS_MAX]; /* rows that new code has written: SIM_OWN, and SIM_APART */
+    int64_t gap_ms;                           /* triggers were not what was installed, seen last then; 0: no note */
+    int64_t compared_ms;                      /* when the last comparison began */
     bool again[SIM_FILLS_MAX]; /* journalled as undone, and its rows are still filled: it passes over them */
     int64_t hidden_at_ms[SIM_STEPS_MAX + 1];   /* of HIDE COLUMN, and of images: when they were begun */
     int64_t waits_since_ms[SIM_STEPS_MAX + 1]; /* a wait was begun; 0: no */
@@ -67,6 +72,15 @@ const char *sim_schema_undo(struct sim_schema *schema, const struct agent_op *op
 /* Orders let the shard be in that phase: where a switch is behind it new code writes into whatever earlier phases have
  * made for it. */
 void sim_schema_write(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t reached);
+/* Somebody takes the triggers of a sync away that keeps step behind a switch, and new code writes on; false: there is
+ * none. `reached`: the highest phase that orders let it be in. */
+bool sim_schema_cut_sync(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t reached, int64_t now_ms);
+/* May new code have written on what the step's phase made? */
+bool sim_schema_is_behind_switch(const struct zdm_plan *plan, uint32_t step, uint32_t reached);
+/* Does the row hold something else than the comparison asks for? */
+bool sim_schema_differs(const struct sim_schema *schema, const struct zdm_plan *plan, uint32_t compare, uint32_t row);
+/* A person puts all rows right by hand. */
+void sim_schema_mend(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t rows);
 /* One look at a wait: 0, it is over and done; else milliseconds until the next look. */
 int64_t sim_schema_wait(struct sim_schema *schema, const struct zdm_plan *plan, uint32_t step, int64_t now_ms);
 /* Another plan has the same first phases, `common` of them: what is remembered of the others is forgotten. NULL, or

@@ -41,6 +41,7 @@ void storm_draw(struct world *world, struct storm *storm)
     storm->restore_percent = world_chance(world, 25) ? (unsigned)world_between(world, 1, 8) : 0;
     storm->log_percent = world_chance(world, 20) ? (unsigned)world_between(world, 1, 6) : 0;
     storm->second_percent = (unsigned)world_between(world, 0, 6);
+    storm->gap_percent = world_chance(world, 30) ? (unsigned)world_between(world, 1, 20) : 0;
     storm->lying = world_chance(world, 12);
     storm->database.leftover_percent = (unsigned)world_between(world, 0, 60);
     /* Where a log or a shard falls back to what it was before an amendment, only people can say which plan holds; so
@@ -134,6 +135,18 @@ static void a_restore(struct cluster *cluster, const struct storm *storm)
     }
 }
 
+/* Somebody takes triggers away that keep step behind a switch. */
+static void a_gap(struct cluster *cluster, const struct storm *storm)
+{
+    struct world *world = &cluster->world;
+    unsigned number = (unsigned)(world_random(world) % CLUSTER_SHARDS),
+             plan = (unsigned)(world_random(world) % CLUSTER_PLANS);
+    const struct coord_migration *m = cluster_migration(cluster, plan);
+    if (m == NULL || !world_chance(world, storm->gap_percent) || !sim_db_cut_sync(&cluster->dbs[number], m->plan))
+        return;
+    world_tell(world, "shard-%u loses triggers of %s", number + 1, m->id);
+}
+
 static void a_restored_log(struct cluster *cluster, const struct storm *storm)
 {
     struct world *world = &cluster->world;
@@ -194,6 +207,7 @@ static void something_happens(struct cluster *cluster, const struct storm *storm
     a_restore(cluster, storm);
     a_restored_log(cluster, storm);
     a_second(cluster, storm);
+    a_gap(cluster, storm);
     trouble_disk(cluster, storm);
     revive_somebody(cluster);
 }

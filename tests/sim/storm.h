@@ -11,7 +11,7 @@ struct storm {
     struct sim_db_faults database;
     unsigned crash_percent, restart_percent, cut_percent, partition_percent, freeze_percent, delay_percent;
     unsigned double_percent, full_percent, unknown_percent, broken_percent;
-    unsigned restore_percent, log_percent, second_percent;
+    unsigned restore_percent, log_percent, second_percent, gap_percent;
     bool people_meddle;
     bool amending;     /* people change plans that are under way */
     bool lying;        /* afterwards a liar has the coordinator's key */

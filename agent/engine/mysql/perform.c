@@ -4,6 +4,7 @@
 #include "agent/engine/mysql/change/ddl.h"
 #include "agent/engine/mysql/journal/journal.h"
 #include "agent/engine/mysql/survey/survey.h"
+#include "agent/engine/mysql/walk/sync.h"
 
 static enum zdm_code connect_node(struct mydb_work *w, struct zdm_error *err)
 {
@@ -33,6 +34,10 @@ static enum zdm_code step_done(struct mydb_work *w, struct zdm_error *err)
     bool ours = step != NULL && zdm_step_is_for(step, ZDM_ENGINE_MYSQL) && w->op->step == w->op->journal_step;
     const struct mydb_action *action = ours ? mydb_action_of(step) : NULL;
     struct mydb_table table;
+    if (step != NULL && w->op->lets_pass) {
+        w->step = step;
+        return mydb_run_let_pass(w, err);
+    }
     if (action == NULL) {
         return mydb_run_step_done(w, err);
     }

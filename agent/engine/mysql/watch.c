@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/mysql/change/ddl.h"
 #include "agent/engine/mysql/walk/definer.h"
 #include "agent/engine/mysql/walk/sync.h"
 #include "agent/engine/mysql/walk/triggers.h"
@@ -200,4 +201,30 @@ enum zdm_code mydb_watch_forget(struct mydb_work *w, int64_t began_ms_ago, struc
     (void)snprintf(ago, sizeof ago, "%" PRId64, began_ms_ago);
     const char *params[] = {w->s->database, w->op->migration, step, w->step->table.name, ago};
     return mydb_query(w->s, sql, 5, params, NULL, err);
+}
+
+enum zdm_code mydb_watch_note(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    static const char sql[] =
+        "INSERT INTO zdm.interrupted (home, migration, step, table_name, what) VALUES ($1, $2, $3, $4, $5)"
+        " ON DUPLICATE KEY UPDATE last_at = NOW(3)";
+    char step[16], what[ZDM_TEXT_MAX / 2];
+    (void)table;
+    (void)snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
+    (void)snprintf(what, sizeof what, "triggers of %.64s were not what was installed", w->step->table.name);
+    const char *params[] = {w->s->database, w->op->migration, step, w->step->table.name, what};
+    return mydb_query(w->s, sql, 5, params, NULL, err);
+}
+
+static enum zdm_code forget(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err)
+{
+    static const char sql[] = "DELETE FROM zdm.interrupted WHERE home = $1 AND migration = $2 AND table_name = $3";
+    const char *params[] = {w->s->database, w->op->migration, w->step->table.name};
+    (void)table;
+    return mydb_query(w->s, sql, 3, params, NULL, err);
+}
+
+enum zdm_code mydb_run_let_pass(struct mydb_work *w, struct zdm_error *err)
+{
+    return mydb_note(w, forget, NULL, false, err);
 }

@@ -11,6 +11,7 @@
 #include "agent/engine/postgresql/journal/journal.h"
 #include "agent/engine/postgresql/change/partition.h"
 #include "agent/engine/postgresql/survey/survey.h"
+#include "agent/engine/postgresql/watch.h"
 
 static enum zdm_code connect_node(struct pgsql_work *w, struct zdm_error *err)
 {
@@ -37,6 +38,10 @@ static enum zdm_code restore(struct pgsql_work *w, struct zdm_error *err)
 static enum zdm_code step_done(struct pgsql_work *w, struct zdm_error *err)
 {
     const struct zdm_step *step = w->op->plan == NULL ? NULL : zdm_plan_step(w->op->plan, w->op->step);
+    if (step != NULL && w->op->lets_pass) {
+        w->step = step;
+        return pgsql_run_let_pass(w, err);
+    }
     if (step == NULL || step->action != ZDM_ACTION_CREATE_INDEX || !zdm_step_is_for(step, ZDM_ENGINE_POSTGRESQL)) {
         return pgsql_run_step_done(w, err);
     }

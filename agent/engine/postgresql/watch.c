@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/engine/postgresql/journal/journal.h"
 #include "agent/engine/postgresql/session/replica.h"
 
 /* Each trigger of each sync on each table of its tree. Where its function is gone too, it was taken away on purpose.
@@ -120,6 +121,33 @@ enum zdm_code pgsql_watch_forget(struct pgsql_work *w, int64_t began_ms_ago, str
     (void)snprintf(ago, sizeof ago, "%" PRId64, began_ms_ago);
     const char *params[] = {w->op->migration, step, w->step->table.schema, w->step->table.name, ago};
     return pgsql_query(w->s, sql, 5, params, NULL, err);
+}
+
+enum zdm_code pgsql_watch_note(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "INSERT INTO zdm.interrupted AS i (migration, step, schema_name, table_name, what) VALUES ($1, $2::int4, $3,"
+        " $4, format('triggers of %I.%I were not what was installed', $3::text, $4::text)) ON CONFLICT (migration,"
+        " step) DO UPDATE SET last_at = clock_timestamp()";
+    char step[16];
+    (void)snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
+    const char *params[] = {w->op->migration, step, w->step->table.schema, w->step->table.name};
+    return pgsql_query(w->s, sql, 4, params, NULL, err);
+}
+
+enum zdm_code pgsql_run_let_pass(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "DELETE FROM zdm.interrupted WHERE migration = $1 AND schema_name = $2 AND table_name = $3";
+    const char *params[] = {w->op->migration, w->step->table.schema, w->step->table.name};
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_journal_hold(w, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, sql, 3, params, NULL, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }
 
 /* ---- Indexes that are to be dropped ---- */

@@ -17,6 +17,11 @@ enum zdm_code pgsql_watch_syncs(struct pgsql_work *w, struct zdm_error *err) ZDM
 enum zdm_code pgsql_watch_compared(struct pgsql_work *w, bool *out_interrupted, struct zdm_error *err) ZDM_CHECKED;
 /* The comparison of the step at hand, which began so long ago, found the table right; in its transaction. */
 enum zdm_code pgsql_watch_forget(struct pgsql_work *w, int64_t began_ms_ago, struct zdm_error *err) ZDM_CHECKED;
+/* Triggers of the step at hand are installed again where the journal is past it: rows may have passed by meanwhile. In
+ * that transaction. */
+enum zdm_code pgsql_watch_note(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* STEP_DONE with lets_pass: what speaks against the comparison of the step at hand falls by a person's word. */
+enum zdm_code pgsql_run_let_pass(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* Counts for the indexes that are to be dropped how often each was used on the replicas since they were seen first. */
 enum zdm_code pgsql_watch_indexes(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 

@@ -76,7 +76,7 @@ struct zdm_plan *rig_plan(void)
     sync->derivation = fills_the_column();
     add_phase(plan, ZDM_PHASE_MIGRATE, 4);
     add_step(plan, STEP_BACKFILL, ZDM_STEP_BACKFILL, ZDM_ACTION_BACKFILL)->derivation = fills_the_column();
-    add_step(plan, STEP_COMPARE, ZDM_STEP_CHECK, ZDM_ACTION_CHECK_COMPARE);
+    add_step(plan, STEP_COMPARE, ZDM_STEP_CHECK, ZDM_ACTION_CHECK_COMPARE)->derivation = fills_the_column();
     add_step(plan, STEP_INDEX, ZDM_STEP_INDEX, ZDM_ACTION_CREATE_INDEX);
     add_step(plan, STEP_VALIDATE, ZDM_STEP_VALIDATE, ZDM_ACTION_VALIDATE);
     add_phase(plan, ZDM_PHASE_SWITCH, 1);
@@ -351,16 +351,28 @@ void rig_fail_once(struct rig *rig, enum agent_run run, enum zdm_code code)
     rig->fault.times = 1;
 }
 
-void rig_ready(struct rig *rig, enum zdm_mode mode, uint32_t goal)
+static void accept_first(struct rig *rig, const struct zdm_directive *order)
 {
-    struct zdm_directive order = rig_order(1, 1, mode, goal);
-    rig_started(rig);
-    rig_answer(rig); /* CONNECT */
-    rig_link(rig, true);
-    rig_send(rig, &order, 0);
+    rig_send(rig, order, 0);
     rig_plan_ready(rig);
     while (rig->n_ops > 0 && rig->ops[0].lane == 0)
         rig_answer(rig);
+}
+
+/* No coordinator orders anybody into a switch who has not proven what comes before it. */
+void rig_ready(struct rig *rig, enum zdm_mode mode, uint32_t goal)
+{
+    struct zdm_directive order = rig_order(1, 1, mode, goal), before = rig_order(1, 0, mode, 2);
+    rig_started(rig);
+    rig_answer(rig); /* CONNECT */
+    rig_link(rig, true);
+    if (mode == ZDM_MODE_RUN && goal > 2) {
+        for (int i = 0; i < 6; i++) { /* whatever was broken may have it ask again */
+            accept_first(rig, &before);
+            rig_run(rig, 10000);
+        }
+    }
+    accept_first(rig, &order);
 }
 
 struct agent_core_look rig_look(const struct rig *rig)

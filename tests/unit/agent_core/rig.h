@@ -148,7 +148,8 @@ void rig_restart(struct rig *rig);
 void rig_until(struct rig *rig, enum agent_run run);
 /* The next run of this kind is refused by the database. */
 void rig_fail_once(struct rig *rig, enum agent_run run, enum zdm_code code);
-/* Started, linked, leased, the plan stored and the order (1, 1, mode, goal) accepted, nothing in flight but work. */
+/* Started, linked, leased, the plan stored and the order (1, 1, mode, goal) accepted, nothing in flight but work. Where
+ * that lets it into the switch it has done phases 1 and 2 before, by the order (1, 0, run, 2). */
 void rig_ready(struct rig *rig, enum zdm_mode mode, uint32_t goal);
 
 struct agent_core_look rig_look(const struct rig *rig);

@@ -445,9 +445,12 @@ static void on_the_way_back_no_other_plan_is_taken_and_after_it_any(void **state
     send(rig, 4, ZDM_MODE_UNDO, 0, OLD);
     rig_run(rig, 60000);
     assert_true(rig_said(rig)->undone);
-    amend(rig, 5, ZDM_MODE_RUN, 4);
+    amend(rig, 5, ZDM_MODE_RUN, 2);
     rig_run(rig, 60000);
-    assert_rests(rig, 5, 4);
+    assert_rests(rig, 5, 2);
+    send(rig, 6, ZDM_MODE_RUN, 4, NEW);
+    rig_run(rig, 60000);
+    assert_rests(rig, 6, 4);
     assert_int_equal(rig->row_order.plan_hash.bytes[0], NEW);
     rig_free(rig);
 }

@@ -404,8 +404,10 @@ static void rollback_that_is_given_up_goes_forward_from_where_it_is(void **state
         rig_run(rig, 20000);
         assert_int_equal(rig_look(rig).state, ZDM_AGENT_RESTING);
         assert_false(rig_said(rig)->undone);
-        order(rig, 4, ZDM_MODE_RUN, 4, 3);
-        rig_run(rig, 60000);
+        for (uint32_t phase = proven; phase < 4; phase++) {
+            order(rig, 4 + phase, ZDM_MODE_RUN, phase + 1, 3);
+            rig_run(rig, 60000);
+        }
         assert_int_equal(rig_look(rig).state, ZDM_AGENT_RESTING);
         assert_int_equal(rig_look(rig).proven_phase, 4);
         for (uint32_t step = 1; step <= STEP_HIDE; step++)

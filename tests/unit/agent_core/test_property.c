@@ -320,6 +320,8 @@ static void settle(struct rig *rig)
         assert_true(rig_said(rig)->undone);
         assert_false(rig->done[STEP_COLUMN] || rig->done[STEP_SYNC] || rig->done[STEP_INDEX] || rig->done[STEP_HIDE]);
     }
+    if (!rig->done[STEP_PURGE])
+        order_and_rest(rig, ZDM_MODE_RUN, 2);
     order_and_rest(rig, ZDM_MODE_RUN, rig->done[STEP_PURGE] ? 5 : 4);
     assert_true(rig->done[STEP_COLUMN] && rig->done[STEP_INDEX] && rig->done[STEP_HIDE]);
 }

@@ -403,6 +403,9 @@ enum zdm_code mydb_run_install_sync(struct mydb_work *w, struct zdm_error *err)
 {
     enum agent_proof proof = AGENT_PROOF_NONE;
     enum zdm_code code = mydb_sync_look(w, w->step, &proof, err);
+    if (code == ZDM_OK && proof != AGENT_PROOF_DONE && w->op->step != w->op->journal_step) {
+        code = mydb_note(w, mydb_watch_note, NULL, false, err);
+    }
     if (code == ZDM_OK && proof != AGENT_PROOF_DONE) {
         code = install(w, w->step, false, false, err);
     }

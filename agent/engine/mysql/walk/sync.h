@@ -112,5 +112,9 @@ enum zdm_code mydb_watch_syncs(struct mydb_work *w, struct zdm_error *err) ZDM_C
 enum zdm_code mydb_watch_compared(struct mydb_work *w, bool *out_interrupted, struct zdm_error *err) ZDM_CHECKED;
 /* The comparison of the step at hand, which began so long ago, found the table right; in its transaction. */
 enum zdm_code mydb_watch_forget(struct mydb_work *w, int64_t began_ms_ago, struct zdm_error *err) ZDM_CHECKED;
+/* Triggers of the step at hand are installed again where the journal is past it: rows may have passed by meanwhile. */
+enum zdm_code mydb_watch_note(struct mydb_work *w, const struct mydb_table *table, struct zdm_error *err) ZDM_CHECKED;
+/* STEP_DONE with lets_pass: what speaks against the comparison of the step at hand falls by a person's word. */
+enum zdm_code mydb_run_let_pass(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
 
 #endif

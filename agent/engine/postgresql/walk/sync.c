@@ -15,6 +15,7 @@
 #include "agent/engine/postgresql/journal/journal.h"
 #include "agent/engine/postgresql/change/locks.h"
 #include "agent/engine/postgresql/walk/validate_sync.h"
+#include "agent/engine/postgresql/watch.h"
 
 void pgsql_function_name(char out[32], const char *migration, uint32_t ordinal, char kind)
 {
@@ -175,6 +176,9 @@ static enum zdm_code install(struct pgsql_work *w, const struct pgsql_facts *fac
         code = pgsql_sync_drop(w, w->step->ordinal, false, err);
         if (code == ZDM_OK) {
             code = create(w, facts, text, err);
+        }
+        if (code == ZDM_OK && w->op->step != w->op->journal_step) {
+            code = pgsql_watch_note(w, err);
         }
     }
     if (code == ZDM_OK) {
