@@ -125,7 +125,12 @@ enum zdm_code zdm_runbook_draft(const char *sql, const struct zdm_draft_options 
 {
     struct rb rb = {.file = "draft.md",
                     .engine = options->engine == ZDM_ENGINE_MYSQL ? ZDM_ENGINE_MYSQL : ZDM_ENGINE_POSTGRESQL};
-    struct rb_draft d = {.rb = &rb, .type = options->type, .schema_is_given = options->schema != NULL};
+    struct rb_draft d = {.rb = &rb,
+                         .type = options->type,
+                         .types = options->types,
+                         .n_types = options->n_types,
+                         .asks = options->asks,
+                         .schema_is_given = options->schema != NULL};
     const char *text = NULL;
     enum zdm_code code = ZDM_OK;
     if (strlen(sql) > ZDM_RUNBOOK_MAX / 4)

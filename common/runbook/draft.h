@@ -8,6 +8,7 @@
 #define ZDM_RUNBOOK_DRAFT_H
 
 #include "common/runbook/postgresql/tree.h"
+#include "common/runbook/runbook.h"
 
 enum rb_draft_phase {
     RB_DRAFT_EXPAND,
@@ -54,7 +55,10 @@ struct rb_draft_constraint {
 
 struct rb_draft {
     struct rb *rb;
-    const char *type;     /* the present one of a column that is renamed, or gets another type; NULL */
+    const char *type;                   /* the present one of a column that is renamed, or gets another type; NULL */
+    const struct zdm_draft_type *types; /* those of which are known */
+    size_t n_types;
+    bool asks;            /* for a type that would only be useful, too */
     const char *type_of;  /* the column that this is of, "users.name", once it is used (MySQL); NULL */
     bool guess;           /* text is taken where a type is not known, and said so */
     bool changes_writers; /* the application must be deployed in between */
@@ -126,7 +130,10 @@ void rb_draft_add_constraint(struct rb_draft *d, const struct rb_table *table, c
 void rb_draft_drop_constraint(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd,
                               const char *text);
 /* Does a change to that type take a column of its own, as far as the SQL tells? */
-bool rb_draft_is_long(struct rb_draft *d, const char *column, const PgQuery__ColumnDef *def);
+bool rb_draft_is_long(struct rb_draft *d, const struct rb_table *table, const char *column,
+                      const PgQuery__ColumnDef *def);
+/* The present type of a column; NULL: not known. */
+const char *rb_draft_type(const struct rb_draft *d, const struct rb_table *table, const char *column);
 
 /* ---- draft_rows.c: UPDATE and DELETE ---- */
 

@@ -30,12 +30,20 @@ enum { ZDM_RUNBOOK_MAX = 256 * 1024 }; /* bytes of a runbook */
 enum zdm_code zdm_runbook_compile(const char *file_name, const char *text, size_t n, struct zdm_plan **out_plan,
                                   struct zdm_notes **out_notes, struct zdm_error *err) ZDM_CHECKED;
 
+/* The present type of a column, which is named as err->detail names it below. */
+struct zdm_draft_type {
+    const char *column, *type;
+};
+
 /* What is known beside the SQL. Each may be NULL. */
 struct zdm_draft_options {
     const char *id;     /* of the migration; NULL: made from the SQL */
     const char *schema; /* of tables without one; NULL: public, and the front matter does not say it */
-    const char *type;   /* type of a column that is renamed, or whose type the SQL does not tell */
-    const char *file;   /* what errors call the SQL, as in "0007.sql:3:1: …"; NULL: SQL */
+    const char *type;   /* present type of each column that is renamed or gets another type, and is not in types */
+    const struct zdm_draft_type *types;
+    size_t n_types;
+    bool asks;        /* for a present type that makes a better draft, too, as for one that is needed */
+    const char *file; /* what errors call the SQL, as in "0007.sql:3:1: …"; NULL: SQL */
     enum zdm_engine engine;
 };
 

@@ -181,7 +181,7 @@ void my_draft_change_type(const struct my_piece *p, struct my_definition *def)
         change_null(p, def);
     } else if (my_may_widen(p, def)) {
         widen(p, def);
-    } else if (!refuse_json(p, def) && (!says_null || present_type(p, def->name) != NULL)) {
+    } else if (!refuse_json(p, def) && ((!says_null && !d->asks) || present_type(p, def->name) != NULL)) {
         struct my_definition new = *def;
         new.type = my_type_for(p, def);
         rb_draft_title(d, rb_format(rb, "%s-%s-%s", p->table.name, def->name, def->base),

@@ -13,6 +13,10 @@ const char *my_known_type(const struct my_piece *p, const char *column)
 {
     struct rb_draft *d = p->d;
     const char *of = rb_format(d->rb, "%s.%s", p->table.name, column);
+    for (size_t i = 0; i < d->n_types; i++) {
+        if (strcmp(d->types[i].column, of) == 0)
+            return d->types[i].type;
+    }
     if (d->type != NULL && d->type_of == NULL)
         d->type_of = of;
     return d->type != NULL && strcmp(d->type_of, of) == 0 ? d->type : NULL;

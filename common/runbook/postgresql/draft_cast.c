@@ -8,25 +8,26 @@
 #include <string.h>
 
 /* What a column holds now. One whose type is not known is looked at as the text that it would be written as. */
-enum source { OF_UNKNOWN, OF_TEXT, OF_NUMBER, OF_OTHERS };
+enum source { OF_UNKNOWN, OF_TEXT, OF_NUMBER, OF_BOOLEAN, OF_TIME, OF_OTHERS };
 
-static enum source source_of(const struct rb_draft *d, bool assigned)
+static enum source source_of(const char *type, bool assigned)
 {
     static const struct {
         const char *word;
         enum source source;
-    } rows[] = {{"text", OF_TEXT},    {"varchar", OF_TEXT},   {"char", OF_TEXT},      {"character", OF_TEXT},
-                {"bpchar", OF_TEXT},  {"citext", OF_TEXT},    {"name", OF_TEXT},      {"smallint", OF_NUMBER},
-                {"int", OF_NUMBER},   {"integer", OF_NUMBER}, {"bigint", OF_NUMBER},  {"int2", OF_NUMBER},
-                {"int4", OF_NUMBER},  {"int8", OF_NUMBER},    {"numeric", OF_NUMBER}, {"decimal", OF_NUMBER},
-                {"real", OF_NUMBER},  {"double", OF_NUMBER},  {"float", OF_NUMBER},   {"float4", OF_NUMBER},
-                {"float8", OF_NUMBER}};
-    if (d->type == NULL) /* no text becomes another type by itself */
+    } rows[] = {{"text", OF_TEXT},      {"varchar", OF_TEXT},    {"char", OF_TEXT},      {"character", OF_TEXT},
+                {"bpchar", OF_TEXT},    {"citext", OF_TEXT},     {"name", OF_TEXT},      {"smallint", OF_NUMBER},
+                {"int", OF_NUMBER},     {"integer", OF_NUMBER},  {"bigint", OF_NUMBER},  {"int2", OF_NUMBER},
+                {"int4", OF_NUMBER},    {"int8", OF_NUMBER},     {"numeric", OF_NUMBER}, {"decimal", OF_NUMBER},
+                {"real", OF_NUMBER},    {"double", OF_NUMBER},   {"float", OF_NUMBER},   {"float4", OF_NUMBER},
+                {"float8", OF_NUMBER},  {"boolean", OF_BOOLEAN}, {"bool", OF_BOOLEAN},   {"date", OF_TIME},
+                {"timestamp", OF_TIME}, {"timestamptz", OF_TIME}};
+    if (type == NULL) /* no text becomes another type by itself */
         return assigned ? OF_NUMBER : OF_UNKNOWN;
-    size_t n = strcspn(d->type, " ([");
+    size_t n = strcspn(type, " ([");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (n == strlen(rows[i].word) && rb_same_start(d->type, rows[i].word, n))
-            return strchr(d->type, '[') == NULL ? rows[i].source : OF_OTHERS;
+        if (n == strlen(rows[i].word) && rb_same_start(type, rows[i].word, n))
+            return strchr(type, '[') == NULL ? rows[i].source : OF_OTHERS;
     }
     return OF_OTHERS;
 }
@@ -148,7 +149,10 @@ static bool always_passes(enum source source, const char *name, const PgQuery__T
 {
     static const char *const texts[] = {"text", "varchar", "bpchar", "citext", NULL};
     static const char *const numbers[] = {"int2", "int4", "int8", "numeric", "float4", NULL};
+    static const char *const times[] = {"date", "time", "timestamp", "timestamptz", NULL};
     if (is_any(name, texts) && type->n_array_bounds == 0)
+        return true;
+    if ((source == OF_BOOLEAN && strcmp(name, "int4") == 0) || (source == OF_TIME && is_any(name, times)))
         return true;
     if (assigned && source == OF_NUMBER && !is_any(name, numbers))
         return true; /* of days and times, mostly */
@@ -235,13 +239,13 @@ const char *rb_recipe_cast(struct rb_draft *d, const struct rb_table *table, con
                      expression,
                      type->n_names == 0 ? "" : rb_string(type->names[type->n_names - 1]),
                      rb_deparse_type(rb, type)};
-    enum source source = source_of(d, using == NULL);
+    enum source source = source_of(rb_draft_type(d, table, column), using == NULL);
     if (c.value == NULL || always_passes(source, c.name, type, using == NULL))
         return expression;
     struct condition fits = {NULL, NULL, false};
     if (source == OF_NUMBER)
         fits = (struct condition){NULL, number_fits(rb, type, c.name, c.value), true};
-    else if (source != OF_OTHERS && type->n_array_bounds == 0)
+    else if ((source == OF_TEXT || source == OF_UNKNOWN) && type->n_array_bounds == 0)
         fits = text_fits(rb, type, c.name, source == OF_UNKNOWN ? rb_format(rb, "%s::text", c.value) : c.value);
     const char *all = all_of(rb, &fits);
     if (all == NULL || !fits.is_enough)

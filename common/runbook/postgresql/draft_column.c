@@ -205,14 +205,14 @@ static bool is_stored_alike(const char *from, const char *to)
 }
 
 /* Is what the column holds now, where that is known, another thing than what it shall become, or wider? */
-static bool narrows(struct rb_draft *d, const PgQuery__TypeName *to)
+static bool narrows(struct rb_draft *d, const char *type, const PgQuery__TypeName *to)
 {
     struct rb *rb = d->rb;
     const char *message;
     size_t offset;
-    if (d->guess || d->type == NULL)
+    if (d->guess || type == NULL)
         return d->guess;
-    PgQuery__ParseResult *parsed = rb_parse(rb, rb_format(rb, "SELECT NULL::%s", d->type), &message, &offset);
+    PgQuery__ParseResult *parsed = rb_parse(rb, rb_format(rb, "SELECT NULL::%s", type), &message, &offset);
     if (parsed == NULL || parsed->n_stmts != 1)
         return false;
     const PgQuery__Node *value = parsed->stmts[0]->stmt->select_stmt->target_list[0]->res_target->val;
@@ -226,16 +226,41 @@ static bool narrows(struct rb_draft *d, const PgQuery__TypeName *to)
                                  typmod(from, 1) != typmod(to, 1));
 }
 
-bool rb_draft_is_long(struct rb_draft *d, const char *column, const PgQuery__ColumnDef *def)
+const char *rb_draft_type(const struct rb_draft *d, const struct rb_table *table, const char *column)
 {
-    return !may_widen(d->rb, column, def) || narrows(d, def->type_name);
+    const char *name = rb_format(d->rb, "%s.%s.%s", table->schema, table->name, column);
+    for (size_t i = 0; i < d->n_types; i++) {
+        if (strcmp(d->types[i].column, name) == 0)
+            return d->types[i].type;
+    }
+    return d->type;
+}
+
+bool rb_draft_is_long(struct rb_draft *d, const struct rb_table *table, const char *column,
+                      const PgQuery__ColumnDef *def)
+{
+    return !may_widen(d->rb, column, def) || narrows(d, rb_draft_type(d, table, column), def->type_name);
+}
+
+/* Of a key and what refers to it, all is known. */
+static bool asks_type(struct rb_draft *d, const struct rb_table *table, const char *column)
+{
+    if (!d->asks || rb_draft_type(d, table, column) != NULL || rb_draft_is_key(d, table, column) ||
+        rb_draft_is_reference(d, table, column))
+        return false;
+    if (d->missing == NULL)
+        d->missing = rb_format(d->rb, "%s.%s.%s", table->schema, table->name, column);
+    rb_draft_fail(d, rb_format(d->rb, "the type of %s is not known", column), "Write it with --type.");
+    return true;
 }
 
 void rb_draft_change_type(struct rb_draft *d, const struct rb_table *table, const PgQuery__AlterTableCmd *cmd)
 {
     struct rb *rb = d->rb;
     const PgQuery__ColumnDef *def = cmd->def->column_def;
-    if (!rb_draft_is_long(d, cmd->name, def)) {
+    if (asks_type(d, table, cmd->name))
+        return;
+    if (!rb_draft_is_long(d, table, cmd->name, def)) {
         rb_draft_title(d, rb_format(rb, "%s-widen-%s", table->name, cmd->name),
                        rb_format(rb, "Widen %s.%s", table->name, cmd->name));
         rb_draft_say(

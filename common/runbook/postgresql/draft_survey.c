@@ -38,7 +38,7 @@ static void survey_type(struct rb_draft *d, const struct rb_table *table, const 
     const PgQuery__TypeName *type = cmd->def->column_def->type_name;
     struct rb_draft_column *column = rb_draft_column(d, table, cmd->name);
     column->is_wider = type->n_names > 0 && strcmp(rb_string(type->names[type->n_names - 1]), "int8") == 0;
-    if (rb_draft_is_long(d, cmd->name, cmd->def->column_def))
+    if (rb_draft_is_long(d, table, cmd->name, cmd->def->column_def))
         column->moved_to = rb_format(d->rb, "%s_new", cmd->name);
 }
 

@@ -12,11 +12,13 @@
 
 static const char *declared_type(struct rb_draft *d, const struct rb_table *table, const char *column)
 {
-    if (d->type != NULL)
-        return d->type;
+    const char *type = rb_draft_type(d, table, column);
+    if (type != NULL)
+        return type;
     if (d->guess)
         return "text";
-    d->missing = rb_format(d->rb, "%s.%s.%s", table->schema, table->name, column);
+    if (d->missing == NULL)
+        d->missing = rb_format(d->rb, "%s.%s.%s", table->schema, table->name, column);
     rb_draft_fail(d, rb_format(d->rb, "the type of %s is not known", column),
                   "Write it with --type, as in --type 'varchar(80)'.");
     return "text";
@@ -38,7 +40,7 @@ static void copy_column(struct rb_draft *d, const struct rb_table *table, const 
 {
     struct rb *rb = d->rb;
     const char *name = rb_table_text(rb, table), *old = rb_plain(rb, from), *new = rb_plain(rb, to);
-    bool guessed = d->guess && d->type == NULL && type == NULL;
+    bool guessed = d->guess && rb_draft_type(d, table, from) == NULL && type == NULL;
     rb_draft_column(d, table, from)->moved_to = to;
     rb_draft_sql(d, RB_DRAFT_EXPAND, RB_DRAFT_MAIN, "ALTER TABLE %s ADD COLUMN %s %s%s", name, new,
                  type != NULL ? type : declared_type(d, table, from),
@@ -207,7 +209,7 @@ static void move_reference(struct rb_draft *d, const struct rb_table *table, con
 
 /* Can a column of that type hold each value of the present one, so that both may be kept equal? Where the present type
  * is not known: where any number can be that PostgreSQL makes one of by itself. */
-static bool holds_all(const struct rb_draft *d, const char *to)
+static bool holds_all(const char *type, const char *to)
 {
     static const char *const numbers[] = {"smallint", "int2", "int", "integer", "int4", "bigint", "int8"};
     static const struct {
@@ -217,10 +219,10 @@ static bool holds_all(const struct rb_draft *d, const char *to)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         if (strcmp(rows[i].to, to) != 0)
             continue;
-        if (d->type == NULL)
+        if (type == NULL)
             return i == 2;
         for (size_t k = 0; k < rows[i].n; k++) {
-            if (rb_same_word(d->type, numbers[k]))
+            if (rb_same_word(type, numbers[k]))
                 return true;
         }
     }
@@ -248,6 +250,7 @@ void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char
     static const char *const texts[] = {"varchar", "bpchar", NULL};
     struct rb *rb = d->rb;
     const char *text = rb_deparse_type(rb, type), *name = type_name(type);
+    const char *present = rb_draft_type(d, table, column);
     const char *using = value == NULL ? NULL : rb_deparse_expr(rb, rb_node_copy(rb, value));
     bool is_integer = is_one_of(name, integers), is_key = rb_draft_is_key(d, table, column);
     if (text == NULL) {
@@ -266,8 +269,8 @@ void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char
     bool is_reference = !is_key && is_integer && rb_draft_is_reference(d, table, column);
     bool is_cast = using == NULL || is_plain_cast(rb, using, column, text);
     /* From text, a cast is no copy: only between numbers do both directions hold. */
-    bool is_copy =
-        is_cast && is_integer && (is_key || is_reference || ((using == NULL || d->type != NULL) && holds_all(d, name)));
+    bool is_copy = is_cast && is_integer &&
+                   (is_key || is_reference || ((using == NULL || present != NULL) && holds_all(present, name)));
     const char *expression = is_copy         ? NULL
                              : using != NULL ? using
                                              : rb_format(rb, "%s::%s", rb_plain(rb, column), text);
@@ -280,7 +283,7 @@ void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char
                    rb_format(rb, "Change the type of %s.%s to %s", table->name, column, text));
     if (is_one_of(name, texts) && limit_of(type) > 0 && is_cast)
         check_length(d, table, column, limit_of(type));
-    if (is_cast && is_integer && !is_copy && d->type == NULL)
+    if (is_cast && is_integer && !is_copy && present == NULL)
         rb_draft_say(d, RB_DRAFT_MIGRATE,
                      "Where `%s` holds numbers that all fit, `zdmctl new` with `--type` and the present type drafts a "
                      "copy in both directions.",

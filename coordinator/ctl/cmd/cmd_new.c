@@ -15,7 +15,7 @@
 #include "coordinator/ctl/client/fleet_survey.h"
 #include "coordinator/ctl/cmd/source.h"
 
-enum { SQL_FILE_MAX = 128 * 1024 };
+enum { SQL_FILE_MAX = 128 * 1024, TYPES_MAX = 32 };
 
 /* ---- The type of a column, asked of the fleet ---- */
 
@@ -43,29 +43,81 @@ static enum zdm_code ask_fleet(const struct ctl *ctl, const char *sql, const str
     return code;
 }
 
+/* The types that the fleet was asked for, one column after the other. */
+struct asked {
+    struct zdm_draft_type types[TYPES_MAX];
+    size_t n;
+};
+
+static void asked_fini(struct asked *asked)
+{
+    for (size_t i = 0; i < asked->n; i++) {
+        free((char *)(uintptr_t)asked->types[i].column);
+        free((char *)(uintptr_t)asked->types[i].type);
+    }
+}
+
+static enum zdm_code ask(const struct ctl *ctl, const char *sql, const struct zdm_draft_options *options,
+                         const char *column, struct asked *asked, struct zdm_error *err)
+{
+    char *type = NULL;
+    if (asked->n == TYPES_MAX)
+        return zdm_error_set(err, ZDM_LIMIT, "more than %d types would have to be asked for", TYPES_MAX);
+    enum zdm_code code = ask_fleet(ctl, sql, options, column, &type, err);
+    if (code != ZDM_OK)
+        return code;
+    fprintf(stderr, "zdmctl: %s is %s on the fleet\n", column, type);
+    asked->types[asked->n++] = (struct zdm_draft_type){zdm_strdup(column), type};
+    return ZDM_OK;
+}
+
+static enum zdm_code without_fleet(const char *column, struct zdm_error *err)
+{
+    zdm_error_set(err, ZDM_INVALID, "the type of %s is not known", column);
+    err->detail[0] = '\0';
+    return zdm_error_hint(err, "Give it: --type TYPE. With a coordinator (--coordinator URL, --key, --trust) it is "
+                               "asked of the fleet.");
+}
+
+/* A type that would only make a better draft need not be known: then it is the one that the SQL alone tells. */
+static enum zdm_code draft_unasked(const char *sql, struct zdm_draft_options *options, char **out,
+                                   struct zdm_error *why)
+{
+    struct zdm_error err = ZDM_ERROR_INIT;
+    options->asks = false;
+    if (zdm_runbook_draft(sql, options, out, &err) != ZDM_OK)
+        return why->code;
+    fprintf(stderr, "zdmctl: the draft is made without the present type, which the fleet does not say: %s\n",
+            why->message);
+    zdm_error_clear(why);
+    return ZDM_OK;
+}
+
 static enum zdm_code draft(const struct ctl *ctl, const char *sql, const struct zdm_draft_options *options, char **out,
                            struct zdm_error *err)
 {
+    struct asked asked = {.n = 0};
     struct zdm_draft_options with = *options;
     char column[ZDM_MESSAGE_MAX];
-    ZDM_CLEANUP(zdm_freep) char *type = NULL;
-    enum zdm_code code = zdm_runbook_draft(sql, options, out, err);
-    if (code != ZDM_NOT_FOUND || options->type != NULL || err->detail[0] == '\0')
-        return code;
-    zdm_copy_text(column, sizeof column, err->detail);
-    if (ctl->settings.coordinator == NULL) {
-        zdm_error_set(err, ZDM_INVALID, "the type of %s is not known", column);
-        err->detail[0] = '\0';
-        return zdm_error_hint(err, "Give it: --type TYPE. With a coordinator (--coordinator URL, --key, --trust) it is "
-                                   "asked of the fleet.");
-    }
-    zdm_error_clear(err);
-    code = ask_fleet(ctl, sql, options, column, &type, err);
-    with.type = type;
-    if (code == ZDM_OK)
+    with.types = asked.types;
+    with.asks = options->type == NULL && ctl->settings.coordinator != NULL;
+    enum zdm_code code = zdm_runbook_draft(sql, &with, out, err);
+    while (code == ZDM_NOT_FOUND && options->type == NULL && err->detail[0] != '\0') {
+        zdm_copy_text(column, sizeof column, err->detail);
+        if (ctl->settings.coordinator == NULL) {
+            code = without_fleet(column, err);
+            break;
+        }
+        zdm_error_clear(err);
+        code = ask(ctl, sql, &with, column, &asked, err);
+        with.n_types = asked.n;
+        if (code != ZDM_OK) {
+            code = draft_unasked(sql, &with, out, err);
+            break;
+        }
         code = zdm_runbook_draft(sql, &with, out, err);
-    if (code == ZDM_OK)
-        fprintf(stderr, "zdmctl: %s is %s on the fleet\n", column, type);
+    }
+    asked_fini(&asked);
     return code;
 }
 

@@ -295,6 +295,31 @@ static void drafts_are_written_as_they_were_pinned(void **state)
     assert_int_equal(wrong, 0);
 }
 
+static void a_draft_asks_for_each_type_that_makes_it_better(void **state)
+{
+    (void)state;
+    static const char sql[] =
+        "ALTER TABLE t ALTER a TYPE smallint, ALTER b TYPE integer USING b::integer; ALTER TABLE t "
+        "RENAME c TO d; ALTER TABLE t ALTER id TYPE bigint;";
+    static const struct zdm_draft_type types[] = {
+        {"public.t.a", "integer"}, {"public.t.b", "boolean"}, {"public.t.c", "varchar(7)"}};
+    for (size_t n = 0; n <= 3; n++) {
+        struct zdm_draft_options options = {
+            .types = types, .n_types = n, .asks = true, .engine = ZDM_ENGINE_POSTGRESQL};
+        struct zdm_error err = ZDM_ERROR_INIT;
+        char *text = NULL;
+        enum zdm_code code = zdm_runbook_draft(sql, &options, &text, &err);
+        assert_int_equal(code, n < 3 ? ZDM_NOT_FOUND : ZDM_OK);
+        if (n < 3)
+            assert_string_equal(err.detail, types[n].column);
+        else
+            assert_true(strstr(text, "THEN a::smallint END") != NULL &&
+                        strstr(text, "SET b_new = b::int WHERE") != NULL &&
+                        strstr(text, "ADD COLUMN d varchar(7)") != NULL);
+        free(text);
+    }
+}
+
 static void a_draft_needs_the_type_of_what_is_renamed(void **state)
 {
     (void)state;
@@ -374,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_draft_compiles_and_says_what_it_must),
         cmocka_unit_test(drafts_are_written_as_they_were_pinned),
+        cmocka_unit_test(a_draft_asks_for_each_type_that_makes_it_better),
         cmocka_unit_test(a_draft_needs_the_type_of_what_is_renamed),
         cmocka_unit_test(what_no_runbook_does_is_said_in_the_words_of_the_compiler),
         cmocka_unit_test(what_is_wrong_is_named_with_its_line_and_column),
