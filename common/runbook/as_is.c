@@ -76,6 +76,75 @@ static bool needs_no_transaction(const PgQuery__Node *node)
     }
 }
 
+/* ---- lock=long is for what runs beside reads and writes ---- */
+
+static bool is_gentle_change(const PgQuery__AlterTableCmd *cmd)
+{
+    switch ((int)cmd->subtype) {
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ValidateConstraint:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetStatistics:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ResetOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_SetRelOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ResetRelOptions:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_ClusterOn:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DropCluster:
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DetachPartitionFinalize:
+        return true;
+    case PG_QUERY__ALTER_TABLE_TYPE__AT_DetachPartition:
+        return cmd->def != NULL && cmd->def->node_case == PG_QUERY__NODE__NODE_PARTITION_CMD &&
+               cmd->def->partition_cmd->concurrent;
+    default:
+        return false;
+    }
+}
+
+static bool is_strong_change(const PgQuery__AlterTableStmt *alter)
+{
+    bool strong = (int)alter->objtype == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE;
+    bool gentle = alter->n_cmds > 0;
+    for (size_t i = 0; i < alter->n_cmds; i++)
+        gentle = gentle && alter->cmds[i]->node_case == PG_QUERY__NODE__NODE_ALTER_TABLE_CMD &&
+                 is_gentle_change(alter->cmds[i]->alter_table_cmd);
+    return strong && !gentle;
+}
+
+static bool drops_of_table(int type)
+{
+    return type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE || type == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW ||
+           type == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW || type == PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER ||
+           type == PG_QUERY__OBJECT_TYPE__OBJECT_RULE || type == PG_QUERY__OBJECT_TYPE__OBJECT_POLICY;
+}
+
+/* What to write instead of a statement that readers or writers of a table would queue behind; NULL: nothing is known
+ * against it. */
+static const char *gentler(const PgQuery__Node *node)
+{
+    static const char *const is_short = "Write {as-is lock=short}: the lock is waited for at most 100 ms at a time, "
+                                        "and readers on the standbys are looked at before.";
+    static const char *const concurrently = "Write it with CONCURRENTLY.";
+    switch ((int)node->node_case) {
+    case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
+        return is_strong_change(node->alter_table_stmt) ? is_short : NULL;
+    case PG_QUERY__NODE__NODE_RENAME_STMT:
+    case PG_QUERY__NODE__NODE_ALTER_OBJECT_SCHEMA_STMT:
+    case PG_QUERY__NODE__NODE_CREATE_TRIG_STMT:
+    case PG_QUERY__NODE__NODE_RULE_STMT:
+    case PG_QUERY__NODE__NODE_CREATE_POLICY_STMT:
+    case PG_QUERY__NODE__NODE_ALTER_POLICY_STMT:
+    case PG_QUERY__NODE__NODE_TRUNCATE_STMT:
+        return is_short;
+    case PG_QUERY__NODE__NODE_DROP_STMT:
+        if ((int)node->drop_stmt->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX)
+            return node->drop_stmt->concurrent ? NULL : concurrently;
+        return drops_of_table((int)node->drop_stmt->remove_type) ? is_short : NULL;
+    case PG_QUERY__NODE__NODE_INDEX_STMT:
+        return node->index_stmt->concurrent ? NULL : concurrently;
+    default:
+        return NULL;
+    }
+}
+
 static void judge_statement(struct text *t)
 {
     const struct rb_statement *s = t->s;
@@ -88,6 +157,10 @@ static void judge_statement(struct text *t)
                  s->fence->rollback ? "Write the way back without CONCURRENTLY, or {no-undo} on the as-is fence."
                                     : "Write {as-is lock=long}, with this statement alone in the fence.",
                  "PostgreSQL does not run this statement inside a transaction");
+    const char *hint = t->is_short || s->fence->rewrite_ok ? NULL : gentler(s->node);
+    if (hint != NULL)
+        rb_error(t->rb, "as-is-strong", rb_at_start(s), hint,
+                 "with lock=long this waits for its lock without end, and all who use the table wait behind it");
 }
 
 /* ---- names ---- */

@@ -195,6 +195,7 @@ static const char *const places[] = {
     FRONT "## Expand\n```sql {as-is lock=short}\n%s;\n```\n```sql {check}\nSELECT 1;\n```\n```sql {rollback}\nSELECT "
           "1;\n```\n",
     FRONT "## Expand\n```sql {as-is lock=short no-undo}\n%s;\n```\n```sql {check}\nSELECT 1;\n```\n",
+    FRONT "## Expand\n```sql {as-is lock=long no-undo}\n%s;\n```\n```sql {check}\nSELECT 1;\n```\n",
     FRONT "## Expand\n```sql %s\nSELECT 1;\n```\n```sql {check}\nSELECT 1;\n```\n```sql {rollback}\nSELECT 1;\n```\n",
     FRONT "## Expand\n```sql %s\nSELECT 1; SELECT 2;\n```\n```sql {check}\nSELECT 1;\n```\n```sql {rollback}\nSELECT "
           "1;\n```\n",

@@ -3,18 +3,22 @@
  *
  * zdm.owned says that it was this migration which ran the statement, so that the way back undoes nothing that was there
  * before. In the short class that row, the statements and the journal's step are one transaction. A long statement
- * cannot be in one: the intent comes first, and after an answer that was lost the query decides.
+ * cannot be in one: the intent comes first, and after an answer that was lost the query decides. One that is known to
+ * take a lock which the application notices waits for it as the short class does, a moment at a time, with the standbys
+ * looked at before; the compiler refuses most of them.
  */
 #include "agent/engine/postgresql/change/as_is.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "agent/engine/postgresql/change/ddl.h"
 #include "agent/engine/postgresql/journal/journal.h"
 #include "agent/engine/postgresql/looks.h"
 #include "agent/engine/postgresql/catalog/owner.h"
 #include "agent/engine/postgresql/clone/retarget.h"
+#include "agent/engine/postgresql/session/replica.h"
 #include "agent/engine/postgresql/session/running.h"
 #include "agent/engine/postgresql/clone/trial.h"
 
@@ -272,12 +276,108 @@ static enum zdm_code look_alone(struct pgsql_work *w, enum agent_proof *out_proo
     return code;
 }
 
+/* Beside `locks`: what only the long class has, and the word with which a statement is a gentle one. */
+static const struct {
+    const char *words, *gentle;
+    enum pgsql_lock_mode mode;
+} long_locks[] = {
+    {"ALTER TABLE", "VALIDATE CONSTRAINT", PGSQL_ACCESS_EXCLUSIVE},
+    {"ALTER TABLE", "CONCURRENTLY", PGSQL_ACCESS_EXCLUSIVE},
+    {"ALTER TABLE", "FINALIZE", PGSQL_ACCESS_EXCLUSIVE},
+    {"ALTER TABLE", "SET STATISTICS", PGSQL_ACCESS_EXCLUSIVE},
+    {"CLUSTER", NULL, PGSQL_ACCESS_EXCLUSIVE},
+    {"VACUUM FULL", NULL, PGSQL_ACCESS_EXCLUSIVE},
+    {"VACUUM (FULL", NULL, PGSQL_ACCESS_EXCLUSIVE},
+    {"REFRESH MATERIALIZED VIEW", "CONCURRENTLY", PGSQL_ACCESS_EXCLUSIVE},
+    {"REINDEX", "CONCURRENTLY", PGSQL_ACCESS_EXCLUSIVE},
+    {"DROP INDEX", "CONCURRENTLY", PGSQL_ACCESS_EXCLUSIVE},
+    {"DROP MATERIALIZED VIEW", NULL, PGSQL_ACCESS_EXCLUSIVE},
+    {"DROP VIEW", NULL, PGSQL_ACCESS_EXCLUSIVE},
+    {"CREATE INDEX", "CONCURRENTLY", PGSQL_SHARE_ROW_EXCLUSIVE},
+    {"CREATE UNIQUE INDEX", "CONCURRENTLY", PGSQL_SHARE_ROW_EXCLUSIVE},
+};
+
+static enum pgsql_lock_mode strongest_alone(const char *sql)
+{
+    enum pgsql_lock_mode mode = strongest(sql);
+    for (size_t i = 0; i < sizeof long_locks / sizeof *long_locks; i++) {
+        if (!pgsql_begins_with(sql, long_locks[i].words)) {
+            continue;
+        }
+        if (long_locks[i].gentle != NULL && strcasestr(sql, long_locks[i].gentle) != NULL) {
+            return PGSQL_NO_LOCK;
+        }
+        mode = long_locks[i].mode > mode ? long_locks[i].mode : mode;
+    }
+    return mode;
+}
+
+static enum zdm_code look_at_readers(struct pgsql_work *w, const struct zdm_table *name, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT array_agg(oid) FROM (SELECT $1::oid UNION"
+                              " SELECT relid::oid FROM pg_partition_tree($1::oid::regclass)) AS tree(oid)";
+    struct pgsql_table table;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_table_find(w->s, name, &table, err);
+    if (code == ZDM_NOT_FOUND) {
+        zdm_error_clear(err); /* the statement may be about to make it */
+        return ZDM_OK;
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, sql, 1, (const char *const[]){table.oid}, &res, err);
+    }
+    return code == ZDM_OK ? pgsql_replicas_look(w, pgsql_text(res, 0, 0), err) : code;
+}
+
+/* Who reads the tables that the step names, on the standbys. */
+static enum zdm_code clear_replicas(struct pgsql_work *w, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_replicas_guard(w, err);
+    if (code == ZDM_OK && w->step->table.name != NULL) {
+        code = look_at_readers(w, &w->step->table, err);
+    }
+    for (size_t i = 0; code == ZDM_OK && i < w->step->n_others; i++) {
+        code = look_at_readers(w, &w->step->others[i], err);
+    }
+    return code;
+}
+
+enum { LOCK_WAIT_MS = 50, DEADLOCK_MS = 10 };
+
+static enum zdm_code wait_briefly(struct pgsql_work *w, enum pgsql_lock_mode mode, struct zdm_error *err)
+{
+    char settings[120];
+    if (mode == PGSQL_NO_LOCK) {
+        return ZDM_OK;
+    }
+    uint32_t wait_ms = w->op->lock_wait_ms != 0 ? w->op->lock_wait_ms : LOCK_WAIT_MS;
+    int n = snprintf(settings, sizeof settings, "SET lock_timeout = %" PRIu32, wait_ms);
+    if (w->s->may_set_deadlock_timeout) {
+        (void)snprintf(settings + n, sizeof settings - (size_t)n, "; SET deadlock_timeout = %d", DEADLOCK_MS);
+    }
+    enum zdm_code code = mode == PGSQL_ACCESS_EXCLUSIVE ? clear_replicas(w, err) : ZDM_OK;
+    return code == ZDM_OK ? pgsql_script(w->s, settings, NULL, err) : code;
+}
+
+/* Who was in the way, where the table is known. */
+static enum zdm_code explain_lock(struct pgsql_work *w, enum pgsql_lock_mode mode, enum zdm_code code,
+                                  struct zdm_error *err)
+{
+    struct pgsql_table table;
+    struct zdm_error ignored = ZDM_ERROR_INIT;
+    bool known = code == ZDM_LOCK && mode != PGSQL_NO_LOCK && w->result->blocker[0] == '\0' &&
+                 w->step->table.name != NULL && pgsql_is_open(w->s) &&
+                 pgsql_table_find(w->s, &w->step->table, &table, &ignored) == ZDM_OK;
+    return known ? pgsql_not_locked(w, &table, mode, err) : code;
+}
+
 /* A session that is not what it was must not go on. */
 static void put_right(struct pgsql_work *w, const struct pgsql_owner *owner)
 {
+    static const char settings[] = "SET search_path = pg_catalog; SET lock_timeout = 0; RESET deadlock_timeout";
     struct zdm_error ignored = ZDM_ERROR_INIT;
-    if (pgsql_is_open(w->s) && (pgsql_owner_leave(w, owner, &ignored) != ZDM_OK ||
-                                pgsql_script(w->s, "SET search_path = pg_catalog", NULL, &ignored) != ZDM_OK)) {
+    if (pgsql_is_open(w->s) && ((owner != NULL && pgsql_owner_leave(w, owner, &ignored) != ZDM_OK) ||
+                                pgsql_script(w->s, settings, NULL, &ignored) != ZDM_OK)) {
         pgsql_close(w->s);
     }
 }
@@ -286,8 +386,13 @@ static void put_right(struct pgsql_work *w, const struct pgsql_owner *owner)
 static enum zdm_code run_alone(struct pgsql_work *w, const char *sql, struct zdm_error *err)
 {
     struct pgsql_owner owner = {.role = ""};
-    enum zdm_code code = pgsql_owner_enter(w, &owner, err);
+    enum pgsql_lock_mode mode = strongest_alone(sql);
+    enum zdm_code code = wait_briefly(w, mode, err); /* as the agent, who may set what the owner may not */
+    if (code == ZDM_OK) {
+        code = pgsql_owner_enter(w, &owner, err);
+    }
     if (code != ZDM_OK) {
+        put_right(w, NULL);
         return code;
     }
     code = set_path(w, "SET", err);
@@ -295,6 +400,7 @@ static enum zdm_code run_alone(struct pgsql_work *w, const char *sql, struct zdm
         code = pgsql_owner_explain(&owner, pgsql_query(w->s, sql, 0, NULL, NULL, err), err);
     }
     put_right(w, &owner);
+    code = explain_lock(w, mode, code, err);
     return code != ZDM_OK && !pgsql_is_open(w->s)
                ? zdm_error_set(err, ZDM_UNKNOWN, "the connection was lost while the statement ran")
                : code;
