@@ -246,6 +246,90 @@ static void archive_is_dropped_when_it_is_purged(void **state)
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_class WHERE relname LIKE 'undo_%%'"), 0);
 }
 
+/* ---- Rows that cannot come back as they were ---- */
+
+static void delete_five(struct rig *r, const char *tables)
+{
+    rig_sql(r, "%s", tables);
+    plan_delete(r, "t.\"id\" <= 5");
+    rig_walk(r, 1, 100);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+}
+
+static void rows_that_point_at_themselves_or_in_a_ring_come_back(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r,
+                "CREATE TABLE events (id int PRIMARY KEY, up int NOT NULL REFERENCES events); INSERT INTO events SELECT"
+                " g, CASE g WHEN 4 THEN 5 WHEN 5 THEN 4 ELSE g END FROM generate_series(1, 10) g");
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 10);
+    assert_string_equal(r->remark, "");
+}
+
+static void deferrable_unique_constraint_does_not_hold_up_the_way_back(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r, "CREATE TABLE events (id int PRIMARY KEY, pos int UNIQUE DEFERRABLE INITIALLY DEFERRED); INSERT INTO"
+                   " events SELECT g, g FROM generate_series(1, 10) g");
+    rig_sql(r, "UPDATE events SET pos = 3 WHERE id = 10; INSERT INTO events VALUES (2, 20)");
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 9);
+    assert_non_null(strstr(r->remark, "2 rows were not brought back"));
+}
+
+static void row_that_the_table_refuses_by_now_stays_in_the_archive(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r,
+                "CREATE TABLE events (id int PRIMARY KEY, pos int); INSERT INTO events SELECT g, nullif(g, 3) FROM"
+                " generate_series(1, 10) g; ALTER TABLE events ADD CONSTRAINT whole CHECK (pos IS NOT NULL) NOT VALID");
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 9);
+    assert_non_null(strstr(r->remark, "1 row was not brought back, since the table refuses them: "));
+    assert_non_null(strstr(r->remark, "\"whole\""));
+    assert_hidden(r, "deleted rows of public.events (", true);
+}
+
+static void rows_of_a_partition_that_is_gone_stay_in_the_archive(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r, "CREATE TABLE events (id int, at int, PRIMARY KEY (id, at)) PARTITION BY RANGE (at); CREATE TABLE e1"
+                   " PARTITION OF events FOR VALUES FROM (0) TO (30); CREATE TABLE e2 PARTITION OF events FOR VALUES"
+                   " FROM (30) TO (200); INSERT INTO events SELECT g, g * 10 FROM generate_series(1, 10) g");
+    rig_sql(r, "ALTER TABLE events DETACH PARTITION e1");
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 8);
+    assert_non_null(strstr(r->remark, "2 rows were not brought back, since the table refuses them: "));
+}
+
+static void trigger_that_gives_keys_ends_and_is_told(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r,
+                "CREATE SEQUENCE s START 1000; GRANT USAGE ON s TO PUBLIC; CREATE TABLE events (id int PRIMARY KEY, v"
+                " text); INSERT INTO events SELECT g, 'v' || g FROM generate_series(1, 10) g; CREATE FUNCTION give()"
+                " RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.id := nextval(''public.s''); RETURN NEW; END';"
+                " CREATE TRIGGER give BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION give()");
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(DISTINCT v) FROM events"), 10);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events"), 10);
+    assert_non_null(strstr(r->remark, "5 rows were brought back under another key"));
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
+}
+
+/* The rows kept are known by the key of then, whatever stands first now. */
+static void key_that_is_added_meanwhile_does_not_matter(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r,
+                "CREATE TABLE events (code int NOT NULL UNIQUE, id int NOT NULL); INSERT INTO events SELECT 11 - g, g"
+                " FROM generate_series(1, 10) g");
+    rig_sql(r, "ALTER TABLE events ADD PRIMARY KEY (id)");
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM events WHERE code = 11 - id"), 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +342,12 @@ int main(void)
         RIG_TEST(triggers_are_skipped_where_that_is_allowed),
         RIG_TEST(rows_that_point_at_each_other_are_refused_with_what_to_do),
         RIG_TEST(archive_is_dropped_when_it_is_purged),
+        RIG_TEST(rows_that_point_at_themselves_or_in_a_ring_come_back),
+        RIG_TEST(deferrable_unique_constraint_does_not_hold_up_the_way_back),
+        RIG_TEST(row_that_the_table_refuses_by_now_stays_in_the_archive),
+        RIG_TEST(rows_of_a_partition_that_is_gone_stay_in_the_archive),
+        RIG_TEST(trigger_that_gives_keys_ends_and_is_told),
+        RIG_TEST(key_that_is_added_meanwhile_does_not_matter),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }

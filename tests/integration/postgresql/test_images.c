@@ -346,6 +346,96 @@ static void images_are_the_values_at_the_moment_of_the_change(void **state)
     assert_true(rig_number(r, "SELECT sum(o0) FROM zdm.undo_0badcafe") > 0);
 }
 
+/* ---- By which key ---- */
+
+/* Two unique keys, none primary: the walk takes "code". */
+static void fill_status(struct rig *r)
+{
+    rig_sql(r, "CREATE TABLE users (code int NOT NULL UNIQUE, id int NOT NULL UNIQUE, status text); INSERT INTO users"
+               " SELECT g, 11 - g, CASE WHEN g > 5 THEN 'active' END FROM generate_series(1, 10) g; CREATE TABLE was AS"
+               " SELECT * FROM users");
+    rig_plan(r, "users", 1);
+    rig_derive(r, 1, ZDM_ACTION_BACKFILL, "status", "coalesce(t.\"status\", 'active')", NULL, NULL, 0);
+    rig_step(r, 1)->derivation->assignments[0].added = false;
+    rig_step(r, 1)->inverse = ZDM_INVERSE_IMAGES;
+    rig_step(r, 1)->object = strdup("undo_0badcafe");
+    rig_accept(r, 1);
+}
+
+static long not_restored(struct rig *r)
+{
+    return rig_number(r,
+                      "SELECT count(*) FROM users u JOIN was w USING (code) WHERE u.status IS DISTINCT FROM w.status");
+}
+
+static void goes_back_after(struct rig *r, const char *meanwhile)
+{
+    fill_status(r);
+    rig_walk(r, 1, 3);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    assert_int_equal(not_restored(r), 5);
+    rig_sql(r, "%s", meanwhile);
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 0);
+    assert_string_equal(r->remark, "");
+}
+
+static void images_go_into_the_rows_that_they_are_of_after_a_reindex(void **state)
+{
+    goes_back_after(*state, "REINDEX INDEX CONCURRENTLY users_code_key");
+}
+
+static void images_go_into_the_rows_that_they_are_of_after_a_primary_key(void **state)
+{
+    goes_back_after(*state, "ALTER TABLE users ADD PRIMARY KEY (id)");
+}
+
+static void walk_keeps_its_key_in_the_middle(void **state)
+{
+    struct rig *r = *state;
+    fill_status(r);
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    rig_sql(r, "ALTER TABLE users ADD PRIMARY KEY (id); REINDEX INDEX users_code_key");
+    rig_walk(r, 1, 4);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.undo_0badcafe i JOIN was w ON w.code = i.k0 WHERE i.o0 IS"
+                                   " NOT DISTINCT FROM w.status"),
+                     5);
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 0);
+}
+
+static void images_of_a_key_that_is_gone_are_refused_in_words(void **state)
+{
+    struct rig *r = *state;
+    fill_status(r);
+    rig_walk(r, 1, 3);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_sql(r, "ALTER TABLE users DROP CONSTRAINT users_code_key");
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_IMAGES_BACK, 1, 100);
+    assert_int_equal(result->error.code, ZDM_REFUSED);
+    assert_non_null(strstr(result->error.message, "known by (code integer), which is no key of it any more"));
+    agent_result_free(result);
+    assert_int_equal(not_restored(r), 5);
+    rig_sql(r, "ALTER TABLE users ADD UNIQUE (code)");
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 0);
+}
+
+static void image_that_the_table_refuses_by_now_is_kept_and_told(void **state)
+{
+    struct rig *r = *state;
+    fill_status(r);
+    rig_walk(r, 1, 3);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_sql(r, "ALTER TABLE users ADD CONSTRAINT whole CHECK (status IS NOT NULL OR code > 2)");
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 2);
+    assert_non_null(strstr(r->remark, "2 rows were not changed back, since the table refuses what they held: "));
+    assert_non_null(strstr(r->remark, "\"whole\""));
+    assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden WHERE kind = 'images' AND by_rollback"), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -362,6 +452,11 @@ int main(void)
         RIG_TEST(images_of_another_migration_are_not_touched),
         RIG_TEST(batch_back_is_fenced),
         RIG_TEST(images_are_the_values_at_the_moment_of_the_change),
+        RIG_TEST(images_go_into_the_rows_that_they_are_of_after_a_reindex),
+        RIG_TEST(images_go_into_the_rows_that_they_are_of_after_a_primary_key),
+        RIG_TEST(walk_keeps_its_key_in_the_middle),
+        RIG_TEST(images_of_a_key_that_is_gone_are_refused_in_words),
+        RIG_TEST(image_that_the_table_refuses_by_now_is_kept_and_told),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }

@@ -30,6 +30,16 @@ void pgsql_walk_back_fini(struct pgsql_walk_back *place)
     *place = (struct pgsql_walk_back){0};
 }
 
+enum zdm_code pgsql_walk_back_to(struct pgsql_walk_back *place, const char *cursor, struct zdm_error *err)
+{
+    if (cursor == NULL) {
+        return ZDM_OK;
+    }
+    free(place->cursor);
+    place->cursor = zdm_strdup(cursor);
+    return place->cursor != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
 /* A statement over $1 migration, $2 step. */
 static enum zdm_code of_step(struct pgsql_work *w, const char *sql, PGresult **out, struct zdm_error *err)
 {
@@ -42,7 +52,8 @@ static enum zdm_code of_step(struct pgsql_work *w, const char *sql, PGresult **o
 #define BEGIN_SQL(told, why_left)                                                                                      \
     "INSERT INTO zdm.walk_back (migration, step, told, why_left) VALUES ($1, $2::int4, '" told "', '" why_left "')"    \
     " ON CONFLICT (migration, step) DO UPDATE SET cursor = NULL, bound = NULL, walk_key = NULL, rows_walked = 0,"      \
-    " rows_total = 0, rows_told = 0, rows_left = 0, told = excluded.told, why_left = excluded.why_left, over = false"
+    " rows_total = 0, rows_told = 0, rows_left = 0, rows_kept = 0, why_kept = '',"                                     \
+    " told = excluded.told, why_left = excluded.why_left, over = false"
 
 /* What differs between the ways. */
 struct way {
@@ -59,7 +70,7 @@ static const struct way of_images = {
     .batch = pgsql_images_batch,
 };
 static const struct way of_archive = {
-    .begin = BEGIN_SQL("", AGENT_ARCHIVE_LEFT),
+    .begin = BEGIN_SQL(AGENT_ARCHIVE_TOLD, AGENT_ARCHIVE_LEFT),
     .total = pgsql_archive_total,
     .batch = pgsql_archive_batch,
 };
@@ -99,8 +110,8 @@ enum zdm_code pgsql_walk_back_read(struct pgsql_work *w, struct pgsql_walk_back 
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = of_step(w,
-                                 "SELECT over, rows_walked, rows_total, rows_told, cursor, bound, walk_key, rows_left"
-                                 " FROM zdm.walk_back WHERE migration = $1 AND step = $2::int4",
+                                 "SELECT over, rows_walked, rows_total, rows_told, cursor, bound, walk_key, rows_left,"
+                                 " rows_kept, why_kept FROM zdm.walk_back WHERE migration = $1 AND step = $2::int4",
                                  &res, err);
     *out = (struct pgsql_walk_back){.there = code == ZDM_OK && PQntuples(res) == 1};
     if (!out->there) {
@@ -111,6 +122,8 @@ enum zdm_code pgsql_walk_back_read(struct pgsql_work *w, struct pgsql_walk_back 
     out->rows_total = (uint64_t)pgsql_int(res, 0, 2);
     out->rows_told = (uint64_t)pgsql_int(res, 0, 3);
     out->rows_left = (uint64_t)pgsql_int(res, 0, 7);
+    out->rows_kept = (uint64_t)pgsql_int(res, 0, 8);
+    (void)zdm_copy_text(out->why_kept, sizeof out->why_kept, pgsql_text(res, 0, 9));
     bool whole = copy(&out->cursor, pgsql_text(res, 0, 4)) && copy(&out->bound, pgsql_text(res, 0, 5)) &&
                  copy(&out->walk_key, pgsql_text(res, 0, 6));
     return whole ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
@@ -119,18 +132,19 @@ enum zdm_code pgsql_walk_back_read(struct pgsql_work *w, struct pgsql_walk_back 
 enum zdm_code pgsql_walk_back_write(struct pgsql_work *w, const struct pgsql_walk_back *place, struct zdm_error *err)
 {
     static const char sql[] = "UPDATE zdm.walk_back SET cursor = $3, bound = $4, walk_key = $5, rows_walked = $6::int8,"
-                              " rows_total = $7::int8, rows_told = $8::int8, over = $9::bool, rows_left = $10::int8"
-                              " WHERE migration = $1 AND step = $2::int4";
-    char step[16], walked[24], total[24], told[24], gone[24];
+                              " rows_total = $7::int8, rows_told = $8::int8, over = $9::bool, rows_left = $10::int8,"
+                              " rows_kept = $11::int8, why_kept = $12 WHERE migration = $1 AND step = $2::int4";
+    char step[16], walked[24], total[24], told[24], gone[24], kept[24];
     snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
     snprintf(walked, sizeof walked, "%" PRIu64, place->rows_walked);
     snprintf(total, sizeof total, "%" PRIu64, place->rows_total);
     snprintf(told, sizeof told, "%" PRIu64, place->rows_told);
     snprintf(gone, sizeof gone, "%" PRIu64, place->rows_left);
+    snprintf(kept, sizeof kept, "%" PRIu64, place->rows_kept);
     const char *params[] = {w->op->migration,        step,   place->cursor, place->bound,
                             place->walk_key,         walked, total,         told,
-                            place->over ? "t" : "f", gone};
-    enum zdm_code code = pgsql_query_prepared(w->s, sql, 10, params, NULL, err);
+                            place->over ? "t" : "f", gone,   kept,          place->why_kept};
+    enum zdm_code code = pgsql_query_prepared(w->s, sql, 12, params, NULL, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while writing zdm.walk_back");
     }

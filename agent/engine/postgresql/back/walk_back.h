@@ -14,9 +14,13 @@ struct pgsql_walk_back {
     bool there, over;
     char *cursor, *bound, *walk_key;
     uint64_t rows_walked, rows_total;
-    uint64_t rows_told, rows_left; /* that the remark counts */
+    uint64_t rows_told, rows_left, rows_kept; /* that the remark counts */
+    char why_kept[200];                       /* what the server said of the first that it refused */
 };
 void pgsql_walk_back_fini(struct pgsql_walk_back *place);
+
+/* The place's cursor is there now; NULL: it stays. */
+enum zdm_code pgsql_walk_back_to(struct pgsql_walk_back *place, const char *cursor, struct zdm_error *err) ZDM_CHECKED;
 
 /* In the transaction at hand: the walk of the operation's step starts from the beginning. */
 enum zdm_code pgsql_walk_back_begin(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
@@ -33,10 +37,35 @@ enum zdm_code pgsql_walk_back_untell(struct pgsql_work *w, struct zdm_error *err
 /* SQL over a row b that is over: "1,204 rows were …", NULL when there is nothing to tell. */
 #define PGSQL_WALK_BACK_ROWS(n)                                                                                        \
     "trim(to_char(b." n ", '999,999,999,999,999')) || CASE b." n " WHEN 1 THEN ' row was ' ELSE ' rows were ' END"
-#define PGSQL_WALK_BACK_TOLD   "CASE WHEN b.rows_told > 0 THEN " PGSQL_WALK_BACK_ROWS("rows_told") " || b.told END"
-#define PGSQL_WALK_BACK_LEFT   "CASE WHEN b.rows_left > 0 THEN " PGSQL_WALK_BACK_ROWS("rows_left") " || b.why_left END"
-#define PGSQL_WALK_BACK_REMARK "nullif(concat_ws('; ', " PGSQL_WALK_BACK_TOLD ", " PGSQL_WALK_BACK_LEFT "), '')"
+#define PGSQL_WALK_BACK_TOLD "CASE WHEN b.rows_told > 0 THEN " PGSQL_WALK_BACK_ROWS("rows_told") " || b.told END"
+#define PGSQL_WALK_BACK_LEFT "CASE WHEN b.rows_left > 0 THEN " PGSQL_WALK_BACK_ROWS("rows_left") " || b.why_left END"
+/* Of a standby whose primary no agent of this release has written on, the table may lack these columns yet. */
+#define PGSQL_WALK_BACK_KEPT                                                                                           \
+    "CASE WHEN (to_jsonb(b) ->> 'rows_kept')::int8 > 0 THEN (SELECT " PGSQL_WALK_BACK_ROWS(                            \
+        "n") " || b.why FROM (SELECT (to_jsonb(b) ->> 'rows_kept')::int8 AS n, to_jsonb(b) ->> 'why_kept' AS why) AS " \
+             "b) END"
+#define PGSQL_WALK_BACK_REMARK                                                                                         \
+    "nullif(concat_ws('; ', " PGSQL_WALK_BACK_TOLD ", " PGSQL_WALK_BACK_LEFT ", " PGSQL_WALK_BACK_KEPT "), '')"
 /* The same into the result's remark, when the walk is over and there are any. */
 enum zdm_code pgsql_walk_back_remark(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
+
+/* ---- Rows that the table refuses ---- */
+
+/* How a way takes the next rows behind the place's cursor: at most so many, in one statement or several, and moves the
+ * cursor. *out: how many there were; fewer than asked for means that there are no more. */
+typedef enum zdm_code pgsql_take_fn(struct pgsql_work *w, struct pgsql_walk_back *place, void *ctx, uint32_t rows,
+                                    uint32_t *out, struct zdm_error *err);
+/* Moves the cursor over one row, which stays where it is. */
+typedef enum zdm_code pgsql_skip_fn(struct pgsql_work *w, struct pgsql_walk_back *place, void *ctx,
+                                    struct zdm_error *err);
+/* In a savepoint. *refused, with *err as the server said it: nothing was done, the table refuses some of the rows. */
+enum zdm_code pgsql_walk_back_try(struct pgsql_work *w, struct pgsql_walk_back *place, pgsql_take_fn *take, void *ctx,
+                                  uint32_t rows, uint32_t *out, bool *refused, struct zdm_error *err) ZDM_CHECKED;
+/* A batch of the operation's rows, in the transaction at hand. Where a constraint, a trigger or a partition that is
+ * gone refuses them, it is tried with half as many, down to the one that is refused: that is passed over, counted in
+ * rows_kept, and what the server said of the first is in why_kept, behind `words`. *out_over: there are no more. */
+enum zdm_code pgsql_walk_back_take(struct pgsql_work *w, struct pgsql_walk_back *place, pgsql_take_fn *take,
+                                   pgsql_skip_fn *skip, void *ctx, const char *words, bool *out_over,
+                                   struct zdm_error *err) ZDM_CHECKED;
 
 #endif

@@ -141,9 +141,16 @@ void pgsql_column_fini(struct pgsql_column *column)
 }
 
 /* One row per column of the best index, in its order. An index serves when its order is the order of its columns'
- * own comparison: default operator class, the column's collation, and one direction for all. */
+ * own comparison: default operator class, the column's collation, and one direction for all. Which one is the best
+ * follows from what stands in the columns' list, never from when an index was made: a REINDEX changes nothing. $2: the
+ * text of the only key that serves, NULL for any. */
+#define KEY_TEXT                                                                                                       \
+    "(SELECT string_agg(format('%I %s', a.attname, format_type(a.atttypid, NULL)), ', ' ORDER BY g) FROM"              \
+    " generate_series(0, i.indnkeyatts - 1) g JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum ="           \
+    " i.indkey[g])"
 static const char key_sql[] =
-    "WITH best AS (SELECT i.* FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = "
+    "WITH best AS (SELECT i.*, " KEY_TEXT
+    " AS known_by FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_am m ON m.oid = "
     "ic.relam"
     " WHERE i.indrelid = $1::oid AND i.indisunique AND i.indisvalid AND i.indisready AND i.indimmediate"
     " AND i.indpred IS NULL AND i.indexprs IS NULL AND m.amname = 'btree'"
@@ -151,15 +158,16 @@ static const char key_sql[] =
     " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[g]"
     " JOIN pg_opclass o ON o.oid = i.indclass[g] WHERE NOT a.attnotnull OR NOT o.opcdefault"
     " OR a.attcollation <> i.indcollation[g] OR (i.indoption[g] & 1) <> (i.indoption[0] & 1))"
+    " AND ($2::text IS NULL OR " KEY_TEXT " = $2)"
     /* One that cannot be walked only where there is no other. */
     " ORDER BY EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) g JOIN pg_attribute a ON a.attrelid ="
     " i.indrelid AND a.attnum = i.indkey[g] JOIN pg_type t ON t.oid = a.atttypid JOIN pg_type b ON b.oid = CASE WHEN"
     " t.typtype = 'd' THEN t.typbasetype ELSE t.oid END WHERE NOT (b.typtype = 'e' OR b.typname IN (" WALKED_TYPES
-    "))), i.indisprimary DESC, i.indnkeyatts, i.indexrelid LIMIT 1)"
+    "))), i.indisprimary DESC, i.indnkeyatts, " KEY_TEXT " COLLATE \"C\" LIMIT 1)"
     " SELECT a.attname, format_type(a.atttypid, a.atttypmod), b.typtype = 'e' OR b.typname IN (" WALKED_TYPES
     "), a.attcollation::text, coalesce(c.collversion, ''),"
     " b.typtype = 'e' OR b.typname IN (" EXACT_TYPES ")"
-    " OR (b.typname IN ('text','varchar') AND coalesce(c.collisdeterministic, true))"
+    " OR (b.typname IN ('text','varchar') AND coalesce(c.collisdeterministic, true)), i.known_by"
     " FROM best i CROSS JOIN generate_series(0, i.indnkeyatts - 1) g"
     " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[g] JOIN pg_type t ON t.oid = a.atttypid"
     " JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END"
@@ -193,27 +201,49 @@ static enum zdm_code read_key(const PGresult *res, const struct pgsql_table *tab
                           pgsql_text(res, row, 1), pgsql_text(res, row, 3), pgsql_text(res, row, 4));
     }
     out->signature = zdm_buffer_take(&signature);
-    return out->signature != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    out->known_by = zdm_strdup(pgsql_text(res, 0, 6));
+    return out->signature != NULL && out->known_by != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
+/* Without rows where there is none. */
+static enum zdm_code find_key(struct pgsql_session *s, const struct pgsql_table *table, const char *known_by,
+                              PGresult **out, struct zdm_error *err)
+{
+    enum zdm_code code = pgsql_query(s, key_sql, 2, (const char *const[]){table->oid, known_by}, out, err);
+    return code == ZDM_OK ? ZDM_OK
+                          : zdm_error_wrap(err, "while looking for the key of %s.%s", table->schema, table->name);
 }
 
 enum zdm_code pgsql_key_find(struct pgsql_session *s, const struct pgsql_table *table, struct pgsql_key *out,
                              struct zdm_error *err)
 {
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
-    enum zdm_code code = pgsql_query(s, key_sql, 1, (const char *const[]){table->oid}, &res, err);
-    if (code != ZDM_OK) {
-        return zdm_error_wrap(err, "while looking for the key of %s.%s", table->schema, table->name);
+    enum zdm_code code = find_key(s, table, NULL, &res, err);
+    if (code == ZDM_OK && (PQntuples(res) == 0 || PQntuples(res) > PGSQL_KEY_MAX)) {
+        code = no_key(table, err);
     }
-    if (PQntuples(res) == 0 || PQntuples(res) > PGSQL_KEY_MAX) {
-        return no_key(table, err);
+    return code == ZDM_OK ? read_key(res, table, out, err) : code;
+}
+
+enum zdm_code pgsql_key_known_by(struct pgsql_session *s, const struct pgsql_table *table, const char *known_by,
+                                 struct pgsql_key *out, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = find_key(s, table, known_by, &res, err);
+    if (code == ZDM_OK && (PQntuples(res) == 0 || PQntuples(res) > PGSQL_KEY_MAX)) {
+        zdm_error_set(err, ZDM_REFUSED, "the rows kept of %s.%s are known by (%s), which is no key of it any more",
+                      table->schema, table->name, known_by);
+        return zdm_error_hint(err, "Make these columns NOT NULL and of those types again, with a unique index over "
+                                   "them, then retry the shard.");
     }
-    return read_key(res, table, out, err);
+    return code == ZDM_OK ? read_key(res, table, out, err) : code;
 }
 
 void pgsql_key_fini(struct pgsql_key *key)
 {
     free(key->signature);
-    key->signature = NULL;
+    free(key->known_by);
+    key->signature = key->known_by = NULL;
 }
 
 void pgsql_put_table(struct zdm_buffer *b, const struct zdm_table *table)

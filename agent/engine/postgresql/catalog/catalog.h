@@ -67,9 +67,14 @@ struct pgsql_key {
     char types[PGSQL_KEY_MAX][PGSQL_TYPE_MAX];
     bool exact[PGSQL_KEY_MAX];
     char *signature; /* columns, types, collations and their versions: what a cursor means */
+    char *known_by;  /* columns and types, for people: what rows that are kept are known by */
 };
+/* The same one as long as the table's columns and keys are the same. */
 enum zdm_code pgsql_key_find(struct pgsql_session *s, const struct pgsql_table *table, struct pgsql_key *out,
                              struct zdm_error *err) ZDM_CHECKED;
+/* The one over exactly these columns; ZDM_REFUSED when it is no key any more. */
+enum zdm_code pgsql_key_known_by(struct pgsql_session *s, const struct pgsql_table *table, const char *known_by,
+                                 struct pgsql_key *out, struct zdm_error *err) ZDM_CHECKED;
 void pgsql_key_fini(struct pgsql_key *key);
 
 /* Appends "schema"."name". */

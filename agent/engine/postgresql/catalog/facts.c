@@ -4,6 +4,7 @@
 #include "agent/engine/postgresql/walk/sync.h"
 
 #include "agent/engine/postgresql/hide/hidden.h"
+#include "agent/engine/postgresql/walk/images.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -58,7 +59,7 @@ enum zdm_code pgsql_facts_read(struct pgsql_work *w, const struct zdm_step *sync
         code = pgsql_table_fit(&out->table, err);
     }
     if (code == ZDM_OK) {
-        code = pgsql_key_find(w->s, &out->table, &out->key, err);
+        code = pgsql_images_key(w, sync, &out->table, &out->key, err);
     }
     for (size_t i = 0; code == ZDM_OK && i < d->n_assignments; i++) {
         code = read_pair(w, sync, ordinal, &d->assignments[i], out, err);

@@ -254,5 +254,9 @@ enum zdm_code pgsql_index_run_purge(struct pgsql_work *w, struct zdm_error *err)
     if (code == ZDM_OK) {
         code = need_same(w, &index, err);
     }
+    /* What became of it during its grace: a constraint's, the replica identity, … */
+    if (code == ZDM_OK && index.there) {
+        code = refuse(w, &index, err);
+    }
     return code == ZDM_OK ? drop(w, &index, err) : code;
 }

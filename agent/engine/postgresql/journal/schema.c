@@ -55,6 +55,7 @@ static const char tables[] =
     " cursor text, bound text, walk_key text, rows_walked bigint NOT NULL DEFAULT 0,"
     " rows_total bigint NOT NULL DEFAULT 0, rows_told bigint NOT NULL DEFAULT 0, told text NOT NULL DEFAULT '',"
     " rows_left bigint NOT NULL DEFAULT 0, why_left text NOT NULL DEFAULT '', over boolean NOT NULL DEFAULT false,"
+    " rows_kept bigint NOT NULL DEFAULT 0, why_kept text NOT NULL DEFAULT '',"
     " PRIMARY KEY (migration, step)) WITH (fillfactor = 10);"
     "INSERT INTO zdm.meta (format) VALUES (1) ON CONFLICT DO NOTHING";
 
@@ -79,6 +80,8 @@ static const char notes[] =
 static const char additions[] =
     "ALTER TABLE zdm.migration ADD COLUMN IF NOT EXISTS reached_phase integer NOT NULL DEFAULT 0;"
     "ALTER TABLE zdm.migration ADD COLUMN IF NOT EXISTS switched_phase integer NOT NULL DEFAULT 0;"
+    "ALTER TABLE zdm.walk_back ADD COLUMN IF NOT EXISTS rows_kept bigint NOT NULL DEFAULT 0;"
+    "ALTER TABLE zdm.walk_back ADD COLUMN IF NOT EXISTS why_kept text NOT NULL DEFAULT '';"
     "ALTER TABLE zdm.hidden ADD COLUMN IF NOT EXISTS scans bigint;";
 
 static enum zdm_code check_format(struct pgsql_session *s, struct zdm_error *err)
@@ -99,10 +102,10 @@ static enum zdm_code check_format(struct pgsql_session *s, struct zdm_error *err
 static enum zdm_code exists(struct pgsql_session *s, bool *out, struct zdm_error *err)
 {
     static const char sql[] =
-        "SELECT count(*) = 5 FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON"
+        "SELECT count(*) = 6 FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid JOIN pg_namespace n ON"
         " n.oid = relnamespace WHERE nspname = 'zdm' AND (relname, attname) IN (('meta', 'format'),"
         " ('index_scans', 'node'), ('hidden', 'scans'), ('migration', 'reached_phase'), ('migration', "
-        "'switched_phase'))";
+        "'switched_phase'), ('walk_back', 'why_kept'))";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(s, sql, 0, NULL, &res, err);
     if (code == ZDM_OK) {

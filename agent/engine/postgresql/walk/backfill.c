@@ -116,7 +116,7 @@ enum zdm_code pgsql_run_bound(struct pgsql_work *w, struct zdm_error *err)
         code = pgsql_walk_refuse(w, &table, err);
     }
     if (code == ZDM_OK) {
-        code = pgsql_key_find(w->s, &table, &key, err);
+        code = pgsql_images_key(w, w->step, &table, &key, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_key_keeps(w->s, &table, &key, w->step->derivation, err);
@@ -133,8 +133,8 @@ enum zdm_code pgsql_run_bound(struct pgsql_work *w, struct zdm_error *err)
 
 /* A cursor means nothing any more when its columns, types or the version of a collation have changed. Starting again
  * is right for what is idempotent; the rest is for a person. */
-static enum zdm_code check_walk_key(struct pgsql_work *w, const struct pgsql_walk *walk, bool *stale,
-                                    struct zdm_error *err)
+enum zdm_code pgsql_walk_check_key(struct pgsql_work *w, const struct pgsql_walk *walk, bool *stale,
+                                   struct zdm_error *err)
 {
     static const char sql[] = "SELECT walk_key FROM zdm.migration WHERE migration = $1";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
@@ -144,8 +144,9 @@ static enum zdm_code check_walk_key(struct pgsql_work *w, const struct pgsql_wal
     }
     const char *then = pgsql_text(res, 0, 0);
     *stale = then != NULL && strcmp(then, walk->walk_key) != 0;
-    /* What is deleted is not deleted twice. */
-    bool again = w->step->derivation->idempotent || w->step->action == ZDM_ACTION_DELETE;
+    /* What is deleted is not deleted twice, and a comparison changes nothing. */
+    bool again = w->step->derivation->idempotent || w->step->action == ZDM_ACTION_DELETE ||
+                 w->step->action == ZDM_ACTION_CHECK_COMPARE;
     if (*stale && !again) {
         zdm_error_set(err, ZDM_REFUSED, "the key of %s.%s was changed in the middle of the walk", walk->table.schema,
                       walk->table.name);
@@ -155,7 +156,7 @@ static enum zdm_code check_walk_key(struct pgsql_work *w, const struct pgsql_wal
     return ZDM_OK;
 }
 
-static enum zdm_code start_again(struct pgsql_work *w, struct zdm_error *err)
+enum zdm_code pgsql_walk_start_again(struct pgsql_work *w, struct zdm_error *err)
 {
     enum zdm_code code = pgsql_begin(w->s, NULL, err);
     if (code == ZDM_OK) {
@@ -205,10 +206,10 @@ enum zdm_code pgsql_run_batch(struct pgsql_work *w, struct zdm_error *err)
     }
     enum zdm_code code = pgsql_walk_get(w, &walk, err);
     if (code == ZDM_OK && fresh) {
-        code = check_walk_key(w, walk, &stale, err);
+        code = pgsql_walk_check_key(w, walk, &stale, err);
     }
     if (code == ZDM_OK && stale) {
-        return start_again(w, err);
+        return pgsql_walk_start_again(w, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_walk_begin(w, err);

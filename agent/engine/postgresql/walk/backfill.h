@@ -53,6 +53,11 @@ enum zdm_code pgsql_walk_next(struct pgsql_work *w, const struct pgsql_walk *wal
 /* Runs one of the range statements over (cursor, last]. */
 enum zdm_code pgsql_walk_range(struct pgsql_work *w, const char *first, const char *later, const char *last,
                                PGresult **out, struct zdm_error *err) ZDM_CHECKED;
+/* Of a walk that was not at hand: has the key changed since its bound was fixed (*stale)? Then it starts again from
+ * the beginning; ZDM_REFUSED where rows would be changed twice. */
+enum zdm_code pgsql_walk_check_key(struct pgsql_work *w, const struct pgsql_walk *walk, bool *stale,
+                                   struct zdm_error *err) ZDM_CHECKED;
+enum zdm_code pgsql_walk_start_again(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* The transaction of a chunk: index scans only, so that rows are read and locked in key order. */
 enum zdm_code pgsql_walk_begin(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* Does the walk end with this chunk? */

@@ -152,10 +152,17 @@ static enum zdm_code compare(struct pgsql_work *w, struct zdm_error *err)
     struct compared c = {.walk = NULL};
     struct pgsql_chunk chunk = {0};
     int64_t began_ms = pgsql_now_ms();
+    bool fresh = w->memory->walk == NULL, stale = false;
     if (w->op->bound == NULL) {
         return zdm_error_set(err, ZDM_BUG, "a comparison without a bound");
     }
     enum zdm_code code = pgsql_walk_get(w, &c.walk, err);
+    if (code == ZDM_OK && fresh) {
+        code = pgsql_walk_check_key(w, c.walk, &stale, err);
+    }
+    if (code == ZDM_OK && stale) {
+        return pgsql_walk_start_again(w, err);
+    }
     if (code == ZDM_OK) {
         code = pgsql_walk_begin(w, err);
     }

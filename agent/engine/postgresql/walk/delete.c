@@ -119,6 +119,9 @@ enum zdm_code pgsql_archive_make(struct pgsql_work *w, const struct pgsql_key *k
         zdm_buffer_puts(&sql, ")");
         code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
     }
+    if (code == ZDM_OK && !there) {
+        code = pgsql_images_note_key(w, key, err);
+    }
     if (code == ZDM_OK) {
         code = pgsql_walk_back_forget(w, err);
     }

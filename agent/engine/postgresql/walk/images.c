@@ -3,17 +3,18 @@
  * walk's (walk.c).
  *
  * A batch of the way back takes the next images in key order, writes back, and deletes them. What was changed since is
- * the application's and is kept; it is counted. The last batch drops the table.
+ * the application's and is kept; it is counted. What the table refuses by now stays an image. The last batch drops the
+ * table, or puts it aside with what is left in it.
  */
 #include "agent/engine/postgresql/walk/images.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "agent/engine/postgresql/walk/backfill.h"
 #include "agent/engine/postgresql/back/walk_back.h"
+#include "agent/engine/steps.h"
 
 static void put_images(struct zdm_buffer *b, const char *object)
 {
@@ -34,6 +35,47 @@ enum zdm_code pgsql_images_exist(struct pgsql_work *w, const char *object, bool 
         *out = pgsql_true(res, 0, 0);
     }
     return code;
+}
+
+/* ---- By which key its rows are known ---- */
+
+#define KNOWN_BY "rows are known by: "
+
+enum zdm_code pgsql_images_note_key(struct pgsql_work *w, const struct pgsql_key *key, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer text = ZDM_BUFFER_INIT;
+    zdm_buffer_printf(&text, KNOWN_BY "%s", key->known_by);
+    zdm_buffer_puts(&sql, "COMMENT ON TABLE ");
+    put_images(&sql, w->step->object);
+    zdm_buffer_puts(&sql, " IS ");
+    pgsql_put_literal(&sql, zdm_buffer_text(&text));
+    return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+}
+
+enum zdm_code pgsql_images_key(struct pgsql_work *w, const struct zdm_step *step, const struct pgsql_table *table,
+                               struct pgsql_key *out, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    bool there = false;
+    enum zdm_code code =
+        step->inverse == ZDM_INVERSE_IMAGES ? pgsql_images_exist(w, step->object, &there, err) : ZDM_OK;
+    if (code == ZDM_OK && !there) {
+        return pgsql_key_find(w->s, table, out, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, "SELECT obj_description(to_regclass(format('zdm.%I', $1::text)), 'pg_class')", 1,
+                           (const char *const[]){step->object}, &res, err);
+    }
+    if (code != ZDM_OK) {
+        return code;
+    }
+    const char *text = pgsql_text(res, 0, 0);
+    if (text == NULL || strncmp(text, KNOWN_BY, strlen(KNOWN_BY)) != 0) {
+        return zdm_error_set(err, ZDM_CORRUPT, "zdm.%s does not say any more by which key its rows are known",
+                             step->object);
+    }
+    return pgsql_key_known_by(w->s, table, text + strlen(KNOWN_BY), out, err);
 }
 
 /* Types, modifiers and collations as the table has them. */
@@ -88,6 +130,9 @@ enum zdm_code pgsql_images_make(struct pgsql_work *w, const struct pgsql_key *ke
     if (code == ZDM_OK && !there) {
         put_table(&sql, w, key);
         code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    }
+    if (code == ZDM_OK && !there) {
+        code = pgsql_images_note_key(w, key, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_walk_back_forget(w, err);
@@ -228,14 +273,19 @@ static void put_lock(struct zdm_buffer *b, const struct pgsql_work *w, const str
     zdm_buffer_puts(b, " FOR NO KEY UPDATE OF t) AS locked");
 }
 
-static enum zdm_code write_chunk(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
-                                 struct zdm_error *err)
+/* What a batch needs to know beside its place. */
+struct writing {
+    const struct pgsql_facts *facts;
+};
+
+static enum zdm_code write_some(struct pgsql_work *w, struct pgsql_walk_back *place, void *ctx, uint32_t limit,
+                                uint32_t *out, struct zdm_error *err)
 {
+    const struct pgsql_facts *facts = ((const struct writing *)ctx)->facts;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer lock = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     char rows[16];
-    uint32_t limit = w->op->rows == 0 ? 1 : w->op->rows;
     bool later = place->cursor != NULL;
     const char *params[] = {rows, place->cursor};
     snprintf(rows, sizeof rows, "%" PRIu32, limit);
@@ -249,25 +299,58 @@ static enum zdm_code write_chunk(struct pgsql_work *w, struct pgsql_walk_back *p
         code = pgsql_query_prepared(w->s, zdm_buffer_text(&sql), later ? 2 : 1, params, &res, err);
     }
     if (code != ZDM_OK) {
-        return zdm_error_wrap(err, "while writing before-images back into %s.%s", w->step->table.schema,
-                              w->step->table.name);
+        return code;
     }
-    w->result->rows_walked = (uint32_t)pgsql_int(res, 0, 0);
-    w->result->rows_changed = (uint32_t)pgsql_int(res, 0, 2);
-    place->rows_walked += w->result->rows_walked;
+    *out = (uint32_t)pgsql_int(res, 0, 0);
+    w->result->rows_changed += (uint32_t)pgsql_int(res, 0, 2);
+    place->rows_walked += *out;
     place->rows_told += (uint64_t)(pgsql_int(res, 0, 1) - pgsql_int(res, 0, 3));
     place->rows_left += (uint64_t)(pgsql_int(res, 0, 0) - pgsql_int(res, 0, 1));
-    place->over = w->result->rows_walked < limit;
-    if (pgsql_text(res, 0, 4) != NULL) {
-        free(place->cursor);
-        place->cursor = zdm_strdup(pgsql_text(res, 0, 4));
-    }
-    return ZDM_OK;
+    return pgsql_walk_back_to(place, pgsql_text(res, 0, 4), err);
+}
+
+static enum zdm_code skip_one(struct pgsql_work *w, struct pgsql_walk_back *place, void *ctx, struct zdm_error *err)
+{
+    struct pgsql_key images;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    bool later = place->cursor != NULL;
+    const char *params[] = {"1", place->cursor};
+    images_key(&images, &((const struct writing *)ctx)->facts->key);
+    zdm_buffer_puts(&sql, "WITH d AS (");
+    put_next(&sql, w, &images, later);
+    zdm_buffer_puts(&sql, ") SELECT ");
+    pgsql_put_key_text(&sql, &images, "d.");
+    zdm_buffer_puts(&sql, " FROM d");
+    enum zdm_code code = pgsql_query_prepared(w->s, zdm_buffer_text(&sql), later ? 2 : 1, params, &res, err);
+    place->rows_walked++;
+    return code == ZDM_OK && PQntuples(res) == 1 ? pgsql_walk_back_to(place, pgsql_text(res, 0, 0), err) : code;
+}
+
+enum zdm_code pgsql_images_put_aside(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "WITH name AS MATERIALIZED (SELECT 'left_' || left(gen_random_uuid()::text, 8) AS n), aside AS (UPDATE"
+        " zdm.hidden SET hidden_name = n, name = n, by_rollback = true, hidden_at = clock_timestamp() FROM name WHERE"
+        " migration = $1 AND kind = 'images' AND hidden_name = $2 RETURNING n) SELECT format('ALTER TABLE zdm.%I RENAME"
+        " TO %I', $2::text, n) FROM aside";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){w->op->migration, w->step->object}, &res, err);
+    return code == ZDM_OK && PQntuples(res) == 1 ? pgsql_script(w->s, pgsql_text(res, 0, 0), NULL, err) : code;
 }
 
 enum zdm_code pgsql_images_batch(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_facts *facts,
                                  struct zdm_error *err)
 {
-    enum zdm_code code = write_chunk(w, place, facts, err);
-    return code == ZDM_OK && place->over ? pgsql_images_drop(w, w->step->object, err) : code;
+    struct writing writing = {.facts = facts};
+    enum zdm_code code =
+        pgsql_walk_back_take(w, place, write_some, skip_one, &writing, AGENT_IMAGES_KEPT, &place->over, err);
+    if (code != ZDM_OK) {
+        return zdm_error_wrap(err, "while writing before-images back into %s.%s", w->step->table.schema,
+                              w->step->table.name);
+    }
+    if (!place->over) {
+        return ZDM_OK;
+    }
+    return place->rows_kept > 0 ? pgsql_images_put_aside(w, err) : pgsql_images_drop(w, w->step->object, err);
 }

@@ -130,8 +130,9 @@ enum zdm_code pgsql_walk_begin(struct pgsql_work *w, struct zdm_error *err)
 {
     char settings[400], deadlock[64];
     uint32_t limit_ms = w->op->time_limit_ms;
-    /* Foreign keys that others defer to the end would fail at COMMIT, where no row is named. */
-    const char *now = w->step->action == ZDM_ACTION_DELETE ? " SET CONSTRAINTS ALL IMMEDIATE;" : "";
+    /* What others defer to the end would fail at COMMIT, where no row is named. */
+    bool rows = w->step->action == ZDM_ACTION_DELETE || w->step->inverse == ZDM_INVERSE_IMAGES;
+    const char *now = rows ? " SET CONSTRAINTS ALL IMMEDIATE;" : "";
     const char *quiet = w->step->skip_triggers ? " SET LOCAL session_replication_role = replica;" : "";
     /* Shorter than the whole, so that a row held by somebody shows as what it is. */
     uint32_t lock_ms = w->op->lock_wait_ms != 0 ? w->op->lock_wait_ms : limit_ms - limit_ms / 4;
