@@ -165,7 +165,8 @@ const char *rb_function_hint(struct rb *rb, const char *name, const char *other)
 bool rb_type_is_built_in(const char *name);
 bool rb_operator_class_is_built_in(const char *name);
 
-/* ---- settings.c: the setting of the session that the answer depends on, and what to write instead; NULL for none ---- */
+/* ---- settings.c: the setting of the session that the answer depends on, and what to write instead; NULL for none ----
+ */
 const char *rb_setting_of_call(const char *name, const PgQuery__FuncCall *call, const char **out_hint);
 const char *rb_setting_of_cast(const PgQuery__TypeCast *cast, const char **out_hint);
 
