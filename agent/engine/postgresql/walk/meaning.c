@@ -28,6 +28,17 @@ void pgsql_meaning_texts(const struct zdm_derivation *d, struct pgsql_meaning *o
     }
 }
 
+/* A word of that kind in a text constant makes no harm. */
+static bool has_query(const char *text)
+{
+    for (const char *c = text; *c != '\0'; c++) {
+        if (strncasecmp(c, "select", 6) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- Operators ---- */
 
 /* What a text is under a path: as the parser understood it, and as the server writes that for the agent's path. */
@@ -51,25 +62,29 @@ static bool is_same(const struct understood *a, const struct understood *b)
 static enum zdm_code application_path(struct pgsql_session *s, const char *schema, char **out, struct zdm_error *err)
 {
     static const char sql[] =
-        "SELECT concat_ws(', ', quote_ident($1), 'public', (SELECT string_agg(DISTINCT quote_ident(nspname), ', ') FROM"
-        " pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE nspname <> 'pg_catalog'))";
+        "SELECT concat_ws(', ', quote_ident($1), CASE WHEN $1 <> 'public' THEN 'public' END, (SELECT "
+        "string_agg(DISTINCT"
+        " quote_ident(nspname), ', ') FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE nspname"
+        " NOT IN ('pg_catalog', 'public', $1)))";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(s, sql, 1, (const char *const[]){schema}, &res, err);
     *out = code == ZDM_OK ? zdm_strdup(pgsql_text(res, 0, 0)) : NULL;
     return code == ZDM_OK && *out == NULL ? zdm_error_set(err, ZDM_NOMEM, "out of memory") : code;
 }
 
-static enum zdm_code read_view(struct pgsql_session *s, struct understood *out, struct zdm_error *err)
+/* $1: whether columns need no table's name before them; wherever that is wrong, the text means something else, and is
+ * not taken. */
+static enum zdm_code read_view(struct pgsql_session *s, bool alone, struct understood *out, struct zdm_error *err)
 {
     static const char sql[] =
         "SELECT replace(regexp_replace(r.ev_action::text, ':(location|stmt_location|stmt_len|list_start|list_end)"
-        " -?[0-9]+', '', 'g'), format(':relid %s ', r.ev_class), ''), regexp_replace(substring(pg_get_viewdef("
-        "r.ev_class, true) FROM '^ SELECT (.*) AS e\\n   FROM '), '\\s+', ' ', 'g') FROM pg_rewrite r WHERE"
-        " r.ev_class = '" VIEW "'::regclass";
+        " -?[0-9]+', '', 'g'), format(':relid %s ', r.ev_class), ''), regexp_replace(regexp_replace(substring("
+        "pg_get_viewdef(r.ev_class, true) FROM '^ SELECT (.*) AS e\\n   FROM '), '\\s+', ' ', 'g'), CASE WHEN $1::bool"
+        " THEN '\\mt\\.' ELSE '^$' END, '', 'g') FROM pg_rewrite r WHERE r.ev_class = '" VIEW "'::regclass";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_script(s, "SET LOCAL search_path = pg_catalog", NULL, err);
     if (code == ZDM_OK) {
-        code = pgsql_query(s, sql, 0, NULL, &res, err);
+        code = pgsql_query(s, sql, 1, (const char *const[]){alone ? "t" : "f"}, &res, err);
     }
     if (code != ZDM_OK) {
         return code;
@@ -102,7 +117,7 @@ static enum zdm_code understand(struct pgsql_session *s, const struct pgsql_mean
     }
     code = pgsql_query(s, zdm_buffer_text(&sql), 0, NULL, NULL, err);
     if (code == ZDM_OK) {
-        code = read_view(s, out, err);
+        code = read_view(s, !has_query(text), out, err);
     } else if (is_answer(err)) {
         zdm_error_clear(err);
         code = ZDM_OK;
@@ -192,16 +207,6 @@ enum zdm_code pgsql_meaning_same(struct pgsql_session *s, const struct pgsql_mea
 }
 
 /* ---- Subqueries ---- */
-
-static bool has_query(const char *text)
-{
-    for (const char *c = text; *c != '\0'; c++) {
-        if (strncasecmp(c, "select", 6) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* What the view reads beside the table that it is over, followed through views and down partition trees: who writes
  * the table writes its partitions. A materialized view does not change with what it was made of. */
