@@ -298,7 +298,7 @@ void rb_recipe_key(struct rb_draft *d, const struct rb_table *table, const char 
                             "WHERE f.contype = 'f' AND k.contype = 'p' AND k.conrelid = %s::regclass AND k.conname = "
                             "%s;\n```",
                             whole, rb_literal(rb, old)));
-    rb_draft_sql(d, RB_DRAFT_MIGRATE, RB_DRAFT_LAST, "CREATE UNIQUE INDEX %s ON %s (%s)", rb_plain(rb, new), name,
+    rb_draft_sql(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, "CREATE UNIQUE INDEX %s ON %s (%s)", rb_plain(rb, new), name,
                  rb_plain(rb, to));
     rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST, spare_index(&h, spare));
     rb_draft_text(d, RB_DRAFT_CONTRACT, RB_DRAFT_FIRST,

@@ -18,6 +18,20 @@ static bool has_lifted(const struct rb_ddl *d)
     return false;
 }
 
+/* Has a phase before made it unique already? Then another such index takes nothing from an upsert. */
+static bool is_unique_before(const struct rb_ddl *d, const struct rb_column *column)
+{
+    for (const struct rb_index *index = d->s->rb->indexes; index != NULL; index = index->next) {
+        if (!index->unique || index->phase == d->s->phase || !rb_same_table(&index->table, &d->table))
+            continue;
+        for (size_t i = 0; i < index->n_keys; i++) {
+            if (strcmp(index->columns[i], column->name) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 static const char *upsert(const struct rb *rb)
 {
     return rb->engine == ZDM_ENGINE_MYSQL ? "INSERT … ON DUPLICATE KEY UPDATE" : "INSERT … ON CONFLICT";
@@ -29,7 +43,7 @@ bool rb_ddl_judge_unique(const struct rb_ddl *d, const struct rb_column *column,
     const struct rb_sync *sync = rb_live_sync(d, column->name, false);
     if (sync == NULL || !sync->install->step.derivation->both_ways)
         return true;
-    if (d->s->phase->class == ZDM_PHASE_CONTRACT && !has_lifted(d)) {
+    if (d->s->phase->class == ZDM_PHASE_CONTRACT && !has_lifted(d) && !is_unique_before(d, column)) {
         rb_error(
             rb, "unique-pair-early", at,
             "Put it at the end of the last migrate phase, or behind the DROP CONSTRAINT or DROP COLUMN of the other "
