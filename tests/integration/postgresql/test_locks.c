@@ -285,6 +285,60 @@ static void vacuum_by_hand_is_named_and_waited_for(void **state)
     rig_app(r, "COMMIT");
 }
 
+static void long_statement(struct rig *r, const char *sql, const char *proof)
+{
+    rig_plan(r, "users", 1);
+    struct zdm_step *step = rig_ddl(r, 1, ZDM_ACTION_AS_IS, NULL, NULL, sql);
+    step->lock = ZDM_LOCK_LONG;
+    step->inverse = ZDM_INVERSE_IMPOSSIBLE;
+    step->rewrite_ok = true;
+    step->proof_sql = strdup(proof);
+}
+
+/* In the long class, a statement that takes a strong lock all the same: a SELECT must not queue behind it for as long
+ * as somebody holds the table. */
+static void strong_lock_of_a_long_statement_is_waited_for_only_a_moment_at_a_time(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    long_statement(r, "ALTER TABLE public.users ALTER COLUMN name TYPE varchar(40)",
+                   "SELECT 1 FROM pg_attribute WHERE attrelid = 'public.users'::regclass AND attname = 'name' AND"
+                   " atttypmod < 0");
+    rig_accept(r, 2);
+    PGconn *holder = rig_connect(r, "app_user");
+    rig_exec(holder, "BEGIN; SELECT count(*) FROM users");
+    long begun = now_ms();
+    expect_lock(r, AGENT_RUN_LONG_SQL, 1, "BEGIN; SELECT count(*) FROM users");
+    assert_true(now_ms() - begun < 5000);
+    uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_LONG_SQL, 1, 0);
+    rig_app(r, "SET statement_timeout = 3000; SELECT count(*) FROM users");
+    struct agent_result *result = rig_await(r, op);
+    assert_int_equal(result->outcome, AGENT_LOCK);
+    agent_result_free(result);
+    rig_exec(holder, "COMMIT");
+    rig_run(r, AGENT_RUN_LONG_SQL, 1, AGENT_OK);
+    PQfinish(holder);
+}
+
+/* One that runs beside reads and writes waits for the transactions that it must wait for. */
+static void gentle_long_statement_waits_as_long_as_it_takes(void **state)
+{
+    struct rig *r = *state;
+    users(r);
+    long_statement(r, "CREATE INDEX CONCURRENTLY by_name ON public.users (name)",
+                   "SELECT 1 WHERE to_regclass('public.by_name') IS NULL");
+    rig_accept(r, 2);
+    PGconn *holder = rig_connect(r, "app_user");
+    rig_exec(holder, "BEGIN; UPDATE users SET name = 'x' WHERE id = 1");
+    uint64_t op = rig_begin(r, AGENT_OP_RUN, AGENT_RUN_LONG_SQL, 1, 0);
+    sleep_ms(800);
+    rig_exec(holder, "COMMIT");
+    struct agent_result *result = rig_await(r, op);
+    rig_expect(result, AGENT_OK);
+    agent_result_free(result);
+    PQfinish(holder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -299,6 +353,8 @@ int main(void)
         RIG_TEST(vacuum_by_hand_is_named_and_waited_for),
         RIG_TEST(without_the_grant_an_attempt_that_may_stall_makes_an_autovacuum_give_way),
         RIG_TEST(with_the_grant_no_attempt_stalls_for_longer),
+        RIG_TEST(strong_lock_of_a_long_statement_is_waited_for_only_a_moment_at_a_time),
+        RIG_TEST(gentle_long_statement_waits_as_long_as_it_takes),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }

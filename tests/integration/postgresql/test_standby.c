@@ -127,6 +127,25 @@ static void reader_on_a_standby_parks_the_step_and_is_named(void **state)
     PQfinish(reader);
 }
 
+static void reader_on_a_standby_is_in_the_way_of_a_long_statement_too(void **state)
+{
+    struct rig *r = *state;
+    users(r, "");
+    open_with_standby(r);
+    rig_plan(r, "users", 1);
+    struct zdm_step *step = rig_ddl(r, 1, ZDM_ACTION_AS_IS, NULL, NULL, "ALTER TABLE public.users DROP COLUMN name");
+    step->lock = ZDM_LOCK_LONG;
+    step->inverse = ZDM_INVERSE_IMPOSSIBLE;
+    step->proof_sql = strdup("SELECT 1 FROM pg_attribute WHERE attrelid = 'public.users'::regclass AND attname ="
+                             " 'name'");
+    rig_accept(r, 2);
+    PGconn *reader = read_there(r, "BEGIN; SELECT count(*) FROM users");
+    expect_blocker(r, AGENT_RUN_LONG_SQL, 1, (const char *const[]){"replica b2: pid ", "FROM users", NULL});
+    PQfinish(reader);
+    sleep_ms(50);
+    rig_run(r, AGENT_RUN_LONG_SQL, 1, AGENT_OK);
+}
+
 static void reader_of_a_partition_is_in_the_way_of_its_parent(void **state)
 {
     struct rig *r = *state;
@@ -446,6 +465,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         RIG_TEST(reader_on_a_standby_parks_the_step_and_is_named),
+        RIG_TEST(reader_on_a_standby_is_in_the_way_of_a_long_statement_too),
         RIG_TEST(reader_of_a_partition_is_in_the_way_of_its_parent),
         RIG_TEST(standby_that_the_settings_do_not_name_is_not_guarded),
         RIG_TEST(second_standby_is_not_guarded_by_the_first),
