@@ -62,6 +62,23 @@ static bool shares_target(const struct zdm_step *a, const struct zdm_step *b)
     return false;
 }
 
+bool agent_fills_alone(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    unsigned syncs = 0;
+    for (uint32_t o = 1; plan != NULL && o <= zdm_plan_n_steps(plan); o++) {
+        const struct zdm_step *other = zdm_plan_step(plan, o);
+        bool fills = other->action == ZDM_ACTION_SYNC_INSTALL || other->action == ZDM_ACTION_BACKFILL;
+        if (!fills || other->engine != step->engine || other->derivation == NULL || !shares_target(other, step)) {
+            continue;
+        }
+        if (other->derivation->n_assignments != step->derivation->n_assignments) {
+            return false;
+        }
+        syncs += other->action == ZDM_ACTION_SYNC_INSTALL;
+    }
+    return syncs == 1;
+}
+
 size_t agent_undo_syncs(const struct zdm_plan *plan, const struct zdm_step *step,
                         const struct zdm_step *out[AGENT_UNDO_SYNCS_MAX])
 {

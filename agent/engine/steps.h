@@ -7,6 +7,8 @@
 
 #include "common/plan/plan.h"
 
+/* Does nothing else in the plan fill what the step fills, but its own sync and backfill? */
+bool agent_fills_alone(const struct zdm_plan *plan, const struct zdm_step *step);
 /* The comparison with which the phase begins that ends a sync in both directions: new code has written since. */
 bool agent_step_is_switched(const struct zdm_plan *plan, const struct zdm_step *step);
 
@@ -36,6 +38,8 @@ bool agent_is_unguarded(const struct zdm_plan *plan, const struct zdm_step *step
 #define AGENT_IMAGES_KEPT   "not changed back, since the table refuses what they held: "
 #define AGENT_ARCHIVE_TOLD  "brought back under another key, which a trigger gave them"
 #define AGENT_ARCHIVE_KEPT  "not brought back, since the table refuses them: "
+#define AGENT_SYNC_DOUBT    "written with what the old column cannot hold: going back further leaves them as they were"
+#define AGENT_SYNC_LOST     "not copied back: what new code wrote there does not fit, and stays in the column hidden"
 #define AGENT_ARCHIVE_LEFT  "not brought back: the key or another unique value is taken, or what it points at is gone"
 #define AGENT_CATCH_UP_TOLD "brought in step with the new column"
 #define AGENT_CATCH_UP_LEFT "left, since the old column cannot hold the new value"

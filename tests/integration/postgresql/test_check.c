@@ -495,6 +495,36 @@ static void rows_that_the_old_column_cannot_follow_are_counted(void **state)
     free(found);
 }
 
+/* Nobody fills them, and the triggers take back what they filled. */
+static void rows_outside_of_the_filter_have_what_they_were_added_with(void **state)
+{
+    static const char *const sources[] = {"name", "active"};
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name text, active boolean, copy text); INSERT INTO users"
+               " SELECT g, 'n', CASE g % 3 WHEN 0 THEN true WHEN 1 THEN false END, CASE g % 3 WHEN 0 THEN 'N' END"
+               " FROM generate_series(1, 900) g");
+    rig_plan(r, "users", 2);
+    for (uint32_t step = 1; step <= 2; step++) {
+        enum zdm_action action = step == 1 ? ZDM_ACTION_CHECK_COMPARE : ZDM_ACTION_SYNC_INSTALL;
+        rig_derive(r, step, action, "copy", "upper(t.\"name\")", "upper(NEW.\"name\")", sources, 2);
+        struct zdm_derivation *d = rig_step(r, step)->derivation;
+        d->filter = zdm_strdup("t.\"active\"");
+        d->filter_new = zdm_strdup("NEW.\"active\"");
+        d->filter_old = zdm_strdup("OLD.\"active\"");
+        d->assignments[0].added = true;
+    }
+    rig_accept(r, 1);
+    assert_null(compare(r));
+    for (int row = 601; row <= 602; row++) { /* of both: false, and NULL */
+        rig_sql(r, "UPDATE users SET copy = 'wrong' WHERE id = %d", row);
+        char text[32];
+        snprintf(text, sizeof text, "row [\"%d\"] of", row);
+        expect_damage(r, text);
+        rig_sql(r, "UPDATE users SET copy = NULL WHERE id = %d", row);
+    }
+    assert_null(compare(r));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +539,7 @@ int main(void)
         RIG_TEST(replica_that_was_promoted_passes_nothing),
         RIG_TEST(server_of_another_system_passes_nothing),
         RIG_TEST(rows_that_the_old_column_cannot_follow_are_counted),
+        RIG_TEST(rows_outside_of_the_filter_have_what_they_were_added_with),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, teardown);
 }

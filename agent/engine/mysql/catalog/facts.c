@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/steps.h"
+
 /* New code may write what the old column cannot hold, and NULL where that must not be. */
 static bool needs_guard(const struct mydb_pair *pair)
 {
@@ -54,6 +56,7 @@ enum zdm_code mydb_facts_read(struct mydb_work *w, const struct zdm_step *step, 
         return zdm_error_set(err, ZDM_LIMIT, "step %s has no derivation, or one of too many columns", step->id);
     }
     out->d = d;
+    out->alone = agent_fills_alone(w->op->plan, step);
     enum zdm_code code = mydb_table_find(w->s, step->table.name, &out->table, err);
     if (code == ZDM_OK) {
         code = mydb_table_fit(&out->table, err);

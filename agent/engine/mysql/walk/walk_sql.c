@@ -289,6 +289,21 @@ static void put_differs_from_source(struct zdm_buffer *b, const struct mydb_fact
     zdm_buffer_puts(b, ")");
 }
 
+/* Where the filter does not hold, nobody has filled it, and the triggers take back what they filled: it has what it was
+ * added with. Before the switch alone, for afterwards new code writes there. */
+static void put_differs_from_initial(struct zdm_buffer *b, const struct mydb_facts *facts)
+{
+    zdm_buffer_printf(b, " OR ((%s) IS NOT TRUE AND (FALSE", facts->d->filter);
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        if (facts->pairs[i].a->added && !facts->pairs[i].a->fill_once) {
+            zdm_buffer_puts(b, " OR NOT (");
+            mydb_put_is_initial(b, &facts->pairs[i], "t.");
+            zdm_buffer_puts(b, ")");
+        }
+    }
+    zdm_buffer_puts(b, "))");
+}
+
 enum zdm_code mydb_walk_differ_text(struct zdm_buffer *b, const struct mydb_facts *facts, struct mydb_span span,
                                     const char *key, bool switched, struct zdm_error *err)
 {
@@ -299,6 +314,7 @@ enum zdm_code mydb_walk_differ_text(struct zdm_buffer *b, const struct mydb_fact
     zdm_buffer_puts(b, " WHERE ");
     enum zdm_code code = key != NULL ? mydb_put_compare(b, &facts->key, "t.", "=", key, err)
                                      : mydb_put_span(b, &facts->key, "t.", span, err);
+    zdm_buffer_puts(b, " AND ((TRUE");
     put_term(b, facts->d->filter);
     zdm_buffer_puts(b, " AND (FALSE");
     for (size_t i = 0; i < facts->n_pairs; i++) {
@@ -306,6 +322,10 @@ enum zdm_code mydb_walk_differ_text(struct zdm_buffer *b, const struct mydb_fact
             zdm_buffer_puts(b, " OR ");
             put_differs_from_source(b, facts, &facts->pairs[i], switched);
         }
+    }
+    zdm_buffer_puts(b, "))");
+    if (facts->d->filter_new != NULL && facts->d->filter != NULL && facts->alone && !switched) {
+        put_differs_from_initial(b, facts);
     }
     zdm_buffer_puts(b, ") LIMIT 1");
     return code == ZDM_OK ? whole(b, err) : code;

@@ -5,6 +5,7 @@
 
 #include "agent/engine/postgresql/hide/hidden.h"
 #include "agent/engine/postgresql/walk/images.h"
+#include "agent/engine/steps.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -54,6 +55,7 @@ enum zdm_code pgsql_facts_read(struct pgsql_work *w, const struct zdm_step *sync
         return zdm_error_set(err, ZDM_LIMIT, "step %s has no derivation, or one of too many columns", sync->id);
     }
     out->d = d;
+    out->alone = agent_fills_alone(w->op->plan, sync);
     enum zdm_code code = pgsql_table_find(w->s, &sync->table, &out->table, err);
     if (code == ZDM_OK) {
         code = pgsql_table_fit(&out->table, err);

@@ -37,14 +37,16 @@ static void rest(struct pgsql_replica *replica)
 
 enum place { THERE, BEHIND, STUCK, GONE, STOPPED };
 
-/* One that was promoted keeps the position that it had, and one that follows another primary counts positions that are
- * not ours: neither is ever there. */
+/* One that was promoted keeps the position that it had, and one that follows another primary, or reads an archive of
+ * another timeline, counts positions that are not ours: none of them is ever there. So its timeline must be proven: by
+ * the primary that sends to it, or, where none does, by its last restart point, which is of what it has replayed. */
 static enum place ask_how_far(struct pgsql_replica *replica, const char *timeline, const char *lsn)
 {
     static const char sql[] =
         "WITH s AS (SELECT pg_is_in_recovery() AS follows, coalesce((SELECT received_tli FROM pg_stat_wal_receiver),"
-        " $2::int4) = $2::int4 AS ours) SELECT follows AND ours AND coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn,"
-        " false), CASE WHEN follows AND ours THEN pg_is_wal_replay_paused() ELSE true END FROM s";
+        " (SELECT timeline_id FROM pg_control_checkpoint()), 0) = $2::int4 AS ours) SELECT follows AND ours AND"
+        " coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false), CASE WHEN follows AND ours THEN"
+        " pg_is_wal_replay_paused() ELSE true END FROM s";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     struct zdm_error trouble = ZDM_ERROR_INIT;
     struct pgsql_session *s = pgsql_replica_session(replica, REPLAY_LOOK_MS);

@@ -28,6 +28,7 @@ struct pgsql_facts {
     size_t n_pairs;
     struct pgsql_column sources[PGSQL_SOURCES_MAX];
     size_t n_sources;
+    bool alone; /* nothing else in the plan fills these targets */
 };
 
 /* Reads table, key and columns; hidden columns of the plan's HIDE steps up to `ordinal` are found under their hidden

@@ -380,6 +380,28 @@ static void put_differs_from_source(struct zdm_buffer *b, const struct pgsql_fac
     zdm_buffer_puts(b, ")");
 }
 
+/* Where the filter does not hold, nobody has filled it, and the triggers take back what they filled: it has what it was
+ * added with. Before the switch alone, for afterwards new code writes there. */
+static void put_differs_from_initial(struct zdm_buffer *b, const struct pgsql_facts *facts)
+{
+    zdm_buffer_printf(b, " OR ((%s) IS NOT TRUE AND (false", facts->d->filter);
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        const struct pgsql_pair *pair = &facts->pairs[i];
+        ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer target = ZDM_BUFFER_INIT;
+        ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer initial = ZDM_BUFFER_INIT;
+        if (!pair->a->added || pair->a->fill_once) {
+            continue;
+        }
+        zdm_buffer_puts(&target, "t.");
+        pgsql_put_name(&target, pair->target.name);
+        zdm_buffer_printf(&initial, "(%s)::%s", pair->a->initial == NULL ? "NULL" : pair->a->initial,
+                          pair->target.type);
+        zdm_buffer_puts(b, " OR ");
+        pgsql_put_differs(b, zdm_buffer_text(&target), zdm_buffer_text(&initial), pair->target.exact);
+    }
+    zdm_buffer_puts(b, "))");
+}
+
 char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_table *table, int cursor, bool switched)
 {
     struct zdm_buffer b = ZDM_BUFFER_INIT;
@@ -389,6 +411,7 @@ char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_t
     pgsql_put_table(&b, table);
     zdm_buffer_puts(&b, " AS t WHERE ");
     put_range(&b, &facts->key, cursor);
+    zdm_buffer_puts(&b, " AND ((true");
     put_terms(&b, facts->d->filter);
     zdm_buffer_puts(&b, " AND (false");
     for (size_t i = 0; i < facts->n_pairs; i++) {
@@ -396,6 +419,10 @@ char *pgsql_walk_differ_text(const struct pgsql_facts *facts, const struct zdm_t
             zdm_buffer_puts(&b, " OR ");
             put_differs_from_source(&b, facts, &facts->pairs[i], switched);
         }
+    }
+    zdm_buffer_puts(&b, "))");
+    if (facts->d->filter_new != NULL && facts->d->filter != NULL && facts->alone && !switched) {
+        put_differs_from_initial(&b, facts);
     }
     zdm_buffer_puts(&b, ") LIMIT 1");
     return zdm_buffer_take(&b);
