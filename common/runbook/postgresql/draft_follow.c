@@ -26,9 +26,25 @@ static bool refers_to(const struct rb_draft *d, const PgQuery__Constraint *key, 
     return strcmp(key->n_pk_attrs == 0 ? "id" : rb_string(key->pk_attrs[0]), column) == 0;
 }
 
+/* users.user_id, categories.category_id: what keys are called that are not "id". */
+static bool is_called_after(const char *column, const char *table)
+{
+    static const char *const ends[][2] = {{"", ""}, {"s", ""}, {"es", ""}, {"ies", "y"}};
+    size_t n = strlen(table), c = strlen(column);
+    for (size_t i = 0; i < sizeof ends / sizeof ends[0]; i++) {
+        size_t cut = strlen(ends[i][0]), put = strlen(ends[i][1]);
+        if (n <= cut || strcmp(table + n - cut, ends[i][0]) != 0 || c != n - cut + put + 3)
+            continue;
+        if (rb_same_start(column, table, n - cut) && strncmp(column + n - cut, ends[i][1], put) == 0 &&
+            rb_same_word(column + c - 3, "_id"))
+            return true;
+    }
+    return false;
+}
+
 bool rb_draft_is_key(const struct rb_draft *d, const struct rb_table *table, const char *column)
 {
-    if (rb_same_word(column, "id"))
+    if (rb_same_word(column, "id") || is_called_after(column, table->name))
         return true;
     for (size_t i = 0; i < d->n_constraints; i++) {
         if (refers_to(d, d->constraints[i].added, table, column))

@@ -65,16 +65,21 @@ static void copy_column(struct rb_draft *d, const struct rb_table *table, const 
     d->changes_writers = true;
 }
 
+static void say_what_stays_behind(struct rb_draft *d, const char *from, const char *to)
+{
+    rb_draft_say(
+        d, RB_DRAFT_MIGRATE,
+        "Indexes, constraints, NOT NULL and DEFAULT of `%s` do not come along: add those that `%s` needs behind "
+        "the UPDATE, a unique index last, and the DEFAULT in Contract, behind the DROP COLUMN.",
+        from, to);
+}
+
 void rb_recipe_column(struct rb_draft *d, const struct rb_table *table, const char *from, const char *to)
 {
     struct rb *rb = d->rb;
     rb_draft_title(d, rb_format(rb, "%s-%s-to-%s", table->name, from, to),
                    rb_format(rb, "Rename %s.%s to %s", table->name, from, to));
-    rb_draft_say(
-        d, RB_DRAFT_MIGRATE,
-        "Indexes and constraints of `%s` do not come along: add those that `%s` needs behind the UPDATE, a unique "
-        "index last.",
-        from, to);
+    say_what_stays_behind(d, from, to);
     copy_column(d, table, from, to, NULL, NULL);
 }
 
@@ -293,10 +298,7 @@ void rb_recipe_type(struct rb_draft *d, const struct rb_table *table, const char
     else if (is_reference)
         move_reference(d, table, to);
     else
-        rb_draft_say(d, RB_DRAFT_MIGRATE,
-                     "Indexes, constraints and NOT NULL of `%s` do not come along: add those that `%s` needs behind "
-                     "the UPDATE, a unique index last.",
-                     column, to);
+        say_what_stays_behind(d, column, to);
     if (expression != NULL)
         expression = rb_recipe_cast(d, table, column, type, value, expression);
     copy_column(d, table, column, to, text, expression);

@@ -177,6 +177,7 @@ static const struct draft drafts[] = {
      "SELECT n FROM t WHERE n IS NOT NULL AND (n::inet) IS NULL;"},
     {NULL, "text", "ALTER TABLE t ALTER n TYPE mood USING n::mood", "what cannot be cast **fails**"},
     {NULL, NULL, "ALTER TABLE t ALTER id TYPE bigint", "SELECT last_value, is_called"},
+    {NULL, NULL, "ALTER TABLE categories ALTER category_id TYPE bigint", "'PRIMARY KEY (category_id)'"},
     {NULL, NULL, "ALTER TABLE t ALTER id TYPE bigint",
      "DROP CONSTRAINT t_pkey,\n    ADD CONSTRAINT t_id_new_pkey PRIMARY KEY USING INDEX t_id_new_pkey;"},
     {NULL, "integer", "ALTER TABLE users ALTER age TYPE bigint USING age::bigint", "SET age_new = age WHERE"},
