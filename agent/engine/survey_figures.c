@@ -135,7 +135,10 @@ enum zdm_code agent_survey_judge_room(struct agent_survey *survey, struct zdm_er
         (void)snprintf(message, sizeof message,
                        "the plan needs up to %s of disk, by an estimate; the agent cannot see how much is free", need);
         added = agent_survey_add(survey, ZDM_SURVEY_DISK_ROOM, ZDM_LEVEL_NOTE, "", message,
-                                 "Look at the server's disk before you advance.");
+                                 survey->engine == ZDM_ENGINE_POSTGRESQL
+                                     ? "Look at the server's disk before you advance. An agent beside the server sees "
+                                       "it as a member of pg_read_all_settings (deploy/sql/postgresql-grants.sql)."
+                                     : "Look at the server's disk before you advance.");
     } else if (left >= 0 && needed > left / 2) {
         (void)snprintf(message, sizeof message, "the plan needs up to %s of disk, by an estimate; %s are free", need,
                        have);

@@ -26,6 +26,9 @@ SELECT format('GRANT TEMPORARY ON DATABASE %I TO %I, %I', current_database(), :'
 -- To name the session that holds a lock, and to see how far replicas are behind.
 GRANT pg_read_all_stats TO :"agent";
 
+-- To see where the data directory is: how much room the disk has for what a migration writes.
+GRANT pg_read_all_settings TO :"agent";
+
 -- To make an ordinary autovacuum give way to a change that needs its lock for a moment. Before PostgreSQL 15 only a
 -- superuser may set it; there such a change waits until the autovacuum is through.
 SELECT current_setting('server_version_num')::int >= 150000 AS can_grant_parameters \gset

@@ -224,6 +224,27 @@ static void statement_is_read_as_it_is_written(void **state)
     }
 }
 
+static void leaves_have_their_index_where_the_table_has_its(void **state)
+{
+    struct rig *r = *state;
+    if (rig_number(r, "SELECT current_setting('server_version_num')") < 150000) {
+        skip(); /* it takes a folder of the server's user */
+    }
+    rig_exec(r->super, "SET allow_in_place_tablespaces = on");
+    rig_exec(r->super, "CREATE TABLESPACE fast LOCATION ''");
+    rig_exec(r->super, "GRANT CREATE ON TABLESPACE fast TO PUBLIC");
+    plan_index(r, "CREATE INDEX CONCURRENTLY users_name ON public.users (name) TABLESPACE fast WHERE id > 3");
+    rig_run(r, AGENT_RUN_INDEX_BUILD, 1, AGENT_OK);
+    long there = rig_number(r, "SELECT count(*) FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace WHERE"
+                               " spcname = 'fast' AND relkind IN ('i', 'I')");
+    long partial = rig_number(r, "SELECT count(*) FROM pg_index WHERE indpred IS NOT NULL AND indisvalid AND indrelid >"
+                                 " 16383");
+    rig_sql(r, "DROP TABLE users");
+    rig_exec(r->super, "DROP TABLESPACE fast");
+    assert_int_equal(there, 5);
+    assert_int_equal(partial, 5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,6 +256,7 @@ int main(void)
         RIG_TEST(duplicates_of_a_leaf_are_named_and_the_rest_is_kept),
         RIG_TEST(index_of_somebody_else_is_not_taken_over),
         RIG_TEST(readers_and_writers_of_the_table_stop_no_longer_than_the_budget),
+        RIG_TEST(leaves_have_their_index_where_the_table_has_its),
         cmocka_unit_test(statement_is_read_as_it_is_written),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);

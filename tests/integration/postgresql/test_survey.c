@@ -380,6 +380,69 @@ static void publications_slots_and_replica_identity_are_seen(void **state)
     s = survey(r);
     rig_exec(r->super, "SELECT pg_drop_replication_slot('cdc')");
     expect(s, WARNING, "logical-slot", "nobody reads it");
+    assert_null(find(s, "logical-slot", "another shape"));
+}
+
+static void a_slot_that_is_read_now_is_an_error_of_the_step_until_its_fence_allows_it(void **state)
+{
+    struct rig *r = *state;
+    char dsn[512];
+    plan_of(r, "users", 2);
+    add_column(r, 1, "note", "text");
+    rig_derive(r, 2, ZDM_ACTION_BACKFILL, "age", "1", NULL, NULL, 0);
+    rig_exec(r->super, "SELECT pg_create_logical_replication_slot('cdc', 'test_decoding')");
+    (void)snprintf(dsn, sizeof dsn, "%s replication=database", test_pg_dsn(r->pg, "postgres", r->database));
+    PGconn *reader = PQconnectdb(dsn);
+    PGresult *res = PQexec(reader, "START_REPLICATION SLOT cdc LOGICAL 0/0");
+    assert_int_equal(PQresultStatus(res), PGRES_COPY_BOTH);
+    PQclear(res);
+    const struct zdm_survey *s = survey(r);
+    expect(s, ERROR, "logical-slot", "cdc (test_decoding) sees the table in another shape");
+    assert_int_equal(find(s, "logical-slot", "another shape")->step, 1);
+    expect(s, WARNING, "logical-slot", "keeps");
+    rig_step(r, 1)->publication_ok = true;
+    expect(survey(r), NOTE, "logical-slot", "another shape");
+    PQfinish(reader);
+    while (rig_number(r, "SELECT count(*) FROM pg_replication_slots WHERE active") > 0) {
+        rig_value(r, "SELECT pg_sleep(0.02)");
+    }
+    rig_exec(r->super, "SELECT pg_drop_replication_slot('cdc')");
+}
+
+/* Exactly what deploy/sql grants: the rig's agent has no more. */
+static void the_disk_is_seen_with_the_documented_grants(void **state)
+{
+    struct rig *r = *state;
+    plan_of(r, "users", 1);
+    add_column(r, 1, "note", "text");
+    const struct zdm_survey *s = survey(r);
+    assert_true(s->disk_free_bytes > 0);
+    expect_none(s, "missing-grant");
+}
+
+/* A trial that made them there failed: the agent has no right on it. */
+static void indexes_in_a_tablespace_of_their_own_are_cloned_without_it(void **state)
+{
+    struct rig *r = *state;
+    if (rig_number(r, "SELECT current_setting('server_version_num')") < 150000) {
+        skip(); /* it takes a folder of the server's user */
+    }
+    rig_exec(r->super, "SET allow_in_place_tablespaces = on");
+    rig_exec(r->super, "CREATE TABLESPACE fast LOCATION ''");
+    rig_sql(r, "CREATE TABLE bills (id int PRIMARY KEY, no int, memo varchar(10), CONSTRAINT bills_no UNIQUE (no));"
+               "CREATE INDEX bills_memo ON bills (no) INCLUDE (id) WHERE no > 3");
+    rig_exec(r->super, "ALTER INDEX bills_pkey SET TABLESPACE fast");
+    rig_exec(r->super, "ALTER INDEX bills_no SET TABLESPACE fast");
+    rig_exec(r->super, "ALTER INDEX bills_memo SET TABLESPACE fast");
+    plan_of(r, "bills", 3);
+    rig_ddl(r, 1, ZDM_ACTION_WIDEN_TYPE, "memo", NULL, "ALTER TABLE public.bills ALTER COLUMN memo TYPE varchar(20)");
+    rig_ddl(r, 2, ZDM_ACTION_LIFT_CONSTRAINT, NULL, "bills_no", NULL);
+    rig_ddl(r, 3, ZDM_ACTION_LIFT_CONSTRAINT, NULL, "bills_pkey", NULL);
+    const struct zdm_survey *s = survey(r);
+    rig_sql(r, "DROP TABLE bills");
+    rig_exec(r->super, "DROP TABLESPACE fast");
+    expect_clean(s);
+    assert_true(s->steps[0].tried && s->steps[1].tried && s->steps[2].tried);
 }
 
 static void partitions_are_counted_and_a_full_default_one_is_an_error(void **state)
@@ -550,7 +613,11 @@ static void a_large_table_is_estimated_and_its_room_is_counted(void **state)
     rig_exec(r->super, "UPDATE pg_class SET relpages = 2000000, reltuples = 2e8 WHERE oid = 'public.users'::regclass");
     s = survey(r);
     expect(s, NOTE, "bloat", "15 GB");
+    rig_exec(r->super, "REVOKE pg_read_all_settings FROM zdm_agent");
+    s = survey(r);
+    rig_exec(r->super, "GRANT pg_read_all_settings TO zdm_agent");
     expect(s, NOTE, "disk-room", "cannot see");
+    assert_non_null(strstr(find(s, "disk-room", "cannot see")->hint, "pg_read_all_settings"));
     assert_true(s->steps[0].estimate_ms > 10 * 60 * 1000);
     assert_true(s->steps[1].room_bytes > 1000000000);
 }
@@ -754,6 +821,9 @@ int main(void)
         SURVEY_TEST(statements_that_break_with_the_shape_of_the_table_are_found),
         SURVEY_TEST(dependents_of_what_is_to_be_hidden_are_named),
         SURVEY_TEST(publications_slots_and_replica_identity_are_seen),
+        SURVEY_TEST(a_slot_that_is_read_now_is_an_error_of_the_step_until_its_fence_allows_it),
+        SURVEY_TEST(the_disk_is_seen_with_the_documented_grants),
+        SURVEY_TEST(indexes_in_a_tablespace_of_their_own_are_cloned_without_it),
         SURVEY_TEST(partitions_are_counted_and_a_full_default_one_is_an_error),
         SURVEY_TEST(indexes_constraints_and_rows_in_the_way_are_found),
         SURVEY_TEST(a_column_that_could_not_come_back_is_said),

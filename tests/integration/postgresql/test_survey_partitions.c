@@ -148,6 +148,71 @@ static void what_cannot_be_lifted_or_hidden_is_said_by_check_in_the_words_of_the
     expect_none(survey(r), "step-refused");
 }
 
+/* ---- What is true of a partition is said of its table ---- */
+
+static void owners_dependents_and_identities_of_partitions_are_seen(void **state)
+{
+    struct rig *r = *state;
+    make_ev(r, 3);
+    rig_sql(r, "CREATE VIEW v AS SELECT note FROM ev_1; CREATE UNIQUE INDEX own ON ev_2 (note)");
+    rig_exec(r->super, "ALTER TABLE ev_2 OWNER TO postgres");
+    plan_of(r, "ev", 2);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_COLUMN, "note", "~zdm_h", NULL);
+    rig_derive(r, 2, ZDM_ACTION_BACKFILL, "note", "'x'", NULL, NULL, 0);
+    const struct zdm_survey *s = survey(r);
+    expect(s, ERROR, "dependents", "view public.v depends on it");
+    expect(s, ERROR, "dependents", "unique index public.own");
+    expect(s, ERROR, "not-owner", "public.ev_2");
+    assert_null(find(s, "not-owner", "public.ev_1"));
+    expect_none(s, "no-replica-identity");
+    rig_exec(r->super, "ALTER TABLE ev_2 OWNER TO app_owner");
+    rig_exec(r->super, "CREATE PUBLICATION p FOR TABLE ev WITH (publish_via_partition_root = true)");
+    rig_sql(r, "ALTER TABLE ev_2 REPLICA IDENTITY NOTHING");
+    s = survey(r);
+    expect(s, ERROR, "no-replica-identity", "ev_2");
+    assert_null(find(s, "no-replica-identity", "ev_1"));
+    rig_exec(r->super, "DROP PUBLICATION p");
+    plan_of(r, "ev", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_TABLE, NULL, "zdm_trash_00000000", NULL);
+    expect(survey(r), ERROR, "dependents", "view public.v");
+}
+
+/* Their own things are not others'. */
+static void what_partitions_have_from_their_table_depends_on_nothing(void **state)
+{
+    struct rig *r = *state;
+    make_ev(r, 2);
+    rig_sql(r, "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; CREATE TABLE kinds (id"
+               " int PRIMARY KEY); ALTER TABLE ev ADD COLUMN kind int REFERENCES kinds, ADD COLUMN up int; CREATE INDEX"
+               " ON ev (kind); ALTER TABLE ev ADD FOREIGN KEY (up, day) REFERENCES ev; CREATE TRIGGER g AFTER UPDATE ON"
+               " ev FOR EACH ROW EXECUTE FUNCTION f()");
+    plan_of(r, "ev", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_TABLE, NULL, "zdm_trash_00000000", NULL);
+    expect_none(survey(r), "dependents");
+}
+
+/* Before version 15 the catalogue says otherwise that a column is generated. */
+static void a_generated_column_depends_on_what_it_is_made_of(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE bills (id int PRIMARY KEY, net int, gross int GENERATED ALWAYS AS (net * 2) STORED)");
+    plan_of(r, "bills", 1);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_COLUMN, "net", "~zdm_h", NULL);
+    expect(survey(r), ERROR, "dependents", "column gross, which is generated from it");
+}
+
+/* Version 13 counts such a table as empty. */
+static void rows_of_a_table_that_nobody_analysed_are_not_known(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE bills (id int); INSERT INTO bills SELECT generate_series(1, 1000)");
+    plan_of(r, "bills", 1);
+    rig_ddl(r, 1, ZDM_ACTION_ADD_COLUMN, "note", NULL, "ALTER TABLE public.bills ADD COLUMN \"note\" text");
+    assert_int_equal(survey(r)->tables[0].rows, -1);
+    rig_sql(r, "ANALYZE bills");
+    assert_int_equal(survey(r)->tables[0].rows, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -156,6 +221,10 @@ int main(void)
         TEST(rows_of_too_many_partitions_are_not_looked_at),
         TEST(key_of_a_partitioned_table_is_refused_before_its_index_is_built),
         TEST(what_cannot_be_lifted_or_hidden_is_said_by_check_in_the_words_of_the_step),
+        TEST(owners_dependents_and_identities_of_partitions_are_seen),
+        TEST(what_partitions_have_from_their_table_depends_on_nothing),
+        TEST(a_generated_column_depends_on_what_it_is_made_of),
+        TEST(rows_of_a_table_that_nobody_analysed_are_not_known),
     };
     return cmocka_run_group_tests(tests, group_setup, rig_group_teardown);
 }

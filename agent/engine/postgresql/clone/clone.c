@@ -31,14 +31,44 @@ enum zdm_code pgsql_drop_clones(struct pgsql_work *w, struct zdm_error *err)
                           0, NULL, err);
 }
 
+/* The server makes a clone's indexes where the table's own are, and that tablespace may be closed to the agent. $1
+ * schema, $2 table, $3 the clone. */
+static const char elsewhere_sql[] =
+    "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_class c ON c.oid ="
+    " i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND"
+    " ic.reltablespace <> 0), to_regclass($3) IS NULL";
+
+static const char indexes_sql[] =
+    "SELECT coalesce((SELECT format('ALTER TABLE %s ADD %s', $3::text, pg_get_constraintdef(k.oid)) FROM pg_constraint"
+    " k WHERE k.conindid = i.indexrelid AND k.conrelid = i.indrelid AND k.contype IN ('p', 'u', 'x')),"
+    " format('CREATE %sINDEX ON %s ', u, $3::text) || substr(pg_get_indexdef(ic.oid), length(format('CREATE %sINDEX %I"
+    " ON %s%I.%I ', u, ic.relname, CASE c.relkind WHEN 'p' THEN 'ONLY ' ELSE '' END, n.nspname, c.relname)) + 1))"
+    " FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace"
+    " n ON n.oid = c.relnamespace, LATERAL (SELECT CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END AS u) AS w"
+    " WHERE n.nspname = $1 AND c.relname = $2 AND i.indislive ORDER BY i.indisprimary DESC, ic.relname";
+
+enum zdm_code pgsql_clone_as(struct pgsql_work *w, const struct zdm_table *table, const char *name, const char *tail,
+                             struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    const char *params[] = {table->schema, table->name, name};
+    enum zdm_code code = pgsql_query(w->s, elsewhere_sql, 3, params, &res, err);
+    if (code != ZDM_OK) {
+        return code;
+    }
+    bool apart = pgsql_true(res, 0, 0);
+    zdm_buffer_printf(&sql, "CREATE TEMPORARY TABLE IF NOT EXISTS %s (LIKE ", name);
+    pgsql_put_table(&sql, table);
+    zdm_buffer_printf(&sql, " INCLUDING ALL%s)%s", apart ? " EXCLUDING INDEXES" : "", tail);
+    code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    return code == ZDM_OK && apart && pgsql_true(res, 0, 1) ? pgsql_run_each(w, indexes_sql, 3, params, err) : code;
+}
+
 enum zdm_code pgsql_clone_table(struct pgsql_work *w, const struct zdm_table *table, const char *name,
                                 struct zdm_error *err)
 {
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    zdm_buffer_printf(&sql, "CREATE TEMPORARY TABLE IF NOT EXISTS %s (LIKE ", name);
-    pgsql_put_table(&sql, table);
-    zdm_buffer_puts(&sql, " INCLUDING ALL)");
-    return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    return pgsql_clone_as(w, table, name, "", err);
 }
 
 /* $1 schema, $2 table, $3 the clone. The columns of a key tell which it is. */

@@ -57,6 +57,9 @@ struct pgsql_clone_rule {
 /* Runs each statement that the query answers. */
 enum zdm_code pgsql_run_each(struct pgsql_work *w, const char *sql, size_t n, const char *const *params,
                              struct zdm_error *err) ZDM_CHECKED;
+/* With its indexes, but not in their tablespaces; tail: what stands behind, "" or " PARTITION BY …". */
+enum zdm_code pgsql_clone_as(struct pgsql_work *w, const struct zdm_table *table, const char *name, const char *tail,
+                             struct zdm_error *err) ZDM_CHECKED;
 enum zdm_code pgsql_clone_table(struct pgsql_work *w, const struct zdm_table *table, const char *name,
                                 struct zdm_error *err) ZDM_CHECKED;
 /* What CREATE TABLE … (LIKE …) names anew or leaves out: keys under their own names; triggers and rules. */

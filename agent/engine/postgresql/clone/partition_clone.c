@@ -23,10 +23,8 @@ static enum zdm_code run_rows(struct pgsql_work *w, const char *sql, size_t n, c
 #define PARENT                                                                                                         \
     "pg_class p JOIN pg_namespace pn ON pn.oid = p.relnamespace AND pn.nspname = $1::text AND p.relname = $2::text"
 
-/* $3 the clone's name. */
 static const char parent_sql[] =
-    "SELECT format('CREATE TEMPORARY TABLE %s (LIKE %I.%I INCLUDING ALL) PARTITION BY %s', $3::text, nspname, relname,"
-    " pg_get_partkeydef(p.oid)) FROM " PARENT " WHERE p.relkind = 'p'";
+    "SELECT format(' PARTITION BY %s', pg_get_partkeydef(p.oid)) FROM " PARENT " WHERE p.relkind = 'p'";
 
 /* The bounds of the others, which the default partition's own condition is made of; $4 the child. */
 static const char others_sql[] =
@@ -108,7 +106,6 @@ static enum zdm_code attach_default(struct pgsql_work *w, const struct zdm_table
 static enum zdm_code clone_default(struct pgsql_work *w, const struct zdm_table *parent, const char *name,
                                    struct zdm_error *err)
 {
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     char schema[ZDM_IDENTIFIER_MAX + 1], table[ZDM_IDENTIFIER_MAX + 1];
     const struct zdm_table partition = {schema, table};
     bool there = false, rows = false;
@@ -119,23 +116,16 @@ static enum zdm_code clone_default(struct pgsql_work *w, const struct zdm_table 
     if (code != ZDM_OK || !rows) {
         return code;
     }
-    zdm_buffer_puts(&sql, "CREATE TEMPORARY TABLE \"~zdm_default\" (LIKE ");
-    pgsql_put_table(&sql, &partition);
-    zdm_buffer_puts(&sql, " INCLUDING ALL)");
-    code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    code = pgsql_clone_table(w, &partition, CLONE_DEFAULT, err);
     return code == ZDM_OK ? attach_default(w, parent, &partition, name, err) : code;
 }
 
 static enum zdm_code clone_child(struct pgsql_work *w, const struct zdm_table *parent, const struct zdm_table *child,
                                  struct zdm_error *err)
 {
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
-    zdm_buffer_puts(&sql, "CREATE TEMPORARY TABLE " PGSQL_CLONE_CHILD " (LIKE ");
-    pgsql_put_table(&sql, child);
-    zdm_buffer_puts(&sql, " INCLUDING ALL)");
     enum zdm_code code = pgsql_partition_may_complete(w, parent, child, err);
     if (code == ZDM_OK) {
-        code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+        code = pgsql_clone_table(w, child, PGSQL_CLONE_CHILD, err);
     }
     return code == ZDM_OK ? pgsql_partition_complete(w, parent, PGSQL_CLONE_CHILD, err) : code;
 }
@@ -168,11 +158,15 @@ static enum zdm_code clone_parent(struct pgsql_work *w, const struct zdm_table *
                                   const char *name, bool others, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer quoted = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     pgsql_put_table(&quoted, child);
     const char *params[] = {parent->schema, parent->name, name, zdm_buffer_text(&quoted)};
     enum zdm_code code = others ? refuse_too_many(w, parent, err) : ZDM_OK;
     if (code == ZDM_OK) {
-        code = run_rows(w, parent_sql, 3, params, err);
+        code = pgsql_query(w->s, parent_sql, 2, params, &res, err);
+    }
+    if (code == ZDM_OK && PQntuples(res) > 0) {
+        code = pgsql_clone_as(w, parent, name, pgsql_text(res, 0, 0), err);
     }
     return code == ZDM_OK && others ? run_rows(w, others_sql, 4, params, err) : code;
 }

@@ -110,16 +110,21 @@ struct part {
     char *build;                                                                /* CREATE INDEX … */
 };
 
-/* The definition of the index above, as the server writes it, with another name and table. */
+/* The definition of the index above, as the server writes it, with another name and table; its tablespace, which is no
+ * part of it, stands before the condition. */
 static const char next_sql[] =
     NEXT " SELECT l.relid::oid, l.relkind, l.nspname, l.relname, l.name, pn.nspname, p.relname,"
          " format('CREATE %sINDEX %s%I ON %s%I.%I', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END,"
          " CASE l.relkind WHEN 'p' THEN '' ELSE 'CONCURRENTLY ' END, l.name, CASE l.relkind WHEN 'p' THEN 'ONLY ' ELSE"
-         " '' END, l.nspname, l.relname) || substr(pg_get_indexdef(p.oid), length(format('CREATE %sINDEX %I ON ONLY"
-         " %I.%I', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, p.relname, tn.nspname, t.relname)) + 1)"
+         " '' END, l.nspname, l.relname) || CASE WHEN sp.spcname IS NULL OR right(d.rest, length(d.condition)) <>"
+         " d.condition THEN d.rest ELSE left(d.rest, length(d.rest) - length(d.condition)) || format(' TABLESPACE %I',"
+         " sp.spcname) || d.condition END"
          " FROM lack l JOIN have ON have.rel = l.parentrelid::oid JOIN pg_class p ON p.oid = have.ind"
          " JOIN pg_namespace pn ON pn.oid = p.relnamespace JOIN pg_index i ON i.indexrelid = p.oid JOIN pg_class t"
-         " ON t.oid = i.indrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace"
+         " ON t.oid = i.indrelid JOIN pg_namespace tn ON tn.oid = t.relnamespace LEFT JOIN pg_tablespace sp ON sp.oid ="
+         " p.reltablespace, LATERAL (SELECT substr(pg_get_indexdef(p.oid), length(format('CREATE %sINDEX %I ON ONLY"
+         " %I.%I', CASE WHEN i.indisunique THEN 'UNIQUE ' ELSE '' END, p.relname, tn.nspname, t.relname)) + 1) AS rest,"
+         " coalesce(' WHERE ' || pg_get_expr(i.indpred, i.indrelid), '') AS condition) AS d"
          " ORDER BY l.relkind <> 'p', l.level, l.nspname, l.relname LIMIT 1";
 
 static enum zdm_code find_next(struct pgsql_work *w, const struct pgsql_table *table, struct part *out,

@@ -94,9 +94,8 @@ static const struct pgsql_survey_rule table_rules[] = {
              "INHERIT, or partitions."},
     {.rule = ZDM_SURVEY_NOT_OWNER,
      .level = ZDM_LEVEL_ERROR,
-     .sql = "SELECT format('%I.%I', x.schema, x.name), format('it belongs to %s, and the agent''s role is no member of"
-            " that', relowner::regrole) FROM x JOIN pg_class c ON c.oid = x.tab WHERE NOT pg_has_role(relowner,"
-            " 'USAGE')",
+     .sql = "SELECT r.oid::regclass::text, format('it belongs to %s, and the agent''s role is no member of that',"
+            " relowner::regrole) FROM r JOIN pg_class c ON c.oid = r.oid WHERE NOT pg_has_role(relowner, 'USAGE')",
      .hint = "GRANT the owner TO the agent's role (deploy/sql/postgresql-grants.sql)."},
     {.rule = ZDM_SURVEY_ROW_SECURITY,
      .level = ZDM_LEVEL_ERROR,
@@ -147,9 +146,11 @@ static const struct pgsql_survey_rule table_rules[] = {
      .actions = WALKS,
      .sql =
          "SELECT r.oid::regclass::text, 'it is published and has no replica identity: an UPDATE or DELETE of the"
-         " batches fails' FROM r JOIN pg_class c ON c.oid = r.oid JOIN pg_namespace n ON n.oid = relnamespace WHERE"
-         " relkind = 'r' AND EXISTS (SELECT FROM pg_publication_tables p JOIN pg_publication b USING (pubname) WHERE"
-         " p.schemaname = nspname AND p.tablename = relname AND b.pubupdate) AND (relreplident = 'n' OR (relreplident"
+         " batches fails' FROM r JOIN pg_class c ON c.oid = r.oid WHERE relkind = 'r' AND EXISTS (SELECT FROM"
+         " pg_publication_tables p JOIN pg_publication b USING (pubname) WHERE b.pubupdate AND (p.schemaname, p.tablename)"
+         " IN (SELECT n.nspname, k.relname FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace WHERE k.oid IN"
+         " (SELECT c.oid UNION SELECT u FROM pg_partition_ancestors(c.oid) u)))"
+         " AND (relreplident = 'n' OR (relreplident"
          " = 'd' AND NOT EXISTS (SELECT FROM pg_index i WHERE indrelid = c.oid AND indisprimary)))",
      .hint = "ALTER TABLE … REPLICA IDENTITY USING INDEX a unique index over NOT NULL columns."},
     {.rule = ZDM_SURVEY_REPLICA_IDENTITY_FULL,

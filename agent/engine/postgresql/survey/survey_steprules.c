@@ -73,14 +73,21 @@ static bool keeps_both(const struct pgsql_survey *survey)
     " '~zdm%' JOIN pg_proc p ON p.oid = tgfoid WHERE tgenabled = ANY (CASE WHEN x.skip THEN '{A,R}' ELSE '{O,A}' END"  \
     "::\"char\"[]) AND "
 #define ON_COLUMN                                                                                                      \
-    " FROM x JOIN pg_attribute a ON a.attrelid = x.tab AND a.attname = x.col JOIN pg_depend d ON d.refclassid ="       \
-    " 'pg_class'::regclass AND d.refobjid = x.tab AND d.refobjsubid = a.attnum WHERE "
+    " FROM x CROSS JOIN r JOIN pg_attribute a ON a.attrelid = r.oid AND a.attname = x.col JOIN pg_depend d ON"         \
+    " d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid AND d.refobjsubid = a.attnum WHERE "
+/* Before version 15 it is the column itself that depends, not its expression. */
+#define GENERATED                                                                                                      \
+    "(d.classid = 'pg_class'::regclass AND EXISTS (SELECT FROM pg_attribute g WHERE g.attrelid = d.objid AND "         \
+    "g.attnum ="                                                                                                       \
+    " d.objsubid AND g.attnum > 0 AND g.attgenerated <> ''))"
 #define DESCRIBES                                                                                                      \
     "(CASE WHEN d.classid = 'pg_rewrite'::regclass THEN (SELECT format('%s %s', CASE v.relkind WHEN 'm' THEN"          \
     " 'materialized view' ELSE 'view' END, v.oid::regclass) FROM pg_rewrite w JOIN pg_class v ON v.oid = w.ev_class"   \
     " WHERE w.oid = d.objid) WHEN d.classid = 'pg_attrdef'::regclass THEN (SELECT format('column %I, which is"         \
     " generated from it', k.attname) FROM pg_attrdef f JOIN pg_attribute k ON k.attrelid = f.adrelid AND k.attnum ="   \
-    " f.adnum WHERE f.oid = d.objid) ELSE pg_describe_object(d.classid, d.objid, d.objsubid) END)"
+    " f.adnum WHERE f.oid = d.objid) WHEN " GENERATED " THEN (SELECT format('column %I, which is generated from it',"  \
+    " k.attname) FROM pg_attribute k WHERE k.attrelid = d.objid AND k.attnum = d.objsubid) ELSE"                       \
+    " pg_describe_object(d.classid, d.objid, d.objsubid) END)"
 /* Does an earlier step take it away: a constraint ("c"), a column ("h"), a table ("t")? */
 #define GONE(kind, schema, table, what) "format('" kind ":%s.%s.%s', " schema ", " table ", " what ") = ANY (x.gone)"
 /* That constraint, by itself or with its table or one of its columns. */
@@ -91,14 +98,16 @@ static bool keeps_both(const struct pgsql_survey *survey)
         "h", "ln.nspname", "lc.relname", "la.attname") " OR " GONE("t", "ln.nspname", "lc.relname", "''") "))"
 /* d.objid is a foreign key of another table. */
 #define REFERS                                                                                                         \
-    "EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.contype = 'f' AND k.confrelid = x.tab AND"        \
-    " k.conrelid <> x.tab AND NOT " LIFTED("k") ")"
+    "EXISTS (SELECT FROM pg_constraint k WHERE k.oid = d.objid AND k.contype = 'f' AND k.conparentid = 0 AND"          \
+    " k.confrelid = r.oid AND k.conrelid NOT IN (SELECT t.oid FROM r AS t) AND NOT " LIFTED("k") ")"
 /* Of these a plain change of type is refused as well. */
 #define FOLLOWERS                                                                                                      \
-    "((d.classid = 'pg_rewrite'::regclass AND (SELECT ev_class FROM pg_rewrite WHERE oid = d.objid) <> x.tab)"         \
+    "((d.classid = 'pg_rewrite'::regclass AND (SELECT ev_class FROM pg_rewrite WHERE oid = d.objid) <> r.oid)"         \
     " OR d.classid = 'pg_policy'::regclass OR (d.classid = 'pg_attrdef'::regclass AND (SELECT adnum FROM pg_attrdef"   \
-    " WHERE oid = d.objid) <> a.attnum) OR (d.classid = 'pg_trigger'::regclass AND (SELECT tgname FROM pg_trigger"     \
-    " WHERE oid = d.objid) NOT LIKE '~zdm%') OR (d.classid = 'pg_proc'::regclass AND d.deptype = 'n'))"
+    " WHERE oid = d.objid) <> a.attnum) OR " GENERATED                                                                 \
+    " OR (d.classid = 'pg_trigger'::regclass AND EXISTS (SELECT FROM"                                                  \
+    " pg_trigger g WHERE g.oid = d.objid AND g.tgname NOT LIKE '~zdm%' AND g.tgparentid = 0)) OR (d.classid ="         \
+    " 'pg_proc'::regclass AND d.deptype = 'n'))"
 
 const struct pgsql_survey_rule pgsql_survey_step_table[] = {
     /* Is it there, and is what it makes not there? */
@@ -204,6 +213,12 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      " n.oid = relnamespace JOIN pg_publication_tables p ON p.schemaname = nspname AND p.tablename = relname JOIN"
      " pg_publication b ON b.pubname = p.pubname GROUP BY x.schema, x.name, x.pubok",
      "Change the subscribers first, then write {publication-ok} at the fence."},
+    /* pgoutput reads what is published, the other plugins everything. */
+    {ZDM_SURVEY_LOGICAL_SLOT, ZDM_LEVEL_ERROR, CHANGES_SHAPE, NULL,
+     "SELECT " TABLE_NAME ", format('whoever reads logical slot %s (%s) sees the table in another shape from here on',"
+     " slot_name, plugin), CASE WHEN x.pubok THEN 'note' ELSE 'error' END FROM x, pg_replication_slots WHERE x.tab IS"
+     " NOT NULL AND slot_type = 'logical' AND active AND database = current_database() AND plugin <> 'pgoutput'",
+     "Prepare the reader first, then write {publication-ok} at the fence."},
     {ZDM_SURVEY_TRIGGER_FIRES, ZDM_LEVEL_WARNING, AGENT_DOES(BACKFILL), NULL,
      "SELECT r.oid::regclass::text, format('trigger %I (%s UPDATE, %s) fires on every row that a batch writes', tgname,"
      " CASE WHEN tgtype & 2 <> 0 THEN 'BEFORE' ELSE 'AFTER' END, p.oid::regproc)" FIRES "tgtype & 16 <> 0 AND (tgattr ="
@@ -232,9 +247,9 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
      " type', " DESCRIBES ")" ON_COLUMN FOLLOWERS,
      "Drop what depends on it before, and make it anew behind; or take a new column."},
     {ZDM_SURVEY_DEPENDENTS, ZDM_LEVEL_ERROR, AGENT_DOES(HIDE_TABLE), NULL,
-     "SELECT DISTINCT " TABLE_NAME ", format('%s depends on it: a hide does not begin', " DESCRIBES ") FROM x JOIN"
-     " pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = x.tab WHERE (d.classid ="
-     " 'pg_rewrite'::regclass AND (SELECT ev_class FROM pg_rewrite WHERE oid = d.objid) <> x.tab) OR (d.classid ="
+     "SELECT DISTINCT " TABLE_NAME ", format('%s depends on it: a hide does not begin', " DESCRIBES ") FROM x CROSS"
+     " JOIN r JOIN pg_depend d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = r.oid WHERE (d.classid ="
+     " 'pg_rewrite'::regclass AND (SELECT ev_class FROM pg_rewrite WHERE oid = d.objid) <> r.oid) OR (d.classid ="
      " 'pg_proc'::regclass AND d.deptype = 'n') OR (d.classid = 'pg_constraint'::regclass AND " REFERS ")",
      "Change or drop what depends on it, in a step before."},
     {ZDM_SURVEY_DEPENDENTS, ZDM_LEVEL_ERROR, AGENT_DOES(LIFT_CONSTRAINT), NULL,
@@ -285,9 +300,10 @@ const struct pgsql_survey_rule pgsql_survey_step_table[] = {
     {ZDM_SURVEY_DEPENDENTS, ZDM_LEVEL_ERROR, AGENT_DOES(HIDE_COLUMN), NULL,
      "SELECT " TABLE_NAME " || '.' || quote_ident(x.col), format('it is part of the unique index %s of a partitioned"
      " table, which the way back could not build again without blocking writers', i.indexrelid::regclass) FROM x JOIN"
-     " pg_class c ON c.oid = x.tab AND c.relkind = 'p' JOIN pg_attribute a ON a.attrelid = x.tab AND a.attname = x.col"
-     " JOIN pg_index i ON i.indrelid = x.tab AND i.indisunique AND NOT i.indisprimary AND a.attnum = ANY"
-     " ((i.indkey::int2[])[0:i.indnkeyatts - 1]) WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid ="
+     " pg_class c ON c.oid = x.tab AND c.relkind = 'p' CROSS JOIN r JOIN pg_attribute a ON a.attrelid = r.oid AND"
+     " a.attname = x.col JOIN pg_index i ON i.indrelid = r.oid AND i.indisunique AND NOT i.indisprimary AND a.attnum ="
+     " ANY ((i.indkey::int2[])[0:i.indnkeyatts - 1]) WHERE NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhrelid ="
+     " i.indexrelid) AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid ="
      " i.indexrelid AND k.conrelid = x.tab AND " GONE("c", "x.schema", "x.name", "k.conname") ")",
      "Drop it before, or leave the column."},
     {ZDM_SURVEY_UNIQUE_GOES, ZDM_LEVEL_NOTE, AGENT_DOES(HIDE_COLUMN), NULL,
