@@ -4,14 +4,28 @@
 
 postgresql_user=()
 
-postgresql_find() { # the newest server that is installed; it must not run as root
-    local candidate
-    for candidate in /usr/lib/postgresql/*/bin; do [ -x "$candidate/postgres" ] && pg=$candidate; done
-    [ -n "${pg:-}" ] || fail "no PostgreSQL server is installed" "Run deploy/install-dependencies first."
+postgresql_installed() { # the folder of the newest server that is installed
+    local candidate newest=''
+    for candidate in /usr/lib/postgresql/*/bin; do if [ -x "$candidate/postgres" ]; then newest=$candidate; fi; done
+    echo "$newest"
+}
+
+# The server that the fleet was made with, where that is not the installed one: its data is for that release alone.
+postgresql_find() { # it must not run as root
+    if [ -s "$dir/postgresql-bin" ]; then ZDM_POSTGRESQL_BIN=$(cat "$dir/postgresql-bin"); fi
+    pg=${ZDM_POSTGRESQL_BIN:-$(postgresql_installed)}
+    [ -n "$pg" ] || fail "no PostgreSQL server is installed" "Run deploy/install-dependencies first."
     if [ "$(id -u)" -eq 0 ]; then
         id postgres >/dev/null 2>&1 || fail "user postgres does not exist" "Run deploy/install-dependencies first."
         postgresql_user=(setpriv --reuid=postgres --regid=postgres --clear-groups --)
     fi
+    "${postgresql_user[@]}" test -x "$pg/postgres" ||
+        fail "there is no $pg/postgres, or the user of the server cannot run it" "ZDM_POSTGRESQL_BIN names the folder of a server's programs."
+    if [ -n "${ZDM_POSTGRESQL_BIN:-}" ]; then echo "$ZDM_POSTGRESQL_BIN" >"$dir/postgresql-bin"; fi
+}
+
+postgresql_program() { # postgresql_program NAME: what that folder lacks (psql, pg_basebackup) is the installed server's
+    if [ -x "$pg/$1" ]; then echo "$pg/$1"; else echo "$(postgresql_installed)/$1"; fi
 }
 
 postgresql_dsn() { # postgresql_dsn NODE USER
@@ -66,7 +80,7 @@ postgresql_prepare() { # roles, database, the agent's grants: once
     [ -e "$dir/$shard/ready" ] && return
     password=$(cat "$dir/password")
     export PGPASSFILE=$dir/pgpass
-    local admin=("$pg/psql" -qX -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(cat "$dir/$shard/port")" -U postgres)
+    local admin=("$(postgresql_program psql)" -qX -v ON_ERROR_STOP=1 -h 127.0.0.1 -p "$(cat "$dir/$shard/port")" -U postgres)
     "${admin[@]}" -d postgres <<SQL
 create role shop login password '$password';
 create role zdm_agent login password '$password';
@@ -81,10 +95,15 @@ postgresql_make_standby() {
     mkdir -p "$dir/$node"
     install -d -m 0700 "$data"
     if [ ${#postgresql_user[@]} -gt 0 ]; then chown postgres "$data"; fi
-    PGPASSWORD=$(cat "$dir/password") "${postgresql_user[@]}" "$pg/pg_basebackup" -D "$data" -h 127.0.0.1 \
-        -p "$(cat "$dir/$shard/port")" -U postgres -R -X stream -c fast >"$dir/$node/basebackup.log" 2>&1 ||
+    PGPASSWORD=$(cat "$dir/password") "${postgresql_user[@]}" "$(postgresql_program pg_basebackup)" -D "$data" -h 127.0.0.1 \
+        -p "$(cat "$dir/$shard/port")" -U postgres -X stream -c fast >"$dir/$node/basebackup.log" 2>&1 ||
         fail "the base backup for $node failed" "See $dir/$node/basebackup.log."
-    echo "cluster_name = '${node/\//-}'" >>"$data/postgresql.conf"
+    # Not with -R: a pg_basebackup that is newer than the server writes options there that this does not know.
+    "${postgresql_user[@]}" touch "$data/standby.signal"
+    cat >>"$data/postgresql.conf" <<CONF
+cluster_name = '${node/\//-}'
+primary_conninfo = 'host=127.0.0.1 port=$(cat "$dir/$shard/port") user=postgres password=$(cat "$dir/password")'
+CONF
     touch "$dir/$node/copied"
 }
 

@@ -14,6 +14,9 @@ if [ "$server" = mysql ] && [ -z "${ZDM_TEST_MYSQL_DSN:-}" ]; then
     echo "skipped: ZDM_TEST_MYSQL_DSN names no MySQL server"
     exit 77
 fi
+if [ -n "${ZDM_TEST_POSTGRESQL_BIN:-}" ]; then # another server than the installed one, and its pg_dump where it has one
+    export ZDM_POSTGRESQL_BIN=$ZDM_TEST_POSTGRESQL_BIN PATH=$ZDM_TEST_POSTGRESQL_BIN:$PATH
+fi
 # By hand: where tests/support/mysql-server has made that server, for this test alone, which may kill it.
 mysql_folder=${ZDM_TEST_MYSQL_FOLDER:-}
 dir=$(mktemp -d /var/tmp/zdm-e2e.XXXXXX)

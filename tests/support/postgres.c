@@ -52,7 +52,7 @@ static void pause_a_little(void)
     nanosleep(&(struct timespec){.tv_nsec = PAUSE_MS * 1000000L}, NULL);
 }
 
-/* Where the server's programs are. */
+/* Where the installed server's programs are. */
 static const char *bindir(void)
 {
     static char path[PATH_SIZE / 2];
@@ -65,6 +65,23 @@ static const char *bindir(void)
         path[strcspn(path, "\n")] = '\0';
     }
     return path;
+}
+
+/* ZDM_TEST_POSTGRESQL_BIN is another server's folder; what it lacks (psql, pg_basebackup, …) is the installed one's. */
+static void find_program(char out[PATH_SIZE], const char *name)
+{
+    const char *other = getenv("ZDM_TEST_POSTGRESQL_BIN");
+    bool there = false;
+    if (other != NULL && other[0] != '\0') {
+        snprintf(out, PATH_SIZE, "%s/%s", other, name);
+        there = access(out, X_OK) == 0;
+        if (!there && strcmp(name, "postgres") == 0) {
+            die("ZDM_TEST_POSTGRESQL_BIN: there is no %s", out);
+        }
+    }
+    if (!there) {
+        snprintf(out, PATH_SIZE, "%s/%s", bindir(), name);
+    }
 }
 
 /* The user that runs servers: PostgreSQL refuses root. NULL when we are an ordinary user ourselves. */
@@ -95,7 +112,7 @@ static pid_t spawn(const char *name, const char *const args[], const char *log)
     char path[PATH_SIZE];
     const char *argv[ARGS_MAX + 2] = {path};
     size_t n = 0;
-    snprintf(path, sizeof path, "%s/%s", bindir(), name);
+    find_program(path, name);
     for (; args[n] != NULL && n < ARGS_MAX; n++) {
         argv[n + 1] = args[n];
     }
@@ -215,7 +232,7 @@ struct test_pg *test_pg_start(const struct test_pg_options *options)
     bool durable = options != NULL && options->durable;
     snprintf(data, sizeof data, "%s/data", pg->directory);
     test_pg_program("initdb", (const char *const[]){"-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                                                    "--locale=C.UTF-8", "--no-sync", "--no-instructions", NULL});
+                                                    "--locale=C.UTF-8", "--no-sync", NULL});
     snprintf(config, sizeof config, "%s%s", durable ? "" : "fsync = off\nfull_page_writes = off\n",
              options == NULL || options->config == NULL ? "" : options->config);
     configure(pg, config);
@@ -228,19 +245,33 @@ struct test_pg *test_pg_replica(struct test_pg *primary)
     return test_pg_standby(primary, NULL, NULL);
 }
 
+/* As pg_basebackup -R has it, but that writes every option that its own release knows, and an older server does not. */
+static void follow(const struct test_pg *pg, const char *dsn, char *out, size_t size)
+{
+    char path[PATH_SIZE];
+    const struct passwd *user = server_user();
+    snprintf(path, sizeof path, "%s/data/standby.signal", pg->directory);
+    FILE *file = fopen(path, "w");
+    if (file == NULL || fclose(file) != 0 || (user != NULL && chown(path, user->pw_uid, user->pw_gid) != 0)) {
+        die("%s: %s", path, strerror(errno));
+    }
+    snprintf(out, size, "primary_conninfo = '%s'\n", dsn);
+}
+
 struct test_pg *test_pg_standby(struct test_pg *primary, const char *name, const char *config)
 {
     struct test_pg *pg = make();
-    char data[PATH_SIZE], dsn[PATH_SIZE * 2];
+    char data[PATH_SIZE], dsn[PATH_SIZE * 2], more[PATH_SIZE * 4];
     snprintf(data, sizeof data, "%s/data", pg->directory);
     snprintf(dsn, sizeof dsn, "%s", test_pg_dsn(primary, "postgres", "postgres"));
-    test_pg_program("pg_basebackup", (const char *const[]){"-D", data, "-d", dsn, "-R", "-X", "stream", "-c", "fast",
-                                                           "--no-sync", NULL});
-    char more[PATH_SIZE * 2] = "";
-    if (name != NULL) {
-        snprintf(more, sizeof more, "cluster_name = '%s'\n", name);
-    }
+    test_pg_program("pg_basebackup",
+                    (const char *const[]){"-D", data, "-d", dsn, "-X", "stream", "-c", "fast", "--no-sync", NULL});
+    follow(pg, dsn, more, sizeof more);
     size_t used = strlen(more);
+    if (name != NULL) {
+        snprintf(more + used, sizeof more - used, "cluster_name = '%s'\n", name);
+        used = strlen(more);
+    }
     snprintf(more + used, sizeof more - used, "%s", config == NULL ? "" : config);
     configure(pg, more);
     test_pg_resume(pg);

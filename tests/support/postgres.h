@@ -4,6 +4,8 @@
  * The server is a direct child of the test process, listens on a unix socket in its directory and on a free loopback
  * port, and is stopped by pid. It dies with the thread that started it. Every test process may have several; they run
  * beside each other. Failures end the test with a message: nothing here returns an error.
+ *
+ * It is the installed server, or the one whose initdb and postgres are in the folder ZDM_TEST_POSTGRESQL_BIN.
  */
 #ifndef TESTS_SUPPORT_POSTGRES_H
 #define TESTS_SUPPORT_POSTGRES_H
