@@ -102,7 +102,8 @@ run_plain() { { echo "set search_path = ${space[$1]};" && cat; } | plain; } # ru
 
 database() { if [ "$1" = plain ]; then node shard-1 dsn | sed 's/dbname=shop/dbname=plain/'; else node "$1" dsn; fi; }
 # One statement a line, in order of the alphabet, without the agent's marks; MORE: a pattern of statements that are left
-# out. The indexes of partitions are called as whoever made them liked.
+# out. The indexes of partitions are called as whoever made them liked; the NOT NULL of a partition has a name since
+# PostgreSQL 18, and comes back under that of its parent.
 schema() { # schema DATABASE SPACE [MORE]
     pg_dump --schema-only -n "$2" -d "$(database "$1")" | awk -v more="${3:-}" '
         function finish(whole) {
@@ -110,6 +111,7 @@ schema() { # schema DATABASE SPACE [MORE]
             sub(/\\nzdm:[a-z]+.;$/, "'"'"';", whole)
             if (whole ~ /^ALTER INDEX .* ATTACH PARTITION /) { name = $NF; sub(/;$/, "", name); sub(/.*\./, "", name); leaf[name] = 1 }
             if (whole ~ /^CREATE .* ON part.events_20/) sub(/INDEX [^ ]+ /, "INDEX LEAF ", whole)
+            if (whole ~ /^CREATE TABLE part.events_20/) gsub(/ CONSTRAINT [^ ]+ NOT NULL/, " NOT NULL", whole)
             out[++n] = whole
         }
         /^(--|SET|SELECT|\\|$)/ || (more != "" && /^ +"~zdm/) { next }

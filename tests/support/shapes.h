@@ -28,6 +28,7 @@ struct shape {
     const char *plain;                   /* name of the table as it is, NULL: as `table` */
     const char *set;                     /* "a = x.g, b = …": the key in an UPDATE, where that has no rows */
     bool mariadb;                        /* no other server has such a type */
+    int since;                           /* the first release of PostgreSQL that has it */
 };
 
 /* $t table, $k key columns, $K their expressions, $e the key set to them, $s source, $v its value, $n the new column,

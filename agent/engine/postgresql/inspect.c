@@ -70,7 +70,7 @@ enum zdm_code pgsql_look_not_null(struct pgsql_work *w, const struct pgsql_table
     struct pgsql_column column;
     enum zdm_code code = pgsql_column_find(w->s, table, w->step->column, &column, err);
     if (code == ZDM_OK) {
-        *out_proof = pgsql_done_if(column.not_null);
+        *out_proof = pgsql_done_if(!column.may_hold_nulls);
         pgsql_column_fini(&column);
     }
     return code;

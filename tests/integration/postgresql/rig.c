@@ -154,6 +154,29 @@ void rig_super(struct rig *r, const char *fmt, ...)
     rig_exec(r->super, sql);
 }
 
+bool rig_since(struct rig *r, int release, const char *what)
+{
+    bool has = PQserverVersion(r->super) >= release * 10000;
+    if (!has) {
+        print_message("# PostgreSQL %s, before %d: left out is %s\n", PQparameterStatus(r->super, "server_version"),
+                      release, what);
+    }
+    return has;
+}
+
+void rig_may_set(struct rig *r, const char *parameter, bool may)
+{
+    if (PQserverVersion(r->super) >= 150000) {
+        rig_super(r, "%s SET ON PARAMETER %s %s zdm_agent", may ? "GRANT" : "REVOKE", parameter, may ? "TO" : "FROM");
+    }
+}
+
+void rig_flush(PGconn *conn)
+{
+    /* Before 15 a session that goes idle sends its counts, unless it has done so within 500 ms. */
+    rig_exec(conn, PQserverVersion(conn) >= 150000 ? "SELECT pg_stat_force_next_flush()" : "SELECT pg_sleep(0.6)");
+}
+
 static const char *value(struct rig *r, const char *sql)
 {
     PGresult *res = PQexec(r->super, sql);

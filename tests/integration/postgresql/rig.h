@@ -23,6 +23,12 @@ int rig_group_setup_durable(void **state);
 int rig_setup(void **state);
 int rig_teardown(void **state);
 
+/* Is the server that release of PostgreSQL, or a newer one? When not, says what is left out therefore. */
+bool rig_since(struct rig *r, int release, const char *what);
+/* May the agent's role set that parameter? Before 15 nobody can grant it: only a superuser may, and it stays so. */
+void rig_may_set(struct rig *r, const char *parameter, bool may);
+/* What the session has counted so far reaches the statistics when it is idle next. */
+void rig_flush(PGconn *conn);
 /* SQLSTATE of a statement of the application that must fail, "" when it works. */
 const char *rig_app_fails(struct rig *r, const char *sql);
 PGconn *rig_connect(struct rig *r, const char *role);

@@ -181,7 +181,7 @@ static void observe(struct rig *r, const struct operation *o, struct seen *out)
     static const char scans[] = "SELECT coalesce(sum(pg_stat_get_xact_numscans(oid)), 0) FROM pg_class WHERE "
                                 "relnamespace = 'public'::regnamespace AND relname IN ('t', 'r2', 'r1')";
     char sql[512];
-    rig_sql(r, "SELECT pg_stat_force_next_flush()");
+    rig_flush(r->owner);
     rig_sql(r, "BEGIN");
     rig_sql(r, "CREATE TEMPORARY TABLE nodes ON COMMIT DROP AS SELECT pg_relation_filenode(oid) AS node FROM pg_class "
                "WHERE relnamespace = 'public'::regnamespace");

@@ -40,7 +40,10 @@ static void column_keeps_its_name_and_comes_back_as_it_was(void **state)
         rig_app(r,
                 "INSERT INTO users (full_name) VALUES ('Beth'), ('Cleo'); DELETE FROM users WHERE full_name = 'Cleo'");
         assert_int_equal(rig_number(r, "SELECT count(*) FROM users WHERE name IS DISTINCT FROM full_name"), 0);
-        assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_constraint WHERE conrelid = 'users'::regclass"), 1);
+        assert_int_equal(rig_number(r,
+                                    "SELECT count(*) FROM pg_constraint WHERE conrelid = 'users'::regclass AND conkey"
+                                    " <> '{1}'"),
+                         0);
         rig_back(r, 2, AGENT_PROOF_NOT_DONE, AGENT_RUN_UNHIDE);
         rig_undo(r, 2);
         assert_string_equal(r->remark, "");

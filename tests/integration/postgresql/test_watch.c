@@ -160,8 +160,8 @@ static void scans_become(struct rig *r, int64_t wanted)
 /* Counts reach the statistics before the session is idle again: by itself it may take 10 s. */
 static void scan(PGconn *conn)
 {
-    rig_exec(conn, "SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT * FROM users WHERE name = 'n';"
-                   " SELECT pg_stat_force_next_flush()");
+    rig_exec(conn, "SET enable_seqscan = off; SET enable_bitmapscan = off; SELECT * FROM users WHERE name = 'n'");
+    rig_flush(conn);
 }
 
 static void index_that_is_to_be_dropped_is_watched_on_every_node(void **state)

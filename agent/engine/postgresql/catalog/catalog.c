@@ -70,8 +70,7 @@ static const char column_sql[] =
     " a.attnotnull, a.attgenerated <> '' OR a.attidentity = 'a', coalesce(pg_get_expr(d.adbin,"
     " d.adrelid), pg_get_expr(t.typdefaultbin, 0), quote_literal(t.typdefault)),"
     " col_description(a.attrelid, a.attnum), t.typtype = 'd' AND (t.typnotnull OR EXISTS (SELECT FROM pg_constraint k"
-    " WHERE k.contypid = t.oid))"
-    " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
+    " WHERE k.contypid = t.oid)), NOT " PGSQL_NO_NULLS " FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid"
     " JOIN pg_type b ON b.oid = CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END"
     " LEFT JOIN pg_collation c ON c.oid = a.attcollation"
     " LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum"
@@ -93,6 +92,7 @@ static bool read_column(const PGresult *res, struct pgsql_column *out)
     out->typmod = (int)pgsql_int(res, 0, 7);
     out->exact = pgsql_true(res, 0, 9);
     out->not_null = pgsql_true(res, 0, 10);
+    out->may_hold_nulls = pgsql_true(res, 0, 15);
     out->generated = pgsql_true(res, 0, 11);
     out->checked = pgsql_true(res, 0, 14);
     out->default_expr = zdm_strdup(default_expr);
@@ -156,7 +156,7 @@ static const char key_sql[] =
     " AND i.indpred IS NULL AND i.indexprs IS NULL AND m.amname = 'btree'"
     " AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) g"
     " JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[g]"
-    " JOIN pg_opclass o ON o.oid = i.indclass[g] WHERE NOT a.attnotnull OR NOT o.opcdefault"
+    " JOIN pg_opclass o ON o.oid = i.indclass[g] WHERE NOT " PGSQL_NO_NULLS " OR NOT o.opcdefault"
     " OR a.attcollation <> i.indcollation[g] OR (i.indoption[g] & 1) <> (i.indoption[0] & 1))"
     " AND ($2::text IS NULL OR " KEY_TEXT " = $2)"
     /* One that cannot be walked only where there is no other. */

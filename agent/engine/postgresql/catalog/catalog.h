@@ -35,12 +35,13 @@ struct pgsql_column {
     char category; /* typcategory of the base type */
     bool is_enum;
     int typmod;
-    char collation[16]; /* oid, "0" for none */
-    bool exact;         /* its equality is identity */
-    bool not_null;
-    bool checked;       /* of a domain with constraints: not every value of its base type fits */
-    bool generated;     /* GENERATED … STORED, or identity ALWAYS */
-    char *default_expr; /* its own, else that of its type: a domain has one for all its columns. NULL: none */
+    char collation[16];  /* oid, "0" for none */
+    bool exact;          /* its equality is identity */
+    bool not_null;       /* NULL cannot be written */
+    bool may_hold_nulls; /* … but is in rows that were there before: the NOT NULL is NOT VALID (PostgreSQL 18) */
+    bool checked;        /* of a domain with constraints: not every value of its base type fits */
+    bool generated;      /* GENERATED … STORED, or identity ALWAYS */
+    char *default_expr;  /* its own, else that of its type: a domain has one for all its columns. NULL: none */
     char *comment;
 };
 
@@ -76,6 +77,12 @@ enum zdm_code pgsql_key_find(struct pgsql_session *s, const struct pgsql_table *
 enum zdm_code pgsql_key_known_by(struct pgsql_session *s, const struct pgsql_table *table, const char *known_by,
                                  struct pgsql_key *out, struct zdm_error *err) ZDM_CHECKED;
 void pgsql_key_fini(struct pgsql_key *key);
+
+/* Of the row `a` of pg_attribute: does no row hold NULL there? Since PostgreSQL 18 attnotnull is set for a NOT NULL
+ * that is NOT VALID, too. */
+#define PGSQL_NO_NULLS                                                                                                 \
+    "(a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint nn WHERE nn.conrelid = a.attrelid AND nn.contype = 'n'"   \
+    " AND nn.conkey = ARRAY[a.attnum] AND NOT nn.convalidated))"
 
 /* Appends "schema"."name". */
 void pgsql_put_table(struct zdm_buffer *b, const struct zdm_table *table);

@@ -176,7 +176,7 @@ static const char index_sql[] =
     " LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[g] WHERE NOT o.opcdefault OR"
     " i.indoption[g] <> 0 OR a.attcollation <> i.indcollation[g]),"
     " NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = i.indrelid AND a.attnum = ANY"
-    "  ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND NOT a.attnotnull),"
+    "  ((i.indkey::int2[])[0:i.indnkeyatts - 1]) AND NOT " PGSQL_NO_NULLS "),"
     " NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = ic.oid AND c.contype IN"
     " ('p', 'u', 'x')), " PGSQL_INDEX_IS_OURS(
         "ic", "$3::text", "$2::text",
@@ -194,7 +194,7 @@ static const struct {
     {3, false, "has an expression"},
     {4, false, "is no btree"},
     {5, false, "has another order, collation or operator class than its columns"},
-    {6, true, "has a column that is not NOT NULL"},
+    {6, true, "has a column that is not NOT NULL, or whose NOT NULL is not valid"},
     {7, false, "belongs to a constraint already"},
 };
 

@@ -59,10 +59,19 @@ enum zdm_code pgsql_may_set_not_null(struct pgsql_short *attempt, const struct p
     static const char sql[] =
         "SELECT EXISTS (SELECT FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid"
         " AND c.conkey = ARRAY[a.attnum] WHERE c.conrelid = $1::oid AND c.contype = 'c' AND c.convalidated"
-        " AND a.attname = $2 AND pg_get_constraintdef(c.oid) ~ 'IS NOT NULL')";
+        " AND a.attname = $2 AND pg_get_constraintdef(c.oid) ~ 'IS NOT NULL'), (SELECT min(n.conname) FROM"
+        " pg_constraint n JOIN pg_attribute a ON a.attrelid = n.conrelid AND n.conkey = ARRAY[a.attnum] WHERE"
+        " n.conrelid = $1::oid AND n.contype = 'n' AND NOT n.convalidated AND a.attname = $2)";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     struct pgsql_work *w = attempt->w;
     enum zdm_code code = pgsql_query(w->s, sql, 2, (const char *const[]){table->oid, w->step->column}, &res, err);
+    if (code == ZDM_OK && pgsql_text(res, 0, 1) != NULL) {
+        /* The way back could not tell it from one that is set here. */
+        zdm_error_set(err, ZDM_REFUSED, "%s has a NOT NULL that is NOT VALID: constraint %s", w->step->column,
+                      pgsql_text(res, 0, 1));
+        return zdm_error_hint(err, "Write ALTER TABLE … VALIDATE CONSTRAINT %s instead of SET NOT NULL.",
+                              pgsql_text(res, 0, 1));
+    }
     if (code != ZDM_OK || pgsql_true(res, 0, 0)) {
         return code;
     }

@@ -12,6 +12,9 @@
 #include "agent/engine/postgresql/online/index.h"
 #include "agent/engine/postgresql/journal/journal.h"
 
+/* Of the row `c`: is it about periods, WITHOUT OVERLAPS or PERIOD? Servers before PostgreSQL 18 have no such column. */
+#define OF_PERIODS "coalesce((to_jsonb(c) ->> 'conperiod')::bool, false)"
+
 /* $1 constraints, $2 migration, $3 step, $4 hidden name. Statements name the table as it is called when this is
  * written. One that is there NOT VALID, because rows violated it on an earlier way back, is still to be validated. */
 static const char keep_sql[] =
@@ -33,12 +36,13 @@ static const char keep_sql[] =
     "   || CASE WHEN indisreplident AND contype = 'u' THEN"
     "      format('; ALTER TABLE %I.%I REPLICA IDENTITY USING INDEX %I', nsp, rel, conname) ELSE '' END END,"
     " CASE contype WHEN 'c' THEN format('NOT (%s)', pg_get_expr(conbin, conrelid))"
-    "  WHEN 'f' THEN (SELECT format('%s AND NOT EXISTS (SELECT FROM %I.%I AS p WHERE %s)',"
+    "  WHEN 'f' THEN CASE WHEN " OF_PERIODS
+    " THEN 'false' ELSE (SELECT format('%s AND NOT EXISTS (SELECT FROM %I.%I AS p WHERE %s)',"
     "    string_agg(format('t.%I IS NOT NULL', a.attname), ' AND ' ORDER BY k.n), pn.nspname, p.relname,"
     "    string_agg(format('p.%I = t.%I', b.attname, a.attname), ' AND ' ORDER BY k.n))"
     "    FROM unnest(conkey, confkey) WITH ORDINALITY AS k(own, other, n)"
     "    JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = k.own"
-    "    JOIN pg_attribute b ON b.attrelid = confrelid AND b.attnum = k.other)"
+    "    JOIN pg_attribute b ON b.attrelid = confrelid AND b.attnum = k.other) END"
     "  ELSE (SELECT format('(%s) IN (SELECT %s FROM %I.%I AS d GROUP BY %2$s HAVING count(*) > 1)',"
     "    string_agg(format('t.%I', a.attname), ', ' ORDER BY k.n), string_agg(format('d.%I', a.attname), ', ' ORDER BY"
     "    k.n), nsp, rel) FROM unnest(conkey) WITH ORDINALITY AS k(own, n)"
@@ -84,6 +88,7 @@ struct constraint {
     char oid[16];
     char kind; /* contype */
     bool inherited, identity, published;
+    bool of_periods;                                                            /* WITHOUT OVERLAPS, PERIOD */
     char parent_schema[ZDM_IDENTIFIER_MAX + 1], parent[ZDM_IDENTIFIER_MAX + 1]; /* "" for none, or the table itself */
 };
 
@@ -93,7 +98,7 @@ static enum zdm_code find(struct pgsql_work *w, const struct pgsql_table *table,
     static const char sql[] =
         "SELECT c.oid, c.contype, c.conparentid <> 0 OR c.coninhcount > 0, coalesce(x.indisreplident, false) OR"
         " (c.contype = 'p' AND r.relreplident = 'd'), EXISTS (SELECT FROM pg_publication_tables WHERE schemaname = $3"
-        " AND tablename = $4), coalesce(pn.nspname, ''), coalesce(p.relname, '') FROM pg_constraint c"
+        " AND tablename = $4), coalesce(pn.nspname, ''), coalesce(p.relname, ''), " OF_PERIODS " FROM pg_constraint c"
         " JOIN pg_class r ON r.oid = c.conrelid LEFT JOIN pg_index x ON x.indexrelid = c.conindid AND c.contype IN"
         " ('p', 'u') LEFT JOIN pg_class p ON p.oid = c.confrelid AND c.contype = 'f' AND p.oid <> c.conrelid"
         " LEFT JOIN pg_namespace pn ON pn.oid = p.relnamespace WHERE c.conrelid = $1::oid AND c.conname = $2";
@@ -109,6 +114,7 @@ static enum zdm_code find(struct pgsql_work *w, const struct pgsql_table *table,
     out->inherited = pgsql_true(res, 0, 2);
     out->identity = pgsql_true(res, 0, 3);
     out->published = pgsql_true(res, 0, 4);
+    out->of_periods = pgsql_true(res, 0, 7);
     zdm_copy_text(out->parent_schema, sizeof out->parent_schema, pgsql_text(res, 0, 5));
     zdm_copy_text(out->parent, sizeof out->parent, pgsql_text(res, 0, 6));
     return ZDM_OK;
@@ -125,7 +131,14 @@ static bool is_not_rebuilt(const struct constraint *c, const struct pgsql_table 
 {
     (void)table;
     (void)step;
-    return strchr("cfup", c->kind) == NULL;
+    return strchr("cfup", c->kind) == NULL || (c->of_periods && c->kind != 'f');
+}
+
+static bool is_not_null(const struct constraint *c, const struct pgsql_table *table, const struct zdm_step *step)
+{
+    (void)table;
+    (void)step;
+    return c->kind == 'n';
 }
 
 static bool is_partitioned(const struct constraint *c, const struct pgsql_table *table, const struct zdm_step *step)
@@ -146,6 +159,7 @@ static const struct rule {
     const char *message, *hint;
 } rules[] = {
     {is_inherited, "belongs to the same constraint of its parent", "Drop it there."},
+    {is_not_null, "is the NOT NULL of a column", "Write ALTER TABLE … ALTER COLUMN … DROP NOT NULL."},
     {is_not_rebuilt, "is of a kind that no server can build again without blocking writers", "Drop it yourself."},
     {is_partitioned, "of a partitioned table cannot be built again without blocking writers", "Drop it yourself."},
     {is_identity, "is what subscribers tell the rows of a published table by",
@@ -230,18 +244,16 @@ enum zdm_code pgsql_lift_constraint(struct pgsql_short *attempt, const struct pg
 }
 
 /* The helper is named like no constraint of anybody's, and like that of a hidden column (hidden.c): $1 migration,
- * $3 schema, $5 column. */
+ * $3 schema, $5 column. Of the column: $6 the table's oid, $7 its number. */
 #define HELPER_NAME "'~zdm_n' || left(md5($1::text || ' ' || $3::text || ' ' || $5::text), 8)"
 
 static const char keep_not_null_sql[] =
     "INSERT INTO zdm.hidden (migration, step, schema_name, table_name, kind, name, hidden_name, definition, validated,"
     " back_sql, long_sql, finish_sql, violated_by) SELECT $1::text, $2::int4, $3::text, $4::text, 'not null', $5::text,"
     " $5::text, 'NOT NULL', true,"
-    " format('ALTER TABLE %I.%I ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID', $3::text, $4::text, helper,"
-    " $5::text), format('ALTER TABLE %I.%I VALIDATE CONSTRAINT %I', $3::text, $4::text, helper),"
-    " format('ALTER TABLE %1$I.%2$I ALTER COLUMN %4$I SET NOT NULL; ALTER TABLE %1$I.%2$I DROP CONSTRAINT %3$I',"
-    " $3::text, $4::text, helper, $5::text), format('t.%I IS NULL', $5::text)"
-    " FROM (SELECT " HELPER_NAME " AS helper) AS h"
+    " " PGSQL_NOT_NULL_BACK ", " PGSQL_NOT_NULL_LONG ", " PGSQL_NOT_NULL_FINISH ", format('t.%I IS NULL', $5::text)"
+    " FROM (SELECT " HELPER_NAME " AS helper, $3::text AS s, $4::text AS t, $5::text AS c) AS h LEFT JOIN pg_constraint"
+    " nn ON nn.conrelid = $6::oid AND nn.contype = 'n' AND nn.conkey = ARRAY[$7::int2]"
     " ON CONFLICT (migration, step, hidden_name, kind, name) DO UPDATE SET state = 'hidden', remark = NULL,"
     " hidden_at = clock_timestamp()";
 
@@ -265,7 +277,6 @@ enum zdm_code pgsql_lift_not_null(struct pgsql_short *attempt, const struct pgsq
 {
     struct pgsql_work *w = attempt->w;
     struct pgsql_column c = {0};
-    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     char step[16];
     bool helper = false;
     snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
@@ -276,17 +287,13 @@ enum zdm_code pgsql_lift_not_null(struct pgsql_short *attempt, const struct pgsq
         code = drop_helper(w, table, column, &helper, err);
     }
     if (code == ZDM_OK && (was || helper)) {
-        const char *params[] = {w->op->migration, step, table->schema, table->name, column};
-        code = pgsql_query(w->s, keep_not_null_sql, 5, params, NULL, err);
+        const char *params[] = {w->op->migration, step, table->schema, table->name, column, table->oid, c.number};
+        code = pgsql_query(w->s, keep_not_null_sql, 7, params, NULL, err);
     }
     if (code != ZDM_OK || !was) {
         return code;
     }
-    pgsql_put_alter(&sql, &(struct zdm_table){(char *)table->schema, (char *)table->name});
-    zdm_buffer_puts(&sql, " ALTER COLUMN ");
-    pgsql_put_name(&sql, column);
-    zdm_buffer_puts(&sql, " DROP NOT NULL");
-    return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    return pgsql_hidden_drop_not_null(w, table, column, err);
 }
 
 /* ---- A step of that kind ---- */

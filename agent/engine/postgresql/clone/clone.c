@@ -31,12 +31,14 @@ enum zdm_code pgsql_drop_clones(struct pgsql_work *w, struct zdm_error *err)
                           0, NULL, err);
 }
 
-/* The server makes a clone's indexes where the table's own are, and that tablespace may be closed to the agent. $1
+/* The server makes a clone's indexes where the table's own are, and that tablespace may be closed to the agent. Since
+ * PostgreSQL 17 a partition has its parent's identity columns, and no table with one of its own becomes a partition. $1
  * schema, $2 table, $3 the clone. */
 static const char elsewhere_sql[] =
     "SELECT EXISTS (SELECT FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_class c ON c.oid ="
     " i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND"
-    " ic.reltablespace <> 0), to_regclass($3) IS NULL";
+    " ic.reltablespace <> 0), to_regclass($3) IS NULL, EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid ="
+    " c.relnamespace WHERE n.nspname = $1 AND c.relname = $2 AND c.relispartition)";
 
 static const char indexes_sql[] =
     "SELECT coalesce((SELECT format('ALTER TABLE %s ADD %s', $3::text, pg_get_constraintdef(k.oid)) FROM pg_constraint"
@@ -60,7 +62,8 @@ enum zdm_code pgsql_clone_as(struct pgsql_work *w, const struct zdm_table *table
     bool apart = pgsql_true(res, 0, 0);
     zdm_buffer_printf(&sql, "CREATE TEMPORARY TABLE IF NOT EXISTS %s (LIKE ", name);
     pgsql_put_table(&sql, table);
-    zdm_buffer_printf(&sql, " INCLUDING ALL%s)%s", apart ? " EXCLUDING INDEXES" : "", tail);
+    zdm_buffer_printf(&sql, " INCLUDING ALL%s%s)%s", apart ? " EXCLUDING INDEXES" : "",
+                      pgsql_true(res, 0, 2) ? " EXCLUDING IDENTITY" : "", tail);
     code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
     return code == ZDM_OK && apart && pgsql_true(res, 0, 1) ? pgsql_run_each(w, indexes_sql, 3, params, err) : code;
 }

@@ -85,6 +85,27 @@ enum zdm_code pgsql_hidden_refuse_unsurveyed(struct pgsql_work *w, const struct 
     return judge(w, h, false, err);
 }
 
+enum zdm_code pgsql_hidden_refuse_source(struct pgsql_work *w, const struct zdm_table *table, const char *column,
+                                         const char *done, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT string_agg(format('column %I', g.attname), ', ' ORDER BY g.attnum) FROM pg_attribute a JOIN pg_depend d"
+        " ON d.refclassid = 'pg_class'::regclass AND d.refobjid = a.attrelid AND d.refobjsubid = a.attnum JOIN"
+        " pg_attribute g ON g.attrelid = a.attrelid AND g.attnum = d.objsubid WHERE a.attrelid = to_regclass(format("
+        "'%I.%I', $1::text, $2::text)) AND a.attname = $3 AND NOT a.attisdropped AND d.classid = 'pg_class'::regclass"
+        " AND d.objid = a.attrelid AND d.objsubid > 0";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code =
+        pgsql_query(w->s, sql, 3, (const char *const[]){table->schema, table->name, column}, &res, err);
+    if (code != ZDM_OK || pgsql_text(res, 0, 0) == NULL) {
+        return code;
+    }
+    zdm_error_set(err, ZDM_REFUSED, "column %s cannot be %s: generated from it is %.400s", column, done,
+                  pgsql_text(res, 0, 0));
+    zdm_error_detail(err, "The server would drop what is generated from it as well, without a word.");
+    return zdm_error_hint(err, "Drop or change what depends on the column first.");
+}
+
 #define IN_PLACE ", in place"
 
 enum zdm_code pgsql_hidden_in_place(struct pgsql_work *w, const struct zdm_step *step, bool *out, struct zdm_error *err)
@@ -211,13 +232,9 @@ static const char keep_column_sql[] =
     " true, $11::text, NULL, NULL, NULL, NULL WHERE $1::oid <> 0 AND $2::int2 > 0"
     " UNION ALL SELECT $3::text, $4::int4, $5::text, $6::text, 'not null', $9::text, $7::text, $8::bool, 'NOT NULL', "
     "true, NULL,"
-    " format('ALTER TABLE %I.%I ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID', $5::text, $6::text, helper, "
-    "$9::text),"
-    " format('ALTER TABLE %I.%I VALIDATE CONSTRAINT %I', $5::text, $6::text, helper),"
-    " format('ALTER TABLE %1$I.%2$I ALTER COLUMN %4$I SET NOT NULL; ALTER TABLE %1$I.%2$I DROP CONSTRAINT %3$I', "
-    "$5::text,"
-    "  $6::text, helper, $9::text), format('t.%I IS NULL', $9::text)"
-    " FROM (SELECT " HELPER_NAME " AS helper) AS h WHERE $10::bool"
+    " " PGSQL_NOT_NULL_BACK ", " PGSQL_NOT_NULL_LONG ", " PGSQL_NOT_NULL_FINISH ", format('t.%I IS NULL', $9::text)"
+    " FROM (SELECT " HELPER_NAME " AS helper, $5::text AS s, $6::text AS t, $9::text AS c) AS h LEFT JOIN pg_constraint"
+    " nn ON nn.conrelid = $1::oid AND nn.contype = 'n' AND nn.conkey = ARRAY[$2::int2] WHERE $10::bool"
     " ON CONFLICT (migration, step, hidden_name, kind, name) DO UPDATE SET state = 'hidden', remark = NULL";
 
 static enum zdm_code keep(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
@@ -260,6 +277,30 @@ static enum zdm_code drop_constraints(struct pgsql_work *w, const struct pgsql_h
     return pgsql_script(w->s, zdm_buffer_text(&drop), NULL, err);
 }
 
+enum zdm_code pgsql_hidden_drop_not_null(struct pgsql_work *w, const struct pgsql_table *table, const char *column,
+                                         struct zdm_error *err)
+{
+    static const char own_sql[] =
+        "SELECT format('ALTER TABLE %I.%I ALTER COLUMN %I DROP NOT NULL', n.nspname, c.relname, a.attname) FROM"
+        " pg_partition_tree($1::oid::regclass) t JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid ="
+        " c.relnamespace JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = $2 AND NOT a.attisdropped WHERE"
+        " a.attnotnull ORDER BY t.level";
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    pgsql_put_alter(&sql, &(struct zdm_table){(char *)(uintptr_t)table->schema, (char *)(uintptr_t)table->name});
+    zdm_buffer_puts(&sql, " ALTER COLUMN ");
+    pgsql_put_name(&sql, column);
+    zdm_buffer_puts(&sql, " DROP NOT NULL");
+    enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    if (code == ZDM_OK && table->kind == 'p') {
+        code = pgsql_query(w->s, own_sql, 2, (const char *const[]){table->oid, column}, &res, err);
+    }
+    for (int i = 0; code == ZDM_OK && res != NULL && i < PQntuples(res); i++) {
+        code = pgsql_script(w->s, pgsql_text(res, i, 0), NULL, err);
+    }
+    return code;
+}
+
 static enum zdm_code drop_unique_indexes(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)
 {
     static const char sql[] =
@@ -277,13 +318,8 @@ static enum zdm_code rename_column(struct pgsql_work *w, const struct pgsql_hidi
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
     char mark[ZDM_NAME_MAX + 8];
+    enum zdm_code code = h->column.not_null ? pgsql_hidden_drop_not_null(w, &h->table, h->column.name, err) : ZDM_OK;
     pgsql_owner_mark(mark, w->op->migration);
-    if (h->column.not_null) {
-        pgsql_put_alter(&sql, h->name);
-        zdm_buffer_puts(&sql, " ALTER COLUMN ");
-        pgsql_put_name(&sql, h->column.name);
-        zdm_buffer_puts(&sql, " DROP NOT NULL;");
-    }
     if (!h->in_place) {
         pgsql_put_alter(&sql, h->name);
         zdm_buffer_puts(&sql, " RENAME COLUMN ");
@@ -298,7 +334,7 @@ static enum zdm_code rename_column(struct pgsql_work *w, const struct pgsql_hidi
     pgsql_put_name(&sql, h->in_place ? h->column.name : h->hidden_name);
     zdm_buffer_puts(&sql, " IS ");
     pgsql_put_literal(&sql, mark);
-    return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    return code == ZDM_OK ? pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err) : code;
 }
 
 enum zdm_code pgsql_hidden_put(struct pgsql_work *w, const struct pgsql_hiding *h, struct zdm_error *err)

@@ -45,6 +45,10 @@ enum zdm_code pgsql_hidden_refuse_unsurveyed(struct pgsql_work *w, const struct 
 /* Was the column of that HIDE_COLUMN or PURGE_COLUMN retired in place? Its row says so. */
 enum zdm_code pgsql_hidden_in_place(struct pgsql_work *w, const struct zdm_step *step, bool *out,
                                     struct zdm_error *err) ZDM_CHECKED;
+/* Refuses a column that others are generated from: before PostgreSQL 15 the server drops those together with it, and
+ * says nothing. `done` is what cannot be done with it. */
+enum zdm_code pgsql_hidden_refuse_source(struct pgsql_work *w, const struct zdm_table *table, const char *column,
+                                         const char *done, struct zdm_error *err) ZDM_CHECKED;
 /* Locks the tables that foreign keys over the column point at: dropping one, by itself or with the column, locks both.
  */
 enum zdm_code pgsql_hidden_lock_parents(struct pgsql_short *attempt, const struct pgsql_hiding *h,
@@ -72,5 +76,33 @@ enum zdm_code pgsql_leftovers_look(struct pgsql_work *w, bool *out_none, struct 
 
 /* … and dropping them, in the transaction of the attempt. */
 enum zdm_code pgsql_purge_leftovers_of_table(struct pgsql_short *attempt, struct zdm_error *err) ZDM_CHECKED;
+
+/* The statements that bring a NOT NULL back as it was, and what PostgreSQL 18 and later have of it in pg_constraint:
+ * nn, or nothing to join. s, t, c and helper are its schema, table and column, and the name of the helper's CHECK. */
+#define PGSQL_NOT_NULL_BACK                                                                                            \
+    "CASE WHEN NOT nn.convalidated THEN format('ALTER TABLE %I.%I ADD CONSTRAINT %I NOT NULL %I NOT VALID', s, t,"     \
+    " nn.conname, c) ELSE format('ALTER TABLE %I.%I ADD CONSTRAINT %I CHECK (%I IS NOT NULL) NOT VALID', s, t,"        \
+    " helper, c) END"
+#define PGSQL_NOT_NULL_LONG                                                                                            \
+    "CASE WHEN nn.convalidated IS NOT FALSE THEN format('ALTER TABLE %I.%I VALIDATE CONSTRAINT %I', s, t, helper) END"
+/* Those that partitions have for themselves first: that of the parent is added to them. */
+#define PGSQL_NOT_NULL_OWN                                                                                             \
+    "coalesce((SELECT string_agg(format('ALTER TABLE IF EXISTS %I.%I ADD CONSTRAINT %I NOT NULL %I; ', pn.nspname,"    \
+    " pc.relname, pk.conname, h.c), '' ORDER BY pt.level DESC, pc.oid) FROM pg_partition_tree(nn.conrelid) pt JOIN"    \
+    " pg_class pc ON pc.oid = pt.relid JOIN pg_namespace pn ON pn.oid = pc.relnamespace JOIN pg_attribute pa ON"       \
+    " pa.attrelid = pc.oid AND pa.attname = h.c JOIN pg_constraint pk ON pk.conrelid = pc.oid AND pk.contype = 'n'"    \
+    " AND pk.conkey = ARRAY[pa.attnum] WHERE pt.level > 0 AND pk.conislocal), '')"
+#define PGSQL_NOT_NULL_FINISH                                                                                          \
+    "CASE WHEN nn.conname IS NULL THEN format('ALTER TABLE %I.%I ALTER COLUMN %I SET NOT NULL', s, t, c) "             \
+    "ELSE " PGSQL_NOT_NULL_OWN                                                                                         \
+    " || format('ALTER TABLE %I.%I ADD CONSTRAINT %I NOT NULL %I', s, t, nn.conname, c) || CASE"                       \
+    " WHEN nn.connoinherit THEN ' NO INHERIT' ELSE '' END || coalesce('; COMMENT ON CONSTRAINT ' || quote_ident("      \
+    "nn.conname) || format(' ON %I.%I IS ', s, t) || quote_literal(obj_description(nn.oid, 'pg_constraint')), '') END" \
+    " || format('; ALTER TABLE %I.%I DROP CONSTRAINT %I', s, t, helper)"
+
+/* Drops NOT NULL of the column from the table and its partitions: since PostgreSQL 18 a partition keeps what is its
+ * own when that of its parent goes. */
+enum zdm_code pgsql_hidden_drop_not_null(struct pgsql_work *w, const struct pgsql_table *table, const char *column,
+                                         struct zdm_error *err) ZDM_CHECKED;
 
 #endif

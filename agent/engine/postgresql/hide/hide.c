@@ -27,7 +27,10 @@ static enum zdm_code trial_drop(struct pgsql_work *w, struct zdm_error *err)
     zdm_buffer_puts(&sql, " DROP COLUMN ");
     pgsql_put_name(&sql, w->step->column);
     zdm_buffer_puts(&sql, " RESTRICT");
-    enum zdm_code code = pgsql_script(w->s, "SAVEPOINT trial", NULL, err);
+    enum zdm_code code = pgsql_hidden_refuse_source(w, &w->step->table, w->step->column, "hidden", err);
+    if (code == ZDM_OK) {
+        code = pgsql_script(w->s, "SAVEPOINT trial", NULL, err);
+    }
     if (code == ZDM_OK && w->step->sync_step != 0) {
         code = pgsql_sync_drop(w, w->step->sync_step, true, err);
     }

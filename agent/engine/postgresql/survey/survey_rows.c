@@ -50,7 +50,9 @@ static const char constraint_sql[] =
     " string_agg(format('p.%I = t.%I', b.attname, a.attname), ' AND ' ORDER BY u.n) AS pair"
     " FROM unnest(k.conkey, k.confkey) WITH ORDINALITY AS u(own, other, n) JOIN pg_attribute a ON a.attrelid ="
     " k.conrelid AND a.attnum = u.own JOIN pg_attribute b ON b.attrelid = k.confrelid AND b.attnum = u.other) AS e"
-    " WHERE k.conrelid = to_regclass($1) AND k.conname = $2 AND k.contype IN ('c', 'f')";
+    " WHERE k.conrelid = to_regclass($1) AND k.conname = $2 AND k.contype IN ('c', 'f')"
+    /* Of one over a PERIOD (PostgreSQL 18) equal columns say nothing. */
+    " AND (to_jsonb(k) ->> 'conperiod') IS DISTINCT FROM 'true'";
 
 static const char index_sql[] =
     "SELECT string_agg(format('(%s)%s AS c%s', pg_get_indexdef(i.indexrelid, g, false), CASE WHEN i.indcollation[g - 1]"

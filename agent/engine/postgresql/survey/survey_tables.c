@@ -27,7 +27,8 @@ static const char outline_sql[] =
     " relforcerowsecurity, relreplident, coalesce(' options ' || array_to_string(reloptions, ','), ''),"
     " coalesce(' partitioned by ' || pg_get_partkeydef(oid), '')) AS text FROM t"
     " UNION ALL SELECT format('column %I %s%s%s%s%s', attname, format_type(atttypid, atttypmod),"
-    " CASE WHEN attnotnull THEN ' not null' ELSE '' END, coalesce(' collate ' || nullif(attcollation, y.typcollation)"
+    " CASE WHEN " PGSQL_NO_NULLS " THEN ' not null' WHEN attnotnull THEN ' not null not valid' ELSE '' END,"
+    " coalesce(' collate ' || nullif(attcollation, y.typcollation)"
     "::regcollation::text, ''), coalesce(CASE WHEN attgenerated <> '' THEN ' generated ' ELSE ' default ' END"
     " || pg_get_expr(d.adbin, d.adrelid), ' domain default ' || coalesce(pg_get_expr(y.typdefaultbin, 0),"
     " y.typdefault), ''), CASE WHEN attidentity <> '' THEN ' identity ' || attidentity::text ELSE "
@@ -62,9 +63,9 @@ static const char sizes_sql[] =
     " FROM r JOIN pg_class c ON c.oid = r.oid";
 
 static const char columns_sql[] =
-    "SELECT attname, format_type(atttypid, atttypmod), attnotnull, CASE WHEN attgenerated = '' THEN"
+    "SELECT attname, format_type(atttypid, atttypmod), " PGSQL_NO_NULLS ", CASE WHEN attgenerated = '' THEN"
     " coalesce(pg_get_expr(adbin, adrelid), pg_get_expr(y.typdefaultbin, 0), quote_literal(y.typdefault)) END FROM"
-    " pg_attribute JOIN pg_type y ON y.oid = atttypid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
+    " pg_attribute a JOIN pg_type y ON y.oid = atttypid LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum"
     " WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped ORDER BY attnum";
 
 static enum zdm_code no_memory(struct zdm_error *err)

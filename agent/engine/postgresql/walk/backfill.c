@@ -25,7 +25,8 @@ enum zdm_code pgsql_rows_estimate(struct pgsql_work *w, const struct pgsql_table
 {
     static const char sql[] =
         "SELECT coalesce(sum(pg_relation_size(c.oid)), 0), coalesce(sum(greatest(c.reltuples, 0)), 0)::int8,"
-        " coalesce(bool_or(c.reltuples < 0), false) FROM pg_class c WHERE c.relkind = 'r' AND (c.oid = $1::oid"
+        " coalesce(bool_or((c.reltuples < 0 OR (c.reltuples = 0 AND c.relpages = 0)) AND pg_relation_size(c.oid) > 0),"
+        " false) FROM pg_class c WHERE c.relkind = 'r' AND (c.oid = $1::oid"
         " OR c.oid IN (SELECT relid FROM pg_partition_tree($1::oid::regclass)))";
     ZDM_CLEANUP(pgsql_clearp) PGresult *size = NULL;
     ZDM_CLEANUP(pgsql_clearp) PGresult *count = NULL;
