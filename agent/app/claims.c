@@ -62,6 +62,10 @@ void claims_read(struct agent_driver *d, const struct agent_result *result, stru
             note_bad_row(d, row, &err);
             zdm_copy_text(claims->whys[i], sizeof claims->whys[i], err.message);
             claims->why_at[i] = claims->whys[i];
+            /* By whoever was an operator once: nothing is done under it, but it tells what was. */
+            if (agent_verify_former_row(d->config.crypto, &d->identity, row, &claims->directives[i],
+                                        &claims->plan_at[i], &claims->signers[i], &err) == ZDM_OK)
+                claims->directive_at[i] = &claims->directives[i];
         }
         if (row->trust_version > d->journal_trust)
             d->journal_trust = row->trust_version;

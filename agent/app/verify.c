@@ -70,6 +70,26 @@ enum zdm_code agent_verify_claim(const struct zdm_crypto *crypto, const struct a
     return verify_directive(crypto, identity, envelope, find_ever_coordinator, &history, out, err);
 }
 
+static bool find_ever_operator(void *ctx, const struct zdm_id *key_id, struct zdm_hash *out_public_key)
+{
+    const struct history *history = ctx;
+    bool found = false;
+    for (size_t i = history->chain->n_envelopes; i > 0 && !found; i--) {
+        struct zdm_trust trust;
+        struct zdm_error err;
+        size_t n = 0;
+        const uint8_t *body = zdm_signed_body(&history->chain->envelopes[i - 1], &n);
+        if (body == NULL || zdm_trust_decode(body, n, &trust, &err) != ZDM_OK)
+            continue;
+        const struct zdm_person *person = zdm_trust_person(history->crypto, &trust, key_id);
+        found = person != NULL && (person->roles & ZDM_ROLE_OPERATOR) != 0;
+        if (found)
+            *out_public_key = person->public_key;
+        zdm_trust_fini(&trust);
+    }
+    return found;
+}
+
 /* Whoever the chain's newest version that knows the key calls by it; false: nobody ever. */
 static bool find_ever_person(const struct zdm_crypto *crypto, const struct zdm_trust_chain *chain,
                              const struct zdm_id *key_id, char out_name[ZDM_NAME_MAX + 1])
@@ -126,17 +146,17 @@ static enum zdm_code check_plan(const struct agent_identity *identity, const str
     return ZDM_OK;
 }
 
-enum zdm_code agent_verify_plan(const struct zdm_crypto *crypto, const struct agent_identity *identity,
-                                const struct zdm_envelope *envelope, const struct zdm_hash *hash, struct zdm_plan **out,
-                                struct zdm_id *out_signer, struct zdm_error *err)
+static enum zdm_code verify_plan(const struct zdm_crypto *crypto, const struct agent_identity *identity,
+                                 const struct zdm_envelope *envelope, const struct zdm_hash *hash,
+                                 zdm_signed_find_key find, void *ctx, struct zdm_plan **out, struct zdm_id *out_signer,
+                                 struct zdm_error *err)
 {
-    struct zdm_trust_finder finder = {.crypto = crypto, .trust = &identity->chain.trust, .role = ZDM_ROLE_OPERATOR};
     struct zdm_plan *plan = NULL;
     struct zdm_id signer;
     const uint8_t *body;
     size_t n;
-    enum zdm_code code = zdm_signed_check(crypto, envelope, ZDM_SIGNED_PLAN, &identity->chain.fleet,
-                                          zdm_trust_find_person, &finder, &body, &n, &signer, err);
+    enum zdm_code code =
+        zdm_signed_check(crypto, envelope, ZDM_SIGNED_PLAN, &identity->chain.fleet, find, ctx, &body, &n, &signer, err);
     code = explain_signer(crypto, identity, envelope, code, err);
     if (code == ZDM_OK)
         code = zdm_plan_decode(crypto, body, n, &plan, err);
@@ -152,9 +172,18 @@ enum zdm_code agent_verify_plan(const struct zdm_crypto *crypto, const struct ag
     return ZDM_OK;
 }
 
-enum zdm_code agent_verify_row(const struct zdm_crypto *crypto, const struct agent_identity *identity,
-                               const struct agent_journal *row, struct zdm_directive *out_directive,
-                               struct zdm_plan **out_plan, struct zdm_id *out_signer, struct zdm_error *err)
+enum zdm_code agent_verify_plan(const struct zdm_crypto *crypto, const struct agent_identity *identity,
+                                const struct zdm_envelope *envelope, const struct zdm_hash *hash, struct zdm_plan **out,
+                                struct zdm_id *out_signer, struct zdm_error *err)
+{
+    struct zdm_trust_finder finder = {.crypto = crypto, .trust = &identity->chain.trust, .role = ZDM_ROLE_OPERATOR};
+    return verify_plan(crypto, identity, envelope, hash, zdm_trust_find_person, &finder, out, out_signer, err);
+}
+
+static enum zdm_code verify_row(const struct zdm_crypto *crypto, const struct agent_identity *identity,
+                                const struct agent_journal *row, zdm_signed_find_key find, void *ctx,
+                                struct zdm_directive *out_directive, struct zdm_plan **out_plan,
+                                struct zdm_id *out_signer, struct zdm_error *err)
 {
     struct zdm_directive directive;
     struct zdm_plan *plan;
@@ -166,7 +195,7 @@ enum zdm_code agent_verify_row(const struct zdm_crypto *crypto, const struct age
         !zdm_hash_equal(&digest, &row->digest) || !zdm_hash_equal(&directive.plan_hash, &row->plan_hash))
         code = zdm_error_set(err, ZDM_CORRUPT, "row and the directive in it differ");
     else
-        code = agent_verify_plan(crypto, identity, &row->plan, &directive.plan_hash, &plan, out_signer, err);
+        code = verify_plan(crypto, identity, &row->plan, &directive.plan_hash, find, ctx, &plan, out_signer, err);
     if (code == ZDM_OK && strcmp(plan->id, row->migration) != 0) {
         zdm_plan_unref(plan);
         code = zdm_error_set(err, ZDM_CORRUPT, "row and the plan in it differ");
@@ -178,4 +207,20 @@ enum zdm_code agent_verify_row(const struct zdm_crypto *crypto, const struct age
     *out_directive = directive;
     *out_plan = plan;
     return ZDM_OK;
+}
+
+enum zdm_code agent_verify_row(const struct zdm_crypto *crypto, const struct agent_identity *identity,
+                               const struct agent_journal *row, struct zdm_directive *out_directive,
+                               struct zdm_plan **out_plan, struct zdm_id *out_signer, struct zdm_error *err)
+{
+    struct zdm_trust_finder finder = {.crypto = crypto, .trust = &identity->chain.trust, .role = ZDM_ROLE_OPERATOR};
+    return verify_row(crypto, identity, row, zdm_trust_find_person, &finder, out_directive, out_plan, out_signer, err);
+}
+
+enum zdm_code agent_verify_former_row(const struct zdm_crypto *crypto, const struct agent_identity *identity,
+                                      const struct agent_journal *row, struct zdm_directive *out_directive,
+                                      struct zdm_plan **out_plan, struct zdm_id *out_signer, struct zdm_error *err)
+{
+    struct history history = {.crypto = crypto, .chain = &identity->chain};
+    return verify_row(crypto, identity, row, find_ever_operator, &history, out_directive, out_plan, out_signer, err);
 }

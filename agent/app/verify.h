@@ -22,6 +22,12 @@ enum zdm_code agent_verify_claim(const struct zdm_crypto *crypto, const struct a
 enum zdm_code agent_verify_plan(const struct zdm_crypto *crypto, const struct agent_identity *identity,
                                 const struct zdm_envelope *envelope, const struct zdm_hash *hash, struct zdm_plan **out,
                                 struct zdm_id *out_signer, struct zdm_error *err) ZDM_CHECKED;
+/* As agent_verify_row, of a row whose plan was signed by somebody who was an operator in any trust file of the chain:
+ * for what was done, never for what to do. */
+enum zdm_code agent_verify_former_row(const struct zdm_crypto *crypto, const struct agent_identity *identity,
+                                      const struct agent_journal *row, struct zdm_directive *out_directive,
+                                      struct zdm_plan **out_plan, struct zdm_id *out_signer,
+                                      struct zdm_error *err) ZDM_CHECKED;
 /* Both envelopes of a journal row, and that they belong together. */
 enum zdm_code agent_verify_row(const struct zdm_crypto *crypto, const struct agent_identity *identity,
                                const struct agent_journal *row, struct zdm_directive *out_directive,

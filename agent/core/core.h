@@ -104,7 +104,9 @@ struct agent_input {
     const struct zdm_directive *const *journal_directives;
     struct zdm_plan *const *journal_plans;
     const struct zdm_id *journal_signers; /* who signed journal_plans[i] */
-    const char *const *journal_whys;      /* why journals[i] does not verify; NULL where it does. NULL: all do */
+    /* Why journals[i] does not verify; NULL where it does. NULL: all do. Its directive and plan are there all the same
+     * when whoever signed the plan was an operator once: they count as no order, but tell what was done. */
+    const char *const *journal_whys;
 };
 
 enum agent_effect_kind {

@@ -196,6 +196,8 @@ struct agent_unread {
     struct zdm_hash plan_hash, digest;
     struct zdm_fence accepted;
     char why[ZDM_TEXT_MAX + 1];
+    /* Where its plan was signed by an operator of that time, the row as it would be read; its plan is NULL else. */
+    struct agent_migration *former;
 };
 
 struct agent_control {
@@ -345,6 +347,8 @@ bool agent_unread_take(struct agent_core *core, const struct agent_input *input)
 void agent_unread_fini(struct agent_core *core);
 /* An order was accepted in its place; was there one? */
 bool agent_unread_forget(struct agent_core *core, const char *migration);
+/* An ACCEPT names the row whose place it takes. */
+void agent_unread_name(const struct agent_core *core, const char *migration, struct agent_op *op);
 /* Is there one whose place the pending order cannot take? Then its refusal says so. */
 bool agent_is_barred(struct agent_core *core, struct agent_migration *m);
 /* The pending order is refused by what the journal says: reads the journal again, now and then. */

@@ -220,6 +220,8 @@ static void begin_asking(struct agent_core *core)
 
 static bool row_is_whole(const struct agent_input *input, size_t i)
 {
+    if (input->journal_whys != NULL && input->journal_whys[i] != NULL)
+        return false;
     return input->journal_directives != NULL && input->journal_plans != NULL && input->journal_directives[i] != NULL &&
            input->journal_plans[i] != NULL;
 }

@@ -262,6 +262,7 @@ static void start_accept(struct agent_core *core, struct agent_migration *m)
     op->amends = agent_amends(m, op->plan);
     op->journal_step = m->step;
     op->cursor = m->cursor;
+    agent_unread_name(core, m->id, op);
     zdm_copy_text(op->migration, sizeof op->migration, m->id);
     zdm_copy_text(core->control.migration, sizeof core->control.migration, m->id);
 }

@@ -2,8 +2,9 @@
  * unread.c - rows of the journal that do not verify: such a row counts as none, but it stands there, and an order that
  * cannot take its place is refused with words rather than tried for ever.
  *
- * An order under the row's own plan may: what was done was done by that plan, and whoever signed it since is asked. For
- * another plan nobody can say whether it fits what was done, since nobody answers for the one that it was done by.
+ * An order under the row's own plan may: what was done was done by that plan, and whoever signed it since is asked. One
+ * under another plan may where all phases that were entered are the same, byte for byte: whoever signed it answers for
+ * them. The row's plan tells which these are where an operator of its time signed it; else nobody can say.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,44 @@ enum { REREAD_MS = 60000, REREAD_DOUBLED_MAX = 6 };
 static bool does_not_verify(const struct agent_input *input, size_t i)
 {
     return input->journal_whys != NULL && input->journal_whys[i] != NULL;
+}
+
+/* As far as amend.c asks. NULL without memory. */
+static struct agent_migration *former_of(const struct agent_input *input, size_t i)
+{
+    const struct agent_journal *row = &input->u.op_done->journals[i];
+    const struct zdm_directive *d = input->journal_directives[i];
+    struct agent_migration *m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return NULL;
+    m->plan = zdm_plan_ref(input->journal_plans[i]);
+    m->accepted =
+        (struct agent_standing){.set = true, .fence = row->accepted, .goal_phase = d->goal_phase, .mode = d->mode};
+    m->step = row->step;
+    m->cursor = zdm_strdup(row->cursor);
+    m->bound = zdm_strdup(row->bound);
+    m->walked = row->walked;
+    m->entered_phase = row->entered_phase;
+    m->reached_phase = row->reached_phase;
+    m->switched_phase = row->switched_phase;
+    m->undo_nonce = row->undo_nonce;
+    return m;
+}
+
+static void former_free(struct agent_migration *m)
+{
+    if (m == NULL)
+        return;
+    zdm_plan_unref(m->plan);
+    free(m->cursor);
+    free(m->bound);
+    free(m);
+}
+
+static bool has_former(const struct agent_input *input, size_t i)
+{
+    return input->journal_directives != NULL && input->journal_plans != NULL && input->journal_directives[i] != NULL &&
+           input->journal_plans[i] != NULL;
 }
 
 bool agent_unread_take(struct agent_core *core, const struct agent_input *input)
@@ -39,12 +78,15 @@ bool agent_unread_take(struct agent_core *core, const struct agent_input *input)
         unread->accepted = row->accepted;
         unread->digest = row->digest;
         zdm_copy_text(unread->why, sizeof unread->why, input->journal_whys[i]);
+        unread->former = has_former(input, i) ? former_of(input, i) : NULL;
     }
     return true;
 }
 
 void agent_unread_fini(struct agent_core *core)
 {
+    for (size_t i = 0; i < core->n_unread; i++)
+        former_free(core->unread[i].former);
     free(core->unread);
     core->unread = NULL;
     core->n_unread = 0;
@@ -63,6 +105,7 @@ bool agent_unread_forget(struct agent_core *core, const char *migration)
     const struct agent_unread *unread = find(core, migration);
     if (unread == NULL)
         return false;
+    former_free(unread->former);
     core->unread[unread - core->unread] = core->unread[--core->n_unread];
     return true;
 }
@@ -73,21 +116,42 @@ static bool is_later(const struct agent_unread *unread, const struct agent_order
     return compared > 0 || (compared == 0 && !zdm_hash_equal(&unread->digest, &order->digest));
 }
 
+void agent_unread_name(const struct agent_core *core, const char *migration, struct agent_op *op)
+{
+    const struct agent_unread *unread = find(core, migration);
+    if (unread == NULL || unread->former == NULL || zdm_hash_equal(&unread->plan_hash, &op->plan->hash))
+        return;
+    op->fence = unread->accepted;
+    op->amends = agent_amends(unread->former, op->plan);
+    op->journal_step = unread->former->step;
+    op->cursor = unread->former->cursor;
+}
+
+/* Refuses what nobody can say of, and what the row's plan says is another one. */
+static bool is_another(const struct agent_unread *unread, const struct agent_order *order, struct zdm_error *err)
+{
+    char hash[ZDM_HASH_HEX_SIZE];
+    struct zdm_error other = ZDM_ERROR_INIT;
+    if (unread->former != NULL && (order->plan == NULL || agent_may_amend(unread->former, order->plan, &other)))
+        return false; /* its plan is fetched first */
+    zdm_hex(hash, unread->plan_hash.bytes, sizeof unread->plan_hash.bytes);
+    (void)zdm_error_set(err, ZDM_REFUSED, "the journal stands under plan %.12s, which does not verify: %s", hash,
+                        unread->why);
+    zdm_error_hint(err,
+                   "%s%s the shard out, zdmctl exclude with --shard, or let a trust file have the signer of that plan "
+                   "as operator again.",
+                   other.hint, other.hint[0] != '\0' ? " Or leave" : "Leave");
+    return true;
+}
+
 static bool judge(const struct agent_core *core, const struct agent_migration *m, struct zdm_error *err)
 {
     const struct agent_unread *unread = find(core, m->id);
     const struct agent_order *order = &m->pending;
     if (unread == NULL)
         return false;
-    if (!zdm_hash_equal(&unread->plan_hash, &order->directive.plan_hash)) {
-        char hash[ZDM_HASH_HEX_SIZE];
-        zdm_hex(hash, unread->plan_hash.bytes, sizeof unread->plan_hash.bytes);
-        (void)zdm_error_set(err, ZDM_REFUSED, "the journal stands under plan %.12s, which does not verify: %s", hash,
-                            unread->why);
-        zdm_error_hint(err, "Let an operator of the trust file submit the runbook of that plan, so that it is signed "
-                            "anew: zdmctl submit RUNBOOK, with --amend where another plan is in force. Then amend it.");
+    if (!zdm_hash_equal(&unread->plan_hash, &order->directive.plan_hash) && is_another(unread, order, err))
         return true;
-    }
     if (!is_later(unread, order))
         return false;
     (void)zdm_error_set(err, ZDM_REFUSED, "the journal holds a later order, which does not verify: %s", unread->why);

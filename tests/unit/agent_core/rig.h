@@ -58,6 +58,7 @@ struct rig {
     struct zdm_directive row_order;
     struct zdm_hash row_digest;
     const char *row_why; /* why it does not verify; NULL: it does */
+    bool row_former;     /* whoever signed its plan was an operator once */
     uint32_t row_step;
     int row_cursor, row_bound; /* -1: NULL */
     bool row_walked;
@@ -88,6 +89,7 @@ struct rig {
     bool done[RIG_STEPS + 1];
     bool one_transaction; /* DDL journals its step as done by itself */
     bool ddl_vanishes;    /* and what it did is not there afterwards */
+    bool gap;             /* a note that triggers were not what was installed: no comparison counts as done */
     bool leftover;        /* an invalid index is in the way */
     int rows;             /* of the table */
     double ms_per_row, ms_per_batch;

@@ -128,6 +128,7 @@ static bool is_walk(uint32_t step)
 static void do_inspect(const struct rig *rig, const struct agent_op *op, struct agent_result *result)
 {
     bool done = is_walk(op->step) ? op->step < rig->row_step || rig->row_walked : rig->done[op->step];
+    done = done && !(op->step == STEP_COMPARE && rig->gap);
     result->proof = done ? AGENT_PROOF_DONE : AGENT_PROOF_NOT_DONE;
     if (op->step == STEP_INDEX && rig->leftover)
         result->proof = AGENT_PROOF_LEFTOVER;
@@ -169,6 +170,7 @@ static void do_batch(struct rig *rig, const struct agent_op *op, struct agent_re
     int n = left < (int)op->rows ? left : (int)op->rows;
     rig->row_cursor = (rig->row_cursor > 0 ? rig->row_cursor : 0) + n;
     rig->row_walked = rig->row_cursor == rig->row_bound;
+    rig->gap = rig->gap && !(op->step == STEP_COMPARE && rig->row_walked);
     rig->images += rig->keeps_images && op->step == STEP_BACKFILL ? n : 0;
     result->rows_walked = (uint32_t)n;
     result->elapsed_ms = (uint32_t)(rig->ms_per_batch + rig->ms_per_row * n + 0.5);
@@ -315,7 +317,7 @@ static void do_forward(struct rig *rig, const struct agent_op *op)
     rig->done[op->step] = !rig->ddl_vanishes;
     if (op->run == AGENT_RUN_HIDE)
         rig->hidden_at_ms = rig_wall_ms(rig);
-    if (rig->one_transaction)
+    if (rig->one_transaction && op->step == rig->row_step)
         clear_walk(rig, op->step + 1);
 }
 
@@ -334,7 +336,10 @@ static void do_wait(struct rig *rig, const struct agent_op *op, struct agent_res
 
 static void do_journal(struct rig *rig, const struct agent_op *op, struct agent_result *result)
 {
-    if (op->run == AGENT_RUN_STEP_DONE)
+    if (op->run == AGENT_RUN_STEP_DONE && op->lets_pass) {
+        rig->interrupted.migration[0] = '\0';
+        rig->gap = false;
+    } else if (op->run == AGENT_RUN_STEP_DONE)
         clear_walk(rig, op->step + 1);
     else if (op->run == AGENT_RUN_STEP_BACK)
         clear_walk(rig, op->step);
@@ -494,8 +499,8 @@ bool rig_answer(struct rig *rig)
         input.journal_plans = plans;
         input.journal_signers = signers;
         if (rig->row_why != NULL) {
-            orders[0] = NULL;
-            plans[0] = NULL;
+            orders[0] = rig->row_former ? orders[0] : NULL;
+            plans[0] = rig->row_former ? plans[0] : NULL;
             input.journal_whys = &rig->row_why;
         }
     }

@@ -239,6 +239,47 @@ static void another_plan_over_a_row_that_does_not_verify_is_refused_until_that_o
     rig_free(rig);
 }
 
+/* Whoever signed the other plan answers for what was done: it is the same, byte for byte. */
+static void another_plan_with_the_phases_that_were_entered_leads_out_though_the_signer_has_left(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_amended(3);
+    rig_ready(rig, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    rig->row_why = "plan is signed by eve, who is no operator";
+    rig->row_former = true;
+    rig_restart(rig);
+    amend(rig, 2, ZDM_MODE_RUN, 2);
+    for (int i = 0; i < 20 && rig->row_order.plan_hash.bytes[0] != NEW; i++)
+        if (!rig_answer(rig))
+            rig_wait(rig, 100);
+    rig->row_why = NULL; /* it is this order's from then on */
+    rig_run(rig, 60000);
+    assert_rests(rig, 2, 2);
+    assert_int_equal(rig->row_order.plan_hash.bytes[0], NEW);
+    assert_int_equal(rig->row_reached, 2);
+    rig_free(rig);
+}
+
+static void another_plan_with_other_phases_than_were_entered_is_refused_and_says_what_leads_out(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_amended(2);
+    rig_ready(rig, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    rig->row_why = "plan is signed by eve, who is no operator";
+    rig->row_former = true;
+    rig_restart(rig);
+    rig->watch = count_reads;
+    connects = accepts = 0;
+    amend(rig, 2, ZDM_MODE_RUN, 2);
+    rig_run(rig, 60000);
+    assert_barred(rig, "which does not verify: plan is signed by eve");
+    assert_non_null(
+        strstr(rig_said(rig)->hint, "with phases 1 to 2 as they were. Or leave the shard out, zdmctl exclude"));
+    rig_free(rig);
+}
+
 static void a_newer_trust_file_that_names_the_signer_lets_the_other_plan_in_at_once(void **state)
 {
     (void)state;
@@ -673,6 +714,8 @@ int main(void)
         cmocka_unit_test(a_refusal_from_memory_is_judged_anew_by_the_journal),
         cmocka_unit_test(a_refusal_that_stands_reads_the_journal_ever_more_rarely),
         cmocka_unit_test(another_plan_over_a_row_that_does_not_verify_is_refused_until_that_one_is_signed_anew),
+        cmocka_unit_test(another_plan_with_the_phases_that_were_entered_leads_out_though_the_signer_has_left),
+        cmocka_unit_test(another_plan_with_other_phases_than_were_entered_is_refused_and_says_what_leads_out),
         cmocka_unit_test(a_newer_trust_file_that_names_the_signer_lets_the_other_plan_in_at_once),
         cmocka_unit_test(a_shard_that_has_stopped_stays_so_when_its_plan_is_signed_anew),
         cmocka_unit_test(an_order_before_that_of_a_row_that_does_not_verify_is_refused_with_words),

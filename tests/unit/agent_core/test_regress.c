@@ -183,6 +183,131 @@ static void statement_that_somebody_took_back_is_not_done_again_unasked(void **s
                        "unasked: " ZDM_ERROR_ROLL_BACK "1, or put it back by hand and retry");
 }
 
+/* ---- Behind a switch ---- */
+
+/* At the end of phase 3, where new code writes, the triggers are not what was installed; a restart sees it. */
+static void cut_triggers(struct rig *rig)
+{
+    rig_ready(rig, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    assert_int_equal(rig_look(rig).proven_phase, 3);
+    rig->done[STEP_SYNC] = false;
+    rig->gap = true;
+    memset(rig->runs, 0, sizeof rig->runs);
+    zdm_copy_text(rig->identity, sizeof rig->identity, "system-1/1/start-2");
+    rig_run(rig, 6000);
+    order(rig, 2, ZDM_MODE_RUN, 3, 1);
+    rig_run(rig, 60000);
+}
+
+static void one_way(struct rig *rig)
+{
+    for (size_t p = 0; p < 2; p++)
+        for (size_t i = 0; i < rig->plan->phases[p].n_steps; i++)
+            if (rig->plan->phases[p].steps[i].derivation != NULL)
+                rig->plan->phases[p].steps[i].derivation->both_ways = false;
+}
+
+static void triggers_lost_behind_a_switch_are_installed_again_and_rows_are_only_compared(void **state)
+{
+    struct rig *rig = *state;
+    cut_triggers(rig);
+    assert_rests(rig, 3);
+    assert_int_equal(rig->runs[AGENT_RUN_INSTALL_SYNC], 1);
+    assert_int_equal(rig->runs[AGENT_RUN_BATCH], 0);
+    assert_true(rig->runs[AGENT_RUN_CHECK_CHUNK] > 0);
+    assert_false(rig->gap);
+}
+
+static void rows_that_differ_behind_a_switch_are_a_persons_and_a_retry_compares_again(void **state)
+{
+    struct rig *rig = *state;
+    rig_ready(rig, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    rig->gap = true;
+    rig->done[STEP_SYNC] = false;
+    rig_fail_once(rig, AGENT_RUN_CHECK_CHUNK, ZDM_REFUSED);
+    memset(rig->runs, 0, sizeof rig->runs);
+    zdm_copy_text(rig->identity, sizeof rig->identity, "system-1/1/start-2");
+    rig_run(rig, 6000);
+    order(rig, 2, ZDM_MODE_RUN, 3, 1);
+    rig_run(rig, 60000);
+    const struct zdm_migration_report *said = rig_said(rig);
+    assert_int_equal(said->state, ZDM_AGENT_UNSURE);
+    assert_non_null(
+        strstr(said->error, "put it right by hand and retry, which compares again, or " ZDM_ERROR_ROLL_BACK "1"));
+    assert_true(rig->done[STEP_SYNC]);
+    assert_int_equal(rig->runs[AGENT_RUN_BATCH], 0);
+    order(rig, 3, ZDM_MODE_RUN, 2, 2);
+    rig_run(rig, 60000);
+    order(rig, 4, ZDM_MODE_RUN, 3, 2);
+    rig_run(rig, 60000);
+    assert_rests(rig, 3);
+    assert_int_equal(rig->runs[AGENT_RUN_BATCH], 0);
+}
+
+static void one_way_nothing_can_be_compared_and_a_retry_lets_the_rows_be(void **state)
+{
+    struct rig *rig = *state;
+    one_way(rig);
+    rig->interrupted = (struct agent_interrupted){
+        .migration = "rename", .step = STEP_SYNC, .what = "trigger x of users is gone", .first_ms = 1700000000000};
+    cut_triggers(rig);
+    const struct zdm_migration_report *said = rig_said(rig);
+    assert_int_equal(said->state, ZDM_AGENT_UNSURE);
+    assert_non_null(strstr(said->error, "retry goes on with them as they are, or " ZDM_ERROR_ROLL_BACK "1"));
+    order(rig, 3, ZDM_MODE_RUN, 3, 1); /* the same attempt: no retry */
+    rig_run(rig, 60000);
+    assert_int_equal(rig_said(rig)->state, ZDM_AGENT_UNSURE);
+    order(rig, 4, ZDM_MODE_RUN, 3, 2);
+    rig_run(rig, 60000);
+    assert_rests(rig, 3);
+    assert_false(rig->gap);
+    assert_int_equal(rig->runs[AGENT_RUN_BATCH], 0);
+    assert_int_equal(rig->runs[AGENT_RUN_CHECK_CHUNK], 0);
+}
+
+/* A failover lost it: the order at hand says that the switch was entered. */
+static void journal_that_lost_its_tail_behind_a_switch_is_not_filled_a_second_time(void **state)
+{
+    struct rig *rig = *state;
+    rig_ready(rig, ZDM_MODE_RUN, 3);
+    rig_run(rig, 60000);
+    rig->row_step = STEP_BACKFILL;
+    rig->row_cursor = rig->row_bound = -1;
+    rig->row_walked = false;
+    rig->row_reached = 2;
+    memset(rig->runs, 0, sizeof rig->runs);
+    zdm_copy_text(rig->identity, sizeof rig->identity, "system-1/1/start-2");
+    rig_run(rig, 6000);
+    order(rig, 2, ZDM_MODE_RUN, 3, 1);
+    rig_run(rig, 60000);
+    assert_rests(rig, 3);
+    assert_int_equal(rig->runs[AGENT_RUN_BATCH], 0);
+    assert_true(rig->runs[AGENT_RUN_CHECK_CHUNK] > 0);
+}
+
+static void triggers_lost_after_a_rollback_to_the_switch_write_nothing_over_either(void **state)
+{
+    struct rig *rig = *state;
+    rig_ready(rig, ZDM_MODE_RUN, 4);
+    rig_run(rig, 60000);
+    rig_undo(rig, 3, 1);
+    order(rig, 2, ZDM_MODE_UNDO, 3, 2);
+    rig_run(rig, 60000);
+    assert_true(rig_said(rig)->undone);
+    memset(rig->runs, 0, sizeof rig->runs);
+    rig->done[STEP_SYNC] = false;
+    rig->gap = true;
+    zdm_copy_text(rig->identity, sizeof rig->identity, "system-1/1/start-2");
+    rig_run(rig, 6000);
+    order(rig, 3, ZDM_MODE_RUN, 3, 2);
+    rig_run(rig, 60000);
+    assert_rests(rig, 3);
+    assert_true(rig->done[STEP_SYNC]);
+    assert_int_equal(rig->runs[AGENT_RUN_BATCH], 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -194,6 +319,11 @@ int main(void)
         TEST(rollback_given_up_above_a_statement_that_stands_goes_on_only_as_a_rollback),
         TEST(statement_that_the_rollback_had_undone_when_it_was_given_up_is_no_doubt),
         TEST(statement_that_somebody_took_back_is_not_done_again_unasked),
+        TEST(triggers_lost_behind_a_switch_are_installed_again_and_rows_are_only_compared),
+        TEST(rows_that_differ_behind_a_switch_are_a_persons_and_a_retry_compares_again),
+        TEST(one_way_nothing_can_be_compared_and_a_retry_lets_the_rows_be),
+        TEST(journal_that_lost_its_tail_behind_a_switch_is_not_filled_a_second_time),
+        TEST(triggers_lost_after_a_rollback_to_the_switch_write_nothing_over_either),
     };
     return cmocka_run_group_tests_name("regress", tests, NULL, NULL);
 }
