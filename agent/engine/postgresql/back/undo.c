@@ -78,10 +78,16 @@ static enum zdm_code syncs_are_gone(struct pgsql_work *w, bool *out, struct zdm_
 
 enum zdm_code pgsql_back_of_sync(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
-    bool gone = false;
+    bool gone = false, counts = false;
     (void)table;
     enum zdm_code code = syncs_are_gone(w, &gone, err);
-    return code == ZDM_OK ? pgsql_answer_back(w, gone, AGENT_RUN_UNDO_SYNC) : code;
+    if (code == ZDM_OK && !gone) {
+        code = pgsql_walk_back_counts(w, w->step, &counts, err);
+    }
+    if (code == ZDM_OK && !counts) {
+        code = pgsql_walk_back_remark(w, err);
+    }
+    return code == ZDM_OK ? pgsql_answer_back(w, gone, counts ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_UNDO_SYNC) : code;
 }
 
 enum zdm_code pgsql_back_of_walk(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)

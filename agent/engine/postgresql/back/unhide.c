@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/engine/postgresql/looks.h"
+#include "agent/engine/postgresql/back/walk_back.h"
 #include "agent/engine/postgresql/session/classify.h"
 #include "agent/engine/postgresql/change/ddl.h"
 #include "agent/engine/postgresql/online/index.h"
@@ -49,6 +51,29 @@ static enum zdm_code read_place(struct pgsql_work *w, const struct pgsql_table *
     return code;
 }
 
+/* Last, when new writes go both ways again: how many rows the old column is not exact for. */
+static enum zdm_code count_doubt(struct pgsql_work *w, struct zdm_error *err)
+{
+    const struct zdm_step *sync = w->step->sync_step == 0 ? NULL : zdm_plan_step(w->op->plan, w->step->sync_step);
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer remark = ZDM_BUFFER_INIT;
+    bool counts = false;
+    zdm_buffer_puts(&remark, w->result->remark);
+    enum zdm_code code = pgsql_walk_back_counts(w, sync, &counts, err);
+    if (code == ZDM_OK && counts) {
+        return pgsql_answer_back(w, false, AGENT_RUN_IMAGES_BACK);
+    }
+    w->result->remark[0] = '\0';
+    if (code == ZDM_OK) {
+        code = pgsql_walk_back_remark(w, err);
+    }
+    if (w->result->remark[0] != '\0' && remark.len > 0) {
+        zdm_buffer_puts(&remark, "; ");
+    }
+    zdm_buffer_puts(&remark, w->result->remark);
+    (void)zdm_copy_text(w->result->remark, sizeof w->result->remark, zdm_buffer_text(&remark));
+    return code;
+}
+
 enum zdm_code pgsql_unhide_look(struct pgsql_work *w, const struct pgsql_table *table, struct zdm_error *err)
 {
     struct place place = {0};
@@ -77,7 +102,7 @@ enum zdm_code pgsql_unhide_look(struct pgsql_work *w, const struct pgsql_table *
         r->next_run = state.back > 0 ? AGENT_RUN_RESTORE : state.proven > 0 ? AGENT_RUN_UNHIDE : AGENT_RUN_NONE;
         zdm_copy_text(r->remark, sizeof r->remark, state.remark);
     }
-    return code;
+    return code == ZDM_OK && r->proof == AGENT_PROOF_DONE ? count_doubt(w, err) : code;
 }
 
 /* The rows of this hide; $1 migration, $2 step. */

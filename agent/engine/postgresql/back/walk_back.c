@@ -78,10 +78,29 @@ static const struct way of_sync = {
     .begin = BEGIN_SQL(AGENT_CATCH_UP_TOLD, AGENT_CATCH_UP_LEFT),
 };
 
+/* Nothing is changed: what the new column has that the old one cannot hold is counted. Before the new one goes, and
+ * when the old one is back. */
+static const struct way of_loss = {
+    .begin = BEGIN_SQL("", AGENT_SYNC_LOST),
+};
+static const struct way of_doubt = {
+    .begin = BEGIN_SQL("", AGENT_SYNC_DOUBT),
+};
+
 static const struct way *way_of(const struct zdm_step *step)
 {
-    bool deletes = step->action == ZDM_ACTION_DELETE;
-    return step->action == ZDM_ACTION_SYNC_REMOVE ? &of_sync : deletes ? &of_archive : &of_images;
+    switch ((int)step->action) {
+    case ZDM_ACTION_SYNC_REMOVE:
+        return &of_sync;
+    case ZDM_ACTION_SYNC_INSTALL:
+        return &of_loss;
+    case ZDM_ACTION_HIDE_COLUMN:
+        return &of_doubt;
+    case ZDM_ACTION_DELETE:
+        return &of_archive;
+    default:
+        return &of_images;
+    }
 }
 
 enum zdm_code pgsql_walk_back_begin(struct pgsql_work *w, struct zdm_error *err)
@@ -253,6 +272,55 @@ static enum zdm_code write_back(struct pgsql_work *w, const struct way *way, str
     return code;
 }
 
+/* ---- What the old column cannot hold ---- */
+
+/* Where every value of the new column fits into the old one there is nothing to count. */
+static bool is_guarded(const struct pgsql_facts *facts)
+{
+    for (size_t i = 0; i < facts->n_pairs; i++) {
+        const struct pgsql_pair *pair = &facts->pairs[i];
+        if (pair->copy && (pgsql_fit(&pair->target, &pair->source) != PGSQL_FITS ||
+                           (pair->source.not_null && !pair->target.not_null))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Has new code written, as far as the journal knows, since a rollback took it away? */
+static enum zdm_code is_switched(struct pgsql_work *w, bool *out, struct zdm_error *err)
+{
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, "SELECT switched_phase > 0 FROM zdm.migration WHERE migration = $1", 1,
+                                     (const char *const[]){w->op->migration}, &res, err);
+    *out = code == ZDM_OK && PQntuples(res) == 1 && pgsql_true(res, 0, 0);
+    return code;
+}
+
+enum zdm_code pgsql_walk_back_counts(struct pgsql_work *w, const struct zdm_step *sync, bool *out,
+                                     struct zdm_error *err)
+{
+    struct pgsql_facts facts = {0};
+    bool over = false;
+    *out = false;
+    if (sync == NULL || sync->derivation == NULL || !sync->derivation->both_ways) {
+        return ZDM_OK;
+    }
+    struct pgsql_walk_back place;
+    enum zdm_code code = pgsql_walk_back_read(w, &place, err);
+    over = place.there && place.over;
+    pgsql_walk_back_fini(&place);
+    if (code == ZDM_OK && !over) {
+        code = is_switched(w, out, err);
+    }
+    if (code == ZDM_OK && *out) {
+        code = pgsql_facts_read(w, sync, 0, &facts, err);
+        *out = code == ZDM_OK && is_guarded(&facts);
+        pgsql_facts_fini(&facts);
+    }
+    return code;
+}
+
 /* ---- The catch-up ---- */
 
 static enum zdm_code fix_bound(struct pgsql_work *w, struct pgsql_walk_back *place, const struct pgsql_walk *walk,
@@ -283,10 +351,11 @@ static enum zdm_code walk_on(struct pgsql_work *w, struct pgsql_walk_back *place
     op.bound = place->bound;
     as.op = &op;
     enum zdm_code code = pgsql_walk_next(&as, walk, &chunk, err);
-    if (code == ZDM_OK && chunk.last != NULL && op.locked_form) {
+    bool counts = way_of(w->step) != &of_sync;
+    if (code == ZDM_OK && chunk.last != NULL && !counts && op.locked_form) {
         code = pgsql_walk_range(&as, walk->lock_first, walk->lock, chunk.last, NULL, err);
     }
-    if (code == ZDM_OK && chunk.last != NULL) {
+    if (code == ZDM_OK && chunk.last != NULL && !counts) {
         code = pgsql_walk_range(&as, walk->change_first, walk->change, chunk.last, &res, err);
     }
     if (code == ZDM_OK && chunk.last != NULL) {
@@ -319,6 +388,9 @@ static enum zdm_code catch_up(struct pgsql_work *w, struct pgsql_walk_back *plac
     if (code == ZDM_OK) {
         code = pgsql_walk_begin(w, err);
     }
+    if (code == ZDM_OK && !place->there) {
+        code = pgsql_walk_back_begin(w, err);
+    }
     bool stale = code == ZDM_OK && place->walk_key != NULL && strcmp(place->walk_key, walk->walk_key) != 0;
     if (stale) {
         free(place->cursor);
@@ -341,7 +413,8 @@ static enum zdm_code run_catch_up(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_walk_back place;
     enum zdm_code code = pgsql_walk_back_read(w, &place, err);
-    if (code == ZDM_OK && (!place.there || place.over)) {
+    bool begins = !place.there && way_of(w->step) != &of_sync;
+    if (code == ZDM_OK && !begins && (!place.there || place.over)) {
         w->result->outcome = AGENT_ALREADY;
     } else if (code == ZDM_OK) {
         code = catch_up(w, &place, err);
@@ -353,5 +426,5 @@ static enum zdm_code run_catch_up(struct pgsql_work *w, struct zdm_error *err)
 enum zdm_code pgsql_run_images_back(struct pgsql_work *w, struct zdm_error *err)
 {
     const struct way *way = way_of(w->step);
-    return way == &of_sync ? run_catch_up(w, err) : write_back(w, way, err);
+    return way->batch == NULL ? run_catch_up(w, err) : write_back(w, way, err);
 }

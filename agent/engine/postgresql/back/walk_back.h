@@ -32,6 +32,10 @@ enum zdm_code pgsql_walk_back_write(struct pgsql_work *w, const struct pgsql_wal
                                     struct zdm_error *err) ZDM_CHECKED;
 /* No walk was begun, or it is at its end. */
 enum zdm_code pgsql_walk_back_over(struct pgsql_work *w, bool *out, struct zdm_error *err) ZDM_CHECKED;
+/* Are the rows still to be counted that hold in a new column what the old one cannot? So it is where new code has
+ * written, and not every value fits. */
+enum zdm_code pgsql_walk_back_counts(struct pgsql_work *w, const struct zdm_step *sync, bool *out,
+                                     struct zdm_error *err) ZDM_CHECKED;
 /* Before a new rollback: what walks of earlier ones told was about those. */
 enum zdm_code pgsql_walk_back_untell(struct pgsql_work *w, struct zdm_error *err) ZDM_CHECKED;
 /* SQL over a row b that is over: "1,204 rows were …", NULL when there is nothing to tell. */

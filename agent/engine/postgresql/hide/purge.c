@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "agent/engine/postgresql/session/classify.h"
+#include "agent/engine/postgresql/back/walk_back.h"
 #include "agent/engine/postgresql/walk/images.h"
 #include "agent/engine/postgresql/online/index.h"
 #include "agent/engine/postgresql/journal/journal.h"
@@ -187,6 +188,9 @@ enum zdm_code pgsql_run_purge_leftovers(struct pgsql_work *w, struct zdm_error *
         code = drop_leftover(&attempt, &left, err);
     }
     if (code == ZDM_OK) {
+        code = pgsql_walk_back_untell(w, err);
+    }
+    if (code == ZDM_OK) {
         code = pgsql_journal_hold(w, err);
     }
     return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
@@ -270,6 +274,14 @@ static enum zdm_code drop_hidden_column(struct pgsql_short *attempt, const struc
     return code == ZDM_OK && found ? drop_column(w, &w->step->table, name, err) : code;
 }
 
+/* Nothing is left that a rollback could be inexact for, and what the last one told is over. */
+static enum zdm_code forget_counts(struct pgsql_work *w, struct zdm_error *err)
+{
+    const char *params[] = {w->op->migration};
+    enum zdm_code code = pgsql_query(w->s, "DELETE FROM zdm.compared WHERE migration = $1", 1, params, NULL, err);
+    return code == ZDM_OK ? pgsql_walk_back_untell(w, err) : code;
+}
+
 static enum zdm_code purge_column(struct pgsql_work *w, struct zdm_error *err)
 {
     struct pgsql_table table;
@@ -293,6 +305,9 @@ static enum zdm_code purge_column(struct pgsql_work *w, struct zdm_error *err)
     }
     if (code == ZDM_OK) {
         code = pgsql_purge_leftovers_of_table(&attempt, err);
+    }
+    if (code == ZDM_OK) {
+        code = forget_counts(w, err);
     }
     if (code == ZDM_OK) {
         code = pgsql_journal_step_on(w, err);

@@ -301,9 +301,19 @@ enum zdm_code pgsql_run_step_done(struct pgsql_work *w, struct zdm_error *err)
     return journal_only(w, w->op->step + 1, err);
 }
 
+/* What was counted by a step that is undone is nothing that anybody should be told of a later one. */
 enum zdm_code pgsql_run_step_back(struct pgsql_work *w, struct zdm_error *err)
 {
-    return journal_only(w, w->op->step, err);
+    char step[AGENT_NUMBER_SIZE];
+    enum zdm_code code = pgsql_begin(w->s, NULL, err);
+    if (code == ZDM_OK) {
+        code = pgsql_query(w->s, "DELETE FROM zdm.compared WHERE migration = $1 AND step >= $2::int4", 2,
+                           (const char *const[]){w->op->migration, agent_number(step, w->op->step)}, NULL, err);
+    }
+    if (code == ZDM_OK) {
+        code = pgsql_journal_move(w, &(struct pgsql_move){.step = w->op->step, .restart = true}, err);
+    }
+    return code == ZDM_OK ? pgsql_journal_commit(w, err) : code;
 }
 
 enum zdm_code pgsql_run_stop(struct pgsql_work *w, struct zdm_error *err)

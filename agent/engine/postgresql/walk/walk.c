@@ -61,7 +61,8 @@ static struct pgsql_walk *build(const struct pgsql_facts *facts, const struct zd
     walk->differ_first = pgsql_walk_differ_text(facts, table, 0, switched);
     walk->differ = pgsql_walk_differ_text(facts, table, 2, switched);
     walk->differ_one = pgsql_walk_differ_text(facts, table, PGSQL_WALK_ONE, switched);
-    bool counts_left = step->action == ZDM_ACTION_SYNC_REMOVE || switched;
+    bool counts_left = step->action == ZDM_ACTION_SYNC_REMOVE || step->action == ZDM_ACTION_SYNC_INSTALL ||
+                       step->action == ZDM_ACTION_HIDE_COLUMN || switched;
     walk->left_first = counts_left ? pgsql_walk_left_text(facts, step, 0) : NULL;
     walk->left = counts_left ? pgsql_walk_left_text(facts, step, 2) : NULL;
     bool whole = walk->full_first != NULL && walk->full != NULL && walk->walk_key != NULL && walk->next_first != NULL &&
@@ -83,7 +84,7 @@ enum zdm_code pgsql_walk_get(struct pgsql_work *w, const struct pgsql_walk **out
         *out = w->memory->walk;
         return ZDM_OK;
     }
-    bool removed = w->step->action == ZDM_ACTION_SYNC_REMOVE;
+    bool removed = w->step->action == ZDM_ACTION_SYNC_REMOVE || w->step->action == ZDM_ACTION_HIDE_COLUMN;
     const struct zdm_step *derived = removed ? zdm_plan_step(w->op->plan, w->step->sync_step) : w->step;
     if (derived == NULL) {
         return zdm_error_set(err, ZDM_BUG, "step %s removes no sync", w->step->id);
