@@ -55,7 +55,10 @@ static enum zdm_code drop_column(struct pgsql_work *w, const struct zdm_table *t
     zdm_buffer_puts(&sql, " DROP COLUMN IF EXISTS ");
     pgsql_put_name(&sql, column);
     zdm_buffer_puts(&sql, " RESTRICT");
-    enum zdm_code code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    enum zdm_code code = pgsql_hidden_refuse_source(w, table, column, "dropped", err);
+    if (code == ZDM_OK) {
+        code = pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
+    }
     if (code != ZDM_OK && pgsql_is_dependency(err)) {
         struct zdm_error server = *err;
         zdm_error_set(err, ZDM_REFUSED, "column %s cannot be dropped: %.400s", column, server.detail);
