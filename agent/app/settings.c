@@ -10,7 +10,7 @@
 #include "common/base/buffer.h"
 #include "common/os/arguments.h"
 
-enum { ROWS = 13 };
+enum { ROWS = 14 };
 
 /* config, which stands in no file, is the last one. */
 static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
@@ -38,6 +38,8 @@ static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
          "deadlock_timeout; default 0: never"},
         {"max_replica_lag", NULL, ZDM_SETTING_DURATION_MS, &s->max_replica_lag_ms, 1, 86400000,
          "replica lag above which batches wait; default 5s"},
+        {"max_slot_wal_mb", NULL, ZDM_SETTING_COUNT, &s->max_slot_wal_mb, 1, 1073741824,
+         "PostgreSQL: megabytes of WAL that a replication slot keeps, above which batches stop; default 10240"},
         {"log_level", "ZDM_LOG_LEVEL", ZDM_SETTING_TEXT, &s->log_level, 0, 0,
          "debug, info, warn or error; default info"},
         {"config", NULL, ZDM_SETTING_TEXT, &s->config, 0, 0, "YAML file with these settings"},
@@ -53,7 +55,8 @@ void agent_settings_init(struct agent_settings *settings)
                                         .duty = core.duty_percent,
                                         .batch_rows_max = core.batch_rows_max,
                                         .lock_wait_ms = core.lock_wait_ms,
-                                        .max_replica_lag_ms = core.max_replica_lag_ms};
+                                        .max_replica_lag_ms = core.max_replica_lag_ms,
+                                        .max_slot_wal_mb = core.max_slot_wal_mb};
 }
 
 void agent_settings_fini(struct agent_settings *settings)
@@ -109,6 +112,7 @@ void agent_settings_core(const struct agent_settings *settings, struct agent_cor
     out->lock_wait_ms = (uint32_t)settings->lock_wait_ms;
     out->max_stall_ms = (uint32_t)settings->max_stall_ms;
     out->max_replica_lag_ms = (uint32_t)settings->max_replica_lag_ms;
+    out->max_slot_wal_mb = (uint32_t)settings->max_slot_wal_mb;
 }
 
 enum zdm_code agent_settings_replicas(const struct agent_settings *settings, char **out_text,

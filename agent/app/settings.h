@@ -13,7 +13,7 @@ struct agent_settings {
     char *config, *data, *dsn, *log_level;
     char *replicas; /* connection strings joined by commas; NULL: none */
     char *owner;    /* the role that owns the application's tables; NULL: whoever owns all of a schema's */
-    int64_t batch_target_ms, duty, batch_rows_max, lock_wait_ms, max_replica_lag_ms, max_stall_ms;
+    int64_t batch_target_ms, duty, batch_rows_max, lock_wait_ms, max_replica_lag_ms, max_slot_wal_mb, max_stall_ms;
 };
 
 /* The defaults. */

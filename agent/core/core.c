@@ -23,6 +23,7 @@ void agent_core_config_default(struct agent_core_config *config)
     config->batch_rows_min = 50;
     config->batch_rows_max = 50000;
     config->max_replica_lag_ms = 5000;
+    config->max_slot_wal_mb = 10240;
     config->lock_wait_ms = 50;
     config->nowait_attempts = 80;
     config->report_idle_ms = 10000;

@@ -36,6 +36,7 @@ struct agent_core_config {
     uint32_t duty_percent;                   /* 20: batches take at most this share of time */
     uint32_t batch_rows_min, batch_rows_max; /* 50, 50000 */
     uint32_t max_replica_lag_ms;             /* 5000 */
+    uint32_t max_slot_wal_mb;                /* 10240: WAL that a replication slot may keep back */
     uint32_t lock_wait_ms;                   /* 50: short class, when it queues at all */
     uint32_t max_stall_ms;    /* 0: how long one attempt at a lock in ten may be where a plan does not say (pacing.h) */
     uint32_t nowait_attempts; /* 80: NOWAIT tries, 100 ms apart, before the first attempt that queues */

@@ -70,6 +70,7 @@ void agent_drive_control(struct agent_core *core)
     if (op == NULL)
         return;
     op->max_replica_lag_ms = core->config.max_replica_lag_ms;
+    op->max_slot_wal_mb = core->config.max_slot_wal_mb;
     core->connect_wanted = false;
 }
 
@@ -346,6 +347,7 @@ void agent_drive_signals(struct agent_core *core)
     if (op == NULL)
         return;
     op->max_replica_lag_ms = lag_limit(core);
+    op->max_slot_wal_mb = core->config.max_slot_wal_mb;
     core->signals_soon = false;
     core->signals_asked_ms = core->now_ms;
 }

@@ -151,7 +151,7 @@ struct agent_op {
     const char *bound;
     bool lets_pass; /* STEP_DONE of a comparison that the journal is past: a person lets the rows stay as they are, and
                        the note of an interruption that speaks against it falls */
-    uint32_t rows;             /* BATCH, CHECK_CHUNK: rows to walk */
+    uint32_t rows;  /* BATCH, CHECK_CHUNK: rows to walk */
     uint32_t lock_wait_ms;     /* short class: 0 is NOWAIT, else the budget over the sum of locks */
     uint32_t max_stall_ms;     /* short class: … and so long, for an autovacuum to give way; 0: no longer */
     uint32_t time_limit_ms;    /* the attempt ends after this; 0: none (long class) */
@@ -168,6 +168,7 @@ struct agent_op {
     bool amends; /* ACCEPT: the plan is another one, with the same phases as far as any was entered: what let those in
                     stands */
     uint32_t max_replica_lag_ms;     /* SIGNALS: limits to judge by */
+    uint32_t max_slot_wal_mb;        /* … of what a replication slot keeps of WAL; 0: none */
     bool back;                       /* INSPECT: is the step undone, and if not, what comes next? */
     uint32_t floor;                  /* on the way back: common/plan/undo.h; INSPECT too */
     uint32_t to_phase;               /* UNDO_BEGIN; UNDO_END: the goal */

@@ -174,6 +174,7 @@ uint64_t rig_begin(struct rig *r, enum agent_op_kind kind, enum agent_run run, u
     op.time_limit_ms = r->time_limit_ms;
     op.locked_form = r->locked_form;
     op.max_replica_lag_ms = 5000;
+    op.max_slot_wal_mb = r->max_slot_wal_mb;
     op.attempt = r->attempt;
     op.failed_code = ZDM_DATABASE;
     op.failed_text = "it broke";

@@ -35,6 +35,7 @@ struct rig {
     uint64_t next_op;
     uint32_t lock_wait_ms; /* for the next operations */
     uint32_t max_stall_ms;
+    uint32_t max_slot_wal_mb;
     uint32_t time_limit_ms;
     bool locked_form;
     uint32_t attempt;       /* of the order at hand */

@@ -1,5 +1,6 @@
 /*
- * signals.c - who the server is now, and what the pacing listens to: the lag of the replicas.
+ * signals.c - who the server is now, and what the pacing listens to: the lag of the replicas, and the
+ * WAL that slots keep.
  */
 #include "agent/engine/postgresql/watch.h"
 
@@ -43,6 +44,21 @@ static enum zdm_code replica_lag(struct pgsql_work *w, struct zdm_error *err)
         signal->state = ZDM_SIGNAL_STALE;
     }
     return ZDM_OK;
+}
+
+/* The one that keeps most: what batches write it keeps as well, until the disk is full (database.md 11). One that the
+ * server has given up keeps nothing. Where there is no slot, there is no such signal. */
+static enum zdm_code slot_wal(struct pgsql_work *w, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT (max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) / 1048576)::int8 FROM pg_replication_slots"
+        " WHERE restart_lsn IS NOT NULL AND wal_status IS DISTINCT FROM 'lost'";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, sql, 0, NULL, &res, err);
+    if (code == ZDM_OK && pgsql_text(res, 0, 0) != NULL) {
+        (void)add(w->result, "slot_wal_mb", pgsql_int(res, 0, 0), w->op->max_slot_wal_mb);
+    }
+    return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading pg_replication_slots");
 }
 
 /* A table of before-images or of deleted rows is hidden since its last batch. */
@@ -110,5 +126,8 @@ enum zdm_code pgsql_signals(struct pgsql_work *w, struct zdm_error *err)
     if (code == ZDM_OK) {
         code = read_hidden(w, err);
     }
-    return code == ZDM_OK && w->s->writable ? replica_lag(w, err) : code;
+    if (code == ZDM_OK && w->s->writable) {
+        code = replica_lag(w, err);
+    }
+    return code == ZDM_OK && w->s->writable ? slot_wal(w, err) : code;
 }

@@ -359,6 +359,36 @@ static void reads_a_journal_without_the_mark(struct rig *r)
     agent_result_free(result);
 }
 
+static struct zdm_signal slot_signal(struct rig *r, size_t *n)
+{
+    struct agent_result *result = rig_do(r, AGENT_OP_SIGNALS, AGENT_RUN_NONE, 0, 0);
+    struct zdm_signal signal = result->signals[result->n_signals - 1];
+    *n = result->n_signals;
+    agent_result_free(result);
+    return signal;
+}
+
+static void wal_that_a_slot_keeps_holds_batches_back(void **state)
+{
+    struct rig *r = *state;
+    size_t n = 0;
+    (void)slot_signal(r, &n);
+    assert_int_equal(n, 1);
+    rig_exec(r->super, "CHECKPOINT");
+    rig_exec(r->super, "SELECT pg_create_physical_replication_slot('old', true)");
+    r->max_slot_wal_mb = 10;
+    struct zdm_signal signal = slot_signal(r, &n);
+    assert_int_equal(n, 2);
+    assert_string_equal(signal.name, "slot_wal_mb");
+    assert_int_equal(signal.state, ZDM_SIGNAL_OK);
+    rig_sql(r, "CREATE TABLE wide (t text); INSERT INTO wide SELECT repeat('x', 1000) FROM generate_series(1, 12000)");
+    signal = slot_signal(r, &n);
+    rig_exec(r->super, "SELECT pg_drop_replication_slot('old')");
+    assert_int_equal(signal.state, ZDM_SIGNAL_BAD);
+    assert_true(signal.value >= 11);
+    assert_int_equal(signal.limit, 10);
+}
+
 static void standby_reads_the_journal_and_refuses_work(void **state)
 {
     struct rig *r = *state;
@@ -437,6 +467,7 @@ int main(void)
         RIG_TEST(closing_delivers_every_result),
         RIG_TEST(lost_backend_is_a_retry_and_the_next_operation_reconnects),
         RIG_TEST(replica_that_stands_still_or_hangs_is_seen_to_lag),
+        RIG_TEST(wal_that_a_slot_keeps_holds_batches_back),
         RIG_TEST(standby_reads_the_journal_and_refuses_work),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);

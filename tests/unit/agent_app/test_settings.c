@@ -65,8 +65,9 @@ static void options_reach_the_core(void **state)
                      "--batch-rows-max=30",
                      "--lock-wait=80ms",
                      "--max-replica-lag=2s",
-                     "--max-stall=1100ms"};
-    assert_int_equal(read_words(&settings, words, 8, &err), ZDM_OK);
+                     "--max-stall=1100ms",
+                     "--max-slot-wal-mb=300"};
+    assert_int_equal(read_words(&settings, words, 9, &err), ZDM_OK);
     agent_settings_core(&settings, &core);
     assert_int_equal(core.batch_target_ms, 50);
     assert_int_equal(core.duty_percent, 100);
@@ -75,6 +76,7 @@ static void options_reach_the_core(void **state)
     assert_int_equal(core.lock_wait_ms, 80);
     assert_int_equal(core.max_replica_lag_ms, 2000);
     assert_int_equal(core.max_stall_ms, 1100);
+    assert_int_equal(core.max_slot_wal_mb, 300);
     agent_settings_fini(&settings);
 }
 
