@@ -269,11 +269,12 @@ static bool is_true(const struct sim_db *db, const struct sim_schema *schema, co
                     const struct agent_op *op)
 {
     const struct zdm_step *step = zdm_plan_step(op->plan, op->step);
-    uint32_t reached = zdm_plan_switched(op->plan, journal->switched_phase, journal->reached_phase);
+    /* Left to the comparison behind it: what was entered, a mark of the journal or the order says, new code wrote on.
+     */
     uint32_t goal = sim_db_truth(db, journal)->goal;
-    /* Left to the comparison behind it. */
-    if (step->action == ZDM_ACTION_BACKFILL &&
-        sim_schema_is_behind_switch(op->plan, op->step, goal > reached ? goal : reached))
+    uint32_t reached = goal > journal->reached_phase ? goal : journal->reached_phase;
+    uint32_t mark = zdm_plan_switched(op->plan, journal->switched_phase, reached);
+    if (step->action == ZDM_ACTION_BACKFILL && zdm_plan_phase_of(op->plan, op->step) <= mark)
         return true;
     return step->action == ZDM_ACTION_GATE_FLAG || !zdm_step_is_for(step, ZDM_ENGINE_POSTGRESQL) ||
            sim_schema_look(schema, op->plan, op->step, journal->walked) == AGENT_PROOF_DONE;
