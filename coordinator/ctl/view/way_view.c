@@ -192,10 +192,32 @@ static bool put_rests(struct page *p)
     return steps != NULL && ctl_put_rests(p->out, p->look, way->plan, steps, n, floor);
 }
 
+/* The agents count on the way what does not fit: the plan alone does not know it. */
+static bool put_copies(struct page *p)
+{
+    const struct ctl_way *way = p->way;
+    const struct zdm_step *sync = NULL;
+    char text[2 * SENTENCE];
+    for (size_t i = 0; i < way->places->n && sync == NULL; i++) {
+        const struct ctl_place *place = &way->places->items[i];
+        if (goes(way, place))
+            sync = zdm_plan_undo_copies(way->plan, place->engine, way->to_phase, place->entered, place->switched);
+    }
+    if (sync == NULL)
+        return false;
+    snprintf(text, sizeof text,
+             "copied back: what new code wrote into %s.%s, as far as %s can hold it; rows that do not fit are counted "
+             "on the way",
+             sync->table.name, sync->derivation->assignments[0].target, sync->derivation->sources[0]);
+    line(p, CTL_WARN, 0, text);
+    return true;
+}
+
 static void put_what_is_not_exact(struct page *p, uint32_t needed)
 {
     const struct ctl_way *way = p->way;
     bool any = put_rests(p) || way->loses;
+    any = put_copies(p) || any;
     if (way->loses)
         put_loss(p, needed);
     if (way->in_doubt != NULL)
