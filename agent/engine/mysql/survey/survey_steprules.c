@@ -80,7 +80,8 @@ static bool is_hidden(const struct mydb_survey *survey)
 #define SEEN(table, column)                                                                                            \
     "performance_schema.events_statements_summary_by_digest WHERE schema_name = database() AND digest_text REGEXP"     \
     " '^(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH) ' AND locate(' AS `t` FORCE INDEX ', digest_text) = 0 AND"          \
-    " locate('`zdm` . ', digest_text) = 0 AND " SAYS(table) " AND " SAYS(column)
+    " locate('`zdm` . ', digest_text) = 0 AND locate('`zdm_v`', digest_text) = 0 AND " SAYS(table) " AND " SAYS(       \
+        column)
 
 const struct mydb_survey_rule mydb_survey_step_table[] = {
     /* Is it there, and is what it makes not there? */

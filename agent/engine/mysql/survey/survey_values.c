@@ -85,27 +85,28 @@ static void put_integer_limits(struct zdm_buffer *b, const struct mydb_column *t
         bits = strcmp(sizes[i].base, target->base) == 0 ? sizes[i].bits : bits;
     }
     uint64_t most = UINT64_MAX >> (64 - (target->is_unsigned ? bits : bits - 1));
-    zdm_buffer_printf(b, "NOT (v BETWEEN -%" PRIu64 " AND %" PRIu64 ")", target->is_unsigned ? 0 : most + 1, most);
+    zdm_buffer_printf(b, "NOT (zdm_v BETWEEN -%" PRIu64 " AND %" PRIu64 ")", target->is_unsigned ? 0 : most + 1, most);
 }
 
-/* A condition on v. What no condition is known for is computed all the same. */
+/* A condition on zdm_v, a name by which statements about statements know it for the agent's own. What no condition is
+ * known for is computed all the same. */
 static void put_misfits(struct zdm_buffer *b, const struct mydb_column *target)
 {
     bool counted = strcmp(target->base, "varchar") == 0 || strcmp(target->base, "char") == 0;
     if (target->family == MYDB_INTEGER) {
         put_integer_limits(b, target);
     } else if (target->family == MYDB_DECIMAL && target->precision >= target->scale) {
-        zdm_buffer_printf(b, "NOT (ABS(v) < 1e%u)", target->precision - target->scale);
+        zdm_buffer_printf(b, "NOT (ABS(zdm_v) < 1e%u)", target->precision - target->scale);
     } else if (target->family == MYDB_TEXT && target->length > 0) {
-        zdm_buffer_printf(b, "%s(v) > %" PRIu64, counted ? "CHAR_LENGTH" : "LENGTH", target->length);
+        zdm_buffer_printf(b, "%s(zdm_v) > %" PRIu64, counted ? "CHAR_LENGTH" : "LENGTH", target->length);
     } else if (target->family == MYDB_BINARY && target->length > 0) {
-        zdm_buffer_printf(b, "LENGTH(v) > %" PRIu64, target->length);
+        zdm_buffer_printf(b, "LENGTH(zdm_v) > %" PRIu64, target->length);
     } else if (target->family == MYDB_JSON) {
-        zdm_buffer_puts(b, "NOT JSON_VALID(v)");
+        zdm_buffer_puts(b, "NOT JSON_VALID(zdm_v)");
     } else if (target->family == MYDB_TIME && strcmp(target->base, "year") != 0 && strcmp(target->base, "time") != 0) {
-        zdm_buffer_puts(b, "v IS NOT NULL AND CAST(v AS DATETIME) IS NULL");
+        zdm_buffer_puts(b, "zdm_v IS NOT NULL AND CAST(zdm_v AS DATETIME) IS NULL");
     } else {
-        zdm_buffer_puts(b, "LENGTH(v) < 0");
+        zdm_buffer_puts(b, "LENGTH(zdm_v) < 0");
     }
 }
 
@@ -119,11 +120,11 @@ static bool put_look(const struct mydb_survey *survey, const struct zdm_assignme
     ZDM_CLEANUP(zdm_freep) char *conditions = zdm_strdup(zdm_buffer_text(&texts));
     zdm_buffer_printf(&texts, " %s", a->expr);
     mydb_survey_put_limited(survey, b);
-    zdm_buffer_printf(b, "count(*), COALESCE(SUM(v IS NULL), 0) FROM (SELECT (%s) AS v FROM ", a->expr);
+    zdm_buffer_printf(b, "count(*), COALESCE(SUM(zdm_v IS NULL), 0) FROM (SELECT (%s) AS zdm_v FROM ", a->expr);
     bool known = conditions != NULL && put_rows(survey, zdm_buffer_text(&texts), b);
     zdm_buffer_printf(b, " WHERE %s LIMIT %d) AS found WHERE (", conditions == NULL ? "TRUE" : conditions, VALUES_ROWS);
     put_misfits(b, target);
-    zdm_buffer_printf(b, ")%s", target->not_null ? " OR v IS NULL" : "");
+    zdm_buffer_printf(b, ")%s", target->not_null ? " OR zdm_v IS NULL" : "");
     return known;
 }
 
