@@ -278,6 +278,29 @@ static void purge_is_fenced(void **state)
     rig_inspect(r, 4, AGENT_PROOF_NOT_DONE);
 }
 
+/* The same is asked of an index at its purge as when its grace began. */
+static void index_that_became_the_replica_identity_is_not_dropped(void **state)
+{
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE users (id int NOT NULL, name text); CREATE UNIQUE INDEX by_id ON users (id)");
+    rig_plan(r, "users", 2);
+    rig_ddl(r, 1, ZDM_ACTION_HIDE_INDEX, NULL, "by_id", NULL)->kind = ZDM_STEP_HIDE;
+    rig_ddl(r, 2, ZDM_ACTION_PURGE_INDEX, NULL, "by_id", NULL)->kind = ZDM_STEP_PURGE;
+    for (uint32_t i = 1; i <= 2; i++) {
+        free(rig_step(r, i)->table.name);
+        rig_step(r, i)->table.name = NULL;
+    }
+    rig_accept(r, 1);
+    rig_run(r, AGENT_RUN_HIDE, 1, AGENT_OK);
+    rig_sql(r, "ALTER TABLE users REPLICA IDENTITY USING INDEX by_id");
+    r->purge_now = true;
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_PURGE, 2, 0);
+    assert_non_null(strstr(result->error.message, "index public.by_id is the replica identity of public.users"));
+    agent_result_free(result);
+    rig_sql(r, "ALTER TABLE users REPLICA IDENTITY DEFAULT");
+    rig_run(r, AGENT_RUN_PURGE, 2, AGENT_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -297,6 +320,7 @@ int main(void)
         RIG_TEST(images_go_a_grace_after_the_last_batch),
         RIG_TEST(images_of_another_migration_are_not_dropped),
         RIG_TEST(purge_is_fenced),
+        RIG_TEST(index_that_became_the_replica_identity_is_not_dropped),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);
 }
