@@ -33,7 +33,7 @@ struct mydb_facts {
     size_t n_pairs;
     struct mydb_column sources[MYDB_SOURCES_MAX];
     size_t n_sources;
-    bool alone; /* nothing else in the plan fills these targets */
+    bool alone;                             /* nothing else in the plan fills these targets */
     char (*stamps)[ZDM_IDENTIFIER_MAX + 2]; /* the columns that the server sets to the time with every UPDATE */
     size_t n_stamps;
 };
