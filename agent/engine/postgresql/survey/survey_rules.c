@@ -147,7 +147,8 @@ static const struct pgsql_survey_rule table_rules[] = {
      .sql =
          "SELECT r.oid::regclass::text, 'it is published and has no replica identity: an UPDATE or DELETE of the"
          " batches fails' FROM r JOIN pg_class c ON c.oid = r.oid WHERE relkind = 'r' AND EXISTS (SELECT FROM"
-         " pg_publication_tables p JOIN pg_publication b USING (pubname) WHERE b.pubupdate AND (p.schemaname, p.tablename)"
+         " pg_publication_tables p JOIN pg_publication b USING (pubname) WHERE b.pubupdate AND (p.schemaname, "
+         "p.tablename)"
          " IN (SELECT n.nspname, k.relname FROM pg_class k JOIN pg_namespace n ON n.oid = k.relnamespace WHERE k.oid IN"
          " (SELECT c.oid UNION SELECT u FROM pg_partition_ancestors(c.oid) u)))"
          " AND (relreplident = 'n' OR (relreplident"
