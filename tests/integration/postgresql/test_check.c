@@ -501,7 +501,7 @@ static void rows_outside_of_the_filter_have_what_they_were_added_with(void **sta
     static const char *const sources[] = {"name", "active"};
     struct rig *r = *state;
     rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name text, active boolean, copy text); INSERT INTO users"
-               " SELECT g, 'n', CASE g % 3 WHEN 0 THEN true WHEN 1 THEN false END, CASE g % 3 WHEN 0 THEN 'N' END"
+               " SELECT g, 'n', CASE g %% 3 WHEN 0 THEN true WHEN 1 THEN false END, CASE g %% 3 WHEN 0 THEN 'N' END"
                " FROM generate_series(1, 900) g");
     rig_plan(r, "users", 2);
     for (uint32_t step = 1; step <= 2; step++) {
