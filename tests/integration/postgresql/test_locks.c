@@ -258,9 +258,11 @@ static void autovacuum_against_wraparound_is_named_and_left_alone(void **state)
 {
     struct rig *r = *state;
     users(r);
-    rig_sql(r, "INSERT INTO users SELECT g, repeat('x', 200) FROM generate_series(3000, 40000) g;"
-               "ALTER TABLE users SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
-               " autovacuum_freeze_max_age = 100000)");
+    /* No ordinary one shall be there first. */
+    rig_sql(r, "ALTER TABLE users SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1,"
+               " autovacuum_freeze_max_age = 100000, autovacuum_vacuum_insert_threshold = -1,"
+               " autovacuum_vacuum_threshold = 1000000);"
+               "INSERT INTO users SELECT g, repeat('x', 200) FROM generate_series(3000, 40000) g");
     rig_exec(r->super, "DO $$BEGIN FOR i IN 1..101000 LOOP PERFORM pg_current_xact_id(); COMMIT; END LOOP; END$$");
     wait_for_vacuum(r);
     r->lock_wait_ms = 200;
