@@ -371,10 +371,12 @@ static enum zdm_code explain_lock(struct pgsql_work *w, enum pgsql_lock_mode mod
     return known ? pgsql_not_locked(w, &table, mode, err) : code;
 }
 
-/* A session that is not what it was must not go on. */
+/* A session that is not what it was must not go on. Who may not set deadlock_timeout may not reset it either. */
 static void put_right(struct pgsql_work *w, const struct pgsql_owner *owner)
 {
-    static const char settings[] = "SET search_path = pg_catalog; SET lock_timeout = 0; RESET deadlock_timeout";
+    const char *settings = w->s->may_set_deadlock_timeout
+                               ? "SET search_path = pg_catalog; SET lock_timeout = 0; RESET deadlock_timeout"
+                               : "SET search_path = pg_catalog; SET lock_timeout = 0";
     struct zdm_error ignored = ZDM_ERROR_INIT;
     if (pgsql_is_open(w->s) && ((owner != NULL && pgsql_owner_leave(w, owner, &ignored) != ZDM_OK) ||
                                 pgsql_script(w->s, settings, NULL, &ignored) != ZDM_OK)) {
