@@ -292,6 +292,82 @@ static void images_serve_every_kind_of_key_and_column(void **state)
     }
 }
 
+/* ---- By which key ---- */
+
+/* Two unique keys, none primary: the walk takes the one that stands first. */
+static void fill_status(struct rig *r)
+{
+    rig_sql(r,
+            "CREATE TABLE users (code int NOT NULL, id int NOT NULL, status varchar(9), UNIQUE `a` (code), UNIQUE z"
+            " (id)); INSERT INTO users VALUES (1, 10, NULL), (2, 9, NULL), (3, 8, NULL), (4, 7, NULL), (5, 6, NULL),"
+            " (6, 5, 'active'), (7, 4, 'active'), (8, 3, 'active'), (9, 2, 'active'), (10, 1, 'active'); CREATE TABLE"
+            " was AS SELECT * FROM users");
+    rig_plan(r, "users", 1);
+    plan_images(r, "status", "coalesce(t.`status`, 'active')", NULL, 0);
+}
+
+static long not_restored(struct rig *r)
+{
+    return rig_number(r, "SELECT COUNT(*) FROM users u JOIN was w USING (code) WHERE NOT u.status <=> w.status");
+}
+
+static void go_there(struct rig *r)
+{
+    fill_status(r);
+    rig_walk(r, 1, 3);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    assert_int_equal(not_restored(r), 5);
+}
+
+static void images_go_into_the_rows_that_they_are_of(struct rig *r, const char *meanwhile)
+{
+    go_there(r);
+    rig_sql(r, "%s", meanwhile);
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 0);
+    assert_string_equal(r->remark, "");
+}
+
+static void primary_key_that_is_added_meanwhile_does_not_matter(void **state)
+{
+    images_go_into_the_rows_that_they_are_of(*state, "ALTER TABLE users ADD PRIMARY KEY (id)");
+}
+
+static void other_name_of_the_index_does_not_matter(void **state)
+{
+    images_go_into_the_rows_that_they_are_of(*state, "ALTER TABLE users DROP INDEX `a`, ADD UNIQUE zz (code)");
+}
+
+static void walk_keeps_its_key_in_the_middle(void **state)
+{
+    struct rig *r = *state;
+    fill_status(r);
+    rig_run(r, AGENT_RUN_BOUND, 1, AGENT_OK);
+    agent_result_free(rig_do(r, AGENT_OP_RUN, AGENT_RUN_BATCH, 1, 3));
+    rig_sql(r, "ALTER TABLE users ADD PRIMARY KEY (id)");
+    rig_kill_agent(r);
+    rig_reload(r);
+    rig_walk(r, 1, 4);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM %s i JOIN was w ON w.code = i.k0 WHERE i.o0 <=> w.status",
+                                rig_images(r, OBJECT)),
+                     5);
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 0);
+}
+
+static void images_of_a_key_that_is_gone_are_refused_in_words(void **state)
+{
+    struct rig *r = *state;
+    go_there(r);
+    rig_sql(r, "ALTER TABLE users DROP INDEX `a`");
+    rig_refused(r, AGENT_RUN_IMAGES_BACK, 1, "known by (`code` int), which is no key of it any more");
+    assert_int_equal(not_restored(r), 5);
+    rig_sql(r, "ALTER TABLE users ADD UNIQUE (code)");
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 0);
+}
+
 /* ---- Others ---- */
 
 /* With {sync} in both directions the triggers would carry the old values on into the source. */
@@ -420,7 +496,10 @@ RIG_MAIN(RIG_TEST(images_hold_only_rows_that_change), RIG_TEST(images_are_writte
          RIG_TEST(assignments_are_made_in_their_order), RIG_TEST(half_a_backfill_is_undone),
          RIG_TEST(forward_again_in_the_middle_of_the_way_back_fills_all_rows), RIG_TEST(counter_is_never_counted_twice),
          RIG_TEST(comparison_is_byte_for_byte), RIG_TEST(images_of_a_later_step_do_not_move_the_journal_on),
-         RIG_TEST(images_serve_every_kind_of_key_and_column), RIG_TEST(triggers_go_before_the_old_values_come_back),
-         RIG_TEST(images_of_another_migration_are_not_touched), RIG_TEST(batch_back_is_fenced),
-         RIG_TEST(images_are_dropped_when_they_are_purged), RIG_TEST(agent_that_is_killed_goes_on_both_ways),
-         RIG_TEST(images_are_the_values_at_the_moment_of_the_change))
+         RIG_TEST(images_serve_every_kind_of_key_and_column),
+         RIG_TEST(primary_key_that_is_added_meanwhile_does_not_matter),
+         RIG_TEST(other_name_of_the_index_does_not_matter), RIG_TEST(walk_keeps_its_key_in_the_middle),
+         RIG_TEST(images_of_a_key_that_is_gone_are_refused_in_words),
+         RIG_TEST(triggers_go_before_the_old_values_come_back), RIG_TEST(images_of_another_migration_are_not_touched),
+         RIG_TEST(batch_back_is_fenced), RIG_TEST(images_are_dropped_when_they_are_purged),
+         RIG_TEST(agent_that_is_killed_goes_on_both_ways), RIG_TEST(images_are_the_values_at_the_moment_of_the_change))

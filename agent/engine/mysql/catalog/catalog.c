@@ -301,26 +301,34 @@ static enum zdm_code no_key(const struct mydb_table *table, struct zdm_error *er
 static enum zdm_code sign(const struct mydb_session *s, struct mydb_key *key, struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer b = ZDM_BUFFER_INIT;
+    struct zdm_buffer known_by = ZDM_BUFFER_INIT;
     bool by_release = false;
     for (size_t i = 0; i < key->n; i++) {
         const struct mydb_column *column = &key->columns[i];
         zdm_buffer_printf(&b, "%s%s %s %s", i == 0 ? "" : ", ", column->name, mydb_column_type(column),
                           column->collation);
+        zdm_buffer_puts(&known_by, i == 0 ? "" : ", ");
+        mydb_put_name(&known_by, column->name);
+        zdm_buffer_printf(&known_by, " %s", column->base);
         by_release = by_release || column->family == MYDB_TEXT || column->family == MYDB_NATIVE;
     }
     if (by_release) {
         zdm_buffer_printf(&b, "; %s", s->version);
     }
     key->signature = zdm_buffer_take(&b);
-    return key->signature != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    key->known_by = zdm_buffer_take(&known_by);
+    bool whole = key->signature != NULL && key->known_by != NULL;
+    return whole ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
 }
 
-static void drop_columns(struct mydb_key *key)
+static void drop_key(struct mydb_key *key)
 {
     for (size_t i = 0; i < key->n; i++) {
         mydb_column_fini(&key->columns[i]);
     }
-    key->n = 0;
+    free(key->signature);
+    free(key->known_by);
+    memset(key, 0, sizeof *key);
 }
 
 /* The columns of the index whose rows begin at `from`; *out_next is where the next index begins. *out_walked: it
@@ -350,34 +358,67 @@ static enum zdm_code read_key(struct mydb_session *s, const struct mydb_table *t
     return code;
 }
 
-enum zdm_code mydb_key_find(struct mydb_session *s, const struct mydb_table *table, struct mydb_key *out,
-                            struct zdm_error *err)
+/* The first that serves, or the one that is known by that text; none: *found is false, and err says why no other did.
+ */
+static enum zdm_code find_key(struct mydb_session *s, const struct mydb_table *table, const char *known_by,
+                              struct mydb_key *out, bool *found, struct zdm_error *err)
 {
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     const char *const params[] = {s->database, table->name};
     memset(out, 0, sizeof *out);
+    *found = false;
     enum zdm_code code = mydb_query(s, s->mariadb ? keys_of_mariadb : keys_of_mysql, 2, params, &rows, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while looking for the key of %s", table->name);
     }
     code = no_key(table, err);
-    for (size_t i = 0; i < rows->n; i++) {
+    for (size_t i = 0; i < rows->n && !*found; i++) {
         bool walked = false;
         if (i > 0 && strcmp(mydb_text(rows, i, 0), mydb_text(rows, i - 1, 0)) == 0) {
             continue;
         }
-        drop_columns(out);
+        drop_key(out);
         code = read_key(s, table, rows, i, out, &walked, err);
-        if (walked) {
-            return code == ZDM_OK ? sign(s, out, err) : code;
+        if (walked && code == ZDM_OK) {
+            code = sign(s, out, err);
         }
+        if (walked && code != ZDM_OK) {
+            return code;
+        }
+        *found = walked && (known_by == NULL || strcmp(out->known_by, known_by) == 0);
+    }
+    return *found ? ZDM_OK : code;
+}
+
+enum zdm_code mydb_key_find(struct mydb_session *s, const struct mydb_table *table, struct mydb_key *out,
+                            struct zdm_error *err)
+{
+    bool found = false;
+    return find_key(s, table, NULL, out, &found, err);
+}
+
+/* What stands against other keys does not matter here, but that they could not be read does. */
+static bool is_no_key(enum zdm_code code)
+{
+    return code == ZDM_OK || code == ZDM_UNSUPPORTED;
+}
+
+enum zdm_code mydb_key_known_by(struct mydb_session *s, const struct mydb_table *table, const char *known_by,
+                                struct mydb_key *out, struct zdm_error *err)
+{
+    bool found = false;
+    enum zdm_code code = find_key(s, table, known_by, out, &found, err);
+    if (!found && is_no_key(code)) {
+        zdm_error_clear(err);
+        zdm_error_set(err, ZDM_REFUSED, "the rows kept of %s are known by (%s), which is no key of it any more",
+                      table->name, known_by);
+        return zdm_error_hint(err, "Make these columns NOT NULL and of those types again, with a unique index over "
+                                   "them, then retry the shard.");
     }
     return code;
 }
 
 void mydb_key_fini(struct mydb_key *key)
 {
-    drop_columns(key);
-    free(key->signature);
-    key->signature = NULL;
+    drop_key(key);
 }

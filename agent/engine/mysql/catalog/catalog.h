@@ -90,9 +90,13 @@ struct mydb_key {
     char index[ZDM_IDENTIFIER_MAX + 2]; /* "PRIMARY" */
     struct mydb_column columns[MYDB_KEY_MAX];
     char *signature; /* columns, types, collations and the server's release: what a cursor means */
+    char *known_by;  /* columns and base types, for people: what rows that are kept are known by */
 };
 enum zdm_code mydb_key_find(struct mydb_session *s, const struct mydb_table *table, struct mydb_key *out,
                             struct zdm_error *err) ZDM_CHECKED;
+/* The one over exactly these columns; ZDM_REFUSED when it is no key any more. */
+enum zdm_code mydb_key_known_by(struct mydb_session *s, const struct mydb_table *table, const char *known_by,
+                                struct mydb_key *out, struct zdm_error *err) ZDM_CHECKED;
 void mydb_key_fini(struct mydb_key *key);
 
 /* Appends a condition that is true iff a and c (SQL expressions with the types of these columns) are not byte for byte

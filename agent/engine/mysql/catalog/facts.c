@@ -1,6 +1,7 @@
 /*
  * facts.c - the columns of a derivation as the catalogue has them (sync.h).
  */
+#include "agent/engine/mysql/walk/images.h"
 #include "agent/engine/mysql/walk/sync.h"
 
 #include <stdlib.h>
@@ -62,7 +63,7 @@ enum zdm_code mydb_facts_read(struct mydb_work *w, const struct zdm_step *step, 
         code = mydb_table_fit(&out->table, err);
     }
     if (code == ZDM_OK) {
-        code = mydb_key_find(w->s, &out->table, &out->key, err);
+        code = mydb_images_key(w, step, &out->table, &out->key, err);
     }
     for (size_t i = 0; code == ZDM_OK && i < d->n_assignments; i++) {
         code = read_pair(w, &d->assignments[i], out, err);

@@ -74,6 +74,35 @@ enum zdm_code mydb_images_exist(struct mydb_work *w, const char *object, bool *o
     return code;
 }
 
+/* ---- By which key its rows are known ---- */
+
+#define KNOWN_BY "rows are known by: "
+
+enum zdm_code mydb_images_key(struct mydb_work *w, const struct zdm_step *step, const struct mydb_table *table,
+                              struct mydb_key *out, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT table_comment FROM information_schema.tables WHERE table_schema = 'zdm' AND table_name = $1";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    char name[MYDB_IMAGES_NAME_MAX] = "";
+    memset(out, 0, sizeof *out);
+    enum zdm_code code = step->inverse == ZDM_INVERSE_IMAGES ? mydb_images_find(w, step->object, name, err) : ZDM_OK;
+    if (code == ZDM_OK && *name == '\0') {
+        return mydb_key_find(w->s, table, out, err);
+    }
+    if (code == ZDM_OK) {
+        code = mydb_query(w->s, sql, 1, (const char *const[]){name}, &rows, err);
+    }
+    if (code != ZDM_OK) {
+        return code;
+    }
+    const char *text = rows->n == 0 ? NULL : mydb_text(rows, 0, 0);
+    if (text == NULL || strncmp(text, KNOWN_BY, strlen(KNOWN_BY)) != 0) {
+        return zdm_error_set(err, ZDM_CORRUPT, "zdm.%s does not say any more by which key its rows are known", name);
+    }
+    return mydb_key_known_by(w->s, table, text + strlen(KNOWN_BY), out, err);
+}
+
 enum zdm_code mydb_batch_mark(struct mydb_work *w, char out[24], struct zdm_error *err)
 {
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
@@ -179,6 +208,7 @@ static bool put_archive_columns(struct zdm_buffer *b, const struct mydb_rows *co
 static bool put_table(struct zdm_buffer *b, const struct mydb_work *w, const struct mydb_facts *facts, const char *name,
                       const struct mydb_rows *columns)
 {
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer known_by = ZDM_BUFFER_INIT;
     bool archive = w->step->action == ZDM_ACTION_DELETE;
     zdm_buffer_puts(b, "CREATE TABLE IF NOT EXISTS ");
     mydb_put_images(b, name);
@@ -193,8 +223,10 @@ static bool put_table(struct zdm_buffer *b, const struct mydb_work *w, const str
             zdm_buffer_printf(b, "k%zu", i);
         }
     }
-    zdm_buffer_puts(b, ")) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC");
-    return whole && !b->failed;
+    zdm_buffer_printf(&known_by, KNOWN_BY "%s", facts->key.known_by);
+    zdm_buffer_puts(b, ")) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin ROW_FORMAT=DYNAMIC COMMENT=");
+    mydb_put_literal(b, zdm_buffer_text(&known_by));
+    return whole && !b->failed && !known_by.failed;
 }
 
 static enum zdm_code create(struct mydb_work *w, const struct mydb_facts *facts, const char *name,

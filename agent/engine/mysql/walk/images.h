@@ -22,6 +22,10 @@ enum zdm_code mydb_images_find(struct mydb_work *w, const char *object, char out
                                struct zdm_error *err) ZDM_CHECKED;
 /* Is there one? */
 enum zdm_code mydb_images_exist(struct mydb_work *w, const char *object, bool *out, struct zdm_error *err) ZDM_CHECKED;
+/* The key of the step's walk: where rows are kept the one that these are known by, as the table's comment says, else
+ * the one that is found now. It is another one only when these columns are no key any more: ZDM_REFUSED. */
+enum zdm_code mydb_images_key(struct mydb_work *w, const struct zdm_step *step, const struct mydb_table *table,
+                              struct mydb_key *out, struct zdm_error *err) ZDM_CHECKED;
 /* zdm.`name` */
 void mydb_put_images(struct zdm_buffer *b, const char *name);
 
