@@ -184,6 +184,52 @@ static void rows_that_the_old_column_cannot_follow_are_counted(void **state)
     free(found);
 }
 
+/* Nobody fills them, and the triggers take back what they filled. */
+static void filtered(struct rig *r)
+{
+    static const char *const sources[] = {"name", "active"};
+    rig_numbers(r);
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, name varchar(9), active bool, copy varchar(9),"
+               " kind varchar(9) DEFAULT '-')");
+    rig_sql(r, "INSERT INTO users SELECT g, 'n', CASE g %% 3 WHEN 0 THEN TRUE WHEN 1 THEN FALSE END,"
+               " CASE g %% 3 WHEN 0 THEN 'N' END, CASE g %% 3 WHEN 0 THEN 'n!' ELSE '-' END"
+               " FROM n WHERE g BETWEEN 1 AND 900");
+    rig_plan(r, "users", 2);
+    for (uint32_t step = 1; step <= 2; step++) {
+        enum zdm_action action = step == 1 ? ZDM_ACTION_CHECK_COMPARE : ZDM_ACTION_SYNC_INSTALL;
+        struct zdm_derivation *d =
+            rig_derive(r, step, action, "copy", "upper(t.`name`)", "upper(NEW.`name`)", sources, 2);
+        rig_derive_more(d, "kind", "concat(t.`name`, '!')", "concat(NEW.`name`, '!')");
+        d->filter = strdup("t.`active`");
+        d->filter_new = strdup("NEW.`active`");
+        d->filter_old = strdup("OLD.`active`");
+        d->assignments[0].added = d->assignments[1].added = true;
+        d->assignments[1].initial = strdup("'-'");
+    }
+    rig_accept(r, 1);
+}
+
+static void rows_outside_of_the_filter_have_what_they_were_added_with(void **state)
+{
+    static const char *const damages[] = {"copy = 'wrong'", "copy = ''", "kind = 'wrong'", "kind = NULL"};
+    struct rig *r = *state;
+    filtered(r);
+    assert_null(compare(r));
+    for (int i = 0; i < 8; i++) {
+        int id = 601 + i % 2; /* the filter is false there, and NULL */
+        char wanted[32];
+        snprintf(wanted, sizeof wanted, "row [\"%d\"] of", id);
+        rig_sql(r, "UPDATE users SET %s WHERE id = %d", damages[i / 2], id);
+        char *found = compare(r);
+        if (found == NULL || strstr(found, wanted) == NULL) {
+            fail_msg("%s in row %d: %s", damages[i / 2], id, found == NULL ? "not found" : found);
+        }
+        free(found);
+        rig_sql(r, "UPDATE users SET copy = NULL, kind = '-' WHERE id = %d", id);
+    }
+    assert_null(compare(r));
+}
+
 /* ---- On a replica ---- */
 
 static MYSQL *connect_replica(struct test_mysql *replica)
@@ -271,4 +317,5 @@ static void comparison_runs_on_a_replica_and_looks_again_on_the_primary(void **s
 
 RIG_MAIN(RIG_TEST(every_damage_is_found), RIG_TEST(nothing_else_is_found_under_writers),
          RIG_TEST(rows_that_the_old_column_cannot_follow_are_counted),
+         RIG_TEST(rows_outside_of_the_filter_have_what_they_were_added_with),
          RIG_TEST(comparison_runs_on_a_replica_and_looks_again_on_the_primary))
