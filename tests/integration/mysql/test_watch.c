@@ -117,6 +117,8 @@ static void trigger_that_the_agent_takes_away_meanwhile_is_no_news(void **state)
         }
         pthread_join(thread, NULL);
         rig_run(r, AGENT_RUN_INSTALL_SYNC, 1, AGENT_OK);
+        /* The journal is past the step: installing again leaves a note of the gap, which is not what is asked here. */
+        rig_sql(r, "DELETE FROM zdm.interrupted");
     }
     mysql_close(conn);
 }
