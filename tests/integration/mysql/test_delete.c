@@ -282,6 +282,75 @@ static void archive_is_dropped_when_it_is_purged(void **state)
     free(name);
 }
 
+/* ---- Rows that cannot come back as they were ---- */
+
+static void delete_five(struct rig *r, const char *tables)
+{
+    rig_numbers(r);
+    rig_sql(r, "%s", tables);
+    plan_delete(r, "t.`id` <= 5");
+    rig_walk(r, 1, 100);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    assert_int_equal(rows_there(r), 5);
+}
+
+static void rows_that_the_table_refuses_by_now_stay_in_the_archive(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r, "CREATE TABLE events (id int PRIMARY KEY, pos int, name varchar(20), v int); INSERT INTO events"
+                   " SELECT g, NULLIF(g, 3), IF(g = 4, 'a long name', 'n'), NULLIF(g, 5) FROM n WHERE g BETWEEN 1 AND"
+                   " 10");
+    rig_sql(r, "ALTER TABLE events MODIFY name varchar(5), MODIFY v int NOT NULL, ADD CONSTRAINT whole CHECK (pos IS"
+               " NOT NULL)");
+    rig_undo(r, 1);
+    assert_int_equal(rows_there(r), 7);
+    assert_non_null(strstr(r->remark, "3 rows were not brought back, since the table refuses them: "));
+    assert_non_null(strstr(r->remark, "whole"));
+    assert_null(strstr(r->remark, "taken"));
+    assert_hidden(r, "deleted rows of events", true);
+    rig_reload(r);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    assert_non_null(strstr(r->remark, "3 rows were not brought back, since the table refuses them: "));
+}
+
+static void rows_of_a_partition_that_is_gone_or_that_a_trigger_refuses_stay_in_the_archive(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r, "CREATE TABLE events (id int, k int, PRIMARY KEY (id, k)) PARTITION BY LIST (k) (PARTITION a VALUES"
+                   " IN (0), PARTITION b VALUES IN (1)); INSERT INTO events SELECT g, g % 2 FROM n WHERE g BETWEEN 1"
+                   " AND 10");
+    rig_sql(r, "ALTER TABLE events DROP PARTITION a; CREATE TRIGGER no BEFORE INSERT ON events FOR EACH ROW IF NEW.id ="
+               " 3 THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no three'; END IF");
+    rig_undo(r, 1);
+    assert_string_equal(rig_value(r, "SELECT GROUP_CONCAT(id ORDER BY id) FROM events"), "1,5,7,9");
+    assert_non_null(strstr(r->remark, "3 rows were not brought back, since the table refuses them: "));
+}
+
+static void trigger_that_gives_keys_is_told(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r, "CREATE TABLE events (id int PRIMARY KEY, v int); INSERT INTO events SELECT g, g FROM n WHERE g"
+                   " BETWEEN 1 AND 10; CREATE TRIGGER give BEFORE INSERT ON events FOR EACH ROW SET NEW.id = NEW.id +"
+                   " 1000");
+    rig_undo(r, 1);
+    assert_int_equal(rig_number(r, "SELECT COUNT(DISTINCT v) FROM events"), 10);
+    assert_int_equal(rows_there(r), 10);
+    assert_string_equal(r->remark, "5 rows were brought back under another key, which a trigger gave them");
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM zdm.hidden WHERE home = DATABASE()"), 0);
+}
+
+/* It went while no foreign key held it. */
+static void row_that_points_at_itself_comes_back(void **state)
+{
+    struct rig *r = *state;
+    delete_five(r, "CREATE TABLE events (id int PRIMARY KEY, up int NOT NULL); INSERT INTO events SELECT g, g FROM n"
+                   " WHERE g BETWEEN 1 AND 10");
+    rig_sql(r, "ALTER TABLE events ADD FOREIGN KEY (up) REFERENCES events (id)");
+    rig_undo(r, 1);
+    assert_int_equal(rows_there(r), 10);
+    assert_string_equal(r->remark, "");
+}
+
 /* ---- Writers ---- */
 
 static void delete_and_insert(struct rig_writer *w, MYSQL *conn)
@@ -336,4 +405,7 @@ RIG_MAIN(RIG_TEST(rows_go_in_batches_and_come_back_twice),
          RIG_TEST(rows_of_other_tables_are_not_deleted_along),
          RIG_TEST(rows_that_point_at_each_other_are_refused_with_what_to_do),
          RIG_TEST(row_that_points_at_itself_is_refused_with_what_to_do), RIG_TEST(archive_is_dropped_when_it_is_purged),
+         RIG_TEST(rows_that_the_table_refuses_by_now_stay_in_the_archive),
+         RIG_TEST(rows_of_a_partition_that_is_gone_or_that_a_trigger_refuses_stay_in_the_archive),
+         RIG_TEST(trigger_that_gives_keys_is_told), RIG_TEST(row_that_points_at_itself_comes_back),
          RIG_TEST(rows_are_kept_as_they_were_when_they_went))

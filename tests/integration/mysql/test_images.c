@@ -368,6 +368,28 @@ static void images_of_a_key_that_is_gone_are_refused_in_words(void **state)
     assert_int_equal(not_restored(r), 0);
 }
 
+static void image_that_the_table_refuses_by_now_is_kept_and_told(void **state)
+{
+    struct rig *r = *state;
+    go_there(r);
+    rig_app(r, "DELETE FROM users WHERE code = 3");
+    rig_sql(r, "ALTER TABLE users ADD CONSTRAINT whole CHECK (status IS NOT NULL OR code > 2)");
+    agent_result_free(rig_do(r, AGENT_OP_RUN, AGENT_RUN_IMAGES_BACK, 1, 2));
+    rig_kill_agent(r);
+    rig_reload(r);
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 2);
+    assert_non_null(strstr(r->remark, "1 row was deleted or got another key since; 2 rows were not changed back, since"
+                                      " the table refuses what they held: "));
+    assert_non_null(strstr(r->remark, "whole"));
+    assert_int_equal(tables_of_zdm(r), 1);
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM zdm.hidden WHERE home = DATABASE() AND by_rollback"), 1);
+    rig_back(r, 1, AGENT_PROOF_DONE, AGENT_RUN_NONE);
+    r->purge_now = true;
+    rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_OK);
+    assert_int_equal(tables_of_zdm(r), 0);
+}
+
 /* ---- Others ---- */
 
 /* With {sync} in both directions the triggers would carry the old values on into the source. */
@@ -500,6 +522,7 @@ RIG_MAIN(RIG_TEST(images_hold_only_rows_that_change), RIG_TEST(images_are_writte
          RIG_TEST(primary_key_that_is_added_meanwhile_does_not_matter),
          RIG_TEST(other_name_of_the_index_does_not_matter), RIG_TEST(walk_keeps_its_key_in_the_middle),
          RIG_TEST(images_of_a_key_that_is_gone_are_refused_in_words),
+         RIG_TEST(image_that_the_table_refuses_by_now_is_kept_and_told),
          RIG_TEST(triggers_go_before_the_old_values_come_back), RIG_TEST(images_of_another_migration_are_not_touched),
          RIG_TEST(batch_back_is_fenced), RIG_TEST(images_are_dropped_when_they_are_purged),
          RIG_TEST(agent_that_is_killed_goes_on_both_ways), RIG_TEST(images_are_the_values_at_the_moment_of_the_change))

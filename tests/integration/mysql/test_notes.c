@@ -202,6 +202,10 @@ static void remarks_of_a_rollback_are_read_back(void **state)
     rig_sql(r, "UPDATE zdm.migration SET undo_nonce = UNHEX(REPEAT('ab', 16)) WHERE home = DATABASE()");
     rig_reload(r);
     assert_string_equal(r->row.remark, "1,204 rows were brought back; 1 row was left; c lost its check");
+    rig_sql(r, "UPDATE zdm.walk_back SET rows_kept = 1002, why_kept = 'kept: no' WHERE home = DATABASE()");
+    rig_reload(r);
+    assert_string_equal(r->row.remark,
+                        "1,204 rows were brought back; 1 row was left; 1,002 rows were kept: no; c lost its check");
     end(&b);
 }
 

@@ -3,7 +3,8 @@
  *
  * A batch takes the next rows of the archive in key order and inserts those that may be there: key and unique values
  * free, and what their foreign keys point at there. It is done again until nothing more comes, so that rows of a tree
- * follow their parents; and a whole pass is followed by another as long as one brings something.
+ * follow their parents; and a whole pass is followed by another as long as one brings something. What the table
+ * refuses stays in the archive; rows to which a trigger gives another key are counted.
  *
  * Which rows may come is asked in SQL, since INSERT IGNORE would swallow every other error, too. What SQL does not see
  * (an index over an expression, a value that was taken in the very moment, two rows of the archive that exclude each
@@ -11,12 +12,15 @@
  */
 #include "agent/engine/mysql/walk/delete.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent/engine/mysql/session/classify.h"
 #include "agent/engine/mysql/walk/images.h"
 #include "agent/engine/mysql/walk/walk_sql.h"
+#include "agent/engine/steps.h"
 
 struct back {
     const struct mydb_facts *facts;
@@ -24,6 +28,9 @@ struct back {
     char mark[24];
     char *columns; /* `a`, `b`: of table and archive, that may be assigned */
     char *may;     /* " AND …" over d: this row may be there */
+    bool triggers; /* may give rows another key */
+    struct mydb_walk_back *place;
+    uint64_t kept; /* of rows_kept, before this span */
 };
 
 static void back_fini(struct back *back)
@@ -59,9 +66,21 @@ static bool begins(const struct mydb_rows *rows, size_t i)
     return i == 0 || strcmp(mydb_text(rows, i, 0), mydb_text(rows, i - 1, 0)) != 0;
 }
 
+/* OR the row points at itself. */
+static void put_itself(struct zdm_buffer *b, const struct mydb_rows *rows, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++) {
+        zdm_buffer_puts(b, i == from ? " OR (d." : " AND d.");
+        mydb_put_name(b, mydb_text(rows, i, 4));
+        zdm_buffer_puts(b, " = d.");
+        mydb_put_name(b, mydb_text(rows, i, 1));
+    }
+    zdm_buffer_puts(b, ")");
+}
+
 /* d.`own` IS NULL OR … EXISTS (the parent). Rows `from` up to `to` are of one foreign key: name, own
  * column, other schema, other table, other column. */
-static void put_parent(struct zdm_buffer *b, const struct mydb_rows *rows, size_t from, size_t to)
+static void put_parent(struct zdm_buffer *b, const struct mydb_rows *rows, size_t from, size_t to, bool itself)
 {
     zdm_buffer_puts(b, " AND (");
     for (size_t i = from; i < to; i++) {
@@ -80,7 +99,11 @@ static void put_parent(struct zdm_buffer *b, const struct mydb_rows *rows, size_
         zdm_buffer_puts(b, " = d.");
         mydb_put_name(b, mydb_text(rows, i, 1));
     }
-    zdm_buffer_puts(b, "))");
+    zdm_buffer_puts(b, ")");
+    if (itself) {
+        put_itself(b, rows, from, to);
+    }
+    zdm_buffer_puts(b, ")");
 }
 
 static enum zdm_code put_parents(struct mydb_work *w, const struct back *back, struct zdm_buffer *b,
@@ -98,7 +121,9 @@ static enum zdm_code put_parents(struct mydb_work *w, const struct back *back, s
         while (to < rows->n && !begins(rows, to)) {
             to++;
         }
-        put_parent(b, rows, from, to);
+        bool itself =
+            strcmp(mydb_text(rows, from, 2), w->s->database) == 0 && strcmp(mydb_text(rows, from, 3), table) == 0;
+        put_parent(b, rows, from, to, itself);
         from = to;
     }
     return code;
@@ -146,6 +171,18 @@ static enum zdm_code put_unique(struct mydb_work *w, const struct back *back, st
     return code;
 }
 
+static enum zdm_code read_triggers(struct mydb_work *w, struct back *back, struct zdm_error *err)
+{
+    static const char sql[] = "SELECT 1 FROM information_schema.triggers WHERE event_object_schema = $1 AND"
+                              " event_object_table = $2 AND action_timing = 'BEFORE' AND event_manipulation = 'INSERT'"
+                              " AND trigger_schema = $1 LIMIT 1";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    const char *const params[] = {w->s->database, back->facts->table.name};
+    enum zdm_code code = mydb_query(w->s, sql, 2, params, &rows, err);
+    back->triggers = code == ZDM_OK && rows->n > 0;
+    return code;
+}
+
 static enum zdm_code read_shape(struct mydb_work *w, struct back *back, struct zdm_error *err)
 {
     struct zdm_buffer may = ZDM_BUFFER_INIT;
@@ -159,6 +196,9 @@ static enum zdm_code read_shape(struct mydb_work *w, struct back *back, struct z
     back->may = zdm_buffer_take(&may);
     if (code == ZDM_OK && back->may == NULL) {
         return zdm_error_set(err, ZDM_NOMEM, "out of memory");
+    }
+    if (code == ZDM_OK) {
+        code = read_triggers(w, back, err);
     }
     return code == ZDM_OK ? mydb_batch_mark(w, back->mark, err)
                           : zdm_error_wrap(err, "while looking at the columns of %s", back->facts->table.name);
@@ -205,14 +245,42 @@ static enum zdm_code insert(struct mydb_work *w, const struct back *back, struct
     return code == ZDM_OK ? mydb_run(w->s, zdm_buffer_text(&sql), NULL, err) : code;
 }
 
+/* Rows that have come back and are not there under their key. */
+static enum zdm_code count_other_keys(struct mydb_work *w, const struct back *back, struct mydb_span span,
+                                      const char *key, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    if (!back->triggers) {
+        return ZDM_OK;
+    }
+    zdm_buffer_puts(&sql, "SELECT COUNT(*) FROM ");
+    mydb_put_images(&sql, back->archive);
+    zdm_buffer_puts(&sql, " AS d WHERE ");
+    enum zdm_code code = put_marked(&sql, back, "d.", span, key, err);
+    zdm_buffer_puts(&sql, " AND NOT EXISTS (SELECT 1 FROM ");
+    mydb_put_name(&sql, back->facts->table.name);
+    zdm_buffer_puts(&sql, " AS p WHERE ");
+    mydb_put_join(&sql, "p.", &back->facts->key, "d.", &back->facts->key);
+    zdm_buffer_puts(&sql, ")");
+    if (code == ZDM_OK) {
+        code = mydb_run(w->s, zdm_buffer_text(&sql), &rows, err);
+    }
+    back->place->rows_told += code == ZDM_OK ? mydb_uint(rows, 0, 0) : 0;
+    return code;
+}
+
 static enum zdm_code take_out(struct mydb_work *w, const struct back *back, struct mydb_span span, const char *key,
                               struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    enum zdm_code code = count_other_keys(w, back, span, key, err);
     zdm_buffer_puts(&sql, "DELETE FROM ");
     mydb_put_images(&sql, back->archive);
     zdm_buffer_puts(&sql, " WHERE ");
-    enum zdm_code code = put_marked(&sql, back, "", span, key, err);
+    if (code == ZDM_OK) {
+        code = put_marked(&sql, back, "", span, key, err);
+    }
     return code == ZDM_OK ? mydb_run(w->s, zdm_buffer_text(&sql), NULL, err) : code;
 }
 
@@ -221,8 +289,12 @@ static enum zdm_code insert_one(struct mydb_work *w, const struct back *back, co
 {
     struct mydb_span none = {0};
     enum zdm_code code = insert(w, back, none, key, err);
-    if (code != ZDM_OK && mydb_is_violation(err)) {
+    if (code != ZDM_OK && mydb_is_of_others(err)) {
         zdm_error_clear(err); /* of this statement alone: the row stays where it is */
+        return ZDM_OK;
+    }
+    if (code != ZDM_OK && mydb_is_of_rows(err)) {
+        mydb_walk_back_keep(back->place, AGENT_ARCHIVE_KEPT, err);
         return ZDM_OK;
     }
     if (code == ZDM_OK) {
@@ -268,8 +340,9 @@ static enum zdm_code insert_round(struct mydb_work *w, const struct back *back, 
     if (code != ZDM_OK || mydb_changed(w->s) == 0) {
         return code;
     }
+    back->place->rows_kept = back->kept; /* each round tries again what was refused to the last one */
     code = insert(w, back, span, NULL, err);
-    if (code != ZDM_OK && mydb_is_violation(err)) {
+    if (code != ZDM_OK && mydb_is_of_rows(err)) {
         zdm_error_clear(err);
         return insert_one_by_one(w, back, span, out_rows, err);
     }
@@ -278,9 +351,9 @@ static enum zdm_code insert_round(struct mydb_work *w, const struct back *back, 
 }
 
 static enum zdm_code bring_back(struct mydb_work *w, const char *name, const struct mydb_facts *facts,
-                                struct mydb_span span, struct zdm_error *err)
+                                struct mydb_span span, struct mydb_walk_back *place, struct zdm_error *err)
 {
-    struct back back = {.facts = facts, .archive = name};
+    struct back back = {.facts = facts, .archive = name, .place = place, .kept = place->rows_kept};
     uint64_t rows = 1;
     enum zdm_code code = read_shape(w, &back, err);
     while (code == ZDM_OK && rows > 0) {
@@ -296,7 +369,25 @@ enum zdm_code mydb_archive_total(struct mydb_work *w, const char *name, uint64_t
     return mydb_images_total(w, name, out, err);
 }
 
-/* At the end of a pass: rows_told counts, while the walk is under way, what the pass has brought. */
+/* How many had come back when the pass began: the walk has no bound, and its place is kept there. */
+static uint64_t before_pass(const struct mydb_walk_back *place)
+{
+    return place->bound == NULL ? 0 : strtoull(place->bound, NULL, 10);
+}
+
+static enum zdm_code begin_pass(struct mydb_walk_back *place, struct zdm_error *err)
+{
+    char walked[24];
+    (void)snprintf(walked, sizeof walked, "%" PRIu64, place->rows_walked);
+    free(place->cursor);
+    free(place->bound);
+    place->cursor = NULL;
+    place->bound = zdm_strdup(walked);
+    place->rows_kept = 0;
+    place->why_kept[0] = '\0';
+    return place->bound != NULL ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
+}
+
 static enum zdm_code end_pass(struct mydb_work *w, const char *name, struct mydb_walk_back *place,
                               struct zdm_error *err)
 {
@@ -305,15 +396,13 @@ static enum zdm_code end_pass(struct mydb_work *w, const char *name, struct mydb
     if (code != ZDM_OK) {
         return code;
     }
-    free(place->cursor);
-    place->cursor = NULL;
-    place->over = rest == 0 || place->rows_told == 0;
-    place->rows_told = 0;
-    if (!place->over) {
-        return ZDM_OK;
+    if (rest > 0 && place->rows_walked > before_pass(place)) {
+        return begin_pass(place, err);
     }
     /* What did not come back is kept until somebody purges it. */
-    place->rows_left = rest;
+    place->over = true;
+    place->rows_kept = place->rows_kept < rest ? place->rows_kept : rest;
+    place->rows_left = rest - place->rows_kept;
     return mydb_images_aside(w, name, err);
 }
 
@@ -326,7 +415,7 @@ enum zdm_code mydb_archive_batch(struct mydb_work *w, const char *name, struct m
     zdm_buffer_puts(&from, " AS t FORCE INDEX (PRIMARY)");
     enum zdm_code code = mydb_chunk_next(w, zdm_buffer_text(&from), &facts->key, place->cursor, NULL, &chunk, err);
     if (code == ZDM_OK && chunk.last != NULL) {
-        code = bring_back(w, name, facts, (struct mydb_span){.after = place->cursor, .to = chunk.last}, err);
+        code = bring_back(w, name, facts, (struct mydb_span){.after = place->cursor, .to = chunk.last}, place, err);
     }
     if (code != ZDM_OK) {
         free(chunk.last);
@@ -334,7 +423,6 @@ enum zdm_code mydb_archive_batch(struct mydb_work *w, const char *name, struct m
     }
     w->result->rows_walked = chunk.rows;
     place->rows_walked += w->result->rows_changed;
-    place->rows_told += w->result->rows_changed;
     if (chunk.last != NULL) {
         free(place->cursor);
         place->cursor = chunk.last;

@@ -30,6 +30,15 @@ void mydb_walk_back_fini(struct mydb_walk_back *place)
     *place = (struct mydb_walk_back){0};
 }
 
+void mydb_walk_back_keep(struct mydb_walk_back *place, const char *words, struct zdm_error *err)
+{
+    if (place->why_kept[0] == '\0') {
+        (void)snprintf(place->why_kept, sizeof place->why_kept, "%s%.120s", words, err->message);
+    }
+    place->rows_kept++;
+    zdm_error_clear(err);
+}
+
 /* ---- The row ---- */
 
 #define OF_STEP " WHERE home = $1 AND migration = $2 AND step = $3"
@@ -55,7 +64,7 @@ struct way {
 };
 
 static const struct way of_images = {AGENT_IMAGES_TOLD, AGENT_IMAGES_LEFT, mydb_images_total, mydb_images_batch};
-static const struct way of_archive = {"", AGENT_ARCHIVE_LEFT, mydb_archive_total, mydb_archive_batch};
+static const struct way of_archive = {AGENT_ARCHIVE_TOLD, AGENT_ARCHIVE_LEFT, mydb_archive_total, mydb_archive_batch};
 static const struct way of_sync = {AGENT_CATCH_UP_TOLD, AGENT_CATCH_UP_LEFT, NULL, NULL};
 
 static const struct way *way_of(const struct zdm_step *step)
@@ -69,7 +78,7 @@ enum zdm_code mydb_walk_back_begin(struct mydb_work *w, struct zdm_error *err)
     static const char sql[] =
         "INSERT INTO zdm.walk_back (home, migration, step, told, why_left) VALUES ($1, $2, $3, $4, $5) ON DUPLICATE KEY"
         " UPDATE `cursor` = NULL, bound = NULL, walk_key = NULL, rows_walked = 0, rows_total = 0, rows_told = 0,"
-        " rows_left = 0, told = $4, why_left = $5, `over` = 0";
+        " rows_left = 0, rows_kept = 0, why_kept = '', told = $4, why_left = $5, `over` = 0";
     const struct way *way = way_of(w->step);
     return of_step(w, sql, way->told, way->why_left, NULL, err);
 }
@@ -87,8 +96,8 @@ static bool copy(char **out, const char *text)
 
 enum zdm_code mydb_walk_back_read(struct mydb_work *w, struct mydb_walk_back *out, struct zdm_error *err)
 {
-    static const char sql[] = "SELECT `over`, rows_walked, rows_total, rows_told, rows_left, `cursor`, bound, walk_key"
-                              " FROM zdm.walk_back" OF_STEP;
+    static const char sql[] = "SELECT `over`, rows_walked, rows_total, rows_told, rows_left, `cursor`, bound, walk_key,"
+                              " rows_kept, why_kept FROM zdm.walk_back" OF_STEP;
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     enum zdm_code code = of_step(w, sql, NULL, NULL, &rows, err);
     *out = (struct mydb_walk_back){.there = code == ZDM_OK && rows->n == 1};
@@ -100,6 +109,8 @@ enum zdm_code mydb_walk_back_read(struct mydb_work *w, struct mydb_walk_back *ou
     out->rows_total = mydb_uint(rows, 0, 2);
     out->rows_told = mydb_uint(rows, 0, 3);
     out->rows_left = mydb_uint(rows, 0, 4);
+    out->rows_kept = mydb_uint(rows, 0, 8);
+    zdm_copy_text(out->why_kept, sizeof out->why_kept, mydb_text(rows, 0, 9));
     bool whole = copy(&out->cursor, mydb_text(rows, 0, 5)) && copy(&out->bound, mydb_text(rows, 0, 6)) &&
                  copy(&out->walk_key, mydb_text(rows, 0, 7));
     return whole ? ZDM_OK : zdm_error_set(err, ZDM_NOMEM, "out of memory");
@@ -108,16 +119,28 @@ enum zdm_code mydb_walk_back_read(struct mydb_work *w, struct mydb_walk_back *ou
 enum zdm_code mydb_walk_back_write(struct mydb_work *w, const struct mydb_walk_back *place, struct zdm_error *err)
 {
     static const char sql[] = "UPDATE zdm.walk_back SET `cursor` = $4, bound = $5, walk_key = $6, rows_walked = $7,"
-                              " rows_total = $8, rows_told = $9, rows_left = $10, `over` = $11" OF_STEP;
-    char step[16], walked[24], total[24], told[24], left[24];
+                              " rows_total = $8, rows_told = $9, rows_left = $10, `over` = $11, rows_kept = $12,"
+                              " why_kept = $13" OF_STEP;
+    char step[16], walked[24], total[24], told[24], left[24], kept[24];
     (void)snprintf(step, sizeof step, "%" PRIu32, w->step->ordinal);
     (void)snprintf(walked, sizeof walked, "%" PRIu64, place->rows_walked);
     (void)snprintf(total, sizeof total, "%" PRIu64, place->rows_total);
     (void)snprintf(told, sizeof told, "%" PRIu64, place->rows_told);
     (void)snprintf(left, sizeof left, "%" PRIu64, place->rows_left);
-    const char *const params[] = {w->s->database,         w->op->migration, step,  place->cursor, place->bound,
-                                  place->walk_key,        walked,           total, told,          left,
-                                  place->over ? "1" : "0"};
+    (void)snprintf(kept, sizeof kept, "%" PRIu64, place->rows_kept);
+    const char *const params[] = {w->s->database,
+                                  w->op->migration,
+                                  step,
+                                  place->cursor,
+                                  place->bound,
+                                  place->walk_key,
+                                  walked,
+                                  total,
+                                  told,
+                                  left,
+                                  place->over ? "1" : "0",
+                                  kept,
+                                  place->why_kept};
     enum zdm_code code = mydb_query(w->s, sql, sizeof params / sizeof *params, params, NULL, err);
     if (code != ZDM_OK) {
         return zdm_error_wrap(err, "while writing zdm.walk_back");

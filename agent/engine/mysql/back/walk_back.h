@@ -14,9 +14,14 @@ struct mydb_walk_back {
     bool there, over;
     char *cursor, *bound, *walk_key;
     uint64_t rows_walked, rows_total;
-    uint64_t rows_told, rows_left; /* that the remark counts */
+    uint64_t rows_told, rows_left, rows_kept; /* that the remark counts */
+    char why_kept[256];                       /* what the server said of the first that the table refuses */
 };
 void mydb_walk_back_fini(struct mydb_walk_back *place);
+
+/* The table refuses a row for good: it stays where it is kept. Counts it, and clears the error; `words` go in front of
+ * what the server said of the first. */
+void mydb_walk_back_keep(struct mydb_walk_back *place, const char *words, struct zdm_error *err);
 
 /* In the transaction at hand: the walk of the operation's step starts from the beginning. */
 enum zdm_code mydb_walk_back_begin(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;

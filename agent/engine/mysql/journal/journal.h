@@ -129,10 +129,17 @@ enum zdm_code mydb_hidden_show(struct mydb_work *w, struct zdm_error *err) ZDM_C
 bool mydb_hidden_is_due(const struct mydb_work *w, const struct mydb_hidden *h, int64_t now_ms, int64_t *out_wait_ms);
 /* SQL over a row b of zdm.walk_back that is over: "1,204 rows were …; …", NULL when there is nothing to tell. */
 #define MYDB_WALK_BACK_ROWS(n) "CONCAT(FORMAT(b." n ", 0, 'en_US'), IF(b." n " = 1, ' row was ', ' rows were '))"
+/* Of a replica whose primary no agent of this release has written on, the table may lack these columns yet: then their
+ * names are those of `none`. */
+#define MYDB_WALK_BACK_KEPT                                                                                            \
+    "(SELECT (SELECT IF(rows_kept > 0, CONCAT(FORMAT(rows_kept, 0, 'en_US'), IF(rows_kept = 1, ' row was ',"           \
+    " ' rows were '), why_kept), NULL) FROM zdm.walk_back k WHERE k.home = b.home AND k.migration = b.migration AND"   \
+    " k.step = b.step) FROM (SELECT 0 AS rows_kept, '' AS why_kept) none)"
 #define MYDB_WALK_BACK_REMARK                                                                                          \
     "NULLIF(CONCAT_WS('; ', IF(b.rows_told > 0, CONCAT(" MYDB_WALK_BACK_ROWS(                                          \
         "rows_told") ", b.told), NULL),"                                                                               \
-                     " IF(b.rows_left > 0, CONCAT(" MYDB_WALK_BACK_ROWS("rows_left") ", b.why_left), NULL)), '')"
+                     " IF(b.rows_left > 0, CONCAT(" MYDB_WALK_BACK_ROWS(                                               \
+                         "rows_left") ", b.why_left), NULL), " MYDB_WALK_BACK_KEPT "), '')"
 /* The database's clock. */
 enum zdm_code mydb_clock(struct mydb_session *s, int64_t *out_ms, struct zdm_error *err) ZDM_CHECKED;
 

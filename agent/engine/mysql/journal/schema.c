@@ -132,6 +132,8 @@ static const struct table tables[] = {
       {"told", "varchar(1024) NOT NULL DEFAULT ''"},
       {"rows_left", COUNT},
       {"why_left", "varchar(1024) NOT NULL DEFAULT ''"},
+      {"rows_kept", COUNT},
+      {"why_kept", "varchar(1024) NOT NULL DEFAULT ''"},
       {"over", TRUTH}},
      "home, migration, step"},
     /* A comparison of old and new: when it began, and how many rows the old column cannot follow. */

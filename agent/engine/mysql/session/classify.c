@@ -84,6 +84,8 @@ static const struct rule rules[] = {
 static const unsigned violations[] = {1022, 1048, 1062, 1138, 1169, 1216, 1217, 1263, 1264, 1265, 1292,
                                       1364, 1365, 1366, 1406, 1411, 1451, 1452, 1557, 1586, 1690, 1761,
                                       1762, 3140, 3156, 3157, 3167, 3819, 4025, 4079, 4078};
+static const unsigned of_others[] = {1022, 1062, 1169, 1216, 1452, 1586, 1761, 1762};
+static const unsigned no_partition[] = {1526, 1748};
 static const unsigned privileges[] = {1044, 1045, 1142, 1143, 1227, 1370, 1419};
 static const unsigned not_online[] = {1845, 1846};
 static const unsigned not_hidden[] = {3522, 4174}; /* a primary key */
@@ -141,6 +143,23 @@ static bool is_one_of(const struct zdm_error *err, const unsigned *numbers, size
 bool mydb_is_violation(const struct zdm_error *err)
 {
     return IS_ONE_OF(err, violations);
+}
+
+bool mydb_is_of_rows(const struct zdm_error *err)
+{
+    /* Data, constraints, a view's check, what a trigger signals. */
+    static const char *const classes[] = {"22", "23", "44", "45"};
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
+        if (strncmp(err->sqlstate, classes[i], 2) == 0) {
+            return true;
+        }
+    }
+    return mydb_is_violation(err) || IS_ONE_OF(err, no_partition);
+}
+
+bool mydb_is_of_others(const struct zdm_error *err)
+{
+    return IS_ONE_OF(err, of_others);
 }
 
 bool mydb_is_not_online(const struct zdm_error *err)

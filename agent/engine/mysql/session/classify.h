@@ -21,6 +21,10 @@ bool mydb_is_final(enum zdm_code code);
 
 /* Did the statement fail because of existing rows (1062, 1452, 3819, 4025, 1048, 1265, 1406 …)? */
 bool mydb_is_violation(const struct zdm_error *err);
+/* … because of those or of those that it was to write: a trigger's SIGNAL and a partition that is gone, too? */
+bool mydb_is_of_rows(const struct zdm_error *err);
+/* … because a value is taken, or what a foreign key points at is not there (1062, 1452 …)? */
+bool mydb_is_of_others(const struct zdm_error *err);
 /* … because the algorithm or lock that was asked for is not possible for it (1845, 1846)? */
 bool mydb_is_not_online(const struct zdm_error *err);
 /* … because an index cannot be INVISIBLE or IGNORED (3522, 4174)? */

@@ -8,7 +8,8 @@
  * of the servers makes a join, which assigns from the rows as they were and reads all the images.
  *
  * A batch of the way back takes the next images in key order, writes back, and deletes them. What was changed since is
- * the application's and is kept; it is counted. The last batch drops the table.
+ * the application's and is kept; it is counted. What the table refuses by now stays an image. The last batch drops the
+ * table, or puts it aside with what is left in it.
  */
 #include "agent/engine/mysql/walk/images.h"
 
@@ -16,7 +17,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/engine/mysql/session/classify.h"
 #include "agent/engine/mysql/walk/walk_sql.h"
+#include "agent/engine/steps.h"
 
 /* What the statements of a batch share. */
 struct batch {
@@ -291,35 +294,84 @@ static enum zdm_code forget_images(struct mydb_work *w, const struct batch *batc
     return code == ZDM_OK ? run(w, &sql, NULL, err) : code;
 }
 
+/* zdm.`images` AS t FORCE INDEX (PRIMARY) */
+static void put_walked_images(struct zdm_buffer *b, const struct batch *batch)
+{
+    mydb_put_images(b, batch->table);
+    zdm_buffer_puts(b, " AS t FORCE INDEX (PRIMARY)");
+}
+
 /* The next images, in the order of their key. */
 static enum zdm_code find_end(struct mydb_work *w, const struct batch *batch, struct mydb_chunk *out,
                               struct zdm_error *err)
 {
     ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer from = ZDM_BUFFER_INIT;
-    mydb_put_images(&from, batch->table);
-    zdm_buffer_puts(&from, " AS t FORCE INDEX (PRIMARY)");
+    put_walked_images(&from, batch);
     return mydb_chunk_next(w, zdm_buffer_text(&from), &batch->key, batch->span.after, NULL, out, err);
 }
 
-static enum zdm_code write_chunk(struct mydb_work *w, const struct batch *batch, struct mydb_walk_back *place,
-                                 uint32_t images, struct zdm_error *err)
+/* The images of the span, so many. */
+static enum zdm_code write_span(struct mydb_work *w, const struct batch *batch, struct mydb_walk_back *place,
+                                uint32_t images, struct zdm_error *err)
 {
     uint64_t there = 0, whole = 0;
     enum zdm_code code = count(w, batch, &there, &whole, err);
     if (code == ZDM_OK) {
         code = write_back(w, batch, err);
-        w->result->rows_changed = (uint32_t)mydb_changed(w->s);
     }
     if (code == ZDM_OK) {
+        w->result->rows_changed += (uint32_t)mydb_changed(w->s);
         code = forget_images(w, batch, err);
     }
-    if (code != ZDM_OK) {
-        return zdm_error_wrap(err, "while writing before-images back into %s", w->step->table.name);
+    if (code == ZDM_OK) {
+        place->rows_told += there - whole;
+        place->rows_left += images - there;
+    }
+    return code;
+}
+
+/* Each image by itself, so that one which the table refuses does not hold up the rest: it stays an image. */
+static enum zdm_code write_one_by_one(struct mydb_work *w, const struct batch *batch, struct mydb_walk_back *place,
+                                      uint32_t images, struct zdm_error *err)
+{
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer from = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer sql = ZDM_BUFFER_INIT;
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    struct batch one = *batch;
+    char *key = NULL, *before = NULL;
+    put_walked_images(&from, batch);
+    enum zdm_code code = mydb_walk_rest_text(&sql, zdm_buffer_text(&from), &batch->key, batch->span, images, err);
+    if (code == ZDM_OK) {
+        code = run(w, &sql, &rows, err);
+    }
+    for (size_t i = 0; code == ZDM_OK && i < rows->n; i++) {
+        code = mydb_cursor_of(&batch->key, rows, i, 0, &key, err);
+        one.span.to = key;
+        code = code == ZDM_OK ? write_span(w, &one, place, 1, err) : code;
+        if (code != ZDM_OK && mydb_is_of_rows(err)) {
+            mydb_walk_back_keep(place, AGENT_IMAGES_KEPT, err);
+            code = ZDM_OK;
+        }
+        free(before);
+        one.span.after = before = key;
+        key = NULL;
+    }
+    free(before);
+    return code;
+}
+
+/* The server rolls back the statement alone that the table refuses. */
+static enum zdm_code write_chunk(struct mydb_work *w, const struct batch *batch, struct mydb_walk_back *place,
+                                 uint32_t images, struct zdm_error *err)
+{
+    enum zdm_code code = write_span(w, batch, place, images, err);
+    if (code != ZDM_OK && mydb_is_of_rows(err)) {
+        zdm_error_clear(err);
+        code = write_one_by_one(w, batch, place, images, err);
     }
     place->rows_walked += images;
-    place->rows_told += there - whole;
-    place->rows_left += images - there;
-    return ZDM_OK;
+    return code == ZDM_OK ? ZDM_OK
+                          : zdm_error_wrap(err, "while writing before-images back into %s", w->step->table.name);
 }
 
 enum zdm_code mydb_images_batch(struct mydb_work *w, const char *name, struct mydb_walk_back *place,
