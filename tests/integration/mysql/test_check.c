@@ -182,6 +182,10 @@ static void rows_that_the_old_column_cannot_follow_are_counted(void **state)
     char *found = compare(r);
     assert_non_null(strstr(found, "row [\"4\"] of"));
     free(found);
+    /* A count of a step that is undone is told to nobody. */
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM zdm.compared WHERE home = DATABASE()"), 1);
+    rig_run(r, AGENT_RUN_STEP_BACK, 1, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM zdm.compared WHERE home = DATABASE()"), 0);
 }
 
 /* Nobody fills them, and the triggers take back what they filled. */

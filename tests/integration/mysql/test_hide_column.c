@@ -225,7 +225,13 @@ static void purge_waits_for_its_grace_and_takes_the_triggers_first(void **state)
     assert_int_equal(triggers(r, "zdm%"), 2);
     r->purge_now = true;
     rig_sql(r, "ALTER TABLE users ALTER COLUMN name SET DEFAULT 'x'");
+    rig_sql(r, "INSERT INTO zdm.compared (home, migration, step, rows_left) SELECT home, migration, 2, 3 FROM"
+               " zdm.migration WHERE home = DATABASE(); INSERT INTO zdm.walk_back (home, migration, step, rows_told,"
+               " `over`) SELECT home, migration, 2, 3, 1 FROM zdm.migration WHERE home = DATABASE()");
     rig_run(r, AGENT_RUN_PURGE, 4, AGENT_OK);
+    assert_int_equal(rig_number(r, "SELECT (SELECT COUNT(*) FROM zdm.compared WHERE home = DATABASE()) + (SELECT"
+                                   " COUNT(*) FROM zdm.walk_back WHERE home = DATABASE())"),
+                     0);
     rig_inspect(r, 4, AGENT_PROOF_DONE);
     assert_int_equal(triggers(r, "zdm%"), 0);
     rig_app(r, "INSERT INTO users (full_name) VALUES ('New'); UPDATE users SET full_name = 'x'");

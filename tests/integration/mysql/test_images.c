@@ -388,6 +388,7 @@ static void image_that_the_table_refuses_by_now_is_kept_and_told(void **state)
     r->purge_now = true;
     rig_run(r, AGENT_RUN_PURGE_LEFTOVERS, 0, AGENT_OK);
     assert_int_equal(tables_of_zdm(r), 0);
+    assert_int_equal(rig_number(r, "SELECT COUNT(*) FROM zdm.walk_back WHERE home = DATABASE()"), 0);
 }
 
 /* ---- Others ---- */

@@ -139,6 +139,13 @@ static enum zdm_code finish_purge(struct mydb_work *w, const struct purge *p, st
     if (code == ZDM_OK && w->step->sync_step != 0) {
         code = mydb_hidden_forget(w, w->step->sync_step, "default", w->step->column, err);
     }
+    /* Nothing is left that a rollback could be inexact for, and what the last one told is over. */
+    if (code == ZDM_OK) {
+        code = mydb_journal_uncount(w, 0, err);
+    }
+    if (code == ZDM_OK) {
+        code = mydb_journal_untell(w, err);
+    }
     if (code == ZDM_OK) {
         code = mydb_journal_step_on(w, err);
     }

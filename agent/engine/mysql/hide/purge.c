@@ -161,6 +161,9 @@ static enum zdm_code purge_one(struct mydb_work *w, const struct leftover *left,
         code = mydb_hidden_forget(w, left->step, left->row->kind, left->row->hidden_name, err);
     }
     if (code == ZDM_OK) {
+        code = mydb_journal_untell(w, err);
+    }
+    if (code == ZDM_OK) {
         code = mydb_journal_hold(w, err);
     }
     return code == ZDM_OK ? mydb_journal_commit(w, err) : code;

@@ -253,9 +253,26 @@ enum zdm_code mydb_run_step_done(struct mydb_work *w, struct zdm_error *err)
     return journal_only(w, w->op->step + 1, err);
 }
 
+enum zdm_code mydb_journal_uncount(struct mydb_work *w, uint32_t step, struct zdm_error *err)
+{
+    static const char sql[] =
+        "DELETE FROM zdm.compared WHERE home = $1 AND migration = $2 AND step >= CAST($3 AS UNSIGNED)";
+    char number[AGENT_NUMBER_SIZE];
+    const char *params[] = {w->s->database, w->op->migration, agent_number(number, step)};
+    enum zdm_code code = mydb_query(w->s, sql, 3, params, NULL, err);
+    return code == ZDM_OK ? ZDM_OK : mydb_journal_failed(err, "writing zdm.compared");
+}
+
 enum zdm_code mydb_run_step_back(struct mydb_work *w, struct zdm_error *err)
 {
-    return journal_only(w, w->op->step, err);
+    enum zdm_code code = mydb_begin(w->s, err);
+    if (code == ZDM_OK) {
+        code = mydb_journal_uncount(w, w->op->step, err);
+    }
+    if (code == ZDM_OK) {
+        code = mydb_journal_move(w, &(struct mydb_move){.step = w->op->step, .restart = true}, err);
+    }
+    return code == ZDM_OK ? mydb_journal_commit(w, err) : code;
 }
 
 enum zdm_code mydb_run_stop(struct mydb_work *w, struct zdm_error *err)

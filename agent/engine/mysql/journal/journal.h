@@ -140,6 +140,10 @@ bool mydb_hidden_is_due(const struct mydb_work *w, const struct mydb_hidden *h, 
         "rows_told") ", b.told), NULL),"                                                                               \
                      " IF(b.rows_left > 0, CONCAT(" MYDB_WALK_BACK_ROWS(                                               \
                          "rows_left") ", b.why_left), NULL), " MYDB_WALK_BACK_KEPT "), '')"
+/* In the transaction at hand. What walks of earlier rollbacks told was about those. */
+enum zdm_code mydb_journal_untell(struct mydb_work *w, struct zdm_error *err) ZDM_CHECKED;
+/* … What comparisons counted, of that step and those behind it: nobody should be told of it any more. */
+enum zdm_code mydb_journal_uncount(struct mydb_work *w, uint32_t step, struct zdm_error *err) ZDM_CHECKED;
 /* The database's clock. */
 enum zdm_code mydb_clock(struct mydb_session *s, int64_t *out_ms, struct zdm_error *err) ZDM_CHECKED;
 

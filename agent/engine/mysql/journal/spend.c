@@ -91,8 +91,7 @@ static enum zdm_code already(struct mydb_work *w, struct zdm_error *err)
 
 /* ---- Rollbacks ---- */
 
-/* What walks of earlier rollbacks told was about those. */
-static enum zdm_code untell(struct mydb_work *w, struct zdm_error *err)
+enum zdm_code mydb_journal_untell(struct mydb_work *w, struct zdm_error *err)
 {
     static const char sql[] = "DELETE FROM zdm.walk_back WHERE home = $1 AND migration = $2 AND `over`";
     const char *params[] = {w->s->database, w->op->migration};
@@ -123,7 +122,7 @@ static enum zdm_code begin_undo(struct mydb_work *w, struct zdm_error *err)
         code = spend_approvals(w, "undo", w->op->to_phase, err);
     }
     if (code == ZDM_OK) {
-        code = untell(w, err);
+        code = mydb_journal_untell(w, err);
     }
     if (code == ZDM_OK) {
         code = write_begin(w, err);
