@@ -93,7 +93,7 @@ bool agent_may_amend(const struct agent_migration *m, const struct zdm_plan *pla
         (void)zdm_error_set(err, ZDM_REFUSED,
                             "amended plan refused: this shard has entered the purge phase, and the "
                             "grace period is another one");
-        zdm_error_hint(err, "Amend it again with the grace period as it was.");
+        zdm_error_hint(err, ZDM_HINT_AMEND "the grace period as it was.");
         return false;
     }
     if (other == 0)
@@ -110,6 +110,6 @@ bool agent_may_amend(const struct agent_migration *m, const struct zdm_plan *pla
         (void)zdm_error_set(err, ZDM_REFUSED,
                             "amended plan refused: phase %u is another one, and this shard has entered phase %u", other,
                             entered);
-    zdm_error_hint(err, "Amend it again with phases 1 to %u as they were.", entered);
+    zdm_error_hint(err, ZDM_HINT_AMEND "phases 1 to %u as they were.", entered);
     return false;
 }

@@ -75,6 +75,8 @@ enum { ZDM_HIDDEN_MAX = 4 };
 /* In an error that only a rollback ends; the number of the phase follows. People read it, and so does who advises them.
  */
 #define ZDM_ERROR_ROLL_BACK "roll back to phase "
+/* How the hint of an amended plan that does not fit begins: read by both, too. */
+#define ZDM_HINT_AMEND "Amend it again with "
 
 /* Of one migration on this shard. */
 struct zdm_migration_report {

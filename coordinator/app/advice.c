@@ -72,6 +72,54 @@ static const struct zdm_flag *flag_of(const struct coord_migration *migration, u
     return NULL;
 }
 
+static bool would_repeat(const struct coord_driver *d, const struct coord_migration *migration,
+                         const struct coord_shard *shard, uint32_t to)
+{
+    struct zdm_undo_repeat repeat;
+    return zdm_plan_undo_repeats(migration->plan, coord_engine_of(d->state, &d->view, shard->name), to,
+                                 zdm_plan_first_after(migration->plan, shard->at) - 1, &repeat);
+}
+
+/* The phase that a stuck shard's error says to roll back to, where a switch lies between; that one in out_switch. */
+static bool back_below_switch(const struct coord_migration *migration, const struct coord_shard *shard,
+                              uint32_t *out_phase, uint32_t *out_switch)
+{
+    bool stuck = shard->status == COORD_UNSURE || shard->status == COORD_FAILED;
+    const char *at = stuck && shard->failure != NULL ? strstr(shard->failure, ZDM_ERROR_ROLL_BACK) : NULL;
+    uint32_t reach = shard->entered > shard->opened ? shard->entered : shard->opened;
+    if (at == NULL)
+        return false;
+    unsigned long phase = strtoul(at + strlen(ZDM_ERROR_ROLL_BACK), NULL, 10);
+    *out_phase = phase < shard->at ? (uint32_t)phase : shard->at;
+    *out_switch = zdm_plan_switch_between(migration->plan, *out_phase, reach);
+    return *out_phase < shard->entered && *out_switch != 0 &&
+           zdm_plan_switch_between(migration->plan, *out_phase, *out_switch - 1) == 0;
+}
+
+/* The error leaves the choice between a retry and a rollback: with the flag off, and in two legs from beyond it. */
+static void add_way_back(const struct coord_driver *d, const struct coord_migration *migration,
+                         const struct coord_shard *shard, const struct advice *out)
+{
+    uint32_t phase, crossed;
+    if (!back_below_switch(migration, shard, &phase, &crossed) || would_repeat(d, migration, shard, phase))
+        return;
+    const struct zdm_flag *flag = flag_of(migration, crossed);
+    const struct zdm_step *step = NULL;
+    char leg[2 * ZDM_NAME_MAX + 64] = "", approve[ZDM_NAME_MAX + 64] = "";
+    size_t n = strlen(out->why);
+    if (shard->entered > crossed)
+        (void)snprintf(leg, sizeof leg, "zdmctl rollback %s --shard %s --to %" PRIu32 ", then ", migration->id,
+                       shard->name, crossed);
+    if (undo_wants_approval(d, migration, shard, phase, &step))
+        (void)snprintf(approve, sizeof approve, "zdmctl approve %s --rollback-to %" PRIu32 ", then ", migration->id,
+                       phase);
+    (void)snprintf(out->why + n, out->why_size - n,
+                   "; or back: %sturn %s%s off everywhere, then %szdmctl rollback %s --shard %s --to %" PRIu32
+                   " --flag-off",
+                   leg, flag != NULL ? "the flag " : "new code", flag != NULL ? flag->key : "", approve, migration->id,
+                   shard->name, phase);
+}
+
 /* A rollback that stopped on the way can be taken up again in both directions. */
 static void add_further_back(const struct coord_migration *migration, const struct coord_shard *shard,
                              const struct advice *out)
@@ -110,7 +158,28 @@ static void advise_trouble(const struct coord_driver *d, const struct coord_migr
                        shard->name, phase);
     if (strcmp(remedy(shard), "resume") == 0 && n == census->n)
         (void)snprintf(out->command, out->command_size, "zdmctl resume %s --all-shards", migration->id);
+    add_way_back(d, migration, shard, out);
     add_further_back(migration, shard, out);
+}
+
+/* A shard whose agent does not take the order that it is given: what its hint says first, where that is a command. */
+static bool advise_refused(const struct coord_driver *d, const struct coord_migration *migration,
+                           const struct advice *out)
+{
+    for (size_t i = 0; i < migration->n_shards; i++) {
+        const struct coord_shard *shard = &migration->shards[i];
+        const struct zdm_migration_report *report = shard_refusal(d, migration, shard);
+        if (report == NULL)
+            continue;
+        (void)snprintf(out->why, out->why_size, "the agent of %s does not take its order: %s%s%s", shard->name,
+                       report->error, report->hint[0] != '\0' ? ". " : "", report->hint);
+        if (strncmp(report->hint, ZDM_HINT_AMEND, strlen(ZDM_HINT_AMEND)) == 0 && shard->status != COORD_UNDOING)
+            (void)snprintf(out->command, out->command_size, "zdmctl submit --amend RUNBOOK");
+        else if (strstr(report->hint, "zdmctl exclude") != NULL)
+            (void)snprintf(out->command, out->command_size, "zdmctl exclude %s --shard %s", migration->id, shard->name);
+        return true;
+    }
+    return false;
 }
 
 /* What a moving shard waits for that no command of zdmctl ends: a grace period, or somebody who starts its agent or its
@@ -225,7 +294,7 @@ static void advise_halted(const struct coord_driver *d, const struct coord_migra
 {
     struct census census;
     count(migration, releases, &census);
-    if (is_trouble(d, migration, &census, out))
+    if (is_trouble(d, migration, &census, out) || advise_refused(d, migration, out))
         return;
     (void)snprintf(out->command, out->command_size, "zdmctl resume %s --all-shards", migration->id);
     (void)snprintf(out->why, out->why_size, "the migration was halted, and no shard is in trouble any more");
@@ -236,7 +305,7 @@ static void advise_open(struct coord_driver *d, const struct coord_migration *mi
 {
     struct census census;
     count(migration, releases, &census);
-    if (is_trouble(d, migration, &census, out))
+    if (is_trouble(d, migration, &census, out) || advise_refused(d, migration, out))
         return;
     if (census.by_status[COORD_MOVING] + census.by_status[COORD_UNDOING] != 0)
         advise_moving(d, migration, &census, out);

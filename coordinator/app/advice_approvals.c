@@ -135,14 +135,20 @@ static bool undo_is_allowed(const struct coord_driver *d, const struct coord_mig
     return allowed;
 }
 
+bool undo_wants_approval(const struct coord_driver *d, const struct coord_migration *migration,
+                         const struct coord_shard *shard, uint32_t to_phase, const struct zdm_step **out_step)
+{
+    enum zdm_engine engine = coord_engine_of(d->state, &d->view, shard->name);
+    return zdm_plan_undo_loses(migration->plan, engine, to_phase, shard->entered, shard->switched, out_step) &&
+           !undo_is_allowed(d, migration, to_phase);
+}
+
 bool advise_undo_approval(const struct coord_driver *d, const struct coord_migration *migration,
                           const struct coord_shard *shard, uint32_t to_phase, const struct advice *out)
 {
     const struct zdm_step *step = NULL;
     size_t n = strlen(out->why);
-    enum zdm_engine engine = coord_engine_of(d->state, &d->view, shard->name);
-    if (!zdm_plan_undo_loses(migration->plan, engine, to_phase, shard->entered, shard->switched, &step) ||
-        undo_is_allowed(d, migration, to_phase))
+    if (!undo_wants_approval(d, migration, shard, to_phase, &step))
         return false;
     (void)snprintf(out->command, out->command_size, "zdmctl approve %s --rollback-to %" PRIu32, migration->id,
                    to_phase);

@@ -196,6 +196,7 @@ static json_t *shard_json(const struct coord_driver *d, const struct coord_migra
                                                                              : "");
     put_text(out, "status", coord_status_name(shard->status));
     put_text(out, "reason", reason);
+    put_bool(out, "refused", shard_refusal(d, migration, shard) != NULL);
     put_text_or_null(out, "hint", shard->hint != NULL ? shard->hint : "");
     put(out, "agent", agent_json(d, &agent));
     put_number(desired, "phase", shard->goal);

@@ -288,6 +288,11 @@ void shard_reason(const struct coord_driver *d, const struct coord_migration *mi
 /* True, with the text: nobody is there, there is no database, or something is badly wrong. */
 bool shard_trouble(const struct coord_driver *d, const struct coord_migration *migration,
                    const struct coord_shard *shard, char *out, size_t size);
+/* The newest order of a shard that shall move or may be let in, which its agent does not take: what it says. NULL: it
+ * is not so. The books leave the shard where it was (protocol 9, row 14): it goes on when that order fits, or another.
+ */
+const struct zdm_migration_report *shard_refusal(const struct coord_driver *d, const struct coord_migration *migration,
+                                                 const struct coord_shard *shard);
 /* What the shard's agent last said of the migration, NULL for nothing. */
 const struct zdm_migration_report *report_of_shard(const struct coord_driver *d,
                                                    const struct coord_migration *migration,
@@ -306,8 +311,10 @@ struct advice {
 /* The phase that an advance would open needs approvals that are not there yet: says how to give one. */
 bool advise_approval(struct coord_driver *d, const struct coord_migration *migration, uint32_t phase,
                      const struct advice *out);
-/* A rollback of the shard to that phase would lose what new code wrote, and would be refused for want of approvals:
- * says how to give one. */
+/* A rollback of the shard to that phase would lose what new code wrote, by that step, and would be refused for want of
+ * approvals. The second says how to give one. */
+bool undo_wants_approval(const struct coord_driver *d, const struct coord_migration *migration,
+                         const struct coord_shard *shard, uint32_t to_phase, const struct zdm_step **out_step);
 bool advise_undo_approval(const struct coord_driver *d, const struct coord_migration *migration,
                           const struct coord_shard *shard, uint32_t to_phase, const struct advice *out);
 /* What rollbacks left hidden, and when it may go. */

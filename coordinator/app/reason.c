@@ -171,11 +171,33 @@ bool shard_trouble(const struct coord_driver *d, const struct coord_migration *m
     return any;
 }
 
+/* Of an agent that is heard: what it said before it went away says nothing about the order that it will find. */
+const struct zdm_migration_report *shard_refusal(const struct coord_driver *d, const struct coord_migration *migration,
+                                                 const struct coord_shard *shard)
+{
+    bool goes = shard->status == COORD_READY || shard->status == COORD_MOVING || shard->status == COORD_UNDOING;
+    const struct coord_heard *heard = goes ? heard_of(d, shard) : NULL;
+    const struct zdm_migration_report *report =
+        heard == NULL || !heard->connected ? NULL : coord_view_report(&d->view, &heard->agent, migration->id);
+    if (report == NULL || report->error_code != ZDM_REFUSED || report->accepted.generation == shard->generation)
+        return NULL;
+    bool parked = report->state == ZDM_AGENT_PAUSED;
+    bool plan = report->state == ZDM_AGENT_WAITING && report->wait == ZDM_WAIT_PLAN;
+    return parked || plan ? report : NULL;
+}
+
+static bool refusal_says(const struct coord_driver *d, const struct coord_migration *migration,
+                         const struct coord_shard *shard, char *out, size_t size)
+{
+    const struct zdm_migration_report *report = shard_refusal(d, migration, shard);
+    return report != NULL && say(out, size, "its agent does not take the order", report->error);
+}
+
 /* True when the agent explains why nothing happens. */
 static bool agent_says(const struct coord_driver *d, const struct coord_migration *migration,
                        const struct coord_shard *shard, char *out, size_t size)
 {
-    if (trouble_says(d, migration, shard, out, size))
+    if (trouble_says(d, migration, shard, out, size) || refusal_says(d, migration, shard, out, size))
         return true;
     const struct coord_heard *heard = heard_of(d, shard);
     const struct zdm_migration_report *report = coord_view_report(&d->view, &heard->agent, migration->id);
@@ -245,8 +267,9 @@ static void ready_text(const struct coord_driver *d, const struct coord_migratio
                        const struct coord_shard *shard, const struct coord_release *release, char *out, size_t size)
 {
     char rule[ZDM_TEXT_MAX + 64] = "";
-    bool explained = release->hold == COORD_HOLD_NO_AGENT ? agent_says(d, migration, shard, out, size)
-                                                          : trouble_says(d, migration, shard, out, size);
+    bool explained = release->hold == COORD_HOLD_NO_AGENT
+                         ? agent_says(d, migration, shard, out, size)
+                         : trouble_says(d, migration, shard, out, size) || refusal_says(d, migration, shard, out, size);
     if (release->hold == COORD_HOLD_NONE || release->hold == COORD_HOLD_STATUS ||
         (release->hold == COORD_HOLD_NO_AGENT && explained))
         return;

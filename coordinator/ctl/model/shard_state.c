@@ -122,6 +122,9 @@ static enum ctl_shard_word judge(const struct ctl_shard *s, const json_t *shard,
         {"failed", CTL_SHARD_FAILED}, {"unsure", CTL_SHARD_UNSURE}, {"excluded", CTL_SHARD_EXCLUDED},
         {"undone", CTL_SHARD_UNDONE}, {"done", CTL_SHARD_DONE},     {"undoing", CTL_SHARD_UNDOING},
     };
+    /* The books leave it where it was: it goes on once its agent takes an order. */
+    if (ctl_json_true(shard, "refused") && word_of_trouble(s, shard, CTL_SHARD_UNSURE) == CTL_SHARD_UNSURE)
+        return CTL_SHARD_UNSURE;
     for (size_t i = 0; i < sizeof final / sizeof final[0]; i++)
         if (ctl_json_is(shard, "status", final[i].status))
             return final[i].word;

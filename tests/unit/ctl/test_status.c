@@ -355,6 +355,30 @@ static void every_situation_has_its_word(void **state)
     }
 }
 
+/* A shard that the books leave where it was, and whose agent does not take the order. */
+static void a_refused_order_is_unsure_with_the_agents_words_and_what_leads_out(void **state)
+{
+    static const char *const statuses[] = {"ready", "moving", "undoing"};
+    static const char observed[] = "{\"state\": \"paused\", \"error\": \"the journal stands under plan ab\", "
+                                   "\"hint\": \"Leave the shard out, zdmctl exclude with --shard.\"}";
+    (void)state;
+    for (size_t i = 0; i < 2 * sizeof statuses / sizeof statuses[0]; i++) {
+        json_t *json = shard_of(statuses[i / 2], 2, observed, i % 2 == 0, 10);
+        struct ctl_shard shard;
+        json_object_set_new(json, "refused", json_true());
+        json_object_set_new(json, "reason", json_string("its agent does not take the order: the journal stands"));
+        ctl_shard_read(&shard, json, 2);
+        if (i % 2 == 0) {
+            assert_int_equal(shard.word, CTL_SHARD_UNSURE);
+            assert_non_null(strstr(shard.reason, "its agent does not take the order: the journal stands"));
+            assert_string_equal(shard.hint, "Leave the shard out, zdmctl exclude with --shard.");
+        } else {
+            assert_int_not_equal(shard.word, CTL_SHARD_UNSURE);
+        }
+        json_decref(json);
+    }
+}
+
 static void every_word_has_a_text(void **state)
 {
     (void)state;
@@ -505,6 +529,7 @@ int main(void)
         cmocka_unit_test(alarms_are_not_to_be_overlooked),
         cmocka_unit_test(unknown_and_missing_fields_do_no_harm),
         cmocka_unit_test(every_situation_has_its_word),
+        cmocka_unit_test(a_refused_order_is_unsure_with_the_agents_words_and_what_leads_out),
         cmocka_unit_test(every_word_has_a_text),
     };
     setlocale(LC_CTYPE, "C.UTF-8");
