@@ -47,6 +47,9 @@ static void read_place(struct ctl_place *out, const json_t *shard, const struct 
     uint32_t goal = phase_in(desired, "phase", 0, plan);
     struct ctl_place p = {.shard = ctl_json_text(shard, "shard"), .status = ctl_json_text(shard, "status")};
     p.engine = zdm_engine_named(ctl_json_text(shard, "engine"));
+    p.remark = ctl_json_text(observed, "remark");
+    if (p.remark[0] == '\0' && ctl_json_true(shard, "rolled_back"))
+        p.remark = ctl_json_text(shard, "remark");
     p.excluded = ctl_json_is(shard, "status", "excluded");
     p.at = phase_in(shard, "entered", proven(shard, plan), plan);
     p.entered = !ctl_json_is(desired, "mode", "undo") && goal > p.at ? goal : p.at;

@@ -21,6 +21,7 @@ struct ctl_place {
     uint32_t switched;      /* up to this phase new code has written: common/plan/undo.h */
     uint32_t next_step;     /* ordinal of the first step that may not be done */
     bool excluded;
+    const char *remark; /* what a rollback could not bring back exactly there, or would not; "" for nothing */
 };
 
 struct ctl_places {

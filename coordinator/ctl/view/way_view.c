@@ -213,11 +213,33 @@ static bool put_copies(struct page *p)
     return true;
 }
 
+/* What the agents have counted by now: on the way of a first leg, or when old and new were compared. */
+static bool put_remarks(struct page *p)
+{
+    enum { NAMED = 4 };
+    const struct ctl_places *places = p->way->places;
+    char text[2 * SENTENCE];
+    size_t n = 0;
+    for (size_t i = 0; i < places->n; i++) {
+        if (!goes(p->way, &places->items[i]) || places->items[i].remark[0] == '\0' || n++ >= NAMED)
+            continue;
+        snprintf(text, sizeof text, "on %s: %s", places->items[i].shard, places->items[i].remark);
+        line(p, CTL_WARN, 0, text);
+    }
+    if (n > NAMED) {
+        snprintf(text, sizeof text, "and %zu more shards with such rows: zdmctl status %s --all", n - NAMED,
+                 p->way->plan->id);
+        line(p, CTL_WARN, 0, text);
+    }
+    return n > 0;
+}
+
 static void put_what_is_not_exact(struct page *p, uint32_t needed)
 {
     const struct ctl_way *way = p->way;
     bool any = put_rests(p) || way->loses;
     any = put_copies(p) || any;
+    any = put_remarks(p) || any;
     if (way->loses)
         put_loss(p, needed);
     if (way->in_doubt != NULL)

@@ -179,6 +179,33 @@ static void the_second_leg_says_what_is_hidden_and_that_the_flag_must_be_off(voi
     free(text);
 }
 
+/* What the first leg counted is on the page of the second one, before anybody signs it. */
+static void rows_that_do_not_fit_stand_on_the_page_of_the_second_leg(void **state)
+{
+    static const char *const shards[2][5] = {{"a", "held", "3", "3", "pause"}, {"b", "held", "3", "3", "pause"}};
+    static const char remark[] = "42 rows were written with what the old column cannot hold: going back further leaves "
+                                 "them as they were";
+    struct ctl_look look = look_of(200, true);
+    struct scene scene = {.status = status_of(2, shards)};
+    const struct zdm_selection all = {.all = true};
+    struct zdm_buffer out = ZDM_BUFFER_INIT;
+    struct zdm_error err = ZDM_ERROR_INIT;
+    struct ctl_way way;
+    json_t *list = json_object_get(scene.status, "shards");
+    (void)state;
+    json_object_set_new(json_array_get(list, 0), "observed", json_pack("{s:s}", "remark", remark));
+    json_object_set_new(json_array_get(list, 1), "remark", json_string("7 rows were written")); /* nobody reports */
+    json_object_set_new(json_array_get(list, 1), "rolled_back", json_true());
+    assert_int_equal(ctl_places_read(scene.status, &all, NULL, flag.plan, &scene.places, &err), ZDM_OK);
+    assert_int_equal(ctl_way_find(flag.plan, &scene.places, 3, 0, &way, &err), ZDM_OK);
+    ctl_way_text(&out, &look, &way, 1);
+    assert_has(zdm_buffer_text(&out), "\non a: 42 rows were written with what the old column cannot hold: going back");
+    assert_has(zdm_buffer_text(&out), "\non b: 7 rows were written\n");
+    assert_lacks(zdm_buffer_text(&out), "everything comes back exactly");
+    zdm_buffer_fini(&out);
+    scene_fini(&scene);
+}
+
 static void a_column_without_triggers_is_said_to_be_hidden(void **state)
 {
     static const char *const shards[2][5] = {{"a", "ready", "1", "1", "run"}, {"b", "undone", "0", "0", "undo"}};
@@ -659,6 +686,7 @@ int main(void)
         cmocka_unit_test(a_way_that_is_barred_is_refused_with_what_to_type),
         cmocka_unit_test(the_first_leg_says_what_comes_back_and_what_to_do_next),
         cmocka_unit_test(the_second_leg_says_what_is_hidden_and_that_the_flag_must_be_off),
+        cmocka_unit_test(rows_that_do_not_fit_stand_on_the_page_of_the_second_leg),
         cmocka_unit_test(a_column_without_triggers_is_said_to_be_hidden),
         cmocka_unit_test(shards_that_stay_beyond_the_flag_are_a_warning),
         cmocka_unit_test(inside_the_purge_phase_it_depends_on_what_is_dropped),
