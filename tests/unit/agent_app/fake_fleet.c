@@ -211,6 +211,16 @@ void fake_fleet_plan_by_hand(struct fake_fleet *fleet, const char *sql)
     sign_plan(fleet, &fleet->operator_key, plan);
 }
 
+void fake_fleet_plan_of_column(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const char *column)
+{
+    struct zdm_plan *plan = make_plan("tier=gold");
+    struct zdm_step *step = &plan->phases[0].steps[0];
+    zdm_step_fini(step);
+    *step = (struct zdm_step){.ordinal = 0};
+    fill_step(step, 1, column);
+    sign_plan(fleet, signer, plan);
+}
+
 struct zdm_directive fake_fleet_directive(const struct fake_fleet *fleet, uint64_t generation, enum zdm_mode mode,
                                           uint32_t goal)
 {

@@ -53,6 +53,8 @@ void fake_fleet_free(struct fake_fleet *fleet);
 void fake_fleet_plan(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const char *selector);
 /* The same by an operator, its first step's SQL replaced by hand. */
 void fake_fleet_plan_by_hand(struct fake_fleet *fleet, const char *sql);
+/* Another one: its first step adds another column. */
+void fake_fleet_plan_of_column(struct fake_fleet *fleet, const struct zdm_signing_key *signer, const char *column);
 /* The order that the coordinator gives from now on. */
 void fake_fleet_order(struct fake_fleet *fleet, const struct zdm_signing_key *signer, uint64_t generation,
                       enum zdm_mode mode, uint32_t goal, const char *shard);

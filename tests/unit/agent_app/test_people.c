@@ -312,7 +312,24 @@ static void plan_of_an_operator_who_left_stops_until_another_signs_it(void **sta
     assert_string_equal(b->fleet->report.db_error, ""); /* nor does zdmctl agents go on about it */
 }
 
-/* The same, and the other operator amends instead: nobody answers for what was done, and the agent says so. */
+/* The same, and the other operator amends instead: who signed that plan answers for the phases that are the same. */
+static void another_plan_over_that_of_an_operator_who_left_goes_on_where_what_was_entered_is_the_same(void **state)
+{
+    struct bench *b = *state;
+    bench_settle(b);
+    b->fleet->trust.people[0].roles = ZDM_ROLE_VIEWER;
+    b->fleet->trust.people[1].roles = ZDM_ROLE_OPERATOR;
+    send_trust(b);
+    fake_fleet_plan(b->fleet, &b->fleet->viewer, "tier!=silver");
+    bench_order(b, 11, ZDM_MODE_RUN, 2);
+    bench_run(b, 30000);
+    assert_true(b->engine.done[3]);
+    assert_int_equal(bench_said(b)->proven_phase, 2);
+    assert_string_equal(bench_said(b)->error, "");
+    assert_string_equal(b->fleet->report.db_error, "");
+}
+
+/* It is not the same: nobody answers for what was done, and the agent says so. */
 static void another_plan_over_that_of_an_operator_who_left_is_refused_until_that_one_is_signed(void **state)
 {
     struct bench *b = *state;
@@ -324,12 +341,12 @@ static void another_plan_over_that_of_an_operator_who_left_is_refused_until_that
     b->fleet->trust.people[0].roles = ZDM_ROLE_VIEWER;
     b->fleet->trust.people[1].roles = ZDM_ROLE_OPERATOR;
     send_trust(b);
-    fake_fleet_plan(b->fleet, &b->fleet->viewer, "tier!=silver");
+    fake_fleet_plan_of_column(b->fleet, &b->fleet->viewer, "z");
     bench_order(b, 11, ZDM_MODE_RUN, 2);
     bench_run(b, 300000);
     assert_int_equal(bench_said(b)->state, ZDM_AGENT_PAUSED);
     assert_non_null(strstr(bench_said(b)->error, words));
-    assert_non_null(strstr(bench_said(b)->hint, "zdmctl submit RUNBOOK, with --amend"));
+    assert_non_null(strstr(bench_said(b)->hint, "phases 1 to 1 as they were. Or leave the shard out"));
     assert_non_null(strstr(b->fleet->report.db_error, "does not verify"));
     assert_false(b->engine.done[3]);
     fake_fleet_plan(b->fleet, &b->fleet->viewer, "tier=gold");
@@ -510,6 +527,7 @@ int main(void)
         BENCH_TEST(approver_who_has_left_lets_in_nothing),
         BENCH_TEST(threshold_of_the_newer_trust_file_is_in_force_at_once),
         BENCH_TEST(plan_of_an_operator_who_left_stops_until_another_signs_it),
+        BENCH_TEST(another_plan_over_that_of_an_operator_who_left_goes_on_where_what_was_entered_is_the_same),
         BENCH_TEST(another_plan_over_that_of_an_operator_who_left_is_refused_until_that_one_is_signed),
         BENCH_TEST(order_waits_for_the_newer_trust_file_that_it_needs),
         BENCH_TEST(newer_trust_file_in_the_folder_is_taken_and_an_older_one_put_right),
