@@ -277,7 +277,7 @@ static void another_plan_with_other_phases_than_were_entered_is_refused_and_says
     assert_barred(rig, "which does not verify: plan is signed by eve");
     /* The coordinator reads that: it is of no order that was taken, and what leads out comes first. */
     assert_int_equal(rig_said(rig)->accepted.generation, 0);
-    assert_ptr_equal(strstr(rig_said(rig)->hint, ZDM_HINT_AMEND), rig_said(rig)->hint);
+    assert_int_equal(strncmp(rig_said(rig)->hint, ZDM_HINT_AMEND, strlen(ZDM_HINT_AMEND)), 0);
     assert_non_null(
         strstr(rig_said(rig)->hint, "with phases 1 to 2 as they were. Or leave the shard out, zdmctl exclude"));
     rig_free(rig);
