@@ -74,8 +74,8 @@ static void add_fill_compare(struct rb *rb, struct rb_fill *fill)
                                         &fill->backfill->step.table, "none; reads");
     step->step.derivation = fill->compared;
     fill->compared = NULL;
-    rb_step_does(step, "compare %s with what filled %s, byte for byte, in every row", rb_targets_text(rb, d),
-                 d->n_assignments == 1 ? "it" : "them");
+    rb_step_does(step, "compare %s with what filled %s, byte for byte, in every row%s", rb_targets_text(rb, d),
+                 d->n_assignments == 1 ? "it" : "them", d->filter == NULL ? "" : " that its condition names");
 }
 
 static struct rb_phase *contract_phase(struct rb *rb, struct rb_place at)

@@ -427,10 +427,24 @@ static bool is_recomputable(struct rb_update *u, const struct rb_target *target)
            !reads_target(u, expr);
 }
 
+/* What the application wrote itself, such a term leaves alone, and so does the comparison: it asks for rows that the
+ * UPDATE would still change. False: what a term gives is another thing later. */
+static bool take_guards_as_filters(struct rb_update *u)
+{
+    bool can = true;
+    for (size_t i = 0; i < u->n_guards; i++) {
+        can = can && can_be_asked_again(&u->guards[i].expr);
+        add_expr(u->s->rb, &u->filter_expr, &u->guards[i].expr);
+        u->filters[u->n_filters++] = u->guards[i];
+    }
+    u->n_guards = 0;
+    return can && can_be_asked_again(&u->filter_expr);
+}
+
 struct zdm_derivation *rb_update_compared(struct rb_update *u)
 {
-    size_t n = 0, kept = 0;
-    if (u->derive || !can_be_asked_again(&u->filter_expr))
+    size_t n = 0;
+    if (u->derive || !take_guards_as_filters(u))
         return NULL;
     for (size_t i = 0; i < u->n_targets; i++) {
         struct rb_target target = u->targets[i];
@@ -439,15 +453,8 @@ struct zdm_derivation *rb_update_compared(struct rb_update *u)
         u->targets[i] = u->targets[n];
         u->targets[n++] = target;
     }
-    u->filter_expr = (struct rb_expr){.n_columns = 0};
-    for (size_t i = 0; i < u->n_filters; i++) {
-        if (reads_target(u, &u->filters[i].expr))
-            continue;
-        add_expr(u->s->rb, &u->filter_expr, &u->filters[i].expr);
-        u->filters[kept++] = u->filters[i];
-    }
-    u->n_filters = kept;
-    u->n_guards = 0;
+    /* A target that is not compared is a column that the condition reads, like any other. */
+    u->n_targets = n;
     return n == 0 ? NULL : rb_update_derive(u, 0, n);
 }
 

@@ -84,7 +84,8 @@ void rb_split_where(struct rb_update *u, PgQuery__Node *node);
 /* What the targets from `first` to before `end` are derived from. Findings where it cannot be written. */
 struct zdm_derivation *rb_update_derive(struct rb_update *u, size_t first, size_t end);
 /* What of an UPDATE without triggers can be computed again from each row, to be compared with what it holds; NULL:
- * nothing. Conditions that read what it writes fall away: the last use of u. */
+ * nothing. Asked of the rows that its whole condition names, so that what the application wrote into others counts as
+ * right; all terms stand in the filter. The last use of u. */
 struct zdm_derivation *rb_update_compared(struct rb_update *u);
 /* The syncs and the backfill. Takes d, the derivation of all targets. */
 void rb_update_steps(struct rb_update *u, struct zdm_derivation *d);

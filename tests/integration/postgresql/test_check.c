@@ -307,6 +307,36 @@ static void what_is_found_on_a_replica_is_looked_up_again(void **state)
     free(found);
 }
 
+/* UPDATE … SET locale = lower(country) WHERE locale IS NULL without triggers, with all of its condition in the filter.
+ */
+static void what_the_application_wrote_beside_an_update_of_rows_without_a_value_is_right(void **state)
+{
+    struct rig *r = *state;
+    static const char *const sources[] = {"country"};
+    rig_sql(r, "CREATE TABLE users (id int PRIMARY KEY, country text, locale text); INSERT INTO users"
+               " SELECT g, 'DE', CASE WHEN g %% 7 = 0 THEN 'fr-CA' END FROM generate_series(1, 50) g");
+    rig_plan(r, "users", 1);
+    struct zdm_derivation *d =
+        rig_derive(r, 1, ZDM_ACTION_CHECK_COMPARE, "locale", "lower(t.\"country\")", "NEW.country", sources, 1);
+    zdm_freep(&d->assignments[0].expr_new);
+    d->filter = zdm_strdup("(t.\"locale\" IS NULL)");
+    rig_accept(r, 1);
+    char *found = compare(r);
+    assert_non_null(found);
+    assert_non_null(strstr(found, "row [\"1\"] of"));
+    free(found);
+    rig_sql(r, "UPDATE users SET locale = 'de' WHERE locale IS NULL");
+    found = compare(r);
+    assert_null(found);
+    rig_sql(r, "INSERT INTO users VALUES (51, 'US', 'en-US'), (52, NULL, NULL)");
+    assert_null(compare(r));
+    rig_sql(r, "INSERT INTO users VALUES (53, 'US', NULL)");
+    found = compare(r);
+    assert_non_null(found);
+    assert_non_null(strstr(found, "row [\"53\"] of"));
+    free(found);
+}
+
 static void query_check_runs_on_a_replica_and_is_asked_again(void **state)
 {
     struct rig *r = *state;
@@ -540,6 +570,7 @@ int main(void)
         RIG_TEST(server_of_another_system_passes_nothing),
         RIG_TEST(rows_that_the_old_column_cannot_follow_are_counted),
         RIG_TEST(rows_outside_of_the_filter_have_what_they_were_added_with),
+        RIG_TEST(what_the_application_wrote_beside_an_update_of_rows_without_a_value_is_right),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, teardown);
 }

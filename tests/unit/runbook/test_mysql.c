@@ -649,6 +649,23 @@ static void conditions_of_several_columns_stay_and_what_is_filled_without_trigge
         assert_true(compare == NULL || compare->derivation->n_assignments == 1);
         compiled_fini(&c);
     }
+    /* What the application wrote into other rows is right. */
+    static const struct {
+        const char *sql, *filter;
+    } compared[] = {
+        {"UPDATE t SET c = d WHERE c = 0", "(t.`c` = 0)"},
+        {"UPDATE t SET c = lower(d) WHERE c IS NULL", "(t.`c` IS NULL)"},
+        {"UPDATE t SET c = COALESCE(d, 0) WHERE c IS NULL AND d <> 7", "(t.`d` <> 7) AND (t.`c` IS NULL)"},
+        {"UPDATE t SET c = d WHERE NOT (c <=> d)", ""},
+    };
+    for (size_t i = 0; i < sizeof compared / sizeof compared[0]; i++) {
+        struct compiled c = compile_filled("{no-sync}", compared[i].sql);
+        const struct zdm_step *compare = find_action(&c, ZDM_ACTION_CHECK_COMPARE);
+        assert_non_null(compare);
+        assert_null(compare->derivation->guard);
+        assert_string_equal(compare->derivation->filter == NULL ? "" : compare->derivation->filter, compared[i].filter);
+        compiled_fini(&c);
+    }
 }
 
 static void recipes_of_refusals_compile(void **state)
