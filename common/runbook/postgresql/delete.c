@@ -48,10 +48,12 @@ static bool judge_condition(const struct rb_deletion *d)
         rb_note(rb, "delete-now", at, "Write the time itself where every shard shall delete the same rows.",
                 "the time of the moment is that of each batch: rows that come to match meanwhile may go or stay");
     if (d->condition.has_subquery)
-        rb_note(rb, "delete-subquery", rb_at(d->s, d->condition.subquery_at),
-                "Where what is deleted changes what it reads (ON DELETE CASCADE, a trigger, a view), mark the rows "
-                "first, in a column that the runbook adds, and delete those that are marked.",
-                "each batch asks the subquery anew: rows that it finds by then may go, others stay");
+        rb_note(
+            rb, "delete-subquery", rb_at(d->s, d->condition.subquery_at),
+            "Where what is deleted changes what it reads (ON DELETE CASCADE, a trigger, a view), mark the rows "
+            "first, in a column that the runbook adds, and delete those that are marked; a later runbook of its own "
+            "drops the column.",
+            "each batch asks the subquery anew: rows that it finds by then may go, others stay");
     if (d->condition.uses_zone)
         rb_note(rb, "time-zone", rb_at_start(d->s), NULL,
                 rb->engine == ZDM_ENGINE_MYSQL ? "dates and times are computed with time_zone +00:00 and in English"

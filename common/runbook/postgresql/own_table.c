@@ -196,11 +196,13 @@ bool rb_own_in_delete(const struct rb_deletion *d)
     struct rb *rb = d->s->rb;
     if (d->condition.own == NULL)
         return true;
-    rb_error(rb, "subquery-own-table", rb_at(d->s, d->condition.own_at),
-             "Each batch would ask anew, when some rows are gone. Write a condition on the row's own columns; or mark "
-             "the rows first, in a column that the runbook adds: UPDATE … SET doomed = (…) in a ```sql {no-sync}, and "
-             "behind it DELETE … WHERE doomed; or compute a limit like max(id) now, and write it as a constant.",
-             "the condition holds a subquery over %s, of which the same DELETE takes rows away",
-             rb_table_text(rb, &d->table));
+    rb_error(
+        rb, "subquery-own-table", rb_at(d->s, d->condition.own_at),
+        "Each batch would ask anew, when some rows are gone. Write a condition on the row's own columns; or mark "
+        "the rows first, in a column that the runbook adds: UPDATE … SET doomed = (…) in a ```sql {no-sync}, and "
+        "behind it DELETE … WHERE doomed; a later runbook of its own drops the column. Or compute a limit like max(id) "
+        "now, and write it as a constant.",
+        "the condition holds a subquery over %s, of which the same DELETE takes rows away",
+        rb_table_text(rb, &d->table));
     return false;
 }
