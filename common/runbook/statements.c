@@ -90,6 +90,7 @@ static const char *syntax_hint(const char *sql, const char *message, size_t offs
         {"unterminated /* comment", "Close the comment with */."},
         {"unterminated dollar-quoted string", "Close it with the same $…$ that it begins with."},
         {"at end of input", "The statement is not complete; a ; may stand too early."},
+        {"at or near \";\"", "The statement is not complete: a ) may be missing, or the ; stands too early."},
     };
     static const char *const verbs[] = {"alter ", "update ", "create ", "select ", "drop ", "delete "};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -107,6 +108,22 @@ static const char own_grammar[] = "The text is read with PostgreSQL 15's own gra
                                   "runs as-is, inside of DO $$ BEGIN … "
                                   "END $$, where every server has it.";
 
+/* Does GENERATED ALWAYS AS ( … ) end right before token `end`? Parentheses within constants are no tokens. */
+static bool ends_expression(const struct rb_statement *s, size_t end)
+{
+    size_t depth = 0, i = end;
+    while (i-- > 0) {
+        if (rb_token_is(s, &s->tokens[i], ")"))
+            depth++;
+        else if (depth > 0 && rb_token_is(s, &s->tokens[i], "("))
+            depth--;
+        if (depth == 0)
+            break;
+    }
+    return end > 0 && i + 1 < end && i >= 3 && rb_token_is(s, &s->tokens[i - 1], "as") &&
+           rb_token_is(s, &s->tokens[i - 2], "always") && rb_token_is(s, &s->tokens[i - 3], "generated");
+}
+
 /* What later versions read, by the word that 15 stumbles over. */
 static const char *later_hint(const struct rb_statement *s, size_t offset)
 {
@@ -114,14 +131,12 @@ static const char *later_hint(const struct rb_statement *s, size_t offset)
                                        "15's. Write the expression where it "
                                        "is read, or a column that an UPDATE in a migrate phase fills and keeps right.";
     static const struct {
-        const char *word, *in, *hint; /* word "": the end; in: what the statement holds besides; NULL: whatever */
+        const char *word, *in, *hint; /* in: what the statement holds besides; NULL: whatever */
     } rows[] = {
         {"storage", NULL,
          "STORAGE within a column's definition is of PostgreSQL 16. Add the column without, and write behind it ALTER "
          "TABLE … ALTER COLUMN … SET STORAGE …, as-is: ```sql {as-is lock=short}."},
         {"virtual", NULL, virtual_hint},
-        {"", "generated", virtual_hint},
-        {",", "generated", virtual_hint},
         {"default", "statistics",
          "SET STATISTICS DEFAULT is of PostgreSQL 17. Write SET STATISTICS -1, which means the same everywhere."},
         {"not", "constraint",
@@ -139,16 +154,19 @@ static const char *later_hint(const struct rb_statement *s, size_t offset)
          "SET EXPRESSION is of PostgreSQL 17, and writes the table anew. Write a new column, and an UPDATE that fills "
          "it."},
     };
-    struct rb_token *at = NULL;
-    for (size_t i = 0; i < s->n_tokens && at == NULL; i++) {
-        if (s->tokens[i].start >= offset)
-            at = &s->tokens[i];
-    }
+    const struct rb_token *at = NULL;
+    size_t place = 0;
+    while (place < s->n_tokens && s->tokens[place].start < offset)
+        place++;
+    if (place < s->n_tokens)
+        at = &s->tokens[place];
+    if (ends_expression(s, place))
+        return virtual_hint;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         bool there = rows[i].in == NULL;
         for (size_t j = 0; j < s->n_tokens && !there; j++)
             there = rb_token_is(s, &s->tokens[j], rows[i].in);
-        if (there && (at == NULL ? rows[i].word[0] == '\0' : rb_token_is(s, at, rows[i].word)))
+        if (there && at != NULL && rb_token_is(s, at, rows[i].word))
             return rows[i].hint;
     }
     return NULL;
