@@ -109,11 +109,21 @@ static bool is_strong_change(const PgQuery__AlterTableStmt *alter)
     return strong && !gentle;
 }
 
-static bool drops_of_table(int type)
+/* Does who uses a table wait for a change of such an object? Not those who call a function or draw from a sequence. */
+static bool is_of_table(int type)
 {
-    return type == PG_QUERY__OBJECT_TYPE__OBJECT_TABLE || type == PG_QUERY__OBJECT_TYPE__OBJECT_VIEW ||
-           type == PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW || type == PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER ||
-           type == PG_QUERY__OBJECT_TYPE__OBJECT_RULE || type == PG_QUERY__OBJECT_TYPE__OBJECT_POLICY;
+    static const int types[] = {
+        PG_QUERY__OBJECT_TYPE__OBJECT_TABLE,         PG_QUERY__OBJECT_TYPE__OBJECT_VIEW,
+        PG_QUERY__OBJECT_TYPE__OBJECT_MATVIEW,       PG_QUERY__OBJECT_TYPE__OBJECT_FOREIGN_TABLE,
+        PG_QUERY__OBJECT_TYPE__OBJECT_INDEX,         PG_QUERY__OBJECT_TYPE__OBJECT_COLUMN,
+        PG_QUERY__OBJECT_TYPE__OBJECT_TABCONSTRAINT, PG_QUERY__OBJECT_TYPE__OBJECT_TRIGGER,
+        PG_QUERY__OBJECT_TYPE__OBJECT_RULE,          PG_QUERY__OBJECT_TYPE__OBJECT_POLICY,
+    };
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        if (types[i] == type)
+            return true;
+    }
+    return false;
 }
 
 /* What to write instead of a statement that readers or writers of a table would queue behind; NULL: nothing is known
@@ -127,7 +137,9 @@ static const char *gentler(const PgQuery__Node *node)
     case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
         return is_strong_change(node->alter_table_stmt) ? is_short : NULL;
     case PG_QUERY__NODE__NODE_RENAME_STMT:
+        return is_of_table((int)node->rename_stmt->rename_type) ? is_short : NULL;
     case PG_QUERY__NODE__NODE_ALTER_OBJECT_SCHEMA_STMT:
+        return is_of_table((int)node->alter_object_schema_stmt->object_type) ? is_short : NULL;
     case PG_QUERY__NODE__NODE_CREATE_TRIG_STMT:
     case PG_QUERY__NODE__NODE_RULE_STMT:
     case PG_QUERY__NODE__NODE_CREATE_POLICY_STMT:
@@ -137,7 +149,7 @@ static const char *gentler(const PgQuery__Node *node)
     case PG_QUERY__NODE__NODE_DROP_STMT:
         if ((int)node->drop_stmt->remove_type == PG_QUERY__OBJECT_TYPE__OBJECT_INDEX)
             return node->drop_stmt->concurrent ? NULL : concurrently;
-        return drops_of_table((int)node->drop_stmt->remove_type) ? is_short : NULL;
+        return is_of_table((int)node->drop_stmt->remove_type) ? is_short : NULL;
     case PG_QUERY__NODE__NODE_INDEX_STMT:
         return node->index_stmt->concurrent ? NULL : concurrently;
     default:
