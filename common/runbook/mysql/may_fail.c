@@ -118,13 +118,23 @@ static void look(struct search *s, const struct my_node *node)
     }
 }
 
+/* No pattern tells a day that exists. */
+static const char *hint_of(const struct search *s)
+{
+    if (strstr(s->what, "JSON") != NULL)
+        return "Where that cannot be, go on. Else guard it: CASE WHEN JSON_VALID(code) THEN CAST(code AS JSON) END.";
+    if (strstr(s->what, "date") != NULL || strstr(s->what, "DATE") != NULL || strstr(s->what, "TIME") != NULL)
+        return "Where that cannot be, go on. Else write ```sql {no-sync}, and deploy code that writes both columns "
+               "before.";
+    return "Where that cannot be, go on. Else guard it: CASE WHEN code REGEXP '^[0-9]{1,9}$' THEN CAST(code AS "
+           "SIGNED) END.";
+}
+
 static void warn(struct my *m, const struct search *s, const char *what)
 {
     if (s->found == NULL)
         return;
-    rb_warning(m->rb, "may-fail", my_place(m, s->found->token),
-               "Where that cannot be, go on. Else guard it: CASE WHEN code REGEXP '^[0-9]{1,9}$' THEN CAST(code AS "
-               "SIGNED) END.",
+    rb_warning(m->rb, "may-fail", my_place(m, s->found->token), hint_of(s),
                "%s %s: for a value that it fails for, the trigger makes the application's INSERT or UPDATE fail", what,
                s->what);
 }

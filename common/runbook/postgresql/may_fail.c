@@ -126,6 +126,7 @@ struct search {
     struct rb_update *u;
     const struct rb_expr *guards; /* columns that a CASE around, or the condition, asks for */
     const char *what;             /* that can fail; NULL: nothing yet */
+    const char *hint;             /* how to guard it */
     int location;
 };
 
@@ -290,11 +291,39 @@ static bool is_guarded(const struct search *s, const ProtobufCMessage *m)
     return columns.n_columns == 0;
 }
 
-static void found(struct search *s, const ProtobufCMessage *m, int location, const char *what)
+/* No pattern tells a day that exists, or JSON that is right. */
+static const char by_hand[] = "Where that cannot be, go on. Else ask first in a CASE what tells a value that it fails "
+                              "for; or write ```sql {no-sync}, and deploy code that writes both columns before.";
+
+/* What guards a cast to that type. */
+static const char *hint_of_type(const PgQuery__TypeName *type)
+{
+    static const struct {
+        const char *types, *hint;
+    } rows[] = {
+        {" int2 smallint ", "Where that cannot be, go on. Else guard it: CASE WHEN code ~ '^[0-9]{1,4}$' THEN "
+                            "code::smallint END."},
+        {" int4 int8 integer int bigint numeric decimal float4 float8 real oid ",
+         "Where that cannot be, go on. Else guard it: CASE WHEN code ~ '^[0-9]{1,9}$' THEN code::int END."},
+        {" uuid ", "Where that cannot be, go on. Else guard it: CASE WHEN code ~* "
+                   "'^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN code::uuid END."},
+        {" bool boolean ", "Where that cannot be, go on. Else guard it: CASE WHEN code IN ('true', 'false') THEN "
+                           "code::boolean END."},
+    };
+    const char *name = type->n_names > 0 ? rb_string(type->names[type->n_names - 1]) : "";
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0] && type->n_array_bounds == 0; i++) {
+        if (holds(rows[i].types, name))
+            return rows[i].hint;
+    }
+    return by_hand;
+}
+
+static void found(struct search *s, const ProtobufCMessage *m, int location, const char *what, const char *hint)
 {
     if (s->what != NULL || is_guarded(s, m))
         return;
     s->what = what;
+    s->hint = hint;
     s->location = location;
 }
 
@@ -344,18 +373,19 @@ static void look(const ProtobufCMessage *m, void *ctx)
         const PgQuery__TypeCast *cast = (const PgQuery__TypeCast *)m;
         const char *type = never_fails(s, cast) ? NULL : rb_deparse_type(rb, cast->type_name);
         if (type != NULL)
-            found(s, m, cast->type_name->location, rb_format(rb, "casts to %s", type));
+            found(s, m, cast->type_name->location, rb_format(rb, "casts to %s", type), hint_of_type(cast->type_name));
     } else if (m->descriptor == &pg_query__a__expr__descriptor) {
         const PgQuery__AExpr *e = (const PgQuery__AExpr *)m;
         const char *op = e->n_name > 0 ? rb_string(e->name[e->n_name - 1]) : "";
         if ((strcmp(op, "/") == 0 || strcmp(op, "%") == 0) && may_be_zero(e->rexpr))
-            found(s, &e->rexpr->base, e->location, "divides by what may be 0");
+            found(s, &e->rexpr->base, e->location, "divides by what may be 0",
+                  "Where that cannot be, go on. Else guard it: a / NULLIF(b, 0).");
     } else if (m->descriptor == &pg_query__func_call__descriptor) {
         const PgQuery__FuncCall *call = (const PgQuery__FuncCall *)m;
         const char *name = call->n_funcname == 0 ? "" : rb_string(call->funcname[call->n_funcname - 1]);
         bool number = strcmp(name, "to_timestamp") == 0 && call->n_args == 1;
         if (holds(failing, name) && !number)
-            found(s, m, call->location, rb_format(rb, "uses %s()", name));
+            found(s, m, call->location, rb_format(rb, "uses %s()", name), by_hand);
     }
     rb_children(m, look, ctx);
 }
@@ -364,9 +394,7 @@ static void warn(const struct search *s, const char *what)
 {
     if (s->what == NULL)
         return;
-    rb_warning(s->u->s->rb, "may-fail", rb_at(s->u->s, s->location),
-               "Where that cannot be, go on. Else guard it: CASE WHEN code ~ '^[0-9]{1,9}$' THEN code::int END; "
-               "a / NULLIF(b, 0).",
+    rb_warning(s->u->s->rb, "may-fail", rb_at(s->u->s, s->location), s->hint,
                "%s %s: for a value that it fails for, the trigger makes the application's INSERT or UPDATE fail", what,
                s->what);
 }

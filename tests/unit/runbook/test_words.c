@@ -16,6 +16,10 @@
 #define UNIQUE(on)  "## Expand\n```sql\nCREATE UNIQUE INDEX u ON t (" on ");\n```\n"
 #define USES        "```sql\nALTER TABLE t ADD CONSTRAINT u UNIQUE USING INDEX u;\n```\n"
 #define WIDEN(type) "## Expand\n```sql\nALTER TABLE t ALTER COLUMN c TYPE " type ";\n```\n"
+#define CAST(value)                                                                                                    \
+    "## Expand\n```sql\nALTER TABLE t ADD COLUMN n text;\n```\n## Migrate\n```sql\nUPDATE t SET n = " value ";\n```\n"
+#define AS_IS(sql)                                                                                                     \
+    "## Expand\n```sql {as-is lock=long no-undo}\n" sql ";\n```\n```sql {check}\nSELECT 1 WHERE false;\n```\n"
 
 static const struct {
     const char *text, *rule;
@@ -46,6 +50,37 @@ static const struct {
     {"## Expand\n```sql\nALTER TABLE t ADD k int GENERATED ALWAYS AS (a) VIRTUAL;\n```\n", "sql-syntax",
      "PostgreSQL 18"},
     {"## Expand\n```sql\nALTER TABLE t ADD k int GENERATED ALWAYS AS (a);\n```\n", "sql-syntax", "PostgreSQL 18"},
+    {"## Expand\n```sql\nALTER TABLE t ADD k int GENERATED ALWAYS AS (lower(a) || ')') NOT NULL, ADD l int;\n```\n",
+     "sql-syntax", "PostgreSQL 18"},
+    {"## Expand\n```sql\nCREATE TABLE t9 (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int,, b text);\n```\n",
+     "sql-syntax", "PostgreSQL 15's own grammar"},
+    {"## Expand\n```sql\nCREATE TABLE t9 (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, a int;\n```\n",
+     "sql-syntax", "not complete"},
+    {"## Expand\n```sql\nCREATE TABLE t9 (a int, k int GENERATED ALWAYS AS (a) STORED, ,b int);\n```\n", "sql-syntax",
+     "PostgreSQL 15's own grammar"},
+    {"## Expand\n```sql\nCREATE TABLE t9 (a int, k int GENERATED ALWAYS AS IDENTITY (START 5),, b int);\n```\n",
+     "sql-syntax", "PostgreSQL 15's own grammar"},
+    {AS_IS("ALTER FUNCTION public.f() RENAME TO g"), "as-is-strong", NULL},
+    {AS_IS("ALTER SEQUENCE public.s RENAME TO s2"), "as-is-strong", NULL},
+    {AS_IS("ALTER TYPE public.s RENAME TO s2"), "as-is-strong", NULL},
+    {AS_IS("ALTER FUNCTION public.f() SET SCHEMA app"), "as-is-strong", NULL},
+    {AS_IS("ALTER TABLE public.t RENAME TO t2"), "as-is-strong", "lock=short"},
+    {AS_IS("ALTER TABLE public.t RENAME COLUMN a TO b"), "as-is-strong", "lock=short"},
+    {AS_IS("ALTER TABLE public.t RENAME CONSTRAINT a TO b"), "as-is-strong", "lock=short"},
+    {AS_IS("ALTER VIEW public.t RENAME TO t2"), "as-is-strong", "lock=short"},
+    {AS_IS("ALTER INDEX public.i RENAME TO i2"), "as-is-strong", "lock=short"},
+    {AS_IS("ALTER TRIGGER g ON public.t RENAME TO h"), "as-is-strong", "lock=short"},
+    {AS_IS("ALTER TABLE public.t SET SCHEMA app"), "as-is-strong", "lock=short"},
+    {CAST("raw::int"), "may-fail", "^[0-9]{1,9}$"},
+    {CAST("raw::jsonb"), "may-fail", "no-sync"},
+    {CAST("raw::date"), "may-fail", "no-sync"},
+    {CAST("raw::uuid"), "may-fail", "[0-9a-f]{8}"},
+    {CAST("raw::smallint"), "may-fail", "{1,4}"},
+    {CAST("1 / raw"), "may-fail", "NULLIF"},
+    {"## Migrate\n```sql\nDELETE FROM tree WHERE id IN (SELECT c.up FROM tree c);\n```\n", "subquery-own-table",
+     "a later runbook of its own drops the column"},
+    {"## Migrate\n```sql\nDELETE FROM tree WHERE id IN (SELECT c.up FROM branch c);\n```\n", "delete-subquery",
+     "a later runbook of its own drops the column"},
     {"## Expand\n```sql\nALTER TABLE t ALTER k SET STATISTICS DEFAULT;\n```\n", "sql-syntax", "SET STATISTICS -1"},
     {"## Expand\n```sql\nALTER TABLE t ADD CHECK (a > 1) NOT ENFORCED;\n```\n", "sql-syntax", "NOT VALID"},
     {"## Migrate\n```sql\nUPDATE t SET a = 1 WHRE b;\n```\n", "sql-syntax", "PostgreSQL 15's own grammar"},
