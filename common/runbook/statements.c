@@ -111,17 +111,18 @@ static const char own_grammar[] = "The text is read with PostgreSQL 15's own gra
 /* Does GENERATED ALWAYS AS ( … ) end right before token `end`? Parentheses within constants are no tokens. */
 static bool ends_expression(const struct rb_statement *s, size_t end)
 {
-    size_t depth = 0, i = end;
-    while (i-- > 0) {
-        if (rb_token_is(s, &s->tokens[i], ")"))
+    size_t depth = 0, open = end;
+    do {
+        if (open == 0)
+            return false;
+        open--;
+        if (rb_token_is(s, &s->tokens[open], ")"))
             depth++;
-        else if (depth > 0 && rb_token_is(s, &s->tokens[i], "("))
+        else if (depth > 0 && rb_token_is(s, &s->tokens[open], "("))
             depth--;
-        if (depth == 0)
-            break;
-    }
-    return end > 0 && i + 1 < end && i >= 3 && rb_token_is(s, &s->tokens[i - 1], "as") &&
-           rb_token_is(s, &s->tokens[i - 2], "always") && rb_token_is(s, &s->tokens[i - 3], "generated");
+    } while (depth > 0);
+    return open + 1 < end && open >= 3 && rb_token_is(s, &s->tokens[open - 1], "as") &&
+           rb_token_is(s, &s->tokens[open - 2], "always") && rb_token_is(s, &s->tokens[open - 3], "generated");
 }
 
 /* What later versions read, by the word that 15 stumbles over. */
