@@ -38,8 +38,9 @@ static void fill_rows(struct agent_settings *s, struct zdm_setting rows[ROWS])
          "deadlock_timeout; default 0: never"},
         {"max_replica_lag", NULL, ZDM_SETTING_DURATION_MS, &s->max_replica_lag_ms, 1, 86400000,
          "replica lag above which batches wait; default 5s"},
-        {"max_slot_wal_mb", NULL, ZDM_SETTING_COUNT, &s->max_slot_wal_mb, 1, 1073741824,
-         "PostgreSQL: megabytes of WAL that a replication slot keeps, above which batches stop; default 10240"},
+        {"max_slot_wal_mb", NULL, ZDM_SETTING_COUNT, &s->max_slot_wal_mb, 0, 1073741824,
+         "PostgreSQL: megabytes of WAL that a replication slot keeps, above which batches stop; default 10240, 0: they "
+         "never do"},
         {"log_level", "ZDM_LOG_LEVEL", ZDM_SETTING_TEXT, &s->log_level, 0, 0,
          "debug, info, warn or error; default info"},
         {"config", NULL, ZDM_SETTING_TEXT, &s->config, 0, 0, "YAML file with these settings"},

@@ -152,6 +152,7 @@ struct agent_migration {
     uint32_t repair;        /* 0, or the step to be done again where the journal stands (written.c) */
     uint32_t asked;         /* 0, or the comparison that a person was asked about … */
     uint32_t let_pass;      /* … and has let pass: a retry came */
+    bool fills_again;       /* a retry came where the journal has lost a switch: what it lacks is done as the first time */
     uint32_t phase_checked; /* this phase's steps can all be done by this release */
     enum agent_proof proof; /* of the step at hand; NONE: look first */
     bool ran;               /* its run succeeded, the proof is outstanding */
@@ -368,8 +369,9 @@ bool agent_leased(const struct agent_core *core);
 /* Was a report acknowledged that is young enough to begin something that destroys? */
 bool agent_freshly_leased(const struct agent_core *core);
 enum agent_brake { AGENT_BRAKE_NONE, AGENT_BRAKE_QUIET /* an answer is due any moment */, AGENT_BRAKE_ON };
-/* Do the signals allow bulk work? text (64 bytes) says what holds it back. */
-enum agent_brake agent_braked(const struct agent_core *core, char text[64]);
+/* Do the signals allow bulk work? text (64 bytes) says what holds it back. What keeps WAL does not matter to what only
+ * reads, and does not stop a way back. */
+enum agent_brake agent_braked(const struct agent_core *core, bool but_slots, char text[64]);
 
 /* path.c */
 void agent_path_reset(struct agent_migration *m);
@@ -438,8 +440,8 @@ void agent_limit_none(struct agent_migration *m);
 void agent_limit(struct agent_core *core, struct agent_migration *m, const struct zdm_step *step, struct agent_op *op);
 void agent_limit_walk(struct agent_core *core, struct agent_migration *m, const struct zdm_step *step,
                       struct agent_op *op);
-/* Bulk work: do the signals hold it back now? */
-bool agent_is_held_back(struct agent_core *core, struct agent_migration *m);
+/* Bulk work: do the signals hold it back now? but_slots: see agent_braked. */
+bool agent_is_held_back(struct agent_core *core, struct agent_migration *m, bool but_slots);
 /* A stop order ends what may take long at once, and anything else that is not over soon. */
 void agent_watch_flight(struct agent_core *core, struct agent_migration *m);
 /* The step at hand as an ordinal that the plan has. */

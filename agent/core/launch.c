@@ -46,10 +46,10 @@ struct agent_batch_limits agent_limits_now(const struct agent_core *core, const 
     return limits;
 }
 
-bool agent_is_held_back(struct agent_core *core, struct agent_migration *m)
+bool agent_is_held_back(struct agent_core *core, struct agent_migration *m, bool but_slots)
 {
     char text[64];
-    enum agent_brake brake = agent_braked(core, text);
+    enum agent_brake brake = agent_braked(core, but_slots, text);
     m->throttled = brake == AGENT_BRAKE_ON;
     if (brake != AGENT_BRAKE_NONE)
         agent_wake_at(core, core->now_ms + core->config.signals_ms);

@@ -362,7 +362,14 @@ static enum agent_brake stale(const struct agent_core *core, int64_t age, char t
     return AGENT_BRAKE_ON;
 }
 
-enum agent_brake agent_braked(const struct agent_core *core, char text[64])
+/* "slot_wal_mb:<slot>", as engines name it. */
+static bool is_of_slot(const struct zdm_signal *s)
+{
+    static const char name[] = "slot_wal_mb";
+    return strncmp(s->name, name, sizeof name - 1) == 0;
+}
+
+enum agent_brake agent_braked(const struct agent_core *core, bool but_slots, char text[64])
 {
     text[0] = '\0';
     int64_t age = core->now_ms - core->signals_ms;
@@ -371,6 +378,8 @@ enum agent_brake agent_braked(const struct agent_core *core, char text[64])
     for (size_t i = 0; i < core->n_signals; i++) {
         const struct zdm_signal *s = &core->signals[i];
         long long since = (long long)((s->since_ms + age) / 1000);
+        if (but_slots && is_of_slot(s))
+            continue;
         if (s->state == ZDM_SIGNAL_BAD)
             snprintf(text, 64, "%s %lld > %lld for %lld s", s->name, (long long)s->value, (long long)s->limit, since);
         else if (s->state == ZDM_SIGNAL_STALE)

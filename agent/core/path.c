@@ -246,7 +246,8 @@ static bool is_kept_back(struct agent_core *core, struct agent_migration *m, con
     bool begins = !agent_action_rule(step)->walk || m->bound == NULL;
     enum agent_run run = agent_action_run(step);
     m->throttled = false;
-    if (agent_is_bulk(step) && m->proof == AGENT_PROOF_NOT_DONE && agent_is_held_back(core, m))
+    if (agent_is_bulk(step) && m->proof == AGENT_PROOF_NOT_DONE &&
+        agent_is_held_back(core, m, run == AGENT_RUN_CHECK_CHUNK))
         return true;
     if (begins && agent_phase_destroys(phase) && agent_waits_for_fresh_lease(core, m))
         return true;

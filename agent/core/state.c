@@ -381,7 +381,7 @@ static void fill_migration(const struct agent_core *core, const struct agent_mig
     out->equivocation = m->equivocation;
     fill_progress(core, m, &out->progress);
     if (out->wait == ZDM_WAIT_THROTTLE)
-        (void)agent_braked(core, out->throttled_by);
+        (void)agent_braked(core, false, out->throttled_by);
     if (out->wait == ZDM_WAIT_LOCK)
         zdm_copy_text(out->blocked_by, sizeof out->blocked_by, m->blocked_by);
     if (has_words(out->wait))

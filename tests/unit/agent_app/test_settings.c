@@ -78,6 +78,11 @@ static void options_reach_the_core(void **state)
     assert_int_equal(core.max_stall_ms, 1100);
     assert_int_equal(core.max_slot_wal_mb, 300);
     agent_settings_fini(&settings);
+    words[8] = "--max-slot-wal-mb=0";
+    assert_int_equal(read_words(&settings, words, 9, &err), ZDM_OK);
+    agent_settings_core(&settings, &core);
+    assert_int_equal(core.max_slot_wal_mb, 0);
+    agent_settings_fini(&settings);
 }
 
 static void owner_of_the_tables_is_a_setting_of_its_own(void **state)
