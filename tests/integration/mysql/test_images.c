@@ -368,6 +368,20 @@ static void images_of_a_key_that_is_gone_are_refused_in_words(void **state)
     assert_int_equal(not_restored(r), 0);
 }
 
+/* Of an agent that did not write it down, or restored without comments. */
+static void images_without_a_word_of_their_key_go_back_by_the_one_that_fits(void **state)
+{
+    struct rig *r = *state;
+    go_there(r);
+    rig_sql(r, "ALTER TABLE %s COMMENT = ''", rig_images(r, OBJECT));
+    rig_sql(r, "ALTER TABLE users MODIFY code bigint NOT NULL");
+    rig_refused(r, AGENT_RUN_IMAGES_BACK, 1, "its own key is not like (`code` bigint)");
+    assert_int_equal(not_restored(r), 5);
+    rig_sql(r, "ALTER TABLE users MODIFY code int NOT NULL");
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 0);
+}
+
 static void image_that_the_table_refuses_by_now_is_kept_and_told(void **state)
 {
     struct rig *r = *state;
@@ -523,6 +537,7 @@ RIG_MAIN(RIG_TEST(images_hold_only_rows_that_change), RIG_TEST(images_are_writte
          RIG_TEST(primary_key_that_is_added_meanwhile_does_not_matter),
          RIG_TEST(other_name_of_the_index_does_not_matter), RIG_TEST(walk_keeps_its_key_in_the_middle),
          RIG_TEST(images_of_a_key_that_is_gone_are_refused_in_words),
+         RIG_TEST(images_without_a_word_of_their_key_go_back_by_the_one_that_fits),
          RIG_TEST(image_that_the_table_refuses_by_now_is_kept_and_told),
          RIG_TEST(triggers_go_before_the_old_values_come_back), RIG_TEST(images_of_another_migration_are_not_touched),
          RIG_TEST(batch_back_is_fenced), RIG_TEST(images_are_dropped_when_they_are_purged),

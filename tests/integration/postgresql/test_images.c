@@ -422,6 +422,26 @@ static void images_of_a_key_that_is_gone_are_refused_in_words(void **state)
     assert_int_equal(not_restored(r), 0);
 }
 
+/* Of an agent that did not write it down, or restored without comments. */
+static void images_without_a_word_of_their_key_go_back_by_the_one_that_fits(void **state)
+{
+    struct rig *r = *state;
+    fill_status(r);
+    rig_walk(r, 1, 3);
+    rig_run(r, AGENT_RUN_STEP_DONE, 1, AGENT_OK);
+    rig_exec(r->super, "COMMENT ON TABLE zdm.undo_0badcafe IS NULL");
+    rig_sql(r, "ALTER TABLE users ALTER code TYPE bigint");
+    struct agent_result *result = rig_do(r, AGENT_OP_RUN, AGENT_RUN_IMAGES_BACK, 1, 100);
+    assert_int_equal(result->error.code, ZDM_REFUSED);
+    assert_non_null(strstr(result->error.message, "its own key is not like (code bigint)"));
+    assert_non_null(strstr(result->error.hint, "COMMENT ON TABLE zdm.undo_0badcafe IS 'rows are known by: "));
+    agent_result_free(result);
+    assert_int_equal(not_restored(r), 5);
+    rig_sql(r, "ALTER TABLE users ALTER code TYPE int");
+    rig_undo(r, 1);
+    assert_int_equal(not_restored(r), 0);
+}
+
 static void image_that_the_table_refuses_by_now_is_kept_and_told(void **state)
 {
     struct rig *r = *state;
@@ -456,6 +476,7 @@ int main(void)
         RIG_TEST(images_go_into_the_rows_that_they_are_of_after_a_primary_key),
         RIG_TEST(walk_keeps_its_key_in_the_middle),
         RIG_TEST(images_of_a_key_that_is_gone_are_refused_in_words),
+        RIG_TEST(images_without_a_word_of_their_key_go_back_by_the_one_that_fits),
         RIG_TEST(image_that_the_table_refuses_by_now_is_kept_and_told),
     };
     return cmocka_run_group_tests(tests, rig_group_setup, rig_group_teardown);

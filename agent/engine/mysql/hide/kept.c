@@ -78,6 +78,51 @@ enum zdm_code mydb_images_exist(struct mydb_work *w, const char *object, bool *o
 
 #define KNOWN_BY "rows are known by: "
 
+/* Its primary key: k0, k1, … of before-images; an archive of deleted rows has the names of its table. */
+static enum zdm_code is_kept_by(struct mydb_work *w, const struct zdm_step *step, const char *name,
+                                const struct mydb_key *key, bool *out, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT c.column_name, c.column_type FROM information_schema.statistics s JOIN information_schema.columns c ON"
+        " c.table_schema = s.table_schema AND c.table_name = s.table_name AND c.column_name = s.column_name WHERE"
+        " s.table_schema = 'zdm' AND s.table_name = $1 AND s.index_name = 'PRIMARY' ORDER BY s.seq_in_index";
+    ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
+    enum zdm_code code = mydb_query(w->s, sql, 1, (const char *const[]){name}, &rows, err);
+    *out = code == ZDM_OK && rows->n == key->n;
+    for (size_t i = 0; *out && i < key->n; i++) {
+        char numbered[24];
+        (void)snprintf(numbered, sizeof numbered, "k%zu", i);
+        const char *is = step->action == ZDM_ACTION_DELETE ? key->columns[i].name : numbered;
+        *out = strcmp(mydb_text(rows, i, 0), is) == 0 &&
+               strcmp(mydb_text(rows, i, 1), mydb_column_type(&key->columns[i])) == 0;
+    }
+    return code;
+}
+
+/* Kept by an agent that did not write it down, or restored without comments: the key that is found now, if it can be
+ * the one. */
+static enum zdm_code unsaid_key(struct mydb_work *w, const struct zdm_step *step, const char *name,
+                                const struct mydb_table *table, struct mydb_key *out, struct zdm_error *err)
+{
+    bool fits = false;
+    enum zdm_code code = mydb_key_find(w->s, table, out, err);
+    if (code == ZDM_OK) {
+        code = is_kept_by(w, step, name, out, &fits, err);
+    }
+    if (code == ZDM_OK && !fits) {
+        zdm_error_set(
+            err, ZDM_REFUSED,
+            "zdm.%s does not say by which key its rows are known, and its own key is not like (%s), the key of"
+            " %s now",
+            name, out->known_by, table->name);
+        return zdm_error_hint(err,
+                              "Write it down: ALTER TABLE zdm.%s COMMENT = '" KNOWN_BY "`<column>` <type>, …', the"
+                              " columns of the unique index that was the table's key, then retry the shard.",
+                              name);
+    }
+    return code;
+}
+
 enum zdm_code mydb_images_key(struct mydb_work *w, const struct zdm_step *step, const struct mydb_table *table,
                               struct mydb_key *out, struct zdm_error *err)
 {
@@ -98,7 +143,7 @@ enum zdm_code mydb_images_key(struct mydb_work *w, const struct zdm_step *step, 
     }
     const char *text = rows->n == 0 ? NULL : mydb_text(rows, 0, 0);
     if (text == NULL || strncmp(text, KNOWN_BY, strlen(KNOWN_BY)) != 0) {
-        return zdm_error_set(err, ZDM_CORRUPT, "zdm.%s does not say any more by which key its rows are known", name);
+        return unsaid_key(w, step, name, table, out, err);
     }
     return mydb_key_known_by(w->s, table, text + strlen(KNOWN_BY), out, err);
 }

@@ -53,6 +53,51 @@ enum zdm_code pgsql_images_note_key(struct pgsql_work *w, const struct pgsql_key
     return pgsql_script(w->s, zdm_buffer_text(&sql), NULL, err);
 }
 
+/* The types of the kept table's own key, in its order: columns k0, k1, … of before-images; an archive of deleted rows
+ * has the names of its table. */
+static enum zdm_code is_kept_by(struct pgsql_work *w, const struct zdm_step *step, const struct pgsql_key *key,
+                                bool *out, struct zdm_error *err)
+{
+    static const char sql[] =
+        "SELECT a.attname, format_type(a.atttypid, a.atttypmod) FROM pg_index i CROSS JOIN generate_series(0,"
+        " i.indnkeyatts - 1) AS g JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[g]"
+        " WHERE i.indisprimary AND i.indrelid = to_regclass(format('zdm.%I', $1::text)) ORDER BY g";
+    ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
+    enum zdm_code code = pgsql_query(w->s, sql, 1, (const char *const[]){step->object}, &res, err);
+    *out = code == ZDM_OK && (size_t)PQntuples(res) == key->n;
+    for (size_t i = 0; *out && i < key->n; i++) {
+        char numbered[24];
+        (void)snprintf(numbered, sizeof numbered, "k%zu", i);
+        const char *name = step->action == ZDM_ACTION_DELETE ? key->names[i] : numbered;
+        *out = strcmp(pgsql_text(res, (int)i, 0), name) == 0 && strcmp(pgsql_text(res, (int)i, 1), key->types[i]) == 0;
+    }
+    return code;
+}
+
+/* Kept by an agent that did not write it down, or restored without comments: the key that is found now, if it can be
+ * the one. */
+static enum zdm_code unsaid_key(struct pgsql_work *w, const struct zdm_step *step, const struct pgsql_table *table,
+                                struct pgsql_key *out, struct zdm_error *err)
+{
+    bool fits = false;
+    enum zdm_code code = pgsql_key_find(w->s, table, out, err);
+    if (code == ZDM_OK) {
+        code = is_kept_by(w, step, out, &fits, err);
+    }
+    if (code == ZDM_OK && !fits) {
+        zdm_error_set(
+            err, ZDM_REFUSED,
+            "zdm.%s does not say by which key its rows are known, and its own key is not like (%s), the key of"
+            " %s.%s now",
+            step->object, out->known_by, table->schema, table->name);
+        return zdm_error_hint(err,
+                              "Write it down: COMMENT ON TABLE zdm.%s IS '" KNOWN_BY "<column> <type>, …', the columns"
+                              " of the unique index that was the table's key, then retry the shard.",
+                              step->object);
+    }
+    return code;
+}
+
 enum zdm_code pgsql_images_key(struct pgsql_work *w, const struct zdm_step *step, const struct pgsql_table *table,
                                struct pgsql_key *out, struct zdm_error *err)
 {
@@ -72,8 +117,7 @@ enum zdm_code pgsql_images_key(struct pgsql_work *w, const struct zdm_step *step
     }
     const char *text = pgsql_text(res, 0, 0);
     if (text == NULL || strncmp(text, KNOWN_BY, strlen(KNOWN_BY)) != 0) {
-        return zdm_error_set(err, ZDM_CORRUPT, "zdm.%s does not say any more by which key its rows are known",
-                             step->object);
+        return unsaid_key(w, step, table, out, err);
     }
     return pgsql_key_known_by(w->s, table, text + strlen(KNOWN_BY), out, err);
 }
