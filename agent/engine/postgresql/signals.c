@@ -51,12 +51,13 @@ static enum zdm_code replica_lag(struct pgsql_work *w, struct zdm_error *err)
 static enum zdm_code slot_wal(struct pgsql_work *w, struct zdm_error *err)
 {
     static const char sql[] =
-        "SELECT (max(pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)) / 1048576)::int8 FROM pg_replication_slots"
-        " WHERE restart_lsn IS NOT NULL AND wal_status IS DISTINCT FROM 'lost'";
+        "SELECT (pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn) / 1048576)::int8, 'slot_wal_mb:' || slot_name FROM"
+        " pg_replication_slots WHERE restart_lsn IS NOT NULL AND wal_status IS DISTINCT FROM 'lost' ORDER BY"
+        " restart_lsn, slot_name LIMIT 1";
     ZDM_CLEANUP(pgsql_clearp) PGresult *res = NULL;
     enum zdm_code code = pgsql_query(w->s, sql, 0, NULL, &res, err);
-    if (code == ZDM_OK && pgsql_text(res, 0, 0) != NULL) {
-        (void)add(w->result, "slot_wal_mb", pgsql_int(res, 0, 0), w->op->max_slot_wal_mb);
+    if (code == ZDM_OK && PQntuples(res) > 0) {
+        (void)add(w->result, pgsql_text(res, 0, 1), pgsql_int(res, 0, 0), w->op->max_slot_wal_mb);
     }
     return code == ZDM_OK ? ZDM_OK : zdm_error_wrap(err, "while reading pg_replication_slots");
 }

@@ -379,10 +379,12 @@ static void wal_that_a_slot_keeps_holds_batches_back(void **state)
     r->max_slot_wal_mb = 10;
     struct zdm_signal signal = slot_signal(r, &n);
     assert_int_equal(n, 2);
-    assert_string_equal(signal.name, "slot_wal_mb");
+    assert_string_equal(signal.name, "slot_wal_mb:old");
     assert_int_equal(signal.state, ZDM_SIGNAL_OK);
     rig_sql(r, "CREATE TABLE wide (t text); INSERT INTO wide SELECT repeat('x', 1000) FROM generate_series(1, 12000)");
     signal = slot_signal(r, &n);
+    r->max_slot_wal_mb = 0;
+    assert_int_equal(slot_signal(r, &n).state, ZDM_SIGNAL_OK);
     rig_exec(r->super, "SELECT pg_drop_replication_slot('old')");
     assert_int_equal(signal.state, ZDM_SIGNAL_BAD);
     assert_true(signal.value >= 11);
