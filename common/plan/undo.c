@@ -123,20 +123,29 @@ bool zdm_plan_undo_loses(const struct zdm_plan *plan, enum zdm_engine engine, ui
     return false;
 }
 
+/* The sync that runs backwards when the step is undone; NULL: none does. */
+static const struct zdm_step *copy_of(const struct zdm_plan *plan, const struct zdm_step *step)
+{
+    bool hides = step->action == ZDM_ACTION_HIDE_COLUMN && step->sync_step != 0;
+    const struct zdm_step *sync = hides ? zdm_plan_step(plan, step->sync_step) : step;
+    const struct zdm_derivation *d = sync->derivation;
+    bool copies = (hides || step->action == ZDM_ACTION_SYNC_INSTALL) && d != NULL && d->both_ways;
+    return copies && d->n_sources > 0 && d->n_assignments > 0 ? sync : NULL;
+}
+
 const struct zdm_step *zdm_plan_undo_copies(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase,
-                                            uint32_t entered, uint32_t switched)
+                                            uint32_t entered, uint32_t switched, uint32_t behind)
 {
     uint32_t mark = zdm_plan_switched(plan, switched, entered);
     uint32_t last = zdm_plan_first_after(plan, entered > mark ? entered : mark) - 1;
+    const struct zdm_step *next = NULL;
     for (uint32_t o = zdm_plan_undo_floor(plan, engine, to_phase, last); mark > 0 && o <= last; o++) {
         const struct zdm_step *step = zdm_plan_step(plan, o);
-        bool hides = step->action == ZDM_ACTION_HIDE_COLUMN && step->sync_step != 0;
-        const struct zdm_step *sync = hides ? zdm_plan_step(plan, step->sync_step) : step;
-        if (concerns(step, engine) && (hides || step->action == ZDM_ACTION_SYNC_INSTALL) && sync->derivation != NULL &&
-            sync->derivation->both_ways && sync->derivation->n_sources > 0 && sync->derivation->n_assignments > 0)
-            return sync;
+        const struct zdm_step *sync = concerns(step, engine) ? copy_of(plan, step) : NULL;
+        if (sync != NULL && sync->ordinal > behind && (next == NULL || sync->ordinal < next->ordinal))
+            next = sync;
     }
-    return NULL;
+    return next;
 }
 
 bool zdm_plan_overwrites(const struct zdm_step *step)

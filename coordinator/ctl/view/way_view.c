@@ -192,25 +192,46 @@ static bool put_rests(struct page *p)
     return steps != NULL && ctl_put_rests(p->out, p->look, way->plan, steps, n, floor);
 }
 
+/* The next sync that some shard copies back by, of those above ordinal `behind`. */
+static const struct zdm_step *next_copy(const struct ctl_way *way, uint32_t behind)
+{
+    const struct zdm_step *next = NULL;
+    for (size_t i = 0; i < way->places->n; i++) {
+        const struct ctl_place *place = &way->places->items[i];
+        const struct zdm_step *sync = goes(way, place) ? zdm_plan_undo_copies(way->plan, place->engine, way->to_phase,
+                                                                              place->entered, place->switched, behind)
+                                                       : NULL;
+        if (sync != NULL && (next == NULL || sync->ordinal < next->ordinal))
+            next = sync;
+    }
+    return next;
+}
+
 /* The agents count on the way what does not fit: the plan alone does not know it. */
 static bool put_copies(struct page *p)
 {
-    const struct ctl_way *way = p->way;
-    const struct zdm_step *sync = NULL;
+    enum { NAMED = 8 };
     char text[2 * SENTENCE];
-    for (size_t i = 0; i < way->places->n && sync == NULL; i++) {
-        const struct ctl_place *place = &way->places->items[i];
-        if (goes(way, place))
-            sync = zdm_plan_undo_copies(way->plan, place->engine, way->to_phase, place->entered, place->switched);
+    size_t n = 0;
+    for (const struct zdm_step *sync = next_copy(p->way, 0); sync != NULL; sync = next_copy(p->way, sync->ordinal)) {
+        const struct zdm_derivation *d = sync->derivation;
+        for (size_t i = 0; i < d->n_assignments; i++) {
+            const struct zdm_assignment *a = &d->assignments[i];
+            if (n++ >= NAMED)
+                continue;
+            snprintf(text, sizeof text,
+                     "copied back: what new code wrote into %s.%s, as far as %s can hold it; rows that do not fit are "
+                     "counted on the way",
+                     sync->table.name, a->target, a->copy_of != NULL ? a->copy_of : d->sources[0]);
+            line(p, CTL_WARN, 0, text);
+        }
     }
-    if (sync == NULL)
-        return false;
-    snprintf(text, sizeof text,
-             "copied back: what new code wrote into %s.%s, as far as %s can hold it; rows that do not fit are counted "
-             "on the way",
-             sync->table.name, sync->derivation->assignments[0].target, sync->derivation->sources[0]);
-    line(p, CTL_WARN, 0, text);
-    return true;
+    if (n > NAMED) {
+        snprintf(text, sizeof text, "and %zu more column%s likewise; the plan names %s", n - NAMED,
+                 n - NAMED == 1 ? "" : "s", n - NAMED == 1 ? "it" : "them");
+        line(p, CTL_WARN, 0, text);
+    }
+    return n > 0;
 }
 
 /* What the agents have counted by now: on the way of a first leg, or when old and new were compared. */

@@ -329,6 +329,38 @@ static struct ctl_compiled compiled_of(const char *statements)
 }
 
 /* A first leg ended below the switch: what new code wrote is there as it was. */
+static void each_column_that_is_copied_back_is_named(void **state)
+{
+    static const char *const shards[1][5] = {{"a", "ready", "4", "4", "run"}};
+    ZDM_CLEANUP(zdm_buffer_fini) struct zdm_buffer text = ZDM_BUFFER_INIT;
+    (void)state;
+    for (size_t columns = 2; columns <= 10; columns += 8) {
+        zdm_buffer_reset(&text);
+        zdm_buffer_puts(&text, "---\nid: copies\n---\n# T\n## Expand\n```sql\nALTER TABLE users ");
+        for (size_t i = 0; i < columns; i++)
+            zdm_buffer_printf(&text, "%sADD COLUMN n%zu text", i == 0 ? "" : ", ", i);
+        zdm_buffer_puts(&text, ";\n```\n## Migrate\n```sql\nUPDATE users SET ");
+        for (size_t i = 0; i < columns; i++)
+            zdm_buffer_printf(&text, "%sn%zu = o%zu", i == 0 ? "" : ", ", i, i);
+        zdm_buffer_puts(&text, ";\n```\n## Switch\n```flag\nkey: f\n```\n## Contract\n```sql\nALTER TABLE users ");
+        for (size_t i = 0; i < columns; i++)
+            zdm_buffer_printf(&text, "%sDROP COLUMN o%zu", i == 0 ? "" : ", ", i);
+        zdm_buffer_puts(&text, ";\n```\n");
+        struct ctl_compiled copies = compiled_text(zdm_buffer_text(&text));
+        assert_non_null(copies.plan);
+        char *page = text_of(copies.plan, 1, shards, 3, 200);
+        assert_has(page, "copied back: what new code wrote into users.n0, as far as o0 can hold it");
+        assert_has(page, "copied back: what new code wrote into users.n1, as far as o1 can hold it");
+        assert_int_equal(strstr(page, "and 2 more columns likewise") != NULL, columns == 10);
+        assert_int_equal(strstr(page, "into users.n8") != NULL, false);
+        assert_has(page, "all else comes back exactly");
+        const char *first = strstr(page, "users.n1, as");
+        assert_null(strstr(first + 1, "users.n1, as"));
+        free(page);
+        ctl_compiled_fini(&copies);
+    }
+}
+
 static void second_leg_says_what_is_lost_as_the_first_does(void **state)
 {
     static const char *const shards[1][5] = {{"a", "held", "2", "2", "undo"}};
@@ -691,6 +723,7 @@ int main(void)
         cmocka_unit_test(shards_that_stay_beyond_the_flag_are_a_warning),
         cmocka_unit_test(inside_the_purge_phase_it_depends_on_what_is_dropped),
         cmocka_unit_test(what_is_lost_is_said_with_the_approvals_that_it_needs),
+        cmocka_unit_test(each_column_that_is_copied_back_is_named),
         cmocka_unit_test(second_leg_says_what_is_lost_as_the_first_does),
         cmocka_unit_test(what_would_be_done_a_second_time_is_refused_or_in_doubt),
         cmocka_unit_test(the_page_fits_80_columns),
