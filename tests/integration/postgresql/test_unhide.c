@@ -183,6 +183,26 @@ static void index_of_somebody_else_is_not_taken_for_the_constraint(void **state)
     assert_int_equal(rig_number(r, "SELECT count(*) FROM pg_constraint WHERE conname = 'name_one'"), 1);
 }
 
+static const char elsewhere_sql[] = "SELECT count(*) FROM pg_class c JOIN pg_tablespace s ON s.oid = c.reltablespace"
+                                    " WHERE spcname = 'fast' AND relname IN ('one_fast', 'one_fast_where')";
+
+/* One with a condition and one without, in a tablespace of their own; before 15 that takes a folder of the server's
+ * user. */
+static long indexes_elsewhere(struct rig *r)
+{
+    if (rig_number(r, "SELECT current_setting('server_version_num')") < 150000) {
+        return 0;
+    }
+    rig_exec(r->super, "SET allow_in_place_tablespaces = on");
+    rig_exec(r->super, "CREATE TABLESPACE fast LOCATION ''");
+    rig_exec(r->super, "GRANT CREATE ON TABLESPACE fast TO PUBLIC");
+    rig_sql(r,
+            "CREATE UNIQUE INDEX one_fast ON users (name, age) TABLESPACE fast; CREATE UNIQUE INDEX one_fast_where ON"
+            " users (name) TABLESPACE fast WHERE age > 7");
+    assert_int_equal(rig_number(r, elsewhere_sql), 2);
+    return 2;
+}
+
 /* What Rails makes: unique indexes without a constraint. Two that enforce are never there at once, and what is unique
  * over the column and others would be over its default. */
 static void unique_indexes_go_with_the_column_and_come_back(void **state)
@@ -195,6 +215,7 @@ static void unique_indexes_go_with_the_column_and_come_back(void **state)
                "CREATE UNIQUE INDEX only_includes ON users (id) INCLUDE (name); CREATE UNIQUE INDEX others ON users"
                " (id, age); ALTER TABLE users ADD CONSTRAINT pair_one UNIQUE (age, name);"
                "COMMENT ON INDEX one_pair IS 'two'; ALTER TABLE users CLUSTER ON one_pair");
+    long elsewhere = indexes_elsewhere(r);
     char *before = rig_dump(r, "users");
     assert_non_null(strstr(before, "CREATE UNIQUE INDEX one_where"));
     for (int i = 0; i < 2; i++) {
@@ -207,11 +228,16 @@ static void unique_indexes_go_with_the_column_and_come_back(void **state)
             "only_includes others users_pkey");
         rig_app(r, "INSERT INTO users (full_name, age) VALUES ('Beth', 1), ('beth', 2), ('BETH', 2)");
         rig_app(r, "DELETE FROM users WHERE age > 0");
-        assert_int_equal(rig_undo(r, 2), 10);
+        assert_int_equal(rig_undo(r, 2), 10 + elsewhere);
         assert_string_equal(r->remark, "");
         assert_same_dump(r, before);
+        assert_int_equal(rig_number(r, elsewhere_sql), elsewhere);
         assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.hidden"), 0);
         assert_int_equal(rig_number(r, "SELECT count(*) FROM zdm.owned"), 0);
+    }
+    if (elsewhere > 0) {
+        rig_sql(r, "DROP TABLE users");
+        rig_exec(r->super, "DROP TABLESPACE fast");
     }
     free(before);
 }

@@ -203,7 +203,7 @@ static const char keep_indexes_sql[] =
     " definition, validated, comment, long_sql, finish_sql, violated_by)"
     " SELECT $3::text, $4::int4, $5::text, $6::text, 'unique index', name, $7::text, $8::bool, def, true, note,"
     " regexp_replace(CASE WHEN space IS NULL THEN def WHEN right(def, length(condition)) = condition THEN"
-    "   left(def, -length(condition)) || ' TABLESPACE ' || quote_ident(space) || condition ELSE def END,"
+    "   left(def, length(def) - length(condition)) || ' TABLESPACE ' || quote_ident(space) || condition ELSE def END,"
     "   '^CREATE UNIQUE INDEX ', 'CREATE UNIQUE INDEX CONCURRENTLY '),"
     " format('COMMENT ON INDEX %I.%I IS %L', $5::text, name, note) || CASE WHEN indisclustered THEN"
     "   format('; ALTER TABLE %I.%I CLUSTER ON %I', $5::text, $6::text, name) ELSE '' END,"
