@@ -139,7 +139,7 @@ static void check_that_rows_violate_goes_when_the_table_is_free_again_also_after
     rig_connect_engine(r);
     rig_reload(r);
     rig_exec(reader, "COMMIT");
-    rig_refused(r, AGENT_RUN_VALIDATE, 2, "rows of public.users violate constraint zdm_nn");
+    rig_refused(r, AGENT_RUN_VALIDATE, 2, "rows of public.users violated constraint zdm_nn when");
     assert_string_equal(rig_app_fails(r, "INSERT INTO users VALUES (1000, NULL)"), "");
     rig_app(r, "DELETE FROM users WHERE id = 1000");
     assert_int_equal(r->journal_step, 1);

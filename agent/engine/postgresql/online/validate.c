@@ -186,8 +186,8 @@ static enum zdm_code take_away(struct pgsql_work *w, const struct pgsql_table *t
 static enum zdm_code go_on_taking_away(struct pgsql_work *w, const struct pgsql_table *table,
                                        const struct zdm_step *adding, struct zdm_error *err)
 {
-    zdm_error_set(err, ZDM_DATABASE, "rows of %s.%s violate constraint %s", table->schema, table->name,
-                  w->step->object);
+    zdm_error_set(err, ZDM_DATABASE, "rows of %s.%s violated constraint %s when it was validated", table->schema,
+                  table->name, w->step->object);
     return take_away(w, table, adding, err);
 }
 
