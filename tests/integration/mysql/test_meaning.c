@@ -114,6 +114,31 @@ static void expression_that_fails_on_a_row_is_found_before(void **state)
     }
 }
 
+static void what_the_server_makes_fit_by_itself_does_not_fail(void **state)
+{
+    static const struct {
+        const char *type, *expr;
+    } cases[] = {
+        {"tinyint", "t.`d`"},
+        {"tinyint unsigned", "t.`a` + 255.4"},
+        {"bigint unsigned", "18446744073709551615 + t.`a`"},
+        {"varchar(4)", "t.`j`"},
+        {"char(4)", "t.`j`"},
+    };
+    struct rig *r = *state;
+    rig_sql(r, "CREATE TABLE narrow (id int PRIMARY KEY, a int, j varchar(40), d decimal(9,2))");
+    rig_sql(r, "INSERT INTO narrow VALUES (1, 0, 'four   ', 127.4), (2, 0, 'four', -128.4)");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fill(r, cases[i].type, cases[i].expr);
+        expect_none(survey(r), "derivation-fails");
+        rig_sql(r, "ALTER TABLE narrow ADD COLUMN fresh %s", cases[i].type);
+        rig_sql(r, "UPDATE narrow AS t SET fresh = %s", cases[i].expr);
+        rig_sql(r, "ALTER TABLE narrow DROP COLUMN fresh");
+    }
+    fill(r, "tinyint", "t.`d` + 0.2");
+    expect(survey(r), ERROR, "derivation-fails", "what does not fit");
+}
+
 static void rows_that_a_fill_leaves_out_do_not_fail(void **state)
 {
     struct rig *r = *state;
@@ -133,4 +158,5 @@ static void rows_that_a_fill_leaves_out_do_not_fail(void **state)
 RIG_MAIN(MEANING_TEST(column_of_the_key_is_not_changed_in_batches),
          MEANING_TEST(column_that_the_key_is_generated_from_is_not_changed),
          MEANING_TEST(expression_that_fails_on_a_row_is_found_before),
+         MEANING_TEST(what_the_server_makes_fit_by_itself_does_not_fail),
          MEANING_TEST(rows_that_a_fill_leaves_out_do_not_fail))

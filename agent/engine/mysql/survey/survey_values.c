@@ -85,11 +85,16 @@ static void put_integer_limits(struct zdm_buffer *b, const struct mydb_column *t
         bits = strcmp(sizes[i].base, target->base) == 0 ? sizes[i].bits : bits;
     }
     uint64_t most = UINT64_MAX >> (64 - (target->is_unsigned ? bits : bits - 1));
-    zdm_buffer_printf(b, "NOT (zdm_v BETWEEN -%" PRIu64 " AND %" PRIu64 ")", target->is_unsigned ? 0 : most + 1, most);
+    if (target->is_unsigned) {
+        zdm_buffer_printf(b, "(zdm_v < 0 OR ROUND(zdm_v) > %" PRIu64 ")", most);
+    } else {
+        zdm_buffer_printf(b, "NOT (ROUND(zdm_v) BETWEEN -%" PRIu64 " AND %" PRIu64 ")", most + 1, most);
+    }
 }
 
 /* A condition on zdm_v, a name by which statements about statements know it for the agent's own. What no condition is
- * known for is computed all the same. */
+ * known for is computed all the same. The server rounds a fraction into an integer before it looks whether it fits, but
+ * none below 0 into an unsigned one, and cuts blanks off the end of what is too long for a char or varchar. */
 static void put_misfits(struct zdm_buffer *b, const struct mydb_column *target)
 {
     bool counted = strcmp(target->base, "varchar") == 0 || strcmp(target->base, "char") == 0;
@@ -98,7 +103,7 @@ static void put_misfits(struct zdm_buffer *b, const struct mydb_column *target)
     } else if (target->family == MYDB_DECIMAL && target->precision >= target->scale) {
         zdm_buffer_printf(b, "NOT (ABS(zdm_v) < 1e%u)", target->precision - target->scale);
     } else if (target->family == MYDB_TEXT && target->length > 0) {
-        zdm_buffer_printf(b, "%s(zdm_v) > %" PRIu64, counted ? "CHAR_LENGTH" : "LENGTH", target->length);
+        zdm_buffer_printf(b, "%s > %" PRIu64, counted ? "CHAR_LENGTH(RTRIM(zdm_v))" : "LENGTH(zdm_v)", target->length);
     } else if (target->family == MYDB_BINARY && target->length > 0) {
         zdm_buffer_printf(b, "LENGTH(zdm_v) > %" PRIu64, target->length);
     } else if (target->family == MYDB_JSON) {
