@@ -38,8 +38,8 @@ uint32_t zdm_plan_switched(const struct zdm_plan *plan, uint32_t switched, uint3
  * adds the table, or a column which nothing fills. */
 bool zdm_plan_undo_loses(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase, uint32_t entered,
                          uint32_t switched, const struct zdm_step **out_step);
-/* The first sync on the way, of those with an ordinal above `behind`, that copies back what new code wrote: exactly only
- * as far as the old column can hold it, which the plan does not know. NULL: none, or new code has not written. */
+/* The first sync on the way, of those with an ordinal above `behind`, that copies back what new code wrote: exactly
+ * only as far as the old column can hold it, which the plan does not know. NULL: none, or new code has not written. */
 const struct zdm_step *zdm_plan_undo_copies(const struct zdm_plan *plan, enum zdm_engine engine, uint32_t to_phase,
                                             uint32_t entered, uint32_t switched, uint32_t behind);
 /* The first purge step in (to_phase, …) with an ordinal below journal_step: what it dropped cannot be brought back.
