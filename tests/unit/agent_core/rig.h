@@ -72,6 +72,7 @@ struct rig {
     size_t n_spent;
     int images;             /* before-images of the backfill */
     bool keeps_images;      /* its batches write them */
+    int to_count;           /* rows that the way back of the triggers counts before they go */
     int restores, to_come;  /* parts that an UNHIDE leaves to be built anew; of them not done yet */
     int leftovers;          /* hidden by rollbacks */
     bool triggers_only;     /* UNDO_SYNC does not hide the column */

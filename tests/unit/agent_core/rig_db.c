@@ -144,6 +144,8 @@ static enum agent_run part_of(const struct rig *rig, uint32_t step)
                                            [STEP_PURGE] = AGENT_RUN_NONE};
     if (step == STEP_BACKFILL)
         return rig->images > 0 ? AGENT_RUN_IMAGES_BACK : AGENT_RUN_NONE;
+    if (step == STEP_SYNC && rig->to_count > 0)
+        return AGENT_RUN_IMAGES_BACK;
     if (step == STEP_HIDE && !rig->done[step])
         return rig->to_come > 0 ? AGENT_RUN_RESTORE : AGENT_RUN_NONE;
     if (rig->done[step] && zdm_plan_step(rig->plan, step)->action == ZDM_ACTION_SYNC_REMOVE)
@@ -288,8 +290,9 @@ static void hide_column(struct rig *rig)
 
 static void do_images_back(struct rig *rig, const struct agent_op *op, struct agent_result *result)
 {
-    int n = rig->images < (int)op->rows ? rig->images : (int)op->rows;
-    rig->images -= n;
+    int *rows = op->step == STEP_SYNC ? &rig->to_count : &rig->images;
+    int n = *rows < (int)op->rows ? *rows : (int)op->rows;
+    *rows -= n;
     result->rows_walked = (uint32_t)n;
     result->elapsed_ms = 1;
 }

@@ -156,6 +156,18 @@ static void images_are_written_back_in_batches_and_paced(void **state)
     assert_true(rig->runs[AGENT_RUN_IMAGES_BACK] > 2);
 }
 
+static void walk_that_only_counts_waits_for_no_replica(void **state)
+{
+    struct rig *rig = *state;
+    go_back(rig, 2, 1, 1);
+    rig->to_count = 3000;
+    rig->has_signal = true;
+    rig->signal = (struct zdm_signal){.name = "replica_lag_ms", .state = ZDM_SIGNAL_BAD, .value = 9000, .limit = 5000};
+    rig_run(rig, 30000);
+    assert_int_equal(rig->to_count, 0);
+    assert_true(rig->runs[AGENT_RUN_IMAGES_BACK] > 2);
+}
+
 static void slot_that_keeps_wal_does_not_hold_up_the_way_back(void **state)
 {
     struct rig *rig = *state;
@@ -854,6 +866,7 @@ int main(void)
         TEST(floor_below_the_goal_is_reached_and_the_rest_is_worked_forward_again),
         TEST(half_a_phase_is_undone_too),
         TEST(images_are_written_back_in_batches_and_paced),
+        TEST(walk_that_only_counts_waits_for_no_replica),
         TEST(slot_that_keeps_wal_does_not_hold_up_the_way_back),
         TEST(proven_phase_falls_while_the_shard_goes_back),
         TEST(restart_at_any_moment_ends_at_the_same_place),
