@@ -152,7 +152,6 @@ struct agent_migration {
     uint32_t repair;        /* 0, or the step to be done again where the journal stands (written.c) */
     uint32_t asked;         /* 0, or the comparison that a person was asked about … */
     uint32_t let_pass;      /* … and has let pass: a retry came */
-    bool fills_again;       /* a retry came where the journal has lost a switch: what it lacks is done as the first time */
     uint32_t phase_checked; /* this phase's steps can all be done by this release */
     enum agent_proof proof; /* of the step at hand; NONE: look first */
     bool ran;               /* its run succeeded, the proof is outstanding */
