@@ -186,7 +186,7 @@ static enum zdm_code verify_row(const struct zdm_crypto *crypto, const struct ag
                                 struct zdm_id *out_signer, struct zdm_error *err)
 {
     struct zdm_directive directive;
-    struct zdm_plan *plan;
+    struct zdm_plan *plan = NULL;
     enum zdm_code code = agent_verify_claim(crypto, identity, &row->directive, &directive, err);
     if (code != ZDM_OK)
         return code;
