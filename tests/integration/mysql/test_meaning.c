@@ -122,18 +122,23 @@ static void what_the_server_makes_fit_by_itself_does_not_fail(void **state)
         {"tinyint", "t.`d`"},
         {"tinyint unsigned", "t.`a` + 255.4"},
         {"bigint unsigned", "18446744073709551615 + t.`a`"},
-        {"varchar(4)", "t.`j`"},
+        {"varchar(4)", "concat(t.`j`, '')"},
         {"char(4)", "t.`j`"},
+        {"varchar(4)", "t.`j`"}, /* by MariaDB alone */
     };
     struct rig *r = *state;
     rig_sql(r, "CREATE TABLE narrow (id int PRIMARY KEY, a int, j varchar(40), d decimal(9,2))");
     rig_sql(r, "INSERT INTO narrow VALUES (1, 0, 'four   ', 127.4), (2, 0, 'four', -128.4)");
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof cases / sizeof *cases - (rig_is_mariadb(r) ? 0 : 1); i++) {
         fill(r, cases[i].type, cases[i].expr);
         expect_none(survey(r), "derivation-fails");
         rig_sql(r, "ALTER TABLE narrow ADD COLUMN fresh %s", cases[i].type);
         rig_sql(r, "UPDATE narrow AS t SET fresh = %s", cases[i].expr);
         rig_sql(r, "ALTER TABLE narrow DROP COLUMN fresh");
+    }
+    if (!rig_is_mariadb(r)) {
+        fill(r, "varchar(4)", "t.`j`");
+        expect(survey(r), ERROR, "derivation-fails", "what does not fit");
     }
     fill(r, "tinyint", "t.`d` + 0.2");
     expect(survey(r), ERROR, "derivation-fails", "what does not fit");

@@ -92,10 +92,20 @@ static void put_integer_limits(struct zdm_buffer *b, const struct mydb_column *t
     }
 }
 
+/* MySQL copies a varchar column into a shorter one without cutting blanks off, and fails with 1265; what is computed of
+ * the same column it cuts. */
+static bool keeps_blanks(const struct mydb_survey *survey, const struct zdm_assignment *a,
+                         const struct mydb_column *target)
+{
+    bool mariadb = survey->w->s->mariadb;
+    size_t n = strncmp(a->expr, "t.`", 3) == 0 ? 3 + strcspn(a->expr + 3, "`") : 0;
+    return !mariadb && strcmp(target->base, "varchar") == 0 && n > 0 && strcmp(a->expr + n, "`") == 0;
+}
+
 /* A condition on zdm_v, a name by which statements about statements know it for the agent's own. What no condition is
  * known for is computed all the same. The server rounds a fraction into an integer before it looks whether it fits, but
  * none below 0 into an unsigned one, and cuts blanks off the end of what is too long for a char or varchar. */
-static void put_misfits(struct zdm_buffer *b, const struct mydb_column *target)
+static void put_misfits(struct zdm_buffer *b, const struct mydb_column *target, bool blanks)
 {
     bool counted = strcmp(target->base, "varchar") == 0 || strcmp(target->base, "char") == 0;
     if (target->family == MYDB_INTEGER) {
@@ -103,7 +113,8 @@ static void put_misfits(struct zdm_buffer *b, const struct mydb_column *target)
     } else if (target->family == MYDB_DECIMAL && target->precision >= target->scale) {
         zdm_buffer_printf(b, "NOT (ABS(zdm_v) < 1e%u)", target->precision - target->scale);
     } else if (target->family == MYDB_TEXT && target->length > 0) {
-        zdm_buffer_printf(b, "%s > %" PRIu64, counted ? "CHAR_LENGTH(RTRIM(zdm_v))" : "LENGTH(zdm_v)", target->length);
+        const char *length = !counted ? "LENGTH(zdm_v)" : blanks ? "CHAR_LENGTH(zdm_v)" : "CHAR_LENGTH(RTRIM(zdm_v))";
+        zdm_buffer_printf(b, "%s > %" PRIu64, length, target->length);
     } else if (target->family == MYDB_BINARY && target->length > 0) {
         zdm_buffer_printf(b, "LENGTH(zdm_v) > %" PRIu64, target->length);
     } else if (target->family == MYDB_JSON) {
@@ -128,7 +139,7 @@ static bool put_look(const struct mydb_survey *survey, const struct zdm_assignme
     zdm_buffer_printf(b, "count(*), COALESCE(SUM(zdm_v IS NULL), 0) FROM (SELECT (%s) AS zdm_v FROM ", a->expr);
     bool known = conditions != NULL && put_rows(survey, zdm_buffer_text(&texts), b);
     zdm_buffer_printf(b, " WHERE %s LIMIT %d) AS found WHERE (", conditions == NULL ? "TRUE" : conditions, VALUES_ROWS);
-    put_misfits(b, target);
+    put_misfits(b, target, keeps_blanks(survey, a, target));
     zdm_buffer_printf(b, ")%s", target->not_null ? " OR zdm_v IS NULL" : "");
     return known;
 }
