@@ -37,6 +37,7 @@ static void rows_that_the_old_column_cannot_follow_are_told_while_a_rollback_is_
     struct rig *rig = *state;
     struct zdm_step *step = &rig->plan->phases[1].steps[1];
     assert_int_equal(step->ordinal, STEP_COMPARE);
+    zdm_derivation_free(step->derivation);
     struct zdm_derivation *d = step->derivation = calloc(1, sizeof *d);
     d->assignments = calloc(1, sizeof *d->assignments);
     d->sources = calloc(2, sizeof *d->sources);
