@@ -84,9 +84,8 @@ static enum zdm_code is_kept_by(struct mydb_work *w, const struct zdm_step *step
 {
     static const char sql[] =
         "SELECT c.column_name, c.column_type FROM information_schema.statistics s JOIN information_schema.columns c ON"
-        " c.table_schema = s.table_schema AND c.table_name = s.table_name AND c.column_name = s.column_name WHERE"
-        " s.table_schema = 'zdm' AND c.table_schema = 'zdm' AND s.table_name = $1 AND s.index_name = 'PRIMARY' ORDER "
-        "BY s.seq_in_index";
+        " c.table_schema = 'zdm' AND c.table_name = $1 AND c.column_name = s.column_name WHERE s.table_schema = 'zdm'"
+        " AND s.table_name = $1 AND s.index_name = 'PRIMARY' ORDER BY s.seq_in_index";
     ZDM_CLEANUP(mydb_rows_freep) struct mydb_rows *rows = NULL;
     enum zdm_code code = mydb_query(w->s, sql, 1, (const char *const[]){name}, &rows, err);
     *out = code == ZDM_OK && rows->n == key->n;
