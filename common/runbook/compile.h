@@ -18,6 +18,7 @@
  * In postgresql/, what is said of PostgreSQL's SQL (in mysql/ the same of MySQL's and MariaDB's: mysql/mysql.h):
  *   update.c, where.c, subquery.c, delete.c, check.c  rows; those of the schema: ddl.h
  *   expr.c, expr_write.c, tree.c, functions.c  expressions: what they read, whether they are allowed, written again
+ *   own_table.c, settings.c  subqueries over the changed table; what a setting of the session decides
  *   names.c        names that PostgreSQL would choose
  *   refuse.c, recipes.c, proof.c  every other statement: why not, and what to write instead
  *   draft_*.c      the drafts, by the same recipes
